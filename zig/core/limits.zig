@@ -1,0 +1,90 @@
+//! Every limit of the engine in one place, with the relations between them asserted at comptime.
+//! A `*_max_bound` is compiled in (it sizes arrays); a `*_default` is what the configuration overrides.
+
+const std = @import("std");
+const assert = std.debug.assert;
+
+/// Smallest buffer that the pool hands out, bytes. One system page.
+pub const buffer_bytes_min: u32 = 4 * 1024;
+/// Largest contiguous buffer that the pool hands out, bytes. Longer messages take a chain of these.
+pub const buffer_bytes_max: u32 = 1024 * 1024;
+/// What one `recv` may bring, bytes: the size of a worker's receive buffer.
+pub const receive_buffer_bytes_default: u32 = 64 * 1024;
+/// Pool memory of one worker, bytes of address space. Pages become resident when first used.
+pub const buffer_memory_bytes_default: u64 = 128 * 1024 * 1024;
+
+/// Space for the head of one response (status line and field lines), bytes.
+pub const response_head_bytes_max: u32 = 16 * 1024;
+/// Space in which a worker coalesces the responses of one turn of one connection, bytes.
+pub const output_buffer_bytes: u32 = 64 * 1024;
+/// Bodies up to this size are copied behind their head, so that head and body take one iovec.
+pub const inline_body_bytes_max: u32 = 2 * 1024;
+/// iovecs in one vectored write. IOV_MAX is 1024 on every system served; more than 64 wins nothing.
+pub const iovecs_max: u32 = 64;
+
+/// Request fields in the fixed array of a Request.
+pub const header_count_max_bound: u16 = 128;
+pub const header_count_max_default: u16 = 100;
+/// Bytes of a request head, from the first byte of the request line to the empty line.
+/// u16 offsets into the head cross the bridge, so the bound is 64 KiB - 1.
+pub const head_bytes_max_bound: u32 = 65535;
+pub const head_bytes_max_default: u32 = 32 * 1024;
+/// Bytes of a request target.
+pub const target_bytes_max_default: u32 = 8 * 1024;
+/// Bytes of a request body, streamed or buffered.
+pub const body_bytes_max_default: u64 = 128 * 1024 * 1024;
+/// Bytes of a request body that is handed to a handler whole.
+pub const body_buffered_bytes_max_default: u64 = 8 * 1024 * 1024;
+/// Iovecs of a request body that is handed to a handler whole.
+pub const body_segments_max: u32 = 64;
+
+/// Requests of one connection whose responses are outstanding (pipelining); more are not read.
+pub const pipeline_depth_max_default: u16 = 64;
+/// Unsent response bytes of one connection above which its requests are no longer read, bytes.
+pub const output_high_water_bytes_default: u32 = 256 * 1024;
+/// Bytes of a request body that a handler did not want and that are read and dropped so that the connection
+/// can be kept. Above it the connection is closed instead.
+pub const discard_bytes_max: u64 = 256 * 1024;
+/// Time that a closing connection is given to read what was sent before it is torn down, ms.
+pub const linger_ms: u32 = 2_000;
+
+pub const connections_max_default: u32 = 10_000;
+pub const workers_max: u32 = 256;
+pub const backlog_default: u31 = 2048;
+/// Accepted sockets on their way from the acceptor to one worker.
+pub const accept_queue_length: u32 = 1024;
+/// Sockets accepted in one go before the acceptor hands them out.
+pub const accept_batch: u32 = 64;
+
+pub const header_timeout_ms_default: u32 = 10_000;
+pub const body_timeout_ms_default: u32 = 30_000;
+pub const idle_timeout_ms_default: u32 = 5_000;
+pub const write_timeout_ms_default: u32 = 30_000;
+pub const shutdown_timeout_ms_default: u32 = 10_000;
+
+/// Resolution of the timer wheel, ms. Timeouts fire up to one tick late, never early.
+pub const tick_ms: u32 = 50;
+/// Slots of the timer wheel; later deadlines go round again.
+pub const wheel_slots: u32 = 1024;
+
+/// Engine memory of an idle connection, bytes: the design's target, held by a comptime assertion in server/.
+pub const idle_connection_bytes_max: u32 = 2 * 1024;
+
+comptime {
+    assert(std.math.isPowerOfTwo(buffer_bytes_min));
+    assert(std.math.isPowerOfTwo(buffer_bytes_max));
+    assert(buffer_bytes_min < buffer_bytes_max);
+    assert(receive_buffer_bytes_default <= buffer_bytes_max);
+    assert(header_count_max_default <= header_count_max_bound);
+    assert(head_bytes_max_default <= head_bytes_max_bound);
+    assert(head_bytes_max_bound < buffer_bytes_max); // a head is contiguous
+    assert(target_bytes_max_default < head_bytes_max_default);
+    assert(body_buffered_bytes_max_default <= body_bytes_max_default);
+    assert(body_buffered_bytes_max_default <= buffer_memory_bytes_default / 2);
+    // A buffered body starts behind a head in a small buffer and doubles up to the largest class.
+    assert(@as(u64, body_segments_max - 20) * buffer_bytes_max >= body_buffered_bytes_max_default);
+    assert(response_head_bytes_max + inline_body_bytes_max <= output_buffer_bytes / 2);
+    assert(body_segments_max <= iovecs_max);
+    assert(std.math.isPowerOfTwo(wheel_slots));
+    assert(std.math.isPowerOfTwo(accept_queue_length));
+}

@@ -1,0 +1,326 @@
+//! The epoll backend: level-triggered, one registration per socket. A turn of a busy connection costs one `recv` and one `sendmsg`;
+//! `epoll_ctl` is called only at open, under backpressure and when a socket is full.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const linux = std.os.linux;
+const posix = std.posix;
+const Allocator = std.mem.Allocator;
+const Address = @import("../core/address.zig").Address;
+const limits = @import("../core/limits.zig");
+const io = @import("io.zig");
+
+pub const Epoll = struct {
+    epoll_fd: posix.fd_t,
+    wake_fd: posix.fd_t,
+    receive_buffer: []u8,
+    gpa: Allocator,
+    events: [events_max]linux.epoll_event = undefined,
+
+    const events_max = 256;
+    const wake_token: u64 = std.math.maxInt(u64);
+
+    pub const Stream = struct {
+        fd: posix.fd_t = -1,
+        /// What epoll is asked to report; 0 while unregistered or paused.
+        interest: u32 = 0,
+        token: u64 = 0,
+    };
+
+    pub fn init(gpa: Allocator, options: io.Options) !Epoll {
+        const epoll_fd = try posix.epoll_create1(linux.EPOLL.CLOEXEC);
+        errdefer posix.close(epoll_fd);
+        const wake_fd = try posix.eventfd(0, linux.EFD.CLOEXEC | linux.EFD.NONBLOCK);
+        errdefer posix.close(wake_fd);
+        // Edge-triggered and never read: each write is one wake, and there is no read to pay for.
+        var event: linux.epoll_event = .{ .events = linux.EPOLL.IN | linux.EPOLL.ET, .data = .{ .u64 = wake_token } };
+        try posix.epoll_ctl(epoll_fd, linux.EPOLL.CTL_ADD, wake_fd, &event);
+        return .{
+            .epoll_fd = epoll_fd,
+            .wake_fd = wake_fd,
+            .receive_buffer = try gpa.alloc(u8, options.receive_buffer_bytes),
+            .gpa = gpa,
+        };
+    }
+
+    pub fn deinit(self: *Epoll) void {
+        self.gpa.free(self.receive_buffer);
+        posix.close(self.wake_fd);
+        posix.close(self.epoll_fd);
+        self.* = undefined;
+    }
+
+    pub fn wakeDescriptor(self: *const Epoll) posix.fd_t {
+        return self.wake_fd;
+    }
+
+    pub fn open(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: u64) !void {
+        assert(token != wake_token);
+        stream.* = .{ .fd = fd, .token = token, .interest = linux.EPOLL.IN };
+        var event: linux.epoll_event = .{ .events = stream.interest, .data = .{ .u64 = token } };
+        try posix.epoll_ctl(self.epoll_fd, linux.EPOLL.CTL_ADD, fd, &event);
+    }
+
+    /// The kernel drops the registration with the descriptor: nobody else holds a duplicate of it.
+    pub fn close(_: *Epoll, stream: *Stream) void {
+        posix.close(stream.fd);
+        stream.* = .{};
+    }
+
+    pub fn pauseRecv(self: *Epoll, stream: *Stream) void {
+        self.setInterest(stream, stream.interest & ~@as(u32, linux.EPOLL.IN));
+    }
+
+    pub fn resumeRecv(self: *Epoll, stream: *Stream) void {
+        self.setInterest(stream, stream.interest | linux.EPOLL.IN);
+    }
+
+    pub fn sendLater(self: *Epoll, stream: *Stream) void {
+        self.setInterest(stream, stream.interest | linux.EPOLL.OUT);
+    }
+
+    fn setInterest(self: *Epoll, stream: *Stream, interest: u32) void {
+        if (stream.interest == interest) return;
+        stream.interest = interest;
+        var event: linux.epoll_event = .{ .events = interest, .data = .{ .u64 = stream.token } };
+        posix.epoll_ctl(self.epoll_fd, linux.EPOLL.CTL_MOD, stream.fd, &event) catch |err| switch (err) {
+            // Out of kernel memory: end the connection rather than lose an event; the peer sees a reset.
+            error.SystemResources => posix.shutdown(stream.fd, .both) catch {}, // it may be gone already
+            else => unreachable, // the descriptor is open and registered: `open` succeeded
+        };
+    }
+
+    pub fn shutdownSend(_: *Epoll, stream: *Stream) void {
+        posix.shutdown(stream.fd, .send) catch {}; // a connection that is gone needs no FIN
+    }
+
+    /// One `sendmsg`. `more` holds the last segment back for what follows at once (MSG_MORE).
+    pub fn send(_: *Epoll, stream: *Stream, iovecs: []const posix.iovec_const, more: bool) io.SendResult {
+        const flags: u32 = linux.MSG.NOSIGNAL | linux.MSG.DONTWAIT | if (more) @as(u32, linux.MSG.MORE) else 0;
+        while (true) {
+            const rc = if (iovecs.len == 1)
+                linux.sendto(stream.fd, iovecs[0].base, iovecs[0].len, flags, null, 0)
+            else blk: {
+                const message: linux.msghdr_const = .{
+                    .name = null,
+                    .namelen = 0,
+                    .iov = iovecs.ptr,
+                    .iovlen = @intCast(iovecs.len), // the count is small
+                    .control = null,
+                    .controllen = 0,
+                    .flags = 0,
+                };
+                break :blk linux.sendmsg(stream.fd, &message, flags);
+            };
+            switch (linux.E.init(rc)) {
+                .SUCCESS => return .{ .sent = rc },
+                .INTR => continue,
+                .AGAIN, .NOBUFS, .NOMEM => return .would_block,
+                else => return .failed,
+            }
+        }
+    }
+
+    pub fn sendFile(_: *Epoll, stream: *Stream, fd: posix.fd_t, offset: u64, len: u64) io.SendResult {
+        var at: i64 = @intCast(offset);
+        const count: usize = @intCast(@min(len, 0x7ffff000)); // what one call takes at most
+        while (true) {
+            const rc = linux.sendfile(stream.fd, fd, &at, count);
+            switch (linux.E.init(rc)) {
+                .SUCCESS => return .{ .sent = rc },
+                .INTR => continue,
+                .AGAIN => return .would_block,
+                else => return .failed,
+            }
+        }
+    }
+
+    pub fn listen(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: u64) !void {
+        assert(token & listener_bit != 0 and token != wake_token);
+        try self.open(stream, fd, token);
+    }
+
+    pub fn pauseAccept(self: *Epoll, stream: *Stream) void {
+        self.pauseRecv(stream);
+    }
+
+    pub fn resumeAccept(self: *Epoll, stream: *Stream) void {
+        self.resumeRecv(stream);
+    }
+
+    /// Tokens of listeners have this bit, so that an event needs no look-up to be told apart.
+    pub const listener_bit: u64 = 1 << 63;
+
+    /// Accepts what waits on `stream`, at most `limits.accept_batch` sockets. True when there may be more.
+    pub fn acceptBatch(_: *Epoll, stream: *Stream, context: anytype) bool {
+        const token = stream.token;
+        for (0..limits.accept_batch) |_| {
+            var storage: posix.sockaddr.storage = undefined;
+            var len: posix.socklen_t = @sizeOf(posix.sockaddr.storage);
+            const flags = posix.SOCK.NONBLOCK | posix.SOCK.CLOEXEC;
+            const rc = linux.accept4(stream.fd, @ptrCast(&storage), &len, flags);
+            switch (linux.E.init(rc)) {
+                .SUCCESS => {
+                    const any: *align(4) const posix.sockaddr = @alignCast(@ptrCast(&storage));
+                    const peer = Address.fromStd(std.net.Address.initPosix(any));
+                    context.onAccept(token, .{ .fd = @intCast(rc), .peer = peer });
+                },
+                .AGAIN => return false,
+                // The peer left, a signal came, or the network had a passing fault (accept(2)): on to the next.
+                .INTR, .CONNABORTED, .PROTO, .NETDOWN, .NOPROTOOPT, .HOSTDOWN, .NONET, .HOSTUNREACH, .OPNOTSUPP, .NETUNREACH, .PERM => {},
+                .MFILE, .NFILE, .NOBUFS, .NOMEM => {
+                    context.onAcceptFailed(token, .exhausted);
+                    return false;
+                },
+                else => {
+                    context.onAcceptFailed(token, .fatal);
+                    return false;
+                },
+            }
+        }
+        return true;
+    }
+
+    /// Waits for events, at most `timeout_ms` (-1: for ever), and calls `context` back for each.
+    pub fn poll(self: *Epoll, timeout_ms: i32, context: anytype) void {
+        const rc = linux.epoll_pwait(self.epoll_fd, &self.events, events_max, timeout_ms, null);
+        const count: usize = switch (linux.E.init(rc)) {
+            .SUCCESS => rc,
+            .INTR => 0,
+            else => unreachable, // the descriptor is an epoll's and the buffer is good
+        };
+        for (self.events[0..count]) |event| {
+            const token = event.data.u64;
+            if (token == wake_token) continue;
+            const stream = context.stream(token) orelse continue;
+            if (token & listener_bit != 0) {
+                _ = self.acceptBatch(stream, context);
+            } else self.serve(stream, token, event.events, context);
+        }
+    }
+
+    fn serve(self: *Epoll, stream: *Stream, token: u64, events: u32, context: anytype) void {
+        const gone = events & (linux.EPOLL.ERR | linux.EPOLL.HUP) != 0;
+        if (events & linux.EPOLL.IN != 0 and stream.interest & linux.EPOLL.IN != 0) {
+            self.receive(stream, token, context);
+        } else if (gone) {
+            context.onRecv(token, .failed);
+        }
+        if (events & linux.EPOLL.OUT != 0) {
+            const current = context.stream(token) orelse return;
+            if (current.interest & linux.EPOLL.OUT == 0) return;
+            self.setInterest(current, current.interest & ~@as(u32, linux.EPOLL.OUT));
+            context.onSent(token, 0);
+        }
+    }
+
+    fn receive(self: *Epoll, stream: *Stream, token: u64, context: anytype) void {
+        const rc = linux.recvfrom(stream.fd, self.receive_buffer.ptr, self.receive_buffer.len, linux.MSG.DONTWAIT, null, null);
+        switch (linux.E.init(rc)) {
+            .SUCCESS => if (rc == 0) context.onRecv(token, .eof) else context.onRecv(token, .{ .bytes = self.receive_buffer[0..rc] }),
+            .AGAIN, .INTR, .NOBUFS, .NOMEM => {}, // level-triggered: told again
+            else => context.onRecv(token, .failed),
+        }
+    }
+};
+
+comptime {
+    io.check(Epoll);
+}
+
+const testing = std.testing;
+
+const Recorder = struct {
+    streams: [2]Epoll.Stream = .{ .{}, .{} },
+    received: std.ArrayList(u8),
+    eof: bool = false,
+    failed: bool = false,
+    sent_calls: u32 = 0,
+
+    fn stream(self: *Recorder, token: u64) ?*Epoll.Stream {
+        const found = &self.streams[token];
+        return if (found.fd == -1) null else found;
+    }
+    fn onRecv(self: *Recorder, _: u64, result: io.RecvResult) void {
+        switch (result) {
+            .bytes => |bytes| self.received.appendSlice(bytes) catch unreachable,
+            .eof => self.eof = true,
+            .failed => self.failed = true,
+        }
+    }
+    fn onSent(self: *Recorder, _: u64, _: u64) void {
+        self.sent_calls += 1;
+    }
+    fn onAccept(_: *Recorder, _: u64, _: io.Accepted) void {}
+    fn onAcceptFailed(_: *Recorder, _: u64, _: io.AcceptError) void {}
+};
+
+fn socketPair() ![2]posix.fd_t {
+    var fds: [2]i32 = undefined;
+    const rc = linux.socketpair(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.NONBLOCK, 0, &fds);
+    if (linux.E.init(rc) != .SUCCESS) return error.SocketPair;
+    return fds;
+}
+
+test "epoll: bytes, a pause, the end of the stream" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
+    defer backend.deinit();
+    const fds = try socketPair();
+    var recorder: Recorder = .{ .received = .init(testing.allocator) };
+    defer recorder.received.deinit();
+    try backend.open(&recorder.streams[0], fds[0], 0);
+    _ = try posix.write(fds[1], "hello");
+    backend.poll(1000, &recorder);
+    try testing.expectEqualStrings("hello", recorder.received.items);
+    backend.pauseRecv(&recorder.streams[0]);
+    _ = try posix.write(fds[1], " again");
+    backend.poll(0, &recorder);
+    try testing.expectEqualStrings("hello", recorder.received.items);
+    backend.resumeRecv(&recorder.streams[0]);
+    backend.poll(1000, &recorder);
+    try testing.expectEqualStrings("hello again", recorder.received.items);
+    try posix.shutdown(fds[1], .send);
+    backend.poll(1000, &recorder);
+    try testing.expect(recorder.eof);
+    backend.close(&recorder.streams[0]);
+    posix.close(fds[1]);
+}
+
+test "epoll: a full socket says so and tells when it takes bytes again" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
+    defer backend.deinit();
+    const fds = try socketPair();
+    defer posix.close(fds[1]);
+    var recorder: Recorder = .{ .received = .init(testing.allocator) };
+    defer recorder.received.deinit();
+    const stream = &recorder.streams[0];
+    try backend.open(stream, fds[0], 0);
+    defer backend.close(stream);
+    const block = [_]u8{'x'} ** 65536;
+    const iovecs = [_]posix.iovec_const{ .{ .base = &block, .len = block.len }, .{ .base = &block, .len = block.len } };
+    var total: usize = 0;
+    while (true) switch (backend.send(stream, &iovecs, false)) {
+        .sent => |n| total += n,
+        .would_block => break,
+        .failed => return error.Unexpected,
+    };
+    backend.sendLater(stream);
+    backend.poll(0, &recorder);
+    try testing.expectEqual(@as(u32, 0), recorder.sent_calls);
+    var buf: [65536]u8 = undefined;
+    while (total > 0) total -= try posix.read(fds[1], &buf);
+    backend.poll(1000, &recorder);
+    try testing.expectEqual(@as(u32, 1), recorder.sent_calls);
+    backend.poll(0, &recorder);
+    try testing.expectEqual(@as(u32, 1), recorder.sent_calls);
+}
+
+test "epoll: a write to the wake descriptor ends a poll, once" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
+    defer backend.deinit();
+    var recorder: Recorder = .{ .received = .init(testing.allocator) };
+    defer recorder.received.deinit();
+    _ = try posix.write(backend.wakeDescriptor(), std.mem.asBytes(&@as(u64, 1)));
+    backend.poll(10_000, &recorder); // returns at once, or the test run notices ten seconds
+    backend.poll(0, &recorder);
+}

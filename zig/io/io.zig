@@ -1,0 +1,81 @@
+//! The I/O interface: completion-shaped, one implementation per system facility, chosen when the server starts.
+//!
+//! A backend is a value that belongs to one thread. Streams are identified by a `token` that the owner picks and the backend hands
+//! back; the owner answers `context.stream(token)` with the stream, or null when the token is stale.
+//!
+//! `poll(timeout_ms, context)` waits, then calls back:
+//!   context.onRecv(token, RecvResult)     bytes in a buffer that the backend picked, valid during the call
+//!   context.onSent(token, u64)            after `sendLater`: so much was taken (0: nothing yet, send again)
+//!   context.onAccept(token, Accepted)     a new socket
+//!   context.onAcceptFailed(token, AcceptError)
+//!
+//! Operations of a backend `B`:
+//!   B.init(gpa, Options) !B, deinit()
+//!   open(*Stream, fd, token) !void        start receiving on a connected, non-blocking socket
+//!   close(*Stream) void                   the only place that closes the descriptor
+//!   pauseRecv / resumeRecv(*Stream)       stop and restart receiving; a reset is told all the same
+//!   send(*Stream, iovecs, more) SendResult        now, as much as goes
+//!   sendFile(*Stream, fd, offset, len) SendResult now, as much as goes
+//!   sendLater(*Stream)                    ask for onSent when the socket takes bytes again
+//!   shutdownSend(*Stream)                 FIN
+//!   listen(*Stream, fd, token) !void, pauseAccept, resumeAccept
+//!   wakeDescriptor() fd                   any thread: an 8-byte write of 1 ends a poll
+
+const std = @import("std");
+const builtin = @import("builtin");
+const posix = std.posix;
+const Address = @import("../core/address.zig").Address;
+
+/// What the configuration may ask for. `auto` takes what measurement says is best on this system.
+pub const Kind = enum { auto, epoll };
+
+pub const Options = struct {
+    /// What one receive may bring, bytes.
+    receive_buffer_bytes: u32,
+};
+
+pub const RecvResult = union(enum) {
+    /// In the backend's buffer: valid during the callback; the owner may write to it.
+    bytes: []u8,
+    /// The peer will send no more; it may still read.
+    eof,
+    /// The connection is gone.
+    failed,
+};
+
+pub const SendResult = union(enum) {
+    /// Taken by the system, bytes; fewer than given means that the socket is full.
+    sent: usize,
+    /// The socket takes nothing now.
+    would_block,
+    /// The connection is gone.
+    failed,
+};
+
+pub const Accepted = struct { fd: posix.socket_t, peer: Address };
+
+pub const AcceptError = enum {
+    /// Out of descriptors or memory: the listener stays ready; pause it.
+    exhausted,
+    /// The listener itself is broken.
+    fatal,
+};
+
+/// Compile error unless `B` declares the whole interface.
+pub fn check(comptime B: type) void {
+    const names = .{
+        "init",      "deinit", "open",         "close",  "pauseRecv",   "resumeRecv",   "send",           "sendFile",
+        "sendLater", "poll",   "shutdownSend", "listen", "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
+    };
+    inline for (names) |name| {
+        if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++ "`: see io/io.zig for the interface");
+    }
+}
+
+/// The backend that `kind` stands for on this system, and why, for the line printed at start.
+pub fn choose(kind: Kind) struct { kind: Kind, reason: []const u8 } {
+    return switch (kind) {
+        .auto => .{ .kind = .epoll, .reason = "the fastest measured on Linux" },
+        .epoll => .{ .kind = .epoll, .reason = "configured" },
+    };
+}

@@ -1,0 +1,239 @@
+//! The protocol-neutral response: what a handler fills in and an encoder sends.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const Buddy = @import("../core/buddy.zig").Buddy;
+const Chain = @import("../core/chain.zig").Chain;
+const fields = @import("fields.zig");
+
+pub const HeaderError = error{
+    /// The name is not a token, or the value holds CR, LF, NUL or another control character (RFC 9110 §5.5, §5.6.2).
+    InvalidField,
+    /// The field says how the message is framed, which is the engine's to say: Content-Length, Transfer-Encoding, Connection …
+    FramingField,
+    /// The fields do not fit `limits.response_head_bytes_max`.
+    HeadTooLarge,
+};
+
+/// A range of an open file. The engine closes the descriptor when the range is sent or the connection ends.
+pub const File = struct { fd: posix.fd_t, offset: u64, length: u64 };
+
+/// Where the body's bytes are.
+pub const Body = union(enum) {
+    none,
+    /// Valid until the handler is called again; the engine copies what it cannot send at once.
+    borrowed: []const u8,
+    /// Valid as long as the server.
+    static: []const u8,
+    /// Written with `write`: in pool buffers that the response owns.
+    written: Chain,
+    file: File,
+};
+
+/// A response. A fresh one is 200 with no fields and no body. Content-Length, Date, Server and Connection are the engine's to set.
+pub const Response = struct {
+    /// 200–599. Another value is answered as 500.
+    status: u16 = 200,
+    body: Body = .none,
+    /// Close the connection after this response.
+    close: bool = false,
+    has_date: bool = false,
+    has_server: bool = false,
+    /// Length told in Content-Length when it is not that of `body`: for HEAD and 304 without a body at hand.
+    declared_length: ?u64 = null,
+    /// "name: value\r\n" lines.
+    lines: []u8,
+    lines_len: u32 = 0,
+    pool: *Buddy,
+
+    /// A fresh response that writes its fields to `lines` and its body to blocks of `pool`.
+    pub fn init(lines: []u8, pool: *Buddy) Response {
+        return .{ .lines = lines, .pool = pool };
+    }
+
+    /// Gives up the body: its blocks return to the pool, its file is closed. The engine calls it.
+    pub fn dropBody(self: *Response) void {
+        switch (self.body) {
+            .written => |*chain| chain.deinit(self.pool),
+            .file => |file| posix.close(file.fd),
+            .none, .borrowed, .static => {},
+        }
+        self.body = .none;
+    }
+
+    /// Back to a fresh 200. The whole value is assigned, so that nothing of the last exchange stays behind.
+    pub fn reset(self: *Response) void {
+        self.dropBody();
+        self.* = init(self.lines, self.pool);
+    }
+
+    /// Appends a field. Both strings are copied. On an error the response is as before.
+    pub fn header(self: *Response, name: []const u8, value: []const u8) HeaderError!void {
+        if (!fields.isToken(name) or !fields.isFieldValue(value)) return error.InvalidField;
+        try self.admit(name, value) orelse return;
+        const need = name.len + value.len + 4;
+        const room = self.lines[self.lines_len..];
+        if (room.len < need) return error.HeadTooLarge;
+        @memcpy(room[0..name.len], name);
+        room[name.len..][0..2].* = ": ".*;
+        @memcpy(room[name.len + 2 ..][0..value.len], value);
+        room[name.len + 2 + value.len ..][0..2].* = "\r\n".*;
+        self.lines_len += @intCast(need);
+    }
+
+    /// `header` with a formatted value, 1 KiB at most.
+    pub fn headerFmt(self: *Response, name: []const u8, comptime fmt: []const u8, args: anytype) HeaderError!void {
+        var buf: [1024]u8 = undefined;
+        const value = std.fmt.bufPrint(&buf, fmt, args) catch return error.HeadTooLarge;
+        return self.header(name, value);
+    }
+
+    /// Null when the field is taken note of and not to be sent as it is.
+    fn admit(self: *Response, name: []const u8, value: []const u8) HeaderError!?void {
+        switch (name.len) {
+            4 => if (eql(name, "date")) {
+                self.has_date = true;
+            },
+            6 => if (eql(name, "server")) {
+                self.has_server = true;
+            },
+            10 => {
+                if (eql(name, "connection")) {
+                    if (!eql(value, "close")) return error.FramingField;
+                    self.close = true;
+                    return null;
+                }
+                if (eql(name, "keep-alive")) return error.FramingField;
+            },
+            14 => if (eql(name, "content-length")) return error.FramingField,
+            16 => if (eql(name, "proxy-connection")) return error.FramingField,
+            17 => if (eql(name, "transfer-encoding")) return error.FramingField,
+            else => {},
+        }
+    }
+
+    fn eql(a: []const u8, b: []const u8) bool {
+        return std.ascii.eqlIgnoreCase(a, b);
+    }
+
+    /// The fields so far, as lines.
+    pub fn fieldLines(self: *const Response) []const u8 {
+        return self.lines[0..self.lines_len];
+    }
+
+    /// Sets the body to `bytes`, which stay the handler's: valid until the handler is called again on this worker.
+    pub fn send(self: *Response, bytes: []const u8) void {
+        self.dropBody();
+        self.body = .{ .borrowed = bytes };
+    }
+
+    /// Sets the body to `bytes` that live as long as the server; never copied.
+    pub fn sendStatic(self: *Response, bytes: []const u8) void {
+        self.dropBody();
+        self.body = .{ .static = bytes };
+    }
+
+    /// Sets the body to a range of an open file. The engine takes the descriptor over and closes it.
+    pub fn sendFile(self: *Response, fd: posix.fd_t, offset: u64, length: u64) void {
+        self.dropBody();
+        self.body = .{ .file = .{ .fd = fd, .offset = offset, .length = length } };
+    }
+
+    /// Appends a copy of `bytes` to the body, in pool blocks that double in size. What `send*` set is replaced.
+    pub fn write(self: *Response, bytes: []const u8) error{OutOfBuffers}!void {
+        if (self.body != .written) {
+            self.dropBody();
+            self.body = .{ .written = .{} };
+        }
+        return self.body.written.append(self.pool, bytes);
+    }
+
+    pub const Writer = std.io.GenericWriter(*Response, error{OutOfBuffers}, writeSome);
+
+    /// A standard writer that appends to the body.
+    pub fn writer(self: *Response) Writer {
+        return .{ .context = self };
+    }
+
+    fn writeSome(self: *Response, bytes: []const u8) error{OutOfBuffers}!usize {
+        try self.write(bytes);
+        return bytes.len;
+    }
+
+    /// Appends formatted text to the body.
+    pub fn print(self: *Response, comptime fmt: []const u8, args: anytype) error{OutOfBuffers}!void {
+        return self.writer().print(fmt, args);
+    }
+
+    /// Status and text body in one: replaces what was set, fields stay.
+    pub fn text(self: *Response, status: u16, bytes: []const u8) void {
+        self.status = status;
+        self.header("Content-Type", "text/plain; charset=utf-8") catch {}; // a head that is full goes without it
+        self.sendStatic(bytes);
+    }
+
+    /// Length of the body at hand, bytes.
+    pub fn bodyLength(self: *const Response) u64 {
+        return switch (self.body) {
+            .none => 0,
+            .borrowed, .static => |bytes| bytes.len,
+            .written => |chain| chain.len,
+            .file => |file| file.length,
+        };
+    }
+};
+
+const testing = std.testing;
+
+test "a reset response keeps nothing of the last exchange" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    response.status = 404;
+    try response.header("X-Secret", "one");
+    try response.header("Connection", "close");
+    try response.print("{s}", .{"a body of client one"});
+    response.reset();
+    try testing.expectEqual(Response.init(&lines, &pool), response);
+    try testing.expectEqual(@as(u64, 0), pool.bytes_used);
+    try testing.expectEqualStrings("", response.fieldLines());
+    try testing.expectEqual(@as(u64, 0), response.bodyLength());
+}
+
+test "CR, LF and NUL cannot reach a head, in name or value" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    for ([_][]const u8{ "a\r\nb: c", "a\nb", "a\rb", "a\x00b" }) |bad| {
+        try testing.expectError(error.InvalidField, response.header("X", bad));
+        try testing.expectError(error.InvalidField, response.header(bad, "v"));
+    }
+    try testing.expectEqualStrings("", response.fieldLines());
+}
+
+test "framing fields are refused, Connection: close is taken as a wish" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    for ([_][]const u8{ "Content-Length", "transfer-encoding", "Keep-Alive" }) |name| {
+        try testing.expectError(error.FramingField, response.header(name, "1"));
+    }
+    try testing.expectError(error.FramingField, response.header("Connection", "upgrade"));
+    try response.header("Connection", "Close");
+    try testing.expect(response.close);
+    try testing.expectEqualStrings("", response.fieldLines());
+}
+
+test "a head that is full says so and is left as it was" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [20]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    try response.header("A", "0123456789");
+    try testing.expectError(error.HeadTooLarge, response.header("B", "0123456789"));
+    try testing.expectEqualStrings("A: 0123456789\r\n", response.fieldLines());
+}

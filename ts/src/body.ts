@@ -1,0 +1,402 @@
+import { Readable } from 'node:stream';
+import { types } from 'node:util';
+import { encodeFormData } from './form_data.ts';
+
+/** What a body can be made from (Fetch "BodyInit", and async iterables of bytes or text). */
+export type BodyInit =
+  | string
+  | ArrayBuffer
+  | ArrayBufferView
+  | Blob
+  | FormData
+  | URLSearchParams
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array | string>;
+
+/**
+ * The body of a received request, read from the engine under credit. Exactly one of `whole()` with
+ * a result, `stream()` and `collect()` is used, once.
+ */
+export interface BodySource {
+  /**
+   * The whole body when it is here already, else null. May be a view of memory that is reused after
+   * the current call: what is kept is copied.
+   */
+  whole(): Uint8Array | null;
+  /** The body as a stream of bytes; pulling grants credit, cancelling drops the rest. */
+  stream(): ReadableStream<Uint8Array>;
+  /** The whole body, as memory of the caller's own. Rejects when the client goes away. */
+  collect(): Promise<Uint8Array>;
+}
+
+type Source = string | Uint8Array | Blob | BodySource;
+
+/**
+ * A body (Fetch §2.2.4) before anybody has touched it as a stream: `source` alone. Touched, it has
+ * a `stream` too. A source that stays beside its stream is text, bytes or a Blob, and may still be
+ * used in place of the stream as long as that is neither locked nor disturbed.
+ */
+export class Body {
+  source: Source | null;
+  stream: ReadableStream<Uint8Array> | null;
+  /** The content-type that Fetch gives to this kind of source, or null. */
+  type: string | null;
+  used: boolean;
+
+  constructor(
+    source: Source | null,
+    stream: ReadableStream<Uint8Array> | null,
+    type: string | null,
+  ) {
+    this.source = source;
+    this.stream = stream;
+    this.type = type;
+    this.used = false;
+  }
+}
+
+export const textType = 'text/plain;charset=UTF-8';
+const formType = 'application/x-www-form-urlencoded;charset=UTF-8';
+
+/** Finds back the body of a stream that was handed out, so that passing it on costs no stream. */
+const bodyOfStream = new WeakMap<ReadableStream, Body>();
+
+/** Whether anybody has read from the stream or cancelled it. */
+function isDisturbed(stream: ReadableStream): boolean {
+  return Readable.isDisturbed(stream as unknown as NodeJS.ReadableStream);
+}
+
+/** Makes a body of anything that a constructor takes (Fetch "extract a body"). */
+export function extractBody(init: unknown): Body {
+  if (typeof init === 'string') return new Body(init, null, textType);
+  if (typeof init === 'object' && init !== null) {
+    if (ArrayBuffer.isView(init)) return new Body(copyView(init), null, null);
+    if (types.isAnyArrayBuffer(init)) return new Body(new Uint8Array(init).slice(), null, null);
+    if (init instanceof ReadableStream) return bodyFromStream(init);
+    if (init instanceof Blob) return new Body(init, null, init.type === '' ? null : init.type);
+    if (init instanceof URLSearchParams) return new Body(init.toString(), null, formType);
+    if (init instanceof FormData) {
+      const form = encodeFormData(init);
+      return new Body(form.body, null, form.type);
+    }
+    const iterable = init as Partial<AsyncIterable<unknown>>;
+    if (typeof iterable[Symbol.asyncIterator] === 'function') {
+      return new Body(null, streamOfIterable(iterable as AsyncIterable<unknown>), null);
+    }
+  }
+  return new Body(String(init), null, textType);
+}
+
+/** Small copies come out of Node's pool; nobody but the bridge sees their buffer. */
+function copyView(view: ArrayBufferView): Uint8Array {
+  const bytes = asBytes(view);
+  if (bytes.byteLength > 2048) return new Uint8Array(bytes);
+  const copy = Buffer.allocUnsafe(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
+}
+
+function asBytes(view: ArrayBufferView): Uint8Array {
+  if (view instanceof Uint8Array) return view;
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+function bodyFromStream(stream: ReadableStream<Uint8Array>): Body {
+  if (stream.locked || isDisturbed(stream)) {
+    throw new TypeError('Body: the stream is locked or has been read from');
+  }
+  const known = bodyOfStream.get(stream);
+  return new Body(known === undefined ? null : known.source, stream, null);
+}
+
+function streamOfIterable(iterable: AsyncIterable<unknown>): ReadableStream<Uint8Array> {
+  let iterator: AsyncIterator<unknown>;
+  return new ReadableStream<Uint8Array>(
+    {
+      start() {
+        iterator = iterable[Symbol.asyncIterator]();
+      },
+      async pull(controller) {
+        const { value, done } = await iterator.next();
+        if (done) controller.close();
+        else controller.enqueue(chunkBytes(value));
+      },
+      async cancel(reason) {
+        await iterator.return?.(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function chunkBytes(chunk: unknown): Uint8Array {
+  if (typeof chunk === 'string') return encoder.encode(chunk);
+  if (ArrayBuffer.isView(chunk)) return asBytes(chunk);
+  if (types.isAnyArrayBuffer(chunk)) return new Uint8Array(chunk);
+  throw new TypeError('Body: an iterable must give bytes or text');
+}
+
+/** Whether the body has been read from (`bodyUsed`). */
+export function isUsed(body: Body | null): boolean {
+  return body !== null && (body.used || (body.stream !== null && isDisturbed(body.stream)));
+}
+
+/** Whether the body can no longer be read (Fetch "unusable"). */
+export function isUnusable(body: Body | null): boolean {
+  return body !== null && (isUsed(body) || (body.stream?.locked ?? false));
+}
+
+function refuseUnusable(body: Body): void {
+  if (!isUnusable(body)) return;
+  throw new TypeError('Body is unusable: it has already been read, or is locked');
+}
+
+/** The body as a stream, made when first asked for. */
+export function openStream(body: Body): ReadableStream<Uint8Array> {
+  if (body.stream !== null) return body.stream;
+  if (body.used || body.source === null) {
+    body.stream = spentStream();
+    return body.stream;
+  }
+  if (isIncoming(body.source)) settleIncoming(body);
+  const source = body.source as Source;
+  if (isIncoming(source)) {
+    body.source = null;
+    body.stream = source.stream();
+  } else {
+    body.stream = source instanceof Blob ? source.stream() : streamOfStatic(source);
+    bodyOfStream.set(body.stream, body);
+  }
+  return body.stream;
+}
+
+function isIncoming(source: Source | null): source is BodySource {
+  return (
+    typeof source === 'object' &&
+    source !== null &&
+    !(source instanceof Uint8Array) &&
+    !(source instanceof Blob)
+  );
+}
+
+/** A received body that is here already becomes plain bytes. */
+function settleIncoming(body: Body): void {
+  const whole = (body.source as BodySource).whole();
+  if (whole !== null) body.source = new Uint8Array(whole);
+}
+
+function streamOfStatic(source: string | Uint8Array): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    type: 'bytes',
+    pull(controller) {
+      // A byte stream takes the chunk's memory, so it gets one of its own.
+      const chunk = typeof source === 'string' ? encoder.encode(source) : new Uint8Array(source);
+      if (chunk.byteLength > 0) controller.enqueue(chunk);
+      controller.close();
+      controller.byobRequest?.respond(0);
+    },
+  });
+}
+
+/** What `body` is after a method like `text()` has read it: closed, disturbed, locked. */
+function spentStream(): ReadableStream<Uint8Array> {
+  const stream = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.close();
+    },
+  });
+  void stream.getReader().cancel();
+  return stream;
+}
+
+/** Marks a body whose source is used in place of its stream. */
+function spend(body: Body): void {
+  body.used = true;
+  body.source = null;
+  if (body.stream !== null) void body.stream.getReader().cancel();
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const utf8Slice = (Buffer.prototype as unknown as { utf8Slice(from: number, to: number): string })
+  .utf8Slice;
+const nativeSliceMax = 4096;
+
+/** UTF-8 decode (Encoding §6): a byte order mark is dropped, defects become U+FFFD. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  if (bytes.byteLength > nativeSliceMax) return decoder.decode(bytes);
+  const text = utf8Slice.call(bytes, 0, bytes.byteLength);
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+/** What decoding the UTF-8 bytes of `text` gives. */
+function roundTrip(text: string): string {
+  const whole = (text as string & { toWellFormed(): string }).toWellFormed();
+  return whole.charCodeAt(0) === 0xfeff ? whole.slice(1) : whole;
+}
+
+/** Reads the body as text. Not asynchronous where the body is here. */
+export function takeText(body: Body | null): string | Promise<string> {
+  if (body === null) return '';
+  refuseUnusable(body);
+  const source = body.source;
+  if (source === null) return readAll(body).then(decodeUtf8);
+  if (typeof source === 'string') {
+    spend(body);
+    return roundTrip(source);
+  }
+  if (source instanceof Uint8Array) {
+    spend(body);
+    return decodeUtf8(source);
+  }
+  if (source instanceof Blob) {
+    spend(body);
+    return source.text();
+  }
+  const whole = source.whole();
+  body.used = true;
+  body.source = null;
+  return whole === null ? source.collect().then(decodeUtf8) : decodeUtf8(whole);
+}
+
+/** Reads the body as bytes, in memory of the caller's own that fills its buffer exactly. */
+export function takeBytes(
+  body: Body | null,
+): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
+  if (body === null) return new Uint8Array(0);
+  refuseUnusable(body);
+  const source = body.source;
+  if (source === null) return readAll(body);
+  if (typeof source === 'string') {
+    spend(body);
+    return exact(encoder.encode(source));
+  }
+  if (source instanceof Uint8Array) {
+    spend(body);
+    return new Uint8Array(source);
+  }
+  if (source instanceof Blob) {
+    spend(body);
+    return source.arrayBuffer().then((buffer) => new Uint8Array(buffer));
+  }
+  const whole = source.whole();
+  body.used = true;
+  body.source = null;
+  return whole === null ? source.collect().then(exact) : new Uint8Array(whole);
+}
+
+function exact(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength) {
+    return bytes as Uint8Array<ArrayBuffer>;
+  }
+  return new Uint8Array(bytes);
+}
+
+/** Reads a stream to its end. Rejects when a chunk is not bytes, as Fetch has it. */
+async function readAll(body: Body): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = openStream(body).getReader();
+  body.used = true;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (!(value instanceof Uint8Array)) {
+      const error = new TypeError('Body: the stream gave a chunk that is not a Uint8Array');
+      reader.cancel(error).catch(() => {});
+      throw error;
+    }
+    chunks.push(value);
+    length += value.byteLength;
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+}
+
+/** Takes the body to send it; from then on it is used. Throws a TypeError when it was already. */
+export function takeForSending(body: Body): string | Uint8Array | ReadableStream<Uint8Array> {
+  refuseUnusable(body);
+  const source = body.source;
+  if (typeof source === 'string') {
+    spend(body);
+    return source;
+  }
+  if (source instanceof Uint8Array) {
+    spend(body);
+    return source;
+  }
+  const stream = openStream(body);
+  body.used = true;
+  body.source = null;
+  return stream;
+}
+
+/** The size in bytes when it is known without encoding or reading: that of a Blob. */
+export function knownLength(body: Body): number | null {
+  return body.source instanceof Blob ? body.source.size : null;
+}
+
+/** Fetch "clone a body": both can be read, each once. Throws a TypeError when it was read. */
+export function cloneBody(body: Body): Body {
+  if (isUnusable(body)) throw new TypeError('clone: the body has already been read, or is locked');
+  if (isIncoming(body.source)) settleIncoming(body);
+  if (body.source !== null && !isIncoming(body.source)) {
+    return new Body(body.source, null, body.type);
+  }
+  const [kept, given] = openStream(body).tee();
+  body.source = null;
+  body.stream = kept;
+  return new Body(null, given, body.type);
+}
+
+/** Moves a body to another owner (`new Request(request)`): the old one is used from then on. */
+export function transferBody(body: Body): Body {
+  if (isUnusable(body)) {
+    throw new TypeError('Request: the body of the given request has already been read');
+  }
+  if (body.source === null && body.stream !== null) {
+    const moved = body.stream.pipeThrough(new TransformStream<Uint8Array, Uint8Array>());
+    body.used = true;
+    return new Body(null, moved, null);
+  }
+  const moved = new Body(body.source, null, null);
+  spend(body);
+  return moved;
+}
+
+/** Reads the body as JSON; a defect throws or rejects with a SyntaxError. */
+export function takeJson(body: Body | null): unknown {
+  const text = takeText(body);
+  return typeof text === 'string'
+    ? JSON.parse(text)
+    : text.then((whole): unknown => JSON.parse(whole));
+}
+
+/** Reads the body as an ArrayBuffer of its own. */
+export function takeArrayBuffer(body: Body | null): ArrayBuffer | Promise<ArrayBuffer> {
+  const bytes = takeBytes(body);
+  return bytes instanceof Promise ? bytes.then((b) => b.buffer) : bytes.buffer;
+}
+
+/**
+ * Calls `take` with the owner's body and makes a promise of what it gives or throws: a method that
+ * reads a body never throws, not even for a wrong `this`.
+ */
+export function readBody<O, R>(
+  owner: O,
+  bodyOf: (owner: O) => Body | null,
+  take: (body: Body | null) => R | Promise<R>,
+): Promise<R> {
+  try {
+    const taken = take(bodyOf(owner));
+    return taken instanceof Promise ? taken : Promise.resolve(taken);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}

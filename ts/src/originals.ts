@@ -1,0 +1,38 @@
+/**
+ * The platform's own fetch classes, saved before `installGlobals()` puts the light ones in their
+ * place. Everything that has to reach the platform (multipart parsing, fetch itself) goes through
+ * these names, never through `globalThis`.
+ */
+
+/** A light class carries the platform class that it stands for under this key. */
+export const platformClass: unique symbol = Symbol.for('gyrfalcon.platformClass') as never;
+
+/**
+ * What `globalThis[name]` was before anybody put a light class there. A second copy of this package
+ * in the same process finds the first copy's light classes, and looks behind them.
+ */
+function platform<T>(current: T): T {
+  const behind = (current as { [platformClass]?: T })[platformClass];
+  return behind ?? current;
+}
+
+export const PlatformHeaders: typeof globalThis.Headers = platform(globalThis.Headers);
+export const PlatformRequest: typeof globalThis.Request = platform(globalThis.Request);
+export const PlatformResponse: typeof globalThis.Response = platform(globalThis.Response);
+
+/**
+ * Makes `light` pass for `original`: instances of `light` are `instanceof original` through the
+ * prototype chain, and instances of `original` are `instanceof light` by `Symbol.hasInstance`.
+ * A subclass of `light` keeps the ordinary meaning of `instanceof`.
+ */
+export function standFor(light: { prototype: object }, original: { prototype: object }): void {
+  Object.setPrototypeOf(light.prototype, original.prototype);
+  const ordinary = Function.prototype[Symbol.hasInstance];
+  Object.defineProperty(light, Symbol.hasInstance, {
+    configurable: true,
+    value(this: unknown, instance: unknown): boolean {
+      return ordinary.call(this === light ? original : this, instance);
+    },
+  });
+  Object.defineProperty(light, platformClass, { configurable: true, value: original });
+}

@@ -1,0 +1,518 @@
+// biome-ignore-all lint/complexity/noArguments: Web IDL tells an absent argument from undefined.
+import { inspect } from 'node:util';
+import {
+  Body,
+  type BodySource,
+  cloneBody,
+  extractBody,
+  isUnusable,
+  isUsed,
+  openStream,
+  readBody,
+  takeArrayBuffer,
+  takeBytes,
+  takeForSending,
+  takeJson,
+  takeText,
+  transferBody,
+} from './body.ts';
+import { parseFormData } from './form_data.ts';
+import {
+  fillList,
+  type HeaderList,
+  type HeaderSource,
+  type Headers,
+  headersFromList,
+  headersFromSource,
+  listHas,
+  listOfHeaders,
+} from './headers.ts';
+import { extractMimeType, serializeMimeType } from './mime_type.ts';
+import { PlatformRequest, standFor } from './originals.ts';
+import {
+  canonicalUrl,
+  defaultSettings,
+  normalizeMethod,
+  parseRequestUrl,
+  type ReferrerPolicy,
+  type RequestCache,
+  type RequestCredentials,
+  type RequestInit,
+  type RequestMode,
+  type RequestRedirect,
+  readSettings,
+  type Settings,
+} from './request_init.ts';
+
+/** What a light `Request` reads lazily from its exchange. All strings as received, Latin-1. */
+export interface RequestSource extends HeaderSource {
+  readonly method: string;
+  /** Whether the message has a body (RFC 9112 §6.3). */
+  readonly hasBody: boolean;
+  /** The absolute URL: scheme, Host and target. */
+  url(): string;
+  /** The body; asked for at most once, and only when `hasBody`. */
+  body(): BodySource | null;
+  /** Aborted when the client goes away; asked for at most once. */
+  signal(): AbortSignal;
+}
+
+/** Path parameters as the router found them, still percent-encoded. */
+export interface ParamSource {
+  /** In the order of the pattern; the wildcard's name is "*". */
+  readonly names: readonly string[];
+  /** The raw text of the parameter at that index. */
+  raw(index: number): string;
+}
+
+/** Decoded path parameters: an object without a prototype. */
+export type Params = Record<string, string>;
+
+/** What a `Request` can be made from. */
+export type RequestInfo = string | URL | Request | globalThis.Request;
+
+/** `Request[fromSource](source, params)` makes the request of an exchange. */
+export const fromSource: unique symbol = Symbol('gyrfalcon.fromSource');
+
+class State {
+  method: string;
+  /** '' until it is asked of the source. */
+  url = '';
+  source: RequestSource | null;
+  headerSource: HeaderSource | null;
+  list: HeaderList | null = null;
+  headers: Headers | null = null;
+  body: Body | null = null;
+  bodyAsked: boolean;
+  /** What the signal follows: another signal, or the request that this one was made from. */
+  follows: AbortSignal | State | null = null;
+  signal: AbortSignal | null = null;
+  settings: Settings = defaultSettings;
+  paramSource: ParamSource | null = null;
+  params: Params | null = null;
+
+  constructor(method: string, source: RequestSource | null) {
+    this.method = method;
+    this.source = source;
+    this.headerSource = source;
+    this.bodyAsked = source === null;
+  }
+}
+
+let stateOf: (request: unknown) => State | null;
+let bodyOf: (request: Request) => Body | null;
+
+/** A key that only this module has: the constructor then takes a ready state. */
+const ready = Symbol('ready') as unknown as string;
+
+function withState(state: State): Request {
+  return new Request(ready, state as unknown as RequestInit);
+}
+
+function openBody(state: State): Body | null {
+  if (!state.bodyAsked) {
+    state.bodyAsked = true;
+    const source = state.source as RequestSource;
+    const incoming = source.hasBody ? source.body() : null;
+    if (incoming !== null) state.body = new Body(incoming, null, null);
+  }
+  return state.body;
+}
+
+function urlOf(state: State): string {
+  if (state.url === '') state.url = canonicalUrl((state.source as RequestSource).url());
+  return state.url;
+}
+
+function headersOf(state: State): Headers {
+  if (state.headers === null) {
+    state.list ??= state.headerSource === null ? [] : null;
+    state.headers =
+      state.list === null
+        ? headersFromSource(state.headerSource as HeaderSource)
+        : headersFromList(state.list, false);
+  }
+  return state.headers;
+}
+
+function signalOf(state: State): AbortSignal {
+  if (state.signal === null) {
+    const { follows, source } = state;
+    if (source !== null) state.signal = source.signal();
+    else if (follows === null) state.signal = new AbortController().signal;
+    else state.signal = AbortSignal.any([follows instanceof State ? signalOf(follows) : follows]);
+  }
+  return state.signal;
+}
+
+function paramsOf(state: State): Params {
+  if (state.params === null) {
+    const params: Params = Object.create(null);
+    const raw = state.paramSource;
+    if (raw !== null) {
+      for (let i = 0; i < raw.names.length; i++) {
+        params[raw.names[i] as string] = decodeParam(raw.raw(i));
+      }
+    }
+    state.params = params;
+  }
+  return state.params;
+}
+
+/** Percent-decodes; text that is not validly encoded stays as it is. */
+function decodeParam(raw: string): string {
+  if (!raw.includes('%')) return raw;
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw;
+  }
+}
+
+/** Gives `copy` the headers of `state`: a copy where they were touched, else the same source. */
+function copyHeaders(state: State, copy: State): void {
+  const touched = state.headers === null ? null : listOfHeaders(state.headers);
+  const list = touched ?? state.list;
+  if (list !== null) copy.list = list.slice();
+  else copy.headerSource = state.headerSource;
+}
+
+/** A platform request as a base for a light one. */
+function stateOfPlatform(request: globalThis.Request): State {
+  const state = new State(request.method, null);
+  state.url = request.url;
+  state.list = [];
+  fillList(state.list, request.headers);
+  state.follows = request.signal;
+  const { redirect, mode, credentials, cache, referrer, referrerPolicy } = request;
+  const { integrity, keepalive } = request;
+  state.settings = {
+    redirect,
+    mode,
+    credentials,
+    cache,
+    referrer,
+    referrerPolicy,
+    integrity,
+    keepalive,
+    dispatcher: undefined,
+  } as Settings;
+  if (request.bodyUsed) {
+    state.body = new Body(null, null, null);
+    state.body.used = true;
+  } else if (request.body !== null) {
+    state.body = new Body(null, request.body as ReadableStream<Uint8Array>, null);
+  }
+  return state;
+}
+
+function baseOf(input: unknown): State | null {
+  const light = stateOf(input);
+  if (light !== null) return light;
+  return input instanceof PlatformRequest ? stateOfPlatform(input) : null;
+}
+
+/** The steps of `new Request(input, init)` (Fetch §5.4). */
+function construct(input: unknown, init: RequestInit): State {
+  if (typeof init !== 'object' && typeof init !== 'function') {
+    throw new TypeError('Request: the second argument must be an object');
+  }
+  const base = baseOf(input);
+  const url = base === null ? parseRequestUrl(input) : urlOf(base);
+  const method = init.method === undefined ? (base?.method ?? 'GET') : normalizeMethod(init.method);
+  const state = new State(method, null);
+  state.url = url;
+  state.follows = chooseSignal(init, base);
+  state.settings = chooseSettings(init, base);
+  if (base !== null) paramsFrom(base, state);
+  if (state.settings.mode === 'no-cors' && !/^(?:GET|HEAD|POST)$/.test(method)) {
+    throw new TypeError(`Request: method ${method} is not allowed with mode 'no-cors'`);
+  }
+  if (init.headers !== undefined) {
+    state.list = [];
+    fillList(state.list, init.headers);
+  } else if (base !== null) {
+    copyHeaders(base, state);
+  }
+  state.body = chooseBody(init, base, state);
+  return state;
+}
+
+function chooseSignal(init: RequestInit, base: State | null): AbortSignal | State | null {
+  const { signal } = init;
+  if (signal === undefined) return base;
+  if (signal === null) return null;
+  if (signal instanceof AbortSignal) return signal;
+  throw new TypeError('Request: signal must be an AbortSignal');
+}
+
+function chooseSettings(init: RequestInit, base: State | null): Settings {
+  const settings = base?.settings ?? defaultSettings;
+  if (stateOf(init) === null && Object.keys(init).length === 0) return settings;
+  return readSettings(init, settings);
+}
+
+function paramsFrom(base: State, state: State): void {
+  state.paramSource = base.paramSource;
+  state.params = base.params;
+}
+
+function chooseBody(init: RequestInit, base: State | null, state: State): Body | null {
+  const given = init.body ?? null;
+  const inherited = given === null && base !== null ? openBody(base) : null;
+  if (given === null && inherited === null) return null;
+  if (state.method === 'GET' || state.method === 'HEAD') {
+    throw new TypeError(`Request: a ${state.method} request cannot have a body`);
+  }
+  if (inherited !== null) return transferBody(inherited);
+  return giveBody(init, given, state);
+}
+
+function giveBody(init: RequestInit, given: unknown, state: State): Body {
+  const body = extractBody(given);
+  if (body.stream !== null) {
+    if (init.duplex === undefined) {
+      throw new TypeError("Request: duplex: 'half' is required when the body is a stream");
+    }
+    if (state.settings.keepalive) {
+      throw new TypeError('Request: a stream cannot be sent with keepalive');
+    }
+    if (state.settings.mode !== 'cors' && state.settings.mode !== 'same-origin') {
+      throw new TypeError("Request: a stream needs mode 'cors' or 'same-origin'");
+    }
+  }
+  if (body.type !== null) {
+    const list = listToExtend(state);
+    if (!listHas(list, 'content-type')) list.push('content-type', body.type);
+  }
+  return body;
+}
+
+function listToExtend(state: State): HeaderList {
+  if (state.headerSource !== null) {
+    state.list = (listOfHeaders(headersOf(state)) as HeaderList).slice();
+    state.headerSource = null;
+    state.headers = null;
+  }
+  state.list ??= [];
+  return state.list;
+}
+
+/**
+ * Light WHATWG `Request` (Fetch §5.4). That of an exchange reads method, URL, headers, body and
+ * signal from the engine when they are asked for.
+ */
+export class Request {
+  #state: State;
+
+  static {
+    stateOf = (request) =>
+      typeof request === 'object' && request !== null && #state in request
+        ? (request as Request).#state
+        : null;
+    bodyOf = (request) => openBody(request.#state);
+  }
+
+  /** Throws a TypeError for a URL that is not absolute and for defects in `init`. */
+  constructor(input: RequestInfo, init?: RequestInit) {
+    if ((input as unknown) === ready) {
+      this.#state = init as unknown as State;
+      return;
+    }
+    if (arguments.length < 1) throw new TypeError('Request needs a URL or a Request');
+    this.#state = construct(input, init ?? {});
+  }
+
+  /** Makes the request of an exchange. For the bridge. */
+  static [fromSource](source: RequestSource, params: ParamSource | null): Request {
+    const state = new State(source.method, source);
+    state.paramSource = params;
+    return new Request(ready, state as unknown as RequestInit);
+  }
+
+  get method(): string {
+    return this.#state.method;
+  }
+
+  get url(): string {
+    return urlOf(this.#state);
+  }
+
+  get headers(): Headers {
+    return headersOf(this.#state);
+  }
+
+  /** The parameters of the route's pattern, percent-decoded; empty for other requests. */
+  get params(): Params {
+    return paramsOf(this.#state);
+  }
+
+  /** Aborted when the client goes away before the response has been sent. */
+  get signal(): AbortSignal {
+    return signalOf(this.#state);
+  }
+
+  get body(): ReadableStream<Uint8Array> | null {
+    const body = openBody(this.#state);
+    return body === null ? null : openStream(body);
+  }
+
+  get bodyUsed(): boolean {
+    return isUsed(this.#state.body);
+  }
+
+  get duplex(): 'half' {
+    void this.#state;
+    return 'half';
+  }
+
+  get destination(): '' {
+    void this.#state;
+    return '';
+  }
+
+  get redirect(): RequestRedirect {
+    return this.#state.settings.redirect;
+  }
+
+  get mode(): RequestMode {
+    return this.#state.settings.mode;
+  }
+
+  get credentials(): RequestCredentials {
+    return this.#state.settings.credentials;
+  }
+
+  get cache(): RequestCache {
+    return this.#state.settings.cache;
+  }
+
+  get referrer(): string {
+    return this.#state.settings.referrer;
+  }
+
+  get referrerPolicy(): ReferrerPolicy {
+    return this.#state.settings.referrerPolicy;
+  }
+
+  get integrity(): string {
+    return this.#state.settings.integrity;
+  }
+
+  get keepalive(): boolean {
+    return this.#state.settings.keepalive;
+  }
+
+  get isReloadNavigation(): boolean {
+    void this.#state;
+    return false;
+  }
+
+  get isHistoryNavigation(): boolean {
+    void this.#state;
+    return false;
+  }
+
+  /** A second request with the same head, and a body that can be read apart from this one's. */
+  clone(): Request {
+    const state = this.#state;
+    const body = openBody(state);
+    const copy = new State(state.method, null);
+    copy.body = body === null ? null : cloneBody(body);
+    copy.url = urlOf(state);
+    copyHeaders(state, copy);
+    copy.follows = state;
+    copy.settings = state.settings;
+    paramsFrom(state, copy);
+    return withState(copy);
+  }
+
+  text(): Promise<string> {
+    return readBody(this, bodyOf, takeText);
+  }
+
+  json<T = unknown>(): Promise<T> {
+    return readBody(this, bodyOf, takeJson) as Promise<T>;
+  }
+
+  arrayBuffer(): Promise<ArrayBuffer> {
+    return readBody(this, bodyOf, takeArrayBuffer);
+  }
+
+  bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    return readBody(this, bodyOf, takeBytes);
+  }
+
+  async blob(): Promise<Blob> {
+    const bytes = await readBody(this, bodyOf, takeBytes);
+    const type = extractMimeType(this.headers.get('content-type'));
+    return new Blob([bytes], { type: type === null ? '' : serializeMimeType(type) });
+  }
+
+  /** Parses multipart/form-data and application/x-www-form-urlencoded. */
+  async formData(): Promise<FormData> {
+    const bytes = await readBody(this, bodyOf, takeBytes);
+    return parseFormData(bytes, this.headers.get('content-type'));
+  }
+
+  /** How `console.log` shows it. */
+  [inspect.custom](depth: number, options: Parameters<typeof inspect>[1]): string {
+    if (depth < 0) return '[Request]';
+    const { method, url, headers, bodyUsed, params } = this;
+    return `Request ${inspect({ method, url, headers, bodyUsed, params: { ...params } }, options)}`;
+  }
+}
+
+Object.defineProperty(Request.prototype, Symbol.toStringTag, {
+  configurable: true,
+  value: 'Request',
+});
+standFor(Request, PlatformRequest);
+
+/** Whether it is a light request. */
+export function isLightRequest(value: unknown): value is Request {
+  return stateOf(value) !== null;
+}
+
+/** The fields that fetch manages itself (RFC 9110 §7.6.1), and refuses partly. */
+const perConnection = new Set([
+  'connection',
+  'expect',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * The request as the platform's own, for fetch. With `withBody` the body moves over; else it stays.
+ */
+export function platformRequest(request: Request, withBody: boolean): globalThis.Request {
+  const state = stateOf(request) as State;
+  const list = listOfHeaders(headersOf(state)) as HeaderList;
+  const headers: [string, string][] = [];
+  for (let i = 0; i < list.length; i += 2) {
+    const name = list[i] as string;
+    if (!perConnection.has(name)) headers.push([name, list[i + 1] as string]);
+  }
+  const { redirect, mode, credentials, cache, referrer, referrerPolicy } = state.settings;
+  const { integrity, keepalive, dispatcher } = state.settings;
+  const body = withBody ? openBody(state) : null;
+  if (isUnusable(body))
+    throw new TypeError('Request: its body has already been read, or is locked');
+  const init = {
+    ...{ redirect, mode, credentials, cache, referrer, referrerPolicy, integrity, keepalive },
+    ...(dispatcher === undefined ? {} : { dispatcher }),
+    method: state.method,
+    headers,
+    body: body === null ? null : takeForSending(body),
+    duplex: 'half',
+    signal: signalOf(state),
+  };
+  return new PlatformRequest(
+    urlOf(state),
+    init as ConstructorParameters<typeof PlatformRequest>[1],
+  );
+}

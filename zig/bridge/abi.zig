@@ -1,0 +1,275 @@
+//! The binary interface between the engine and a JS thread: the one source of every offset, size and number that
+//! both sides use. `abi_gen.zig` writes ts/src/abi.gen.ts from the declarations here.
+//!
+//! A lane is a pair of single-producer single-consumer rings in memory that the engine owns. Positions are byte
+//! counters that wrap at 2^32; a ring's capacity is a power of two, so `position & (capacity - 1)` is the offset.
+//! Records are 8-byte aligned and contiguous: where one does not fit before the end, a `skip` record fills the end.
+
+const std = @import("std");
+const assert = std.debug.assert;
+
+/// Raised by every change that makes an old ts/src unable to talk to a new engine.
+pub const version: u32 = 1;
+/// First word of the shared memory block: "GYRB".
+pub const magic: u32 = 0x42525947;
+
+pub const cache_line_bytes = 64;
+/// Alignment and granularity of records, bytes.
+pub const record_align = 8;
+
+/// Largest piece of a body in one record, bytes, either way.
+pub const chunk_bytes_max: u32 = 32 * 1024;
+/// Largest request body that travels inside its head record, bytes.
+pub const request_inline_bytes_max: u32 = 16 * 1024;
+/// Largest response body part that travels inside its head record, bytes.
+pub const response_inline_bytes_max: u32 = chunk_bytes_max;
+/// Response field names and values of one response, bytes.
+pub const response_field_bytes_max: u32 = 16 * 1024;
+/// Response fields of one response.
+pub const response_field_count_max: u32 = 128;
+/// Parameters of one route pattern.
+pub const param_count_max: u32 = 16;
+/// Bytes of a request head that crosses; its offsets are u16.
+pub const request_head_bytes_max: u32 = 65535;
+/// Request fields of one request.
+pub const request_field_count_max: u32 = 128;
+
+/// `body_length` of a body whose length is not known beforehand.
+pub const length_unknown: u64 = std.math.maxInt(u64);
+/// `route` of a request that no pattern matched: it goes to the `fetch` handler.
+pub const route_fetch: u32 = std.math.maxInt(i32);
+
+/// What a record says. Values below 16 travel to JS (except `skip`, which travels both ways).
+pub const RecordKind = enum(u16) {
+    /// Fills the end of the ring; carries nothing.
+    skip = 0,
+    /// `RequestHead`: a new exchange.
+    request_head = 1,
+    /// `Chunk`: more of a request body.
+    request_chunk = 2,
+    /// Header only: the client is gone, or the engine gave the exchange up. Its id is dead.
+    request_abort = 3,
+    /// `Credit`: JS may send that many more body bytes.
+    response_credit = 4,
+    /// `ResponseHead`: the answer.
+    response_head = 16,
+    /// `Chunk`: more of a response body.
+    response_chunk = 17,
+    /// Header only: the response cannot be finished; the connection is to be closed.
+    response_abort = 18,
+    /// `Credit`: the engine may send that many more body bytes.
+    request_credit = 19,
+    _,
+};
+
+/// Bits of `RecordHeader.flags`.
+pub const flag_end: u16 = 1;
+
+/// Begins every record.
+pub const RecordHeader = extern struct {
+    /// Of the whole record, with this header and padding; a multiple of 8. Bytes.
+    size: u32,
+    kind: RecordKind,
+    flags: u16,
+    /// With `generation`, the exchange that the record belongs to.
+    slot: u32,
+    generation: u32,
+};
+
+/// A part of the request head, relative to the first byte of the head.
+pub const Span = extern struct { offset: u16, len: u16 };
+
+/// One request field: name and value as parts of the head.
+pub const FieldSpan = extern struct { name: Span, value: Span };
+
+/// Behind it: `param_count` × Span, `field_count` × FieldSpan, `head_bytes` bytes of raw head, then `inline_bytes`
+/// of body. With `flag_end` the inline part is the whole body.
+pub const RequestHead = extern struct {
+    header: RecordHeader,
+    /// Or `length_unknown`. 0 when there is no body. Bytes.
+    body_length: u64,
+    /// Index of the JS handler, or `route_fetch`.
+    route: u32,
+    method: Method,
+    version: Version,
+    field_count: u16,
+    param_count: u8,
+    peer_family: PeerFamily,
+    peer_port: u16,
+    /// IPv4 in the first four bytes.
+    peer_address: [16]u8,
+    head_bytes: u32,
+    inline_bytes: u32,
+    method_text: Span,
+    target: Span,
+    path: Span,
+    query: Span,
+    authority: Span,
+};
+
+/// Behind it: `field_count` × ResponseField, `field_bytes` bytes (each name followed by its value, latin1), then
+/// `inline_bytes` of body. With `flag_end` the inline part ends the body.
+pub const ResponseHead = extern struct {
+    header: RecordHeader,
+    status: u16,
+    field_count: u16,
+    /// A frequent Content-Type that need not be spelled out, sent before the other fields.
+    content_type: ContentType,
+    reserved: [3]u8,
+    field_bytes: u32,
+    inline_bytes: u32,
+    /// Or `length_unknown`. Bytes.
+    body_length: u64,
+};
+
+/// Lengths of one response field.
+pub const ResponseField = extern struct { name_len: u16, value_len: u16 };
+
+/// Behind it: `len` bytes of body. With `flag_end` the body ends here.
+pub const Chunk = extern struct {
+    header: RecordHeader,
+    len: u32,
+    reserved: u32,
+};
+
+pub const Credit = extern struct {
+    header: RecordHeader,
+    /// Body bytes that may be sent on top of what was granted before.
+    grant: u32,
+    reserved: u32,
+};
+
+/// Same numbers as http.Method, which the dispatcher asserts.
+pub const Method = enum(u8) {
+    GET = 0,
+    HEAD = 1,
+    POST = 2,
+    PUT = 3,
+    DELETE = 4,
+    CONNECT = 5,
+    OPTIONS = 6,
+    TRACE = 7,
+    PATCH = 8,
+    /// Spelled out in `RequestHead.method_text`.
+    other = 255,
+};
+
+/// Same numbers as http.Version, which the dispatcher asserts.
+pub const Version = enum(u8) { http10 = 0, http11 = 1, http2 = 2, http3 = 3 };
+
+pub const PeerFamily = enum(u8) { none = 0, ipv4 = 4, ipv6 = 6 };
+
+/// Content-Type values that handlers and frameworks send all the time.
+pub const ContentType = enum(u8) {
+    none = 0,
+    @"text/plain;charset=UTF-8",
+    @"text/plain; charset=UTF-8",
+    @"text/plain;charset=utf-8",
+    @"text/plain; charset=utf-8",
+    @"text/plain",
+    @"text/html",
+    @"text/html;charset=utf-8",
+    @"text/html; charset=utf-8",
+    @"text/html; charset=UTF-8",
+    @"application/json",
+    @"application/json;charset=utf-8",
+    @"application/json; charset=utf-8",
+    @"application/json; charset=UTF-8",
+    @"application/octet-stream",
+    @"text/css; charset=utf-8",
+    @"text/javascript; charset=utf-8",
+    @"text/event-stream",
+    _,
+};
+
+/// First line of the shared block. The engine fills it in before a JS thread sees it.
+pub const BlockHeader = extern struct {
+    magic: u32,
+    version: u32,
+    worker_count: u32,
+    thread_count: u32,
+    /// Of each ring, bytes.
+    ring_bytes: u32,
+    /// Body bytes that either side may send before the other grants more.
+    credit_bytes: u32,
+    /// Distance from one lane to the next, bytes. Lane of (worker, thread): worker * thread_count + thread.
+    lane_stride: u32,
+    lanes_offset: u32,
+    workers_offset: u32,
+    threads_offset: u32,
+    /// 1 once the engine has stopped; every thread's doorbell is rung then.
+    stopped: u32,
+    reserved: [5]u32,
+};
+
+/// One per engine worker.
+pub const WorkerLine = extern struct {
+    /// 1 while the worker sleeps; who exchanges it for 0 writes the eventfd.
+    asleep: u32,
+    /// The worker's eventfd.
+    wake_fd: i32,
+    reserved: [14]u32,
+};
+
+/// One per JS thread.
+pub const ThreadLine = extern struct {
+    /// 1 while the thread sleeps; who exchanges it for 0 writes the doorbell.
+    asleep: u32,
+    reserved: [15]u32,
+};
+
+/// Control words of a lane, each on a cache line of its own; the request ring and the response ring follow.
+pub const LaneControl = extern struct {
+    /// Written by the engine.
+    request_tail: u32 align(cache_line_bytes),
+    /// Written by JS.
+    request_head: u32 align(cache_line_bytes),
+    /// Written by JS.
+    response_tail: u32 align(cache_line_bytes),
+    /// Written by the engine.
+    response_head: u32 align(cache_line_bytes),
+    /// 1 when the engine waits for space in the request ring; JS clears it and wakes the worker.
+    request_wanted: u32 align(cache_line_bytes),
+    /// 1 when JS waits for space in the response ring; the engine clears it and rings the doorbell.
+    response_wanted: u32 align(cache_line_bytes),
+};
+
+/// Rounds a record's size up to the record grid.
+pub fn recordSize(bytes: u32) u32 {
+    return std.mem.alignForward(u32, bytes, record_align);
+}
+
+pub const request_record_bytes_max = recordSize(@sizeOf(RequestHead) + param_count_max * @sizeOf(Span) +
+    request_field_count_max * @sizeOf(FieldSpan) + request_head_bytes_max + request_inline_bytes_max);
+pub const response_record_bytes_max = recordSize(@sizeOf(ResponseHead) +
+    response_field_count_max * @sizeOf(ResponseField) + response_field_bytes_max + response_inline_bytes_max);
+
+/// Smallest ring that always finds room for the largest record once it is empty: wherever the position stands,
+/// the record fits before the end, or behind a skip record that is shorter than it.
+pub const ring_bytes_min: u32 = std.math.ceilPowerOfTwoAssert(
+    u32,
+    2 * @as(u32, @max(request_record_bytes_max, response_record_bytes_max)),
+);
+pub const ring_bytes_max: u32 = 1 << 26;
+pub const ring_bytes_default: u32 = 256 * 1024;
+/// Below one chunk a body would stall with credit left over.
+pub const credit_bytes_min: u32 = chunk_bytes_max;
+pub const credit_bytes_default: u32 = 256 * 1024;
+
+comptime {
+    assert(@sizeOf(RecordHeader) == 16);
+    assert(@sizeOf(RequestHead) % record_align == 0);
+    assert(@sizeOf(ResponseHead) % record_align == 0);
+    assert(@sizeOf(Chunk) % record_align == 0 and @sizeOf(Credit) % record_align == 0);
+    assert(@sizeOf(BlockHeader) == cache_line_bytes);
+    assert(@sizeOf(WorkerLine) == cache_line_bytes and @sizeOf(ThreadLine) == cache_line_bytes);
+    assert(@sizeOf(LaneControl) == 6 * cache_line_bytes);
+    assert(ring_bytes_min <= ring_bytes_default);
+    assert(chunk_bytes_max + @sizeOf(Chunk) <= ring_bytes_min / 2);
+    // TypeScript writes these records with 32-bit stores; none may have hidden padding.
+    for (.{ RequestHead, ResponseHead, Chunk, Credit, BlockHeader, WorkerLine, ThreadLine }) |T| {
+        var sum: usize = 0;
+        for (std.meta.fields(T)) |f| sum += @sizeOf(f.type);
+        assert(sum == @sizeOf(T));
+    }
+}

@@ -20,8 +20,8 @@ pub const Error = error{
     PatternNotAbsolute,
     /// Longer than `path_bytes_max`.
     PatternTooLong,
-    /// A byte that no request path can hold: a control, a space, '?', '#' or one above 0x7e. Such bytes are
-    /// percent-encoded in a path and have to be so in the pattern.
+    /// A byte that no request path can hold: a control, a space, '?', '#' or one above 0x7e. Such
+    /// bytes are percent-encoded in a path and have to be so in the pattern.
     PatternInvalidByte,
     /// ":" with no name after it.
     ParameterNameEmpty,
@@ -81,18 +81,22 @@ pub const ParamNames = struct {
     }
 };
 
-/// Tells what is wrong with `pattern`, if anything. Meant for start-up: patterns are the programmer's.
+/// Tells what is wrong with `pattern`, if anything. Meant for start-up: patterns are the
+/// programmer's.
 pub fn check(pattern: []const u8) Error!void {
     _ = try paramNames(pattern);
 }
 
-/// Checks `pattern` and returns the names of its parameters, which point into it. The wildcard's is "*".
+/// Checks `pattern` and returns the names of its parameters, which point into it. The wildcard's is
+/// "*".
 pub fn paramNames(pattern: []const u8) Error!ParamNames {
     if (pattern.len == 0 or pattern[0] != '/') return error.PatternNotAbsolute;
     if (pattern.len > path_bytes_max) return error.PatternTooLong;
-    for (pattern) |byte| {
-        if (byte <= ' ' or byte > '~' or byte == '?' or byte == '#') return error.PatternInvalidByte;
-    }
+    for (pattern) |byte| switch (byte) {
+        '?', '#' => return error.PatternInvalidByte,
+        '!'...'"', '$'...'>', '@'...'~' => {},
+        else => return error.PatternInvalidByte,
+    };
     var names: ParamNames = .{};
     var segments = SegmentIterator.init(pattern);
     while (segments.next()) |segment| switch (segment) {
@@ -131,7 +135,7 @@ pub fn explain(err: Error) []const u8 {
     return switch (err) {
         error.PatternNotAbsolute => "a pattern begins with '/'",
         error.PatternTooLong => "a pattern has at most 65535 bytes",
-        error.PatternInvalidByte => "percent-encode controls, spaces, '?', '#' and non-ASCII bytes in a pattern",
+        error.PatternInvalidByte => "spaces, '?', '#' and non-ASCII bytes are percent-encoded in a pattern",
         error.ParameterNameEmpty => "a parameter needs a name after ':'",
         error.ParameterNameInvalid => "a parameter name has letters, digits, '_', '$' and '-' only",
         error.ParameterNameDuplicate => "a parameter name occurs once in a pattern",

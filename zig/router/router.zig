@@ -1,8 +1,9 @@
 //! Finds what answers a request: a table of patterns, compiled once, matched without allocation.
 //!
-//! Per segment a literal goes before a parameter and a parameter before a wildcard; where the better one leads
-//! nowhere, or has no entry for the method, the next is tried. Paths are matched raw: "%61" is not "a", "//" is
-//! not "/", and "/a/" is not "/a". HEAD is answered by GET's entry where it has none of its own.
+//! Per segment a literal goes before a parameter and a parameter before a wildcard; where the
+//! better one leads nowhere, or has no entry for the method, the next is tried. Paths are matched
+//! raw: "%61" is not "a", "//" is not "/", and "/a/" is not "/a". HEAD is answered by GET's entry
+//! where it has none of its own.
 
 const std = @import("std");
 const Allocator = std.mem.Allocator;
@@ -28,9 +29,9 @@ pub const Span = struct {
     }
 };
 
-/// Where the parameters of the matched pattern lie in the path, in the pattern's order; raw, not percent-decoded.
-/// The wildcard's is the last. Its span begins behind the slash, and is empty at the end of the path when the path
-/// stops before the wildcard, with its slash or without.
+/// Where the parameters of the matched pattern lie in the path, in the pattern's order; raw, not
+/// percent-decoded. The wildcard's is the last. Its span begins behind the slash, and is empty at
+/// the end of the path when the path stops before the wildcard, with its slash or without.
 pub const Params = struct {
     items: [params_max]Span = undefined,
     len: u8 = 0,
@@ -54,7 +55,8 @@ pub const Params = struct {
 pub const Match = union(enum) {
     /// Target of the entry.
     found: u32,
-    /// Patterns match the path, none for the method; these are the methods they have. Answer 405 with Allow.
+    /// Patterns match the path, none for the method; these are the methods they have. Answer 405
+    /// with Allow.
     method_not_allowed: MethodSet,
     none,
 };
@@ -125,15 +127,20 @@ pub const Router = struct {
         return .{ .tables = compiled.tables() };
     }
 
-    /// Looks up `path`, the raw path of a request, without query. Fills `params` when found, with offsets into `path`.
-    /// Time is bounded by the size of the table and the length of the path.
+    /// Looks up `path`, the raw path of a request, without query. Fills `params` when found, with
+    /// offsets into `path`. Time is bounded by the size of the table and the length of the path.
     pub fn match(self: *const Router, method: Method, path: []const u8, params: *Params) Match {
         params.len = 0;
         if (path.len == 0 or path[0] != '/' or path.len > path_bytes_max) return .none;
         if (self.tables.static(path)) |leaf| {
             if (self.tables.leaves[leaf].find(method)) |target| return .{ .found = target };
         }
-        var walk: Walk = .{ .tables = &self.tables, .method = method, .path = path, .params = params };
+        var walk: Walk = .{
+            .tables = &self.tables,
+            .method = method,
+            .path = path,
+            .params = params,
+        };
         if (walk.run()) |target| return .{ .found = target };
         params.len = 0;
         if (walk.matched) return .{ .method_not_allowed = walk.allowed };
@@ -145,13 +152,14 @@ pub const Router = struct {
 pub fn explain(err: Router.Error) []const u8 {
     return switch (err) {
         error.RouteDuplicate => "a pattern of this shape is already registered for this method",
-        error.MethodUnsupported => "a method without a name of its own is matched by entries for every method only",
+        error.MethodUnsupported => "only an entry for every method matches a method without a name of its own",
         else => |syntax| pattern_syntax.explain(syntax),
     };
 }
 
-/// A depth-first walk of the trie. It needs no stack: how a node was reached is seen from its kind, and the place in
-/// the path from the label or the last parameter. As every node has one place, each is visited at most once.
+/// A depth-first walk of the trie. It needs no stack: how a node was reached is seen from its kind,
+/// and the place in the path from the label or the last parameter. As every node has one place,
+/// each is visited at most once.
 const Walk = struct {
     tables: *const tables.Tables,
     method: Method,
@@ -184,7 +192,8 @@ const Walk = struct {
         }
     }
 
-    /// Goes down by the best child of each node. Null where no child fits: the walk stands at the node that failed.
+    /// Goes down by the best child of each node. Null where no child fits: the walk stands at the
+    /// node that failed.
     fn descend(self: *Walk) ?u32 {
         while (self.pos < self.path.len) {
             const end = self.segmentEnd();

@@ -14,7 +14,12 @@ fn entry(pattern: []const u8, method: ?Method, target: u32) Router.Entry {
     return .{ .pattern = pattern, .method = method, .target = target };
 }
 
-const Case = struct { method: Method = .GET, path: []const u8, want: ?u32, params: []const []const u8 = &.{} };
+const Case = struct {
+    method: Method = .GET,
+    path: []const u8,
+    want: ?u32,
+    params: []const []const u8 = &.{},
+};
 
 fn expectCases(r: *const Router, cases: []const Case) !void {
     for (cases) |case| {
@@ -27,7 +32,9 @@ fn expectCases(r: *const Router, cases: []const Case) !void {
             try testing.expectEqual(Match.none, got);
         }
         try testing.expectEqual(case.params.len, params.len);
-        for (case.params, 0..) |want, i| try testing.expectEqualStrings(want, params.get(i, case.path));
+        for (case.params, 0..) |want, i| {
+            try testing.expectEqualStrings(want, params.get(i, case.path));
+        }
     }
 }
 
@@ -77,7 +84,8 @@ const site_cases = [_]Case{
     .{ .path = "/filesx", .want = null },
     .{ .path = "/a/b/c", .want = 9, .params = &.{"c"} },
     .{ .path = "/a/x/c", .want = 8, .params = &.{"x"} },
-    // Also where the wildcard is left with nothing, the literal before it goes before the parameter.
+    // Also where the wildcard is left with nothing, the literal before it goes before the
+    // parameter.
     .{ .path = "/a/b/d", .want = 10, .params = &.{""} },
     .{ .path = "/a/b/d/", .want = 10, .params = &.{""} },
     .{ .path = "/a/b/d/e", .want = 10, .params = &.{"e"} },
@@ -138,7 +146,8 @@ test "an empty table matches nothing" {
 }
 
 test "a wildcard at the root takes every path, its slash excluded" {
-    var r = try Router.init(testing.allocator, &.{ entry("/*", null, 1), entry("/:a/:b", null, 2) });
+    const entries = [_]Router.Entry{ entry("/*", null, 1), entry("/:a/:b", null, 2) };
+    var r = try Router.init(testing.allocator, &entries);
     defer r.deinit(testing.allocator);
     try expectCases(&r, &.{
         .{ .path = "/", .want = 1, .params = &.{""} },
@@ -224,7 +233,8 @@ test "a method without a name of its own is matched by entries for every method 
     var params: Params = .{};
     const want: Match = .{ .method_not_allowed = MethodSet.of(&.{ .GET, .HEAD }) };
     try testing.expectEqual(want, r.match(.other, "/get", &params));
-    try testing.expectError(error.MethodUnsupported, Router.init(testing.allocator, &.{entry("/", .other, 1)}));
+    const made = Router.init(testing.allocator, &.{entry("/", .other, 1)});
+    try testing.expectError(error.MethodUnsupported, made);
 }
 
 test "a defect is reported with the entries it is about" {
@@ -260,13 +270,20 @@ test "sixteen parameters are captured, in order" {
         entry("/:a/:b/:c/:d/:e/:f/:g/:h/:i/:j/:k/:l/:m/:n/:o/*", null, 1),
     });
     defer r.deinit(testing.allocator);
-    const texts = [_][]const u8{ "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F/G" };
-    try expectCases(&r, &.{.{ .path = "/0/1/2/3/4/5/6/7/8/9/A/B/C/D/E/F/G", .want = 1, .params = &texts }});
+    const texts = [_][]const u8{
+        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F/G",
+    };
+    const path = "/0/1/2/3/4/5/6/7/8/9/A/B/C/D/E/F/G";
+    try expectCases(&r, &.{.{ .path = path, .want = 1, .params = &texts }});
 }
 
 test "a path longer than the spans can tell matches nothing" {
     const gpa = testing.allocator;
-    var r = try Router.init(gpa, &.{ entry("/*", null, 1), entry("/:a", null, 2), entry("/a/:b/c", null, 3) });
+    var r = try Router.init(gpa, &.{
+        entry("/*", null, 1),
+        entry("/:a", null, 2),
+        entry("/a/:b/c", null, 3),
+    });
     defer r.deinit(gpa);
     const path = try gpa.alloc(u8, 70_000);
     defer gpa.free(path);
@@ -283,7 +300,8 @@ test "a path longer than the spans can tell matches nothing" {
 }
 
 test "a table made for backtracking costs one visit per node" {
-    // Every prefix branches into a literal and a parameter, and none of the 2^15 combinations fits the end.
+    // Every prefix branches into a literal and a parameter, and none of the 2^15 combinations fits
+    // the end.
     const gpa = testing.allocator;
     var arena = std.heap.ArenaAllocator.init(gpa);
     defer arena.deinit();
@@ -291,7 +309,8 @@ test "a table made for backtracking costs one visit per node" {
     for (0..1 << 10) |bits| {
         var pattern = std.ArrayList(u8).init(arena.allocator());
         for (0..10) |i| {
-            if (bits >> @intCast(i) & 1 == 0) try pattern.appendSlice("/a") else try pattern.writer().print("/:p{d}", .{i});
+            const literal = bits >> @intCast(i) & 1 == 0;
+            if (literal) try pattern.appendSlice("/a") else try pattern.writer().print("/:p{d}", .{i});
         }
         try pattern.appendSlice("/end");
         try entries.append(entry(pattern.items, .GET, @intCast(bits)));
@@ -304,7 +323,8 @@ test "a table made for backtracking costs one visit per node" {
     });
 }
 
-/// Rank of a match per segment, best first; compared in order of segments. The end of the path is 0.
+/// Rank of a match per segment, best first; compared in order of segments. The end of the path is
+/// 0.
 const Rank = struct {
     items: [24]u8 = @splat(0),
 
@@ -352,8 +372,8 @@ fn naiveMatch(entries: []const Router.Entry, method: Method, path: []const u8) M
             allowed.insert(m);
             if (m == .GET) allowed.insert(.HEAD);
         }
-        const fits = e.method == null or e.method.? == method or (method == .HEAD and e.method.? == .GET);
-        if (!fits) continue;
+        const head_by_get = method == .HEAD and e.method == .GET;
+        if (e.method != null and e.method.? != method and !head_by_get) continue;
         // On one shape the method's own entry is best, then GET's for HEAD, then the one for all.
         var full = rank;
         full.items[23] = if (e.method == null) 3 else if (e.method.? == method) 1 else 2;
@@ -374,7 +394,8 @@ fn randomText(random: std.Random, out: []u8, patterns: bool) []const u8 {
     for (0..count) |i| {
         const wild = patterns and i + 1 == count and random.uintLessThan(u8, 4) == 0;
         const param = patterns and random.uintLessThan(u8, 3) == 0;
-        const piece = if (wild) "/*" else if (param) names[i] else literals[random.uintLessThan(usize, literals.len)];
+        const literal = literals[random.uintLessThan(usize, literals.len)];
+        const piece = if (wild) "/*" else if (param) names[i] else literal;
         @memcpy(out[n..][0..piece.len], piece);
         n += piece.len;
     }
@@ -392,7 +413,8 @@ test "random tables match as the naive rule says" {
         var entries: std.BoundedArray(Router.Entry, 24) = .{};
         for (&texts, 0..) |*text, i| {
             const method = methods[random.uintLessThan(usize, methods.len)];
-            entries.appendAssumeCapacity(entry(randomText(random, text, true), method, @intCast(i)));
+            const pattern = randomText(random, text, true);
+            entries.appendAssumeCapacity(entry(pattern, method, @intCast(i)));
             var defect: router.Defect = .{};
             var trial = Router.initReporting(gpa, entries.slice(), &defect) catch |err| {
                 try testing.expectEqual(error.RouteDuplicate, err);

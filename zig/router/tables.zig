@@ -1,8 +1,9 @@
 //! The compiled form of a pattern table and its construction. `router.zig` reads it.
 //!
-//! The patterns form a trie of segments in flat arrays. Literal children are found in one hash table keyed by
-//! (parent, segment); patterns without parameters are, besides, in a table keyed by the whole path.
-//! Construction writes into arrays of a size known beforehand, so that it runs at comptime too.
+//! The patterns form a trie of segments in flat arrays. Literal children are found in one hash
+//! table keyed by (parent, segment); patterns without parameters are, besides, in a table keyed by
+//! the whole path. Construction writes into arrays of a size known beforehand, so that it runs at
+//! comptime too.
 
 const std = @import("std");
 const Method = @import("../http/method.zig").Method;
@@ -27,7 +28,8 @@ pub const Entry = struct {
 pub const Error = pattern_syntax.Error || error{
     /// Two entries of one shape ("/a/:x" and "/a/:y" are one) and one method.
     RouteDuplicate,
-    /// `Method.other` as an entry's method: such methods are matched by entries for every method only.
+    /// `Method.other` as an entry's method: such methods are matched by entries for every method
+    /// only.
     MethodUnsupported,
 };
 
@@ -65,7 +67,9 @@ pub const Leaf = struct {
     /// Target for `method`: its own, else GET's for HEAD, else that for every method.
     pub fn find(self: *const Leaf, method: Method) ?u32 {
         if (self.methods.contains(method)) return self.targets[@intFromEnum(method)];
-        if (method == .HEAD and self.methods.contains(.GET)) return self.targets[@intFromEnum(Method.GET)];
+        if (method == .HEAD and self.methods.contains(.GET)) {
+            return self.targets[@intFromEnum(Method.GET)];
+        }
         return if (self.any) self.targets[any_slot] else null;
     }
 
@@ -104,7 +108,8 @@ pub const Tables = struct {
             const edge = self.edges[at];
             if (edge.tag != key >> 32) continue;
             const node = &self.nodes[edge.node];
-            if (node.parent == parent and std.mem.eql(u8, self.label(node), segment)) return edge.node;
+            if (node.parent != parent) continue;
+            if (std.mem.eql(u8, self.label(node), segment)) return edge.node;
         }
         return null;
     }
@@ -117,7 +122,8 @@ pub const Tables = struct {
         while (self.statics[at].leaf != none) : (at = (at + 1) & mask) {
             const slot = self.statics[at];
             if (slot.tag != key >> 32) continue;
-            if (std.mem.eql(u8, self.text[slot.text_off..][0..slot.text_len], path)) return slot.leaf;
+            const text = self.text[slot.text_off..][0..slot.text_len];
+            if (std.mem.eql(u8, text, path)) return slot.leaf;
         }
         return null;
     }
@@ -243,7 +249,7 @@ const Builder = struct {
         var static = true;
         var offset: u32 = text_off;
         var segments = pattern_syntax.SegmentIterator.init(entry.pattern);
-        const leaf = while (segments.next()) |segment| : (offset = self.offsetAfter(offset, segment)) {
+        const leaf = while (segments.next()) |segment| : (offset += pieceLen(segment)) {
             switch (segment) {
                 .literal => |text| node = self.literalChild(node, text, offset + 1),
                 .param => {
@@ -260,11 +266,12 @@ const Builder = struct {
         if (static) self.addStatic(entry.pattern, text_off, leaf);
     }
 
-    fn offsetAfter(_: *Builder, offset: u32, segment: pattern_syntax.Segment) u32 {
-        return offset + 1 + switch (segment) {
-            .literal => |text| @as(u32, @intCast(text.len)),
-            .param => |name| @as(u32, @intCast(name.len)) + 1,
-            .wildcard => 1,
+    /// Length of the segment in the pattern, with the slash before it.
+    fn pieceLen(segment: pattern_syntax.Segment) u32 {
+        return switch (segment) {
+            .literal => |text| 1 + @as(u32, @intCast(text.len)),
+            .param => |name| 2 + @as(u32, @intCast(name.len)),
+            .wildcard => 2,
         };
     }
 
@@ -307,7 +314,13 @@ const Builder = struct {
     }
 
     /// Notes the entry's index in the leaf; `finish` puts the target in its place.
-    fn register(self: *Builder, leaf: u32, method: ?Method, index: u32, defect: *Defect) Error!void {
+    fn register(
+        self: *Builder,
+        leaf: u32,
+        method: ?Method,
+        index: u32,
+        defect: *Defect,
+    ) Error!void {
         const row = &self.storage.leaves[leaf];
         const slot = if (method) |m| @intFromEnum(m) else Leaf.any_slot;
         if (row.targets[slot] != none) {

@@ -1,0 +1,192 @@
+// The table of the race. To add a contender, add a row.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bun, home, libraryEnv, nginx, root, zigProgram } from './lib/tools.mjs';
+
+/**
+ * @typedef {object} Contender
+ * @property {string} name    unique; what --only takes and the report prints
+ * @property {string} group   floor | gyrfalcon | peer; --only takes it too
+ * @property {string} what    one line for the reader
+ * @property {string} [path]  request target, by default '/'
+ * @property {Buffer} [body]  the exact body expected, by default 'Hello, World!'
+ * @property {RegExp} [type]  what Content-Type has to match, by default text/plain
+ * @property {string} [likeSizeOf]  contender whose response size on the wire this one takes on
+ * @property {Record<string, string>} [env]
+ * @property {(at: { port: number, responseBytes: number }) => Promise<string[]>} command
+ *   builds what is needed (never a debug build) and returns the command that serves 127.0.0.1:port
+ */
+
+/** Body of the small response. */
+export const hello = Buffer.from('Hello, World!');
+
+/** Body of the file: 6150 bytes of text. */
+export const file6150 = Buffer.from(
+  'The gyrfalcon is the largest of the falcons.\n'.repeat(137).slice(0, 6150),
+);
+
+const www = join(home, 'www');
+const helloFile = join(www, 'hello.txt');
+const file = join(www, 'file.txt');
+
+/** The folder that the file contenders serve. */
+export async function prepareFiles() {
+  await mkdir(www, { recursive: true });
+  await writeFile(helloFile, hello);
+  await writeFile(file, file6150);
+}
+
+const floor =
+  (bodyFile) =>
+  async ({ port, responseBytes }) => [
+    await zigProgram('floor', ['bench/floor.zig']),
+    String(port),
+    bodyFile,
+    String(responseBytes),
+  ];
+
+const zigHello = () =>
+  zigProgram('zig_hello', [
+    '-lc',
+    '--dep',
+    'gyrfalcon',
+    '-Mroot=bench/apps/zig_hello.zig',
+    '-Mgyrfalcon=zig/gyrfalcon.zig',
+  ]);
+
+const app =
+  (name) =>
+  async ({ port }) => [
+    process.execPath,
+    join(root, 'bench/apps/run.mjs'),
+    join(root, 'bench/apps', name),
+    String(port),
+    www,
+  ];
+
+const peer = (name) => join(root, 'bench/peers', name);
+
+/** @type {Contender[]} */
+export const contenders = [
+  {
+    name: 'floor',
+    group: 'floor',
+    what: 'least epoll server: one recv, one send, nothing parsed',
+    likeSizeOf: 'zig',
+    command: floor(helloFile),
+  },
+  {
+    name: 'floor-file',
+    group: 'floor',
+    what: 'the same with the 6150-byte body from memory',
+    path: '/file.txt',
+    body: file6150,
+    likeSizeOf: 'dir',
+    command: floor(file),
+  },
+  {
+    name: 'zig',
+    group: 'gyrfalcon',
+    what: 'gyrfalcon, handler in Zig',
+    command: async ({ port }) => [await zigHello(), String(port)],
+  },
+  {
+    name: 'constant',
+    group: 'gyrfalcon',
+    what: 'gyrfalcon in Node.js, constant route',
+    command: app('constant.ts'),
+  },
+  {
+    name: 'handler',
+    group: 'gyrfalcon',
+    what: 'gyrfalcon in Node.js, TypeScript handler',
+    command: app('handler.ts'),
+  },
+  {
+    name: 'handler-params',
+    group: 'gyrfalcon',
+    what: 'gyrfalcon in Node.js, TypeScript handler, /users/:id to JSON',
+    path: '/users/4711',
+    body: Buffer.from('{"id":"4711"}'),
+    type: /^application\/json/,
+    command: app('handler.ts'),
+  },
+  {
+    name: 'dir',
+    group: 'gyrfalcon',
+    what: 'gyrfalcon in Node.js, DirServer, 6150-byte file',
+    path: '/file.txt',
+    body: file6150,
+    command: app('static.ts'),
+  },
+  {
+    name: 'bun-static',
+    group: 'peer',
+    what: 'Bun.serve, static route',
+    command: async ({ port }) => [await bun(), peer('bun_static.mjs'), String(port)],
+  },
+  {
+    name: 'bun-handler',
+    group: 'peer',
+    what: 'Bun.serve, handler',
+    command: async ({ port }) => [await bun(), peer('bun_handler.mjs'), String(port)],
+  },
+  {
+    name: 'bun-params',
+    group: 'peer',
+    what: 'Bun.serve, handler, /users/:id to JSON',
+    path: '/users/4711',
+    body: Buffer.from('{"id":"4711"}'),
+    type: /^application\/json/,
+    command: async ({ port }) => [await bun(), peer('bun_handler.mjs'), String(port)],
+  },
+  {
+    name: 'node',
+    group: 'peer',
+    what: 'node:http',
+    command: async ({ port }) => [process.execPath, peer('node_http.mjs'), String(port)],
+  },
+  {
+    name: 'nginx',
+    group: 'peer',
+    what: 'nginx, one worker, return 200',
+    env: libraryEnv,
+    command: nginxWith("location / { default_type text/plain; return 200 'Hello, World!'; }"),
+  },
+  {
+    name: 'nginx-file',
+    group: 'peer',
+    what: 'nginx, one worker, 6150-byte file, open_file_cache',
+    path: '/file.txt',
+    body: file6150,
+    env: libraryEnv,
+    command: nginxWith(`root ${www}; open_file_cache max=100 inactive=1h; sendfile on;`),
+  },
+];
+
+/**
+ * nginx as it is tuned for this: no access log, no limit on requests per connection (the default of
+ * 1000 would close connections in the middle of a measurement).
+ */
+function nginxWith(server) {
+  return async ({ port }) => {
+    const folder = join(home, 'nginx', String(port));
+    await mkdir(folder, { recursive: true });
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+      .map((name) => `${name}_temp_path ${join(folder, name)};`)
+      .join(' ');
+    const configuration = `daemon off; worker_processes 1; pid ${join(folder, 'pid')};
+error_log stderr crit;
+events { worker_connections 12000; }
+http {
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 3600; tcp_nopush on;
+  ${temporary}
+  types { text/plain txt; }
+  server { listen 127.0.0.1:${port} backlog=2048; ${server} }
+}
+`;
+    await writeFile(join(folder, 'nginx.conf'), configuration);
+    const arguments_ = ['-p', folder, '-e', 'stderr', '-c', join(folder, 'nginx.conf')];
+    return [await nginx(), ...(process.getuid() === 0 ? ['-g', 'user root;'] : []), ...arguments_];
+  };
+}

@@ -1,0 +1,102 @@
+//! The floor of the race: the least epoll server that can answer a keep-alive client.
+//! One `epoll_wait` per batch, one `recv` and one `send` per request, nothing parsed, nothing
+//! allocated, no timers. What a server costs above this is what it adds to the kernel's own work.
+//!
+//!     floor <port> <body file> <response bytes>
+//!
+//! The response is laid out once and padded with a filler field up to `response bytes`, so that it
+//! is as long on the wire as the answer of the server that it is compared with.
+//! It is no server to use: a request split over two segments would be answered twice.
+
+const std = @import("std");
+const linux = std.os.linux;
+
+const events_max = 256;
+const response_bytes_max = 1 << 20;
+const backlog = 2048;
+
+var response_storage: [response_bytes_max]u8 = undefined;
+
+pub fn main() !void {
+    var args = std.process.args();
+    _ = args.skip();
+    const port = try std.fmt.parseInt(u16, args.next() orelse return usage(), 10);
+    const body_path = args.next() orelse return usage();
+    const total = try std.fmt.parseInt(usize, args.next() orelse return usage(), 10);
+
+    const response = try layOut(body_path, total);
+    try run(try listen(port), response);
+}
+
+fn usage() error{Usage} {
+    std.debug.print("usage: floor <port> <body file> <response bytes>\n", .{});
+    return error.Usage;
+}
+
+/// Head, filler field and body. `total` is raised to what head and body need at least.
+fn layOut(body_path: []const u8, total: usize) ![]const u8 {
+    var body_storage: [response_bytes_max / 2]u8 = undefined;
+    const body = try std.fs.cwd().readFile(body_path, &body_storage);
+
+    var stream = std.io.fixedBufferStream(&response_storage);
+    const out = stream.writer();
+    try out.print("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {d}\r\n", .{
+        body.len,
+    });
+    const filler = "X-Fill: ";
+    const bare = stream.pos + "\r\n".len + body.len;
+    if (total > bare + filler.len + "\r\n".len) {
+        try out.writeAll(filler);
+        try out.writeByteNTimes('x', total - bare - filler.len - "\r\n".len);
+        try out.writeAll("\r\n");
+    }
+    try out.print("\r\n{s}", .{body});
+    return stream.getWritten();
+}
+
+fn listen(port: u16) !i32 {
+    const address = std.net.Address.initIp4(.{ 127, 0, 0, 1 }, port);
+    const fd = try std.posix.socket(linux.AF.INET, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, 0);
+    const on = std.mem.toBytes(@as(c_int, 1));
+    try std.posix.setsockopt(fd, linux.SOL.SOCKET, linux.SO.REUSEADDR, &on);
+    try std.posix.setsockopt(fd, linux.IPPROTO.TCP, linux.TCP.NODELAY, &on); // inherited
+    try std.posix.bind(fd, &address.any, address.getOsSockLen());
+    try std.posix.listen(fd, backlog);
+    return fd;
+}
+
+fn run(listener: i32, response: []const u8) !noreturn {
+    const epoll: i32 = try std.posix.epoll_create1(linux.EPOLL.CLOEXEC);
+    try watch(epoll, listener);
+
+    var events: [events_max]linux.epoll_event = undefined;
+    var request: [16 * 1024]u8 = undefined;
+    while (true) {
+        const count = std.posix.epoll_wait(epoll, &events, -1);
+        for (events[0..count]) |event| {
+            const fd = event.data.fd;
+            if (fd == listener) {
+                const client = std.posix.accept(listener, null, null, linux.SOCK.CLOEXEC) catch continue;
+                try watch(epoll, client);
+                continue;
+            }
+            answer(fd, &request, response);
+        }
+    }
+}
+
+fn watch(epoll: i32, fd: i32) !void {
+    var event: linux.epoll_event = .{ .events = linux.EPOLL.IN, .data = .{ .fd = fd } };
+    try std.posix.epoll_ctl(epoll, linux.EPOLL.CTL_ADD, fd, &event);
+}
+
+/// A short write cannot be resumed here; with one response in flight per connection and a send
+/// buffer larger than it, there is none.
+fn answer(fd: i32, request: []u8, response: []const u8) void {
+    const got: isize = @bitCast(linux.recvfrom(fd, request.ptr, request.len, 0, null, null));
+    if (got <= 0) {
+        _ = linux.close(fd); // leaves the epoll set with it
+        return;
+    }
+    _ = linux.sendto(fd, response.ptr, response.len, linux.MSG.NOSIGNAL, null, 0);
+}

@@ -1,0 +1,63 @@
+// The load generator: wrk with one thread on one core, its findings as JSON by bench/wrk.lua.
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { libraryEnv, root, wrk } from './tools.mjs';
+
+/**
+ * @typedef {object} LoadResult
+ * @property {number} requests    completed
+ * @property {number} seconds     that they took
+ * @property {number} p50_us      median latency
+ * @property {number} p99_us
+ * @property {number} errors      refused, broken or timed-out requests and statuses above 399
+ */
+
+/** What a browser sends with a navigation, beside Host. */
+const typicalFields = [
+  'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+  'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
+  'Accept-Language: en-GB,en;q=0.5',
+  'Accept-Encoding: gzip, deflate, br, zstd',
+  'Cookie: session=0123456789abcdef0123456789abcdef; theme=dark',
+  'Upgrade-Insecure-Requests: 1',
+  'Sec-Fetch-Dest: document',
+  'Sec-Fetch-Mode: navigate',
+  'Priority: u=0, i',
+];
+
+/**
+ * Loads 127.0.0.1:`port` for `seconds` over keep-alive connections.
+ * @param {number} port
+ * @param {string} path
+ * @param {{ seconds: number, connections: number, loadCore: number, nice: number,
+ *   typical: boolean }} options
+ * @returns {Promise<LoadResult>}
+ */
+export async function load(port, path, { seconds, connections, loadCore, nice, typical }) {
+  const command = ['taskset', '-c', String(loadCore)];
+  if (nice !== 0) command.push('nice', '-n', String(nice));
+  command.push(await wrk(), '-t1', `-c${connections}`, `-d${seconds}s`);
+  if (typical) for (const line of typicalFields) command.push('-H', line);
+  command.push('-s', join(root, 'bench/wrk.lua'), `http://127.0.0.1:${port}${path}`);
+  const printed = await execute(command, (seconds + 20) * 1000);
+  const line = /^GYR (\{.*\})$/m.exec(printed)?.[1];
+  if (line === undefined) throw new Error(`wrk did not report: ${printed}`);
+  const found = JSON.parse(line);
+  return {
+    requests: found.requests,
+    seconds: found.duration_us / 1e6,
+    p50_us: found.p50,
+    p99_us: found.p99,
+    errors: Object.values(found.errors).reduce((sum, count) => sum + count, 0),
+  };
+}
+
+function execute([file, ...args], timeout) {
+  const env = { ...process.env, ...libraryEnv };
+  return new Promise((resolve, reject) => {
+    execFile(file, args, { env, timeout, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
+      if (error) reject(new Error(`${file}: ${stderr.trim() || error.message}`));
+      else resolve(stdout);
+    });
+  });
+}

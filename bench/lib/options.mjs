@@ -1,0 +1,79 @@
+// Command line of the race and its sisters.
+import { parseArgs } from 'node:util';
+
+/**
+ * @typedef {object} Options
+ * @property {number} rounds       how often each contender is measured (default 7)
+ * @property {number} seconds      length of one measurement (default 1)
+ * @property {number} warmup       seconds of load before the first round (default 2, 0 for none)
+ * @property {number} connections  keep-alive connections of the load (default 64)
+ * @property {boolean} typical     requests carry the fields that a browser sends (default: Host only)
+ * @property {string[]} only       contender names or groups; empty: all
+ * @property {number} serverCore   core of the server under test (default 0)
+ * @property {number} loadCore     core of the load generator (default 1)
+ * @property {number} nice         scheduling priority of server and load (default 0; below 0 needs root)
+ * @property {number} calm         seconds to wait, at most, for the machine to be quiet before each slot
+ * @property {string} output       where the JSON goes
+ */
+
+const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2] [--connections 64]
+       [--only name,name] [--server-core 0] [--load-core 1] [--nice 0] [--calm 0]
+       [--output bench/results/latest.json] [--typical] [--list]
+
+  --only   names or groups of bench/contenders.mjs (the floor and Bun's handler are what the
+           ratios refer to: without them those columns stay empty)
+  --typical  requests carry the fields that a browser sends, not Host alone
+  --nice   e.g. -15 as root: keeps other work on the machine from taking the two cores
+  --calm   waits up to so many seconds before each slot until other work leaves the cores alone`;
+
+const flags = {
+  rounds: { type: 'string', default: '7' },
+  seconds: { type: 'string', default: '1' },
+  warmup: { type: 'string', default: '2' },
+  connections: { type: 'string', default: '64' },
+  only: { type: 'string', default: '' },
+  'server-core': { type: 'string', default: '0' },
+  'load-core': { type: 'string', default: '1' },
+  nice: { type: 'string', default: '0' },
+  calm: { type: 'string', default: '0' },
+  output: { type: 'string', default: 'bench/results/latest.json' },
+  typical: { type: 'boolean', default: false },
+  list: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+};
+
+/** @returns {Options & { list: boolean }} the command line; prints usage and exits when it is wrong */
+export function readOptions(argv = process.argv.slice(2)) {
+  let values;
+  try {
+    ({ values } = parseArgs({ args: argv, options: flags }));
+  } catch (error) {
+    console.error(`${error.message}\n\n${usage}`);
+    process.exit(2);
+  }
+  if (values.help) {
+    console.log(usage);
+    process.exit(0);
+  }
+  return {
+    rounds: integer(values, 'rounds', 1, 1000),
+    seconds: integer(values, 'seconds', 1, 600),
+    warmup: integer(values, 'warmup', 0, 60),
+    connections: integer(values, 'connections', 1, 10_000),
+    only: values.only.split(',').filter(Boolean),
+    serverCore: integer(values, 'server-core', 0, 1023),
+    loadCore: integer(values, 'load-core', 0, 1023),
+    nice: integer(values, 'nice', -20, 19),
+    calm: integer(values, 'calm', 0, 600),
+    typical: values.typical,
+    output: values.output,
+    list: values.list,
+  };
+}
+
+function integer(values, name, min, max) {
+  const value = Number(values[name]);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  console.error(`--${name} takes a whole number from ${min} to ${max}, not '${values[name]}'`);
+  process.exit(2);
+}

@@ -1,0 +1,98 @@
+// A server is measured only if it answers correctly: checked on a raw socket, twice per connection.
+import { connect } from 'node:net';
+
+const HOST = '127.0.0.1';
+
+/**
+ * @typedef {object} Expectation
+ * @property {string} path         request target
+ * @property {Buffer} body         the exact body
+ * @property {RegExp} type         what Content-Type has to match
+ */
+
+/**
+ * Asks for `path` twice on one connection and throws an Error that says what was wrong.
+ * @param {number} port
+ * @param {Expectation} expected
+ * @returns {Promise<{ responseBytes: number, head: string }>} size on the wire of one response
+ */
+export async function verify(port, expected) {
+  const socket = await open(port);
+  try {
+    const first = await exchange(socket, port, expected);
+    await exchange(socket, port, expected);
+    return first;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Tries verify() until it succeeds, the server exits, or `limit_ms` have passed. */
+export async function verifyWhenReady(port, expected, server, limit_ms = 20_000) {
+  const deadline = Date.now() + limit_ms;
+  for (;;) {
+    try {
+      return await verify(port, expected);
+    } catch (error) {
+      const refused = error.code === 'ECONNREFUSED' && server.exited === null;
+      if (!refused || Date.now() > deadline) {
+        const said = server.output.trim();
+        const how = server.exited === null ? '' : ` (${server.exited})`;
+        throw new Error(`${error.message}${how}${said ? `; it said: ${said}` : ''}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+function open(port) {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: HOST, noDelay: true });
+    socket.once('connect', () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+async function exchange(socket, port, { path, body, type }) {
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: ${HOST}:${port}\r\n\r\n`);
+  const received = await readResponse(socket);
+  const { head, rest } = received;
+  const fail = (what) => {
+    throw new Error(`GET ${path}: ${what}\n${head}`);
+  };
+  if (!/^HTTP\/1\.1 200( |\r\n|$)/.test(head)) fail('the status is not 200');
+  if (!type.test(field(head, 'content-type') ?? '')) fail(`Content-Type does not match ${type}`);
+  if (/\bclose\b/i.test(field(head, 'connection') ?? '')) fail('the connection would be closed');
+  if (!rest.equals(body)) fail(`the body is not the expected ${body.length} bytes`);
+  return { head, responseBytes: Buffer.byteLength(head, 'latin1') + 4 + rest.length };
+}
+
+function field(head, name) {
+  return new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, 'im').exec(head)?.[1];
+}
+
+/** Reads one head and the body that its Content-Length promises; more than that is an error. */
+function readResponse(socket) {
+  return new Promise((resolve, reject) => {
+    let bytes = Buffer.alloc(0);
+    const settle = (action, value) => {
+      socket.removeAllListeners('data').removeAllListeners('error').removeAllListeners('close');
+      socket.setTimeout(0);
+      action(value);
+    };
+    socket.on('error', (error) => settle(reject, error));
+    socket.on('close', () => settle(reject, new Error('the server closed the connection')));
+    socket.setTimeout(5000, () => settle(reject, new Error('no answer within 5 s')));
+    socket.on('data', (data) => {
+      bytes = Buffer.concat([bytes, data]);
+      const end = bytes.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      const head = bytes.toString('latin1', 0, end);
+      const length = field(head, 'content-length');
+      if (length === undefined) return settle(reject, new Error(`no Content-Length\n${head}`));
+      const rest = bytes.subarray(end + 4);
+      if (rest.length > Number(length)) return settle(reject, new Error('bytes after the body'));
+      if (rest.length === Number(length)) settle(resolve, { head, rest });
+    });
+  });
+}

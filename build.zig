@@ -1,0 +1,135 @@
+//! Build steps of the Zig side. `zig build --help` lists them.
+//!
+//! The Node.js module is not built here but by scripts/bootstrap.mjs, through node-zigar.
+
+const std = @import("std");
+const builtin = @import("builtin");
+
+const zig_required = "0.14.1";
+
+pub fn build(b: *std.Build) void {
+    // Only the branch taken is analysed, so another Zig version gets to print its one sentence.
+    if (comptime std.mem.eql(u8, builtin.zig_version_string, zig_required)) {
+        steps(b);
+    } else {
+        std.debug.print("error: Gyrfalcon needs Zig " ++ zig_required ++ ", this is Zig " ++
+            builtin.zig_version_string ++ ": get it with `pip install ziglang==" ++ zig_required ++
+            "` (then `python3 -m ziglang build`) or from https://ziglang.org/download/.\n", .{});
+        std.process.exit(2);
+    }
+}
+
+const Context = struct {
+    b: *std.Build,
+    target: std.Build.ResolvedTarget,
+    optimize: std.builtin.OptimizeMode,
+    engine: *std.Build.Module,
+
+    /// A module of this project: every one links libc.
+    fn module(c: Context, root: []const u8) *std.Build.Module {
+        return c.b.createModule(.{
+            .root_source_file = c.b.path(root),
+            .target = c.target,
+            .optimize = c.optimize,
+            .link_libc = true,
+        });
+    }
+
+    /// An executable that uses the engine as a dependent would: `@import("gyrfalcon")`.
+    fn application(c: Context, name: []const u8, root: []const u8) *std.Build.Step.Compile {
+        const root_module = c.module(root);
+        root_module.addImport("gyrfalcon", c.engine);
+        return c.b.addExecutable(.{ .name = name, .root_module = root_module });
+    }
+};
+
+fn steps(b: *std.Build) void {
+    const target = b.standardTargetOptions(.{});
+    const optimize = b.standardOptimizeOption(.{});
+    const c: Context = .{
+        .b = b,
+        .target = target,
+        .optimize = optimize,
+        .engine = b.addModule("gyrfalcon", .{
+            .root_source_file = b.path("zig/gyrfalcon.zig"),
+            .target = target,
+            .optimize = optimize,
+            .link_libc = true,
+        }),
+    };
+    const check = b.step("check", "Compile everything, run nothing");
+
+    const server = b.addExecutable(.{ .name = "gyrfalcon", .root_module = c.module("zig/main.zig") });
+    b.installArtifact(server);
+    check.dependOn(&server.step);
+
+    addTests(c, check);
+    addExamples(c, check);
+    addFuzz(c, check);
+    addAbi(c, check);
+}
+
+fn addTests(c: Context, check: *std.Build.Step) void {
+    const filters = c.b.option(
+        []const []const u8,
+        "test-filter",
+        "Run only the tests whose name contains this (may be given more than once)",
+    ) orelse &.{};
+    const tests = c.b.addTest(.{ .root_module = c.module("zig/gyrfalcon.zig"), .filters = filters });
+    const run = c.b.addRunArtifact(tests);
+    // Sockets, clocks and files are outside of what the build cache can see.
+    run.has_side_effects = true;
+    c.b.step("test", "Run the Zig tests").dependOn(&run.step);
+    check.dependOn(&tests.step);
+}
+
+fn addExamples(c: Context, check: *std.Build.Step) void {
+    const examples = [_]struct { step: []const u8, root: []const u8, about: []const u8 }{
+        .{
+            .step = "example",
+            .root = "examples/01-hello/hello.zig",
+            .about = "Run the main example, a Zig handler",
+        },
+        .{
+            .step = "counter",
+            .root = "examples/02-counter/counter.zig",
+            .about = "Run the counter, a Zig handler with state",
+        },
+    };
+    const install = c.b.step("examples", "Install the Zig examples' executables");
+    for (examples) |example| {
+        const exe = c.application(example.step, example.root);
+        const run = c.b.addRunArtifact(exe);
+        if (c.b.args) |args| run.addArgs(args);
+        c.b.step(c.b.fmt("run-{s}", .{example.step}), example.about).dependOn(&run.step);
+        install.dependOn(&c.b.addInstallArtifact(exe, .{
+            .dest_dir = .{ .override = .{ .custom = "examples" } },
+        }).step);
+        check.dependOn(&exe.step);
+    }
+}
+
+fn addFuzz(c: Context, check: *std.Build.Step) void {
+    const exe = c.b.addExecutable(.{ .name = "fuzz", .root_module = c.module("zig/fuzz.zig") });
+    const run = c.b.addRunArtifact(exe);
+    if (c.b.args) |args| run.addArgs(args);
+    c.b.step("fuzz", "Run a fuzzer: zig build fuzz -- [--smoke] [--seed N]").dependOn(&run.step);
+    check.dependOn(&exe.step);
+}
+
+/// Zig is the source of the bridge's ABI; ts/src/abi.gen.ts is written from it and checked in.
+fn addAbi(c: Context, check: *std.Build.Step) void {
+    const generated = "ts/src/abi.gen.ts";
+    const exe = c.application("abi", "zig/bridge/abi_gen.zig");
+    check.dependOn(&exe.step);
+
+    const write = c.b.addRunArtifact(exe);
+    const update = c.b.addUpdateSourceFiles();
+    update.addCopyFileToSource(write.captureStdOut(), generated);
+    c.b.step("abi", "Write " ++ generated ++ " from the Zig declarations").dependOn(&update.step);
+
+    const compare = c.b.addRunArtifact(exe);
+    const current = c.b.build_root.handle.readFileAlloc(c.b.allocator, generated, 1 << 20) catch "";
+    compare.expectStdOutEqual(current);
+    c.b.step("abi-check", "Fail when " ++ generated ++ " is stale").dependOn(&compare.step);
+}

@@ -3,7 +3,8 @@
 const std = @import("std");
 const builtin = @import("builtin");
 
-/// Bytes per vector: what the target has, at most 32 (heads are short; wider loads would mostly overlap).
+/// Bytes per vector: what the target has, at most 32 (heads are short; wider loads would mostly
+/// overlap).
 pub const vector_len = @min(32, @max(16, std.simd.suggestVectorLength(u8) orelse 16));
 
 const V = @Vector(vector_len, u8);
@@ -23,13 +24,18 @@ pub const token_table: [256]bool = blk: {
 pub const Class = enum {
     /// Ends a field value: any control character but HTAB, and DEL (RFC 9110 §5.5).
     value_stop,
-    /// Ends a request target: all outside "!".."~", and `"`, `#`, `<`, `>`. What WHATWG URL serialisers
-    /// leave bare although RFC 3986 does not allow it (`[]{}|\^` and the backtick) does not end it.
+    /// Ends a request target: all outside "!".."~", and `"`, `#`, `<`, `>`. What WHATWG URL
+    /// serialisers leave bare although RFC 3986 does not allow it (`[]{}|\^` and the backtick) does
+    /// not end it.
     target_stop,
     /// Everything but letters, digits, "-" and "_": ends a usual field name.
     name_stop,
+    /// Everything but letters, digits, "-", "_" and ".": ends a usual host.
+    host_stop,
     /// LF.
     line_feed,
+    /// "?".
+    question_mark,
 
     /// Whether `c` is in the class.
     pub inline fn has(comptime class: Class, c: u8) bool {
@@ -37,7 +43,9 @@ pub const Class = enum {
             .value_stop => (c < 0x20 and c != '\t') or c == 0x7f,
             .target_stop => c -% 0x21 > 0x7e - 0x21 or c & 0xfe == '"' or c & 0xfd == '<',
             .name_stop => (c | 0x20) -% 'a' > 25 and c -% '0' > 9 and c != '-' and c != '_',
+            .host_stop => @as(Class, .name_stop).has(c) and c != '.',
             .line_feed => c == '\n',
+            .question_mark => c == '?',
         };
     }
 
@@ -48,7 +56,9 @@ pub const Class = enum {
                 bits(v & all(0xfe) == all('"')) | bits(v & all(0xfd) == all('<')),
             .name_stop => bits((v | all(0x20)) -% all('a') > all(25)) &
                 bits(v -% all('0') > all(9)) & ~(bits(v == all('-')) | bits(v == all('_'))),
+            .host_stop => @as(Class, .name_stop).mask(v) & ~bits(v == all('.')),
             .line_feed => bits(v == all('\n')),
+            .question_mark => bits(v == all('?')),
         };
     }
 };
@@ -84,8 +94,9 @@ fn findScalar(comptime class: Class, bytes: []const u8, start: usize) usize {
     return bytes.len;
 }
 
-/// Whether `bytes` equals `lower`, letters compared without regard to ASCII case. `lower` must hold only
-/// lower-case letters, digits and "-"; `bytes` must be a token (the fold would take a CR for "-").
+/// Whether `bytes` equals `lower`, letters compared without regard to ASCII case. `lower` must hold
+/// only lower-case letters, digits and "-"; `bytes` must hold no control characters (the fold would
+/// take a CR for "-").
 pub inline fn eqlLower(bytes: []const u8, comptime lower: []const u8) bool {
     comptime for (lower) |c| std.debug.assert(std.ascii.isLower(c) or std.ascii.isDigit(c) or c == '-');
     if (bytes.len != lower.len) return false;

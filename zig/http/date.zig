@@ -15,8 +15,8 @@ const seconds_per_day = 86_400;
 /// 9999-12-31T23:59:59Z: the last moment that four digits of year can name.
 const seconds_max: i64 = 253_402_300_799;
 
-/// Writes `seconds` since 1970-01-01T00:00:00Z as IMF-fixdate. Moments before 1970 are written as 1970's
-/// first, those after the year 9999 as its last.
+/// Writes `seconds` since 1970-01-01T00:00:00Z as IMF-fixdate. Moments before 1970 are written as
+/// 1970's first, those after the year 9999 as its last.
 pub fn format(seconds: i64, out: *[length]u8) void {
     const moment: u64 = @intCast(std.math.clamp(seconds, 0, seconds_max));
     const days = moment / seconds_per_day;
@@ -39,10 +39,10 @@ pub fn format(seconds: i64, out: *[length]u8) void {
     out[25..29].* = " GMT".*;
 }
 
-/// Seconds since 1970-01-01T00:00:00Z of `text` in any of the three forms of RFC 9110 §5.6.7, or null when
-/// it is none of them or names a day that does not exist. The day's name must be a name but need not
-/// be that date's. A two-digit year (RFC 850) from 70 on is of the 20th century. A leap second counts
-/// as the second after it.
+/// Seconds since 1970-01-01T00:00:00Z of `text` in any of the three forms of RFC 9110 §5.6.7, or
+/// null when it is none of them or names a day that does not exist. The day's name must be a name
+/// but need not be that date's. A two-digit year (RFC 850) from 70 on is of the 20th century. A
+/// leap second counts as the second after it.
 pub fn parse(text: []const u8) ?i64 {
     if (text.len < 24 or text.len > 33) return null;
     if (text[3] == ',') return parseFixdate(text);

@@ -36,8 +36,8 @@ pub const Fields = struct {
         return fields.items[0..fields.len];
     }
 
-    /// Whether a comma-separated list field called `name` holds `token` in any of its lines; both are
-    /// compared without regard to case. Parameters belong to the element: "a;q=1" is not "a".
+    /// Whether a comma-separated list field called `name` holds `token` in any of its lines; both
+    /// are compared without regard to case. Parameters belong to the element: "a;q=1" is not "a".
     pub fn hasToken(fields: *const Fields, name: []const u8, token: []const u8) bool {
         var values = fields.iterate(name);
         while (values.next()) |value| {
@@ -74,8 +74,8 @@ pub const Iterator = struct {
     }
 };
 
-/// Walks the elements of a comma-separated list (RFC 9110 §5.6.1); empty elements are skipped. It knows
-/// nothing of quoted strings: for lists of tokens only.
+/// Walks the elements of a comma-separated list (RFC 9110 §5.6.1); empty elements are skipped. It
+/// knows nothing of quoted strings: for lists of tokens only.
 pub const ListIterator = struct {
     rest: []const u8,
 
@@ -99,8 +99,8 @@ pub fn isToken(bytes: []const u8) bool {
     return bytes.len > 0;
 }
 
-/// Whether `bytes` may stand as a field value (RFC 9110 §5.5): no CR, LF, NUL or other control character
-/// except HTAB. Obs-text is let through; the empty value is valid.
+/// Whether `bytes` may stand as a field value (RFC 9110 §5.5): no CR, LF, NUL or other control
+/// character except HTAB. Obs-text is let through; the empty value is valid.
 pub fn isFieldValue(bytes: []const u8) bool {
     return chars.find(.value_stop, bytes, 0) == bytes.len;
 }

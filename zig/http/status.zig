@@ -70,8 +70,8 @@ pub fn reason(code: u16) []const u8 {
     };
 }
 
-/// Whether a response with `code` may carry content (RFC 9110 §6.4.1): not 1xx, 204, 304. A response to
-/// HEAD never does, which only the caller knows.
+/// Whether a response with `code` may carry content (RFC 9110 §6.4.1): not 1xx, 204, 304. A
+/// response to HEAD never does, which only the caller knows.
 pub fn bodyAllowed(code: u16) bool {
     return code >= 200 and code != 204 and code != 304;
 }

@@ -1,0 +1,263 @@
+const std = @import("std");
+const chunked = @import("chunked.zig");
+const ChunkedDecoder = chunked.ChunkedDecoder;
+const ChunkError = chunked.ChunkError;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+const expectEqualStrings = std.testing.expectEqualStrings;
+
+/// What a whole body came to.
+const Outcome = struct {
+    data: std.BoundedArray(u8, 65_536) = .{},
+    /// Bytes consumed up to the end, or those fed when there was none.
+    consumed: usize = 0,
+    end: enum { need_more, end, err } = .need_more,
+    err: ?ChunkError = null,
+
+    /// Feeds one read; true when the body is over.
+    fn feed(out: *Outcome, decoder: *ChunkedDecoder, read: []const u8) !bool {
+        var rest = read;
+        while (true) switch (decoder.next(rest)) {
+            .need_more => |n| {
+                try expectEqual(rest.len, n);
+                out.consumed += n;
+                return false;
+            },
+            .data => |data| {
+                try expect(data.bytes.len > 0 and data.consumed <= rest.len);
+                const end = @intFromPtr(data.bytes.ptr) + data.bytes.len;
+                try expectEqual(@intFromPtr(rest.ptr) + data.consumed, end);
+                try out.data.appendSlice(data.bytes);
+                out.consumed += data.consumed;
+                rest = rest[data.consumed..];
+            },
+            .end => |n| {
+                out.consumed += n;
+                out.end = .end;
+                return true;
+            },
+            .err => |e| {
+                out.end = .err;
+                out.err = e;
+                return true;
+            },
+        };
+    }
+};
+
+fn decode(bytes: []const u8, cuts: []const usize) !Outcome {
+    var out = Outcome{};
+    var decoder = ChunkedDecoder{};
+    var start: usize = 0;
+    for (cuts) |cut| {
+        if (try out.feed(&decoder, bytes[start..cut])) return out;
+        start = cut;
+    }
+    _ = try out.feed(&decoder, bytes[start..]);
+    return out;
+}
+
+fn expectSame(expected: *const Outcome, actual: *const Outcome) !void {
+    try expectEqualStrings(expected.data.slice(), actual.data.slice());
+    try expectEqual(expected.end, actual.end);
+    try expectEqual(expected.err, actual.err);
+    if (expected.end != .err) try expectEqual(expected.consumed, actual.consumed);
+}
+
+/// The outcome of `bytes`, the same when they are cut in one, in two at any place, or into single
+/// bytes.
+fn outcome(bytes: []const u8) !Outcome {
+    const expected = try decode(bytes, &.{});
+    for (0..bytes.len + 1) |cut| {
+        const actual = try decode(bytes, &.{cut});
+        try expectSame(&expected, &actual);
+    }
+    var cuts: [4096]usize = undefined;
+    for (cuts[0..bytes.len], 0..) |*cut, i| cut.* = i;
+    const trickled = try decode(bytes, cuts[0..bytes.len]);
+    try expectSame(&expected, &trickled);
+    return expected;
+}
+
+const valid = [_]struct { []const u8, []const u8 }{
+    .{ "0\r\n\r\n", "" },
+    .{ "5\r\nhello\r\n0\r\n\r\n", "hello" },
+    .{ "5\r\nhello\r\n6\r\n world\r\n000\r\n\r\n", "hello world" },
+    .{ "A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n", "01234567890123456789" },
+    .{ "0000000000000005\r\n" ++ "\r\n\r\n\r" ++ "\r\n0\r\n\r\n", "\r\n\r\n\r" },
+    .{ "1;a\r\nx\r\n0;b\r\n\r\n", "x" },
+    .{ "1;a=b;c=\"d\\\"\\\\;\t\xff\"\r\nx\r\n0\r\n\r\n", "x" },
+    .{ "1 \t;\ta = \"b\" ; c\r\nx\r\n0\r\n\r\n", "x" },
+    .{ "1\r\nx\r\n0\r\nX-Sum: 1\r\nY:\r\nHostess: \xff\t\r\n\r\n", "x" },
+};
+
+test "valid bodies decode to their data at every split" {
+    for (valid) |case| {
+        const out = try outcome(case[0]);
+        try expectEqual(.end, out.end);
+        try expectEqual(case[0].len, out.consumed);
+        try expectEqualStrings(case[1], out.data.slice());
+    }
+}
+
+test "every proper prefix of a valid body needs more" {
+    for (valid) |case| for (0..case[0].len) |len| {
+        const out = try decode(case[0][0..len], &.{});
+        try expectEqual(.need_more, out.end);
+        try expectEqual(len, out.consumed);
+    };
+}
+
+test "bytes after the body are left untouched" {
+    for (valid) |case| {
+        var buffer: [256]u8 = undefined;
+        const bytes = try std.fmt.bufPrint(&buffer, "{s}GET / HTTP/1.1\r\n", .{case[0]});
+        const out = try outcome(bytes);
+        try expectEqual(.end, out.end);
+        try expectEqual(case[0].len, out.consumed);
+    }
+}
+
+const malformed = [_]struct { []const u8, ChunkError }{
+    .{ "\r\n", .invalid_chunk_size },
+    .{ "g\r\n", .invalid_chunk_size },
+    .{ "-1\r\n", .invalid_chunk_size },
+    .{ "+1\r\n", .invalid_chunk_size },
+    .{ " 1\r\n", .invalid_chunk_size },
+    .{ "0x1\r\n", .invalid_chunk_size },
+    .{ "1_0\r\n", .invalid_chunk_size },
+    .{ ";a\r\n", .invalid_chunk_size },
+    .{ "1,\r\n", .invalid_chunk_size },
+    .{ "1\x00\r\n", .invalid_chunk_size },
+    .{ "8000000000000000\r\n", .chunk_size_too_large },
+    .{ "ffffffffffffffff\r\n", .chunk_size_too_large },
+    .{ "10000000000000000\r\n", .chunk_size_too_large },
+    .{ "00000000000000001\r\n", .chunk_size_too_large },
+    .{ "1\nx\r\n0\r\n\r\n", .bare_line_feed },
+    .{ "1;a\nx\r\n0\r\n\r\n", .bare_line_feed },
+    .{ "1;\nx\r\n0\r\n\r\n", .bare_line_feed },
+    .{ "1;a=\"\n\"\r\n", .bare_line_feed },
+    .{ "1\r\nx\n0\r\n\r\n", .bare_line_feed },
+    .{ "0\r\n\n", .bare_line_feed },
+    .{ "0\r\nA\n\r\n", .bare_line_feed },
+    .{ "0\r\nA: b\n\r\n", .bare_line_feed },
+    .{ "1\rx\r\n0\r\n\r\n", .bare_carriage_return },
+    .{ "1\r\nx\r0\r\n\r\n", .bare_carriage_return },
+    .{ "1;a\r\r\n", .bare_carriage_return },
+    .{ "0\r\n\r\r\n", .bare_carriage_return },
+    .{ "0\r\nA: b\rC: d\r\n\r\n", .bare_carriage_return },
+    .{ "1\r\nxy\r\n0\r\n\r\n", .missing_chunk_end },
+    .{ "1\r\nx0\r\n\r\n", .missing_chunk_end },
+    .{ "1 \r\n", .invalid_extension },
+    .{ "1 2\r\n", .invalid_extension },
+    .{ "1;\r\n", .invalid_extension },
+    .{ "1;;a\r\n", .invalid_extension },
+    .{ "1;a=\r\n", .invalid_extension },
+    .{ "1;a=b=c\r\n", .invalid_extension },
+    .{ "1;a=\"b\r\n", .invalid_extension },
+    .{ "1;a=\"\\\x00\"\r\n", .invalid_extension },
+    .{ "1;a=\"b\"c\r\n", .invalid_extension },
+    .{ "1;a b\r\n", .invalid_extension },
+    .{ "1;a \r\n", .invalid_extension },
+    .{ "1;a=b c\r\n", .invalid_extension },
+    .{ "1;(\r\n", .invalid_extension },
+    .{ "1;\xff\r\n", .invalid_extension },
+    .{ "0\r\n A: b\r\n\r\n", .invalid_trailer },
+    .{ "0\r\n: b\r\n\r\n", .invalid_trailer },
+    .{ "0\r\nA\r\n\r\n", .invalid_trailer },
+    .{ "0\r\nA : b\r\n\r\n", .invalid_trailer },
+    .{ "0\r\nA: b\r\n c\r\n\r\n", .invalid_trailer },
+    .{ "0\r\nA: \x00\r\n\r\n", .invalid_trailer },
+    .{ "0\r\nGET / HTTP/1.1\r\n\r\n", .invalid_trailer },
+    .{ "0\r\nContent-Length: 5\r\n\r\n", .forbidden_trailer },
+    .{ "0\r\nX: y\r\ntransfer-ENCODING:chunked\r\n\r\n", .forbidden_trailer },
+    .{ "0\r\nHost: a\r\n\r\n", .forbidden_trailer },
+    .{ "0\r\nWWW-Authenticate: a\r\n\r\n", .forbidden_trailer },
+    .{ "0\r\nAge: 1\r\n\r\n", .forbidden_trailer },
+};
+
+test "every malformed body is refused with its own error, at every split" {
+    for (malformed) |case| {
+        errdefer std.debug.print("for {s}\n", .{std.fmt.fmtSliceEscapeLower(case[0])});
+        const out = try outcome(case[0]);
+        try expectEqual(.err, out.end);
+        try expectEqual(case[1], out.err.?);
+    }
+}
+
+test "every error has a status in the 400s" {
+    for (std.enums.values(ChunkError)) |e| {
+        try expect(chunked.statusOf(e) >= 400 and chunked.statusOf(e) < 500);
+    }
+}
+
+test "data before a defect is delivered" {
+    const out = try outcome("5\r\nhelloX");
+    try expectEqualStrings("hello", out.data.slice());
+    try expectEqual(ChunkError.missing_chunk_end, out.err.?);
+}
+
+test "the largest chunk size is taken and counted down" {
+    var decoder = ChunkedDecoder{};
+    const event = decoder.next("7fffffffffffffff\r\nabc");
+    try expectEqualStrings("abc", event.data.bytes);
+    try expectEqual(chunked.chunk_size_max - 3, decoder.remaining);
+}
+
+test "an extension of the limit passes, one byte more does not" {
+    // ";" and the CR count too.
+    const name = "a" ** (chunked.extension_bytes_max - 2);
+    var out = try decode("1;" ++ name ++ "\r\nx\r\n0\r\n\r\n", &.{});
+    try expectEqual(.end, out.end);
+    out = try decode("1;a" ++ name ++ "\r\nx\r\n0\r\n\r\n", &.{});
+    try expectEqual(ChunkError.extensions_too_large, out.err.?);
+}
+
+test "tiny chunks with extensions are refused, large ones with extensions are not" {
+    const tiny = "1;" ++ "e" ** 100 ++ "\r\nx\r\n";
+    var decoder = ChunkedDecoder{};
+    var out = Outcome{};
+    for (0..1000) |_| {
+        if (try out.feed(&decoder, tiny)) break;
+    }
+    try expectEqual(ChunkError.extensions_too_large, out.err.?);
+
+    const large = "200;" ++ "e" ** 100 ++ "\r\n" ++ "x" ** 512 ++ "\r\n";
+    decoder = .{};
+    for (0..10_000) |_| {
+        out = .{};
+        try expect(!try out.feed(&decoder, large));
+    }
+}
+
+test "chunks without extensions are never refused for their overhead" {
+    var decoder = ChunkedDecoder{};
+    for (0..100_000) |_| {
+        var out = Outcome{};
+        try expect(!try out.feed(&decoder, "1\r\nx\r\n"));
+    }
+}
+
+test "a trailer section of the limit passes, one byte more does not" {
+    const line = "A: b\r\n";
+    const lines = line ** (chunked.trailer_bytes_max / line.len);
+    const filler = "B:" ++ "c" ** (chunked.trailer_bytes_max % line.len + line.len - 4) ++ "\r\n";
+    const full = lines[line.len..] ++ filler;
+    try expectEqual(chunked.trailer_bytes_max, full.len);
+    var out = try decode("0\r\n" ++ full ++ "\r\n", &.{});
+    try expectEqual(.end, out.end);
+    out = try decode("0\r\nx" ++ full ++ "\r\n", &.{});
+    try expectEqual(ChunkError.trailers_too_large, out.err.?);
+    out = try decode("0\r\nA:" ++ "b" ** 60_000, &.{});
+    try expectEqual(ChunkError.trailers_too_large, out.err.?);
+}
+
+test "no bytes change nothing" {
+    var decoder = ChunkedDecoder{};
+    for ("2;a\r\nxy\r\n0\r\nA: b\r\n\r\n") |c| {
+        const before = decoder;
+        try expectEqual(chunked.Event{ .need_more = 0 }, decoder.next(""));
+        try expectEqual(before, decoder);
+        _ = decoder.next(&.{c});
+    }
+}

@@ -82,14 +82,37 @@ test "hosts, ports and address literals are valid" {
 
 test "an authority that cannot be is refused" {
     for ([_][]const u8{
-        "",         ":80", "a b",  "user@host",              "a:65536", "a:8x", "a:80:80", "a/b",  "a?b",  "[::1",
-        "[::1]x",   "[]",  "[zz]", "[1.2.3.4]",              "ex%4",    "%zz",  "a\x80",   "a\tb", "a:-1", "a:+1",
-        "http://a", "a#",  "<a>",  "a:99999999999999999999",
+        "",
+        ":80",
+        "a b",
+        "user@host",
+        "a:65536",
+        "a:8x",
+        "a:80:80",
+        "a:-1",
+        "a:+1",
+        "a/b",
+        "a?b",
+        "[::1",
+        "[::1]x",
+        "[]",
+        "[zz]",
+        "[1.2.3.4]",
+        "ex%4",
+        "%zz",
+        "a\x80",
+        "a\tb",
+        "http://a",
+        "a#",
+        "<a>",
+        "a:99999999999999999999",
     }) |text| try std.testing.expect(!isValid(text));
 }
 
 test "CONNECT's authority needs a port" {
-    for ([_][]const u8{ "a:443", "[::1]:443" }) |text| try std.testing.expect(isValidWithPort(text));
+    for ([_][]const u8{ "a:443", "[::1]:443" }) |text| {
+        try std.testing.expect(isValidWithPort(text));
+    }
     for ([_][]const u8{ "a", "a:", "[::1]", "[::1]:", ":443", "" }) |text| {
         try std.testing.expect(!isValidWithPort(text));
     }

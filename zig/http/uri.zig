@@ -193,7 +193,9 @@ fn expectPathError(expected: PathError, in: []const u8) !void {
 }
 
 test "a canonical path is left as it is" {
-    for ([_][]const u8{ "/", "/a", "/a/", "/a/b.html", "/...", "/a/..b/.c" }) |path| try expectPath(path, path);
+    for ([_][]const u8{ "/", "/a", "/a/", "/a/b.html", "/...", "/a/..b/.c" }) |path| {
+        try expectPath(path, path);
+    }
 }
 
 test "dot segments and empty segments are resolved, directories keep their slash" {

@@ -357,7 +357,9 @@ const Line = union(enum) {
 inline fn decodeLine(bytes: []const u8, start: usize) Line {
     const name_end = nameEnd(bytes, start);
     if (name_end == bytes.len) return .need_more;
-    if (bytes[name_end] != ':' or name_end == start) return decodeLineWithoutName(bytes, start, name_end);
+    if (bytes[name_end] != ':' or name_end == start) {
+        return decodeLineWithoutName(bytes, start, name_end);
+    }
     var value_start = name_end + 1;
     while (value_start < bytes.len and chars.isOws(bytes[value_start])) value_start += 1;
     const stop = chars.find(.value_stop, bytes, value_start);
@@ -447,12 +449,11 @@ const Seen = struct {
 
     fn noteConnection(seen: *Seen, value: []const u8) void {
         var options = ListIterator{ .rest = value };
-        while (options.next()) |option| switch (option.len) {
-            5 => seen.close = seen.close or chars.eqlLower(option, "close"),
-            7 => seen.connection_upgrade = seen.connection_upgrade or chars.eqlLower(option, "upgrade"),
-            10 => seen.keep_alive = seen.keep_alive or chars.eqlLower(option, "keep-alive"),
-            else => {},
-        };
+        while (options.next()) |option| {
+            if (chars.eqlLower(option, "close")) seen.close = true;
+            if (chars.eqlLower(option, "keep-alive")) seen.keep_alive = true;
+            if (chars.eqlLower(option, "upgrade")) seen.connection_upgrade = true;
+        }
     }
 
     fn noteExpect(seen: *Seen, value: []const u8) void {
@@ -479,7 +480,9 @@ inline fn decodeFields(
     const end = while (true) {
         switch (decodeLine(bytes, at)) {
             .field => |field| {
-                if (count < count_max) req.fields.items[count] = .{ .name = field.name, .value = field.value };
+                if (count < count_max) {
+                    req.fields.items[count] = .{ .name = field.name, .value = field.value };
+                }
                 count += 1;
                 seen.note(field.name, field.value);
                 at = field.next;

@@ -82,7 +82,8 @@ pub fn sizeBound(p: *const HeadParts) usize {
 }
 
 const fixed_bytes_max = status_line_bytes_max + "Date: \r\n".len + 29 + "Server: \r\n".len +
-    "Transfer-Encoding: chunked\r\n".len + length_digits_max + "Connection: keep-alive\r\n".len + "\r\n".len;
+    "Transfer-Encoding: chunked\r\n".len + length_digits_max +
+    "Connection: keep-alive\r\n".len + "\r\n".len;
 const length_digits_max = 20;
 const status_line_bytes_max = 64;
 

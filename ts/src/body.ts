@@ -84,7 +84,8 @@ export function extractBody(init: unknown): Body {
       return new Body(null, streamOfIterable(iterable as AsyncIterable<unknown>), null);
     }
   }
-  return new Body(String(init), null, textType);
+  // Not String(init): that would take a symbol.
+  return new Body(`${init}`, null, textType);
 }
 
 /** Small copies come out of Node's pool; nobody but the bridge sees their buffer. */

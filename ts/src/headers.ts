@@ -396,8 +396,4 @@ Object.defineProperty(Headers.prototype, Symbol.iterator, {
   writable: true,
   value: lightIterator,
 });
-Object.defineProperty(Headers.prototype, Symbol.toStringTag, {
-  configurable: true,
-  value: 'Headers',
-});
 standFor(Headers, PlatformHeaders);

@@ -23,10 +23,18 @@ export const PlatformResponse: typeof globalThis.Response = platform(globalThis.
 /**
  * Makes `light` pass for `original`: instances of `light` are `instanceof original` through the
  * prototype chain, and instances of `original` are `instanceof light` by `Symbol.hasInstance`.
- * A subclass of `light` keeps the ordinary meaning of `instanceof`.
+ * A subclass of `light` keeps the ordinary meaning of `instanceof`. Name, length and tag are set to
+ * the original's, whatever a bundler has made of them.
  */
-export function standFor(light: { prototype: object }, original: { prototype: object }): void {
+export function standFor(
+  light: { prototype: object },
+  original: { prototype: object; name: string; length: number },
+): void {
+  const { name, length } = original;
   Object.setPrototypeOf(light.prototype, original.prototype);
+  Object.defineProperty(light, 'name', { configurable: true, value: name });
+  Object.defineProperty(light, 'length', { configurable: true, value: length });
+  Object.defineProperty(light.prototype, Symbol.toStringTag, { configurable: true, value: name });
   const ordinary = Function.prototype[Symbol.hasInstance];
   Object.defineProperty(light, Symbol.hasInstance, {
     configurable: true,

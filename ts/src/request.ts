@@ -463,10 +463,6 @@ export class Request {
   }
 }
 
-Object.defineProperty(Request.prototype, Symbol.toStringTag, {
-  configurable: true,
-  value: 'Request',
-});
 standFor(Request, PlatformRequest);
 
 /** Whether it is a light request. */

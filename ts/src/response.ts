@@ -285,10 +285,6 @@ export class Response {
   }
 }
 
-Object.defineProperty(Response.prototype, Symbol.toStringTag, {
-  configurable: true,
-  value: 'Response',
-});
 standFor(Response, PlatformResponse);
 
 function parseUrl(url: string | URL): string {

@@ -1,0 +1,113 @@
+// Builds the engine's Node.js module (Zig, through node-zigar) and compiles ts/src; both only when their sources changed.
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { dirname, join } from 'node:path';
+import {
+  at,
+  filesBelow,
+  hashOf,
+  readIfThere,
+  SetupError,
+  toolchain,
+  withLock,
+  writeFileDeep,
+} from './project.mjs';
+import { run, tail } from './run.mjs';
+import { zigVersion } from './toolchain.mjs';
+
+/** What the engine is built as, and where: the first is what users run, the second what tests run. */
+export const engineBuilds = {
+  fast: { optimize: 'ReleaseFast', folder: at('build') },
+  safe: { optimize: 'ReleaseSafe', folder: at('build', 'safe') },
+};
+
+/** The path that an engine build is loaded by. */
+export const enginePath = (build) => join(engineBuilds[build].folder, 'engine.zigar');
+
+/** Builds the engine's module in the given build ("fast" or "safe") and returns its path. */
+export async function buildEngine(build, zig, progress) {
+  const { optimize, folder } = engineBuilds[build];
+  const path = enginePath(build);
+  const stamp = join(folder, 'engine.stamp');
+  const hash = engineHash(optimize);
+  const isFresh = () => readIfThere(stamp) === hash && existsSync(path);
+  if (isFresh()) {
+    progress.fresh(`engine (${optimize})`);
+    return path;
+  }
+  const waiting = (pid) => progress.note(`waiting for the build in process ${pid}`);
+  await withLock('engine', waiting, async () => {
+    if (isFresh()) return;
+    rmSync(stamp, { force: true });
+    await progress.work(`engine: zig build, ${optimize}`, () => compile(path, optimize, zig));
+    writeFileDeep(stamp, hash);
+  });
+  return path;
+}
+
+function engineHash(optimize) {
+  const sources = filesBelow(at('zig'), (path) => !path.includes('/_t_'));
+  // The code is built for the processor at hand.
+  const system = [process.platform, process.arch, cpus()[0]?.model ?? ''];
+  const texts = [optimize, zigVersion, ...system, readIfThere(at('package-lock.json')) ?? ''];
+  return hashOf(sources, texts);
+}
+
+async function compile(path, optimize, zig) {
+  const compiler = await import('zigar-compiler');
+  const { buildAddon } = await import('node-zigar-addon');
+  const target = { platform: compiler.getPlatform(), arch: compiler.getArch(), zigPath: zig };
+  mkdirSync(toolchain, { recursive: true });
+  try {
+    await compiler.compile(at('zig', 'node.zig'), path, {
+      ...target,
+      optimize,
+      buildDir: join(toolchain, 'engine'),
+      zigArgs: '-Dtarget=native',
+    });
+    const addonDir = join(dirname(path), 'node-zigar-addon');
+    const addon = join(addonDir, `${target.platform}.${target.arch}.node`);
+    if (!existsSync(addon)) await buildAddon(addonDir, target);
+  } catch (error) {
+    throw new SetupError(`The engine did not build.\n${tail(String(error.message), 40)}`);
+  }
+}
+
+/** Compiles ts/src into dist: JavaScript and declarations. */
+export async function buildTypeScript(progress) {
+  const sources = filesBelow(at('ts', 'src'), (path) => isShipped(path));
+  const configs = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map((name) =>
+    at(name),
+  );
+  const hash = hashOf([...sources, ...configs]);
+  const stamp = at('dist', '.stamp');
+  if (readIfThere(stamp) === hash) {
+    progress.fresh('TypeScript');
+    return;
+  }
+  const waiting = (pid) => progress.note(`waiting for the compilation in process ${pid}`);
+  await withLock('typescript', waiting, async () => {
+    if (readIfThere(stamp) === hash) return;
+    rmSync(stamp, { force: true });
+    const tsc = at('node_modules', 'typescript', 'bin', 'tsc');
+    const { code, output } = await progress.work('TypeScript: tsc', () =>
+      run(process.execPath, [tsc, '-p', at('tsconfig.build.json')]),
+    );
+    if (code !== 0) throw new SetupError(`TypeScript did not compile.\n${tail(output, 40)}`);
+    removeOrphans(sources);
+    writeFileDeep(stamp, hash);
+  });
+}
+
+const isShipped = (path) => path.endsWith('.ts') && !path.endsWith('.test.ts');
+
+/** Removes what dist holds of sources that are gone. */
+function removeOrphans(sources) {
+  const kept = new Set(
+    sources.map((path) => path.slice(at('ts', 'src').length + 1, -'.ts'.length)),
+  );
+  for (const path of filesBelow(at('dist'), (name) => /\.js$|\.d\.ts$/.test(name))) {
+    const stem = path.slice(at('dist').length + 1).replace(/\.js$|\.d\.ts$/, '');
+    if (!kept.has(stem.replaceAll('\\', '/'))) rmSync(path);
+  }
+}

@@ -1,0 +1,80 @@
+// Child processes and progress lines. Node.js builtins only.
+import { spawn, spawnSync } from 'node:child_process';
+
+/** A quiet progress reporter says nothing about steps that were fresh already. */
+export class Progress {
+  #quiet;
+
+  constructor({ quiet = false } = {}) {
+    this.#quiet = quiet;
+  }
+
+  /** A line about something that needed no work. */
+  fresh(text) {
+    if (!this.#quiet) console.error(`  ✓ ${text}`);
+  }
+
+  /** A line out of the ordinary. */
+  note(text) {
+    console.error(`  · ${text}`);
+  }
+
+  /** Runs `action`, with a line when it begins, one every ten seconds, and one with the time it took. */
+  async work(text, action) {
+    const begun = Date.now();
+    const seconds = () => ((Date.now() - begun) / 1000).toFixed(1);
+    console.error(`  … ${text}`);
+    const ticking = setInterval(() => console.error(`    still at it: ${seconds()} s`), 10_000);
+    try {
+      const result = await action();
+      console.error(`  ✓ ${text} (${seconds()} s)`);
+      return result;
+    } finally {
+      clearInterval(ticking);
+    }
+  }
+}
+
+/**
+ * Runs a program to its end.
+ *
+ * @returns {Promise<{ code: number, output: string, missing: boolean }>} `output` is stdout and stderr as they came;
+ *   `missing` says that there is no such program
+ */
+export function run(command, args, options = {}) {
+  const { echo = false, timeoutMs, ...rest } = options;
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...rest });
+    const parts = [];
+    const timer =
+      timeoutMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+    const take = (to) => (bytes) => {
+      parts.push(bytes);
+      if (echo) to.write(bytes);
+    };
+    child.stdout.on('data', take(process.stdout));
+    child.stderr.on('data', take(process.stderr));
+    const end = (code, missing) => {
+      clearTimeout(timer);
+      resolve({ code, missing, output: Buffer.concat(parts).toString('utf8') });
+    };
+    child.on('error', (error) => end(127, error.code === 'ENOENT'));
+    child.on('close', (code, signal) => end(code ?? (signal === null ? 1 : 128), false));
+  });
+}
+
+/** What a program prints on stdout, trimmed; undefined when it is missing or fails. */
+export function outputOf(command, args) {
+  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', windowsHide: true });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+/** The last lines of a text, indented, for an error message. */
+export function tail(text, lines = 15) {
+  return text
+    .trimEnd()
+    .split('\n')
+    .slice(-lines)
+    .map((line) => `    ${line}`)
+    .join('\n');
+}

@@ -1,0 +1,45 @@
+// From a fresh clone to something that runs.
+import { chmodSync, existsSync, symlinkSync } from 'node:fs';
+import { buildEngine, buildTypeScript } from './build.mjs';
+import { at, SetupError, withLock } from './project.mjs';
+import { Progress } from './run.mjs';
+import { checkNode, findZig, installPackages } from './toolchain.mjs';
+
+/**
+ * Sets the project up: packages, Zig, the engine in the builds asked for, TypeScript. What is fresh is left alone.
+ *
+ * @param {{ builds?: ('fast' | 'safe')[], quiet?: boolean }} options
+ * @returns {Promise<{ zig: string }>} the path of Zig
+ */
+export async function setup({ builds = ['fast'], quiet = false } = {}) {
+  const progress = new Progress({ quiet });
+  checkNode();
+  const waiting = (pid) => progress.note(`waiting for the setup in process ${pid}`);
+  const zig = await withLock('setup', waiting, async () => {
+    await installPackages(progress);
+    linkCommand();
+    return findZig(progress);
+  });
+  for (const build of builds) await buildEngine(build, zig, progress);
+  await buildTypeScript(progress);
+  return { zig };
+}
+
+/** Lets `npx gyrfalcon` find the checkout's own command at once. Elsewhere npx finds it through package.json. */
+function linkCommand() {
+  if (process.platform === 'win32') return;
+  const link = at('node_modules', '.bin', 'gyrfalcon');
+  chmodSync(at('bin', 'gyrfalcon.mjs'), 0o755);
+  if (!existsSync(link)) symlinkSync('../../bin/gyrfalcon.mjs', link);
+}
+
+/** Runs a script's main function; what the user can mend is told in a sentence, all else with its stack. */
+export async function main(action) {
+  try {
+    await action();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.error(`error: ${error.message}`);
+    process.exitCode = 1;
+  }
+}

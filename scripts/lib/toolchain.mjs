@@ -1,0 +1,130 @@
+// Node.js, the npm packages and Zig: what has to be there before anything can be built.
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { at, readIfThere, root, SetupError, toolchain } from './project.mjs';
+import { outputOf, run, tail } from './run.mjs';
+
+export const nodeMajorMin = 20;
+export const zigVersion = '0.14.1';
+
+const windows = process.platform === 'win32';
+
+/** Ends the setup unless this Node.js is new enough. */
+export function checkNode(version = process.versions.node) {
+  if (Number.parseInt(version, 10) >= nodeMajorMin) return;
+  throw new SetupError(
+    `Gyrfalcon needs Node.js ${nodeMajorMin} or later, this is ${version}: get one from https://nodejs.org/.`,
+  );
+}
+
+/** Installs what package-lock.json names, unless node_modules holds it already. */
+export async function installPackages(progress) {
+  if (packagesAreFresh()) {
+    progress.fresh('npm packages');
+    return;
+  }
+  const { code, missing, output } = await progress.work('npm packages: npm ci', () => {
+    const npm = process.env.npm_execpath;
+    const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+    // Inside `npm start`, npm says where it is itself.
+    return npm?.endsWith('.js')
+      ? run(process.execPath, [npm, ...args], { cwd: root })
+      : run(windows ? 'npm.cmd' : 'npm', args, { cwd: root, shell: windows });
+  });
+  if (missing) throw new SetupError('npm is not on PATH: it comes with Node.js.');
+  if (code === 0) return;
+  throw new SetupError(`npm ci failed; it needs the network or a filled cache.\n${tail(output)}`);
+}
+
+/** Whether node_modules holds every package of package-lock.json that this system needs, in its version. */
+export function packagesAreFresh() {
+  const wanted = JSON.parse(readIfThere(at('package-lock.json')) ?? '{}').packages ?? {};
+  const there = JSON.parse(readIfThere(at('node_modules', '.package-lock.json')) ?? '{}').packages;
+  if (there === undefined) return false;
+  return Object.entries(wanted).every(([path, entry]) => {
+    if (path === '' || !isForHere(entry)) return true;
+    return there[path]?.version === entry.version && existsSync(at(path));
+  });
+}
+
+function isForHere({ os, cpu, libc }) {
+  if (libc !== undefined) return false;
+  return (os?.includes(process.platform) ?? true) && (cpu?.includes(process.arch) ?? true);
+}
+
+/**
+ * The path of Zig in the one version that fits: from PATH, from the project's own folder, or installed there now.
+ */
+export async function findZig(progress) {
+  const executable = windows ? 'zig.exe' : 'zig';
+  const onPath = (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, executable))
+    .find((path) => existsSync(path) && outputOf(path, ['version']) === zigVersion);
+  if (onPath !== undefined) {
+    progress.fresh(`Zig ${zigVersion} (on PATH)`);
+    return onPath;
+  }
+  const folder = join(toolchain, `zig-${zigVersion}`);
+  const own = join(folder, 'ziglang', executable);
+  if (existsSync(own) && outputOf(own, ['version']) === zigVersion) {
+    progress.fresh(`Zig ${zigVersion}`);
+    return own;
+  }
+  await progress.work(`Zig ${zigVersion}: installing ziglang from PyPI (about 80 MB)`, () =>
+    installZig(folder),
+  );
+  if (outputOf(own, ['version']) === zigVersion) return own;
+  throw new SetupError(`ziglang was installed into ${folder}, but its zig does not run.`);
+}
+
+async function installZig(folder) {
+  const python = findPython();
+  const partial = `${folder}.partial-${process.pid}`;
+  mkdirSync(toolchain, { recursive: true });
+  // --target leaves the system's Python alone, so that PEP 668 has nothing against it.
+  const args = [...python.args, '-m', 'pip', 'install', '--target', partial, '--no-deps'];
+  args.push('--only-binary', ':all:', '--no-compile', '--quiet', `ziglang==${zigVersion}`);
+  const { code, output } = await run(python.command, args, {
+    env: {
+      ...process.env,
+      PIP_USER: '0',
+      PIP_REQUIRE_VIRTUALENV: '0',
+      PIP_ROOT_USER_ACTION: 'ignore',
+      PIP_DISABLE_PIP_VERSION_CHECK: '1',
+    },
+  });
+  if (code !== 0) {
+    rmSync(partial, { recursive: true, force: true });
+    throw new SetupError(
+      `pip could not install ziglang ${zigVersion}; it needs the network. Or put Zig ${zigVersion} on PATH: ` +
+        `https://ziglang.org/download/.\n${tail(output)}`,
+    );
+  }
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(partial, folder);
+}
+
+function findPython() {
+  const known = [
+    { command: 'python3', args: [] },
+    { command: 'python', args: [] },
+    { command: 'py', args: ['-3'] },
+  ];
+  const advice = `Or put Zig ${zigVersion} on PATH: https://ziglang.org/download/.`;
+  const found = known.filter(({ command, args }) =>
+    outputOf(command, [...args, '--version'])?.startsWith('Python 3'),
+  );
+  if (found.length === 0) {
+    throw new SetupError(
+      `Python 3 is missing; Zig ${zigVersion} is had through its pip. ${advice}`,
+    );
+  }
+  const withPip = found.find(({ command, args }) =>
+    outputOf(command, [...args, '-m', 'pip', '--version']),
+  );
+  if (withPip !== undefined) return withPip;
+  throw new SetupError(
+    `Python 3 has no pip (on Debian: apt install python3-pip); Zig ${zigVersion} is had through it. ${advice}`,
+  );
+}

@@ -1,0 +1,51 @@
+/** What the command says when something is wrong, and how. */
+
+/** A mistake of the user's: told in a sentence, without a stack, with exit code 2. */
+export class CliError extends Error {
+  readonly hint: string | undefined;
+
+  /** @param hint - what to do about it, a line of its own */
+  constructor(message: string, hint?: string, options?: ErrorOptions) {
+    super(message, options);
+    this.hint = hint;
+  }
+}
+
+/** The name nearest to `name`, or undefined when none is near. */
+export function closest(name: string, names: readonly string[]): string | undefined {
+  const ranked = names
+    .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
+    .sort((a, b) => a.distance - b.distance);
+  const best = ranked[0];
+  return best !== undefined && best.distance <= Math.max(1, Math.floor(name.length / 3))
+    ? best.candidate
+    : undefined;
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = (previous[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const removed = (previous[j] as number) + 1;
+      const added = (current[j - 1] as number) + 1;
+      current.push(Math.min(replaced, removed, added));
+    }
+    previous = current;
+  }
+  return previous[b.length] as number;
+}
+
+/** Prints an error to stderr: a coded one or a mistake in a sentence with its hint, any other with its stack. */
+export function report(error: unknown): void {
+  const { message, code, hint } = error as { message?: string; code?: unknown; hint?: unknown };
+  const coded = typeof code === 'string' && code.startsWith('GYR_');
+  if (!(error instanceof CliError) && !coded) {
+    console.error(error);
+    return;
+  }
+  console.error(`error: ${message}${coded ? ` [${code}]` : ''}`);
+  if (typeof hint === 'string') console.error(`hint: ${hint}`);
+}

@@ -1,0 +1,34 @@
+/** The `gyrfalcon` command. Importing this module runs it on `process.argv`. */
+import { readFileSync } from 'node:fs';
+import { helpText, parse } from './arguments.ts';
+import { CliError, report } from './errors.ts';
+
+try {
+  await run(process.argv.slice(2));
+} catch (error) {
+  report(error);
+  process.exit(error instanceof CliError ? 2 : 1);
+}
+
+async function run(args: readonly string[]): Promise<void> {
+  const invocation = parse(args);
+  if (invocation.version) {
+    console.log(version());
+  } else if (invocation.help || args.length === 0) {
+    console.log(helpText(invocation.command));
+  } else if (invocation.command === undefined) {
+    throw new CliError('a command is missing', 'gyrfalcon --help lists the commands');
+  } else {
+    // The server's modules are loaded once they are needed: --help answers without an engine.
+    await import('../loader/register.ts');
+    const { start } = await import('./start.ts');
+    await start(invocation);
+  }
+}
+
+/** The version in package.json. */
+function version(): string {
+  const up = import.meta.url.endsWith('.ts') ? '../../../package.json' : '../../package.json';
+  const text = readFileSync(new URL(up, import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

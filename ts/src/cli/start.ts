@@ -1,0 +1,62 @@
+/** `gyrfalcon start`: serves the app that a module exports, until a signal. */
+import { installGlobals } from '../globals.ts';
+import { type ServeOptions, type Server, serve } from '../index.ts';
+import { loadApp } from './app.ts';
+import type { Invocation } from './arguments.ts';
+import { CliError } from './errors.ts';
+
+/** A terminal's Ctrl-C may reach the process twice, once through npm; only a later signal is a second one. */
+const sameSignalMs = 500;
+
+/** Loads the app, serves it and prints its URL. The process ends with a signal, after what is in flight. */
+export async function start({ operands, numbers, strings }: Invocation): Promise<void> {
+  // Before the app is imported: its module may make responses or extend the classes as it loads.
+  const uninstall = installGlobals();
+  const { url, options } = await loadApp(operands[0] as string);
+  if (options.globals === false) uninstall();
+  const merged = {
+    ...options,
+    ...portFrom(options, numbers),
+    ...(strings.host === undefined ? {} : { hostname: strings.host }),
+    ...(numbers.threads === undefined ? {} : { threads: numbers.threads }),
+    ...(numbers.workers === undefined ? {} : { workers: numbers.workers }),
+    module: url,
+  };
+  const server = await serve(merged as ServeOptions);
+  stopOnSignals(server);
+  console.log(`Listening on ${server.url}`);
+}
+
+function portFrom(
+  options: Readonly<Record<string, unknown>>,
+  numbers: Readonly<Record<string, number>>,
+): { port?: number } {
+  if (numbers.port !== undefined) return { port: numbers.port };
+  if (options.port !== undefined || process.env.PORT === undefined) return {};
+  const port = Number(process.env.PORT);
+  if (!/^\d+$/.test(process.env.PORT) || port > 65_535) {
+    throw new CliError(`the environment's PORT is no port number: "${process.env.PORT}"`);
+  }
+  return { port };
+}
+
+function stopOnSignals(server: Server): void {
+  let firstAt: number | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (firstAt === undefined) {
+      firstAt = performance.now();
+      console.error(`${signal}: finishing what is in flight; once more to stop at once`);
+      server.stop().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          console.error(error);
+          process.exit(1);
+        },
+      );
+    } else if (performance.now() - firstAt > sameSignalMs) {
+      process.exit(signal === 'SIGINT' ? 130 : 143);
+    }
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+}

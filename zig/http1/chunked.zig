@@ -146,8 +146,9 @@ pub const ChunkedDecoder = struct {
     fn takeData(self: *ChunkedDecoder, bytes: []const u8, start: usize) Event {
         const take: usize = @intCast(@min(self.remaining, bytes.len - start));
         self.remaining -= take;
-        const paid = @min(take, overhead_bytes_max) * 2;
-        self.overhead -|= @intCast(paid);
+        // The type is spelled out because @min's is only as wide as its smaller side.
+        const paid: u32 = @min(take, overhead_bytes_max);
+        self.overhead -|= 2 * paid;
         if (self.remaining == 0) self.state = .data_carriage_return;
         return .{ .data = .{ .bytes = bytes[start..][0..take], .consumed = start + take } };
     }

@@ -191,6 +191,15 @@ test "every error has a status in the 400s" {
     }
 }
 
+test "regression: a read of 16 KiB or more of one chunk overflows" {
+    const data = "x" ** 40_000;
+    for ([_]usize{ 16_383, 16_384, 16_385, 32_768, 40_000 }) |cut| {
+        const out = try decode("9c40\r\n" ++ data ++ "\r\n0\r\n\r\n", &.{cut});
+        try expectEqual(.end, out.end);
+        try expectEqualStrings(data, out.data.slice());
+    }
+}
+
 test "data before a defect is delivered" {
     const out = try outcome("5\r\nhelloX");
     try expectEqualStrings("hello", out.data.slice());

@@ -96,8 +96,8 @@ test "the handler's own Date and Server stand alone" {
         .has_date = true,
         .has_server = true,
     });
-    const server_line = "Server: g\r\n";
-    try expectHead("HTTP/1.1 200 OK\r\n" ++ date_line ++ server_line ++ "Content-Length: 0\r\n\r\n", .{
+    const own_lines = date_line ++ "Server: g\r\n";
+    try expectHead("HTTP/1.1 200 OK\r\n" ++ own_lines ++ "Content-Length: 0\r\n\r\n", .{
         .length = 0,
         .date = date,
         .server = "g",

@@ -30,18 +30,10 @@ async function importApp(url: string): Promise<Record<string, unknown>> {
   try {
     return (await import(url)) as Record<string, unknown>;
   } catch (error) {
-    if (error instanceof SyntaxError) throw new CliError(syntaxMessage(error));
-    throw error;
+    // The loader's syntax errors begin with file, line and column, and end with an excerpt.
+    const told = error instanceof SyntaxError && /:\d+:\d+: /.test(error.message);
+    throw told ? new CliError(error.message) : error;
   }
-}
-
-/** The loader's errors name file and line; Node's own have them on the first line of the stack. */
-function syntaxMessage(error: SyntaxError): string {
-  if (/:\d+:\d+: /.test(error.message)) return error.message;
-  const excerpt = /^(?:file:\/\/)?(\S+:\d+)\n([\s\S]*?)\n\s*\n/.exec(error.stack ?? '');
-  return excerpt === null
-    ? `${error.name}: ${error.message}`
-    : `${excerpt[1]}: ${error.message}\n${excerpt[2]}`;
 }
 
 /**

@@ -17,7 +17,7 @@ export function closest(name: string, names: readonly string[]): string | undefi
     .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
     .sort((a, b) => a.distance - b.distance);
   const best = ranked[0];
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(name.length / 3))
+  return best !== undefined && best.distance <= Math.ceil(name.length * 0.4)
     ? best.candidate
     : undefined;
 }
@@ -38,14 +38,16 @@ function editDistance(a: string, b: string): number {
   return previous[b.length] as number;
 }
 
-/** Prints an error to stderr: a coded one or a mistake in a sentence with its hint, any other with its stack. */
-export function report(error: unknown): void {
+/**
+ * Prints a mistake or a coded error to stderr, in a sentence with its hint.
+ *
+ * @returns false for any other error: Node.js shows those best itself, with an excerpt of the source and the stack
+ */
+export function report(error: unknown): boolean {
   const { message, code, hint } = error as { message?: string; code?: unknown; hint?: unknown };
   const coded = typeof code === 'string' && code.startsWith('GYR_');
-  if (!(error instanceof CliError) && !coded) {
-    console.error(error);
-    return;
-  }
+  if (!(error instanceof CliError) && !coded) return false;
   console.error(`error: ${message}${coded ? ` [${code}]` : ''}`);
-  if (typeof hint === 'string') console.error(`hint: ${hint}`);
+  if (typeof hint === 'string' && hint !== '') console.error(`hint: ${hint}`);
+  return true;
 }

@@ -6,7 +6,7 @@ import { CliError, report } from './errors.ts';
 try {
   await run(process.argv.slice(2));
 } catch (error) {
-  report(error);
+  if (!report(error)) throw error;
   process.exit(error instanceof CliError ? 2 : 1);
 }
 

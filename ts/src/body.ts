@@ -152,8 +152,13 @@ function refuseUnusable(body: Body): void {
   throw new TypeError('Body is unusable: it has already been read, or is locked');
 }
 
+/** The `body` of a message, typed as the platform's is. */
+export function streamOf(body: Body | null): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+  return body === null ? null : (openStream(body) as ReadableStream<Uint8Array<ArrayBuffer>>);
+}
+
 /** The body as a stream, made when first asked for. */
-export function openStream(body: Body): ReadableStream<Uint8Array> {
+function openStream(body: Body): ReadableStream<Uint8Array> {
   if (body.stream !== null) return body.stream;
   if (body.used || body.source === null) {
     body.stream = spentStream();

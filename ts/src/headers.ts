@@ -352,7 +352,9 @@ export class Headers {
 }
 
 /** What `keys()`, `values()` and `entries()` give: live, as Web IDL §3.7.10 has it. */
-export type HeadersIterator<T> = IterableIterator<T>;
+export interface HeadersIterator<T> extends IteratorObject<T, BuiltinIteratorReturn, unknown> {
+  [Symbol.iterator](): HeadersIterator<T>;
+}
 
 interface Cursor {
   headers: Headers;

@@ -7,8 +7,8 @@ import {
   extractBody,
   isUnusable,
   isUsed,
-  openStream,
   readBody,
+  streamOf,
   takeArrayBuffer,
   takeBytes,
   takeForSending,
@@ -352,9 +352,8 @@ export class Request {
     return signalOf(this.#state);
   }
 
-  get body(): ReadableStream<Uint8Array> | null {
-    const body = openBody(this.#state);
-    return body === null ? null : openStream(body);
+  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    return streamOf(openBody(this.#state));
   }
 
   get bodyUsed(): boolean {

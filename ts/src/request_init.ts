@@ -184,7 +184,7 @@ export function parseRequestUrl(given: unknown): string {
 
 let goodOrigin = '';
 /** Paths and queries that the URL parser would leave as they are. */
-const plainTarget = /^\/(?!\.)[\w\-~!$&()*+,;=:@%/.?]*$/;
+const plainTarget = /^\/[\w\-~!$&()*+,;=:@%/.?[\]|]*$/;
 const dotSegment = /\/\.|\/%2e/i;
 
 /**

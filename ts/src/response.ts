@@ -7,8 +7,8 @@ import {
   extractBody,
   isUsed,
   knownLength,
-  openStream,
   readBody,
+  streamOf,
   takeArrayBuffer,
   takeBytes,
   takeForSending,
@@ -228,9 +228,8 @@ export class Response {
     return state.headers;
   }
 
-  get body(): ReadableStream<Uint8Array> | null {
-    const { body } = this.#state;
-    return body === null ? null : openStream(body);
+  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    return streamOf(this.#state.body);
   }
 
   get bodyUsed(): boolean {

@@ -71,7 +71,7 @@ pub const Response = struct {
     /// Appends a field. Both strings are copied. On an error the response is as before.
     pub fn header(self: *Response, name: []const u8, value: []const u8) HeaderError!void {
         if (!fields.isToken(name) or !fields.isFieldValue(value)) return error.InvalidField;
-        try self.admit(name, value) orelse return;
+        if (!try self.admit(name, value)) return;
         const need = name.len + value.len + 4;
         const room = self.lines[self.lines_len..];
         if (room.len < need) return error.HeadTooLarge;
@@ -89,8 +89,8 @@ pub const Response = struct {
         return self.header(name, value);
     }
 
-    /// Null when the field is taken note of and not to be sent as it is.
-    fn admit(self: *Response, name: []const u8, value: []const u8) HeaderError!?void {
+    /// False when the field is taken note of and not to be sent as it is.
+    fn admit(self: *Response, name: []const u8, value: []const u8) HeaderError!bool {
         switch (name.len) {
             4 => if (eql(name, "date")) {
                 self.has_date = true;
@@ -102,7 +102,7 @@ pub const Response = struct {
                 if (eql(name, "connection")) {
                     if (!eql(value, "close")) return error.FramingField;
                     self.close = true;
-                    return null;
+                    return false;
                 }
                 if (eql(name, "keep-alive")) return error.FramingField;
             },
@@ -111,6 +111,7 @@ pub const Response = struct {
             17 => if (eql(name, "transfer-encoding")) return error.FramingField,
             else => {},
         }
+        return true;
     }
 
     fn eql(a: []const u8, b: []const u8) bool {

@@ -155,6 +155,7 @@ pub const Epoll = struct {
     pub fn acceptBatch(_: *Epoll, stream: *Stream, context: anytype) bool {
         const token = stream.token;
         for (0..limits.accept_batch) |_| {
+            if (!context.wantsMore(token)) return false;
             var storage: posix.sockaddr.storage = undefined;
             var len: posix.socklen_t = @sizeOf(posix.sockaddr.storage);
             const flags = posix.SOCK.NONBLOCK | posix.SOCK.CLOEXEC;
@@ -189,14 +190,24 @@ pub const Epoll = struct {
             .INTR => 0,
             else => unreachable, // the descriptor is an epoll's and the buffer is good
         };
+        context.onAwake();
         for (self.events[0..count]) |event| {
             const token = event.data.u64;
             if (token == wake_token) continue;
             const stream = context.stream(token) orelse continue;
-            if (token & listener_bit != 0) {
-                _ = self.acceptBatch(stream, context);
-            } else self.serve(stream, token, event.events, context);
+            if (comptime accepts(@TypeOf(context.*))) {
+                if (token & listener_bit != 0) {
+                    _ = self.acceptBatch(stream, context);
+                    continue;
+                }
+            }
+            self.serve(stream, token, event.events, context);
         }
+    }
+
+    /// A context that owns no listener need not say what to do with accepted sockets.
+    fn accepts(comptime Context: type) bool {
+        return @hasDecl(Context, "onAccept");
     }
 
     fn serve(self: *Epoll, stream: *Stream, token: u64, events: u32, context: anytype) void {
@@ -250,6 +261,10 @@ const Recorder = struct {
     }
     fn onSent(self: *Recorder, _: u64, _: u64) void {
         self.sent_calls += 1;
+    }
+    fn onAwake(_: *Recorder) void {}
+    fn wantsMore(_: *Recorder, _: u64) bool {
+        return true;
     }
     fn onAccept(_: *Recorder, _: u64, _: io.Accepted) void {}
     fn onAcceptFailed(_: *Recorder, _: u64, _: io.AcceptError) void {}

@@ -4,9 +4,11 @@
 //! back; the owner answers `context.stream(token)` with the stream, or null when the token is stale.
 //!
 //! `poll(timeout_ms, context)` waits, then calls back:
+//!   context.onAwake()                     the wait is over; once per poll, before the others
 //!   context.onRecv(token, RecvResult)     bytes in a buffer that the backend picked, valid during the call
 //!   context.onSent(token, u64)            after `sendLater`: so much was taken (0: nothing yet, send again)
 //!   context.onAccept(token, Accepted)     a new socket
+//!   context.wantsMore(token) bool         asked before each socket of a batch
 //!   context.onAcceptFailed(token, AcceptError)
 //!
 //! Operations of a backend `B`:

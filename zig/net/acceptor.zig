@@ -1,0 +1,172 @@
+//! The acceptor: one thread that takes connections from the listener and hands them to the workers in turn.
+
+const std = @import("std");
+const posix = std.posix;
+const clock = @import("../core/clock.zig");
+const limits = @import("../core/limits.zig");
+const log = @import("../core/log.zig");
+const io = @import("../io/io.zig");
+const port = @import("port.zig");
+const Port = port.Port;
+
+/// How long accepting rests when the process is out of descriptors, ms.
+const exhausted_pause_ms = 100;
+/// How long until full worker queues are tried again, ms.
+const full_queue_pause_ms = 5;
+
+pub fn Acceptor(comptime Io: type) type {
+    return struct {
+        const Self = @This();
+
+        backend: Io,
+        listener: Io.Stream = .{},
+        ports: []Port,
+        next: usize = 0,
+        /// Accepted, and no worker had room in its queue.
+        held: ?port.Accepted = null,
+        paused_until_ms: ?u64 = null,
+        /// All workers are at their capacity: a closing connection wakes the acceptor.
+        waits_for_room: std.atomic.Value(bool) = .init(false),
+        stop_deadline_ms: std.atomic.Value(u64) = .init(0),
+        exhausted_told: bool = false,
+
+        const token: u64 = Io.listener_bit;
+
+        pub fn init(gpa: std.mem.Allocator, listener_fd: posix.socket_t, ports: []Port) !Self {
+            var self: Self = .{ .backend = try Io.init(gpa, .{ .receive_buffer_bytes = 1 }), .ports = ports };
+            errdefer self.backend.deinit();
+            try self.backend.listen(&self.listener, listener_fd, token);
+            return self;
+        }
+
+        pub fn deinit(self: *Self) void {
+            if (self.listener.fd != -1) self.backend.close(&self.listener);
+            self.backend.deinit();
+            self.* = undefined;
+        }
+
+        /// Any thread: stop accepting, then have the workers drain until `deadline_ms` (monotonic).
+        pub fn requestStop(self: *Self, deadline_ms: u64) void {
+            self.stop_deadline_ms.store(@max(deadline_ms, 1), .seq_cst);
+            port.signal(self.backend.wakeDescriptor());
+        }
+
+        /// Any worker: a connection has ended.
+        pub fn onRoom(context: *anyopaque) void {
+            const self: *Self = @alignCast(@ptrCast(context));
+            if (self.waits_for_room.load(.seq_cst) and self.waits_for_room.swap(false, .seq_cst))
+                port.signal(self.backend.wakeDescriptor());
+        }
+
+        pub fn run(self: *Self) void {
+            while (self.stop_deadline_ms.load(.seq_cst) == 0) {
+                self.backend.poll(self.timeout(), self);
+                self.retry();
+            }
+            self.stop();
+        }
+
+        /// Clients whose connection the kernel has completed are served, then the port is given up.
+        fn stop(self: *Self) void {
+            self.flushHeld();
+            while (self.held == null and self.hasRoom() and self.backend.acceptBatch(&self.listener, self)) {}
+            if (self.held) |accepted| posix.close(accepted.fd);
+            self.backend.close(&self.listener);
+            const deadline = self.stop_deadline_ms.load(.seq_cst);
+            for (self.ports) |*worker| {
+                worker.drain_deadline_ms.store(deadline, .seq_cst);
+                worker.wake();
+            }
+        }
+
+        fn timeout(self: *Self) i32 {
+            const until = self.paused_until_ms orelse return -1;
+            return @intCast(@min(until -| clock.monotonicMs() + 1, 1000));
+        }
+
+        fn retry(self: *Self) void {
+            if (self.paused_until_ms) |until| {
+                if (clock.monotonicMs() < until) return;
+                self.paused_until_ms = null;
+            }
+            self.flushHeld();
+            if (self.held != null) return self.pause(full_queue_pause_ms);
+            if (!self.hasRoom()) {
+                self.backend.pauseAccept(&self.listener);
+                self.waits_for_room.store(true, .seq_cst);
+                if (!self.hasRoom()) return; // else: one closed meanwhile and may not have seen the flag
+                self.waits_for_room.store(false, .seq_cst);
+            }
+            self.backend.resumeAccept(&self.listener);
+        }
+
+        fn pause(self: *Self, ms: u64) void {
+            self.backend.pauseAccept(&self.listener);
+            self.paused_until_ms = clock.monotonicMs() + ms;
+        }
+
+        fn hasRoom(self: *Self) bool {
+            for (self.ports) |*worker| {
+                if (worker.open.load(.seq_cst) < worker.capacity) return true;
+            }
+            return false;
+        }
+
+        fn flushHeld(self: *Self) void {
+            const accepted = self.held orelse return;
+            self.held = null;
+            self.handOut(accepted);
+        }
+
+        fn handOut(self: *Self, accepted: port.Accepted) void {
+            for (0..self.ports.len) |_| {
+                const worker = &self.ports[self.next];
+                self.next = (self.next + 1) % self.ports.len;
+                if (worker.open.load(.monotonic) >= worker.capacity) continue;
+                // Counted first: the worker may close it, and count that, before this thread goes on.
+                _ = worker.open.fetchAdd(1, .seq_cst);
+                if (!worker.accepted.push(accepted)) {
+                    _ = worker.open.fetchSub(1, .seq_cst);
+                    continue;
+                }
+                worker.wake();
+                return;
+            }
+            self.held = accepted;
+        }
+
+        // What the backend calls.
+
+        pub fn onAwake(_: *Self) void {}
+
+        pub fn stream(self: *Self, _: u64) ?*Io.Stream {
+            return if (self.held == null and self.hasRoom()) &self.listener else null;
+        }
+
+        pub fn onAccept(self: *Self, _: u64, accepted: io.Accepted) void {
+            self.handOut(.{ .fd = accepted.fd, .peer = accepted.peer });
+        }
+
+        /// Asked between two sockets of a batch.
+        pub fn wantsMore(self: *Self, _: u64) bool {
+            return self.held == null and self.hasRoom();
+        }
+
+        pub fn onAcceptFailed(self: *Self, _: u64, failure: io.AcceptError) void {
+            switch (failure) {
+                .exhausted => {
+                    if (!self.exhausted_told) log.warn("out of descriptors or memory: accepting rests until there are some", .{});
+                    self.exhausted_told = true;
+                    self.pause(exhausted_pause_ms);
+                },
+                .fatal => {
+                    log.err("the listening socket failed: no more connections are accepted", .{});
+                    self.backend.pauseAccept(&self.listener);
+                },
+            }
+        }
+
+        pub fn onRecv(_: *Self, _: u64, _: io.RecvResult) void {}
+        pub fn onSent(_: *Self, _: u64, _: u64) void {}
+    };
+}

@@ -1,0 +1,548 @@
+//! A worker: one thread, one backend, and the connections it owns from accept to close. Byte streams in and out; what
+//! the bytes mean is the protocol's.
+//!
+//! `Protocol` declares:
+//!   ConnState                              per connection; `.{}` is a fresh one
+//!   onOpen(p, conn)                        after the slot was filled
+//!   onBytes(p, conn, bytes) usize          bytes from the front of the input; how many it is done with. 0: wants more in one piece
+//!   onEof(p, conn)                         all input was given to onBytes and the peer sends no more
+//!   onProgress(p, conn)                    the write queue became shorter or empty
+//!   onTimer(p, conn)                       the timer it set has fired
+//!   onDrain(p, conn)                       shutdown: finish what is in flight
+//!   onClose(p, conn)                       the connection is gone
+//!   afterEvent(p, conn)                    all callbacks of one event are done: set the timer
+//!   onTurn(p), hasWork(p) bool             once per loop turn; before sleeping
+
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const Address = @import("../core/address.zig").Address;
+const Chain = @import("../core/chain.zig").Chain;
+const chain = @import("../core/chain.zig");
+const clock = @import("../core/clock.zig");
+const limits = @import("../core/limits.zig");
+const Slots = @import("../core/slots.zig").Slots;
+const Wheel = @import("../core/wheel.zig").Wheel;
+const io = @import("../io/io.zig");
+const socket = @import("../io/socket.zig");
+const Port = @import("port.zig").Port;
+const write_queue = @import("write_queue.zig");
+const WriteQueue = write_queue.WriteQueue;
+const Batch = @import("batch.zig").Batch;
+
+pub const Id = @import("../core/slots.zig").Id;
+
+pub const Options = struct {
+    nodelay: bool,
+    buffer_memory_bytes: u64,
+    receive_buffer_bytes: u32,
+};
+
+pub fn Worker(comptime Io: type, comptime Protocol: type) type {
+    return struct {
+        const Self = @This();
+
+        pub const Conn = struct {
+            stream: Io.Stream = .{},
+            id: Id,
+            peer: Address,
+            phase: Phase = .open,
+            /// Input is not given to the protocol: `resumeInput` ends it.
+            paused: bool = false,
+            eof: bool = false,
+            /// Within the input loop: a `resumeInput` is remembered, not nested.
+            in_input: bool = false,
+            in_pump: bool = false,
+            finish_when_sent: bool = false,
+            linger: bool = false,
+            /// Received and not consumed. Empty, and without a block, between messages.
+            input: Chain = .{},
+            queue: WriteQueue = .{},
+            next_closed: ?*Conn = null,
+            app: Protocol.ConnState = .{},
+
+            pub const Phase = enum(u8) { open, lingering, closed };
+
+            pub fn isOpen(self: *const Conn) bool {
+                return self.phase == .open;
+            }
+        };
+
+        backend: Io,
+        protocol: *Protocol,
+        port: *Port,
+        options: Options,
+        conns: Slots(Conn),
+        wheel: Wheel,
+        pools: write_queue.Pools,
+        batch: Batch,
+        now_ms: u64 = 0,
+        closed: ?*Conn = null,
+        draining: bool = false,
+        accepted_total: u64 = 0,
+        /// Told when a connection ends: the acceptor may be waiting for room.
+        on_room: ?*const fn (context: *anyopaque) void = null,
+        on_room_context: ?*anyopaque = null,
+
+        pub fn init(gpa: std.mem.Allocator, options: Options, port: *Port, protocol: *Protocol) !Self {
+            var backend = try Io.init(gpa, .{ .receive_buffer_bytes = options.receive_buffer_bytes });
+            errdefer backend.deinit();
+            port.wake_fd = backend.wakeDescriptor();
+            var conns = try Slots(Conn).init(port.capacity);
+            errdefer conns.deinit();
+            var wheel = try Wheel.init(port.capacity);
+            errdefer wheel.deinit();
+            var buffers = try @import("../core/buddy.zig").Buddy.init(options.buffer_memory_bytes);
+            errdefer buffers.deinit();
+            var nodes = try write_queue.NodePool.init(@as(usize, port.capacity) * 4 + 1024);
+            errdefer nodes.deinit();
+            return .{
+                .backend = backend,
+                .protocol = protocol,
+                .port = port,
+                .options = options,
+                .conns = conns,
+                .wheel = wheel,
+                .pools = .{ .buffers = buffers, .nodes = nodes },
+                .batch = try Batch.init(),
+            };
+        }
+
+        /// After `run` has returned, or instead of it.
+        pub fn deinit(self: *Self) void {
+            assert(self.conns.used == 0);
+            self.batch.deinit();
+            self.pools.nodes.deinit();
+            self.pools.buffers.deinit();
+            self.wheel.deinit();
+            self.conns.deinit();
+            self.backend.deinit();
+            self.* = undefined;
+        }
+
+        /// Serves until it was told to drain and no connection is left.
+        pub fn run(self: *Self) void {
+            self.now_ms = clock.monotonicMs();
+            self.wheel.advance(self.now_ms, self);
+            while (true) {
+                self.turn();
+                if (self.draining and self.conns.used == 0 and self.port.accepted.isEmpty()) break;
+            }
+        }
+
+        /// One turn of the loop: wait, serve what came, let the protocol flush what it gathered.
+        pub fn turn(self: *Self) void {
+            @atomicStore(u32, self.port.asleep, 1, .seq_cst);
+            self.backend.poll(self.timeout(), self);
+            self.drainAccepted();
+            self.protocol.onTurn();
+            self.wheel.advance(self.now_ms, self);
+            self.flush();
+            self.reap();
+            self.checkDrain();
+        }
+
+        fn timeout(self: *Self) i32 {
+            if (!self.port.accepted.isEmpty() or self.protocol.hasWork()) return 0;
+            const deadline = self.port.drain_deadline_ms.load(.seq_cst);
+            if (deadline != 0 and !self.draining) return 0;
+            var wait: i32 = -1;
+            if (self.wheel.timeoutMs(self.now_ms)) |ms| wait = @intCast(@min(ms, 60_000));
+            if (deadline != 0) {
+                const left: i32 = @intCast(@min(deadline -| self.now_ms + 1, 60_000));
+                if (wait == -1 or left < wait) wait = left;
+            }
+            return wait;
+        }
+
+        // What the backend calls.
+
+        /// The wait is over, callbacks follow: nobody needs to wake this worker now.
+        pub fn onAwake(self: *Self) void {
+            @atomicStore(u32, self.port.asleep, 0, .seq_cst);
+            self.now_ms = clock.monotonicMs();
+        }
+
+        pub fn stream(self: *Self, token: u64) ?*Io.Stream {
+            const conn = self.conns.get(@bitCast(token)) orelse return null;
+            return if (conn.phase == .closed) null else &conn.stream;
+        }
+
+        pub fn onRecv(self: *Self, token: u64, result: io.RecvResult) void {
+            const conn = self.conns.get(@bitCast(token)).?; // the backend asked `stream` for this token
+            switch (result) {
+                .bytes => |bytes| if (conn.phase == .open) self.receive(conn, bytes),
+                .eof => self.receiveEof(conn),
+                .failed => self.close(conn),
+            }
+            self.settle(conn);
+        }
+
+        pub fn onSent(self: *Self, token: u64, _: u64) void {
+            const conn = self.conns.get(@bitCast(token)) orelse return;
+            if (conn.phase == .closed) return;
+            self.pump(conn);
+            self.settle(conn);
+        }
+
+        pub fn onTimer(self: *Self, index: u32) void {
+            if (!self.conns.isUsed(index)) return;
+            const conn = &self.conns.items[index];
+            switch (conn.phase) {
+                .open => {
+                    self.protocol.onTimer(conn);
+                    self.settle(conn);
+                },
+                .lingering => self.close(conn),
+                .closed => {},
+            }
+        }
+
+        // Input.
+
+        fn receive(self: *Self, conn: *Conn, bytes: []u8) void {
+            if (conn.input.len == 0 and !conn.paused) {
+                conn.in_input = true;
+                var used: usize = 0;
+                while (used < bytes.len and conn.phase == .open and !conn.paused) {
+                    const n = self.protocol.onBytes(conn, bytes[used..]);
+                    if (n == 0) break;
+                    used += n;
+                }
+                conn.in_input = false;
+                if (conn.phase != .open or used == bytes.len) return;
+                return self.keep(conn, bytes[used..]);
+            }
+            self.keep(conn, bytes);
+            if (conn.phase == .open) self.processInput(conn);
+        }
+
+        fn keep(self: *Self, conn: *Conn, bytes: []const u8) void {
+            conn.input.append(&self.pools.buffers, bytes) catch {
+                // Out of memory for input: this connection cannot go on, the others can.
+                self.protocol.onOutOfBuffers(conn);
+            };
+        }
+
+        /// Gives buffered input to the protocol until it wants more, pauses or the connection ends.
+        fn processInput(self: *Self, conn: *Conn) void {
+            if (conn.in_input) return;
+            conn.in_input = true;
+            defer conn.in_input = false;
+            while (conn.phase == .open and !conn.paused and conn.input.len > 0) {
+                const front = conn.input.front();
+                const n = self.protocol.onBytes(conn, front);
+                if (conn.phase != .open) return;
+                if (n > 0) {
+                    conn.input.consume(&self.pools.buffers, n);
+                    continue;
+                }
+                if (conn.paused or front.len == conn.input.len) return;
+                const want = @min(conn.input.len, @as(u64, front.len) * 2, chain.contiguous_bytes_max);
+                if (want <= front.len) return self.protocol.onOutOfBuffers(conn);
+                _ = conn.input.contiguous(&self.pools.buffers, @intCast(want)) catch
+                    return self.protocol.onOutOfBuffers(conn);
+            }
+        }
+
+        fn receiveEof(self: *Self, conn: *Conn) void {
+            if (conn.phase == .lingering) return self.close(conn);
+            conn.eof = true;
+            self.backend.pauseRecv(&conn.stream);
+            self.checkEof(conn);
+        }
+
+        fn checkEof(self: *Self, conn: *Conn) void {
+            if (conn.eof and conn.phase == .open and !conn.paused) self.protocol.onEof(conn);
+        }
+
+        /// No more bytes for the protocol until `resumeInput`: what is unread stays in the socket.
+        pub fn pauseInput(self: *Self, conn: *Conn) void {
+            if (conn.paused or conn.phase != .open) return;
+            conn.paused = true;
+            if (!conn.eof) self.backend.pauseRecv(&conn.stream);
+        }
+
+        pub fn resumeInput(self: *Self, conn: *Conn) void {
+            if (!conn.paused or conn.phase != .open) return;
+            conn.paused = false;
+            if (conn.in_input) return; // the loop that is under way looks at `paused`
+            self.processInput(conn);
+            if (conn.phase != .open or conn.paused) return;
+            if (conn.eof) self.checkEof(conn) else self.backend.resumeRecv(&conn.stream);
+        }
+
+        // Output. All of these may close the connection: look at `isOpen` afterwards.
+
+        /// Room for `bytes` (at most half the output buffer) at the end of what `conn` is being sent; `commit` what was written.
+        pub fn reserve(self: *Self, conn: *Conn, bytes: u32) []u8 {
+            assert(bytes <= limits.output_buffer_bytes / 2);
+            self.batchFor(conn);
+            if (!self.batch.fits(bytes)) self.flush();
+            self.batchFor(conn);
+            return self.batch.room();
+        }
+
+        pub fn commit(self: *Self, bytes: usize) void {
+            self.batch.commit(bytes);
+        }
+
+        /// Sends a copy of `bytes`, together with what else this turn brings.
+        pub fn write(self: *Self, conn: *Conn, bytes: []const u8) void {
+            var rest = bytes;
+            while (rest.len > 0 and conn.phase == .open) {
+                const n = @min(rest.len, limits.output_buffer_bytes / 2);
+                @memcpy(self.reserve(conn, @intCast(n))[0..n], rest[0..n]);
+                self.commit(n);
+                rest = rest[n..];
+            }
+        }
+
+        /// Sends bytes that live as long as the server; they are never copied.
+        pub fn writeStatic(self: *Self, conn: *Conn, bytes: []const u8) void {
+            if (bytes.len <= limits.inline_body_bytes_max) return self.write(conn, bytes);
+            self.batchFor(conn);
+            if (!self.batch.fitsSlice()) self.flush();
+            self.batchFor(conn);
+            self.batch.addSlice(bytes, .static);
+        }
+
+        /// Sends bytes that the caller may change when this returns: what the socket does not take now is copied.
+        pub fn writeBorrowed(self: *Self, conn: *Conn, bytes: []const u8) void {
+            if (bytes.len <= limits.output_buffer_bytes / 4) return self.write(conn, bytes);
+            self.batchFor(conn);
+            if (!self.batch.fitsSlice()) self.flush();
+            self.batchFor(conn);
+            self.batch.addSlice(bytes, .borrowed);
+            self.flush();
+        }
+
+        /// Sends the blocks of `source` and leaves it empty.
+        pub fn writeChain(self: *Self, conn: *Conn, source: *Chain) void {
+            if (source.len <= limits.output_buffer_bytes / 4) {
+                var at = source.first;
+                while (at) |segment| : (at = segment.next) self.write(conn, segment.bytes());
+                return source.deinit(&self.pools.buffers);
+            }
+            self.batchFor(conn);
+            self.flushMore(true);
+            if (conn.phase != .open) return source.deinit(&self.pools.buffers);
+            conn.queue.appendChain(&self.pools, source) catch {
+                source.deinit(&self.pools.buffers);
+                return self.close(conn);
+            };
+            self.pump(conn);
+        }
+
+        /// Sends a range of a file; the descriptor belongs to the worker from here on.
+        pub fn writeFile(self: *Self, conn: *Conn, file: write_queue.FileRange) void {
+            if (conn.phase != .open or file.length == 0) return posix.close(file.fd);
+            self.batchFor(conn);
+            self.flushMore(true);
+            if (conn.phase != .open) return posix.close(file.fd);
+            conn.queue.appendFile(&self.pools, file) catch {
+                posix.close(file.fd);
+                return self.close(conn);
+            };
+            self.pump(conn);
+        }
+
+        /// Sends what `queue` holds and leaves it empty.
+        pub fn writeQueue(self: *Self, conn: *Conn, queue: *WriteQueue) void {
+            self.batchFor(conn);
+            self.flush();
+            if (conn.phase != .open) return queue.deinit(&self.pools);
+            conn.queue.appendQueue(queue);
+            self.pump(conn);
+        }
+
+        fn batchFor(self: *Self, conn: *Conn) void {
+            if (self.batch.owner == @as(?*anyopaque, conn)) return;
+            self.flush();
+            assert(self.batch.isEmpty());
+            self.batch.owner = conn;
+        }
+
+        /// Sends what has been gathered.
+        pub fn flush(self: *Self) void {
+            self.flushMore(false);
+        }
+
+        fn flushMore(self: *Self, more: bool) void {
+            if (self.batch.isEmpty()) return;
+            const conn: *Conn = @alignCast(@ptrCast(self.batch.owner.?));
+            defer self.batch.reset();
+            if (conn.phase != .open) return;
+            const iovecs = self.batch.pieces();
+            var sent: usize = 0;
+            if (conn.queue.isEmpty()) switch (self.backend.send(&conn.stream, iovecs, more)) {
+                .sent => |n| sent = n,
+                .would_block => {},
+                .failed => return self.close(conn),
+            };
+            if (sent == self.batch.bytes) return;
+            const had_queue = !conn.queue.isEmpty();
+            self.batch.moveRest(sent, &conn.queue, &self.pools) catch return self.close(conn);
+            if (!had_queue) self.backend.sendLater(&conn.stream);
+        }
+
+        /// Sends from the write queue until it is empty or the socket is full.
+        fn pump(self: *Self, conn: *Conn) void {
+            if (conn.in_pump or conn.phase == .closed) return;
+            conn.in_pump = true;
+            const before = conn.queue.bytes;
+            const open = self.pumpQueue(conn);
+            conn.in_pump = false;
+            if (!open) return self.close(conn);
+            if (conn.queue.bytes < before or conn.queue.isEmpty()) self.protocol.onProgress(conn);
+            if (conn.queue.isEmpty() and conn.finish_when_sent) self.finishNow(conn);
+        }
+
+        fn pumpQueue(self: *Self, conn: *Conn) bool {
+            // A fast reader of a large body must not starve the others: after so many calls the rest waits for its next turn.
+            for (0..16) |_| {
+                if (conn.queue.isEmpty()) return true;
+                var iovecs: [limits.iovecs_max]posix.iovec_const = undefined;
+                var file_follows = false;
+                const ready = conn.queue.iovecs(&iovecs, &file_follows);
+                const result = if (ready.len > 0)
+                    self.backend.send(&conn.stream, ready, file_follows)
+                else file: {
+                    const file = conn.queue.first.?.source.file;
+                    break :file self.backend.sendFile(&conn.stream, file.fd, file.offset, file.length);
+                };
+                switch (result) {
+                    .sent => |n| {
+                        if (n == 0) return false; // the file became shorter: the promised length cannot be kept
+                        conn.queue.consume(&self.pools, n);
+                    },
+                    .would_block => break,
+                    .failed => return false,
+                }
+            }
+            if (!conn.queue.isEmpty()) self.backend.sendLater(&conn.stream);
+            return true;
+        }
+
+        // The end.
+
+        /// Closes once everything written so far has been sent. With `linger`, input is read and dropped for a while first, so that a
+        /// reset does not overtake the response (RFC 9112 §9.6).
+        pub fn finish(self: *Self, conn: *Conn, linger: bool) void {
+            if (conn.phase != .open) return;
+            if (self.batch.owner == @as(?*anyopaque, conn)) self.flush();
+            if (conn.phase != .open) return;
+            conn.linger = linger or conn.input.len > 0;
+            conn.finish_when_sent = true;
+            if (conn.queue.isEmpty()) self.finishNow(conn);
+        }
+
+        fn finishNow(self: *Self, conn: *Conn) void {
+            if (conn.phase != .open) return;
+            if (!conn.linger or conn.eof) return self.close(conn);
+            self.protocol.onClose(conn);
+            conn.phase = .lingering;
+            conn.input.deinit(&self.pools.buffers);
+            self.backend.shutdownSend(&conn.stream);
+            self.backend.resumeRecv(&conn.stream);
+            self.wheel.set(conn.id.slot, self.now_ms + limits.linger_ms);
+        }
+
+        /// Closes now. What was not sent is lost.
+        pub fn close(self: *Self, conn: *Conn) void {
+            if (conn.phase == .closed) return;
+            if (conn.phase == .open) self.protocol.onClose(conn);
+            conn.phase = .closed;
+            if (self.batch.owner == @as(?*anyopaque, conn)) self.batch.reset();
+            conn.input.deinit(&self.pools.buffers);
+            conn.queue.deinit(&self.pools);
+            self.wheel.drop(conn.id.slot);
+            self.backend.close(&conn.stream);
+            // The slot is given back at the end of the turn: callers up the stack still hold the pointer.
+            conn.next_closed = self.closed;
+            self.closed = conn;
+        }
+
+        fn reap(self: *Self) void {
+            var count: u32 = 0;
+            while (self.closed) |conn| {
+                self.closed = conn.next_closed;
+                self.conns.release(conn.id);
+                count += 1;
+            }
+            if (count == 0) return;
+            _ = self.port.open.fetchSub(count, .seq_cst);
+            if (self.on_room) |call| call(self.on_room_context.?);
+        }
+
+        /// After each event on a connection: what the event wrote goes out, then the protocol sets its timer.
+        fn settle(self: *Self, conn: *Conn) void {
+            if (conn.phase != .open) return;
+            if (self.batch.owner == @as(?*anyopaque, conn)) self.flush();
+            if (conn.phase == .open) self.protocol.afterEvent(conn);
+        }
+
+        // Accepting and draining.
+
+        fn drainAccepted(self: *Self) void {
+            while (self.port.accepted.pop()) |accepted| self.openConn(accepted.fd, accepted.peer);
+        }
+
+        fn openConn(self: *Self, fd: posix.socket_t, peer: Address) void {
+            // The acceptor counts what it hands out against the capacity.
+            const id = self.conns.take() orelse unreachable;
+            const conn = self.conns.get(id).?;
+            conn.* = .{ .id = id, .peer = peer };
+            if (self.options.nodelay) socket.setNoDelay(fd);
+            self.accepted_total += 1;
+            self.backend.open(&conn.stream, fd, @bitCast(id)) catch {
+                conn.phase = .closed;
+                conn.stream.fd = -1;
+                posix.close(fd);
+                conn.next_closed = self.closed;
+                self.closed = conn;
+                return;
+            };
+            self.protocol.onOpen(conn);
+            self.protocol.afterEvent(conn);
+        }
+
+        fn checkDrain(self: *Self) void {
+            const deadline = self.port.drain_deadline_ms.load(.seq_cst);
+            if (deadline == 0) return;
+            if (!self.draining) {
+                self.draining = true;
+                // What lies in the sockets already is served: its clients were in time.
+                self.backend.poll(0, self);
+                self.drainAccepted();
+                self.forEachOpen(drainOne);
+                self.flush();
+            } else if (self.now_ms >= deadline) {
+                self.forEachOpen(close);
+                self.closeLingering();
+            }
+            self.reap();
+        }
+
+        fn drainOne(self: *Self, conn: *Conn) void {
+            self.protocol.onDrain(conn);
+            self.settle(conn);
+        }
+
+        fn closeLingering(self: *Self) void {
+            for (0..self.conns.fresh) |slot| {
+                if (!self.conns.isUsed(@intCast(slot))) continue;
+                const conn = &self.conns.items[slot];
+                if (conn.phase == .lingering) self.close(conn);
+            }
+        }
+
+        fn forEachOpen(self: *Self, comptime act: fn (*Self, *Conn) void) void {
+            for (0..self.conns.fresh) |slot| {
+                if (!self.conns.isUsed(@intCast(slot))) continue;
+                const conn = &self.conns.items[slot];
+                if (conn.phase == .open) act(self, conn);
+            }
+        }
+    };
+}

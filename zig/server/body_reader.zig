@@ -1,0 +1,187 @@
+//! Request bodies: where the bytes behind a head go, whatever their framing.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const limits = @import("../core/limits.zig");
+const Body = @import("../http/request.zig").Body;
+const chunked = @import("../http1/chunked.zig");
+const decoder = @import("../http1/decoder.zig");
+const output_of = @import("output.zig").Output;
+
+pub fn BodyReader(comptime D: type) type {
+    return struct {
+        const Conn = D.Conn;
+        const Exchange = D.Exchange;
+        const output = output_of(D);
+
+        pub const Sink = enum(u8) {
+            /// To the dispatcher, as it takes them.
+            stream,
+            /// Kept until the body is whole.
+            gather,
+            /// Nobody wants them; they are read so that the connection can be kept.
+            discard,
+        };
+
+        pub const State = struct {
+            /// The exchange whose body is arriving; null when it has ended before its body.
+            exchange: ?*Exchange = null,
+            sink: Sink = .stream,
+            is_chunked: bool = false,
+            /// Bytes to come, for a body with a length.
+            left: u64 = 0,
+            /// Bytes of content so far.
+            seen: u64 = 0,
+            discarded: u64 = 0,
+            since_ms: u64 = 0,
+            decoder: chunked.ChunkedDecoder = .{},
+        };
+
+        /// When `rest` begins with the whole body, sets `body` to it and returns the bytes that it takes with its framing.
+        pub fn whole(d: *D, rest: []const u8, framing: decoder.Framing, body: *Body) ?usize {
+            body.* = .{};
+            switch (framing.body) {
+                .none => return 0,
+                .length => |n| {
+                    if (n == 0) return 0;
+                    if (n > rest.len) return null;
+                    d.segments[0] = rest[0..@intCast(n)];
+                    body.* = .{ .segments = d.segments[0..1], .len = n };
+                    return @intCast(n);
+                },
+                .chunked => return wholeChunked(d, rest, body),
+            }
+        }
+
+        fn wholeChunked(d: *D, rest: []const u8, body: *Body) ?usize {
+            var dec: chunked.ChunkedDecoder = .{};
+            var count: usize = 0;
+            var len: u64 = 0;
+            var used: usize = 0;
+            while (true) switch (dec.next(rest[used..])) {
+                .data => |data| {
+                    if (count == d.segments.len) return null; // in too many pieces: it goes the longer way
+                    d.segments[count] = data.bytes;
+                    count += 1;
+                    len += data.bytes.len;
+                    used += data.consumed;
+                },
+                .end => |n| {
+                    if (len > d.config.body_bytes_max) return null;
+                    body.* = .{ .segments = d.segments[0..count], .len = len };
+                    return used + n;
+                },
+                .need_more, .err => return null, // an error is met again, and answered, by `read`
+            };
+        }
+
+        /// The bytes that follow on `conn` are the body of `ex`.
+        pub fn begin(d: *D, conn: *Conn, ex: *Exchange, framing: decoder.Framing, sink: Sink) void {
+            const app = &conn.app;
+            app.body = .{ .exchange = ex, .sink = sink, .since_ms = d.net.now_ms };
+            switch (framing.body) {
+                .none => unreachable, // complete as it is
+                .length => |n| app.body.left = n,
+                .chunked => app.body.is_chunked = true,
+            }
+            app.phase = .body;
+            // A client that waits for 100 (Continue) and is refused may send the body or not: no telling what comes next.
+            if (sink == .discard and (framing.expect_continue or app.body.left > limits.discard_bytes_max)) ex.keep_alive = false;
+        }
+
+        /// The body of `ex` is to be kept, behind its head, until it is whole.
+        pub fn gather(d: *D, conn: *Conn, ex: *Exchange, head: []const u8, framing: decoder.Framing) void {
+            begin(d, conn, ex, framing, .gather);
+            if (conn.app.body.left > d.config.body_buffered_bytes_max) return d.refuse(conn, 413, "body_too_large");
+            ex.gathered.append(&d.net.pools.buffers, head) catch return d.onOutOfBuffers(conn);
+            ex.head_len = @intCast(head.len);
+            if (framing.expect_continue) output.sendContinue(d, ex);
+        }
+
+        /// The exchange has ended before its body: what is still to come is dropped.
+        pub fn abandon(conn: *Conn) void {
+            conn.app.body.exchange = null;
+            conn.app.body.sink = .discard;
+        }
+
+        /// Takes bytes of the body; returns how many it is done with.
+        pub fn read(d: *D, conn: *Conn, bytes: []const u8) usize {
+            const body = &conn.app.body;
+            body.since_ms = d.net.now_ms;
+            if (!body.is_chunked) {
+                const n: usize = @intCast(@min(body.left, bytes.len));
+                const taken = deliver(d, conn, bytes[0..n], n == body.left);
+                if (conn.app.phase != .body) return bytes.len;
+                body.left -= taken;
+                if (taken < n) d.pause(conn, "body");
+                if (body.left == 0) end(d, conn);
+                return taken;
+            }
+            switch (body.decoder.next(bytes)) {
+                .need_more => |n| return n,
+                .data => |data| {
+                    const taken = deliver(d, conn, data.bytes, false);
+                    if (conn.app.phase != .body) return bytes.len;
+                    const kept = data.bytes.len - taken;
+                    body.decoder.unread(kept);
+                    if (kept > 0) d.pause(conn, "body");
+                    return data.consumed - kept;
+                },
+                .end => |n| {
+                    _ = deliver(d, conn, "", true);
+                    if (conn.app.phase == .body) end(d, conn);
+                    return n;
+                },
+                .err => |err| {
+                    d.refuse(conn, chunked.statusOf(err), @tagName(err));
+                    return bytes.len;
+                },
+            }
+        }
+
+        /// Returns how many of `bytes` were taken. The phase is no longer `body` when the message was refused.
+        fn deliver(d: *D, conn: *Conn, bytes: []const u8, is_end: bool) usize {
+            const body = &conn.app.body;
+            if (body.seen + bytes.len > d.config.body_bytes_max) {
+                d.refuse(conn, 413, "body_too_large");
+                return bytes.len;
+            }
+            var taken = bytes.len;
+            switch (body.sink) {
+                .stream => taken = d.dispatcher.onBody(d, body.exchange.?, bytes, is_end),
+                .gather => keep(d, conn, body.exchange.?, bytes),
+                .discard => discard(d, conn, bytes),
+            }
+            assert(taken <= bytes.len);
+            body.seen += taken;
+            return taken;
+        }
+
+        fn keep(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {
+            const held = ex.gathered.len - ex.head_len;
+            if (held + bytes.len > d.config.body_buffered_bytes_max) return d.refuse(conn, 413, "body_too_large");
+            ex.gathered.append(&d.net.pools.buffers, bytes) catch d.onOutOfBuffers(conn);
+        }
+
+        fn discard(d: *D, conn: *Conn, bytes: []const u8) void {
+            const body = &conn.app.body;
+            body.discarded += bytes.len;
+            if (body.discarded <= limits.discard_bytes_max) return;
+            conn.app.phase = .stop;
+            // The response, if it is still under way, is sent to its end first.
+            if (conn.app.first) |ex| ex.keep_alive = false else d.endConn(conn, true);
+        }
+
+        fn end(d: *D, conn: *Conn) void {
+            const app = &conn.app;
+            const ex = app.body.exchange;
+            const sink = app.body.sink;
+            app.body.exchange = null;
+            app.phase = .head;
+            if (ex) |current| if (!current.keep_alive) {
+                app.phase = .stop;
+            };
+            if (sink == .gather) d.dispatchGathered(conn, ex.?);
+        }
+    };
+}

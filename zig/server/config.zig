@@ -1,0 +1,105 @@
+//! Configuration of a server. Every value has a default; `validate` tells what is wrong with one that was set.
+
+const std = @import("std");
+const limits = @import("../core/limits.zig");
+const io = @import("../io/io.zig");
+
+pub const Config = struct {
+    /// Name or address to listen on. "" and "::" mean every interface, IPv6 and IPv4.
+    hostname: []const u8 = "::",
+    /// 0: the system picks one; `Server.port` tells which.
+    port: u16 = 3000,
+    /// Waiting connections that the kernel holds.
+    backlog: u31 = limits.backlog_default,
+    /// 0: one per core.
+    workers: u32 = 0,
+    /// Pin worker n to core n.
+    pin: bool = false,
+    io: io.Kind = .auto,
+    /// Open connections, all workers together. More wait in the backlog.
+    connections_max: u32 = limits.connections_max_default,
+    /// Send small responses at once (TCP_NODELAY).
+    nodelay: bool = true,
+
+    /// What one receive may bring, bytes.
+    receive_buffer_bytes: u32 = limits.receive_buffer_bytes_default,
+    /// Pool memory of one worker for what cannot be served or sent at once, bytes.
+    buffer_memory_bytes: u64 = limits.buffer_memory_bytes_default,
+    /// Unsent response bytes of one connection above which its next requests wait.
+    output_high_water_bytes: u32 = limits.output_high_water_bytes_default,
+    /// Requests of one connection whose responses are outstanding.
+    pipeline_depth_max: u16 = limits.pipeline_depth_max_default,
+    /// Exchanges in flight in one worker; 0: as many as connections, and 1024 more for pipelines.
+    exchanges_max: u32 = 0,
+
+    /// From a message's first byte to the end of its head, ms. Also for the first byte of a new connection.
+    header_timeout_ms: u32 = limits.header_timeout_ms_default,
+    /// Between two reads of a body, ms.
+    body_timeout_ms: u32 = limits.body_timeout_ms_default,
+    /// Between a response and the next request (keep-alive), ms.
+    idle_timeout_ms: u32 = limits.idle_timeout_ms_default,
+    /// Between two successful writes, ms.
+    write_timeout_ms: u32 = limits.write_timeout_ms_default,
+    /// What a stop grants to exchanges in flight, ms.
+    shutdown_timeout_ms: u32 = limits.shutdown_timeout_ms_default,
+
+    target_bytes_max: u32 = limits.target_bytes_max_default,
+    head_bytes_max: u32 = limits.head_bytes_max_default,
+    header_count_max: u16 = limits.header_count_max_default,
+    body_bytes_max: u64 = limits.body_bytes_max_default,
+    /// For handlers that take the body whole.
+    body_buffered_bytes_max: u64 = limits.body_buffered_bytes_max_default,
+
+    /// Value of the Server field; "" sends none. At most 128 bytes.
+    server_name: []const u8 = "gyrfalcon",
+
+    pub const Problem = struct { option: []const u8, rule: []const u8 };
+
+    /// The first value that cannot be, with what it would have to be; null when all is well.
+    pub fn validate(self: *const Config) ?Problem {
+        if (self.workers > limits.workers_max) return .{ .option = "workers", .rule = "at most 256" };
+        if (self.connections_max == 0) return .{ .option = "connections_max", .rule = "at least 1" };
+        if (self.connections_max > 1 << 24) return .{ .option = "connections_max", .rule = "at most 16777216" };
+        if (self.receive_buffer_bytes < 4096 or self.receive_buffer_bytes > limits.buffer_bytes_max)
+            return .{ .option = "receive_buffer_bytes", .rule = "4096 to 1048576" };
+        if (self.buffer_memory_bytes < limits.buffer_bytes_max)
+            return .{ .option = "buffer_memory_bytes", .rule = "at least 1048576" };
+        if (self.buffer_memory_bytes > 1 << 44) return .{ .option = "buffer_memory_bytes", .rule = "at most 17592186044416" };
+        if (self.head_bytes_max < 256 or self.head_bytes_max > limits.head_bytes_max_bound)
+            return .{ .option = "head_bytes_max", .rule = "256 to 65535" };
+        if (self.target_bytes_max == 0 or self.target_bytes_max > self.head_bytes_max)
+            return .{ .option = "target_bytes_max", .rule = "1 to head_bytes_max" };
+        if (self.header_count_max == 0 or self.header_count_max > limits.header_count_max_bound)
+            return .{ .option = "header_count_max", .rule = "1 to 128" };
+        if (self.body_buffered_bytes_max > self.buffer_memory_bytes / 2)
+            return .{ .option = "body_buffered_bytes_max", .rule = "at most half of buffer_memory_bytes" };
+        if (self.pipeline_depth_max == 0) return .{ .option = "pipeline_depth_max", .rule = "at least 1" };
+        if (self.output_high_water_bytes < 16 * 1024) return .{ .option = "output_high_water_bytes", .rule = "at least 16384" };
+        if (self.server_name.len > 128) return .{ .option = "server_name", .rule = "at most 128 bytes" };
+        if (!@import("../http/fields.zig").isFieldValue(self.server_name))
+            return .{ .option = "server_name", .rule = "a field value without control characters (RFC 9110 §5.5)" };
+        inline for (.{ "header_timeout_ms", "body_timeout_ms", "idle_timeout_ms", "write_timeout_ms" }) |name| {
+            if (@field(self, name) == 0) return .{ .option = name, .rule = "at least 1" };
+        }
+        return null;
+    }
+
+    /// Workers to start: as configured, else the cores this process may use.
+    pub fn workerCount(self: *const Config) u32 {
+        if (self.workers != 0) return self.workers;
+        const cores = std.Thread.getCpuCount() catch 1; // unknown: one always works
+        return @intCast(std.math.clamp(cores, 1, @min(limits.workers_max, self.connections_max)));
+    }
+};
+
+test "the defaults are valid" {
+    const config: Config = .{};
+    try std.testing.expectEqual(@as(?Config.Problem, null), config.validate());
+}
+
+test "a value out of range is named with its rule" {
+    const config: Config = .{ .head_bytes_max = 1 << 20 };
+    try std.testing.expectEqualStrings("head_bytes_max", config.validate().?.option);
+    const name: Config = .{ .server_name = "a\r\nb: c" };
+    try std.testing.expectEqualStrings("server_name", name.validate().?.option);
+}

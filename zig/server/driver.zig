@@ -1,0 +1,565 @@
+//! The exchange's life on a connection: joins the byte streams of net/, the HTTP/1 decoder and encoder, and whoever answers (a
+//! `Dispatcher`). Responses leave in the order of their requests, whatever the order in which they are completed.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const clock = @import("../core/clock.zig");
+const limits = @import("../core/limits.zig");
+const log = @import("../core/log.zig");
+const slots = @import("../core/slots.zig");
+const date = @import("../http/date.zig");
+const status_codes = @import("../http/status.zig");
+const Request = @import("../http/request.zig").Request;
+const http_response = @import("../http/response.zig");
+const Response = http_response.Response;
+const chunked = @import("../http1/chunked.zig");
+const decoder = @import("../http1/decoder.zig");
+const encoder = @import("../http1/encoder.zig");
+const net_worker = @import("../net/worker.zig");
+const Port = @import("../net/port.zig").Port;
+const Config = @import("config.zig").Config;
+const exchange = @import("exchange.zig");
+const Output = @import("output.zig").Output;
+const BodyReader = @import("body_reader.zig").BodyReader;
+
+/// The dispatcher's interface is described in docs/ARCHITECTURE.md, "Dispatchers".
+pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
+    return struct {
+        const Self = @This();
+
+        pub const Net = net_worker.Worker(Io, Self);
+        pub const Conn = Net.Conn;
+        pub const Exchange = exchange.Exchange(Dispatcher.ExchangeState);
+        pub const ExchangeId = exchange.ExchangeId;
+        const output = Output(Self);
+        const body_reader = BodyReader(Self);
+
+        /// The HTTP part of a connection.
+        pub const ConnState = struct {
+            /// Exchanges in the order of their requests.
+            first: ?*Exchange = null,
+            last: ?*Exchange = null,
+            depth: u16 = 0,
+            phase: Phase = .head,
+            pause: Pause = .{},
+            /// A request was read on it.
+            served: bool = false,
+            /// More bytes of the same receive follow the request that is being served.
+            more_input: bool = false,
+            /// Opaque to all but the head decoder.
+            hint: u32 = 0,
+            /// First byte of the message that is being read, monotonic ms; 0 between messages.
+            message_since_ms: u64 = 0,
+            opened_ms: u64 = 0,
+            write_since_ms: u64 = 0,
+            body: body_reader.State = .{},
+
+            pub const Phase = enum(u8) { head, body, stop };
+            pub const Pause = packed struct(u8) {
+                /// Too many responses outstanding, or too many bytes unsent.
+                output: bool = false,
+                /// The dispatcher had no room for the request.
+                busy: bool = false,
+                /// The dispatcher has no room for the body.
+                body: bool = false,
+                _: u5 = 0,
+
+                pub fn any(self: Pause) bool {
+                    return @as(u8, @bitCast(self)) != 0;
+                }
+            };
+        };
+
+        net: Net,
+        dispatcher: *Dispatcher,
+        config: *const Config,
+        index: u32,
+        state: Dispatcher.WorkerState = .{},
+        exchanges: slots.Slots(Exchange),
+        /// Connections whose request the dispatcher refused as `busy`, oldest first.
+        busy: std.ArrayListUnmanaged(slots.Id) = .{},
+        request: Request = .{},
+        scratch: Response,
+        lines: [limits.response_head_bytes_max]u8 = undefined,
+        /// Where heads are written that wait for their turn.
+        head_buffer: [limits.output_buffer_bytes / 2]u8 = undefined,
+        segments: [limits.body_segments_max][]const u8 = undefined,
+        date_ms: u64 = 0,
+        date_seconds: i64 = -1,
+        date_text: [29]u8 = undefined,
+        decode_limits: decoder.Limits,
+        /// Requests read. Written by the worker alone; others may look.
+        requests_total: std.atomic.Value(u64) = .init(0),
+        errors_total: std.atomic.Value(u64) = .init(0),
+
+        /// What an idle connection occupies, bytes: its slot, the slot's bookkeeping and its timer.
+        pub const idle_bytes = @sizeOf(Conn) + 2 * @sizeOf(u32) + 48;
+
+        /// `self` must stay where it is.
+        pub fn init(self: *Self, gpa: std.mem.Allocator, config: *const Config, port: *Port, dispatcher: *Dispatcher, index: u32) !void {
+            const exchanges_max = if (config.exchanges_max != 0) config.exchanges_max else port.capacity + 1024;
+            comptime assert(idle_bytes <= limits.idle_connection_bytes_max);
+            var exchanges = try slots.Slots(Exchange).init(exchanges_max);
+            errdefer exchanges.deinit();
+            var busy = try std.ArrayListUnmanaged(slots.Id).initCapacity(gpa, port.capacity);
+            errdefer busy.deinit(gpa);
+            self.* = .{
+                .net = try Net.init(gpa, .{
+                    .nodelay = config.nodelay,
+                    .buffer_memory_bytes = config.buffer_memory_bytes,
+                    .receive_buffer_bytes = config.receive_buffer_bytes,
+                }, port, self),
+                .dispatcher = dispatcher,
+                .config = config,
+                .index = index,
+                .exchanges = exchanges,
+                .busy = busy,
+                .scratch = undefined,
+                .decode_limits = .{
+                    .target_bytes_max = config.target_bytes_max,
+                    .head_bytes_max = config.head_bytes_max,
+                    .header_count_max = config.header_count_max,
+                },
+            };
+            self.scratch = Response.init(&self.lines, &self.net.pools.buffers);
+        }
+
+        pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
+            self.net.deinit();
+            self.busy.deinit(gpa);
+            self.exchanges.deinit();
+            self.* = undefined;
+        }
+
+        // For the dispatcher.
+
+        /// The exchange named by `id`, or null when it has ended.
+        pub fn exchangeById(self: *Self, id: ExchangeId) ?*Exchange {
+            return self.exchanges.get(id);
+        }
+
+        /// The worker's response, fresh. For `respond` and `beginStream`.
+        pub fn response(self: *Self) *Response {
+            self.scratch.reset();
+            return &self.scratch;
+        }
+
+        /// Answers with a whole response.
+        pub fn respond(self: *Self, ex: *Exchange, res: *Response) void {
+            output.respond(self, ex, res);
+        }
+
+        /// Sends the head of a response whose body follows by `streamBody`. `length` in bytes, null when it is not known.
+        pub fn beginStream(self: *Self, ex: *Exchange, res: *Response, length: ?u64) void {
+            output.beginStream(self, ex, res, length);
+        }
+
+        /// Sends the next bytes of a streamed body; `end` with the last ones. May call the dispatcher's `onSent` and `onAbort`.
+        pub fn streamBody(self: *Self, ex: *Exchange, bytes: []const u8, end: bool) void {
+            output.streamBody(self, ex, bytes, end);
+        }
+
+        /// Answers with the engine's own page for `status`; closes the connection when the response has begun.
+        pub fn respondError(self: *Self, ex: *Exchange, status: u16) void {
+            output.respondError(self, ex, status, "");
+        }
+
+        /// Gives the exchange up and closes its connection.
+        pub fn reset(self: *Self, ex: *Exchange) void {
+            const conn = self.connOf(ex);
+            ex.response = .done;
+            self.net.close(conn);
+        }
+
+        /// The dispatcher takes body bytes again.
+        pub fn resumeBody(self: *Self, ex: *Exchange) void {
+            const conn = self.connOf(ex);
+            if (conn.app.body.exchange != ex) return;
+            self.unpause(conn, "body");
+        }
+
+        /// Offers the requests again that were refused as `busy`.
+        pub fn retryBusy(self: *Self) void {
+            var left = self.busy.items.len;
+            while (left > 0) : (left -= 1) {
+                const id = self.busy.orderedRemove(0);
+                const conn = self.net.conns.get(id) orelse continue;
+                if (!conn.app.pause.busy) continue;
+                self.unpause(conn, "busy");
+                if (conn.isOpen()) self.afterEvent(conn);
+                if (conn.app.pause.busy) return; // refused again: the others would be too
+            }
+        }
+
+        pub fn hasBusy(self: *const Self) bool {
+            return self.busy.items.len > 0;
+        }
+
+        // For net/.
+
+        pub fn onTurn(self: *Self) void {
+            self.dispatcher.onTurn(self);
+        }
+
+        pub fn hasWork(self: *Self) bool {
+            return self.dispatcher.hasWork(self);
+        }
+
+        pub fn onOpen(self: *Self, conn: *Conn) void {
+            conn.app.opened_ms = self.net.now_ms;
+        }
+
+        pub fn onBytes(self: *Self, conn: *Conn, bytes: []const u8) usize {
+            var used: usize = 0;
+            while (used < bytes.len and conn.isOpen() and !conn.paused) {
+                const rest = bytes[used..];
+                const n = switch (conn.app.phase) {
+                    .head => self.onHead(conn, rest),
+                    .body => body_reader.read(self, conn, rest),
+                    .stop => rest.len, // after a refused message nothing can be made of the bytes that follow
+                };
+                if (n == 0) break;
+                used += n;
+            }
+            return used;
+        }
+
+        fn onHead(self: *Self, conn: *Conn, bytes: []const u8) usize {
+            const app = &conn.app;
+            if (app.depth >= self.config.pipeline_depth_max or conn.queue.bytes >= self.config.output_high_water_bytes) {
+                self.pause(conn, "output");
+                return 0;
+            }
+            if (app.message_since_ms == 0) app.message_since_ms = self.net.now_ms;
+            switch (decoder.decodeHead(bytes, &app.hint, self.decode_limits, &self.request)) {
+                .need_more => return 0,
+                .err => |err| {
+                    self.refuse(conn, decoder.statusOf(err), @tagName(err));
+                    return bytes.len;
+                },
+                .head => |head| {
+                    app.hint = 0;
+                    return self.beginExchange(conn, bytes, head.consumed, head.framing);
+                },
+            }
+        }
+
+        /// Returns how many of `bytes` are done with: 0 when the request has to wait.
+        fn beginExchange(self: *Self, conn: *Conn, bytes: []const u8, head_len: u32, framing: decoder.Framing) usize {
+            const app = &conn.app;
+            const length: ?u64 = switch (framing.body) {
+                .none => 0,
+                .length => |n| n,
+                .chunked => null,
+            };
+            if (self.refusal(framing)) |refused| {
+                self.refuse(conn, refused.status, refused.code);
+                return bytes.len;
+            }
+            const ex = self.takeExchange(conn, length, framing.keep_alive) orelse {
+                if (app.depth > 0) {
+                    self.pause(conn, "output"); // until one of its own has ended
+                } else self.refuse(conn, 503, "too_many_exchanges");
+                return if (app.depth > 0 and app.phase == .head) 0 else bytes.len;
+            };
+            const rest = bytes[head_len..];
+            const body_len = body_reader.whole(self, rest, framing, &self.request.body);
+            ex.body_complete = body_len != null;
+            self.request.peer = conn.peer;
+            app.more_input = rest.len > (body_len orelse rest.len);
+            const consumed = head_len + (body_len orelse 0);
+            const res = self.response();
+            switch (self.dispatcher.onRequest(self, ex, &self.request, res)) {
+                .respond => {
+                    self.messageBegun(conn, ex);
+                    if (!ex.body_complete) body_reader.begin(self, conn, ex, framing, .discard);
+                    output.respond(self, ex, res);
+                },
+                .buffer => {
+                    assert(!ex.body_complete);
+                    self.messageBegun(conn, ex);
+                    body_reader.gather(self, conn, ex, bytes[0..head_len], framing);
+                    return head_len;
+                },
+                .pending => {
+                    ex.dispatched = true;
+                    self.messageBegun(conn, ex);
+                    if (!ex.body_complete or (self.request.body.len > 0 and !ex.body_taken)) {
+                        body_reader.begin(self, conn, ex, framing, .stream);
+                        if (framing.expect_continue and !ex.body_complete) output.sendContinue(self, ex);
+                        return head_len;
+                    }
+                },
+                .busy => {
+                    self.dropLast(conn, ex);
+                    self.pause(conn, "busy");
+                    self.busy.appendAssumeCapacity(conn.id); // one entry per connection at most
+                    return 0;
+                },
+            }
+            return consumed;
+        }
+
+        const Refusal = struct { status: u16, code: []const u8 };
+
+        fn refusal(self: *Self, framing: decoder.Framing) ?Refusal {
+            switch (self.request.method) {
+                // No resource here has a meaning for them (RFC 9110 §9.3.6, §9.3.8, §15.6.2).
+                .CONNECT, .TRACE => return .{ .status = 501, .code = "method_not_implemented" },
+                else => {},
+            }
+            switch (framing.body) {
+                .length => |n| if (n > self.config.body_bytes_max) return .{ .status = 413, .code = "body_too_large" },
+                else => {},
+            }
+            return null;
+        }
+
+        fn messageBegun(self: *Self, conn: *Conn, ex: *Exchange) void {
+            conn.app.served = true;
+            conn.app.message_since_ms = 0;
+            if (!ex.keep_alive) conn.app.phase = .stop;
+            self.requests_total.store(self.requests_total.raw +% 1, .monotonic);
+        }
+
+        /// The dispatcher's second look at a request whose body has been gathered.
+        pub fn dispatchGathered(self: *Self, conn: *Conn, ex: *Exchange) void {
+            const head = ex.gathered.front()[0..ex.head_len];
+            var hint: u32 = 0;
+            const decoded = decoder.decodeHead(head, &hint, self.decode_limits, &self.request);
+            assert(decoded == .head); // it was decoded once, from the same bytes
+            const len = ex.gathered.len - ex.head_len;
+            const pieces = ex.gathered.slices(ex.head_len, len, &self.segments).?; // limits.zig: they are few enough
+            self.request.body = .{ .segments = pieces, .len = len };
+            self.request.peer = conn.peer;
+            ex.body_complete = true;
+            const res = self.response();
+            switch (self.dispatcher.onRequest(self, ex, &self.request, res)) {
+                .respond => output.respond(self, ex, res),
+                .pending => ex.dispatched = true,
+                .buffer, .busy => unreachable, // the dispatcher asked for the whole body and has it
+            }
+        }
+
+        // Exchanges.
+
+        fn takeExchange(self: *Self, conn: *Conn, length: ?u64, keep_alive: bool) ?*Exchange {
+            const id = self.exchanges.take() orelse return null;
+            const ex = self.exchanges.get(id).?;
+            ex.* = .{
+                .id = id,
+                .conn = conn.id,
+                .version = self.request.version,
+                .is_head = self.request.method == .HEAD,
+                .keep_alive = keep_alive,
+                .body_length = length,
+            };
+            const app = &conn.app;
+            if (app.last) |last| last.next = ex else app.first = ex;
+            app.last = ex;
+            app.depth += 1;
+            return ex;
+        }
+
+        pub fn connOf(self: *Self, ex: *Exchange) *Conn {
+            return self.net.conns.get(ex.conn).?; // exchanges end before their connection's slot does
+        }
+
+        /// Undoes `takeExchange`.
+        fn dropLast(self: *Self, conn: *Conn, ex: *Exchange) void {
+            const app = &conn.app;
+            assert(app.last == ex);
+            if (app.first == ex) {
+                app.first = null;
+                app.last = null;
+            } else {
+                var at = app.first.?;
+                while (at.next != ex) at = at.next.?;
+                at.next = null;
+                app.last = at;
+            }
+            app.depth -= 1;
+            self.exchanges.release(ex.id);
+        }
+
+        /// Takes the first exchange, which is done, off its connection.
+        pub fn retireFirst(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            const ex = app.first.?;
+            app.first = ex.next;
+            if (app.first == null) app.last = null;
+            app.depth -= 1;
+            if (app.body.exchange == ex) body_reader.abandon(conn);
+            self.freeExchange(ex);
+        }
+
+        fn freeExchange(self: *Self, ex: *Exchange) void {
+            ex.gathered.deinit(&self.net.pools.buffers);
+            ex.held.deinit(&self.net.pools);
+            self.exchanges.release(ex.id);
+        }
+
+        /// Refuses the message that is being read; the connection closes behind the error response.
+        pub fn refuse(self: *Self, conn: *Conn, status: u16, code: []const u8) void {
+            const app = &conn.app;
+            const reading_body = app.phase == .body;
+            self.errors_total.store(self.errors_total.raw +% 1, .monotonic);
+            app.phase = .stop;
+            app.message_since_ms = 0;
+            app.served = true;
+            if (reading_body) {
+                const ex = app.body.exchange orelse return self.endConn(conn, true); // it was answered before its body
+                app.body.exchange = null;
+                ex.keep_alive = false;
+                switch (ex.response) {
+                    .none => {},
+                    .streaming => return self.net.close(conn),
+                    .done => return,
+                }
+                if (ex.dispatched) self.dispatcher.onAbort(self, ex);
+                ex.dispatched = false;
+                return output.respondError(self, ex, status, code);
+            }
+            self.request.version = .http11;
+            self.request.method = .GET;
+            const ex = self.takeExchange(conn, 0, false) orelse return self.net.close(conn);
+            output.respondError(self, ex, status, code);
+        }
+
+        pub fn onOutOfBuffers(self: *Self, conn: *Conn) void {
+            log.limited("buffer memory is used up: a connection was refused with 503 (buffer_memory_bytes)", .{});
+            self.refuse(conn, 503, "out_of_buffers");
+        }
+
+        pub fn onEof(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            if (app.phase == .body) return self.net.close(conn); // the rest of the body will not come
+            if (app.first == null) return self.endConn(conn, false);
+            app.phase = .stop;
+            app.message_since_ms = 0;
+            // The requests were complete: their responses may still be read (RFC 9112 §9.6), but nobody may be there any more.
+            if (!@hasDecl(Dispatcher, "onEof")) return;
+            var at = app.first;
+            while (at) |ex| {
+                at = ex.next;
+                if (ex.dispatched and ex.response != .done) self.dispatcher.onEof(self, ex);
+            }
+        }
+
+        pub fn onProgress(self: *Self, conn: *Conn) void {
+            conn.app.write_since_ms = self.net.now_ms;
+            if (conn.app.first) |ex| output.credit(self, conn, ex);
+            if (conn.queue.bytes < self.config.output_high_water_bytes / 2) self.unpauseOutput(conn);
+        }
+
+        pub fn unpauseOutput(self: *Self, conn: *Conn) void {
+            if (conn.app.depth < self.config.pipeline_depth_max and
+                conn.queue.bytes < self.config.output_high_water_bytes) self.unpause(conn, "output");
+        }
+
+        pub fn onDrain(self: *Self, conn: *Conn) void {
+            self.finishIfIdle(conn);
+        }
+
+        fn finishIfIdle(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            if (app.first != null or app.message_since_ms != 0) return;
+            self.endConn(conn, app.phase == .body);
+        }
+
+        /// Closes once what was written is sent; nothing more is read as a request.
+        pub fn endConn(self: *Self, conn: *Conn, linger: bool) void {
+            conn.app.phase = .stop;
+            conn.app.message_since_ms = 0;
+            self.net.finish(conn, linger);
+        }
+
+        pub fn onClose(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            var at = app.first;
+            app.first = null;
+            app.last = null;
+            app.body.exchange = null;
+            while (at) |ex| {
+                at = ex.next;
+                if (ex.dispatched and ex.response != .done) self.dispatcher.onAbort(self, ex);
+                self.freeExchange(ex);
+            }
+            if (app.pause.busy) self.forgetBusy(conn.id);
+        }
+
+        fn forgetBusy(self: *Self, id: slots.Id) void {
+            for (self.busy.items, 0..) |item, i| if (item == id) {
+                _ = self.busy.orderedRemove(i);
+                return;
+            };
+        }
+
+        // Pausing.
+
+        pub fn pause(self: *Self, conn: *Conn, comptime reason: []const u8) void {
+            @field(conn.app.pause, reason) = true;
+            self.net.pauseInput(conn);
+        }
+
+        pub fn unpause(self: *Self, conn: *Conn, comptime reason: []const u8) void {
+            if (!@field(conn.app.pause, reason)) return;
+            @field(conn.app.pause, reason) = false;
+            if (!conn.app.pause.any()) self.net.resumeInput(conn);
+        }
+
+        // Time.
+
+        /// Sets the connection's timer for what it waits for now.
+        pub fn afterEvent(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            const config = self.config;
+            const slot = conn.id.slot;
+            if (!conn.queue.isEmpty()) {
+                self.net.wheel.set(slot, app.write_since_ms + config.write_timeout_ms);
+            } else if (app.phase == .body and !conn.paused) {
+                self.net.wheel.set(slot, app.body.since_ms + config.body_timeout_ms);
+            } else if (app.first != null or app.pause.busy) {
+                self.net.wheel.clear(slot); // the handler takes the time it takes
+            } else if (self.net.draining and app.message_since_ms == 0) {
+                self.finishIfIdle(conn);
+            } else if (app.message_since_ms != 0) {
+                self.net.wheel.set(slot, app.message_since_ms + config.header_timeout_ms);
+            } else if (!app.served) {
+                self.net.wheel.set(slot, app.opened_ms + config.header_timeout_ms);
+            } else self.net.wheel.set(slot, self.net.now_ms + config.idle_timeout_ms);
+        }
+
+        pub fn onTimer(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            if (!conn.queue.isEmpty()) return self.net.close(conn);
+            if (app.phase == .body and !conn.paused) return self.refuse(conn, 408, "body_timeout");
+            if (app.first != null or app.pause.busy) return;
+            if (app.message_since_ms != 0) return self.refuse(conn, 408, "header_timeout");
+            self.endConn(conn, false);
+        }
+
+        /// The Date field's value, made once a second.
+        pub fn dateNow(self: *Self) *const [29]u8 {
+            if (self.date_ms != self.net.now_ms) {
+                self.date_ms = self.net.now_ms;
+                const seconds = clock.realtimeSeconds();
+                if (seconds != self.date_seconds) {
+                    self.date_seconds = seconds;
+                    date.format(seconds, &self.date_text);
+                }
+            }
+            return &self.date_text;
+        }
+
+        /// Logs what a handler did wrong.
+        pub fn complain(_: *Self, comptime fmt: []const u8, args: anytype) void {
+            log.limited(fmt, args);
+        }
+
+        /// Reason phrase for the engine's own pages.
+        pub fn reasonOf(status: u16) []const u8 {
+            return status_codes.reason(status);
+        }
+    };
+}

@@ -1,0 +1,372 @@
+//! A running server: listener, acceptor, workers, their threads, from start to the last connection's end.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const Allocator = std.mem.Allocator;
+const Address = @import("../core/address.zig").Address;
+const clock = @import("../core/clock.zig");
+const FrozenAllocator = @import("../core/frozen_allocator.zig").FrozenAllocator;
+const log = @import("../core/log.zig");
+const io = @import("../io/io.zig");
+const Epoll = @import("../io/epoll.zig").Epoll;
+const socket = @import("../io/socket.zig");
+const Acceptor = @import("../net/acceptor.zig").Acceptor;
+const Port = @import("../net/port.zig").Port;
+const Config = @import("config.zig").Config;
+const Driver = @import("driver.zig").Driver;
+
+pub const StartError = socket.ListenError || error{ OutOfMemory, ThreadQuotaExceeded, WorkerStartFailed };
+
+/// Numbers of a running server; read while it runs, each exact, the set not a snapshot.
+pub const Stats = struct {
+    workers: u32,
+    connections: u64,
+    requests_total: u64,
+    errors_total: u64,
+    /// Allocations after the start: always 0, or there is a bug.
+    allocations_after_start: u64,
+    /// Bytes of pool memory in use by messages in flight.
+    buffer_bytes: u64,
+};
+
+/// `Dispatcher` answers the requests: docs/ARCHITECTURE.md, "Dispatchers".
+pub fn Engine(comptime Dispatcher: type) type {
+    return struct {
+        const Self = @This();
+
+        impl: Impl,
+        reason: []const u8,
+
+        const Impl = union(enum) { epoll: *EngineOn(Epoll, Dispatcher) };
+        pub const Worker = Driver(Epoll, Dispatcher);
+
+        /// Binds the port and makes the pools; `config` and `dispatcher` must outlive the engine.
+        pub fn init(gpa: Allocator, config: *const Config, dispatcher: *Dispatcher) StartError!Self {
+            const chosen = io.choose(config.io);
+            return .{
+                .impl = switch (chosen.kind) {
+                    .auto => unreachable, // `choose` decides
+                    .epoll => .{ .epoll = try EngineOn(Epoll, Dispatcher).create(gpa, config, dispatcher) },
+                },
+                .reason = chosen.reason,
+            };
+        }
+
+        /// After `join`.
+        pub fn deinit(self: *Self) void {
+            switch (self.impl) {
+                inline else => |impl| impl.destroy(),
+            }
+            self.* = undefined;
+        }
+
+        /// Starts the threads. When it returns the server answers.
+        pub fn start(self: *Self) StartError!void {
+            switch (self.impl) {
+                inline else => |impl| try impl.start(),
+            }
+        }
+
+        /// Any thread: stop accepting, finish what is in flight, close what is left after `timeout_ms`. A later call with a shorter
+        /// time shortens it.
+        pub fn requestStop(self: *Self, timeout_ms: u32) void {
+            switch (self.impl) {
+                inline else => |impl| impl.requestStop(timeout_ms),
+            }
+        }
+
+        /// Waits for all threads to end.
+        pub fn join(self: *Self) void {
+            switch (self.impl) {
+                inline else => |impl| impl.join(),
+            }
+        }
+
+        /// Whether all threads are at their end: `join` will not wait.
+        pub fn isStopped(self: *const Self) bool {
+            return switch (self.impl) {
+                inline else => |impl| impl.running.load(.acquire) == 0,
+            };
+        }
+
+        /// Called once, on the last thread that ends.
+        pub fn onStopped(self: *Self, call: *const fn (context: *anyopaque) void, context: *anyopaque) void {
+            switch (self.impl) {
+                inline else => |impl| impl.on_stopped = .{ .call = call, .context = context },
+            }
+        }
+
+        /// The address that is listened on.
+        pub fn address(self: *const Self) Address {
+            return switch (self.impl) {
+                inline else => |impl| impl.address,
+            };
+        }
+
+        pub fn backendName(self: *const Self) []const u8 {
+            return @tagName(self.impl);
+        }
+
+        /// Memory reserved by all pools of this engine, bytes of address space.
+        pub fn memoryBytes(self: *const Self) u64 {
+            return switch (self.impl) {
+                inline else => |impl| impl.memoryBytes(),
+            };
+        }
+
+        pub fn stats(self: *const Self) Stats {
+            return switch (self.impl) {
+                inline else => |impl| impl.stats(),
+            };
+        }
+
+        pub fn workerCount(self: *const Self) u32 {
+            return switch (self.impl) {
+                inline else => |impl| @intCast(impl.drivers.len),
+            };
+        }
+
+        /// Event descriptor that wakes worker `index`.
+        pub fn wakeDescriptor(self: *const Self, index: u32) posix.fd_t {
+            return switch (self.impl) {
+                inline else => |impl| impl.ports[index].wake_fd,
+            };
+        }
+
+        /// Any thread: wakes every worker that sleeps.
+        pub fn wakeAll(self: *Self) void {
+            switch (self.impl) {
+                inline else => |impl| for (impl.ports) |*port| port.wake(),
+            }
+        }
+
+        /// Lets the engine allocate for a while: a new route table. `refreeze` ends it.
+        pub fn thaw(self: *Self) void {
+            switch (self.impl) {
+                inline else => |impl| impl.frozen.thaw(),
+            }
+        }
+
+        pub fn refreeze(self: *Self) void {
+            switch (self.impl) {
+                inline else => |impl| impl.frozen.freeze(),
+            }
+        }
+    };
+}
+
+fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
+    return struct {
+        const Self = @This();
+        const WorkerDriver = Driver(Io, Dispatcher);
+
+        parent: Allocator,
+        frozen: FrozenAllocator,
+        config: *const Config,
+        dispatcher: *Dispatcher,
+        address: Address,
+        ports: []Port,
+        drivers: []WorkerDriver,
+        asleep: []align(64) AsleepLine,
+        acceptor: Acceptor(Io),
+        threads: []std.Thread,
+        acceptor_thread: ?std.Thread = null,
+        threads_started: usize = 0,
+        running: std.atomic.Value(u32) = .init(0),
+        start_failed: std.atomic.Value(bool) = .init(false),
+        ready: std.Thread.WaitGroup = .{},
+        go: std.Thread.ResetEvent = .{},
+        on_stopped: ?OnStopped = null,
+
+        const OnStopped = struct { call: *const fn (context: *anyopaque) void, context: *anyopaque };
+        /// A flag on a cache line of its own.
+        const AsleepLine = struct { flag: u32 align(64) = 0 };
+
+        fn create(parent: Allocator, config: *const Config, dispatcher: *Dispatcher) StartError!*Self {
+            const listener = try socket.listen(parent, .{
+                .hostname = config.hostname,
+                .port = config.port,
+                .backlog = config.backlog,
+            });
+            var listener_owned = true;
+            errdefer if (listener_owned) posix.close(listener.fd);
+            const self = try parent.create(Self);
+            errdefer parent.destroy(self);
+            const count = config.workerCount();
+            self.* = .{
+                .parent = parent,
+                .frozen = .{ .child = parent },
+                .config = config,
+                .dispatcher = dispatcher,
+                .address = listener.address,
+                .ports = &.{},
+                .drivers = &.{},
+                .asleep = &.{},
+                .acceptor = undefined,
+                .threads = &.{},
+            };
+            const gpa = self.frozen.allocator();
+            self.ports = try gpa.alloc(Port, count);
+            errdefer gpa.free(self.ports);
+            self.asleep = try gpa.alignedAlloc(AsleepLine, 64, count);
+            errdefer gpa.free(self.asleep);
+            self.threads = try gpa.alloc(std.Thread, count);
+            errdefer gpa.free(self.threads);
+            self.drivers = try gpa.alloc(WorkerDriver, count);
+            errdefer gpa.free(self.drivers);
+            var made: usize = 0;
+            errdefer for (self.drivers[0..made]) |*driver| driver.deinit(gpa);
+            while (made < count) : (made += 1) try self.makeWorker(gpa, @intCast(made));
+            self.acceptor = Acceptor(Io).init(gpa, listener.fd, self.ports) catch return error.SystemResources;
+            listener_owned = false;
+            for (self.drivers) |*driver| {
+                driver.net.on_room = &Acceptor(Io).onRoom;
+                driver.net.on_room_context = &self.acceptor;
+            }
+            return self;
+        }
+
+        fn makeWorker(self: *Self, gpa: Allocator, index: u32) StartError!void {
+            const count: u32 = @intCast(self.ports.len);
+            const capacity = self.config.connections_max / count + @intFromBool(index < self.config.connections_max % count);
+            self.asleep[index] = .{};
+            self.ports[index] = .{
+                .capacity = @max(capacity, 1),
+                .asleep = if (@hasDecl(Dispatcher, "asleepFlag")) self.dispatcher.asleepFlag(index) else &self.asleep[index].flag,
+            };
+            self.drivers[index].init(gpa, self.config, &self.ports[index], self.dispatcher, index) catch |err| return switch (err) {
+                error.OutOfMemory => error.OutOfMemory,
+                else => error.SystemResources, // descriptors
+            };
+        }
+
+        fn destroy(self: *Self) void {
+            assert(self.threads_started == 0); // joined
+            const gpa = self.frozen.allocator();
+            const parent = self.parent;
+            self.acceptor.deinit();
+            for (self.drivers) |*driver| driver.deinit(gpa);
+            gpa.free(self.drivers);
+            gpa.free(self.threads);
+            gpa.free(self.asleep);
+            gpa.free(self.ports);
+            assert(self.frozen.bytes.load(.monotonic) == 0);
+            parent.destroy(self);
+        }
+
+        fn start(self: *Self) StartError!void {
+            self.ready.startMany(self.drivers.len);
+            errdefer self.abandonStart();
+            while (self.threads_started < self.drivers.len) : (self.threads_started += 1) {
+                _ = self.running.fetchAdd(1, .acq_rel);
+                self.threads[self.threads_started] = std.Thread.spawn(.{}, runWorker, .{ self, self.threads_started }) catch {
+                    _ = self.running.fetchSub(1, .acq_rel);
+                    for (self.threads_started..self.drivers.len) |_| self.ready.finish();
+                    return error.ThreadQuotaExceeded;
+                };
+            }
+            self.ready.wait();
+            if (self.start_failed.load(.acquire)) return error.WorkerStartFailed;
+            _ = self.running.fetchAdd(1, .acq_rel);
+            self.acceptor_thread = std.Thread.spawn(.{}, runAcceptor, .{self}) catch {
+                _ = self.running.fetchSub(1, .acq_rel);
+                return error.ThreadQuotaExceeded;
+            };
+            self.frozen.freeze();
+            self.go.set();
+        }
+
+        /// Ends the threads that did start: they have no connections yet.
+        fn abandonStart(self: *Self) void {
+            for (self.ports) |*port| port.drain_deadline_ms.store(1, .seq_cst);
+            self.go.set();
+            self.join();
+        }
+
+        fn runWorker(self: *Self, index: usize) void {
+            const driver = &self.drivers[index];
+            if (self.config.pin) pinTo(index);
+            if (self.dispatcher.workerStart(driver)) {
+                self.ready.finish();
+                self.go.wait();
+                driver.net.run();
+                self.dispatcher.workerStop(driver);
+            } else |err| {
+                log.err("worker {d} could not start: {s}", .{ index, @errorName(err) });
+                self.start_failed.store(true, .release);
+                self.ready.finish();
+            }
+            self.threadEnds();
+        }
+
+        fn runAcceptor(self: *Self) void {
+            self.go.wait();
+            self.acceptor.run();
+            self.threadEnds();
+        }
+
+        fn threadEnds(self: *Self) void {
+            const on_stopped = self.on_stopped;
+            if (self.running.fetchSub(1, .acq_rel) == 1) if (on_stopped) |it| it.call(it.context);
+        }
+
+        fn pinTo(index: usize) void {
+            const cores = std.Thread.getCpuCount() catch return; // unknown: unpinned works as well
+            var set = std.mem.zeroes(std.os.linux.cpu_set_t);
+            const core = index % cores;
+            set[core / @bitSizeOf(usize)] |= @as(usize, 1) << @intCast(core % @bitSizeOf(usize));
+            std.os.linux.sched_setaffinity(0, &set) catch log.warn("worker {d} could not be pinned to core {d}", .{ index, core });
+        }
+
+        fn requestStop(self: *Self, timeout_ms: u32) void {
+            const deadline = clock.monotonicMs() + timeout_ms;
+            const earlier = self.acceptor.stop_deadline_ms.load(.seq_cst);
+            if (earlier == 0) return self.acceptor.requestStop(deadline);
+            if (deadline >= earlier) return;
+            self.acceptor.stop_deadline_ms.store(deadline, .seq_cst);
+            for (self.ports) |*port| {
+                if (port.drain_deadline_ms.load(.seq_cst) == 0) continue; // the acceptor is about to set it
+                port.drain_deadline_ms.store(deadline, .seq_cst);
+                port.wake();
+            }
+        }
+
+        fn join(self: *Self) void {
+            if (self.acceptor_thread) |thread| thread.join();
+            self.acceptor_thread = null;
+            for (self.threads[0..self.threads_started]) |thread| thread.join();
+            self.threads_started = 0;
+            self.frozen.thaw();
+        }
+
+        fn memoryBytes(self: *const Self) u64 {
+            var total = self.frozen.bytes.load(.monotonic);
+            for (self.drivers) |*driver| {
+                const net = &driver.net;
+                total += net.conns.reservedBytes() + net.wheel.reservedBytes() + net.pools.buffers.reservedBytes();
+                total += driver.exchanges.reservedBytes() + net.batch.buffer.len;
+                total += net.pools.nodes.nodes.len * @sizeOf(@TypeOf(net.pools.nodes.nodes[0]));
+            }
+            return total;
+        }
+
+        fn stats(self: *const Self) Stats {
+            var total: Stats = .{
+                .workers = @intCast(self.drivers.len),
+                .connections = 0,
+                .requests_total = 0,
+                .errors_total = 0,
+                .allocations_after_start = self.frozen.violations.load(.monotonic),
+                .buffer_bytes = 0,
+            };
+            for (self.drivers, self.ports) |*driver, *port| {
+                total.connections += port.open.load(.monotonic);
+                total.requests_total += driver.requests_total.load(.monotonic);
+                total.errors_total += driver.errors_total.load(.monotonic);
+                total.buffer_bytes += @atomicLoad(u64, &driver.net.pools.buffers.bytes_used, .monotonic);
+            }
+            return total;
+        }
+    };
+}

@@ -1,0 +1,62 @@
+//! One request and its response, from the head's arrival to the response's last byte.
+
+const Chain = @import("../core/chain.zig").Chain;
+const slots = @import("../core/slots.zig");
+const Version = @import("../http/request.zig").Version;
+const WriteQueue = @import("../net/write_queue.zig").WriteQueue;
+
+pub const ExchangeId = slots.Id;
+
+/// What a dispatcher says to a request.
+pub const Action = enum {
+    /// The response is filled in.
+    respond,
+    /// Ask again when the whole body is in `req.body`. Only while `Exchange.body_complete` is false.
+    buffer,
+    /// The answer comes later, by the worker's `respond`, `beginStream`, `respondError` or `reset`.
+    pending,
+    /// No room now: the request stays unread and is offered again after the worker's `retryBusy`.
+    busy,
+};
+
+/// `State` is the dispatcher's own part.
+pub fn Exchange(comptime State: type) type {
+    return struct {
+        const Self = @This();
+
+        id: ExchangeId,
+        /// The connection it arrived on.
+        conn: slots.Id,
+        /// The next request of the same connection.
+        next: ?*Self = null,
+        version: Version,
+        /// The response has no body (RFC 9110 §9.3.2).
+        is_head: bool,
+        /// The connection may carry another request after this one.
+        keep_alive: bool,
+        /// Length of the request body, bytes; null: chunked.
+        body_length: ?u64,
+        /// `req.body` holds the whole body during `onRequest`.
+        body_complete: bool = false,
+        /// Set by a dispatcher that returns `pending` with `body_complete` and has taken the body from `req.body`.
+        body_taken: bool = false,
+        /// The dispatcher holds its id: it is told when the exchange ends early.
+        dispatched: bool = false,
+        /// The response has no body, whatever is streamed.
+        drop_body: bool = false,
+        response: Phase = .none,
+        /// Bytes of a streamed response that are still to come; null: chunked or ended by close.
+        stream_left: ?u64 = null,
+        chunked: bool = false,
+        /// Streamed bytes for which no credit has been given yet.
+        uncredited: u64 = 0,
+        /// Head and body of a request whose body is gathered.
+        gathered: Chain = .{},
+        head_len: u32 = 0,
+        /// Response bytes that wait for the responses of earlier requests.
+        held: WriteQueue = .{},
+        user: State = .{},
+
+        pub const Phase = enum(u8) { none, streaming, done };
+    };
+}

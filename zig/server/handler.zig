@@ -1,0 +1,108 @@
+//! The comptime handler interface: what a Zig program writes to answer requests.
+//!
+//!     const Counter = struct {
+//!         count: std.atomic.Value(u64),
+//!         pub fn init() Counter { return .{ .count = .init(0) }; }
+//!         pub fn deinit(_: *Counter) void {}
+//!         pub fn handleRequest(self: *Counter, req: *gyrfalcon.Request, res: *gyrfalcon.Response) !void {
+//!             _ = req;
+//!             try res.print("{d}\n", .{self.count.fetchAdd(1, .monotonic) + 1});
+//!         }
+//!     };
+//!
+//! One value serves all workers: `handleRequest` runs on several threads at once. Optional hooks:
+//!     pub fn onListening(self: *H, address: gyrfalcon.Address) void          the server answers now
+//!     pub fn onError(self: *H, err: anyerror, req: *Request, res: *Response) void     handleRequest failed; `res` is a fresh 500
+
+const std = @import("std");
+const log = @import("../core/log.zig");
+const Request = @import("../http/request.zig").Request;
+const Response = @import("../http/response.zig").Response;
+const Action = @import("exchange.zig").Action;
+
+/// Compile error, saying what to write, unless `Handler` is one.
+pub fn check(comptime Handler: type) void {
+    comptime checkAll(Handler);
+}
+
+fn checkAll(comptime Handler: type) void {
+    if (@typeInfo(Handler) != .@"struct") @compileError("a handler is a struct; got " ++ @typeName(Handler));
+    declare(Handler, "init", "pub fn init() " ++ shortName(Handler) ++ " (or !" ++ shortName(Handler) ++ ")");
+    declare(Handler, "deinit", "pub fn deinit(self: *" ++ shortName(Handler) ++ ") void");
+    const handle = "pub fn handleRequest(self: *" ++ shortName(Handler) ++ ", req: *gyrfalcon.Request, res: *gyrfalcon.Response) !void";
+    declare(Handler, "handleRequest", handle);
+    expect(Handler, "init", &.{}, Handler, "pub fn init() " ++ shortName(Handler));
+    expect(Handler, "deinit", &.{*Handler}, void, "pub fn deinit(self: *" ++ shortName(Handler) ++ ") void");
+    expect(Handler, "handleRequest", &.{ *Handler, *Request, *Response }, void, handle);
+    if (@hasDecl(Handler, "onError")) expect(Handler, "onError", &.{ *Handler, anyerror, *Request, *Response }, void, "pub fn onError(self: *" ++ shortName(Handler) ++ ", err: anyerror, req: *gyrfalcon.Request, res: *gyrfalcon.Response) void");
+    if (@hasDecl(Handler, "onListening")) expect(Handler, "onListening", &.{ *Handler, @import("../core/address.zig").Address }, void, "pub fn onListening(self: *" ++ shortName(Handler) ++ ", address: gyrfalcon.Address) void");
+}
+
+fn shortName(comptime T: type) []const u8 {
+    const name = @typeName(T);
+    return name[if (std.mem.lastIndexOfScalar(u8, name, '.')) |dot| dot + 1 else 0..];
+}
+
+fn declare(comptime Handler: type, comptime name: []const u8, comptime form: []const u8) void {
+    if (!@hasDecl(Handler, name)) @compileError(@typeName(Handler) ++ " has no public `" ++ name ++ "`; write: " ++ form);
+}
+
+fn expect(comptime Handler: type, comptime name: []const u8, comptime params: []const type, comptime Result: type, comptime form: []const u8) void {
+    const wrong = @typeName(Handler) ++ "." ++ name ++ " has another form; write: " ++ form;
+    const F = @TypeOf(@field(Handler, name));
+    if (@typeInfo(F) != .@"fn") @compileError(wrong);
+    const info = @typeInfo(F).@"fn";
+    if (info.params.len != params.len) @compileError(wrong);
+    for (info.params, params) |param, P| {
+        const T = param.type orelse continue; // anytype takes it
+        const reads_only = @typeInfo(P) == .pointer and T == *const @typeInfo(P).pointer.child;
+        if (T != P and !reads_only) @compileError(wrong);
+    }
+    const Return = info.return_type orelse return;
+    const Payload = switch (@typeInfo(Return)) {
+        .error_union => |u| u.payload,
+        else => Return,
+    };
+    if (Payload != Result) @compileError(wrong);
+}
+
+/// Answers requests with a handler: each is complete, body and all, when the handler is called.
+pub fn HandlerDispatcher(comptime Handler: type) type {
+    comptime checkAll(Handler);
+    return struct {
+        const Self = @This();
+
+        handler: *Handler,
+
+        pub const WorkerState = struct {};
+        pub const ExchangeState = struct {};
+
+        pub fn workerStart(_: *Self, _: anytype) error{}!void {}
+        pub fn workerStop(_: *Self, _: anytype) void {}
+        pub fn onTurn(_: *Self, _: anytype) void {}
+        pub fn hasWork(_: *Self, _: anytype) bool {
+            return false;
+        }
+        pub fn onBody(_: *Self, _: anytype, _: anytype, bytes: []const u8, _: bool) usize {
+            return bytes.len;
+        }
+        pub fn onAbort(_: *Self, _: anytype, _: anytype) void {}
+        pub fn onSent(_: *Self, _: anytype, _: anytype, _: u64) void {}
+
+        pub fn onRequest(self: *Self, _: anytype, ex: anytype, req: *Request, res: *Response) Action {
+            if (!ex.body_complete) return .buffer;
+            const result = self.handler.handleRequest(req, res);
+            if (@typeInfo(@TypeOf(result)) == .error_union) result catch |err| self.fail(err, req, res);
+            return .respond;
+        }
+
+        fn fail(self: *Self, err: anyerror, req: *Request, res: *Response) void {
+            @branchHint(.cold);
+            res.reset();
+            res.status = 500;
+            if (@hasDecl(Handler, "onError")) return self.handler.onError(err, req, res);
+            log.limited("handleRequest failed with {s}: answered with 500", .{@errorName(err)});
+            res.text(500, "500 Internal Server Error\n");
+        }
+    };
+}

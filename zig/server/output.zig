@@ -1,0 +1,211 @@
+//! Responses on their way from the exchange to the connection: heads, bodies whole or streamed, order, credit.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const status_codes = @import("../http/status.zig");
+const http_response = @import("../http/response.zig");
+const Response = http_response.Response;
+const encoder = @import("../http1/encoder.zig");
+const WriteQueue = @import("../net/write_queue.zig").WriteQueue;
+
+pub fn Output(comptime D: type) type {
+    return struct {
+        const Conn = D.Conn;
+        const Exchange = D.Exchange;
+
+        /// Sends a whole response.
+        pub fn respond(d: *D, ex: *Exchange, res: *Response) void {
+            assert(ex.response == .none);
+            const conn = d.connOf(ex);
+            // From here on the dispatcher is done with it, also when the connection fails under the writes.
+            ex.response = .done;
+            checkStatus(d, res);
+            const length = if (ex.is_head or !status_codes.bodyAllowed(res.status)) res.declared_length orelse res.bodyLength() else res.bodyLength();
+            writeHead(d, conn, ex, res, length);
+            if (conn.isOpen() and !ex.is_head and status_codes.bodyAllowed(res.status)) writeBody(d, conn, ex, res);
+            res.dropBody();
+            if (conn.isOpen()) advance(d, conn);
+        }
+
+        fn checkStatus(d: *D, res: *Response) void {
+            if (res.status >= 200 and res.status <= 599) return;
+            d.complain("a handler set status {d}: answered with 500", .{res.status});
+            res.reset();
+            res.text(500, "Internal Server Error\n");
+        }
+
+        fn isFront(conn: *const Conn, ex: *const Exchange) bool {
+            return conn.app.first == ex;
+        }
+
+        fn writeHead(d: *D, conn: *Conn, ex: *Exchange, res: *Response, length: ?u64) void {
+            if (res.close) ex.keep_alive = false;
+            // While draining, the last response says that the connection ends.
+            if (d.net.draining and ex.next == null and !conn.app.more_input and conn.input.len == 0) ex.keep_alive = false;
+            const parts: encoder.HeadParts = .{
+                .version = ex.version,
+                .status = res.status,
+                .field_lines = res.fieldLines(),
+                .length = length,
+                .date = d.dateNow(),
+                .server = d.config.server_name,
+                .keep_alive = ex.keep_alive,
+                .has_date = res.has_date,
+                .has_server = res.has_server,
+            };
+            if (parts.endsByClose()) ex.keep_alive = false;
+            ex.chunked = length == null and ex.version != .http10;
+            const bound: u32 = @intCast(encoder.sizeBound(&parts));
+            if (isFront(conn, ex)) {
+                const n = encoder.head(d.net.reserve(conn, bound), parts) catch unreachable; // as much as the bound was reserved
+                return d.net.commit(n);
+            }
+            const n = encoder.head(&d.head_buffer, parts) catch unreachable; // the buffer holds the largest head
+            hold(d, conn, ex.held.appendCopy(&d.net.pools, d.head_buffer[0..n]));
+        }
+
+        fn hold(d: *D, conn: *Conn, result: WriteQueue.Error!void) void {
+            result catch {
+                d.complain("buffer memory is used up: a connection was closed (buffer_memory_bytes)", .{});
+                d.net.close(conn);
+            };
+        }
+
+        fn writeBody(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {
+            const pools = &d.net.pools;
+            const front = isFront(conn, ex);
+            switch (res.body) {
+                .none => {},
+                .borrowed => |bytes| if (front) d.net.writeBorrowed(conn, bytes) else hold(d, conn, ex.held.appendCopy(pools, bytes)),
+                .static => |bytes| if (front) d.net.writeStatic(conn, bytes) else hold(d, conn, ex.held.appendStatic(pools, bytes)),
+                .written => |*chain| if (front) d.net.writeChain(conn, chain) else hold(d, conn, ex.held.appendChain(pools, chain)),
+                .file => |file| {
+                    res.body = .none; // the descriptor changes hands
+                    if (file.length == 0) return posix.close(file.fd);
+                    if (front) return d.net.writeFile(conn, .{ .fd = file.fd, .offset = file.offset, .length = file.length });
+                    ex.held.appendFile(pools, .{ .fd = file.fd, .offset = file.offset, .length = file.length }) catch {
+                        posix.close(file.fd);
+                        hold(d, conn, error.OutOfBuffers);
+                    };
+                },
+            }
+        }
+
+        /// The engine's page for an error. `code` tells a protocol error apart; "" for none.
+        pub fn respondError(d: *D, ex: *Exchange, status: u16, code: []const u8) void {
+            if (ex.response != .none) return d.reset(ex);
+            var page: [256]u8 = undefined;
+            const text = std.fmt.bufPrint(&page, "{d} {s}{s}{s}\n", .{
+                status, D.reasonOf(status), if (code.len > 0) ": " else "", code,
+            }) catch unreachable; // reasons and codes are short
+            const res = d.response();
+            res.text(status, "");
+            res.send(text);
+            respond(d, ex, res);
+        }
+
+        /// Tells a client that waits for it to send its body.
+        pub fn sendContinue(d: *D, ex: *Exchange) void {
+            const conn = d.connOf(ex);
+            emit(d, conn, ex, encoder.continue_response);
+        }
+
+        fn emit(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {
+            if (!conn.isOpen()) return;
+            if (isFront(conn, ex)) d.net.writeBorrowed(conn, bytes) else hold(d, conn, ex.held.appendCopy(&d.net.pools, bytes));
+        }
+
+        pub fn beginStream(d: *D, ex: *Exchange, res: *Response, length: ?u64) void {
+            assert(ex.response == .none);
+            const conn = d.connOf(ex);
+            checkStatus(d, res);
+            ex.response = .streaming;
+            ex.drop_body = ex.is_head or !status_codes.bodyAllowed(res.status);
+            ex.stream_left = length;
+            writeHead(d, conn, ex, res, length);
+            res.dropBody();
+        }
+
+        pub fn streamBody(d: *D, ex: *Exchange, bytes: []const u8, end: bool) void {
+            assert(ex.response == .streaming);
+            const conn = d.connOf(ex);
+            if (ex.drop_body) {
+                if (end) return finishStream(d, conn, ex);
+                return d.dispatcher.onSent(d, ex, bytes.len);
+            }
+            var data = bytes;
+            var excess = false;
+            if (ex.stream_left) |left| {
+                excess = bytes.len > left;
+                if (excess) data = bytes[0..@intCast(left)];
+                ex.stream_left = left - data.len;
+            }
+            ex.uncredited += data.len;
+            writeChunk(d, conn, ex, data);
+            if (!conn.isOpen()) return;
+            if (excess) return spoiled(d, conn, ex, "more than its Content-Length");
+            if (end) return endStream(d, conn, ex);
+            if (isFront(conn, ex)) credit(d, conn, ex);
+        }
+
+        fn writeChunk(d: *D, conn: *Conn, ex: *Exchange, data: []const u8) void {
+            if (data.len == 0) return;
+            if (!ex.chunked) return emit(d, conn, ex, data);
+            var head: [encoder.chunk_head_bytes_max]u8 = undefined;
+            emit(d, conn, ex, encoder.chunkHead(&head, data.len));
+            emit(d, conn, ex, data);
+            emit(d, conn, ex, encoder.chunk_end);
+        }
+
+        fn endStream(d: *D, conn: *Conn, ex: *Exchange) void {
+            if (ex.stream_left) |left| if (left > 0) return spoiled(d, conn, ex, "less than its Content-Length");
+            if (ex.chunked) emit(d, conn, ex, encoder.last_chunk);
+            if (conn.isOpen()) finishStream(d, conn, ex);
+        }
+
+        fn finishStream(d: *D, conn: *Conn, ex: *Exchange) void {
+            ex.response = .done;
+            if (isFront(conn, ex)) advance(d, conn);
+        }
+
+        /// A body that does not keep what its head promised: the client has to see that, and no response may follow.
+        fn spoiled(d: *D, conn: *Conn, ex: *Exchange, comptime what: []const u8) void {
+            d.complain("a handler sent " ++ what ++ ": the connection is closed", .{});
+            ex.keep_alive = false;
+            finishStream(d, conn, ex);
+        }
+
+        /// Grants credit for the streamed bytes of the first exchange that have left.
+        pub fn credit(d: *D, conn: *Conn, ex: *Exchange) void {
+            if (ex.response != .streaming) return;
+            const outstanding = @min(conn.queue.bytes, ex.uncredited);
+            const granted = ex.uncredited - outstanding;
+            if (granted == 0) return;
+            ex.uncredited = outstanding;
+            d.dispatcher.onSent(d, ex, granted);
+        }
+
+        /// Lets go of the exchanges at the front that are done, and lets the next ones speak.
+        fn advance(d: *D, conn: *Conn) void {
+            const app = &conn.app;
+            while (app.first) |ex| {
+                if (ex.response != .done) break;
+                const keep_alive = ex.keep_alive;
+                d.retireFirst(conn);
+                if (!keep_alive) return d.endConn(conn, app.phase == .body or app.first != null or app.more_input);
+                const next = app.first orelse break;
+                if (!next.held.isEmpty()) {
+                    d.net.writeQueue(conn, &next.held);
+                    if (!conn.isOpen()) return;
+                }
+                if (next.response == .streaming) credit(d, conn, next);
+            }
+            if (app.pause.output) d.unpauseOutput(conn);
+            if (!conn.isOpen()) return;
+            if (app.first == null and conn.eof and !conn.in_input and !conn.paused) return d.endConn(conn, false);
+            // Within an event net/ asks for the timer itself, when the event is over.
+            if (conn.isOpen() and !conn.in_input) d.afterEvent(conn);
+        }
+    };
+}

@@ -1,0 +1,99 @@
+//! `Server(Handler)`: the engine specialised at comptime for one handler.
+
+const std = @import("std");
+const posix = std.posix;
+const Address = @import("../core/address.zig").Address;
+const log = @import("../core/log.zig");
+const Config = @import("config.zig").Config;
+const engine = @import("engine.zig");
+const HandlerDispatcher = @import("handler.zig").HandlerDispatcher;
+const signals = @import("signals.zig");
+
+pub const Error = engine.StartError || error{InvalidConfig};
+
+/// A server that answers with `Handler`: see server/handler.zig for what that is.
+///
+///     var server: Server(Counter) = undefined;
+///     try server.init(gpa, .{ .port = 8080 });
+///     defer server.deinit();
+///     try server.run(); // until SIGINT or SIGTERM
+pub fn Server(comptime Handler: type) type {
+    return struct {
+        const Self = @This();
+        const Dispatcher = HandlerDispatcher(Handler);
+
+        config: Config,
+        handler: Handler,
+        dispatcher: Dispatcher,
+        engine: engine.Engine(Dispatcher),
+
+        /// Makes the handler, binds the port and reserves all memory. `self` must stay where it is. Strings in `config` must outlive the
+        /// server. An invalid configuration is logged with the rule it breaks.
+        pub fn init(self: *Self, gpa: std.mem.Allocator, config: Config) !void {
+            if (config.validate()) |problem| {
+                log.err("configuration: {s} must be {s}", .{ problem.option, problem.rule });
+                return error.InvalidConfig;
+            }
+            self.config = config;
+            const made = Handler.init();
+            self.handler = if (@typeInfo(@TypeOf(made)) == .error_union) try made else made;
+            errdefer self.handler.deinit();
+            self.dispatcher = .{ .handler = &self.handler };
+            self.engine = try engine.Engine(Dispatcher).init(gpa, &self.config, &self.dispatcher);
+        }
+
+        pub fn deinit(self: *Self) void {
+            self.engine.deinit();
+            self.handler.deinit();
+            self.* = undefined;
+        }
+
+        /// Starts the threads and returns: the server answers now.
+        pub fn start(self: *Self) Error!void {
+            try self.engine.start();
+            const bound = self.address();
+            log.info("listening on port {d}: {s} ({s}), {d} workers, {d} MiB of pools", .{
+                bound.port, self.engine.backendName(), self.engine.reason, self.engine.workerCount(), self.engine.memoryBytes() >> 20,
+            });
+            if (@hasDecl(Handler, "onListening")) self.handler.onListening(bound);
+        }
+
+        /// Serves until SIGINT or SIGTERM, then stops in order. A second signal ends what is in flight.
+        pub fn run(self: *Self) Error!void {
+            const stop_fd = signals.install() catch return error.SystemResources;
+            defer signals.uninstall();
+            try self.start();
+            signals.wait(stop_fd);
+            log.info("stopping: {d} ms for what is in flight", .{self.config.shutdown_timeout_ms});
+            self.engine.requestStop(self.config.shutdown_timeout_ms);
+            const watcher = std.Thread.spawn(.{}, secondSignal, .{ self, stop_fd }) catch null;
+            self.engine.join();
+            signals.release(stop_fd);
+            if (watcher) |thread| thread.join();
+        }
+
+        fn secondSignal(self: *Self, stop_fd: posix.fd_t) void {
+            signals.wait(stop_fd);
+            self.engine.requestStop(0);
+        }
+
+        /// Any thread: stop accepting, finish what is in flight within `timeout_ms`, then close the rest.
+        pub fn requestStop(self: *Self, timeout_ms: u32) void {
+            self.engine.requestStop(timeout_ms);
+        }
+
+        /// Waits until the server has stopped.
+        pub fn join(self: *Self) void {
+            self.engine.join();
+        }
+
+        /// The address that is listened on; `port` is the one the system picked when 0 was asked for.
+        pub fn address(self: *const Self) Address {
+            return self.engine.address();
+        }
+
+        pub fn stats(self: *const Self) engine.Stats {
+            return self.engine.stats();
+        }
+    };
+}

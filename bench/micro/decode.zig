@@ -1,0 +1,93 @@
+//! Nanoseconds to decode a request head, to encode a response head and to undo chunking.
+//!
+//! zig build-exe -OReleaseFast -lc --dep gyrfalcon -Mroot=bench/micro/decode.zig \
+//! -Mgyrfalcon=zig/gyrfalcon.zig --name decode && ./decode
+//!
+//! Each number is the least of 15 samples of about 20 ms: what the code costs when nothing disturbs
+//! it.
+const std = @import("std");
+const gyrfalcon = @import("gyrfalcon");
+const decoder = gyrfalcon.http1.decoder;
+const chunked = gyrfalcon.http1.chunked;
+const encoder = gyrfalcon.http1.encoder;
+
+const wrk = "GET /hello HTTP/1.1\r\nHost: 127.0.0.1:3000\r\n\r\n";
+const oha = "GET / HTTP/1.1\r\naccept: */*\r\nhost: 127.0.0.1:3000\r\n\r\n";
+const browser = "GET /products/42?ref=home&page=2 HTTP/1.1\r\n" ++
+    "Host: www.example.com\r\n" ++
+    "Connection: keep-alive\r\n" ++
+    "Cache-Control: max-age=0\r\n" ++
+    "Upgrade-Insecure-Requests: 1\r\n" ++
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) " ++
+    "Chrome/126.0.0.0 Safari/537.36\r\n" ++
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp," ++
+    "*/*;q=0.8\r\n" ++
+    "Sec-Fetch-Site: none\r\n" ++
+    "Sec-Fetch-Mode: navigate\r\n" ++
+    "Sec-Fetch-Dest: document\r\n" ++
+    "Accept-Encoding: gzip, deflate, br, zstd\r\n" ++
+    "Accept-Language: en-GB,en-US;q=0.9,en;q=0.8\r\n" ++
+    "Cookie: session=7f3c9a1e5b2d4860; theme=dark; consent=1\r\n" ++
+    "\r\n";
+const chunks = "8000\r\n" ++ "x" ** 32_768 ++ "\r\n";
+
+fn decode(bytes: []const u8) void {
+    var hint: u32 = 0;
+    const result = decoder.decodeHead(bytes, &hint, .{}, &request);
+    std.debug.assert(result == .head);
+    std.mem.doNotOptimizeAway(result);
+    std.mem.doNotOptimizeAway(&request);
+}
+var request: gyrfalcon.Request = .{};
+
+fn encode(bytes: []const u8) void {
+    const len = encoder.head(&out, .{
+        .field_lines = bytes,
+        .length = 13,
+        .date = "Sun, 06 Nov 1994 08:49:37 GMT",
+        .keep_alive = true,
+    }) catch unreachable;
+    std.mem.doNotOptimizeAway(out[0..len]);
+}
+var out: [1024]u8 = undefined;
+
+fn dechunk(bytes: []const u8) void {
+    var rest = bytes;
+    while (true) switch (body.next(rest)) {
+        .data => |data| rest = rest[data.consumed..],
+        .need_more => return,
+        .end, .err => unreachable,
+    };
+}
+var body: chunked.ChunkedDecoder = .{};
+
+fn measure(name: []const u8, comptime run: fn ([]const u8) void, bytes: []const u8) !void {
+    var timer = try std.time.Timer.start();
+    for (0..10_000) |_| runOnce(run, bytes);
+    const rounds = 20 * std.time.ns_per_ms / @max(timer.lap() / 10_000, 1);
+    var best: u64 = std.math.maxInt(u64);
+    for (0..15) |_| {
+        _ = timer.lap();
+        for (0..rounds) |_| runOnce(run, bytes);
+        best = @min(best, timer.lap());
+    }
+    const nanoseconds = @as(f64, @floatFromInt(best)) / @as(f64, @floatFromInt(rounds));
+    try std.io.getStdOut().writer().print("{s:<34}{d:>6} bytes {d:>8.1} ns\n", .{
+        name, bytes.len, nanoseconds,
+    });
+}
+
+/// The compiler must not know what the bytes are.
+inline fn runOnce(comptime run: fn ([]const u8) void, bytes: []const u8) void {
+    var opaque_bytes = bytes;
+    std.mem.doNotOptimizeAway(&opaque_bytes);
+    run(opaque_bytes);
+}
+
+pub fn main() !void {
+    try measure("decode, wrk", decode, wrk);
+    try measure("decode, oha", decode, oha);
+    try measure("decode, browser with 12 fields", decode, browser);
+    try measure("encode, Content-Type", encode, "Content-Type: text/plain;charset=utf-8\r\n");
+    try measure("undo chunking, 32 KiB chunk", dechunk, chunks);
+}

@@ -1,0 +1,126 @@
+//! Invariants of the chunked decoder: the outcome does not depend on how the bytes were cut, data
+//! lies inside the input, and what was encoded comes back.
+const std = @import("std");
+const chunked = @import("../http1/chunked.zig");
+const encoder = @import("../http1/encoder.zig");
+const mutator = @import("mutator.zig");
+const require = mutator.require;
+
+pub const words = [_][]const u8{
+    "\r\n",
+    "\n",
+    "\r",
+    "0\r\n\r\n",
+    "5\r\nhello\r\n",
+    "0\r\n",
+    "7fffffffffffffff\r\n",
+    "ffffffffffffffff",
+    "0000000000",
+    ";a=b",
+    ";a=\"b;\\\"\"",
+    ";",
+    "=",
+    "\"",
+    "\\",
+    "X: y\r\n",
+    "Content-Length: 1\r\n",
+    "Trailer: x\r\n",
+    "transfer-encoding:chunked\r\n",
+    " ",
+    "\t",
+    ":",
+    "\x00",
+};
+
+/// What a body came to.
+const Outcome = struct {
+    hash: std.hash.Wyhash = std.hash.Wyhash.init(0),
+    data_len: usize = 0,
+    consumed: usize = 0,
+    ended: bool = false,
+    err: ?chunked.ChunkError = null,
+
+    /// Feeds one read; true when the body is over.
+    fn feed(out: *Outcome, decoder: *chunked.ChunkedDecoder, read: []const u8) !bool {
+        var rest = read;
+        while (true) switch (decoder.next(rest)) {
+            .need_more => |n| {
+                try require(n == rest.len);
+                out.consumed += n;
+                return false;
+            },
+            .data => |data| {
+                try require(data.bytes.len > 0 and data.consumed <= rest.len);
+                try require(mutator.isInside(rest[0..data.consumed], data.bytes));
+                out.hash.update(data.bytes);
+                out.data_len += data.bytes.len;
+                out.consumed += data.consumed;
+                rest = rest[data.consumed..];
+            },
+            .end => |n| {
+                try require(n <= rest.len);
+                out.consumed += n;
+                out.ended = true;
+                return true;
+            },
+            .err => |e| {
+                out.err = e;
+                return true;
+            },
+        };
+    }
+};
+
+fn decode(input: []const u8, cuts: []const usize) !Outcome {
+    var out = Outcome{};
+    var decoder = chunked.ChunkedDecoder{};
+    var start: usize = 0;
+    for (cuts) |cut| {
+        if (try out.feed(&decoder, input[start..cut])) return out;
+        start = cut;
+    }
+    _ = try out.feed(&decoder, input[start..]);
+    return out;
+}
+
+/// Checks one input.
+pub fn run(input: []const u8, random: std.Random) !void {
+    var cuts_buffer: [512]usize = undefined;
+    var whole = try decode(input, &.{});
+    var cut = try decode(input, mutator.cutsOf(input.len, random, &cuts_buffer));
+    try require(whole.hash.final() == cut.hash.final() and whole.data_len == cut.data_len);
+    try require(whole.ended == cut.ended and whole.err == cut.err);
+    if (whole.err) |e| {
+        try require(chunked.statusOf(e) >= 400);
+    } else {
+        try require(whole.consumed == cut.consumed and whole.consumed <= input.len);
+        try require(whole.ended or whole.consumed == input.len);
+    }
+    try require(whole.data_len <= input.len);
+    try requireRoundTrip(input, random);
+}
+
+/// Any bytes, sent as chunks of any sizes, come back whole, and nothing behind them is touched.
+fn requireRoundTrip(input: []const u8, random: std.Random) !void {
+    var wire: [8192]u8 = undefined;
+    var stream = std.io.fixedBufferStream(&wire);
+    const data = input[0..@min(input.len, 512)];
+    var rest = data;
+    while (rest.len > 0) {
+        var chunk_head: [encoder.chunk_head_bytes_max]u8 = undefined;
+        const size = 1 + random.uintLessThan(usize, rest.len);
+        try stream.writer().writeAll(encoder.chunkHead(&chunk_head, size));
+        try stream.writer().writeAll(rest[0..size]);
+        try stream.writer().writeAll(encoder.chunk_end);
+        rest = rest[size..];
+    }
+    try stream.writer().writeAll(encoder.last_chunk);
+    const len = stream.pos;
+    try stream.writer().writeAll("GET / HTTP/1.1\r\n");
+
+    var cuts_buffer: [64]usize = undefined;
+    const cuts = mutator.cutsOf(stream.pos, random, &cuts_buffer);
+    var out = try decode(stream.getWritten(), cuts);
+    try require(out.ended and out.err == null and out.consumed == len);
+    try require(out.hash.final() == std.hash.Wyhash.hash(0, data));
+}

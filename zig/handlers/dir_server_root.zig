@@ -1,5 +1,5 @@
-//! A directory that files are opened below, and never outside of: neither by "..", nor by a symbolic
-//! link, nor by a component that is swapped while it is looked up.
+//! A directory that files are opened below, and never outside of: neither by "..", nor by a
+//! symbolic link, nor by a component that is swapped while it is looked up.
 //!
 //! Linux 5.6 and later do it in one call, openat2(2) with RESOLVE_BENEATH. Elsewhere, and where a
 //! container's filter forbids that call, the path is walked one component at a time from a held
@@ -119,12 +119,14 @@ pub const Root = struct {
         switch (openat2(self.fd, if (path.len == 0) "." else path, resolve.beneath)) {
             .fd => |fd| return fd,
             // It left the root on its way: refused, unless it came back.
-            .errno => |errno| return if (errno == .XDEV) self.openRealPath(path) else failure(errno),
+            .errno => |errno| {
+                return if (errno == .XDEV) self.openRealPath(path) else failure(errno);
+            },
         }
     }
 
-    /// Opens `path`, whose links are absolute or pass through directories above the root, if the file
-    /// at its end is below the root. The look-up itself opens nothing (O_PATH).
+    /// Opens `path`, whose links are absolute or pass through directories above the root, if the
+    /// file at its end is below the root. The look-up itself opens nothing (O_PATH).
     fn openRealPath(self: *const Root, path: []const u8) OpenError!posix.fd_t {
         const place = posix.openat(self.fd, path, .{ .PATH = true, .CLOEXEC = true }, 0) catch
             return error.NotFound;
@@ -160,8 +162,8 @@ pub const Root = struct {
     }
 };
 
-/// One look-up without openat2. The path is rewritten and walked again from the root at each link and
-/// each "..", so that no step leaves a directory but downwards.
+/// One look-up without openat2. The path is rewritten and walked again from the root at each link
+/// and each "..", so that no step leaves a directory but downwards.
 const Walk = struct {
     root: *const Root,
     /// Components separated by single slashes; those before a link or ".." are known to be neither.
@@ -184,7 +186,8 @@ const Walk = struct {
                 return null;
             }
             const last = end == self.len;
-            const fd = open(directory, name, if (last) file_flags else directory_flags) catch |err| {
+            const flags = if (last) file_flags else directory_flags;
+            const fd = open(directory, name, flags) catch |err| {
                 if (err != error.PerhapsLink) return @as(OpenError, @errorCast(err));
                 try self.expandLink(directory, start, end);
                 return null;
@@ -443,11 +446,24 @@ test "files and directories below the root open, links that stay inside are foll
             try fixture.expectFile(path, "site/a");
         }
         for ([_][]const u8{
-            "sub/b",                "to-sub/b",          "to-to-sub/b",  "winding",
-            "winding-through-link", "absolute-inside/b", "self/winding", "absolute-inside/deep/../b",
+            "sub/b",
+            "to-sub/b",
+            "to-to-sub/b",
+            "winding",
+            "winding-through-link",
+            "absolute-inside/b",
+            "self/winding",
+            "absolute-inside/deep/../b",
         }) |path| try fixture.expectFile(path, "site/sub/b");
         for ([_][]const u8{
-            "", "sub", "sub/", "sub/deep", "to-sub", "to-sub/", "absolute-inside/", "self/",
+            "",
+            "sub",
+            "sub/",
+            "sub/deep",
+            "to-sub",
+            "to-sub/",
+            "absolute-inside/",
+            "self/",
         }) |path| try fixture.expectDirectory(path);
     }
 }
@@ -457,9 +473,18 @@ test "nothing outside the root opens, by no kind of link and no '..'" {
         var fixture = try Fixture.init(lookup);
         defer fixture.deinit();
         for ([_][]const u8{
-            "out",                                  "out-dir/secret",    "out-dir",                  "out-dir/",
-            "sub/deep/out",                         "absolute-out",      "slash",                    "slash/etc/passwd",
-            "..",                                   "../outside/secret", "sub/../../outside/secret", "to-sub/../../outside/secret",
+            "out",
+            "out-dir/secret",
+            "out-dir",
+            "out-dir/",
+            "sub/deep/out",
+            "absolute-out",
+            "slash",
+            "slash/etc/passwd",
+            "..",
+            "../outside/secret",
+            "sub/../../outside/secret",
+            "to-sub/../../outside/secret",
             "absolute-inside/../../outside/secret",
         }) |path| try fixture.expectError(path, error.NotFound);
     }
@@ -470,8 +495,19 @@ test "what is not there, loops, dangles or is no directory is not found" {
         var fixture = try Fixture.init(lookup);
         defer fixture.deinit();
         for ([_][]const u8{
-            "x",        "sub/x",    "a/",                "a/b", "sub/b/", "loop", "loop-a", "loop/x", "dangling", "to-a/",
-            "a-as-dir", "n" ** 300, "d/" ** 2047 ++ "x",
+            "x",
+            "sub/x",
+            "a/",
+            "a/b",
+            "sub/b/",
+            "loop",
+            "loop-a",
+            "loop/x",
+            "dangling",
+            "to-a/",
+            "a-as-dir",
+            "n" ** 300,
+            "d/" ** 2047 ++ "x",
         }) |path| try fixture.expectError(path, error.NotFound);
     }
 }
@@ -505,8 +541,15 @@ test "a look-up leaves no descriptor open" {
         const before = try posix.dup(fixture.root.fd);
         posix.close(before);
         for ([_][]const u8{
-            "sub/deep/c",       "sub/deep/to-a", "absolute-inside/deep/c", "out", "out-and-in", "loop",
-            "slash/etc/passwd", "sub/deep/x",    "a/",
+            "sub/deep/c",
+            "sub/deep/to-a",
+            "absolute-inside/deep/c",
+            "out",
+            "out-and-in",
+            "loop",
+            "slash/etc/passwd",
+            "sub/deep/x",
+            "a/",
         }) |path| {
             if (fixture.root.openBeneath(path)) |opened| opened.close() else |_| {}
         }

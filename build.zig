@@ -35,11 +35,11 @@ const Context = struct {
         });
     }
 
-    /// An executable that uses the engine as a dependent would: `@import("gyrfalcon")`.
-    fn application(c: Context, name: []const u8, root: []const u8) *std.Build.Step.Compile {
+    /// An executable, named as its root file, that uses the engine as a dependent would: `@import("gyrfalcon")`.
+    fn application(c: Context, root: []const u8) *std.Build.Step.Compile {
         const root_module = c.module(root);
         root_module.addImport("gyrfalcon", c.engine);
-        return c.b.addExecutable(.{ .name = name, .root_module = root_module });
+        return c.b.addExecutable(.{ .name = std.fs.path.stem(root), .root_module = root_module });
     }
 };
 
@@ -98,7 +98,7 @@ fn addExamples(c: Context, check: *std.Build.Step) void {
     };
     const install = c.b.step("examples", "Install the Zig examples' executables");
     for (examples) |example| {
-        const exe = c.application(example.step, example.root);
+        const exe = c.application(example.root);
         const run = c.b.addRunArtifact(exe);
         if (c.b.args) |args| run.addArgs(args);
         c.b.step(c.b.fmt("run-{s}", .{example.step}), example.about).dependOn(&run.step);
@@ -120,7 +120,7 @@ fn addFuzz(c: Context, check: *std.Build.Step) void {
 /// Zig is the source of the bridge's ABI; ts/src/abi.gen.ts is written from it and checked in.
 fn addAbi(c: Context, check: *std.Build.Step) void {
     const generated = "ts/src/abi.gen.ts";
-    const exe = c.application("abi", "zig/bridge/abi_gen.zig");
+    const exe = c.application("zig/bridge/abi_gen.zig");
     check.dependOn(&exe.step);
 
     const write = c.b.addRunArtifact(exe);

@@ -44,10 +44,11 @@ function editDistance(a: string, b: string): number {
  * @returns false for any other error: Node.js shows those best itself, with an excerpt of the source and the stack
  */
 export function report(error: unknown): boolean {
-  const { message, code, hint } = error as { message?: string; code?: unknown; hint?: unknown };
+  const { message, code } = error as { message?: string; code?: unknown };
+  // A coded error's message has its hint and its code in it.
   const coded = typeof code === 'string' && code.startsWith('GYR_');
   if (!(error instanceof CliError) && !coded) return false;
-  console.error(`error: ${message}${coded ? ` [${code}]` : ''}`);
-  if (typeof hint === 'string' && hint !== '') console.error(`hint: ${hint}`);
+  console.error(`error: ${message}`);
+  if (error instanceof CliError && error.hint !== undefined) console.error(`hint: ${error.hint}`);
   return true;
 }

@@ -1,0 +1,150 @@
+/** Servers in processes of their own: the gyrfalcon command and the Zig executables. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until, within } from './wait.ts';
+
+/** The project's root folder. */
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The path of a file in the project. */
+export const project = (...names: string[]): string => join(root, ...names);
+
+/** How a process ended. */
+export interface Ending {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/** A process whose output is kept. */
+export interface Running {
+  readonly child: ChildProcess;
+  /** What it has printed on stdout so far. */
+  stdout(): string;
+  /** What it has printed on stderr so far. */
+  stderr(): string;
+  /** Resolves when it has ended and its output is complete. */
+  readonly ended: Promise<Ending>;
+}
+
+/** A server in a process of its own. */
+export interface RunningServer extends Running {
+  /** With a trailing slash. */
+  readonly url: string;
+  readonly port: number;
+  /** Sends a signal (SIGTERM unless told) and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<Ending>;
+}
+
+const alive = new Set<ChildProcess>();
+
+process.on('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
+
+/** Ends what tests have left running; for `test.after`. */
+export async function stopAll(): Promise<void> {
+  for (const child of alive) child.kill('SIGKILL');
+  await until(() => alive.size === 0, 'the end of all processes');
+}
+
+/** Starts a process. It is killed when this one ends. */
+export function start(
+  command: string,
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Running {
+  const child = spawn(command, args, {
+    cwd: options.cwd ?? root,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  alive.add(child);
+  const texts = { out: '', err: '' };
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    texts.out += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    texts.err += text;
+  });
+  const ended = new Promise<Ending>((resolve, reject) => {
+    child.on('error', (error) => {
+      alive.delete(child);
+      reject(error);
+    });
+    child.on('close', (code, signal) => {
+      alive.delete(child);
+      resolve({ code, signal });
+    });
+  });
+  // Whoever waits for the end sees the failure; nobody has to.
+  ended.catch(() => {});
+  return { child, ended, stdout: () => texts.out, stderr: () => texts.err };
+}
+
+/** Runs `gyrfalcon` with arguments. */
+export function startCommand(
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Running {
+  return start(process.execPath, [project('bin', 'gyrfalcon.mjs'), ...args], {
+    ...options,
+    env: { GYRFALCON_SETUP: '0', ...options.env },
+  });
+}
+
+/** Runs `gyrfalcon start` on a free port and waits until it listens. */
+export async function startApp(
+  app: string,
+  args: readonly string[] = [],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<RunningServer> {
+  const given = ['start', app, '--port', '0', '--host', '127.0.0.1', ...args];
+  return listening(startCommand(given, options));
+}
+
+/** Starts a Zig executable that the test run has built ("example", "counter") on a free port. */
+export async function startZig(
+  name: string,
+  args: readonly string[] = ['0'],
+): Promise<RunningServer> {
+  const prefix = process.env.GYRFALCON_ZIG_PREFIX ?? project('build', 'zig-safe');
+  const path = [join(prefix, 'examples', name), join(prefix, 'bin', name)].find(existsSync);
+  if (path === undefined) {
+    throw new Error(`${name} is not built: zig build examples -Doptimize=ReleaseSafe -p ${prefix}`);
+  }
+  return listening(start(path, args));
+}
+
+/** Waits until a server has printed its URL. */
+export async function listening(running: Running): Promise<RunningServer> {
+  const printed = (): RegExpExecArray | null =>
+    /https?:\/\/\S+?:(\d+)\//.exec(running.stdout() + running.stderr());
+  const early = running.ended.then(({ code, signal }) => {
+    if (printed() !== null) return;
+    const output = running.stdout() + running.stderr();
+    throw new Error(`the server ended (${signal ?? code}) before it listened:\n${output}`);
+  });
+  const found = await Promise.race([
+    until(printed, 'the URL of the server', 30_000),
+    early.then(() => printed()),
+  ]);
+  early.catch(() => {});
+  if (found === null) throw new Error('the server ended');
+  return {
+    ...running,
+    url: found[0],
+    port: Number(found[1]),
+    stop(signal = 'SIGTERM') {
+      running.child.kill(signal);
+      return within(running.ended, 'the end of the server', 15_000);
+    },
+  };
+}
+
+/** Why a test cannot use a program, or undefined when it can. */
+export function lacks(program: string, versionFlag = '--version'): string | undefined {
+  const { error } = spawnSync(program, [versionFlag], { stdio: 'ignore' });
+  return error === undefined ? undefined : `${program} is not installed`;
+}

@@ -1,0 +1,207 @@
+/** A client on a bare socket: it sends the bytes it is given, in the pieces it is told, and reads what comes. */
+import { connect as connectSocket, type Socket } from 'node:net';
+import { deadlineMs, within } from './wait.ts';
+
+/** A response as it was on the wire. */
+export interface RawResponse {
+  status: number;
+  /** The whole head, with the blank line, as latin1. */
+  head: string;
+  /** Fields by lower-case name; of several with one name, joined by ", ". */
+  headers: Map<string, string>;
+  body: Buffer;
+}
+
+/** Bytes as they are sent; a string stands for latin1. */
+export type Bytes = string | Uint8Array;
+
+/** Connects to a server on this machine. */
+export async function connect(port: number, host = '127.0.0.1'): Promise<RawClient> {
+  const socket = connectSocket({ port, host, noDelay: true });
+  await within(
+    new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+    }),
+    `a connection to ${host}:${port}`,
+  );
+  return new RawClient(socket);
+}
+
+/** Connects, sends, reads one response and closes. */
+export async function exchange(port: number, request: Bytes, method = 'GET'): Promise<RawResponse> {
+  const client = await connect(port);
+  try {
+    await client.send(request);
+    return await client.response(method);
+  } finally {
+    client.destroy();
+  }
+}
+
+/** One connection. What was received and not yet taken is in `received`. */
+export class RawClient {
+  readonly socket: Socket;
+  /** Received and not yet taken by a read. */
+  received: Buffer = Buffer.alloc(0);
+  /** Whether the server has closed its side, or reset the connection. */
+  ended = false;
+  /** The error that ended the connection, such as ECONNRESET. */
+  error: NodeJS.ErrnoException | undefined;
+  #changed: () => void = () => {};
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (bytes: Buffer) => {
+      this.received = this.received.length === 0 ? bytes : Buffer.concat([this.received, bytes]);
+      this.#changed();
+    });
+    const ended = (): void => {
+      this.ended = true;
+      this.#changed();
+    };
+    socket.on('end', ended);
+    socket.on('close', ended);
+    socket.on('error', (error) => {
+      this.error = error;
+    });
+  }
+
+  /**
+   * Sends bytes and waits until they are with the kernel.
+   *
+   * @param pieces - lengths of the pieces to send one by one: a number for equal ones, a list for the first ones (the
+   *   rest goes as one piece)
+   */
+  async send(bytes: Bytes, pieces?: number | readonly number[]): Promise<void> {
+    const buffer = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Buffer.from(bytes);
+    for (const piece of cut(buffer, pieces)) {
+      await new Promise<void>((resolve, reject) => {
+        this.socket.write(piece, (error) => (error ? reject(error) : resolve()));
+      });
+      // Another turn of the event loop, so that the pieces are segments of their own.
+      if (pieces !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Waits until `enough` holds for what was received, or the connection ends, and takes all of it. */
+  async readUntil(enough: (received: Buffer) => boolean, ms = deadlineMs): Promise<Buffer> {
+    await this.#wait(() => this.ended || enough(this.received), 'bytes from the server', ms);
+    return this.#take(this.received.length);
+  }
+
+  /** Takes exactly `length` bytes. */
+  async read(length: number, ms = deadlineMs): Promise<Buffer> {
+    await this.#waitFor(() => this.received.length >= length, `${length} bytes`, ms);
+    return this.#take(length);
+  }
+
+  /** Takes everything up to the end of the connection. */
+  async readToEnd(ms = deadlineMs): Promise<Buffer> {
+    return this.readUntil(() => false, ms);
+  }
+
+  /** Takes one response; that to a HEAD request has no body. An interim response (1xx) counts as one. */
+  async response(method = 'GET', ms = deadlineMs): Promise<RawResponse> {
+    await this.#waitFor(() => this.received.includes('\r\n\r\n'), 'a response head', ms);
+    const head = this.#take(this.received.indexOf('\r\n\r\n') + 4).toString('latin1');
+    const status = Number(/^HTTP\/1\.[01] (\d{3}) /.exec(head)?.[1]);
+    if (Number.isNaN(status)) throw new Error(`no status line: ${JSON.stringify(head)}`);
+    const headers = fieldsOf(head);
+    const none = method === 'HEAD' || status < 200 || status === 204 || status === 304;
+    return { status, head, headers, body: none ? Buffer.alloc(0) : await this.#body(headers, ms) };
+  }
+
+  /** Waits until the server has closed the connection. */
+  async closed(ms = deadlineMs): Promise<void> {
+    await this.#wait(() => this.ended, 'the end of the connection', ms);
+  }
+
+  /** Closes the sending side. */
+  end(): void {
+    this.socket.end();
+  }
+
+  /** Closes the connection. */
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** Closes the connection with a reset. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
+  async #body(headers: Map<string, string>, ms: number): Promise<Buffer> {
+    if (/\bchunked$/i.test(headers.get('transfer-encoding') ?? '')) return this.#chunks(ms);
+    const length = headers.get('content-length');
+    return length === undefined ? this.readToEnd(ms) : this.read(Number(length), ms);
+  }
+
+  async #chunks(ms: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for (;;) {
+      const size = Number.parseInt(await this.#line(ms), 16);
+      if (Number.isNaN(size)) throw new Error('no chunk size');
+      if (size === 0) break;
+      parts.push(await this.read(size, ms));
+      if ((await this.#line(ms)) !== '') throw new Error('a chunk longer than its size');
+    }
+    while ((await this.#line(ms)) !== '');
+    return Buffer.concat(parts);
+  }
+
+  async #line(ms: number): Promise<string> {
+    await this.#waitFor(() => this.received.includes('\r\n'), 'a line', ms);
+    const line = this.#take(this.received.indexOf('\r\n')).toString('latin1');
+    this.#take(2);
+    return line;
+  }
+
+  #take(length: number): Buffer {
+    const taken = this.received.subarray(0, length);
+    this.received = this.received.subarray(length);
+    return taken;
+  }
+
+  async #waitFor(condition: () => boolean, what: string, ms: number): Promise<void> {
+    await this.#wait(() => this.ended || condition(), what, ms);
+    if (condition()) return;
+    const got = JSON.stringify(this.received.subarray(0, 200).toString('latin1'));
+    throw new Error(`the connection ended before ${what} came; received ${got}`, {
+      cause: this.error,
+    });
+  }
+
+  async #wait(condition: () => boolean, what: string, ms: number): Promise<void> {
+    if (condition()) return;
+    const met = new Promise<void>((resolve) => {
+      this.#changed = () => {
+        if (condition()) resolve();
+      };
+    });
+    await within(met, what, ms);
+  }
+}
+
+function* cut(buffer: Buffer, pieces: number | readonly number[] | undefined): Generator<Buffer> {
+  let from = 0;
+  for (let index = 0; from < buffer.length; index += 1) {
+    const length = typeof pieces === 'number' ? pieces : (pieces?.[index] ?? buffer.length);
+    yield buffer.subarray(from, from + length);
+    from += length;
+  }
+}
+
+function fieldsOf(head: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of head.split('\r\n').slice(1)) {
+    const colon = line.indexOf(':');
+    if (colon === -1) continue;
+    const name = line.slice(0, colon).toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    const before = fields.get(name);
+    fields.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  return fields;
+}

@@ -107,6 +107,8 @@ await measure('new Response(text, { headers: Headers })', many, () => {
   headers.set('content-type', 'text/plain');
   return new Response('x', { headers });
 });
+const answer = new Response('x');
+await measure('instanceof Response', many, () => answer instanceof Response);
 await measure('Request from source: method, url', many, () => {
   const request = Request[fromSource](get, null);
   return request.method.length + request.url.length;

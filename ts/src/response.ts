@@ -1,5 +1,6 @@
 // biome-ignore-all lint/complexity/noArguments: Web IDL tells an absent argument from undefined.
 import { inspect } from 'node:util';
+import * as zlib from 'node:zlib';
 import {
   type Body,
   type BodyInit,
@@ -365,8 +366,20 @@ function isResponse(value: unknown): value is globalThis.Response {
   );
 }
 
-/** The codings that fetch decodes: the bytes that it gives are no longer the ones described. */
-const decodedByFetch = /^(?:\s*(?:gzip|x-gzip|deflate|br|zstd)\s*(?:,|$))+$/i;
+/** undici's fetch decodes zstd since 7.11, where zlib does. */
+function fetchDecodesZstd(): boolean {
+  const [major = 0, minor = 0] = (process.versions.undici ?? '').split('.').map(Number);
+  return 'createZstdDecompress' in zlib && (major > 7 || (major === 7 && minor >= 11));
+}
+
+const decodable = new Set(['gzip', 'x-gzip', 'deflate', 'br', fetchDecodesZstd() ? 'zstd' : 'br']);
+
+/** Whether fetch has decoded the body: its bytes are then no longer the ones that are described. */
+function isDecoded(response: globalThis.Response): boolean {
+  const codings = response.headers.get('content-encoding');
+  if (codings === null || response.url === '' || response.body === null) return false;
+  return codings.split(',').every((coding) => decodable.has(coding.trim().toLowerCase()));
+}
 
 function foreignParts(response: unknown): ResponseParts {
   if (!isResponse(response)) {
@@ -377,12 +390,10 @@ function foreignParts(response: unknown): ResponseParts {
   if (response.bodyUsed || body?.locked) {
     throw new TypeError('Response: its body has already been read, or is locked');
   }
-  const coding = response.headers.get('content-encoding');
-  const decoded = response.url !== '' && body !== null && coding !== null;
-  const skip = decoded && decodedByFetch.test(coding);
+  const decoded = isDecoded(response);
   const fields: string[] = [];
   for (const [name, value] of response.headers) {
-    if (!skip || (name !== 'content-encoding' && name !== 'content-length'))
+    if (!decoded || (name !== 'content-encoding' && name !== 'content-length'))
       fields.push(name, value);
   }
   const parts: ResponseParts = {

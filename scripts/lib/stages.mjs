@@ -1,5 +1,4 @@
 // The stages of the test run. Each returns { passed, failed, skipped, failures }.
-import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { enginePath } from './build.mjs';
@@ -129,7 +128,7 @@ async function zigExecutables({ zig }, action) {
   return { ...outcome, failed: outcome.failed + 1, failures };
 }
 
-function files({ filter = '' }, folder, { jobs = 1, except } = {}) {
+function files({ zig, filter = '' }, folder, { jobs = 1, except } = {}) {
   const chosen = filesBelow(folder, (path) => {
     return path.endsWith('.test.ts') && path.includes(filter) && !except?.test(path);
   });
@@ -140,7 +139,8 @@ function files({ filter = '' }, folder, { jobs = 1, except } = {}) {
     env: {
       GYRFALCON_ENGINE: enginePath('safe'),
       GYRFALCON_SETUP: '0',
-      GYRFALCON_ZIG_PREFIX: join(zigPrefix),
+      GYRFALCON_ZIG: zig,
+      GYRFALCON_ZIG_PREFIX: zigPrefix,
     },
   });
 }

@@ -2,23 +2,7 @@
 import { spawn } from 'node:child_process';
 import { relative } from 'node:path';
 
-/**
- * @typedef {object} Outcome
- * @property {number} passed
- * @property {number} failed
- * @property {number} skipped
- * @property {string[]} failures - a line per failure
- * @property {string[]} skips - a line per skipped test, with its reason
- */
-
-/**
- * Runs files, `jobs` at a time, and prints a line for each.
- *
- * @param {string[]} files - absolute paths
- * @param {{ root: string, loader: string, jobs?: number, timeoutMs?: number, env?: NodeJS.ProcessEnv }} options
- *   `loader`: file: URL of the TypeScript loader; `timeoutMs`: for each file
- * @returns {Promise<Outcome>}
- */
+/** Runs files, `jobs` at a time, and prints a line for each. Types and defaults: run-files.d.mts. */
 export async function runFiles(files, { jobs = 1, ...options }) {
   const total = { passed: 0, failed: 0, skipped: 0, failures: [], skips: [] };
   const queue = [...files];
@@ -37,7 +21,7 @@ function add(total, outcome) {
   total.skips.push(...outcome.skips);
 }
 
-async function runFile(file, { root, loader, timeoutMs = 120_000, env }) {
+async function runFile(file, { root, loader, timeoutMs = 120_000, env, quiet = false }) {
   const name = relative(root, file);
   const begun = Date.now();
   const { code, signal, output, late } = await runProcess(file, { root, loader, timeoutMs, env });
@@ -53,8 +37,9 @@ async function runFile(file, { root, loader, timeoutMs = 120_000, env }) {
   else if (outcome.passed + outcome.failed + outcome.skipped === 0) fail('has no tests');
   if (outcome.failed > 0) {
     if (outcome.failures.length === 0) outcome.failures.push(`${name}: ${outcome.failed} failed`);
-    process.stdout.write(`${output.trimEnd()}\n`);
+    if (!quiet) process.stdout.write(`${output.trimEnd()}\n`);
   }
+  if (quiet) return outcome;
   const seconds = ((Date.now() - begun) / 1000).toFixed(1);
   const skipped = outcome.skipped > 0 ? `, ${outcome.skipped} skipped` : '';
   const mark = outcome.failed > 0 ? '✘' : '✓';

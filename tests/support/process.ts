@@ -117,25 +117,30 @@ export async function startZig(
   return listening(start(path, args));
 }
 
-/** Waits until a server has printed its URL. */
+/** Waits until a server has printed its URL, or the engine's line with its port. */
 export async function listening(running: Running): Promise<RunningServer> {
-  const printed = (): RegExpExecArray | null =>
-    /https?:\/\/\S+?:(\d+)\//.exec(running.stdout() + running.stderr());
-  const early = running.ended.then(({ code, signal }) => {
-    if (printed() !== null) return;
+  const port = (): number =>
+    Number(
+      /https?:\/\/\S+?:(\d+)\/|listening on port (\d+)/
+        .exec(running.stdout() + running.stderr())
+        ?.slice(1)
+        .find((digits) => digits !== undefined) ?? 0,
+    );
+  let ended = false;
+  const onEnd = (): void => {
+    ended = true;
+  };
+  running.ended.then(onEnd, onEnd);
+  await until(() => ended || port() > 0, 'the URL of the server', 30_000);
+  if (port() === 0) {
+    const { code, signal } = await running.ended;
     const output = running.stdout() + running.stderr();
     throw new Error(`the server ended (${signal ?? code}) before it listened:\n${output}`);
-  });
-  const found = await Promise.race([
-    until(printed, 'the URL of the server', 30_000),
-    early.then(() => printed()),
-  ]);
-  early.catch(() => {});
-  if (found === null) throw new Error('the server ended');
+  }
   return {
     ...running,
-    url: found[0],
-    port: Number(found[1]),
+    url: `http://127.0.0.1:${port()}/`,
+    port: port(),
     stop(signal = 'SIGTERM') {
       running.child.kill(signal);
       return within(running.ended, 'the end of the server', 15_000);

@@ -1,0 +1,104 @@
+import { readdirSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { project, type RunningServer, startApp, startZig, stopAll } from '../support/process.ts';
+
+const test = suite('examples');
+const tested = new Set<string>();
+
+test.after(stopAll);
+
+/** A test of one example, with the example running. */
+function example(
+  name: string,
+  file: string,
+  check: (url: string, server: RunningServer) => Promise<void>,
+): void {
+  tested.add(name);
+  test(`${name}/${file} does what its header says`, async () => {
+    const server = file.endsWith('.zig')
+      ? await startZig(file.replace('.zig', ''))
+      : await startApp(project('examples', name, file));
+    await check(server.url, server);
+    const { code } = await server.stop();
+    assert.is(code, 0, server.stderr());
+  });
+}
+
+const textOf = async (url: string, init?: RequestInit): Promise<string> =>
+  (await fetch(url, init)).text();
+
+example('01-hello', 'app.ts', async (url) => {
+  assert.is(await textOf(url), 'Hello from Gyrfalcon\n');
+  assert.ok(Math.abs(Date.parse((await textOf(`${url}time`)).trim()) - Date.now()) < 60_000);
+  assert.is(await textOf(`${url}hello/Ada%20L`), '{"hello":"Ada L"}');
+  assert.is(
+    await textOf(`${url}sum`, { method: 'POST', body: '{"numbers":[1,2,3]}' }),
+    '{"sum":6}',
+  );
+  const broken = await fetch(`${url}sum`, { method: 'POST', body: '{' });
+  assert.is(broken.status, 400);
+  assert.match(((await broken.json()) as { error: string }).error, /JSON/);
+  const missing = await fetch(`${url}elsewhere`);
+  assert.equal([missing.status, await missing.text()], [404, 'Nothing at /elsewhere\n']);
+});
+
+example('01-hello', 'hello.zig', async (url) => {
+  assert.is(await textOf(url), 'Hello from Zig\n');
+  assert.is(await textOf(`${url}hello?x=1&name=Ada+L`), 'Hello Ada L\n');
+  assert.is(await textOf(`${url}hello`), 'Hello, whoever you are\n');
+  assert.is((await fetch(`${url}elsewhere`)).status, 404);
+  assert.is((await fetch(url, { method: 'DELETE' })).headers.get('allow'), 'GET, HEAD');
+});
+
+example('02-counter', 'counter.zig', async (url, server) => {
+  assert.is(await textOf(url), '0\n');
+  const counts = await Promise.all(
+    Array.from({ length: 20 }, () => textOf(url, { method: 'POST' })),
+  );
+  const sorted = counts.map(Number).sort((a, b) => a - b);
+  assert.equal(
+    sorted,
+    Array.from({ length: 20 }, (_, index) => index + 1),
+  );
+  assert.is(await textOf(url), '20\n');
+  assert.is((await fetch(url, { method: 'PUT' })).status, 405);
+  await server.stop();
+  assert.match(server.stderr(), 'Counted to 20');
+});
+
+example('03-static', 'app.ts', async (url) => {
+  const page = await fetch(url);
+  assert.is(page.headers.get('content-type'), 'text/html; charset=utf-8');
+  assert.match(await page.text(), '<h1>A static site</h1>');
+  const part = await fetch(`${url}style.css`, { headers: { range: 'bytes=0-3' } });
+  assert.equal([part.status, await part.text()], [206, 'body']);
+  assert.match(await textOf(`${url}docs/`), '<h1>Documents</h1>');
+  assert.ok(JSON.parse(await textOf(`${url}api/time`)).time > 0);
+  assert.is((await fetch(`${url}..%2fapp.ts`)).ok, false);
+});
+
+example('04-hono', 'app.ts', async (url) => {
+  const hello = await fetch(url);
+  assert.is(await hello.text(), 'Hello from Hono\n');
+  assert.match(hello.headers.get('server-timing') ?? '', /^app;dur=/);
+  assert.is(await textOf(`${url}books/1`), '{"id":1,"title":"Middlemarch"}');
+  const added = await fetch(`${url}books`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"title":"Emma"}',
+  });
+  assert.equal([added.status, await added.json()], [201, { id: 2, title: 'Emma' }]);
+  assert.is((await fetch(`${url}books`, { method: 'POST', body: '{}' })).status, 400);
+  assert.is((await fetch(`${url}books/9`)).status, 404);
+  assert.is(await textOf(`${url}count`), '1\n2\n3\n');
+});
+
+test('every example has a test', () => {
+  const folders = readdirSync(project('examples'), { withFileTypes: true });
+  for (const { name } of folders.filter((entry) => entry.isDirectory())) {
+    assert.ok(tested.has(name), `examples/${name} has none`);
+  }
+});
+
+test.run();

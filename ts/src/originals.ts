@@ -35,6 +35,7 @@ export function standFor(
   Object.defineProperty(light, 'name', { configurable: true, value: name });
   Object.defineProperty(light, 'length', { configurable: true, value: length });
   Object.defineProperty(light.prototype, Symbol.toStringTag, { configurable: true, value: name });
+  showAsOriginal(light.prototype, original.prototype);
   const ordinary = Function.prototype[Symbol.hasInstance];
   Object.defineProperty(light, Symbol.hasInstance, {
     configurable: true,
@@ -43,4 +44,12 @@ export function standFor(
     },
   });
   Object.defineProperty(light, platformClass, { configurable: true, value: original });
+}
+
+/** Web IDL members are enumerable, those of a class are not. */
+function showAsOriginal(light: object, original: object): void {
+  const shown = new Set(Object.keys(original));
+  for (const [key, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(light))) {
+    if (shown.has(key)) Object.defineProperty(light, key, { ...descriptor, enumerable: true });
+  }
 }

@@ -346,6 +346,14 @@ test('a request that was not routed has empty params', () => {
   assert.equal(Object.keys(received(new FakeSource()).params), []);
 });
 
+test('a router inside of a handler can put its own params, and other properties, on a request', () => {
+  const request = paramsOf({ id: '1' }) as Request & { query?: string };
+  request.params = { name: 'x' };
+  request.query = 'q';
+  assert.equal(request.params, { name: 'x' });
+  assert.is(request.query, 'q');
+});
+
 const urls = [
   'http://example.org/',
   'http://example.org/a/b?c=d&e=f',

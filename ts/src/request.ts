@@ -347,6 +347,11 @@ export class Request {
     return paramsOf(this.#state);
   }
 
+  /** Routers that run inside of a handler put what they have found here. */
+  set params(params: Params) {
+    this.#state.params = params;
+  }
+
   /** Aborted when the client goes away before the response has been sent. */
   get signal(): AbortSignal {
     return signalOf(this.#state);
@@ -463,6 +468,11 @@ export class Request {
 }
 
 standFor(Request, PlatformRequest);
+
+/** The exchange that a request came by; null for one that a program made, and for copies. */
+export function sourceOf(request: unknown): RequestSource | null {
+  return stateOf(request)?.source ?? null;
+}
 
 /** Whether it is a light request. */
 export function isLightRequest(value: unknown): value is Request {

@@ -1,7 +1,7 @@
 // The table of the race. To add a contender, add a row.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bun, home, libraryEnv, nginx, root, zigProgram } from './lib/tools.mjs';
+import { built, bun, home, libraryEnv, nginx, root, zigProgram } from './lib/tools.mjs';
 
 /**
  * @typedef {object} Contender
@@ -13,8 +13,16 @@ import { bun, home, libraryEnv, nginx, root, zigProgram } from './lib/tools.mjs'
  * @property {RegExp} [type]  what Content-Type has to match, by default text/plain
  * @property {string} [likeSizeOf]  contender whose response size on the wire this one takes on
  * @property {Record<string, string>} [env]
- * @property {(at: { port: number, responseBytes: number }) => Promise<string[]>} command
- *   builds what is needed (never a debug build) and returns the command that serves 127.0.0.1:port
+ * @property {(at: Place) => Promise<string[]>} command  builds what is needed (never a debug
+ *   build) and returns the command that serves 127.0.0.1:port
+ */
+
+/**
+ * @typedef {object} Place
+ * @property {number} port
+ * @property {number} responseBytes  what a response of `likeSizeOf` has on the wire
+ * @property {boolean} idle   it has to hold 10,000 connections for minutes
+ * @property {boolean} plain  it will run under valgrind
  */
 
 /** Body of the small response. */
@@ -38,31 +46,40 @@ export async function prepareFiles() {
 
 const floor =
   (bodyFile) =>
-  async ({ port, responseBytes }) => [
-    await zigProgram('floor', ['bench/floor.zig']),
+  async ({ port, responseBytes, plain }) => [
+    await zigProgram('floor', ['bench/floor.zig'], plain),
     String(port),
     bodyFile,
     String(responseBytes),
   ];
 
-const zigHello = () =>
-  zigProgram('zig_hello', [
-    '-lc',
-    '--dep',
-    'gyrfalcon',
-    '-Mroot=bench/apps/zig_hello.zig',
-    '-Mgyrfalcon=zig/gyrfalcon.zig',
-  ]);
+const zigHello = (plain) =>
+  zigProgram(
+    'zig_hello',
+    [
+      '-lc',
+      '--dep',
+      'gyrfalcon',
+      '-Mroot=bench/apps/zig_hello.zig',
+      '-Mgyrfalcon=zig/gyrfalcon.zig',
+    ],
+    plain,
+  );
 
+/** A module in bench/apps, served by the command that users have. */
 const app =
   (name) =>
-  async ({ port }) => [
-    process.execPath,
-    join(root, 'bench/apps/run.mjs'),
-    join(root, 'bench/apps', name),
-    String(port),
-    www,
-  ];
+  async ({ port, idle }) => {
+    await built();
+    const settings = [
+      'GYRFALCON_SETUP=0', // built above, on all cores
+      `GYRFALCON_BENCH_WWW=${www}`,
+      `GYRFALCON_BENCH_IDLE=${Number(idle)}`,
+    ];
+    const command = [process.execPath, join(root, 'bin/gyrfalcon.mjs'), 'start'];
+    const where = ['--host', '127.0.0.1', '--port', String(port), '--workers', '1'];
+    return ['env', ...settings, ...command, join(root, 'bench/apps', name), ...where];
+  };
 
 const peer = (name) => join(root, 'bench/peers', name);
 
@@ -88,7 +105,11 @@ export const contenders = [
     name: 'zig',
     group: 'gyrfalcon',
     what: 'gyrfalcon, handler in Zig',
-    command: async ({ port }) => [await zigHello(), String(port)],
+    command: async ({ port, idle, plain }) => [
+      await zigHello(plain),
+      String(port),
+      ...(idle ? ['idle'] : []),
+    ],
   },
   {
     name: 'constant',
@@ -160,13 +181,14 @@ export const contenders = [
     path: '/file.txt',
     body: file6150,
     env: libraryEnv,
-    command: nginxWith(`root ${www}; open_file_cache max=100 inactive=1h; sendfile on;`),
+    command: nginxWith(`root ${www}; open_file_cache max=100 inactive=1h; sendfile off;`),
   },
 ];
 
 /**
  * nginx as it is tuned for this: no access log, no limit on requests per connection (the default of
- * 1000 would close connections in the middle of a measurement).
+ * 1000 would close connections in the middle of a measurement). For the small file read + writev of
+ * an open descriptor was its best: 0.88 of sendfile with tcp_nopush, 0.70 of no open_file_cache.
  */
 function nginxWith(server) {
   return async ({ port }) => {

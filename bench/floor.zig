@@ -76,8 +76,8 @@ fn run(listener: i32, response: []const u8) !noreturn {
         for (events[0..count]) |event| {
             const fd = event.data.fd;
             if (fd == listener) {
-                const client = std.posix.accept(listener, null, null, linux.SOCK.CLOEXEC) catch continue;
-                try watch(epoll, client);
+                const cloexec = linux.SOCK.CLOEXEC;
+                try watch(epoll, std.posix.accept(listener, null, null, cloexec) catch continue);
                 continue;
             }
             answer(fd, &request, response);

@@ -1,7 +1,8 @@
 // The race: every contender beside the others, in interleaved rounds. Method: bench/README.md.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { contenders, hello, prepareFiles } from './contenders.mjs';
+import { contenders, prepareFiles } from './contenders.mjs';
+import { choose, startEntrant } from './lib/entrant.mjs';
 import { load } from './lib/load.mjs';
 import { machineFacts } from './lib/machine.mjs';
 import { readOptions } from './lib/options.mjs';
@@ -9,19 +10,14 @@ import {
   coreBusyMicros,
   cpuMicrosBetween,
   cpuTime,
-  freePort,
   residentBytes,
-  start,
   stop,
   threadsOff,
   tree,
 } from './lib/process.mjs';
 import { goalText, judge, markdown, summarise, textTable } from './lib/report.mjs';
 import { root } from './lib/tools.mjs';
-import { verify, verifyWhenReady } from './lib/verify.mjs';
-
-/** Size that the floor answers with when the contender that it should resemble is not there. */
-const RESPONSE_BYTES_DEFAULT = 150;
+import { verify } from './lib/verify.mjs';
 
 const options = readOptions();
 if (options.list) {
@@ -39,51 +35,22 @@ try {
   await Promise.all(entrants.map(({ server }) => stop(server)));
 }
 
-function choose(only) {
-  const known = new Set(contenders.flatMap(({ name, group }) => [name, group]));
-  const unknown = only.filter((word) => !known.has(word));
-  if (unknown.length > 0) {
-    console.error(`no such contender: ${unknown.join(', ')} (--list shows them)`);
-    process.exit(2);
-  }
-  const wanted = ({ name, group }) => only.includes(name) || only.includes(group);
-  return only.length === 0 ? contenders : contenders.filter(wanted);
-}
-
 /** Starts and verifies all; those that take on another's response size come last. */
 async function startAll(rows) {
   const started = new Map();
   const inOrder = [...rows].sort((a, b) => Number('likeSizeOf' in a) - Number('likeSizeOf' in b));
   for (const row of inOrder) {
     try {
-      started.set(row.name, await startOne(row, started));
+      const responseBytes = started.get(row.likeSizeOf)?.responseBytes;
+      const entrant = await startEntrant(row, options, { responseBytes });
+      started.set(row.name, entrant);
+      console.error(`${row.name.padEnd(16)}verified, ${entrant.responseBytes} bytes per response`);
     } catch (error) {
       console.error(`${row.name} is left out: ${error.message}\n`);
       process.exitCode = 1;
     }
   }
   return rows.filter(({ name }) => started.has(name)).map(({ name }) => started.get(name));
-}
-
-async function startOne(row, started) {
-  const port = await freePort();
-  const expected = {
-    path: row.path ?? '/',
-    body: row.body ?? hello,
-    type: row.type ?? /^text\/plain/,
-  };
-  const like = started.get(row.likeSizeOf)?.responseBytes ?? RESPONSE_BYTES_DEFAULT;
-  const command = await row.command({ port, responseBytes: like });
-  const { serverCore: core, nice } = options;
-  const server = start(command, { core, nice, env: row.env });
-  try {
-    const { responseBytes } = await verifyWhenReady(port, expected, server);
-    console.error(`${row.name.padEnd(16)}verified, ${responseBytes} bytes per response`);
-    return { row, port, expected, server, responseBytes };
-  } catch (error) {
-    await stop(server);
-    throw error;
-  }
 }
 
 async function race(entrants) {
@@ -112,13 +79,13 @@ async function race(entrants) {
 }
 
 /** One slot: load on one contender, its CPU time read right before and after. */
-async function measure({ row, port, expected, server }, settings) {
+async function measure({ row, port, expected, server, responseBytes }, settings) {
   const pids = tree(server.pid);
   const off = threadsOff(pids, settings.serverCore);
   if (off > 0)
     throw new Error(`${row.name}: ${off} of its threads left core ${settings.serverCore}`);
   const before = { core: coreBusyMicros(settings.serverCore), at: now(), cpu: cpuTime(pids) };
-  const result = await load(port, expected.path, settings);
+  const result = await load({ port, path: expected.path, responseBytes }, settings);
   const cpu_us = cpuMicrosBetween(before.cpu, cpuTime(pids));
   const wall_us = now() - before.at;
   const busy_us = coreBusyMicros(settings.serverCore) - before.core;
@@ -164,7 +131,7 @@ async function report(slots, entrants) {
   await mkdir(dirname(path), { recursive: true });
   const json = { facts, options, results, goals: verdicts, slots };
   await writeFile(path, `${JSON.stringify(json, null, 2)}\n`);
-  await writeFile(path.replace(/\.json$/, '') + '.md', markdown(results, verdicts, facts));
+  await writeFile(`${path.replace(/\.json$/, '')}.md`, markdown(results, verdicts, facts));
 
   console.log(`\n${textTable(results)}\n`);
   for (const verdict of verdicts) console.log(goalText(verdict));

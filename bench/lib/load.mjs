@@ -1,7 +1,8 @@
-// The load generator: wrk with one thread on one core, its findings as JSON by bench/wrk.lua.
+// The load generators on one core: wrk with one thread, its findings as JSON by bench/wrk.lua, and
+// bench/load.zig.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { libraryEnv, root, wrk } from './tools.mjs';
+import { libraryEnv, root, wrk, zigProgram } from './tools.mjs';
 
 /**
  * @typedef {object} LoadResult
@@ -27,21 +28,20 @@ const typicalFields = [
 
 /**
  * Loads 127.0.0.1:`port` for `seconds` over keep-alive connections.
- * @param {number} port
- * @param {string} path
- * @param {{ seconds: number, connections: number, loadCore: number, nice: number,
- *   typical: boolean }} options
+ * @param {{ port: number, path: string, responseBytes: number }} target  the size on the wire of one
+ *   response is what the least client tells responses apart by
+ * @param {import('./options.mjs').Options} options
  * @returns {Promise<LoadResult>}
  */
-export async function load(port, path, { seconds, connections, loadCore, nice, typical }) {
+export async function load(target, options) {
+  const { seconds, loadCore, nice } = options;
   const command = ['taskset', '-c', String(loadCore)];
   if (nice !== 0) command.push('nice', '-n', String(nice));
-  command.push(await wrk(), '-t1', `-c${connections}`, `-d${seconds}s`);
-  if (typical) for (const line of typicalFields) command.push('-H', line);
-  command.push('-s', join(root, 'bench/wrk.lua'), `http://127.0.0.1:${port}${path}`);
+  const generator = options.load === 'least' ? least : wrkWithReport;
+  command.push(...(await generator(target, options)));
   const printed = await execute(command, (seconds + 20) * 1000);
   const line = /^GYR (\{.*\})$/m.exec(printed)?.[1];
-  if (line === undefined) throw new Error(`wrk did not report: ${printed}`);
+  if (line === undefined) throw new Error(`the load generator did not report: ${printed}`);
   const found = JSON.parse(line);
   return {
     requests: found.requests,
@@ -50,6 +50,18 @@ export async function load(port, path, { seconds, connections, loadCore, nice, t
     p99_us: found.p99,
     errors: Object.values(found.errors).reduce((sum, count) => sum + count, 0),
   };
+}
+
+async function wrkWithReport({ port, path }, { seconds, connections, typical }) {
+  const command = [await wrk(), '-t1', `-c${connections}`, `-d${seconds}s`];
+  if (typical) for (const line of typicalFields) command.push('-H', line);
+  return [...command, '-s', join(root, 'bench/wrk.lua'), `http://127.0.0.1:${port}${path}`];
+}
+
+async function least({ port, path, responseBytes }, { seconds, connections, typical }) {
+  const program = await zigProgram('load', ['-lc', 'bench/load.zig']);
+  const numbers = [connections, seconds, responseBytes].map(String);
+  return [program, String(port), path, ...numbers, ...(typical ? typicalFields : [])];
 }
 
 function execute([file, ...args], timeout) {

@@ -7,23 +7,26 @@ import { parseArgs } from 'node:util';
  * @property {number} seconds      length of one measurement (default 1)
  * @property {number} warmup       seconds of load before the first round (default 2, 0 for none)
  * @property {number} connections  keep-alive connections of the load (default 64)
- * @property {boolean} typical     requests carry the fields that a browser sends (default: Host only)
+ * @property {'wrk' | 'least'} load  load generator; least: bench/load.zig (default wrk)
+ * @property {boolean} typical     requests carry a browser's fields (default: Host only)
  * @property {string[]} only       contender names or groups; empty: all
  * @property {number} serverCore   core of the server under test (default 0)
  * @property {number} loadCore     core of the load generator (default 1)
- * @property {number} nice         scheduling priority of server and load (default 0; below 0 needs root)
- * @property {number} calm         seconds to wait, at most, for the machine to be quiet before each slot
+ * @property {number} nice         of server and load (default 0; below 0 needs root)
+ * @property {number} calm         seconds to wait, at most, for quiet cores before each slot
  * @property {string} output       where the JSON goes
  */
 
 const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2] [--connections 64]
        [--only name,name] [--server-core 0] [--load-core 1] [--nice 0] [--calm 0]
-       [--output bench/results/latest.json] [--typical] [--list]
+       [--output bench/results/latest.json] [--load wrk|least]
+       [--typical] [--list]
 
   --only   names or groups of bench/contenders.mjs (the floor and Bun's handler are what the
            ratios refer to: without them those columns stay empty)
+  --load   least is bench/load.zig: it parses nothing and keeps a fast server busier than wrk
   --typical  requests carry the fields that a browser sends, not Host alone
-  --nice   e.g. -15 as root: keeps other work on the machine from taking the two cores
+  --nice   e.g. --nice=-15 as root: keeps other work on the machine from taking the two cores
   --calm   waits up to so many seconds before each slot until other work leaves the cores alone`;
 
 const flags = {
@@ -37,12 +40,13 @@ const flags = {
   nice: { type: 'string', default: '0' },
   calm: { type: 'string', default: '0' },
   output: { type: 'string', default: 'bench/results/latest.json' },
+  load: { type: 'string', default: 'wrk' },
   typical: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 };
 
-/** @returns {Options & { list: boolean }} the command line; prints usage and exits when it is wrong */
+/** @returns {Options & { list: boolean }} prints usage and exits when the command line is wrong */
 export function readOptions(argv = process.argv.slice(2)) {
   let values;
   try {
@@ -55,6 +59,10 @@ export function readOptions(argv = process.argv.slice(2)) {
     console.log(usage);
     process.exit(0);
   }
+  if (values.load !== 'wrk' && values.load !== 'least') {
+    console.error(`--load takes wrk or least, not '${values.load}'`);
+    process.exit(2);
+  }
   return {
     rounds: integer(values, 'rounds', 1, 1000),
     seconds: integer(values, 'seconds', 1, 600),
@@ -65,6 +73,7 @@ export function readOptions(argv = process.argv.slice(2)) {
     loadCore: integer(values, 'load-core', 0, 1023),
     nice: integer(values, 'nice', -20, 19),
     calm: integer(values, 'calm', 0, 600),
+    load: values.load,
     typical: values.typical,
     output: values.output,
     list: values.list,

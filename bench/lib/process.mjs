@@ -98,7 +98,7 @@ function readStat(pid) {
   } catch {
     return null; // It ended between the listing and the read.
   }
-  // The name in parentheses may hold spaces; fields are counted from behind it (proc(5): state is 3).
+  // The name in parentheses may hold spaces: count from behind it (proc(5), state is field 3).
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) };
 }

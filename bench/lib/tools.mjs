@@ -104,22 +104,28 @@ export const zig = () =>
  * Compiles a Zig program with ReleaseFast; Zig's own cache makes an unchanged one free.
  * @param {string} name     of the executable
  * @param {string[]} source arguments that name the modules
+ * @param {boolean} [plain] without AVX-512, which valgrind cannot run
  */
-export const zigProgram = (name, source) =>
-  memo(name, async () => {
-    const output = join(home, 'bin', name);
+export const zigProgram = (name, source, plain = false) =>
+  memo(`${name} ${plain}`, async () => {
+    const output = join(home, 'bin', plain ? `${name}-plain` : name);
     await mkdir(dirname(output), { recursive: true });
     const cache = ['--cache-dir', join(home, 'zig-cache')];
     await run([
       await zig(),
       'build-exe',
       '-OReleaseFast',
+      ...(plain ? ['-mcpu=baseline'] : []),
       ...source,
       `-femit-bin=${output}`,
       ...cache,
     ]);
     return output;
   });
+
+/** Builds the package as `npm start` does, once: engine and TypeScript, where they are stale. */
+export const built = () =>
+  memo('built', () => run([process.execPath, join(root, 'scripts/bootstrap.mjs'), '--no-start']));
 
 /** @returns {Promise<string>} the first line that a program prints about its version */
 export async function versionOf(command, env) {

@@ -1,0 +1,106 @@
+// What an idle connection costs: opens many keep-alive connections, makes one request on each, and
+// compares the server's memory. `node bench/idle.mjs [zig] [--connections 10000]`
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { prepareFiles } from './contenders.mjs';
+import { choose, startEntrant } from './lib/entrant.mjs';
+import { load } from './lib/load.mjs';
+import { readOptions } from './lib/options.mjs';
+import { residentBytes, stop, tree } from './lib/process.mjs';
+import { verify } from './lib/verify.mjs';
+
+/** Connections that are being opened at a time: fewer than any listen queue. */
+const OPENING_MAX = 100;
+/** Descriptors for everything but the connections. */
+const DESCRIPTORS_SPARE = 200;
+/** The goal, per connection. */
+const BYTES_MAX = 2048;
+
+const words = process.argv.slice(2);
+const name = words[0] === undefined || words[0].startsWith('-') ? 'zig' : words.shift();
+const options = readOptions(['--connections', '10000', ...words]);
+const [row] = choose([name]);
+const count = options.connections;
+checkDescriptors(count);
+
+await prepareFiles();
+const entrant = await startEntrant(row, options, { idle: true });
+const sockets = [];
+try {
+  await measure();
+} finally {
+  for (const socket of sockets) socket.destroy();
+  await stop(entrant.server);
+}
+
+async function measure() {
+  // Load of 64 connections first: what the server allocates once is not counted as per connection.
+  const target = { ...entrant, path: entrant.expected.path };
+  await load(target, { ...options, connections: 64, seconds: 1, load: 'wrk' });
+  const pids = tree(entrant.server.pid);
+  const before = residentBytes(pids);
+  await openAll();
+  const after = residentBytes(pids);
+  const lost = sockets.filter((socket) => socket.closed || socket.destroyed).length;
+  // The held connections have to answer still, and a new one to be accepted.
+  for (let i = 0; i < sockets.length; i += 97) await ask(sockets[i]);
+  await verify(entrant.port, entrant.expected);
+
+  const each = (after - before) / count;
+  const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  console.log(`${name}: ${count} idle keep-alive connections, each after one request`);
+  console.log(`resident memory: ${mib(before)} before, ${mib(after)} with them`);
+  console.log(`per connection:  ${each.toFixed(0)} bytes (kernel socket memory is not in it)`);
+  console.log(`closed by the server: ${lost}`);
+  if (row.group === 'gyrfalcon') {
+    const reached = lost === 0 && each <= BYTES_MAX;
+    console.log(`${reached ? 'reached' : 'MISSED'}: at most ${BYTES_MAX} bytes each, none lost`);
+    if (!reached) process.exitCode = 1;
+  }
+  const said = entrant.server.output.trim();
+  if (said !== '') console.log(`\nthe server's own account:\n${said}`);
+}
+
+async function openAll() {
+  let next = 0;
+  const lane = async () => {
+    while (next < count) {
+      next += 1;
+      const socket = await open();
+      sockets.push(socket);
+      await ask(socket);
+    }
+  };
+  await Promise.all(Array.from({ length: OPENING_MAX }, lane));
+}
+
+function open() {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port: entrant.port, host: '127.0.0.1', noDelay: true });
+    socket.once('error', reject);
+    socket.once('connect', () => resolve(socket.off('error', reject).on('error', () => {})));
+  });
+}
+
+/** One request; resolves when as many bytes have come as one response has. */
+function ask(socket) {
+  return new Promise((resolve, reject) => {
+    let missing = entrant.responseBytes;
+    const closed = () => reject(new Error('the server closed a connection that should be kept'));
+    const data = (bytes) => {
+      missing -= bytes.length;
+      if (missing > 0) return;
+      socket.off('data', data).off('close', closed);
+      resolve();
+    };
+    socket.on('data', data).on('close', closed);
+    socket.write(`GET ${entrant.expected.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+  });
+}
+
+function checkDescriptors(wanted) {
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+  if (Number(limit) >= wanted + DESCRIPTORS_SPARE) return;
+  console.error(`only ${limit} descriptors are allowed (ulimit -n): --connections has to be lower`);
+  process.exit(2);
+}

@@ -67,6 +67,7 @@ fn steps(b: *std.Build) void {
     addExamples(c, check);
     addFuzz(c, check);
     addAbi(c, check);
+    addBench(c, check);
 }
 
 fn addTests(c: Context, check: *std.Build.Step) void {
@@ -132,4 +133,19 @@ fn addAbi(c: Context, check: *std.Build.Step) void {
     const current = c.b.build_root.handle.readFileAlloc(c.b.allocator, generated, 1 << 20) catch "";
     compare.expectStdOutEqual(current);
     c.b.step("abi-check", "Fail when " ++ generated ++ " is stale").dependOn(&compare.step);
+}
+
+/// The race against other servers. It compiles its programs by itself, ReleaseFast, with this Zig.
+fn addBench(c: Context, check: *std.Build.Step) void {
+    const run = c.b.addSystemCommand(&.{ "node", "bench/race.mjs" });
+    run.setEnvironmentVariable("ZIG", c.b.graph.zig_exe);
+    run.stdio = .inherit;
+    if (c.b.args) |args| run.addArgs(args);
+    c.b.step("bench", "Race other servers: zig build bench -- [--help]").dependOn(&run.step);
+
+    check.dependOn(&c.application("zig_hello", "bench/apps/zig_hello.zig").step);
+    for ([_][]const u8{ "floor", "load" }) |name| {
+        const root = c.b.fmt("bench/{s}.zig", .{name});
+        check.dependOn(&c.b.addExecutable(.{ .name = name, .root_module = c.module(root) }).step);
+    }
 }

@@ -82,10 +82,10 @@ async function withCallgrind() {
   } finally {
     await stop(entrant.server); // callgrind writes its data when the server ends on SIGTERM
   }
-  const annotated = await run(['callgrind_annotate', data]);
+  const annotated = await run(['callgrind_annotate', '--auto=no', data]);
   const total = Number(/^([\d,]+) .*PROGRAM TOTALS/m.exec(annotated)?.[1].replaceAll(',', ''));
   console.log(`${name}: ${(total / requests).toFixed(0)} instructions per request\n`);
-  print(annotated.slice(annotated.indexOf('PROGRAM TOTALS')));
+  print(annotated.slice(annotated.indexOf('file:function')));
 }
 
 function print(text) {

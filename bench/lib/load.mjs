@@ -28,8 +28,8 @@ const typicalFields = [
 
 /**
  * Loads 127.0.0.1:`port` for `seconds` over keep-alive connections.
- * @param {{ port: number, path: string, responseBytes: number }} target  the size on the wire of one
- *   response is what the least client tells responses apart by
+ * @param {{ port: number, path: string, responseBytes: number }} target  the least client tells
+ *   responses apart by their size on the wire
  * @param {import('./options.mjs').Options} options
  * @returns {Promise<LoadResult>}
  */

@@ -63,6 +63,15 @@ export function run(command, args, options = {}) {
   });
 }
 
+/** Runs npm: inside `npm start` the one that runs it, else the one on PATH. Resolves as run() does. */
+export function npm(args, options) {
+  const windows = process.platform === 'win32';
+  const path = process.env.npm_execpath;
+  return path?.endsWith('.js')
+    ? run(process.execPath, [path, ...args], options)
+    : run(windows ? 'npm.cmd' : 'npm', args, { ...options, shell: windows });
+}
+
 /** What a program prints on stdout, trimmed; undefined when it is missing or fails. */
 export function outputOf(command, args) {
   const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', windowsHide: true });

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { at, readIfThere, root, SetupError, toolchain } from './project.mjs';
-import { outputOf, run, tail } from './run.mjs';
+import { npm, outputOf, run, tail } from './run.mjs';
 
 export const nodeMajorMin = 20;
 export const zigVersion = '0.14.1';
@@ -23,14 +23,10 @@ export async function installPackages(progress) {
     progress.fresh('npm packages');
     return;
   }
-  const { code, missing, output } = await progress.work('npm packages: npm ci', () => {
-    const npm = process.env.npm_execpath;
-    const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
-    // Inside `npm start`, npm says where it is itself.
-    return npm?.endsWith('.js')
-      ? run(process.execPath, [npm, ...args], { cwd: root })
-      : run(windows ? 'npm.cmd' : 'npm', args, { cwd: root, shell: windows });
-  });
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  const { code, missing, output } = await progress.work('npm packages: npm ci', () =>
+    npm(args, { cwd: root }),
+  );
   if (missing) throw new SetupError('npm is not on PATH: it comes with Node.js.');
   if (code === 0) return;
   throw new SetupError(`npm ci failed; it needs the network or a filled cache.\n${tail(output)}`);

@@ -5,11 +5,27 @@
  * ```ts
  * import { serve } from 'gyrfalcon';
  *
- * const server = await serve({ port: 3000, fetch: () => new Response('Hello') });
- * console.log(server.url);
+ * const server = serve({ port: 3000, fetch: () => new Response('Hello') });
+ * console.log(server.url.href);
  * ```
  */
+export { defineApp } from './define_app.ts';
+export { ERROR_CODES, type ErrorCode, GyrfalconError } from './errors.ts';
 export { installGlobals } from './globals.ts';
 export { Headers } from './headers.ts';
+export type { ServeOptions } from './options.ts';
 export { Request } from './request.ts';
 export { Response } from './response.ts';
+export {
+  type DirOptions,
+  type DirRoute,
+  dir,
+  type Handler,
+  type RouteMethod,
+  type RouteParams,
+  type Routes,
+  type RouteTarget,
+  type RouteValue,
+} from './routes.ts';
+export { serve } from './serve.ts';
+export type { Server } from './server.ts';

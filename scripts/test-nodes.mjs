@@ -1,0 +1,71 @@
+// `npm run test:nodes`: the stages that run TypeScript, under this Node.js and under the other versions that are
+// supported. Their binaries come from npm (what the package `node` would choose for this system) into .toolchain.
+//   npm run test:nodes -- --only cli      arguments are those of npm test
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { at, root, SetupError, toolchain } from './lib/project.mjs';
+import { npm, outputOf, Progress, run, tail } from './lib/run.mjs';
+import { main } from './lib/setup.mjs';
+
+const versions = ['22', '24'];
+const stages = 'unit,blackbox,examples,readme';
+
+await main(async () => {
+  const { values } = parseArgs({
+    options: { only: { type: 'string', default: stages }, filter: { type: 'string' } },
+  });
+  const args = ['--only', values.only];
+  if (values.filter !== undefined) args.push('--filter', values.filter);
+  const own = process.versions.node.split('.')[0];
+  const nodes = [{ version: own, path: process.execPath }];
+  for (const version of versions.filter((other) => other !== own)) {
+    nodes.push({ version, path: await nodeOf(version) });
+  }
+  const results = [];
+  for (const { version, path } of nodes) {
+    console.log(`\n=== Node.js ${version} (${outputOf(path, ['--version'])})`);
+    const { code, output } = await run(path, [at('scripts', 'test.mjs'), ...args], {
+      cwd: root,
+      echo: true,
+    });
+    results.push({ version, code, last: output.trimEnd().split('\n').at(-1) });
+  }
+  summarize(results);
+});
+
+function summarize(results) {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  console.log('\nVersions:');
+  for (const { version, code, last } of results) {
+    const counts = [...last.matchAll(/(\d+) (passed|failed|skipped)/g)];
+    if (counts.length === 0) total.failed += 1;
+    for (const [, number, key] of counts) total[key] += Number(number);
+    console.log(`  ${code === 0 ? '✓' : '✘'} Node.js ${version}: ${last}`);
+  }
+  if (results.some(({ code }) => code !== 0)) process.exitCode = 1;
+  const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+  console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
+}
+
+/** The path of the latest Node.js of a major version, installed when it is not there. */
+async function nodeOf(major) {
+  const windows = process.platform === 'win32';
+  const name = `node-${windows ? 'win' : process.platform}-${process.arch}`;
+  const folder = join(toolchain, `node-${major}`);
+  const binary = windows ? ['node.exe'] : ['bin', 'node'];
+  const path = join(folder, 'node_modules', name, ...binary);
+  if (existsSync(path)) return path;
+  const partial = `${folder}.partial-${process.pid}`;
+  const args = ['install', '--prefix', partial, '--no-save', '--no-audit', '--no-fund'];
+  const { code, output } = await new Progress().work(`Node.js ${major}: npm install`, () =>
+    npm([...args, '--ignore-scripts', '--loglevel=error', `${name}@${major}`]),
+  );
+  if (code !== 0) {
+    rmSync(partial, { recursive: true, force: true });
+    throw new SetupError(`Node.js ${major} could not be installed from npm.\n${tail(output)}`);
+  }
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(partial, folder);
+  return path;
+}

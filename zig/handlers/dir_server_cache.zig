@@ -112,11 +112,13 @@ pub const Cache = struct {
 
     /// Least memory that makes a cache: one block of the largest file, with room to spare.
     pub const bytes_min = 256 * 1024;
+    /// Most memory that offsets in units can tell, far from their end.
+    pub const bytes_max = 64 * 1024 * 1024 * 1024;
 
     /// Takes `bytes` for contents and about a thirtieth more for their index. Pages become resident
     /// when first used.
     pub fn init(gpa: Allocator, bytes: usize) Allocator.Error!Cache {
-        assert(bytes >= bytes_min);
+        assert(bytes >= bytes_min and bytes <= bytes_max);
         const ring = try gpa.alignedAlloc(u8, unit, std.mem.alignBackward(usize, bytes, unit));
         errdefer gpa.free(ring);
         const sets = std.math.floorPowerOfTwo(usize, bytes / (1024 * ways));

@@ -42,6 +42,12 @@ pub const Version = struct {
         return std.meta.eql(a, b);
     }
 
+    /// The version of the open file `fd` now.
+    pub fn read(fd: posix.fd_t) posix.FStatError!Version {
+        const stat = try posix.fstat(fd);
+        return of(&stat);
+    }
+
     fn of(stat: *const posix.Stat) Version {
         return .{
             .size = @intCast(@max(stat.size, 0)),

@@ -1,0 +1,479 @@
+//! Serves the files below a directory: GET and HEAD, index files, validators and conditions, one
+//! byte range. Small files come from a cache in memory, large ones go by sendfile(2).
+
+const std = @import("std");
+const Allocator = std.mem.Allocator;
+const posix = std.posix;
+const clock = @import("../core/clock.zig");
+const date = @import("../http/date.zig");
+const fields = @import("../http/fields.zig");
+const mime = @import("../http/mime.zig");
+const status = @import("../http/status.zig");
+const uri = @import("../http/uri.zig");
+const Request = @import("../http/request.zig").Request;
+const Response = @import("../http/response.zig").Response;
+const HeaderError = @import("../http/response.zig").HeaderError;
+const cache_file = @import("dir_server_cache.zig");
+const conditions = @import("dir_server_conditions.zig");
+const root_file = @import("dir_server_root.zig");
+const Cache = cache_file.Cache;
+const Entry = cache_file.Entry;
+const Opened = root_file.Opened;
+const Root = root_file.Root;
+
+/// Files up to this size are kept in the cache, bytes.
+pub const cached_file_bytes_max = 64 * 1024;
+/// A raw path longer than this is served, but not from the cache, bytes.
+const cached_key_bytes_max = 1024;
+/// Room for the field lines that describe a file, bytes.
+const lines_bytes_max = 512;
+/// A file that changed less than this ago may change again without its times telling: it is not
+/// cached yet. Kernel clocks tick every 1–10 ms.
+const settle_ns_default = 50 * std.time.ns_per_ms;
+/// The same where times are kept in whole seconds (some network and removable file systems).
+const settle_coarse_ns = 2 * std.time.ns_per_s;
+
+/// A static directory. Made once, then used by any number of threads at the same time.
+pub const DirServer = struct {
+    root: Root,
+    index: []const []const u8,
+    cache: ?Cache,
+    cache_ms: u32,
+    dotfiles: bool,
+    redirect: bool,
+    max_age_s: ?u32,
+    /// Replaceable, so that tests need not wait.
+    now_ms: *const fn () u64 = clock.monotonicMs,
+    settle_ns: i128 = settle_ns_default,
+
+    pub const Options = struct {
+        /// The directory. It is opened once and held: when it is renamed or a link in this path is
+        /// changed later, the same directory is served on.
+        root: []const u8,
+        /// Names that are looked for, in order, where a path names a directory. None: 404.
+        index: []const []const u8 = &.{"index.html"},
+        /// Keep the contents of small files (up to 64 KiB) in memory.
+        cache: bool = true,
+        /// How long a kept content is served before the file is looked at again, milliseconds. 0:
+        /// looked at for every request.
+        cache_ms: u32 = 1000,
+        /// Memory for kept contents, bytes; at least 256 KiB. Pages become resident when first
+        /// used.
+        cache_bytes: usize = 16 * 1024 * 1024,
+        /// Serve files and directories whose name begins with a dot. "/.well-known/" (RFC 8615) is
+        /// always served.
+        dotfiles: bool = false,
+        /// Send "Cache-Control: max-age=N", seconds. null: no Cache-Control.
+        max_age_s: ?u32 = null,
+        /// Answer the path of a directory without its last slash by 301 to the one with it, so that
+        /// relative links work. false: by the index file itself.
+        redirect: bool = true,
+    };
+
+    pub const InitError = posix.OpenError || Allocator.Error || error{
+        /// An index name that is empty, too long, "." or "..", or has a '/' or NUL in it.
+        InvalidIndexName,
+        /// `cache_bytes` below 256 KiB, or above 64 GiB.
+        InvalidCacheBytes,
+    };
+
+    /// Opens the directory and takes all memory that the server will use; the options may be gone
+    /// afterwards.
+    pub fn init(gpa: Allocator, options: Options) InitError!DirServer {
+        const cache_bytes = options.cache_bytes;
+        if (options.cache and (cache_bytes < Cache.bytes_min or cache_bytes > Cache.bytes_max)) {
+            return error.InvalidCacheBytes;
+        }
+        for (options.index) |name| try checkIndexName(name);
+        var root = try Root.open(options.root);
+        errdefer root.close();
+        const index = try dupeAll(gpa, options.index);
+        errdefer freeAll(gpa, index);
+        return .{
+            .root = root,
+            .index = index,
+            .cache = if (options.cache) try Cache.init(gpa, cache_bytes) else null,
+            .cache_ms = options.cache_ms,
+            .dotfiles = options.dotfiles,
+            .redirect = options.redirect,
+            .max_age_s = options.max_age_s,
+        };
+    }
+
+    /// No response that `handle` filled in may be unsent.
+    pub fn deinit(self: *DirServer, gpa: Allocator) void {
+        if (self.cache) |*cache| cache.deinit(gpa);
+        freeAll(gpa, self.index);
+        self.root.close();
+        self.* = undefined;
+    }
+
+    /// Memory taken at `init`, bytes.
+    pub fn memoryBytes(self: *const DirServer) usize {
+        return if (self.cache) |*cache| cache.memoryBytes() else 0;
+    }
+
+    /// Answers `req` with the file that `path` names. `path` is raw: a part of the request's path,
+    /// not decoded, that begins with "/"; or "" where the request stops at the mount point without
+    /// its slash. Fills `res` with 200, 206, 301, 304, 400, 403, 404, 405, 412, 416 or 503; fields
+    /// that are in it already stay. The content may be borrowed until this thread calls `handle`
+    /// again. Allocates nothing.
+    pub fn handle(self: *DirServer, req: *const Request, res: *Response, path: []const u8) void {
+        const exchange: Exchange = .{ .server = self, .req = req, .res = res, .path = path };
+        exchange.answer() catch |err| switch (err) {
+            error.BadPath => res.text(400, status.reason(400)),
+            error.AccessDenied => res.text(403, status.reason(403)),
+            error.NotFound => res.text(404, status.reason(404)),
+            error.Unavailable => res.text(503, status.reason(503)),
+            // Other fields have filled the head; what is left says no more than that.
+            error.HeadTooLarge, error.InvalidField, error.FramingField => {
+                res.lines_len = 0;
+                res.text(500, status.reason(500));
+            },
+        };
+    }
+};
+
+fn checkIndexName(name: []const u8) error{InvalidIndexName}!void {
+    const bad = name.len == 0 or name.len > 255 or std.mem.indexOfAny(u8, name, "/\x00") != null or
+        std.mem.eql(u8, name, ".") or std.mem.eql(u8, name, "..");
+    if (bad) return error.InvalidIndexName;
+}
+
+fn dupeAll(gpa: Allocator, names: []const []const u8) Allocator.Error![]const []const u8 {
+    const copies = try gpa.alloc([]const u8, names.len);
+    var done: usize = 0;
+    errdefer {
+        for (copies[0..done]) |copy| gpa.free(copy);
+        gpa.free(copies);
+    }
+    while (done < names.len) : (done += 1) copies[done] = try gpa.dupe(u8, names[done]);
+    return copies;
+}
+
+fn freeAll(gpa: Allocator, names: []const []const u8) void {
+    for (names) |name| gpa.free(name);
+    gpa.free(names);
+}
+
+/// A file, as a response needs it.
+const Representation = struct {
+    /// Field lines of a 200 or 206; the first `validator_lines` bytes go with a 304 too.
+    lines: []const u8,
+    validator_lines: u32,
+    validators: conditions.Validators,
+};
+
+const Error = root_file.OpenError || HeaderError || error{BadPath};
+
+/// One call of `handle`.
+const Exchange = struct {
+    server: *DirServer,
+    req: *const Request,
+    res: *Response,
+    path: []const u8,
+
+    fn answer(self: Exchange) Error!void {
+        if (self.req.method != .GET and self.req.method != .HEAD) {
+            try self.res.header("Allow", "GET, HEAD");
+            return self.res.text(405, status.reason(405));
+        }
+        const cache = if (self.server.cache) |*cache| cache else return self.answerFromFile(null);
+        if (self.path.len > cached_key_bytes_max) return self.answerFromFile(null);
+        const pin = cache.pin() orelse return self.answerFromFile(null);
+        const entry = cache.find(pin, Cache.hashOf(self.path), self.path) orelse
+            return self.answerFromFile(pin);
+        if (self.isFresh(entry)) return self.respondFromEntry(entry);
+        return self.answerRevalidated(pin, entry);
+    }
+
+    /// Whether the entry can be served without a look at the file. Of the threads that find it too
+    /// old one is told so, and the others go on with it meanwhile.
+    fn isFresh(self: Exchange, entry: *Entry) bool {
+        if (self.server.cache_ms == 0) return false;
+        const now = self.server.now_ms();
+        const checked = entry.checked_ms.load(.monotonic);
+        if (now -| checked < self.server.cache_ms) return true;
+        return entry.checked_ms.cmpxchgStrong(checked, now, .monotonic, .monotonic) != null;
+    }
+
+    fn answerRevalidated(self: Exchange, pin: *cache_file.Pin, entry: *Entry) Error!void {
+        var buffer: [root_file.path_bytes_max]u8 = undefined;
+        const file = self.locate(&buffer) catch |err| {
+            // Without descriptors nothing better is known than what is kept.
+            if (err == error.Unavailable) return self.respondFromEntry(entry);
+            entry.valid.store(false, .release);
+            return err;
+        };
+        if (file) |found| {
+            if (found.opened.version.eql(entry.version)) {
+                found.opened.close();
+                entry.checked_ms.store(self.server.now_ms(), .monotonic);
+                return self.respondFromEntry(entry);
+            }
+        }
+        entry.valid.store(false, .release);
+        return self.respond(file, pin);
+    }
+
+    fn answerFromFile(self: Exchange, pin: ?*cache_file.Pin) Error!void {
+        var buffer: [root_file.path_bytes_max]u8 = undefined;
+        return self.respond(try self.locate(&buffer), pin);
+    }
+
+    /// A regular file, and its path below the root.
+    const Located = struct { opened: Opened, path: []const u8 };
+
+    /// Opens what the path names; null for a directory to be redirected to.
+    fn locate(self: Exchange, buffer: *[root_file.path_bytes_max]u8) Error!?Located {
+        const whole = if (self.path.len == 0) "/" else self.path;
+        const normal = uri.normalizePath(whole, buffer) catch |err| return switch (err) {
+            error.NoSpaceLeft => error.NotFound,
+            else => error.BadPath,
+        };
+        if (!self.server.dotfiles and isHidden(normal)) return error.NotFound;
+        const names_directory = normal[normal.len - 1] == '/';
+        if (self.path.len == 0 and self.server.redirect) return null;
+        if (names_directory) return try self.locateIndex(buffer, normal.len);
+        const opened = try self.server.root.openBeneath(normal[1..]);
+        if (opened.kind == .file) return .{ .opened = opened, .path = normal[1..] };
+        opened.close();
+        if (self.server.redirect) return null;
+        if (normal.len == buffer.len) return error.NotFound;
+        buffer[normal.len] = '/';
+        return try self.locateIndex(buffer, normal.len + 1);
+    }
+
+    /// Opens the first index file there is in the directory that `buffer[0..len]` names, with its
+    /// slashes.
+    fn locateIndex(
+        self: Exchange,
+        buffer: *[root_file.path_bytes_max]u8,
+        len: usize,
+    ) Error!Located {
+        for (self.server.index) |name| {
+            if (len + name.len > buffer.len) continue;
+            @memcpy(buffer[len..][0..name.len], name);
+            const path = buffer[1 .. len + name.len];
+            const opened = self.server.root.openBeneath(path) catch |err| {
+                if (err == error.NotFound) continue;
+                return err;
+            };
+            if (opened.kind == .file) return .{ .opened = opened, .path = path };
+            opened.close();
+        }
+        return error.NotFound;
+    }
+
+    fn respond(self: Exchange, file: ?Located, pin: ?*cache_file.Pin) Error!void {
+        const found = file orelse return self.redirectToDirectory();
+        var buffer: [lines_bytes_max]u8 = undefined;
+        var tag: [Entry.tag_bytes_max]u8 = undefined;
+        const representation = self.describe(found, &buffer, &tag);
+        if (pin) |mine| {
+            if (self.keep(mine, found.opened, representation)) |entry| {
+                found.opened.close();
+                return self.respondFromEntry(entry);
+            }
+        }
+        return self.respondFromFile(found.opened.fd, representation);
+    }
+
+    /// Reads the file into the cache; null when it is not to be kept, or cannot be now.
+    fn keep(
+        self: Exchange,
+        pin: *cache_file.Pin,
+        opened: Opened,
+        representation: Representation,
+    ) ?*Entry {
+        const size = opened.version.size;
+        if (size > cached_file_bytes_max or !self.isSettled(opened.version)) return null;
+        const cache = &self.server.cache.?;
+        const entry = cache.begin(.{
+            .key = @intCast(self.path.len),
+            .lines = @intCast(representation.lines.len),
+            .body = @intCast(size),
+        }) orelse return null;
+        @memcpy(entry.key(), self.path);
+        @memcpy(entry.lines(), representation.lines);
+        if (!readUnchanged(opened, entry.body())) {
+            cache.cancel(entry);
+            return null;
+        }
+        entry.validator_lines = representation.validator_lines;
+        entry.version = opened.version;
+        entry.modified_s = representation.validators.modified_s;
+        const tag = representation.validators.tag;
+        @memcpy(entry.tag[0..tag.len], tag);
+        entry.tag_len = @intCast(tag.len);
+        entry.checked_ms = .init(self.server.now_ms());
+        cache.publish(pin, entry);
+        return entry;
+    }
+
+    fn isSettled(self: Exchange, version: root_file.Version) bool {
+        if (self.server.settle_ns == 0) return true;
+        const coarse = @rem(version.changed_ns, std.time.ns_per_s) == 0;
+        const settle_ns = if (coarse) settle_coarse_ns else self.server.settle_ns;
+        return std.time.nanoTimestamp() - version.changed_ns >= settle_ns;
+    }
+
+    fn respondFromEntry(self: Exchange, entry: *Entry) Error!void {
+        const part = try self.begin(.{
+            .lines = entry.lines(),
+            .validator_lines = entry.validator_lines,
+            .validators = .{
+                .tag = entry.etag(),
+                .modified_s = entry.modified_s,
+                .size = entry.lengths.body,
+            },
+        }) orelse return;
+        if (self.req.method == .HEAD) {
+            self.res.declared_length = part.length;
+        } else {
+            self.res.send(entry.body()[@intCast(part.offset)..][0..@intCast(part.length)]);
+        }
+    }
+
+    /// Takes `fd` over.
+    fn respondFromFile(self: Exchange, fd: posix.fd_t, file: Representation) Error!void {
+        const begun = self.begin(file) catch |err| {
+            posix.close(fd);
+            return err;
+        };
+        const part = begun orelse return posix.close(fd);
+        if (self.req.method == .HEAD) {
+            self.res.declared_length = part.length;
+        } else if (part.length == 0) {
+            self.res.sendStatic("");
+        } else {
+            return self.res.sendFile(fd, part.offset, part.length);
+        }
+        posix.close(fd);
+    }
+
+    /// What of a content is sent.
+    const Part = struct { offset: u64, length: u64 };
+
+    /// Sets status and fields. Null when none of the content is due.
+    fn begin(self: Exchange, file: Representation) Error!?Part {
+        const size = file.validators.size;
+        switch (conditions.evaluate(&self.req.fields, self.req.method == .GET, file.validators)) {
+            .whole => {
+                try self.addLines(file.lines);
+                self.res.status = 200;
+                return .{ .offset = 0, .length = size };
+            },
+            .part => |range| {
+                const content_range = "bytes {d}-{d}/{d}";
+                const values = .{ range.first, range.last, size };
+                try self.res.headerFmt("Content-Range", content_range, values);
+                try self.addLines(file.lines);
+                self.res.status = 206;
+                return .{ .offset = range.first, .length = range.length() };
+            },
+            .not_modified => {
+                try self.addLines(file.lines[0..file.validator_lines]);
+                self.res.status = 304;
+            },
+            .precondition_failed => self.res.text(412, status.reason(412)),
+            .unsatisfiable => {
+                try self.res.headerFmt("Content-Range", "bytes */{d}", .{size});
+                self.res.text(416, status.reason(416));
+            },
+        }
+        return null;
+    }
+
+    /// Appends field lines that were made here and need no check.
+    fn addLines(self: Exchange, lines: []const u8) error{HeadTooLarge}!void {
+        const room = self.res.lines[self.res.lines_len..];
+        if (room.len < lines.len) return error.HeadTooLarge;
+        @memcpy(room[0..lines.len], lines);
+        self.res.lines_len += @intCast(lines.len);
+    }
+
+    /// 301 to the request's own path with a slash behind it, the query kept. More than one slash at
+    /// the start, or a backslash, would make another host of the first segment: one slash is what
+    /// is left of them.
+    fn redirectToDirectory(self: Exchange) Error!void {
+        const path = std.mem.trimLeft(u8, self.req.path, "/\\");
+        const query = self.req.query;
+        if (!fields.isFieldValue(path) or !fields.isFieldValue(query)) return error.BadPath;
+        const mark = if (query.len > 0) "?" else "";
+        // Only the mount point itself can be the root, and that path has its slash.
+        const slash = if (path.len == 0) "" else "/";
+        const start = self.res.lines_len;
+        errdefer self.res.lines_len = start;
+        for ([_][]const u8{ "Location: /", path, slash, mark, query, "\r\n" }) |piece| {
+            try self.addLines(piece);
+        }
+        self.res.text(301, status.reason(301));
+    }
+
+    fn describe(
+        self: Exchange,
+        file: Located,
+        buffer: *[lines_bytes_max]u8,
+        tag_buffer: *[Entry.tag_bytes_max]u8,
+    ) Representation {
+        const version = file.opened.version;
+        const modified = @divFloor(version.modified_ns, std.time.ns_per_s);
+        // A Last-Modified later than Date is not to be sent (RFC 9110 §8.8.2.1).
+        const modified_s: i64 = @intCast(std.math.clamp(modified, 0, clock.realtimeSeconds()));
+        var modified_text: [date.length]u8 = undefined;
+        date.format(modified_s, &modified_text);
+        const tag = formatTag(version, tag_buffer);
+        var stream = std.io.fixedBufferStream(buffer);
+        const out = stream.writer();
+        // All pieces are bounded and fit: media types come from our own table.
+        out.print("Last-Modified: {s}\r\nETag: {s}\r\n", .{ modified_text, tag }) catch unreachable;
+        if (self.server.max_age_s) |age| {
+            out.print("Cache-Control: max-age={d}\r\n", .{age}) catch unreachable;
+        }
+        const validator_lines: u32 = @intCast(stream.pos);
+        const content_type = mime.byPath(file.path);
+        out.print("Content-Type: {s}\r\n", .{content_type}) catch unreachable;
+        out.writeAll("Accept-Ranges: bytes\r\n") catch unreachable;
+        return .{
+            .lines = stream.getWritten(),
+            .validator_lines = validator_lines,
+            .validators = .{ .tag = tag, .modified_s = modified_s, .size = version.size },
+        };
+    }
+};
+
+/// A strong tag of modification time, size and inode; the latter mixed, as it is nobody's business.
+fn formatTag(version: root_file.Version, out: *[Entry.tag_bytes_max]u8) []const u8 {
+    const inode: u32 = @truncate(std.hash.Wyhash.hash(0, std.mem.asBytes(&version.inode)));
+    const modified: u64 = @truncate(@as(u128, @bitCast(version.modified_ns)));
+    const parts = .{ modified, version.size, inode };
+    return std.fmt.bufPrint(out, "\"{x}-{x}-{x}\"", parts) catch unreachable; // 16 + 16 + 8 digits
+}
+
+/// Whether a segment of the canonical path begins with a dot, "/.well-known/" at its start aside.
+fn isHidden(path: []const u8) bool {
+    const well_known = "/.well-known/";
+    const exempt = if (std.mem.startsWith(u8, path, well_known)) well_known.len - 1 else 0;
+    return std.mem.indexOf(u8, path[exempt..], "/.") != null;
+}
+
+/// Reads the whole file into `out`, which has its size. False when it did not stay as it was
+/// opened.
+fn readUnchanged(opened: Opened, out: []u8) bool {
+    var n: usize = 0;
+    while (n < out.len) {
+        const got = posix.pread(opened.fd, out[n..], n) catch return false;
+        if (got == 0) return false;
+        n += got;
+    }
+    const after = root_file.Version.read(opened.fd) catch return false;
+    return after.eql(opened.version);
+}
+
+test {
+    _ = @import("dir_server_test.zig");
+    _ = cache_file;
+    _ = conditions;
+    _ = root_file;
+}

@@ -143,7 +143,7 @@ fn addBench(c: Context, check: *std.Build.Step) void {
     if (c.b.args) |args| run.addArgs(args);
     c.b.step("bench", "Race other servers: zig build bench -- [--help]").dependOn(&run.step);
 
-    check.dependOn(&c.application("zig_hello", "bench/apps/zig_hello.zig").step);
+    check.dependOn(&c.application("bench/apps/zig_hello.zig").step);
     for ([_][]const u8{ "floor", "load" }) |name| {
         const root = c.b.fmt("bench/{s}.zig", .{name});
         check.dependOn(&c.b.addExecutable(.{ .name = name, .root_module = c.module(root) }).step);

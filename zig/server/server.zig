@@ -27,17 +27,24 @@ pub fn Server(comptime Handler: type) type {
         dispatcher: Dispatcher,
         engine: engine.Engine(Dispatcher),
 
-        /// Makes the handler, binds the port and reserves all memory. `self` must stay where it is. Strings in `config` must outlive the
-        /// server. An invalid configuration is logged with the rule it breaks.
+        /// Makes the handler by its `init`, binds the port and reserves all memory. `self` must stay where it is. Strings in
+        /// `config` must outlive the server. An invalid configuration is logged with the rule it breaks.
         pub fn init(self: *Self, gpa: std.mem.Allocator, config: Config) !void {
+            const made = Handler.init();
+            var handler = if (@typeInfo(@TypeOf(made)) == .error_union) try made else made;
+            errdefer handler.deinit();
+            try self.initWith(gpa, config, handler);
+        }
+
+        /// `init` with a handler that was made elsewhere, for one that needs arguments. The server calls its `deinit`, unless an error is
+        /// returned.
+        pub fn initWith(self: *Self, gpa: std.mem.Allocator, config: Config, handler: Handler) Error!void {
             if (config.validate()) |problem| {
                 log.err("configuration: {s} must be {s}", .{ problem.option, problem.rule });
                 return error.InvalidConfig;
             }
             self.config = config;
-            const made = Handler.init();
-            self.handler = if (@typeInfo(@TypeOf(made)) == .error_union) try made else made;
-            errdefer self.handler.deinit();
+            self.handler = handler;
             self.dispatcher = .{ .handler = &self.handler };
             self.engine = try engine.Engine(Dispatcher).init(gpa, &self.config, &self.dispatcher);
         }

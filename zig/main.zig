@@ -1,0 +1,161 @@
+//! The executable: a web server of its own, for static files.
+//!
+//!     gyrfalcon serve ./public --port 8080
+
+const std = @import("std");
+const gyrfalcon = @import("gyrfalcon.zig");
+
+const usage =
+    \\Usage: gyrfalcon serve <directory> [options]
+    \\
+    \\Serves the files below a directory.
+    \\
+    \\  --port N        port to listen on, 0 for any (default 3000)
+    \\  --host H        name or address to listen on (default: every interface)
+    \\  --workers N     worker threads (default: one per core)
+    \\  --pin           pin each worker to a core
+    \\  --dotfiles      serve names that begin with a dot
+    \\  --max-age S     send Cache-Control: max-age=S
+    \\  --help          show this
+    \\  --version       show the version
+    \\
+;
+
+const version = "0.1.0";
+
+const Site = struct {
+    gpa: std.mem.Allocator,
+    dir: gyrfalcon.DirServer,
+
+    pub fn init() error{NeedsDirectory}!Site {
+        return error.NeedsDirectory; // made by `initWith`
+    }
+
+    pub fn deinit(self: *Site) void {
+        self.dir.deinit(self.gpa);
+    }
+
+    pub fn onListening(_: *Site, address: gyrfalcon.Address) void {
+        const out = std.io.getStdOut().writer();
+        // Standard output that is closed: the log line on standard error tells the port too.
+        out.print("Listening on http://localhost:{d}/\n", .{address.port}) catch {};
+    }
+
+    pub fn handleRequest(self: *Site, req: *gyrfalcon.Request, res: *gyrfalcon.Response) void {
+        self.dir.handle(req, res, req.path);
+    }
+};
+
+const Arguments = struct {
+    directory: []const u8 = "",
+    config: gyrfalcon.Config = .{},
+    dotfiles: bool = false,
+    max_age_s: ?u32 = null,
+};
+
+pub fn main() !u8 {
+    const gpa = std.heap.c_allocator;
+    const args = try std.process.argsAlloc(gpa);
+    defer std.process.argsFree(gpa, args);
+    const stdout = std.io.getStdOut().writer();
+    for (args[1..]) |arg| {
+        if (std.mem.eql(u8, arg, "--help")) {
+            try stdout.writeAll(usage);
+            return 0;
+        }
+        if (std.mem.eql(u8, arg, "--version")) {
+            try stdout.writeAll(version ++ "\n");
+            return 0;
+        }
+    }
+    const arguments = parse(args[1..]) orelse return 2;
+    const dir = gyrfalcon.DirServer.init(gpa, .{
+        .root = arguments.directory,
+        .dotfiles = arguments.dotfiles,
+        .max_age_s = arguments.max_age_s,
+    }) catch |err| {
+        complain("cannot serve {s}: {s}", .{ arguments.directory, @errorName(err) });
+        return 1;
+    };
+    var site: Site = .{ .gpa = gpa, .dir = dir };
+    var server: gyrfalcon.Server(Site) = undefined;
+    server.initWith(gpa, arguments.config, site) catch |err| {
+        site.deinit();
+        complain("cannot listen on port {d}: {s}", .{ arguments.config.port, explain(err) });
+        return 1;
+    };
+    defer server.deinit();
+    try server.run();
+    return 0;
+}
+
+/// Null after a complaint.
+fn parse(args: []const [:0]const u8) ?Arguments {
+    var out: Arguments = .{};
+    if (args.len == 0 or !std.mem.eql(u8, args[0], "serve")) {
+        std.debug.print(usage, .{});
+        return null;
+    }
+    var i: usize = 1;
+    while (i < args.len) : (i += 1) {
+        const arg = args[i];
+        if (!std.mem.startsWith(u8, arg, "-")) {
+            if (out.directory.len > 0) return refuse("one directory is served, got a second: {s}", arg);
+            out.directory = arg;
+        } else if (std.mem.eql(u8, arg, "--pin")) {
+            out.config.pin = true;
+        } else if (std.mem.eql(u8, arg, "--dotfiles")) {
+            out.dotfiles = true;
+        } else {
+            i += 1;
+            if (i == args.len) return refuse("{s} needs a value, or is no option (see --help)", arg);
+            if (!setOption(&out, arg, args[i])) return null;
+        }
+    }
+    if (out.directory.len == 0) return refuse("which directory? {s}", usage);
+    return out;
+}
+
+fn setOption(out: *Arguments, name: []const u8, value: []const u8) bool {
+    if (std.mem.eql(u8, name, "--host")) {
+        out.config.hostname = value;
+    } else if (std.mem.eql(u8, name, "--port")) {
+        out.config.port = number(u16, name, value) orelse return false;
+    } else if (std.mem.eql(u8, name, "--workers")) {
+        out.config.workers = number(u32, name, value) orelse return false;
+    } else if (std.mem.eql(u8, name, "--max-age")) {
+        out.max_age_s = number(u32, name, value) orelse return false;
+    } else {
+        complain("no such option: {s} (see --help)", .{name});
+        return false;
+    }
+    return true;
+}
+
+fn number(comptime T: type, name: []const u8, value: []const u8) ?T {
+    return std.fmt.parseInt(T, value, 10) catch {
+        complain("{s} takes a number from 0 to {d}, got {s}", .{ name, std.math.maxInt(T), value });
+        return null;
+    };
+}
+
+fn refuse(comptime fmt: []const u8, arg: []const u8) ?Arguments {
+    complain(fmt, .{arg});
+    return null;
+}
+
+fn complain(comptime fmt: []const u8, args: anytype) void {
+    std.debug.print("gyrfalcon: " ++ fmt ++ "\n", args);
+}
+
+fn explain(err: anyerror) []const u8 {
+    return switch (err) {
+        error.AddressInUse => "the port is in use",
+        error.AccessDenied => "ports below 1024 need privileges",
+        error.AddressNotAvailable => "this machine does not have that address",
+        error.UnknownHost => "the host name is not known",
+        error.OutOfMemory => "out of memory",
+        error.SystemResources => "out of descriptors or kernel memory",
+        else => @errorName(err),
+    };
+}

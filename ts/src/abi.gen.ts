@@ -10,7 +10,6 @@ export const REQUEST_INLINE_BYTES_MAX = 16384;
 export const RESPONSE_INLINE_BYTES_MAX = 32768;
 export const RESPONSE_FIELD_BYTES_MAX = 16384;
 export const RESPONSE_FIELD_COUNT_MAX = 128;
-export const ROUTE_FETCH = 2147483647;
 export const FLAG_END = 1;
 export const RING_BYTES_MIN = 262144;
 export const RING_BYTES_MAX = 67108864;

@@ -100,7 +100,7 @@ class State {
 }
 
 let stateOf: (request: unknown) => State | null;
-let bodyOf: (request: Request) => Body | null;
+let bodyOf: (request: Request<object>) => Body | null;
 
 /** A key that only this module has: the constructor then takes a ready state. */
 const ready = Symbol('ready') as unknown as string;
@@ -302,13 +302,13 @@ function listToExtend(state: State): HeaderList {
  * Light WHATWG `Request` (Fetch §5.4). That of an exchange reads method, URL, headers, body and
  * signal from the engine when they are asked for.
  */
-export class Request {
+export class Request<P extends object = Params> {
   #state: State;
 
   static {
     stateOf = (request) =>
       typeof request === 'object' && request !== null && #state in request
-        ? (request as Request).#state
+        ? (request as Request<object>).#state
         : null;
     bodyOf = (request) => openBody(request.#state);
   }
@@ -343,8 +343,8 @@ export class Request {
   }
 
   /** The parameters of the route's pattern, percent-decoded; empty for other requests. */
-  get params(): Params {
-    return paramsOf(this.#state);
+  get params(): P {
+    return paramsOf(this.#state) as P;
   }
 
   /** Routers that run inside of a handler put what they have found here. */

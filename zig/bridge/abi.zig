@@ -36,8 +36,6 @@ pub const request_field_count_max: u32 = 128;
 
 /// `body_length` of a body whose length is not known beforehand.
 pub const length_unknown: u64 = std.math.maxInt(u64);
-/// `route` of a request that no pattern matched: it goes to the `fetch` handler.
-pub const route_fetch: u32 = std.math.maxInt(i32);
 
 /// What a record says. Values below 16 travel to JS (except `skip`, which travels both ways).
 pub const RecordKind = enum(u16) {
@@ -88,7 +86,7 @@ pub const RequestHead = extern struct {
     header: RecordHeader,
     /// Or `length_unknown`. 0 when there is no body. Bytes.
     body_length: u64,
-    /// Index of the JS handler, or `route_fetch`.
+    /// Number of the JS handler, from the route table. Below 2^31.
     route: u32,
     method: Method,
     version: Version,

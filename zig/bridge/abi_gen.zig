@@ -10,11 +10,11 @@ const structs = .{
 };
 
 const constants = .{
-    "version",                  "magic",                     "cache_line_bytes",          "record_align",
-    "chunk_bytes_max",          "request_inline_bytes_max",  "response_inline_bytes_max", "response_field_bytes_max",
-    "response_field_count_max", "route_fetch",               "flag_end",                  "ring_bytes_min",
-    "ring_bytes_max",           "ring_bytes_default",        "credit_bytes_min",          "credit_bytes_default",
-    "request_record_bytes_max", "response_record_bytes_max",
+    "version",                   "magic",                    "cache_line_bytes",          "record_align",
+    "chunk_bytes_max",           "request_inline_bytes_max", "response_inline_bytes_max", "response_field_bytes_max",
+    "response_field_count_max",  "flag_end",                 "ring_bytes_min",            "ring_bytes_max",
+    "ring_bytes_default",        "credit_bytes_min",         "credit_bytes_default",      "request_record_bytes_max",
+    "response_record_bytes_max",
 };
 
 pub fn main() !void {

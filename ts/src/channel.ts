@@ -1,0 +1,616 @@
+import * as abi from './abi.gen.ts';
+import type { Doorbell } from './doorbell.ts';
+import { GyrfalconError } from './errors.ts';
+import { Exchange, PHASE_DONE, PHASE_OPEN, Slab } from './exchange.ts';
+import { type Block, Lane } from './lane.ts';
+import { Outgoing } from './outgoing.ts';
+import { fromSource, Request } from './request.ts';
+import { Response, type ResponseParts, responseParts } from './response.ts';
+import {
+  HEAD_TOO_LARGE,
+  RING_FULL,
+  WRITTEN,
+  writeAbort,
+  writeChunk,
+  writeCredit,
+  writeHead,
+} from './response_record.ts';
+import type { CompiledRoute } from './routes.ts';
+
+/** Records of one turn are copied to slabs of this size; one that is larger gets its own. Bytes. */
+const slabBytes = 32 * 1024;
+/** Requests taken from one lane before the event loop gets its turn. */
+const turnMax = 256;
+/** Requests answered before their answers are published. */
+const batchMax = 64;
+/** Text up to this length surely fits a head record, whatever its characters are. */
+const inlineTextMax = Math.floor(abi.RESPONSE_INLINE_BYTES_MAX / 3);
+
+/** What a handler may give, and what the channel finds when it does not. */
+export type HandlerResult = unknown;
+
+/** The program behind a channel: everything that reload may replace. */
+export interface App {
+  /** By the numbers of the route table; holes are numbers of older tables. */
+  routes: readonly (CompiledRoute | undefined)[];
+  /** Makes a response of what a handler threw; null: 500 and a line in the log. */
+  error: ((error: unknown, request: Request) => HandlerResult) | null;
+}
+
+/** One lane, and the exchanges on it that are not finished. */
+export class LanePort {
+  readonly lane: Lane;
+  /** By slot. */
+  readonly live: (Exchange | null)[] = [];
+  /** Exchanges that found the response ring full, in order. */
+  retry: Exchange[] = [];
+  private readonly channel: Channel;
+
+  constructor(channel: Channel, lane: Lane) {
+    this.channel = channel;
+    this.lane = lane;
+  }
+
+  /** Lets the engine send `bytes` more of a request body. Small grants are saved up. */
+  grant(exchange: Exchange, bytes: number): void {
+    exchange.owed += bytes;
+    if (exchange.owed * 4 >= this.lane.block.creditBytes) this.sendGrant(exchange);
+  }
+
+  sendGrant(exchange: Exchange): void {
+    const { block, responses } = this.lane;
+    if (exchange.owed === 0 || exchange.phase !== PHASE_OPEN) return;
+    if (writeCredit(block, responses, exchange.slot, exchange.generation, exchange.owed)) {
+      exchange.owed = 0;
+      this.channel.wrote();
+    } else {
+      this.queue(exchange);
+    }
+  }
+
+  queue(exchange: Exchange): void {
+    if (exchange.queued) return;
+    exchange.queued = true;
+    this.retry.push(exchange);
+  }
+
+  keep(exchange: Exchange): void {
+    const { live } = this;
+    while (live.length <= exchange.slot) live.push(null);
+    live[exchange.slot] = exchange;
+  }
+
+  forget(exchange: Exchange): void {
+    if (this.live[exchange.slot] === exchange) this.live[exchange.slot] = null;
+  }
+
+  find(slot: number, generation: number): Exchange | null {
+    const exchange = this.live[slot];
+    if (exchange === undefined || exchange === null) return null;
+    return exchange.generation === generation ? exchange : null;
+  }
+}
+
+/**
+ * Everything between the engine and the handlers of one JS thread: takes requests out of the
+ * thread's lanes, calls handlers, and writes what they give. One publish and at most one wake per
+ * worker and batch.
+ */
+export class Channel {
+  /** Host of requests that name none. */
+  authority = 'localhost';
+  private readonly block: Block;
+  private readonly ports: LanePort[] = [];
+  private readonly doorbell: Doorbell;
+  private readonly asleep: number;
+  private readonly server: unknown;
+  private readonly onStopped: () => void;
+  private currentApp: App;
+  private slab = new Slab(slabBytes);
+  /** Within `turn`: what is written is published at its end. */
+  private inTurn = false;
+  private flushPlanned = false;
+  private turnPlanned = false;
+  private closed = false;
+  private readonly flushLater = () => {
+    this.flushPlanned = false;
+    this.flush();
+  };
+  private readonly turnLater = () => {
+    this.turnPlanned = false;
+    this.turn();
+  };
+
+  /** `doorbell` is opened here; `onStopped` is called once, when the engine has stopped. */
+  constructor(
+    block: Block,
+    thread: number,
+    doorbell: Doorbell,
+    app: App,
+    server: unknown,
+    onStopped: () => void,
+  ) {
+    this.block = block;
+    this.doorbell = doorbell;
+    this.currentApp = app;
+    this.server = server;
+    this.onStopped = onStopped;
+    this.asleep = (block.threadOffset(thread) + abi.THREAD_LINE_ASLEEP) >> 2;
+    for (let worker = 0; worker < block.workerCount; worker++) {
+      this.ports.push(new LanePort(this, new Lane(block, worker, thread)));
+    }
+    doorbell.open(() => this.turn());
+    this.turn();
+  }
+
+  /** The program that handles requests. */
+  get app(): App {
+    return this.currentApp;
+  }
+
+  /** Requests from now on are handled by `app`. Returns the one before. */
+  setApp(app: App): App {
+    const before = this.currentApp;
+    this.currentApp = app;
+    return before;
+  }
+
+  /** As `setApp`, but knows the routes of the old table too, until requests for them are gone. */
+  addApp(app: App): App {
+    const { routes } = this.currentApp;
+    return this.setApp({ ...app, routes: app.routes.map((route, n) => route ?? routes[n]) });
+  }
+
+  /**
+   * Forgets the old table's routes. To be called when the engine has put the new table in place:
+   * requests that the old one sent on their way are in the rings by then.
+   */
+  async dropOldRoutes(app: App): Promise<void> {
+    do {
+      await new Promise((resolve) => setImmediate(resolve));
+      this.turn();
+    } while (!this.closed && this.ports.some(hasWork));
+    // Unless yet another table has come in the meantime.
+    if (this.currentApp.routes.length === app.routes.length) this.setApp(app);
+  }
+
+  /** Exchanges that wait for a handler, a body or room. */
+  get pending(): number {
+    let count = 0;
+    for (const { live } of this.ports) for (const exchange of live) if (exchange !== null) count++;
+    return count;
+  }
+
+  /** Takes no more; the descriptor is closed. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.doorbell.close();
+  }
+
+  /** Something was written outside a turn: it is published when the microtasks have run. */
+  wrote(): void {
+    if (this.inTurn || this.flushPlanned) return;
+    this.flushPlanned = true;
+    process.nextTick(this.flushLater);
+  }
+
+  /** Serves every lane, then sleeps, or plans another turn when there is more than a turn's work. */
+  turn(): void {
+    if (this.closed) return;
+    Atomics.store(this.block.i32, this.asleep, 0);
+    let more = this.serveLanes();
+    this.flush();
+    if (!more) {
+      Atomics.store(this.block.i32, this.asleep, 1);
+      more = this.ports.some(hasWork);
+      if (more) Atomics.store(this.block.i32, this.asleep, 0);
+    }
+    if (more && !this.turnPlanned) {
+      this.turnPlanned = true;
+      setImmediate(this.turnLater);
+    }
+    if (this.block.stopped) this.stop();
+  }
+
+  /** True when there is more than one turn's work. */
+  private serveLanes(): boolean {
+    let more = false;
+    this.inTurn = true;
+    try {
+      for (const port of this.ports) {
+        if (port.retry.length > 0) this.retry(port);
+        if (this.drain(port)) more = true;
+      }
+    } finally {
+      this.inTurn = false;
+    }
+    return more;
+  }
+
+  private stop(): void {
+    this.close();
+    this.onStopped();
+  }
+
+  private flush(): void {
+    for (const { lane } of this.ports) if (lane.flush()) this.doorbell.wake(lane.wakeFd);
+  }
+
+  /** True when the turn's budget is spent and there is more. */
+  private drain(port: LanePort): boolean {
+    const { requests, block } = port.lane;
+    let taken = 0;
+    let unpublished = 0;
+    while (taken < turnMax) {
+      const at = requests.peek();
+      if (at === -1) return false;
+      if (unpublished >= batchMax) {
+        // There is more: the worker may as well send what is answered.
+        this.flush();
+        unpublished = 0;
+      }
+      const kind = block.u16[(at + abi.RECORD_HEADER_KIND) >> 1] as number;
+      if (kind === abi.KIND_REQUEST_HEAD) {
+        const count = this.takeHeads(port, at);
+        taken += count;
+        unpublished += count;
+      } else {
+        this.takeOther(port, at, kind);
+        requests.advance(block.i32[at >> 2] as number);
+        taken++;
+      }
+    }
+    return true;
+  }
+
+  /** Handles the request heads that lie behind one another at `at`: one copy for all. */
+  private takeHeads(port: LanePort, at: number): number {
+    const { requests, block } = port.lane;
+    const limit = requests.contiguous();
+    let count = 0;
+    let bytes = 0;
+    while (bytes < limit && count < batchMax) {
+      if (block.u16[(at + bytes + abi.RECORD_HEADER_KIND) >> 1] !== abi.KIND_REQUEST_HEAD) break;
+      const size = block.i32[(at + bytes) >> 2] as number;
+      if (count > 0 && bytes + size > slabBytes) break;
+      bytes += size;
+      count++;
+    }
+    const slab = this.slabFor(bytes);
+    let base = slab.take(block.u8, at, bytes);
+    requests.advance(bytes);
+    for (let i = 0; i < count; i++) {
+      const size = slab.i32[base >> 2] as number;
+      this.takeHead(port, slab, base);
+      base += size;
+    }
+    return count;
+  }
+
+  private slabFor(bytes: number): Slab {
+    if (bytes > slabBytes) return new Slab(bytes);
+    if (!this.slab.fits(bytes)) this.slab = new Slab(slabBytes);
+    return this.slab;
+  }
+
+  private takeHead(port: LanePort, slab: Slab, base: number): void {
+    const number = slab.i32[(base + abi.REQUEST_HEAD_ROUTE) >> 2] as number;
+    const route = this.currentApp.routes[number];
+    if (route === undefined) {
+      this.refuse(port, slab, base);
+      return;
+    }
+    const exchange = new Exchange(this, port, route, slab, base);
+    const request = Request[fromSource](exchange, route.names.length === 0 ? null : exchange);
+    exchange.request = request;
+    if (!exchange.bodyIsInline) port.keep(exchange);
+    let result: HandlerResult;
+    try {
+      result = route.handler(request, this.server);
+    } catch (error) {
+      this.failed(exchange, error);
+      return;
+    }
+    if (isThenable(result)) this.await(exchange, result);
+    else this.answer(exchange, result);
+  }
+
+  /** A number that no table of this thread has: only a defect could bring it. */
+  private refuse(port: LanePort, slab: Slab, base: number): void {
+    const nothing: CompiledRoute = { handler: () => null, names: [] };
+    const exchange = new Exchange(this, port, nothing, slab, base);
+    this.send(exchange, responseParts(new Response(null, { status: 503 })));
+  }
+
+  private takeOther(port: LanePort, at: number, kind: number): void {
+    const { i32, u16, u8 } = this.block;
+    const slot = i32[(at + abi.RECORD_HEADER_SLOT) >> 2] as number;
+    const generation = i32[(at + abi.RECORD_HEADER_GENERATION) >> 2] as number;
+    const exchange = port.find(slot, generation);
+    if (exchange === null) return; // answered in the meantime
+    if (kind === abi.KIND_REQUEST_CHUNK) {
+      const bytes = new Uint8Array(i32[(at + abi.CHUNK_LEN) >> 2] as number);
+      const start = at + abi.CHUNK_BYTES;
+      bytes.set(u8.subarray(start, start + bytes.length));
+      const flags = u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
+      exchange.body();
+      exchange.incoming?.push(bytes, (flags & abi.FLAG_END) !== 0);
+    } else if (kind === abi.KIND_RESPONSE_CREDIT) {
+      exchange.credit += i32[(at + abi.CREDIT_GRANT) >> 2] as number;
+      if (exchange.outgoing !== null) this.push(exchange, exchange.outgoing);
+    } else if (kind === abi.KIND_REQUEST_ABORT) {
+      port.forget(exchange);
+      exchange.abort();
+    }
+  }
+
+  private await(exchange: Exchange, result: PromiseLike<unknown>): void {
+    exchange.port.keep(exchange);
+    result.then(
+      (value) => this.answer(exchange, value),
+      (error: unknown) => this.failed(exchange, error),
+    );
+  }
+
+  /** Sends what a handler gave. */
+  private answer(exchange: Exchange, result: HandlerResult): void {
+    let parts: ResponseParts;
+    try {
+      parts = responseParts(result as Response);
+    } catch (error) {
+      this.failed(exchange, error);
+      return;
+    }
+    this.send(exchange, parts);
+  }
+
+  /** What a handler threw goes to the program's own error handler, once. */
+  private failed(exchange: Exchange, error: unknown): void {
+    if (exchange.phase !== PHASE_OPEN) return; // nobody waits for an answer
+    const handle = this.currentApp.error;
+    if (handle === null) {
+      this.answerError(exchange, error);
+      return;
+    }
+    const settle = (value: HandlerResult) => {
+      let parts: ResponseParts;
+      try {
+        parts = responseParts(value as Response);
+      } catch (second) {
+        this.answerError(exchange, second);
+        return;
+      }
+      this.send(exchange, parts);
+    };
+    try {
+      const result = handle(error, exchange.request as Request);
+      if (!isThenable(result)) {
+        settle(result);
+        return;
+      }
+      exchange.port.keep(exchange);
+      result.then(settle, (second: unknown) => this.answerError(exchange, second));
+    } catch (second) {
+      this.answerError(exchange, second);
+    }
+  }
+
+  private answerError(exchange: Exchange, error: unknown): void {
+    if (exchange.phase !== PHASE_OPEN) return;
+    console.error('gyrfalcon: a handler failed:', error);
+    const response = new Response('Internal Server Error\n', { status: 500 });
+    this.send(exchange, responseParts(response));
+  }
+
+  /** Sends a response; what does not go at once is kept in the exchange. */
+  private send(exchange: Exchange, parts: ResponseParts): void {
+    const { body } = parts;
+    if (exchange.phase !== PHASE_OPEN) {
+      discard(body);
+      return;
+    }
+    if (typeof body === 'object' && body !== null && !(body instanceof Uint8Array)) {
+      this.sendStream(exchange, parts, body);
+      return;
+    }
+    const fits = typeof body === 'string' ? body.length <= inlineTextMax : fitsInline(body);
+    const written = fits ? this.writeWhole(exchange, parts, body) : RING_FULL;
+    if (written === WRITTEN) {
+      this.finish(exchange);
+    } else if (written === HEAD_TOO_LARGE) {
+      this.headTooLarge(exchange);
+    } else {
+      const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+      const length = bytes === null ? (parts.length ?? 0) : bytes.length;
+      this.start(exchange, new Outgoing(parts, bytes, null, length));
+    }
+  }
+
+  private writeWhole(
+    exchange: Exchange,
+    parts: ResponseParts,
+    body: string | Uint8Array | null,
+  ): number {
+    const { block, responses } = exchange.port.lane;
+    const { slot, generation } = exchange;
+    // The engine counts the bytes of a body that comes whole.
+    const length = body === null ? (parts.length ?? 0) : 0;
+    return writeHead(block, responses, slot, generation, parts, body, length, true);
+  }
+
+  private sendStream(
+    exchange: Exchange,
+    parts: ResponseParts,
+    stream: ReadableStream<Uint8Array>,
+  ): void {
+    if (exchange.isHead) {
+      discard(stream);
+      this.start(exchange, new Outgoing(parts, null, null, parts.length));
+      return;
+    }
+    exchange.compact();
+    this.start(exchange, new Outgoing(parts, null, stream, parts.length));
+  }
+
+  private start(exchange: Exchange, outgoing: Outgoing): void {
+    exchange.outgoing = outgoing;
+    exchange.port.keep(exchange);
+    this.push(exchange, outgoing);
+  }
+
+  /** Sends as much as ring and credit allow, and sees to it that the rest will follow. */
+  private push(exchange: Exchange, outgoing: Outgoing): void {
+    if (exchange.queued || exchange.phase !== PHASE_OPEN) return;
+    if (outgoing.parts !== null && !this.pushHead(exchange, outgoing, outgoing.parts)) return;
+    while (exchange.phase === PHASE_OPEN) {
+      const { bytes } = outgoing;
+      if (bytes === null || outgoing.at === bytes.length) {
+        if (outgoing.isLast) this.pushPart(exchange, noBytes, true);
+        else if (!outgoing.reading) this.readMore(exchange, outgoing);
+        return;
+      }
+      const left = bytes.length - outgoing.at;
+      const count = Math.min(left, abi.CHUNK_BYTES_MAX, exchange.credit);
+      if (count === 0) return; // goes on when the engine grants more
+      const part = bytes.subarray(outgoing.at, outgoing.at + count);
+      if (!this.pushPart(exchange, part, outgoing.isLast && count === left)) return;
+      outgoing.at += count;
+    }
+  }
+
+  private pushHead(exchange: Exchange, outgoing: Outgoing, parts: ResponseParts): boolean {
+    const { lane } = exchange.port;
+    const { bytes } = outgoing;
+    const count = bytes === null ? 0 : Math.min(bytes.length, abi.RESPONSE_INLINE_BYTES_MAX);
+    const end = outgoing.isLast && (bytes === null || count === bytes.length);
+    const written = writeHead(
+      lane.block,
+      lane.responses,
+      exchange.slot,
+      exchange.generation,
+      parts,
+      bytes === null ? null : bytes.subarray(0, count),
+      outgoing.length,
+      end,
+    );
+    if (written === RING_FULL) {
+      exchange.port.queue(exchange);
+      return false;
+    }
+    if (written === HEAD_TOO_LARGE) {
+      outgoing.cancel();
+      exchange.outgoing = null;
+      this.headTooLarge(exchange);
+      return false;
+    }
+    outgoing.parts = null;
+    outgoing.at = count;
+    exchange.credit -= count;
+    if (end) this.finish(exchange);
+    else this.wrote();
+    return !end;
+  }
+
+  private pushPart(exchange: Exchange, part: Uint8Array, end: boolean): boolean {
+    const { lane } = exchange.port;
+    const { slot, generation } = exchange;
+    if (!writeChunk(lane.block, lane.responses, slot, generation, part, end)) {
+      exchange.port.queue(exchange);
+      return false;
+    }
+    exchange.credit -= part.length;
+    if (end) this.finish(exchange);
+    else this.wrote();
+    return true;
+  }
+
+  private readMore(exchange: Exchange, outgoing: Outgoing): void {
+    outgoing.bytes = null;
+    outgoing.read(
+      () => this.push(exchange, outgoing),
+      (error) => this.breakOff(exchange, outgoing, error),
+    );
+  }
+
+  /** The body cannot be finished: the client must not take what it has for the whole. */
+  private breakOff(exchange: Exchange, outgoing: Outgoing, error: unknown): void {
+    if (exchange.phase !== PHASE_OPEN) return;
+    const message = 'The body stream of a response failed';
+    console.error(
+      'gyrfalcon:',
+      new GyrfalconError('GYR_RESPONSE_BODY', message, '', { cause: error }),
+    );
+    outgoing.cancel(error);
+    outgoing.broken = true;
+    this.pushBroken(exchange);
+  }
+
+  private pushBroken(exchange: Exchange): void {
+    const { lane } = exchange.port;
+    if (writeAbort(lane.block, lane.responses, exchange.slot, exchange.generation)) {
+      this.finish(exchange);
+    } else {
+      exchange.port.queue(exchange);
+    }
+  }
+
+  private headTooLarge(exchange: Exchange): void {
+    const message = 'The header fields of a response do not fit';
+    const hint = `at most ${abi.RESPONSE_FIELD_COUNT_MAX} fields and ${abi.RESPONSE_FIELD_BYTES_MAX} bytes`;
+    this.answerError(exchange, new GyrfalconError('GYR_RESPONSE_HEAD_TOO_LARGE', message, hint));
+  }
+
+  /** The response has been written to its end. */
+  private finish(exchange: Exchange): void {
+    exchange.phase = PHASE_DONE;
+    exchange.outgoing = null;
+    exchange.port.forget(exchange);
+    if (exchange.incoming !== null) {
+      const message = 'The response was sent before the request body had been read to its end';
+      exchange.incoming.fail(new GyrfalconError('GYR_BODY_UNREAD', message));
+    }
+    this.wrote();
+  }
+
+  /** Gives those that found the ring full another try, in order, until one finds it full again. */
+  private retry(port: LanePort): void {
+    const waiting = port.retry;
+    port.retry = [];
+    for (let i = 0; i < waiting.length; i++) {
+      const exchange = waiting[i] as Exchange;
+      exchange.queued = false;
+      const { outgoing } = exchange;
+      port.sendGrant(exchange);
+      if (outgoing?.broken) this.pushBroken(exchange);
+      else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.push(exchange, outgoing);
+      if (exchange.queued) {
+        port.retry.push(...waiting.slice(i + 1));
+        return;
+      }
+    }
+  }
+}
+
+const noBytes = new Uint8Array(0);
+
+function hasWork(port: LanePort): boolean {
+  if (port.lane.requests.hasMore()) return true;
+  return port.retry.length > 0 && port.lane.responses.hasRoomAgain();
+}
+
+function fitsInline(body: Uint8Array | null): boolean {
+  return body === null || body.length <= abi.RESPONSE_INLINE_BYTES_MAX;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (value instanceof Promise) return true;
+  if (value instanceof Response || typeof value !== 'object' || value === null) return false;
+  return typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
+}
+
+function discard(body: ResponseParts['body']): void {
+  if (typeof body === 'object' && body !== null && !(body instanceof Uint8Array)) {
+    body.cancel().catch(() => {}); // the source's own trouble with being cancelled concerns nobody
+  }
+}

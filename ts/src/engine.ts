@@ -1,0 +1,153 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type ErrorCode, GyrfalconError } from './errors.ts';
+
+/** What the engine tells after its start. */
+export interface EngineInfo {
+  /** The bound port. */
+  port: number;
+  /** Where connections come in: "epoll", … */
+  backend: string;
+  /** Why this backend runs. */
+  backendReason: string;
+  workers: number;
+  /** Pool and ring memory reserved, bytes of address space. */
+  memoryBytes: number;
+}
+
+/** An engine that was created: a number in this process, good in every thread of it. */
+export type EngineId = number;
+
+/** The compiled engine: control plane only, each call costs microseconds. */
+export interface Engine {
+  /** Throws a GyrfalconError when the configuration or the route table is refused. */
+  create(config: object): EngineId;
+  start(id: EngineId): EngineInfo;
+  /** The shared block; stays mapped after `destroy`. */
+  memory(id: EngineId): Uint8Array;
+  /** Takes JS thread `thread` in. Returns the descriptor of its doorbell, which the caller owns. */
+  attach(id: EngineId, thread: number): number;
+  /** The thread is gone: its exchanges are answered with 503. */
+  detach(id: EngineId, thread: number): void;
+  /** Replaces the route table. */
+  reload(id: EngineId, table: object): void;
+  /** Stops accepting; exchanges in flight get `deadline` ms. */
+  requestStop(id: EngineId, deadline: number): void;
+  isStopped(id: EngineId): boolean;
+  /** Ends what still runs, joins the threads and gives the id up. */
+  destroy(id: EngineId): void;
+  stats(id: EngineId): Record<string, number>;
+}
+
+/** The exports of zig/node.zig as node-zigar presents them. */
+interface NativeModule {
+  create(config: string): NativeText;
+  start(id: number): NativeText;
+  memory(id: number): { typedArray: Uint8Array };
+  attach(id: number, thread: number): NativeText;
+  detach(id: number, thread: number): void;
+  reload(id: number, table: string): NativeText;
+  requestStop(id: number, deadline: number): void;
+  isStopped(id: number): boolean;
+  destroy(id: number): void;
+  stats(id: number): NativeText;
+}
+
+interface NativeText {
+  string: string;
+}
+
+interface Failure {
+  code: ErrorCode;
+  message: string;
+  hint: string;
+}
+
+let loaded: Engine | null = null;
+
+/** The engine of this process, loaded when first asked for. Throws GYR_ENGINE_MISSING. */
+export function loadEngine(): Engine {
+  loaded ??= wrap(importNative(enginePath()));
+  return loaded;
+}
+
+/** Where the compiled engine is: GYRFALCON_ENGINE, else build/engine.zigar of this package. */
+export function enginePath(): string {
+  return process.env.GYRFALCON_ENGINE ?? join(packageRoot(), 'build', 'engine.zigar');
+}
+
+function packageRoot(): string {
+  const start = dirname(fileURLToPath(import.meta.url));
+  for (let folder = start; ; folder = dirname(folder)) {
+    const file = join(folder, 'package.json');
+    if (existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).name === 'gyrfalcon')
+      return folder;
+    if (dirname(folder) === folder) return dirname(start);
+  }
+}
+
+/** The names that node-zigar gives to platforms. */
+function platformName(folder: string): string {
+  if (process.platform !== 'linux') return process.platform;
+  const built = (name: string) => existsSync(join(folder, `${name}.${process.arch}.so`));
+  if (!built('linux-musl')) return 'linux';
+  if (!built('linux')) return 'linux-musl';
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return report.header?.glibcVersionRuntime === undefined ? 'linux-musl' : 'linux';
+}
+
+function libraryExtension(): string {
+  if (process.platform === 'darwin') return 'dylib';
+  return process.platform === 'win32' ? 'dll' : 'so';
+}
+
+function importNative(path: string): NativeModule {
+  const name = `${platformName(path)}.${process.arch}`;
+  const library = join(path, `${name}.${libraryExtension()}`);
+  const addon = join(dirname(path), 'node-zigar-addon', `${name}.node`);
+  for (const file of [library, addon]) {
+    if (existsSync(file)) continue;
+    throw new GyrfalconError(
+      'GYR_ENGINE_MISSING',
+      `The engine for ${name} is not built: ${file} is missing`,
+      'in a checkout of gyrfalcon, run `npm run build`',
+    );
+  }
+  process.env.ADDON_PATH = addon;
+  try {
+    const { importModule } = createRequire(import.meta.url)('node-zigar-addon') as {
+      importModule(path: string, options: object): NativeModule;
+    };
+    return importModule(library, {});
+  } catch (cause) {
+    const message = `The engine ${library} cannot be loaded`;
+    throw new GyrfalconError('GYR_ENGINE_MISSING', message, 'build it anew', { cause });
+  }
+}
+
+function wrap(native: NativeModule): Engine {
+  return {
+    create: (config) => (answer(native.create(JSON.stringify(config))) as { id: number }).id,
+    start: (id) => answer(native.start(id)) as EngineInfo,
+    memory: (id) => native.memory(id).typedArray,
+    attach: (id, thread) => (answer(native.attach(id, thread)) as { fd: number }).fd,
+    detach: (id, thread) => native.detach(id, thread),
+    reload: (id, table) => {
+      answer(native.reload(id, JSON.stringify(table)));
+    },
+    requestStop: (id, deadline) => native.requestStop(id, deadline),
+    isStopped: (id) => native.isStopped(id),
+    destroy: (id) => native.destroy(id),
+    stats: (id) => answer(native.stats(id)) as Record<string, number>,
+  };
+}
+
+/** The engine answers in JSON; `error` in it becomes an exception. */
+function answer(text: NativeText): unknown {
+  const value = JSON.parse(text.string) as { error?: Failure };
+  if (value.error === undefined) return value;
+  const { code, message, hint } = value.error;
+  throw new GyrfalconError(code, message, hint);
+}

@@ -1,0 +1,41 @@
+/** Every code that an error of this package can carry, with what it means. See docs/ERRORS.md. */
+export const ERROR_CODES = {
+  GYR_OPTION_INVALID: 'An option of serve() has a value that cannot be.',
+  GYR_OPTION_UNKNOWN: 'serve() was given an option that does not exist.',
+  GYR_NO_HANDLER: 'serve() was given neither routes nor fetch.',
+  GYR_ROUTE_PATTERN: 'A route pattern is malformed, or two patterns are the same.',
+  GYR_ROUTE_VALUE: 'The value of a route is not a handler, a Response, a method table or dir().',
+  GYR_ROUTE_CONSTANT: 'A constant Response of a route has been used, or cannot be sent.',
+  GYR_ROUTE_DIRECTORY: 'The directory of a dir() route cannot be served.',
+  GYR_ENGINE_MISSING: 'The compiled engine is not there for this platform.',
+  GYR_ENGINE_MISMATCH: 'The compiled engine and the TypeScript code are of different versions.',
+  GYR_ENGINE_FAILED: 'The engine could not be created or started.',
+  GYR_ADDRESS_IN_USE: 'The port is taken.',
+  GYR_ADDRESS_DENIED: 'The port may not be opened by this user.',
+  GYR_ADDRESS_INVALID: 'The host name does not lead to an address of this machine.',
+  GYR_SERVER_STOPPED: 'The server has been stopped.',
+  GYR_RELOAD: 'The new route table was refused; the old one stays.',
+  GYR_MODULE: 'The module of the worker threads cannot be loaded, or exports no handlers.',
+  GYR_THREAD: 'A worker thread could not be started.',
+  GYR_RESPONSE_INVALID: 'A handler gave something that cannot be sent as a response.',
+  GYR_RESPONSE_HEAD_TOO_LARGE: 'The header fields of a response do not fit 16 KiB.',
+  GYR_RESPONSE_BODY: 'The body stream of a response failed or gave something other than bytes.',
+  GYR_BODY_UNREAD: 'The response was sent before the request body had been read to its end.',
+} as const;
+
+/** A stable code; what it means is in docs/ERRORS.md. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** An error that the user of the server can do something about. */
+export class GyrfalconError extends Error {
+  override readonly name = 'GyrfalconError';
+  readonly code: ErrorCode;
+  /** What would be right, or what to do next; '' when the message says it all. */
+  readonly hint: string;
+
+  constructor(code: ErrorCode, message: string, hint = '', options?: ErrorOptions) {
+    super(hint === '' ? `${message} [${code}]` : `${message} (${hint}) [${code}]`, options);
+    this.code = code;
+    this.hint = hint;
+  }
+}

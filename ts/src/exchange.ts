@@ -1,0 +1,284 @@
+import * as abi from './abi.gen.ts';
+import type { BodySource } from './body.ts';
+import type { Channel, LanePort } from './channel.ts';
+import { IncomingBody } from './incoming_body.ts';
+import type { Outgoing } from './outgoing.ts';
+import type { ParamSource, Request, RequestSource } from './request.ts';
+import type { CompiledRoute } from './routes.ts';
+
+/** Address of a client. */
+export interface SocketAddress {
+  address: string;
+  family: 'IPv4' | 'IPv6';
+  port: number;
+}
+
+/**
+ * Private memory that records are copied to before their place in the ring is given back, many
+ * records to a slab. It lives as long as an exchange that has a record in it.
+ */
+export class Slab {
+  readonly u8: Buffer;
+  readonly u16: Uint16Array;
+  readonly i32: Int32Array;
+  private used = 0;
+
+  constructor(bytes: number) {
+    this.u8 = Buffer.allocUnsafeSlow(bytes);
+    this.u16 = new Uint16Array(this.u8.buffer, 0, bytes >> 1);
+    this.i32 = new Int32Array(this.u8.buffer, 0, bytes >> 2);
+  }
+
+  /** Whether `bytes` more fit. */
+  fits(bytes: number): boolean {
+    return this.used + bytes <= this.u8.length;
+  }
+
+  /** Copies `bytes` bytes of `from` that begin at `at`; returns where they are in this slab. */
+  take(from: Buffer, at: number, bytes: number): number {
+    const base = this.used;
+    from.copy(this.u8, base, at, at + bytes);
+    this.used = base + bytes;
+    return base;
+  }
+}
+
+type SliceMethod = (from: number, to: number) => string;
+const latin1Slice = (Buffer.prototype as unknown as { latin1Slice: SliceMethod }).latin1Slice;
+
+/** The exchange is unanswered: neither sent nor given up. */
+export const PHASE_OPEN = 0;
+/** The whole response has been handed to the engine. */
+export const PHASE_DONE = 1;
+/** The client is gone, or the engine has given the exchange up. */
+export const PHASE_ABORTED = 2;
+
+/**
+ * One request on its way through a JS thread: reads the request's record when it is asked, and
+ * holds what is left to send and to receive.
+ */
+export class Exchange implements RequestSource, ParamSource {
+  readonly channel: Channel;
+  readonly port: LanePort;
+  readonly route: CompiledRoute;
+  readonly slot: number;
+  readonly generation: number;
+  phase = PHASE_OPEN;
+  /** Response body bytes that the engine takes before it grants more. */
+  credit: number;
+  /** Request body bytes that were consumed and have not been granted anew. */
+  owed = 0;
+  /** Waits for room in the response ring. */
+  queued = false;
+  request: Request | null = null;
+  incoming: IncomingBody | null = null;
+  outgoing: Outgoing | null = null;
+  private controller: AbortController | null = null;
+  private slab: Slab;
+  private base: number;
+
+  constructor(channel: Channel, port: LanePort, route: CompiledRoute, slab: Slab, base: number) {
+    this.channel = channel;
+    this.port = port;
+    this.route = route;
+    this.slab = slab;
+    this.base = base;
+    this.slot = slab.i32[(base + abi.RECORD_HEADER_SLOT) >> 2] as number;
+    this.generation = slab.i32[(base + abi.RECORD_HEADER_GENERATION) >> 2] as number;
+    this.credit = port.lane.block.creditBytes;
+  }
+
+  get method(): string {
+    const code = this.slab.u8[this.base + abi.REQUEST_HEAD_METHOD] as number;
+    return abi.METHODS[code] ?? this.span(this.base + abi.REQUEST_HEAD_METHOD_TEXT);
+  }
+
+  /** HTTP/1.0 is 0, HTTP/1.1 is 1, HTTP/2 is 2, HTTP/3 is 3. */
+  get version(): number {
+    return this.slab.u8[this.base + abi.REQUEST_HEAD_VERSION] as number;
+  }
+
+  get isHead(): boolean {
+    return this.slab.u8[this.base + abi.REQUEST_HEAD_METHOD] === 1;
+  }
+
+  get hasBody(): boolean {
+    const at = (this.base + abi.REQUEST_HEAD_BODY_LENGTH) >> 2;
+    return this.slab.i32[at] !== 0 || this.slab.i32[at + 1] !== 0;
+  }
+
+  /** Length of the request body, bytes, or null when it is chunked. */
+  get bodyLength(): number | null {
+    const at = (this.base + abi.REQUEST_HEAD_BODY_LENGTH) >> 2;
+    const low = this.slab.i32[at] as number;
+    const high = this.slab.i32[at + 1] as number;
+    return low === -1 && high === -1 ? null : (low >>> 0) + high * 0x1_0000_0000;
+  }
+
+  /** Whether the whole request body came with the head. */
+  get bodyIsInline(): boolean {
+    const flags = this.slab.u16[(this.base + abi.RECORD_HEADER_FLAGS) >> 1] as number;
+    return (flags & abi.FLAG_END) !== 0;
+  }
+
+  get names(): readonly string[] {
+    return this.route.names;
+  }
+
+  raw(index: number): string {
+    return this.span(this.base + abi.REQUEST_HEAD_BYTES + index * abi.SPAN_BYTES);
+  }
+
+  /** Scheme, Host and target; a target in absolute form is taken as it is (RFC 9112 §3.2.2). */
+  url(): string {
+    const target = this.span(this.base + abi.REQUEST_HEAD_TARGET);
+    if (target.charCodeAt(0) !== 0x2f) {
+      return /^https?:\/\//i.test(target) ? target : `${this.origin()}/${target}`;
+    }
+    return this.origin() + target;
+  }
+
+  private origin(): string {
+    const authority = this.span(this.base + abi.REQUEST_HEAD_AUTHORITY);
+    return `http://${authority === '' ? this.channel.authority : authority}`;
+  }
+
+  header(lowerName: string): string | null {
+    const { u16 } = this.slab;
+    const count = u16[(this.base + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
+    const head = this.headOffset();
+    let at = this.fieldsOffset() >> 1;
+    let found: string | null = null;
+    for (let i = 0; i < count; i++, at += abi.FIELD_SPAN_BYTES >> 1) {
+      if (u16[at + 1] !== lowerName.length) continue;
+      if (!this.nameIs(head + (u16[at] as number), lowerName)) continue;
+      const value = this.text(head + (u16[at + 2] as number), u16[at + 3] as number);
+      if (found === null) found = value;
+      else found += (lowerName === 'cookie' ? '; ' : ', ') + value;
+    }
+    return found;
+  }
+
+  headerPairs(): [string, string][] {
+    const { u16 } = this.slab;
+    const count = u16[(this.base + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
+    const head = this.headOffset();
+    const pairs: [string, string][] = [];
+    let at = this.fieldsOffset() >> 1;
+    for (let i = 0; i < count; i++, at += abi.FIELD_SPAN_BYTES >> 1) {
+      const name = this.text(head + (u16[at] as number), u16[at + 1] as number).toLowerCase();
+      pairs.push([name, this.text(head + (u16[at + 2] as number), u16[at + 3] as number)]);
+    }
+    return pairs;
+  }
+
+  body(): BodySource | null {
+    if (!this.hasBody) return null;
+    this.incoming ??= new IncomingBody(this);
+    return this.incoming;
+  }
+
+  /** The body that came with the head, as a view of the record. */
+  inlineBody(): Uint8Array {
+    const bytes = this.slab.i32[(this.base + abi.REQUEST_HEAD_INLINE_BYTES) >> 2] as number;
+    const start =
+      this.headOffset() + (this.slab.i32[(this.base + abi.REQUEST_HEAD_HEAD_BYTES) >> 2] as number);
+    return this.slab.u8.subarray(start, start + bytes);
+  }
+
+  signal(): AbortSignal {
+    if (this.controller === null) {
+      this.controller = new AbortController();
+      if (this.phase === PHASE_ABORTED) this.controller.abort();
+    }
+    return this.controller.signal;
+  }
+
+  /** The client is gone: tells everybody who waits for it. */
+  abort(): void {
+    if (this.phase !== PHASE_OPEN) return;
+    this.phase = PHASE_ABORTED;
+    this.incoming?.fail(new DOMException('The client has gone away', 'AbortError'));
+    this.outgoing?.cancel();
+    this.outgoing = null;
+    this.controller?.abort();
+  }
+
+  /** Address of the client, or null when it is not known. */
+  peer(): SocketAddress | null {
+    const { u8, u16 } = this.slab;
+    const family = u8[this.base + abi.REQUEST_HEAD_PEER_FAMILY];
+    const at = this.base + abi.REQUEST_HEAD_PEER_ADDRESS;
+    const port = u16[(this.base + abi.REQUEST_HEAD_PEER_PORT) >> 1] as number;
+    if (family === 4) {
+      return { address: u8.subarray(at, at + 4).join('.'), family: 'IPv4', port };
+    }
+    if (family === 6) return { address: ipv6Text(u8, at), family: 'IPv6', port };
+    return null;
+  }
+
+  /**
+   * Moves the record to memory of its own, so that an exchange that stays open for long does not
+   * keep a whole slab alive.
+   */
+  compact(): void {
+    const bytes = this.slab.i32[this.base >> 2] as number;
+    if (this.base === 0 && this.slab.u8.length === bytes) return;
+    const own = new Slab(bytes);
+    this.base = own.take(this.slab.u8, this.base, bytes);
+    this.slab = own;
+  }
+
+  private fieldsOffset(): number {
+    const params = this.slab.u8[this.base + abi.REQUEST_HEAD_PARAM_COUNT] as number;
+    return this.base + abi.REQUEST_HEAD_BYTES + params * abi.SPAN_BYTES;
+  }
+
+  private headOffset(): number {
+    const fields = this.slab.u16[(this.base + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
+    return this.fieldsOffset() + fields * abi.FIELD_SPAN_BYTES;
+  }
+
+  private nameIs(at: number, lowerName: string): boolean {
+    const { u8 } = this.slab;
+    for (let i = 0; i < lowerName.length; i++) {
+      let code = u8[at + i] as number;
+      if (code >= 0x41 && code <= 0x5a) code |= 0x20;
+      if (code !== lowerName.charCodeAt(i)) return false;
+    }
+    return true;
+  }
+
+  /** The part of the head that the Span at `at` tells. */
+  private span(at: number): string {
+    const { u16 } = this.slab;
+    const offset = u16[(at + abi.SPAN_OFFSET) >> 1] as number;
+    return this.text(this.headOffset() + offset, u16[(at + abi.SPAN_LEN) >> 1] as number);
+  }
+
+  private text(at: number, length: number): string {
+    const { u8 } = this.slab;
+    if (length > 12) return latin1Slice.call(u8, at, at + length);
+    let text = '';
+    for (let i = at; i < at + length; i++) text += String.fromCharCode(u8[i] as number);
+    return text;
+  }
+}
+
+/** RFC 5952 §4: the longest run of zero groups is compressed. */
+function ipv6Text(u8: Uint8Array, at: number): string {
+  const groups: string[] = [];
+  for (let i = 0; i < 16; i += 2) {
+    groups.push((((u8[at + i] as number) << 8) | (u8[at + i + 1] as number)).toString(16));
+  }
+  const text = groups.join(':');
+  let longest = '';
+  for (const run of text.match(/(?:^|:)0(?::0)+(?=:|$)/g) ?? []) {
+    if (run.replace(/^:/, '').length > longest.replace(/^:/, '').length) longest = run;
+  }
+  if (longest === '') return text;
+  const index = text.indexOf(longest);
+  const before = text.slice(0, index);
+  const after = text.slice(index + longest.length).replace(/^:/, '');
+  return `${before}::${after}`;
+}

@@ -1,0 +1,135 @@
+import type { BodySource } from './body.ts';
+import type { Exchange } from './exchange.ts';
+
+/**
+ * The body of a request as it arrives from the engine. What has arrived and was not consumed stays
+ * below the credit: the engine is granted more only when a reader takes something.
+ */
+export class IncomingBody implements BodySource {
+  private readonly exchange: Exchange;
+  /** With `ended` at the start, a view of the request's record; else private memory. */
+  private readonly chunks: Uint8Array[] = [];
+  private length = 0;
+  private ended: boolean;
+  private failure: unknown = null;
+  private resolve: ((bytes: Uint8Array) => void) | null = null;
+  private reject: ((error: unknown) => void) | null = null;
+  private controller: ReadableByteStreamController | null = null;
+  /** The stream has asked for bytes that are not here yet. */
+  private wanted = false;
+  private dropped = false;
+
+  constructor(exchange: Exchange) {
+    this.exchange = exchange;
+    this.ended = exchange.bodyIsInline;
+    if (!this.ended) return;
+    const inline = exchange.inlineBody();
+    if (inline.length === 0) return;
+    this.chunks.push(inline);
+    this.length = inline.length;
+  }
+
+  whole(): Uint8Array | null {
+    return this.ended && this.failure === null ? this.join() : null;
+  }
+
+  collect(): Promise<Uint8Array> {
+    if (this.failure !== null) return Promise.reject(this.failure);
+    if (this.ended) return Promise.resolve(ownCopy(this.join()));
+    this.grant(this.length);
+    return new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+
+  stream(): ReadableStream<Uint8Array> {
+    return new ReadableStream({
+      type: 'bytes',
+      start: (controller) => {
+        this.controller = controller;
+        if (this.failure !== null) controller.error(this.failure);
+      },
+      pull: (controller) => {
+        if (!this.hand(controller)) this.wanted = true;
+      },
+      cancel: () => this.drop(),
+    });
+  }
+
+  /** A chunk from the ring, in memory that is this body's alone. */
+  push(bytes: Uint8Array, end: boolean): void {
+    if (this.failure !== null) return;
+    this.ended = end;
+    if (this.dropped) {
+      this.grant(bytes.length);
+      return;
+    }
+    if (bytes.length > 0) {
+      this.chunks.push(bytes);
+      this.length += bytes.length;
+    }
+    if (this.resolve !== null) {
+      if (end) this.resolve(this.join());
+      else this.grant(bytes.length);
+    } else if (this.wanted && this.hand(this.controller as ReadableByteStreamController)) {
+      this.wanted = false;
+    }
+  }
+
+  /** No more will come: readers are told why. Nothing happens to a body that is complete. */
+  fail(error: unknown): void {
+    if (this.ended || this.failure !== null) return;
+    this.failure = error;
+    this.chunks.length = 0;
+    this.reject?.(error);
+    if (!this.dropped) this.controller?.error(error);
+  }
+
+  /** Gives the stream one chunk, or the end. False when there is nothing to give yet. */
+  private hand(controller: ReadableByteStreamController): boolean {
+    const chunk = this.chunks.shift();
+    if (chunk !== undefined) {
+      this.length -= chunk.length;
+      // A byte stream takes the chunk's memory over.
+      controller.enqueue(ownCopy(chunk) as Uint8Array<ArrayBuffer>);
+      this.grant(chunk.length);
+    } else if (!this.ended) {
+      return false;
+    }
+    if (this.ended && this.chunks.length === 0) {
+      controller.close();
+      controller.byobRequest?.respond(0);
+    }
+    return true;
+  }
+
+  private drop(): void {
+    this.dropped = true;
+    const held = this.length;
+    this.chunks.length = 0;
+    this.length = 0;
+    this.grant(held);
+  }
+
+  private grant(bytes: number): void {
+    if (!this.ended) this.exchange.port.grant(this.exchange, bytes);
+  }
+
+  private join(): Uint8Array {
+    const { chunks, length } = this;
+    if (chunks.length === 1) return chunks[0] as Uint8Array;
+    const whole = new Uint8Array(length);
+    let at = 0;
+    for (const chunk of chunks) {
+      whole.set(chunk, at);
+      at += chunk.length;
+    }
+    chunks.length = 0;
+    return whole;
+  }
+}
+
+function ownCopy(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength === bytes.length ? bytes : new Uint8Array(bytes);
+}

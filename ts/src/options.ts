@@ -1,0 +1,271 @@
+import { inspect } from 'node:util';
+import { GyrfalconError } from './errors.ts';
+import type { Request } from './request.ts';
+import type { Response } from './response.ts';
+import type { Routes } from './routes.ts';
+import type { Server } from './server.ts';
+
+/** Options of `serve()`. Times are milliseconds, sizes bytes. */
+export interface ServeOptions<Path extends string = string> {
+  /** 0: the system picks a free one. @default 3000 */
+  port?: number;
+  /** Name or address to listen on. @default every interface, IPv6 and IPv4 */
+  hostname?: string;
+  /** Patterns and what answers them. */
+  routes?: Routes<Path>;
+  /** Answers what no route matches. @default 404 */
+  fetch?: (
+    request: Request,
+    server: Server,
+  ) => Response | globalThis.Response | Promise<Response | globalThis.Response>;
+  /** Answers for a handler that threw. @default 500 and a line in the log */
+  error?: (
+    error: Error,
+    request: Request,
+  ) => Response | globalThis.Response | Promise<Response | globalThis.Response>;
+  /**
+   * Run the handlers in this many worker threads; each imports `module`. 0: on the calling thread.
+   * @default 0
+   */
+  threads?: number;
+  /** URL of the module that `threads` import; its default export has `routes`, `fetch`, `error`. */
+  module?: string | URL;
+  /** Threads of the engine; 0: one per core. @default 0 */
+  workers?: number;
+  /** Pin each engine thread to a core. @default false */
+  pin?: boolean;
+  /** How connections are waited for. @default 'auto' */
+  io?: 'auto' | 'epoll';
+  /** Connections that the system holds until they are accepted. @default 2048 */
+  backlog?: number;
+  /** Open connections; more wait in the backlog. @default 10000 */
+  maxConnections?: number;
+  /** Send small responses at once (TCP_NODELAY). @default true */
+  nodelay?: boolean;
+  /** From a request's first byte to the end of its head. @default 10000 */
+  headerTimeout?: number;
+  /** Between two reads of a request body. @default 30000 */
+  bodyTimeout?: number;
+  /** Between a response and the next request. @default 5000 */
+  keepAliveTimeout?: number;
+  /** Between two successful writes. @default 30000 */
+  writeTimeout?: number;
+  /** What `stop()` grants to requests in flight. @default 10000 */
+  shutdownTimeout?: number;
+  /** A larger body is refused with 413. @default 128 MiB */
+  maxRequestBodySize?: number;
+  /** A longer request target is refused with 414. @default 8192 */
+  maxUrlBytes?: number;
+  /** A larger request head is refused with 431. @default 32768 */
+  maxHeaderBytes?: number;
+  /** More request fields are refused with 431. @default 100 */
+  maxHeaderCount?: number;
+  /** What one receive may bring. @default 65536 */
+  receiveBufferBytes?: number;
+  /** Pool memory of one worker for what cannot be sent at once. @default 128 MiB */
+  bufferMemoryBytes?: number;
+  /** Unsent response bytes of one connection above which its next requests wait. @default 262144 */
+  outputHighWaterBytes?: number;
+  /** Requests of one connection that are answered at the same time. @default 64 */
+  pipelineDepth?: number;
+  /** Each ring between engine and handlers; a power of two. @default 262144 */
+  ringBytes?: number;
+  /** Bytes of one body that wait between engine and handler, each way. @default 262144 */
+  creditBytes?: number;
+  /** Value of the Server field; '' sends none. @default 'gyrfalcon' */
+  serverName?: string;
+  /** Put the light Request, Response and Headers in the place of the global ones. @default true */
+  globals?: boolean;
+  /** Stops the server when it is aborted. */
+  signal?: AbortSignal;
+  /** Called once the server accepts connections. */
+  onListen?: (server: Server) => void;
+}
+
+/** What a number option may be, and its name in the engine. */
+interface NumberRule {
+  min: number;
+  max: number;
+  engine: string;
+}
+
+const timeMax = 2 ** 31 - 1;
+const time = (engine: string, min = 1): NumberRule => ({ min, max: timeMax, engine });
+const bytes = (engine: string, min: number, max: number): NumberRule => ({ min, max, engine });
+
+const numberRules: Record<string, NumberRule> = {
+  port: { min: 0, max: 65_535, engine: 'port' },
+  workers: { min: 0, max: 256, engine: 'workers' },
+  backlog: { min: 1, max: 2 ** 31 - 1, engine: 'backlog' },
+  maxConnections: { min: 1, max: 2 ** 24, engine: 'connections_max' },
+  headerTimeout: time('header_timeout_ms'),
+  bodyTimeout: time('body_timeout_ms'),
+  keepAliveTimeout: time('idle_timeout_ms'),
+  writeTimeout: time('write_timeout_ms'),
+  shutdownTimeout: time('shutdown_timeout_ms', 0),
+  maxRequestBodySize: bytes('body_bytes_max', 0, Number.MAX_SAFE_INTEGER),
+  maxUrlBytes: bytes('target_bytes_max', 1, 65_535),
+  maxHeaderBytes: bytes('head_bytes_max', 256, 65_535),
+  maxHeaderCount: bytes('header_count_max', 1, 128),
+  receiveBufferBytes: bytes('receive_buffer_bytes', 4096, 2 ** 20),
+  bufferMemoryBytes: bytes('buffer_memory_bytes', 2 ** 20, 2 ** 44),
+  outputHighWaterBytes: bytes('output_high_water_bytes', 16_384, 2 ** 32 - 1),
+  pipelineDepth: bytes('pipeline_depth_max', 1, 65_535),
+};
+
+const bridgeRules: Record<string, NumberRule> = {
+  threads: { min: 0, max: 256, engine: 'threads' },
+  ringBytes: bytes('ring_bytes', 2 ** 18, 2 ** 26),
+  creditBytes: bytes('credit_bytes', 2 ** 15, 2 ** 30),
+};
+
+const booleanRules: Record<string, string> = { pin: 'pin', nodelay: 'nodelay', globals: '' };
+const textRules: Record<string, string> = { hostname: 'hostname', serverName: 'server_name' };
+const otherNames = ['routes', 'fetch', 'error', 'module', 'io', 'signal', 'onListen'];
+
+const allNames = [
+  ...Object.keys(numberRules),
+  ...Object.keys(bridgeRules),
+  ...Object.keys(booleanRules),
+  ...Object.keys(textRules),
+  ...otherNames,
+];
+
+/** The configuration as the engine takes it, but for the route table. */
+export interface EngineConfig {
+  server: Record<string, unknown>;
+  threads: number;
+  ring_bytes?: number;
+  credit_bytes?: number;
+}
+
+/** Checks every option and translates it. Throws GYR_OPTION_INVALID or GYR_OPTION_UNKNOWN. */
+export function engineConfig(options: ServeOptions): EngineConfig {
+  if (typeof options !== 'object' || options === null) {
+    const message = `serve() needs an object of options, not ${inspect(options)}`;
+    throw new GyrfalconError('GYR_OPTION_INVALID', message);
+  }
+  const given = options as Record<string, unknown>;
+  for (const name of Object.keys(given)) if (!allNames.includes(name)) throw unknownOption(name);
+  const server: Record<string, unknown> = {};
+  const bridge: Record<string, unknown> = {};
+  for (const [name, rule] of Object.entries(numberRules)) takeNumber(given, name, rule, server);
+  for (const [name, rule] of Object.entries(bridgeRules)) takeNumber(given, name, rule, bridge);
+  for (const [name, key] of Object.entries(booleanRules))
+    takeTyped(given, name, 'boolean', key, server);
+  for (const [name, key] of Object.entries(textRules))
+    takeTyped(given, name, 'string', key, server);
+  checkRing(given.ringBytes);
+  takeIo(given.io, server);
+  checkFunctions(given);
+  if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
+    throw invalid('signal', given.signal, 'an AbortSignal');
+  }
+  // A limit on bodies that are gathered follows the pool, which must hold them.
+  if (typeof server.buffer_memory_bytes === 'number') {
+    server.body_buffered_bytes_max = Math.min(
+      8 * 2 ** 20,
+      Math.floor(server.buffer_memory_bytes / 2),
+    );
+  }
+  return { server, threads: 0, ...bridge };
+}
+
+/** Checks what reload() takes as well. */
+export function checkTableOptions(options: {
+  routes?: unknown;
+  fetch?: unknown;
+  error?: unknown;
+}): void {
+  const { routes } = options;
+  checkFunctions(options as Record<string, unknown>);
+  if (routes !== undefined && (typeof routes !== 'object' || routes === null)) {
+    throw invalid('routes', routes, 'an object of patterns');
+  }
+  if (options.fetch === undefined && routes === undefined) {
+    const message = 'serve() was given neither routes nor fetch';
+    throw new GyrfalconError('GYR_NO_HANDLER', message, 'fetch: (request) => new Response(…)');
+  }
+}
+
+function checkFunctions(given: Record<string, unknown>): void {
+  for (const name of ['fetch', 'error', 'onListen']) {
+    const value = given[name];
+    if (value !== undefined && typeof value !== 'function')
+      throw invalid(name, value, 'a function');
+  }
+}
+
+function takeNumber(
+  given: Record<string, unknown>,
+  name: string,
+  { min, max, engine }: NumberRule,
+  into: Record<string, unknown>,
+): void {
+  const value = given[name];
+  if (value === undefined) return;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
+    throw invalid(name, value, `an integer from ${min} to ${max}`);
+  }
+  into[engine] = value;
+}
+
+function takeTyped(
+  given: Record<string, unknown>,
+  name: string,
+  type: 'boolean' | 'string',
+  engine: string,
+  into: Record<string, unknown>,
+): void {
+  const value = given[name];
+  if (value === undefined) return;
+  if (typeof value !== type) throw invalid(name, value, `a ${type}`);
+  if (engine !== '') into[engine] = value;
+}
+
+function takeIo(value: unknown, into: Record<string, unknown>): void {
+  if (value === undefined) return;
+  if (value !== 'auto' && value !== 'epoll') throw invalid('io', value, "'auto' or 'epoll'");
+  into.io = value;
+}
+
+function checkRing(value: unknown): void {
+  if (typeof value === 'number' && (value & (value - 1)) !== 0) {
+    throw invalid('ringBytes', value, 'a power of two');
+  }
+}
+
+function invalid(name: string, value: unknown, rule: string): GyrfalconError {
+  const shown = inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY });
+  return new GyrfalconError(
+    'GYR_OPTION_INVALID',
+    `Option ${name} is ${shown}`,
+    `it must be ${rule}`,
+  );
+}
+
+function unknownOption(name: string): GyrfalconError {
+  const near = allNames.find((known) => distance(known.toLowerCase(), name.toLowerCase()) <= 2);
+  const hint = near === undefined ? `options are ${allNames.join(', ')}` : `did you mean ${near}?`;
+  return new GyrfalconError('GYR_OPTION_UNKNOWN', `serve() has no option ${name}`, hint);
+}
+
+/** Levenshtein's distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1;
+      next.push(
+        Math.min(
+          (row[j] as number) + 1,
+          (next[j - 1] as number) + 1,
+          (row[j - 1] as number) + change,
+        ),
+      );
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}

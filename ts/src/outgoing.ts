@@ -1,0 +1,75 @@
+import type { ResponseParts } from './response.ts';
+
+/** A response that did not fit one record: what is left of it to send. */
+export class Outgoing {
+  /** The head, until it has been written. */
+  parts: ResponseParts | null;
+  /** Length to announce, bytes; null: not known. */
+  readonly length: number | null;
+  bytes: Uint8Array | null;
+  /** How much of `bytes` has been sent. */
+  at = 0;
+  /** Where more bytes come from; null: `bytes` is the last. */
+  private readonly stream: ReadableStream<Uint8Array> | null;
+  private reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
+  private ended: boolean;
+  private cancelled = false;
+  /** The stream has been asked and has not answered. */
+  reading = false;
+  /** The body cannot be finished. */
+  broken = false;
+
+  constructor(
+    parts: ResponseParts,
+    bytes: Uint8Array | null,
+    stream: ReadableStream<Uint8Array> | null,
+    length: number | null,
+  ) {
+    this.parts = parts;
+    this.length = length;
+    this.bytes = bytes;
+    this.stream = stream;
+    this.ended = stream === null;
+  }
+
+  /** Whether nothing will follow `bytes`. */
+  get isLast(): boolean {
+    return this.ended;
+  }
+
+  /** Asks the stream for more; `then` is called when `bytes` or `isLast` has changed. */
+  read(then: () => void, failed: (error: unknown) => void): void {
+    const take = ({ done, value }: { done: boolean; value?: Uint8Array | undefined }) => {
+      if (this.cancelled) return;
+      this.reading = false;
+      if (done) this.ended = true;
+      else if (value instanceof Uint8Array) {
+        this.bytes = value;
+        this.at = 0;
+      } else {
+        failed(new TypeError('the stream gave a chunk that is not a Uint8Array'));
+        return;
+      }
+      then();
+    };
+    this.reading = true;
+    try {
+      this.reader ??= (this.stream as ReadableStream<Uint8Array>).getReader();
+      this.reader.read().then(take, (error: unknown) => {
+        if (!this.cancelled) failed(error);
+      });
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Nobody wants the rest. */
+  cancel(reason?: unknown): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    if (this.ended) return;
+    const cancelling =
+      this.reader === null ? this.stream?.cancel(reason) : this.reader.cancel(reason);
+    cancelling?.catch(() => {}); // the source's own trouble with being cancelled concerns nobody
+  }
+}

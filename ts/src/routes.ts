@@ -1,0 +1,308 @@
+import { resolve } from 'node:path';
+import { inspect } from 'node:util';
+import { GyrfalconError } from './errors.ts';
+import { PlatformResponse } from './originals.ts';
+import type { Params, Request } from './request.ts';
+import { Response, type ResponseParts, responseParts } from './response.ts';
+import type { Server } from './server.ts';
+
+type Awaitable<T> = T | Promise<T>;
+type AnyResponse = Response | globalThis.Response;
+
+type ParamNames<Path extends string> = Path extends `${infer Segment}/${infer Rest}`
+  ? ParamNames<Segment> | ParamNames<Rest>
+  : Path extends `:${infer Name}`
+    ? Name
+    : Path extends '*'
+      ? '*'
+      : never;
+
+/** The parameters of a route pattern: `RouteParams<'/users/:id'>` is `{ id: string }`. */
+export type RouteParams<Path extends string> = string extends Path
+  ? Params
+  : { [Name in ParamNames<Path>]: string };
+
+/** Answers the requests of a route. What it throws, or rejects with, goes to `error`. */
+export type Handler<Path extends string = string> = (
+  request: Request<RouteParams<Path>>,
+  server: Server,
+) => Awaitable<AnyResponse>;
+
+/** Methods that a route can tell apart. GET answers HEAD too, unless HEAD is there. */
+export type RouteMethod =
+  | 'GET'
+  | 'HEAD'
+  | 'POST'
+  | 'PUT'
+  | 'DELETE'
+  | 'CONNECT'
+  | 'OPTIONS'
+  | 'TRACE'
+  | 'PATCH';
+
+/** A handler, a constant response that the engine answers by itself, or a directory. */
+export type RouteTarget<Path extends string = string> = Handler<Path> | AnyResponse | DirRoute;
+
+/** What stands beside a pattern: one target for every method, or a table of methods. */
+export type RouteValue<Path extends string = string> =
+  | RouteTarget<Path>
+  | { [Method in RouteMethod]?: RouteTarget<Path> };
+
+/** Patterns and what answers them: '/', '/users/:id', '/files/*'. */
+export type Routes<Path extends string = string> = { [P in Path]: RouteValue<P> };
+
+/** Options of `dir()`. */
+export interface DirOptions {
+  /** Files that stand for a folder, in order. @default ['index.html'] */
+  index?: readonly string[];
+  /** Keep small files in memory. @default true */
+  cache?: boolean;
+  /** How long a kept file is taken as unchanged, milliseconds. @default 1000 */
+  cacheTime?: number;
+  /** Serve files and folders whose name begins with a dot. @default false */
+  dotfiles?: boolean;
+  /** Cache-Control: max-age, seconds; not sent unless set. */
+  maxAge?: number;
+  /** Redirect a folder's path without a final slash to the one with. @default true */
+  redirect?: boolean;
+}
+
+/** A directory that the engine serves by itself. Made by `dir()`. */
+export class DirRoute {
+  /** Absolute path. */
+  readonly root: string;
+  readonly options: Readonly<DirOptions>;
+
+  constructor(root: string, options: DirOptions) {
+    this.root = root;
+    this.options = options;
+  }
+}
+
+/**
+ * A static directory, for a route whose pattern ends in `/*`. The engine serves it: JavaScript is
+ * not asked. A relative path is taken from the current folder of the process.
+ *
+ * @example
+ * serve({ routes: { '/assets/*': dir('./public') } })
+ */
+export function dir(root: string, options: DirOptions = {}): DirRoute {
+  if (typeof root !== 'string' || root === '') {
+    const message = `dir() needs the path of a folder, not ${inspect(root)}`;
+    throw new GyrfalconError('GYR_ROUTE_DIRECTORY', message);
+  }
+  return new DirRoute(resolve(root), options);
+}
+
+/** A handler with the names of its pattern's parameters. */
+export interface CompiledRoute {
+  readonly handler: (request: Request, server: unknown) => unknown;
+  readonly names: readonly string[];
+}
+
+/** The route table as the engine takes it: JSON. */
+export interface EngineTable {
+  entries: { pattern: string; method: string | null; target: number }[];
+  targets: EngineTarget[];
+  /** Target of what no pattern matches; null: 404. */
+  fallback: number | null;
+}
+
+type EngineTarget =
+  | { kind: 'lane'; route: number }
+  | { kind: 'constant'; status: number; fields: string[]; body: string }
+  | ({ kind: 'dir'; root: string } & Record<string, unknown>);
+
+/** The part of serve()'s options that reload() replaces. */
+export interface TableOptions {
+  routes?: Record<string, unknown> | undefined;
+  fetch?: unknown;
+}
+
+/** A table that was compiled: one half for the engine, the other for the channel. */
+export interface CompiledTable {
+  table: EngineTable;
+  /** By route number; the numbers below `firstRoute` are holes. */
+  routes: (CompiledRoute | undefined)[];
+  /**
+   * Resolves when constants whose bytes had to be waited for (the platform's own Response gives
+   * them in no other way) have taken their place in `table`; null when there are none.
+   */
+  late: Promise<unknown> | null;
+}
+
+const methods: readonly string[] = [
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'CONNECT',
+  'OPTIONS',
+  'TRACE',
+  'PATCH',
+];
+
+/**
+ * Compiles the table of patterns. Route numbers begin at `firstRoute`, so that requests which an
+ * older table sent on their way are not taken for others.
+ */
+export function compileTable(options: TableOptions, firstRoute: number): CompiledTable {
+  const compiler = new TableCompiler(firstRoute);
+  for (const [pattern, value] of Object.entries(options.routes ?? {})) {
+    compiler.addRoute(pattern, value);
+  }
+  compiler.addFetch(options.fetch);
+  if (compiler.waiting.length > 0) compiler.late = Promise.all(compiler.waiting);
+  return compiler;
+}
+
+class TableCompiler implements CompiledTable {
+  readonly table: EngineTable = { entries: [], targets: [], fallback: null };
+  readonly routes: (CompiledRoute | undefined)[];
+  readonly waiting: Promise<void>[] = [];
+  late: Promise<unknown> | null = null;
+
+  constructor(firstRoute: number) {
+    this.routes = new Array<CompiledRoute | undefined>(firstRoute).fill(undefined);
+  }
+
+  addRoute(pattern: string, value: unknown): void {
+    if (!pattern.startsWith('/')) {
+      const hint = `write "/${pattern}"`;
+      throw new GyrfalconError(
+        'GYR_ROUTE_PATTERN',
+        `Route "${pattern}" does not begin with "/"`,
+        hint,
+      );
+    }
+    if (isMethodTable(value)) {
+      const entries = Object.entries(value);
+      if (entries.length === 0) throw routeValueError(pattern, value);
+      for (const [method, target] of entries) {
+        if (target === undefined) continue;
+        this.addEntry(pattern, checkMethod(pattern, method), target);
+      }
+    } else {
+      this.addEntry(pattern, null, value);
+    }
+  }
+
+  addFetch(fetch: unknown): void {
+    if (fetch === undefined || fetch === null) return;
+    this.table.fallback = this.addLane(fetch as CompiledRoute['handler'], []);
+  }
+
+  private addEntry(pattern: string, method: string | null, value: unknown): void {
+    const target = this.addTarget(pattern, value);
+    this.table.entries.push({ pattern, method, target });
+  }
+
+  private addTarget(pattern: string, value: unknown): number {
+    if (typeof value === 'function') {
+      return this.addLane(value as CompiledRoute['handler'], paramNames(pattern));
+    }
+    if (value instanceof DirRoute) return this.push(directory(pattern, value));
+    if (isResponse(value)) return this.addConstant(partsOfConstant(pattern, value));
+    throw routeValueError(pattern, value);
+  }
+
+  private addConstant(parts: ResponseParts): number {
+    const { body } = parts;
+    if (body === null) return this.push(constant(parts, new Uint8Array(0)));
+    if (typeof body === 'string') return this.push(constant(parts, Buffer.from(body)));
+    if (body instanceof Uint8Array) return this.push(constant(parts, body));
+    const bytes = new Response(body).bytes();
+    const headers: [string, string][] = [];
+    for (let i = 0; i < parts.fields.length; i += 2) {
+      headers.push([parts.fields[i] as string, parts.fields[i + 1] as string]);
+    }
+    const handler = async () => new Response(await bytes, { status: parts.status, headers });
+    const target = this.addLane(handler, []);
+    const settled = bytes.then((whole) => {
+      this.table.targets[target] = constant(parts, whole);
+    });
+    settled.catch(() => {}); // the handler tells it with each request
+    this.waiting.push(settled);
+    return target;
+  }
+
+  private addLane(handler: CompiledRoute['handler'], names: readonly string[]): number {
+    this.routes.push({ handler, names });
+    return this.push({ kind: 'lane', route: this.routes.length - 1 });
+  }
+
+  private push(target: EngineTarget): number {
+    return this.table.targets.push(target) - 1;
+  }
+}
+
+function paramNames(pattern: string): readonly string[] {
+  const names: string[] = [];
+  for (const segment of pattern.split('/')) {
+    if (segment.startsWith(':')) names.push(segment.slice(1));
+    else if (segment === '*') names.push('*');
+  }
+  return names;
+}
+
+function isResponse(value: unknown): value is AnyResponse {
+  return value instanceof Response || value instanceof PlatformResponse;
+}
+
+function isMethodTable(value: unknown): value is Record<string, unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !(value instanceof DirRoute) &&
+    !isResponse(value)
+  );
+}
+
+function checkMethod(pattern: string, method: string): string {
+  if (methods.includes(method)) return method;
+  const upper = method.toUpperCase();
+  const hint = methods.includes(upper) ? `write ${upper}` : `methods are ${methods.join(', ')}`;
+  const message = `Route "${pattern}" has an entry for "${method}", which is no method`;
+  throw new GyrfalconError('GYR_ROUTE_VALUE', message, hint);
+}
+
+function routeValueError(pattern: string, value: unknown): GyrfalconError {
+  return new GyrfalconError(
+    'GYR_ROUTE_VALUE',
+    `Route "${pattern}" is ${inspect(value, { depth: 0 })}`,
+    'a route is a handler function, a Response, dir(…), or an object of these by method',
+  );
+}
+
+function directory(pattern: string, { root, options }: DirRoute): EngineTarget {
+  if (!pattern.endsWith('/*')) {
+    const message = `Route "${pattern}" is a directory, but its pattern has no room for a path`;
+    throw new GyrfalconError('GYR_ROUTE_PATTERN', message, 'end the pattern in "/*"');
+  }
+  const { index, cache, cacheTime, dotfiles, maxAge, redirect } = options;
+  return {
+    kind: 'dir',
+    root,
+    ...defined({ index, cache, cache_ms: cacheTime, dotfiles, max_age_s: maxAge, redirect }),
+  };
+}
+
+function defined(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+function constant({ status, fields }: ResponseParts, bytes: Uint8Array): EngineTarget {
+  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
+  return { kind: 'constant', status, fields: [...fields], body };
+}
+
+/** The response itself stays unused: a later table may hold it again. */
+function partsOfConstant(pattern: string, response: AnyResponse): ResponseParts {
+  try {
+    return responseParts(response.clone() as Response);
+  } catch (cause) {
+    const message = `Route "${pattern}" is a Response that cannot be sent: ${(cause as Error).message}`;
+    throw new GyrfalconError('GYR_ROUTE_CONSTANT', message, '', { cause });
+  }
+}

@@ -1,0 +1,306 @@
+import { type App, Channel } from './channel.ts';
+import { PipeDoorbell } from './doorbell.ts';
+import { type Engine, type EngineId, type EngineInfo, loadEngine } from './engine.ts';
+import { GyrfalconError } from './errors.ts';
+import { Exchange, type SocketAddress } from './exchange.ts';
+import { installGlobals } from './globals.ts';
+import { Block } from './lane.ts';
+import {
+  checkTableOptions,
+  type EngineConfig,
+  engineConfig,
+  type ServeOptions,
+} from './options.ts';
+import { type Request, sourceOf } from './request.ts';
+import { type CompiledTable, compileTable, type EngineTable, type TableOptions } from './routes.ts';
+import type { Server, ServerStats, StopOptions } from './server.ts';
+import { ThreadPool } from './threads.ts';
+
+/**
+ * Starts a server. Handlers run on this thread, and the server is listening when the call returns;
+ * with `threads` they run in worker threads, and a promise is returned. `await` suits both.
+ *
+ * Throws (or rejects with) a GyrfalconError, whose `code` tells what is wrong.
+ *
+ * @example
+ * const server = serve({ port: 3000, fetch: () => new Response('Hello') });
+ * console.log(`${server.url}`);
+ */
+export function serve<const Path extends string = string>(
+  options: ServeOptions<Path> & { threads?: 0 },
+): Server;
+export function serve(options: ServeOptions & { threads: number }): Promise<Server>;
+export function serve(options: ServeOptions): Server | Promise<Server>;
+export function serve(options: ServeOptions): Server | Promise<Server> {
+  const config = engineConfig(options);
+  if (config.threads > 0) return serveInThreads(options, config);
+  checkTableOptions(options);
+  const running = new LocalServer(options, config);
+  running.listen();
+  return running;
+}
+
+async function serveInThreads(options: ServeOptions, config: EngineConfig): Promise<Server> {
+  if (options.module === undefined) {
+    const hint = 'module: import.meta.url, or the URL of the module that exports the handlers';
+    throw new GyrfalconError('GYR_OPTION_INVALID', 'Option threads needs option module', hint);
+  }
+  const running = new ThreadedServer(options, config, options.module);
+  await running.listen();
+  return running;
+}
+
+/** What a server is, wherever its handlers run. */
+abstract class BaseServer implements Server {
+  protected readonly engine: Engine;
+  protected readonly options: ServeOptions;
+  protected readonly config: EngineConfig;
+  protected id: EngineId = -1;
+  private info: EngineInfo | null = null;
+  private address: URL | null = null;
+  private ended: Promise<void>;
+  private resolveEnded!: () => void;
+  private isEnded = false;
+  private readonly onAbort = () => {
+    void this.stop();
+  };
+
+  constructor(options: ServeOptions, config: EngineConfig) {
+    this.options = options;
+    this.config = config;
+    this.engine = loadEngine();
+    this.ended = new Promise((resolve) => {
+      this.resolveEnded = resolve;
+    });
+  }
+
+  get url(): URL {
+    return new URL((this.address as URL).href);
+  }
+
+  get port(): number {
+    return (this.info as EngineInfo).port;
+  }
+
+  get hostname(): string {
+    return this.options.hostname ?? '::';
+  }
+
+  stop(closeActive: boolean | StopOptions = false): Promise<void> {
+    if (!this.isEnded) this.engine.requestStop(this.id, this.deadline(closeActive));
+    return this.ended;
+  }
+
+  abstract reload(options?: Pick<ServeOptions, 'routes' | 'fetch' | 'error'>): Promise<void>;
+  abstract ref(): void;
+  abstract unref(): void;
+
+  requestIP(request: Request | globalThis.Request): SocketAddress | null {
+    return requestAddress(request);
+  }
+
+  stats(): ServerStats {
+    this.checkRunning();
+    return this.engine.stats(this.id);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  protected get isRunning(): boolean {
+    return !this.isEnded;
+  }
+
+  protected checkRunning(): void {
+    if (!this.isEnded) return;
+    throw new GyrfalconError('GYR_SERVER_STOPPED', 'The server has been stopped');
+  }
+
+  protected create(table: EngineTable): void {
+    this.id = this.engine.create({
+      ...this.config,
+      threads: Math.max(1, this.config.threads),
+      table,
+    });
+  }
+
+  /** Opens the port. When that fails, nothing is left behind. */
+  protected start(): void {
+    this.info = this.engine.start(this.id);
+    this.address = urlOf(this.hostname, this.info.port);
+    if (this.options.globals !== false) installGlobals();
+    const { signal } = this.options;
+    if (signal?.aborted) this.onAbort();
+    else signal?.addEventListener('abort', this.onAbort, { once: true });
+  }
+
+  protected listening(): void {
+    this.options.onListen?.(this);
+  }
+
+  /** The engine has stopped by itself or on request. */
+  protected end(): void {
+    if (this.isEnded) return;
+    this.isEnded = true;
+    this.options.signal?.removeEventListener('abort', this.onAbort);
+    this.engine.destroy(this.id);
+    this.resolveEnded();
+  }
+
+  private deadline(closeActive: boolean | StopOptions): number {
+    if (closeActive === true) return 0;
+    const fallback = this.options.shutdownTimeout ?? 10_000;
+    return closeActive === false ? fallback : (closeActive.deadline ?? fallback);
+  }
+}
+
+/** Handlers on the thread that called `serve`. */
+class LocalServer extends BaseServer {
+  private channel: Channel | null = null;
+  private doorbell: PipeDoorbell | null = null;
+  /** The next route number: numbers are never used twice. */
+  private nextRoute = 0;
+  private compiled: CompiledTable | null = null;
+
+  listen(): void {
+    const { app, compiled } = this.compile(this.options);
+    this.create(compiled.table);
+    try {
+      const block = new Block(this.engine.memory(this.id));
+      this.doorbell = new PipeDoorbell(this.engine.attach(this.id, 0));
+      this.channel = new Channel(block, 0, this.doorbell, app, this, () => this.end());
+      this.start();
+      this.channel.authority = this.url.host;
+    } catch (error) {
+      this.channel?.close();
+      this.engine.destroy(this.id);
+      throw error;
+    }
+    this.completeLater(compiled);
+    this.listening();
+  }
+
+  async reload(options: TableOptions & Pick<ServeOptions, 'error'> = {}): Promise<void> {
+    this.checkRunning();
+    checkTableOptions(options);
+    const { app, compiled } = this.compile(options);
+    const channel = this.channel as Channel;
+    // The new handlers first: from the engine's answer on, requests carry the new numbers.
+    const before = channel.addApp(app);
+    try {
+      this.engine.reload(this.id, compiled.table);
+    } catch (error) {
+      channel.setApp(before);
+      throw error;
+    }
+    this.completeLater(compiled);
+    await channel.dropOldRoutes(app);
+  }
+
+  ref(): void {
+    this.doorbell?.ref();
+  }
+
+  unref(): void {
+    this.doorbell?.unref();
+  }
+
+  private compile(options: TableOptions & Pick<ServeOptions, 'error'>): {
+    app: App;
+    compiled: CompiledTable;
+  } {
+    const compiled = compileTable(options, this.nextRoute);
+    this.nextRoute = compiled.routes.length;
+    this.compiled = compiled;
+    return { app: { routes: compiled.routes, error: errorHandler(options.error) }, compiled };
+  }
+
+  /** Constants whose bytes had to be waited for are answered by handlers until they are here. */
+  private completeLater(compiled: CompiledTable): void {
+    compiled.late?.then(
+      () => {
+        if (this.compiled === compiled && this.isRunning)
+          this.engine.reload(this.id, compiled.table);
+      },
+      () => {}, // the handler keeps telling why
+    );
+  }
+}
+
+/** Handlers in worker threads; this one starts them anew when they die. */
+class ThreadedServer extends BaseServer {
+  private readonly pool: ThreadPool;
+
+  constructor(options: ServeOptions, config: EngineConfig, module: string | URL) {
+    super(options, config);
+    this.pool = new ThreadPool(
+      {
+        module: String(module),
+        count: config.threads,
+        globals: options.globals !== false,
+        hostname: this.hostname,
+      },
+      this.engine,
+      () => this.end(),
+    );
+  }
+
+  async listen(): Promise<void> {
+    try {
+      const table = await this.pool.prepare();
+      this.create(table);
+      await this.pool.attach(this.id);
+      this.start();
+      this.pool.listening(this.port);
+    } catch (error) {
+      await this.pool.close();
+      if (this.id !== -1) this.engine.destroy(this.id);
+      throw error;
+    }
+    this.listening();
+  }
+
+  async reload(options?: object): Promise<void> {
+    this.checkRunning();
+    if (options !== undefined) {
+      const hint = 'call reload() without options: the module is imported anew';
+      throw new GyrfalconError('GYR_RELOAD', 'With threads, handlers come from the module', hint);
+    }
+    await this.pool.reload((table) => this.engine.reload(this.id, table));
+  }
+
+  ref(): void {
+    this.pool.ref();
+  }
+
+  unref(): void {
+    this.pool.unref();
+  }
+
+  protected override end(): void {
+    void this.pool.close().then(() => super.end());
+  }
+}
+
+/** Gives the program's error handler an Error whatever was thrown. */
+export function errorHandler(handle: ServeOptions['error']): App['error'] {
+  if (handle === undefined) return null;
+  return (thrown, request) => handle(asError(thrown), request);
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+}
+
+/** The client's address, for requests of an exchange. */
+export function requestAddress(request: unknown): SocketAddress | null {
+  const source = sourceOf(request);
+  return source instanceof Exchange ? source.peer() : null;
+}
+
+/** Where a server that listens on `hostname` is reached from this machine. */
+export function urlOf(hostname: string, port: number): URL {
+  if (hostname === '' || hostname === '::' || hostname === '0.0.0.0') hostname = 'localhost';
+  return new URL(`http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}/`);
+}

@@ -1,0 +1,182 @@
+/** Where a worker thread of `serve({ threads })` begins. */
+import './loader/register.ts';
+import { parentPort, workerData } from 'node:worker_threads';
+import { type App, Channel } from './channel.ts';
+import { PipeDoorbell } from './doorbell.ts';
+import { type EngineId, loadEngine } from './engine.ts';
+import { GyrfalconError } from './errors.ts';
+import type { SocketAddress } from './exchange.ts';
+import { installGlobals } from './globals.ts';
+import { Block } from './lane.ts';
+import { checkTableOptions, type ServeOptions } from './options.ts';
+import type { Request } from './request.ts';
+import { compileTable, type EngineTable } from './routes.ts';
+import { errorHandler, requestAddress, urlOf } from './serve.ts';
+import type { Server, ServerStats, StopOptions } from './server.ts';
+import type { ThreadData, ThreadOrder, ThreadReport } from './threads.ts';
+
+type Handlers = Pick<ServeOptions, 'routes' | 'fetch' | 'error'>;
+
+const data = workerData as ThreadData;
+
+/** What handlers in this thread see of the server. */
+class ThreadServer implements Server {
+  id: EngineId = -1;
+  port = 0;
+  readonly hostname = data.hostname;
+  private readonly engine = loadEngine();
+  private resolveEnded!: () => void;
+  private readonly ended = new Promise<void>((resolve) => {
+    this.resolveEnded = resolve;
+  });
+
+  get url(): URL {
+    return urlOf(this.hostname, this.port);
+  }
+
+  stop(closeActive: boolean | StopOptions = false): Promise<void> {
+    const deadline = typeof closeActive === 'object' ? closeActive.deadline : undefined;
+    this.engine.requestStop(this.id, closeActive === true ? 0 : (deadline ?? 10_000));
+    return this.ended;
+  }
+
+  reload(): Promise<void> {
+    const hint = 'call it on the server that serve() returned';
+    return Promise.reject(new GyrfalconError('GYR_RELOAD', 'A worker thread cannot reload', hint));
+  }
+
+  requestIP(request: Request | globalThis.Request): SocketAddress | null {
+    return requestAddress(request);
+  }
+
+  stats(): ServerStats {
+    return this.engine.stats(this.id);
+  }
+
+  /** Threads live as long as the server; its ref() and unref() are on the main thread. */
+  ref(): void {}
+  unref(): void {}
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  end(): void {
+    this.resolveEnded();
+  }
+}
+
+/** The life of this thread: prepare, attach, serve, and reload on order. */
+class ThreadProgram {
+  private readonly server = new ThreadServer();
+  private app: App | null = null;
+  private before: App | null = null;
+  private channel: Channel | null = null;
+
+  async prepare(version: number, firstRoute: number): Promise<EngineTable> {
+    const handlers = await importHandlers(version);
+    checkTableOptions(handlers);
+    const { table, routes, late } = compileTable(handlers, firstRoute);
+    await late;
+    this.app = { routes, error: errorHandler(handlers.error) };
+    this.before = this.channel?.addApp(this.app) ?? null;
+    return table;
+  }
+
+  attach(id: EngineId, port: number): void {
+    this.server.id = id;
+    this.listening(port);
+    const engine = loadEngine();
+    const block = new Block(engine.memory(id));
+    const doorbell = new PipeDoorbell(engine.attach(id, data.thread));
+    const app = this.app as App;
+    this.channel = new Channel(block, data.thread, doorbell, app, this.server, () => this.end());
+    this.channel.authority = this.server.url.host;
+  }
+
+  listening(port: number): void {
+    this.server.port = port;
+    if (this.channel !== null) this.channel.authority = this.server.url.host;
+  }
+
+  finishReload(keep: boolean): void {
+    if (keep) void this.channel?.dropOldRoutes(this.app as App);
+    else if (this.before !== null) this.channel?.setApp(this.before);
+  }
+
+  private end(): void {
+    this.server.end();
+    report({ kind: 'stopped' });
+    setImmediate(() => process.exit(0));
+  }
+}
+
+async function importHandlers(version: number): Promise<Handlers> {
+  const url = new URL(data.module);
+  if (version > 0) url.searchParams.set('gyrfalcon', String(version));
+  let exported: { default?: unknown };
+  try {
+    exported = (await import(url.href)) as { default?: unknown };
+  } catch (cause) {
+    const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+    throw new GyrfalconError('GYR_MODULE', `Module ${data.module} cannot be imported: ${text}`);
+  }
+  return handlersOf(exported.default);
+}
+
+/** A plain object is taken as it is; of any other, such as a Hono app, its fetch alone. */
+function handlersOf(app: unknown): Handlers {
+  if (typeof app !== 'object' || app === null) {
+    const hint = 'export default { fetch(request) { … } }, with routes beside it or in its place';
+    throw new GyrfalconError('GYR_MODULE', `Module ${data.module} has no default export`, hint);
+  }
+  const { routes, fetch, error } = app as Handlers;
+  const prototype: unknown = Object.getPrototypeOf(app);
+  if (prototype !== Object.prototype && prototype !== null) {
+    return { ...(fetch === undefined ? {} : { fetch: fetch.bind(app) }) };
+  }
+  return {
+    ...(routes === undefined ? {} : { routes }),
+    ...(fetch === undefined ? {} : { fetch }),
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+function report(message: ThreadReport): void {
+  parentPort?.postMessage(message);
+}
+
+function fail(error: unknown): void {
+  const { code = 'GYR_THREAD', hint = '' } = error as Partial<GyrfalconError>;
+  const message = error instanceof Error ? error.message : String(error);
+  report({ kind: 'failed', code, message, hint });
+}
+
+async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
+  switch (order.kind) {
+    case 'attach':
+      program.attach(order.id, order.port);
+      report({ kind: 'attached' });
+      return;
+    case 'listening':
+      program.listening(order.port);
+      return;
+    case 'prepare-reload':
+      report({ kind: 'prepared', table: await program.prepare(order.version, order.firstRoute) });
+      return;
+    case 'finish-reload':
+      program.finishReload(order.keep);
+      return;
+  }
+}
+
+if (data.globals) installGlobals();
+try {
+  const program = new ThreadProgram();
+  report({ kind: 'prepared', table: await program.prepare(data.version, data.firstRoute) });
+  parentPort?.on('message', (order: ThreadOrder) => {
+    obey(program, order).catch(fail);
+  });
+} catch (error) {
+  fail(error);
+}

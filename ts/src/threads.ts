@@ -1,0 +1,303 @@
+import { Worker } from 'node:worker_threads';
+import type { Engine, EngineId } from './engine.ts';
+import { type ErrorCode, GyrfalconError } from './errors.ts';
+import type { EngineTable } from './routes.ts';
+
+/** What a worker thread is started with. */
+export interface ThreadData {
+  module: string;
+  thread: number;
+  globals: boolean;
+  hostname: string;
+  /** How often the module was imported anew. */
+  version: number;
+  /** Where the route numbers begin. */
+  firstRoute: number;
+}
+
+/** To a worker thread. */
+export type ThreadOrder =
+  | { kind: 'attach'; id: EngineId; port: number }
+  | { kind: 'listening'; port: number }
+  | { kind: 'prepare-reload'; version: number; firstRoute: number }
+  | { kind: 'finish-reload'; keep: boolean };
+
+/** From a worker thread. */
+export type ThreadReport =
+  | { kind: 'prepared'; table: EngineTable }
+  | { kind: 'attached' }
+  | { kind: 'stopped' }
+  | { kind: 'failed'; code: ErrorCode; message: string; hint: string };
+
+export interface ThreadPoolOptions {
+  /** URL of the module with the handlers. */
+  module: string;
+  count: number;
+  globals: boolean;
+  hostname: string;
+}
+
+interface TableOrigin {
+  version: number;
+  firstRoute: number;
+}
+
+/** First wait before a thread that died is started anew, ms; doubles up to the longest. */
+const restartWaitMin = 50;
+const restartWaitMax = 5_000;
+/** A thread that has lived this long starts with the shortest wait again, ms. */
+const longLife = 10_000;
+
+/** The worker threads of one server, each with its own lanes. */
+export class ThreadPool {
+  private readonly options: ThreadPoolOptions;
+  private readonly engine: Engine;
+  private readonly onStopped: () => void;
+  private readonly members: Member[] = [];
+  private id: EngineId | null = null;
+  private port = 0;
+  /** What the threads have agreed on, and where it came from. */
+  private table = '';
+  private tableEnd = 0;
+  private origin: TableOrigin = { version: 0, firstRoute: 0 };
+  private closing = false;
+  private referenced = true;
+
+  constructor(options: ThreadPoolOptions, engine: Engine, onStopped: () => void) {
+    this.options = options;
+    this.engine = engine;
+    this.onStopped = onStopped;
+  }
+
+  /** Starts the threads and imports the module in each; gives the table that they agree on. */
+  async prepare(): Promise<EngineTable> {
+    for (let thread = 0; thread < this.options.count; thread++) {
+      const member = new Member(this.options, thread, (dead) => this.onDeath(dead));
+      this.members.push(member);
+      member.start(this.origin);
+    }
+    const tables = await Promise.all(this.members.map((member) => member.prepared()));
+    return this.agreed(tables);
+  }
+
+  /** Gives every thread its lanes. */
+  async attach(id: EngineId): Promise<void> {
+    this.id = id;
+    await Promise.all(this.members.map((member) => this.attachMember(member, id)));
+  }
+
+  listening(port: number): void {
+    this.port = port;
+    for (const member of this.members) member.order({ kind: 'listening', port });
+  }
+
+  /** Imports the module anew in every thread; `swap` puts the new table in place. */
+  async reload(swap: (table: EngineTable) => void): Promise<void> {
+    const origin = { version: this.origin.version + 1, firstRoute: this.tableEnd };
+    const before = this.table;
+    let keep = false;
+    try {
+      for (const member of this.members) member.order({ kind: 'prepare-reload', ...origin });
+      const tables = await Promise.all(this.members.map((member) => member.prepared()));
+      swap(this.agreed(tables));
+      this.origin = origin;
+      keep = true;
+    } catch (error) {
+      this.table = before;
+      throw error;
+    } finally {
+      for (const member of this.members) member.order({ kind: 'finish-reload', keep });
+    }
+  }
+
+  ref(): void {
+    this.referenced = true;
+    for (const { worker } of this.members) worker.ref();
+  }
+
+  unref(): void {
+    this.referenced = false;
+    for (const { worker } of this.members) worker.unref();
+  }
+
+  /** Ends the threads. */
+  async close(): Promise<void> {
+    this.closing = true;
+    await Promise.all(this.members.map((member) => member.end()));
+  }
+
+  /** Every thread must have compiled the same table: the engine has one. */
+  private agreed(tables: EngineTable[]): EngineTable {
+    const first = JSON.stringify(tables[0]);
+    if (tables.some((table) => JSON.stringify(table) !== first)) {
+      throw new GyrfalconError(
+        'GYR_MODULE',
+        'The module exports different routes in different threads',
+        'routes must not depend on the thread, on time or on chance',
+      );
+    }
+    this.table = first;
+    this.tableEnd = routesEnd(tables[0] as EngineTable);
+    return tables[0] as EngineTable;
+  }
+
+  private async attachMember(member: Member, id: EngineId): Promise<void> {
+    member.order({ kind: 'attach', id, port: this.port });
+    await member.attached();
+  }
+
+  private onDeath(member: Member): void {
+    if (member.wasStopped) {
+      if (this.members.every(({ wasStopped }) => wasStopped)) this.onStopped();
+      return;
+    }
+    if (this.id === null || this.closing) return;
+    this.engine.detach(this.id, member.thread);
+    console.error(`gyrfalcon: worker thread ${member.thread} died: ${member.deathNote}`);
+    const timer = setTimeout(() => this.restart(member), member.restartWait());
+    if (!this.referenced) timer.unref();
+  }
+
+  private restart(member: Member): void {
+    const { id } = this;
+    if (this.closing || id === null) return;
+    if (this.engine.isStopped(id)) {
+      member.wasStopped = true;
+      this.onDeath(member);
+      return;
+    }
+    member.start(this.origin);
+    if (!this.referenced) member.worker.unref();
+    this.rejoin(member, id).catch((error: unknown) => {
+      member.deathNote = String(error);
+      void member.worker.terminate();
+    });
+  }
+
+  private async rejoin(member: Member, id: EngineId): Promise<void> {
+    const table = await member.prepared();
+    if (JSON.stringify(table) !== this.table) {
+      throw new GyrfalconError(
+        'GYR_MODULE',
+        'The module now exports other routes',
+        'call reload()',
+      );
+    }
+    await this.attachMember(member, id);
+  }
+}
+
+/** One place in the pool; the thread in it may change. */
+class Member {
+  readonly thread: number;
+  worker!: Worker;
+  deathNote = '';
+  /** It ended because the engine had stopped. */
+  wasStopped = false;
+  private readonly options: ThreadPoolOptions;
+  private readonly onDeath: (member: Member) => void;
+  private bornAt = 0;
+  private wait = restartWaitMin;
+  private alive = false;
+  private reports: ThreadReport[] = [];
+  private waiting: ((report: ThreadReport) => void) | null = null;
+
+  constructor(options: ThreadPoolOptions, thread: number, onDeath: (member: Member) => void) {
+    this.options = options;
+    this.thread = thread;
+    this.onDeath = onDeath;
+  }
+
+  start(origin: TableOrigin): void {
+    const { module, globals, hostname } = this.options;
+    const workerData: ThreadData = { module, thread: this.thread, globals, hostname, ...origin };
+    this.worker = new Worker(entryUrl(), { workerData, name: `gyrfalcon ${this.thread}` });
+    this.bornAt = performance.now();
+    this.alive = true;
+    this.deathNote = '';
+    this.reports = [];
+    this.worker.on('message', (report: ThreadReport) => this.take(report));
+    this.worker.on('error', (error) => {
+      this.deathNote = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    });
+    this.worker.on('exit', (code) => this.exited(code));
+  }
+
+  order(order: ThreadOrder): void {
+    this.worker.postMessage(order);
+  }
+
+  async prepared(): Promise<EngineTable> {
+    const report = await this.next();
+    if (report.kind === 'prepared') return report.table;
+    throw failureOf(report);
+  }
+
+  async attached(): Promise<void> {
+    const report = await this.next();
+    if (report.kind !== 'attached') throw failureOf(report);
+  }
+
+  /** Ends the thread and waits for its end. */
+  async end(): Promise<void> {
+    if (this.alive) await this.worker.terminate();
+  }
+
+  /** How long to wait before the next start, ms. */
+  restartWait(): number {
+    if (performance.now() - this.bornAt > longLife) this.wait = restartWaitMin;
+    const wait = this.wait;
+    this.wait = Math.min(wait * 2, restartWaitMax);
+    return wait;
+  }
+
+  private next(): Promise<ThreadReport> {
+    const report = this.reports.shift();
+    if (report !== undefined) return Promise.resolve(report);
+    return new Promise((resolve) => {
+      this.waiting = resolve;
+    });
+  }
+
+  private take(report: ThreadReport): void {
+    if (report.kind === 'stopped') {
+      this.wasStopped = true;
+    } else if (this.waiting !== null) {
+      const { waiting } = this;
+      this.waiting = null;
+      waiting(report);
+    } else {
+      this.reports.push(report);
+    }
+  }
+
+  private exited(code: number): void {
+    this.alive = false;
+    if (this.deathNote === '') this.deathNote = `exit code ${code}`;
+    const message = `Worker thread ${this.thread} ended: ${this.deathNote}`;
+    if (this.waiting !== null) {
+      this.take({ kind: 'failed', code: 'GYR_THREAD', message, hint: '' });
+    }
+    this.onDeath(this);
+  }
+}
+
+function failureOf(report: ThreadReport): GyrfalconError {
+  if (report.kind === 'failed') return new GyrfalconError(report.code, report.message, report.hint);
+  return new GyrfalconError('GYR_THREAD', `A worker thread said "${report.kind}" out of turn`);
+}
+
+/** The threads' entry beside this file, compiled as this file is. */
+function entryUrl(): URL {
+  const name = import.meta.url.endsWith('.ts') ? './thread_entry.ts' : './thread_entry.js';
+  return new URL(name, import.meta.url);
+}
+
+/** The first route number that `table` does not use. */
+function routesEnd(table: EngineTable): number {
+  let end = 0;
+  for (const target of table.targets) {
+    if (target.kind === 'lane') end = Math.max(end, target.route + 1);
+  }
+  return end;
+}

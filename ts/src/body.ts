@@ -325,15 +325,10 @@ async function readAll(body: Body): Promise<Uint8Array<ArrayBuffer>> {
   return whole;
 }
 
-/** Takes the body to send it; from then on it is used. Throws a TypeError when it was already. */
+/** Takes the body to send it; from then on it is used. It must not be unusable before. */
 export function takeForSending(body: Body): string | Uint8Array | ReadableStream<Uint8Array> {
-  refuseUnusable(body);
   const source = body.source;
-  if (typeof source === 'string') {
-    spend(body);
-    return source;
-  }
-  if (source instanceof Uint8Array) {
+  if (typeof source === 'string' || source instanceof Uint8Array) {
     spend(body);
     return source;
   }

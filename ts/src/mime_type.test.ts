@@ -52,4 +52,12 @@ for (const [text, expected] of extracted) {
   });
 }
 
+test('a long run of spaces takes no more than linear time', () => {
+  const spaces = ' '.repeat(200_000);
+  const start = process.cpuUsage().user;
+  assert.is(parseMimeType(`a/b;x=${spaces}y`)?.essence, 'a/b');
+  assert.is(parseMimeType(`a/b${spaces}y`), null);
+  assert.ok(process.cpuUsage().user - start < 2_000_000, 'more than two seconds of CPU');
+});
+
 test.run();

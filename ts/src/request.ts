@@ -357,10 +357,12 @@ export class Request<P extends object = Params> {
     return signalOf(this.#state);
   }
 
+  /** The body as a byte stream, made when first asked for; pulling is what lets more come. */
   get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
     return streamOf(openBody(this.#state));
   }
 
+  /** Whether the body has been read, in part at least. */
   get bodyUsed(): boolean {
     return isUsed(this.#state.body);
   }
@@ -431,29 +433,34 @@ export class Request<P extends object = Params> {
     return withState(copy);
   }
 
+  /** The whole body as text (UTF-8). Rejects with a TypeError when it was read before. */
   text(): Promise<string> {
     return readBody(this, bodyOf, takeText);
   }
 
+  /** The whole body parsed as JSON. Rejects with a SyntaxError when it is none. */
   json<T = unknown>(): Promise<T> {
     return readBody(this, bodyOf, takeJson) as Promise<T>;
   }
 
+  /** The whole body in a buffer of its own. */
   arrayBuffer(): Promise<ArrayBuffer> {
     return readBody(this, bodyOf, takeArrayBuffer);
   }
 
+  /** The whole body as bytes that are the caller's own. */
   bytes(): Promise<Uint8Array<ArrayBuffer>> {
     return readBody(this, bodyOf, takeBytes);
   }
 
+  /** The whole body as a Blob, typed by content-type. */
   async blob(): Promise<Blob> {
     const bytes = await readBody(this, bodyOf, takeBytes);
     const type = extractMimeType(this.headers.get('content-type'));
     return new Blob([bytes], { type: type === null ? '' : serializeMimeType(type) });
   }
 
-  /** Parses multipart/form-data and application/x-www-form-urlencoded. */
+  /** The whole body as a form: multipart/form-data or application/x-www-form-urlencoded. */
   async formData(): Promise<FormData> {
     const bytes = await readBody(this, bodyOf, takeBytes);
     return parseFormData(bytes, this.headers.get('content-type'));

@@ -6,6 +6,7 @@ import {
   type BodyInit,
   cloneBody,
   extractBody,
+  isUnusable,
   isUsed,
   knownLength,
   readBody,
@@ -16,6 +17,7 @@ import {
   takeJson,
   takeText,
 } from './body.ts';
+import { GyrfalconError } from './errors.ts';
 import { parseFormData } from './form_data.ts';
 import {
   fillList,
@@ -229,10 +231,12 @@ export class Response {
     return state.headers;
   }
 
+  /** The body as a stream, made when first asked for; null when there is none. */
   get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
     return streamOf(this.#state.body);
   }
 
+  /** Whether the body has been read, in part at least. */
   get bodyUsed(): boolean {
     return isUsed(this.#state.body);
   }
@@ -249,28 +253,34 @@ export class Response {
     return fromState(copy);
   }
 
+  /** The whole body as text (UTF-8). Rejects with a TypeError when it was read before. */
   text(): Promise<string> {
     return readBody(this, bodyOf, takeText);
   }
 
+  /** The whole body parsed as JSON. Rejects with a SyntaxError when it is none. */
   json<T = unknown>(): Promise<T> {
     return readBody(this, bodyOf, takeJson) as Promise<T>;
   }
 
+  /** The whole body in a buffer of its own. */
   arrayBuffer(): Promise<ArrayBuffer> {
     return readBody(this, bodyOf, takeArrayBuffer);
   }
 
+  /** The whole body as bytes that are the caller's own. */
   bytes(): Promise<Uint8Array<ArrayBuffer>> {
     return readBody(this, bodyOf, takeBytes);
   }
 
+  /** The whole body as a Blob, typed by content-type. */
   async blob(): Promise<Blob> {
     const bytes = await readBody(this, bodyOf, takeBytes);
     const type = extractMimeType(this.headers.get('content-type'));
     return new Blob([bytes], { type: type === null ? '' : serializeMimeType(type) });
   }
 
+  /** The whole body as a form: multipart/form-data or application/x-www-form-urlencoded. */
   async formData(): Promise<FormData> {
     const bytes = await readBody(this, bodyOf, takeBytes);
     return parseFormData(bytes, this.headers.get('content-type'));
@@ -333,15 +343,29 @@ function sortOutFields(parts: ResponseParts): void {
   parts.fields = kept;
 }
 
+function refused(message: string, hint: string): GyrfalconError {
+  return new GyrfalconError('GYR_RESPONSE_INVALID', message, hint);
+}
+
+function refuseError(): GyrfalconError {
+  return refused('Response.error() cannot be sent', 'it has no status');
+}
+
+function refuseUsed(): GyrfalconError {
+  const hint = 'make a response for each request, or send a clone()';
+  return refused('The body of the response has already been read, or is locked', hint);
+}
+
 /**
  * Takes a response apart for sending; its body is used from then on. Takes light responses, the
- * platform's own (of fetch, say), and others that keep the interface. Throws a TypeError when the
- * body is used already, or when `response` is none or is `Response.error()`.
+ * platform's own (of fetch, say), and others that keep the interface. Throws a GyrfalconError with
+ * GYR_RESPONSE_INVALID when the body is used already, or when `response` is none or is
+ * `Response.error()`.
  */
 export function responseParts(response: Response | globalThis.Response): ResponseParts {
   const state = stateOf(response);
   if (state === null) return foreignParts(response as globalThis.Response);
-  if (state.status === 0) throw new TypeError('Response.error() cannot be sent');
+  if (state.status === 0) throw refuseError();
   const { body } = state;
   const parts: ResponseParts = {
     status: state.status,
@@ -351,6 +375,7 @@ export function responseParts(response: Response | globalThis.Response): Respons
     length: null,
   };
   if (body !== null) {
+    if (isUnusable(body)) throw refuseUsed();
     if (typeof body.source !== 'string') parts.length = knownLength(body);
     parts.body = takeForSending(body);
   }
@@ -383,12 +408,13 @@ function isDecoded(response: globalThis.Response): boolean {
 
 function foreignParts(response: unknown): ResponseParts {
   if (!isResponse(response)) {
-    throw new TypeError(`A handler must return a Response, not ${inspect(response, { depth: 0 })}`);
+    const given = inspect(response, { depth: 0 });
+    throw refused(`A handler must return a Response, not ${given}`, 'new Response(…)');
   }
   const { status, body } = response;
-  if (status === 0) throw new TypeError('Response.error() cannot be sent');
+  if (status === 0) throw refuseError();
   if (response.bodyUsed || body?.locked) {
-    throw new TypeError('Response: its body has already been read, or is locked');
+    throw refuseUsed();
   }
   const decoded = isDecoded(response);
   const fields: string[] = [];

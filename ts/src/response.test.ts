@@ -30,6 +30,29 @@ test('text is handed over as it is', () => {
   });
 });
 
+test('no platform object is made for text, JSON and bytes', () => {
+  const names = ['ReadableStream', 'Blob', 'URL', 'AbortController', 'TextEncoder'] as const;
+  const before = names.map((name) => Object.getOwnPropertyDescriptor(globalThis, name));
+  for (const name of names) {
+    const made = class {
+      constructor() {
+        throw new Error(`a ${name} was made`);
+      }
+    };
+    Object.defineProperty(globalThis, name, { configurable: true, value: made });
+  }
+  try {
+    responseParts(new Response('x', { headers: { a: '1' } }));
+    responseParts(Response.json([1]));
+    responseParts(new Response(Buffer.from('x'), { headers: new Headers({ a: '1' }) }).clone());
+    assert.throws(() => new Response('x').body, /a ReadableStream was made/);
+  } finally {
+    for (const [i, name] of names.entries()) {
+      Object.defineProperty(globalThis, name, before[i] as PropertyDescriptor);
+    }
+  }
+});
+
 test('JSON is handed over as text', () => {
   const parts = responseParts(Response.json({ a: 1 }, { headers: { 'X-Y': 'z' } }));
   assert.equal(parts.fields, ['x-y', 'z', 'content-type', 'application/json']);

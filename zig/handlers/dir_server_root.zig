@@ -582,3 +582,30 @@ test "a file without the right to read is denied" {
         try fixture.expectError("a", error.AccessDenied);
     }
 }
+
+test "a directory that is swapped for a link to the outside is never followed there" {
+    const Swapper = struct {
+        fn run(dir: std.fs.Dir, done: *std.atomic.Value(bool)) void {
+            while (!done.load(.acquire)) {
+                dir.rename("site/sub", "site/held") catch return;
+                dir.rename("site/out-dir", "site/sub") catch return;
+                dir.rename("site/sub", "site/out-dir") catch return;
+                dir.rename("site/held", "site/sub") catch return;
+            }
+        }
+    };
+    inline for (lookups) |lookup| {
+        var fixture = try Fixture.init(lookup);
+        defer fixture.deinit();
+        try fixture.tmp.dir.writeFile(.{ .sub_path = "site/sub/secret", .data = "in" });
+        var done: std.atomic.Value(bool) = .init(false);
+        const thread = try std.Thread.spawn(.{}, Swapper.run, .{ fixture.tmp.dir, &done });
+        defer thread.join();
+        defer done.store(true, .release);
+        for (0..3000) |_| {
+            const opened = fixture.root.openBeneath("sub/secret") catch continue;
+            defer opened.close();
+            try testing.expectEqual("in".len, opened.version.size);
+        }
+    }
+}

@@ -676,3 +676,38 @@ test "an allocation that fails at init leaks nothing" {
     };
     try testing.checkAllAllocationFailures(testing.allocator, attempt.run, .{});
 }
+
+test "no random path leads to what is outside or hidden" {
+    const pieces = [_][]const u8{
+        "..",  ".",          "%2e%2e",   "%2E.",   "",       "sub",         "empty",  "escape",
+        "%2f", "%5c",        "\\",       "secret", ".env",   ".git",        "config", "%00",
+        "%",   "index.html", "link.css", "%252e",  "%c0%ae", ".well-known", "public", "a",
+    };
+    var site = try Site.init(.{});
+    defer site.deinit();
+    var prng = std.Random.DefaultPrng.init(0xd1f);
+    const random = prng.random();
+    var found: usize = 0;
+    for (0..5000) |_| {
+        var path: std.BoundedArray(u8, 256) = .{};
+        for (0..random.intRangeAtMost(usize, 1, 7)) |_| {
+            path.appendSliceAssumeCapacity("/");
+            path.appendSliceAssumeCapacity(pieces[random.uintLessThan(usize, pieces.len)]);
+        }
+        errdefer std.debug.print("path \"{s}\"\n", .{path.slice()});
+        var reply = try site.ask(.GET, path.slice(), &.{});
+        defer reply.drop();
+        switch (reply.res.status) {
+            200 => {
+                const body = reply.res.body.borrowed;
+                for ([_][]const u8{ "secret", "password", "config", "hidden" }) |bad| {
+                    try testing.expect(!std.mem.eql(u8, body, bad));
+                }
+                found += 1;
+            },
+            301, 400, 404 => {},
+            else => return error.UnexpectedStatus,
+        }
+    }
+    try testing.expect(found > 0);
+}

@@ -135,7 +135,7 @@ pub fn explain(err: Error) []const u8 {
     return switch (err) {
         error.PatternNotAbsolute => "a pattern begins with '/'",
         error.PatternTooLong => "a pattern has at most 65535 bytes",
-        error.PatternInvalidByte => "spaces, '?', '#' and non-ASCII bytes are percent-encoded in a pattern",
+        error.PatternInvalidByte => "a pattern has spaces, '?', '#' and non-ASCII percent-encoded",
         error.ParameterNameEmpty => "a parameter needs a name after ':'",
         error.ParameterNameInvalid => "a parameter name has letters, digits, '_', '$' and '-' only",
         error.ParameterNameDuplicate => "a parameter name occurs once in a pattern",

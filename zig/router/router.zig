@@ -152,7 +152,7 @@ pub const Router = struct {
 pub fn explain(err: Router.Error) []const u8 {
     return switch (err) {
         error.RouteDuplicate => "a pattern of this shape is already registered for this method",
-        error.MethodUnsupported => "only an entry for every method matches a method without a name of its own",
+        error.MethodUnsupported => "an unregistered method can be had by entries for all methods",
         else => |syntax| pattern_syntax.explain(syntax),
     };
 }

@@ -310,7 +310,7 @@ test "a table made for backtracking costs one visit per node" {
         var pattern = std.ArrayList(u8).init(arena.allocator());
         for (0..10) |i| {
             const literal = bits >> @intCast(i) & 1 == 0;
-            if (literal) try pattern.appendSlice("/a") else try pattern.writer().print("/:p{d}", .{i});
+            try if (literal) pattern.appendSlice("/a") else pattern.writer().print("/:p{d}", .{i});
         }
         try pattern.appendSlice("/end");
         try entries.append(entry(pattern.items, .GET, @intCast(bits)));

@@ -39,6 +39,8 @@ const Outcome = struct {
     consumed: usize = 0,
     ended: bool = false,
     err: ?chunked.ChunkError = null,
+    /// Decides how much data is given back to the decoder; null for none.
+    keeper: ?std.Random = null,
 
     /// Feeds one read; true when the body is over.
     fn feed(out: *Outcome, decoder: *chunked.ChunkedDecoder, read: []const u8) !bool {
@@ -52,10 +54,13 @@ const Outcome = struct {
             .data => |data| {
                 try require(data.bytes.len > 0 and data.consumed <= rest.len);
                 try require(mutator.isInside(rest[0..data.consumed], data.bytes));
-                out.hash.update(data.bytes);
-                out.data_len += data.bytes.len;
-                out.consumed += data.consumed;
-                rest = rest[data.consumed..];
+                const len = data.bytes.len;
+                const kept = if (out.keeper) |random| random.uintLessThan(usize, len) else 0;
+                decoder.unread(kept);
+                out.hash.update(data.bytes[0 .. len - kept]);
+                out.data_len += len - kept;
+                out.consumed += data.consumed - kept;
+                rest = rest[data.consumed - kept ..];
             },
             .end => |n| {
                 try require(n <= rest.len);
@@ -71,8 +76,8 @@ const Outcome = struct {
     }
 };
 
-fn decode(input: []const u8, cuts: []const usize) !Outcome {
-    var out = Outcome{};
+fn decode(input: []const u8, cuts: []const usize, keeper: ?std.Random) !Outcome {
+    var out = Outcome{ .keeper = keeper };
     var decoder = chunked.ChunkedDecoder{};
     var start: usize = 0;
     for (cuts) |cut| {
@@ -86,8 +91,9 @@ fn decode(input: []const u8, cuts: []const usize) !Outcome {
 /// Checks one input.
 pub fn run(input: []const u8, random: std.Random) !void {
     var cuts_buffer: [512]usize = undefined;
-    var whole = try decode(input, &.{});
-    var cut = try decode(input, mutator.cutsOf(input.len, random, &cuts_buffer));
+    const cuts = mutator.cutsOf(input.len, random, &cuts_buffer);
+    var whole = try decode(input, &.{}, null);
+    var cut = try decode(input, cuts, random);
     try require(whole.hash.final() == cut.hash.final() and whole.data_len == cut.data_len);
     try require(whole.ended == cut.ended and whole.err == cut.err);
     if (whole.err) |e| {
@@ -120,7 +126,7 @@ fn requireRoundTrip(input: []const u8, random: std.Random) !void {
 
     var cuts_buffer: [64]usize = undefined;
     const cuts = mutator.cutsOf(stream.pos, random, &cuts_buffer);
-    var out = try decode(stream.getWritten(), cuts);
+    var out = try decode(stream.getWritten(), cuts, null);
     try require(out.ended and out.err == null and out.consumed == len);
     try require(out.hash.final() == std.hash.Wyhash.hash(0, data));
 }

@@ -195,6 +195,7 @@ test "parse refuses what is no HTTP date" {
         "",                                "0",
         "Sun, 06 Nov 1994 08:49:37 UTC",   "sun, 06 Nov 1994 08:49:37 GMT",
         "Sun, 6 Nov 1994 08:49:37 GMT",    "Sun, 06 nov 1994 08:49:37 GMT",
+        "Mon, 01 Feb 2100 24:00:00 GMT",   "Mon, 29 Feb 2100 08:49:37 GMT",
         "Sun, 31 Nov 1994 08:49:37 GMT",   "Sun, 29 Feb 2023 08:49:37 GMT",
         "Sun, 00 Nov 1994 08:49:37 GMT",   "Sun, 06 Nov 1994 24:00:00 GMT",
         "Sun, 06 Nov 1994 08:60:37 GMT",   "Sun, 06 Nov 1994 08:49:61 GMT",

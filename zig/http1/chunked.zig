@@ -70,7 +70,7 @@ pub const Event = union(enum) {
 pub const ChunkedDecoder = struct {
     /// Size while it is read, then the data bytes still to come.
     remaining: u64 = 0,
-    /// Bytes of extensions not yet paid for by data.
+    /// Bytes of extensions not yet paid for by the sizes of chunks.
     overhead: u32 = 0,
     /// Bytes of this chunk's extensions.
     extension: u16 = 0,
@@ -146,9 +146,6 @@ pub const ChunkedDecoder = struct {
     fn takeData(self: *ChunkedDecoder, bytes: []const u8, start: usize) Event {
         const take: usize = @intCast(@min(self.remaining, bytes.len - start));
         self.remaining -= take;
-        // The type is spelled out because @min's is only as wide as its smaller side.
-        const paid: u32 = @min(take, overhead_bytes_max);
-        self.overhead -|= 2 * paid;
         if (self.remaining == 0) self.state = .data_carriage_return;
         return .{ .data = .{ .bytes = bytes[start..][0..take], .consumed = start + take } };
     }
@@ -172,6 +169,9 @@ pub const ChunkedDecoder = struct {
                 self.state = if (self.remaining > 0) .data else .trailer_start;
                 self.digits = 0;
                 self.extension = 0;
+                // The type is spelled out because @min's is only as wide as its smaller side.
+                const paid: u32 = @min(self.remaining, overhead_bytes_max);
+                self.overhead -|= 2 * paid;
             },
             .data_carriage_return => {
                 if (c != '\r') return if (c == '\n') .bare_line_feed else .missing_chunk_end;

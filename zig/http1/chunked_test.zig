@@ -206,6 +206,22 @@ test "data before a defect is delivered" {
     try expectEqual(ChunkError.missing_chunk_end, out.err.?);
 }
 
+test "data that is given back comes again" {
+    const bytes = "5\r\nhello\r\n0\r\n\r\n";
+    for (0..6) |kept| {
+        var decoder = ChunkedDecoder{};
+        const first = decoder.next(bytes).data;
+        decoder.unread(kept);
+        var rest: []const u8 = bytes[first.consumed - kept ..];
+        if (kept > 0) {
+            const again = decoder.next(rest).data;
+            try expectEqualStrings("hello"[5 - kept ..], again.bytes);
+            rest = rest[again.consumed..];
+        }
+        try expectEqual(rest.len, decoder.next(rest).end);
+    }
+}
+
 test "the largest chunk size is taken and counted down" {
     var decoder = ChunkedDecoder{};
     const event = decoder.next("7fffffffffffffff\r\nabc");

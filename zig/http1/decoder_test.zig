@@ -549,6 +549,9 @@ test "a head of exactly the limit passes, one byte more is 431" {
     const short = Limits{ .head_bytes_max = bytes.len - 1 };
     try expectEqual(Result{ .err = .head_too_large }, try outcome(bytes, short, &req));
     try expectEqual(Result{ .err = .head_too_large }, try outcome(bytes ++ "more", short, &req));
+    // It is refused as soon as no byte is left for its end.
+    const cut = bytes[0 .. bytes.len - 1];
+    try expectEqual(Result{ .err = .head_too_large }, try outcome(cut, short, &req));
 }
 
 test "as many fields as the limit pass, one more is 431" {

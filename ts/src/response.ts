@@ -148,8 +148,9 @@ export class Response {
   }
 
   /**
-   * Throws a RangeError for a status outside 200 to 599, and a TypeError for defects in the rest,
-   * for a body beside status 204, 205 or 304, and for a stream that is locked or has been read.
+   * Bytes are copied, so their memory may be used anew. Throws a RangeError for a status outside
+   * 200 to 599, and a TypeError for defects in the rest, for a body beside status 204, 205 or 304,
+   * and for a stream that is locked or has been read.
    */
   constructor(body?: BodyInit | null, init?: ResponseInit) {
     const state = new State([]);

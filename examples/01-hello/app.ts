@@ -9,9 +9,9 @@
  *     curl http://localhost:3000/hello/Ada
  *     curl http://localhost:3000/sum -d '{"numbers": [1, 2, 3]}'
  */
-import type { ServeOptions } from 'gyrfalcon';
+import { defineApp } from 'gyrfalcon';
 
-export default {
+export default defineApp({
   routes: {
     // A Response in the table is a constant: the engine answers it, JavaScript is not asked.
     '/': new Response('Hello from Gyrfalcon\n'),
@@ -34,4 +34,4 @@ export default {
 
   // What a handler throws, or rejects with.
   error: (error) => Response.json({ error: error.message }, { status: 400 }),
-} satisfies ServeOptions;
+});

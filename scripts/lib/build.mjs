@@ -59,7 +59,7 @@ async function compile(path, optimize, zig) {
   const target = { platform: compiler.getPlatform(), arch: compiler.getArch(), zigPath: zig };
   mkdirSync(toolchain, { recursive: true });
   try {
-    await compiler.compile(at('zig', 'node.zig'), path, {
+    const { outputPath } = await compiler.compile(at('zig', 'node.zig'), path, {
       ...target,
       optimize,
       buildDir: join(toolchain, 'engine'),
@@ -68,6 +68,8 @@ async function compile(path, optimize, zig) {
     const addonDir = join(dirname(path), 'node-zigar-addon');
     const addon = join(addonDir, `${target.platform}.${target.arch}.node`);
     if (!existsSync(addon)) await buildAddon(addonDir, target);
+    const missing = [outputPath, addon].find((file) => !existsSync(file));
+    if (missing !== undefined) throw new Error(`${missing} was not made`);
   } catch (error) {
     throw new SetupError(`The engine did not build.\n${tail(String(error.message), 40)}`);
   }

@@ -119,7 +119,15 @@ async function zigTests({ zig, filter }) {
 
 /** Builds the Zig executables that the tests of `action` start. */
 async function zigExecutables({ zig }, action) {
-  const args = ['build', 'install', 'examples', '-Doptimize=ReleaseSafe', '--prefix', zigPrefix];
+  const args = [
+    'build',
+    'install',
+    'examples',
+    'test-apps',
+    '-Doptimize=ReleaseSafe',
+    '--prefix',
+    zigPrefix,
+  ];
   const { code, output } = await run(zig, args, { cwd: root });
   const outcome = await action();
   if (code === 0) return outcome;

@@ -65,6 +65,7 @@ fn steps(b: *std.Build) void {
 
     addTests(c, check);
     addExamples(c, check);
+    addTestApps(c, check);
     addFuzz(c, check);
     addAbi(c, check);
     addBench(c, check);
@@ -108,6 +109,14 @@ fn addExamples(c: Context, check: *std.Build.Step) void {
         }).step);
         check.dependOn(&exe.step);
     }
+}
+
+/// The servers that the black-box tests start.
+fn addTestApps(c: Context, check: *std.Build.Step) void {
+    const install = c.b.step("test-apps", "Install the executables that the black-box tests start");
+    const exe = c.application("tests/apps/engine_app.zig");
+    install.dependOn(&c.b.addInstallArtifact(exe, .{}).step);
+    check.dependOn(&exe.step);
 }
 
 fn addFuzz(c: Context, check: *std.Build.Step) void {

@@ -1,0 +1,230 @@
+//! The server that the black-box tests talk to. Every value of `Config` is an option: --header_timeout_ms=300.
+//!
+//!     engine_app [--OPTION=VALUE]...
+//!
+//! Prints its URL when it listens. At its end (SIGTERM) it prints a line of JSON with what was counted, and exits with 3
+//! when the engine allocated after its start, with 4 when memory was leaked.
+//!
+//!   GET  /hello           "Hello from the engine\n", static
+//!   *    /echo            the request's body
+//!   *    /describe        the request as the handler saw it, JSON
+//!   GET  /size/N          N bytes of the pattern, by Response.write
+//!   GET  /static/N        the first N bytes of a large static body (at most 50 MiB)
+//!   GET  /borrowed/N      N bytes that the handler overwrites at its next call
+//!   GET  /file/N          N bytes of the pattern, by sendFile
+//!   GET  /status/N        status N with a body of three digits
+//!   GET  /field/N         a field X-Long of N bytes
+//!   GET  /bad-header      a field with CR LF in its value: the handler's error is told in the body
+//!   GET  /error           the handler fails
+//!   GET  /close           asks for the connection to be closed
+//!   GET  /counters        what was counted so far, JSON
+
+const std = @import("std");
+const gyrfalcon = @import("gyrfalcon");
+const Request = gyrfalcon.Request;
+const Response = gyrfalcon.Response;
+
+const static_bytes = 50 * 1024 * 1024;
+/// Length of the pattern's file, bytes.
+const file_bytes = 4 * 1024 * 1024;
+
+/// Byte `at` of every body made here: a prime period, so that a piece out of place is noticed.
+fn pattern(at: u64) u8 {
+    return @intCast('!' + at % 89);
+}
+
+/// What `static` and `borrowed` bodies point into; filled in before the server starts.
+var static_body: []u8 = &.{};
+var file_handle: std.posix.fd_t = -1;
+threadlocal var borrowed_body: [256 * 1024]u8 = undefined;
+threadlocal var borrowed_calls: u8 = 0;
+
+const App = struct {
+    server: ?*const gyrfalcon.Server(App) = null,
+
+    pub fn init() App {
+        return .{};
+    }
+
+    pub fn deinit(_: *App) void {}
+
+    pub fn onListening(_: *App, address: gyrfalcon.Address) void {
+        std.io.getStdOut().writer().print("http://127.0.0.1:{d}/\n", .{address.port}) catch {};
+    }
+
+    pub fn handleRequest(self: *App, req: *Request, res: *Response) !void {
+        const path = req.path;
+        if (std.mem.eql(u8, path, "/hello")) return res.sendStatic("Hello from the engine\n");
+        if (std.mem.eql(u8, path, "/echo")) return echo(req, res);
+        if (std.mem.eql(u8, path, "/describe")) return describe(req, res);
+        if (std.mem.eql(u8, path, "/counters")) return writeCounters(res.writer(), self.server.?);
+        if (std.mem.eql(u8, path, "/bad-header")) return badHeader(res);
+        if (std.mem.eql(u8, path, "/error")) {
+            try res.header("X-Secret", "of the failed response");
+            try res.write("the failed response");
+            return error.Intended;
+        }
+        if (std.mem.eql(u8, path, "/close")) {
+            res.close = true;
+            return res.sendStatic("closing\n");
+        }
+        if (numberAfter(path, "/size/")) |n| return writePattern(res, n);
+        if (numberAfter(path, "/static/")) |n| return res.sendStatic(static_body[0..@min(n, static_bytes)]);
+        if (numberAfter(path, "/borrowed/")) |n| return sendBorrowed(res, @min(n, borrowed_body.len));
+        if (numberAfter(path, "/file/")) |n| return sendFile(res, @min(n, file_bytes));
+        if (numberAfter(path, "/status/")) |n| return sendStatus(res, @intCast(@min(n, 65535)));
+        if (numberAfter(path, "/field/")) |n| return longField(res, n);
+        res.text(404, "not here\n");
+    }
+
+    fn numberAfter(path: []const u8, prefix: []const u8) ?usize {
+        if (!std.mem.startsWith(u8, path, prefix)) return null;
+        return std.fmt.parseInt(usize, path[prefix.len..], 10) catch null;
+    }
+
+    fn echo(req: *Request, res: *Response) !void {
+        if (req.header("Content-Type")) |value| try res.header("Content-Type", value);
+        for (req.body.segments) |segment| try res.write(segment);
+    }
+
+    fn describe(req: *Request, res: *Response) !void {
+        try res.header("Content-Type", "application/json");
+        var out = std.json.writeStream(res.writer(), .{});
+        try out.beginObject();
+        inline for (.{ "target", "path", "query", "authority" }) |name| {
+            try out.objectField(name);
+            try out.write(@field(req, name));
+        }
+        try out.objectField("method");
+        try out.write(req.method_text);
+        try out.objectField("version");
+        try out.write(@tagName(req.version));
+        try out.objectField("bodyBytes");
+        try out.write(req.body.len);
+        try out.objectField("fields");
+        try out.beginArray();
+        for (req.fields.slice()) |field| {
+            try out.write(.{ field.name, field.value });
+        }
+        try out.endArray();
+        try out.endObject();
+    }
+
+    fn writePattern(res: *Response, count: usize) !void {
+        var piece: [89 * 64]u8 = undefined;
+        for (&piece, 0..) |*byte, i| byte.* = pattern(i);
+        var left = count;
+        while (left > 0) {
+            const n = @min(left, piece.len);
+            try res.write(piece[0..n]);
+            left -= n;
+        }
+    }
+
+    /// Every call fills the same memory with another letter.
+    fn sendBorrowed(res: *Response, count: usize) void {
+        borrowed_calls +%= 1;
+        @memset(&borrowed_body, 'a' + borrowed_calls % 26);
+        res.send(borrowed_body[0..count]);
+    }
+
+    fn sendFile(res: *Response, count: usize) !void {
+        const fd = try std.posix.dup(file_handle);
+        res.sendFile(fd, 0, count);
+    }
+
+    fn sendStatus(res: *Response, status: u16) !void {
+        res.status = status;
+        try res.print("{d}", .{status});
+    }
+
+    fn longField(res: *Response, count: usize) !void {
+        var value: [32 * 1024]u8 = undefined;
+        @memset(&value, 'v');
+        try res.header("X-Long", value[0..@min(count, value.len)]);
+        try res.write("long\n");
+    }
+
+    fn badHeader(res: *Response) !void {
+        if (res.header("X-Split", "a\r\nX-Injected: b")) {
+            res.sendStatic("taken\n");
+        } else |err| res.sendStatic(@errorName(err));
+    }
+};
+
+fn writeCounters(writer: anytype, server: *const gyrfalcon.Server(App)) !void {
+    const stats = server.stats();
+    try writer.print(
+        "{{\"connections\":{d},\"requests\":{d},\"errors\":{d},\"allocations\":{d},\"bufferBytes\":{d}}}\n",
+        .{
+            stats.connections,
+            stats.requests_total,
+            stats.errors_total,
+            stats.allocations_after_start,
+            stats.buffer_bytes,
+        },
+    );
+}
+
+pub fn main() !u8 {
+    var debug: std.heap.DebugAllocator(.{}) = .init;
+    const allocations = serve(debug.allocator()) catch |err| {
+        std.debug.print("engine_app: {s}\n", .{@errorName(err)});
+        return 2;
+    };
+    if (allocations > 0) return 3;
+    return if (debug.deinit() == .leak) 4 else 0;
+}
+
+fn serve(gpa: std.mem.Allocator) !u64 {
+    const config = try configFromArguments(gpa);
+    defer std.process.argsFree(gpa, arguments);
+    try makeBodies();
+    defer std.heap.page_allocator.free(static_body);
+    defer std.posix.close(file_handle);
+    var server: gyrfalcon.Server(App) = undefined;
+    try server.init(gpa, config);
+    defer server.deinit();
+    server.handler.server = &server;
+    try server.run();
+    const stdout = std.io.getStdOut().writer();
+    try stdout.writeAll("COUNTERS ");
+    try writeCounters(stdout, &server);
+    return server.stats().allocations_after_start;
+}
+
+var arguments: [][:0]u8 = &.{};
+
+fn configFromArguments(gpa: std.mem.Allocator) !gyrfalcon.Config {
+    var config: gyrfalcon.Config = .{ .hostname = "127.0.0.1", .port = 0 };
+    arguments = try std.process.argsAlloc(gpa);
+    errdefer std.process.argsFree(gpa, arguments);
+    for (arguments[1..]) |argument| try setOption(&config, argument);
+    return config;
+}
+
+fn setOption(config: *gyrfalcon.Config, argument: []const u8) !void {
+    if (!std.mem.startsWith(u8, argument, "--")) return error.UnknownOption;
+    const equals = std.mem.indexOfScalar(u8, argument, '=') orelse return error.UnknownOption;
+    const value = argument[equals + 1 ..];
+    inline for (@typeInfo(gyrfalcon.Config).@"struct".fields) |field| {
+        if (std.mem.eql(u8, field.name, argument[2..equals])) {
+            @field(config, field.name) = switch (@typeInfo(field.type)) {
+                .int => try std.fmt.parseInt(field.type, value, 10),
+                .bool => std.mem.eql(u8, value, "true"),
+                .@"enum" => std.meta.stringToEnum(field.type, value) orelse return error.InvalidValue,
+                else => value,
+            };
+            return;
+        }
+    }
+    return error.UnknownOption;
+}
+
+fn makeBodies() !void {
+    static_body = try std.heap.page_allocator.alloc(u8, static_bytes);
+    for (static_body, 0..) |*byte, i| byte.* = pattern(i);
+    file_handle = try std.posix.memfd_create("pattern", 0);
+    const file: std.fs.File = .{ .handle = file_handle };
+    try file.writeAll(static_body[0..file_bytes]);
+}

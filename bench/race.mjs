@@ -10,6 +10,7 @@ import {
   coreBusyMicros,
   cpuMicrosBetween,
   cpuTime,
+  raiseGroup,
   residentBytes,
   stop,
   threadsOff,
@@ -27,6 +28,7 @@ if (options.list) {
   process.exit(0);
 }
 
+raiseGroup(options.nice);
 await prepareFiles();
 const entrants = await startAll(choose(options.only));
 try {

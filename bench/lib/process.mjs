@@ -1,6 +1,6 @@
 // Processes under test: start pinned, find their tree in /proc, read CPU time and memory, end.
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 
 /** Clock ticks per second of /proc/*\/stat: fixed at 100 on every Linux that Node runs on. */
@@ -41,6 +41,22 @@ export function start(command, { core, nice, env, cwd }) {
   });
   running.add(server);
   return server;
+}
+
+/**
+ * Lets the scheduling priority reach beyond this session: where Linux groups processes by session
+ * (sched_autogroup), a process's own nice value counts within its group only. Undone at exit.
+ */
+export function raiseGroup(nice) {
+  const group = '/proc/self/autogroup';
+  try {
+    const former = /nice (-?\d+)/.exec(readFileSync(group, 'latin1'))?.[1];
+    if (nice === 0 || former === undefined) return;
+    writeFileSync(group, String(nice));
+    process.once('exit', () => writeFileSync(group, former));
+  } catch {
+    // No such grouping, or no right to it: the nice value is all there is.
+  }
 }
 
 /** Ends a server by SIGTERM, and by SIGKILL when it has not ended after three seconds. */

@@ -16,6 +16,12 @@ pub const Router = @import("router/router.zig").Router;
 pub const Server = @import("server/server.zig").Server;
 pub const Version = @import("http/request.zig").Version;
 pub const date = @import("http/date.zig");
+/// HTTP/1 without I/O: bytes in, requests out, and back.
+pub const http1 = struct {
+    pub const chunked = @import("http1/chunked.zig");
+    pub const decoder = @import("http1/decoder.zig");
+    pub const encoder = @import("http1/encoder.zig");
+};
 pub const log = @import("core/log.zig");
 pub const mime = @import("http/mime.zig");
 pub const uri = @import("http/uri.zig");

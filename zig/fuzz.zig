@@ -1,6 +1,6 @@
 //! The fuzzers of everything that reads a peer's bytes.
 //!
-//! fuzz [--smoke] [--seed N] [--count N] [--corpus DIR] [NAME...]
+//!     fuzz [--smoke] [--seed N] [--count N] [--corpus DIR] [NAME...]
 //!
 //! Each named fuzzer (all when none is named) first takes every file of DIR/NAME as it is, then
 //! `count` inputs mutated from them. Input i is made from the seed N + i alone, so `--seed N

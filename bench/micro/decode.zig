@@ -1,10 +1,9 @@
 //! Nanoseconds to decode a request head, to encode a response head and to undo chunking.
 //!
-//! zig build-exe -OReleaseFast -lc --dep gyrfalcon -Mroot=bench/micro/decode.zig \
-//! -Mgyrfalcon=zig/gyrfalcon.zig --name decode && ./decode
+//!     zig build-exe -OReleaseFast -lc --dep gyrfalcon -Mroot=bench/micro/decode.zig \
+//!         -Mgyrfalcon=zig/gyrfalcon.zig -femit-bin=.zig-cache/decode && .zig-cache/decode
 //!
-//! Each number is the least of 15 samples of about 20 ms: what the code costs when nothing disturbs
-//! it.
+//! Each number is the least of 15 samples of about 20 ms: the cost when nothing disturbs.
 const std = @import("std");
 const gyrfalcon = @import("gyrfalcon");
 const decoder = gyrfalcon.http1.decoder;

@@ -1,7 +1,6 @@
 //! Character classes of the HTTP grammar, and vector scans for the first byte of a class.
 //! A scan never reads outside its slice: the end is covered by a second, overlapping load.
 const std = @import("std");
-const builtin = @import("builtin");
 
 /// Bytes per vector: what the target has, at most 32 (heads are short; wider loads would mostly
 /// overlap).

@@ -21,6 +21,8 @@ export const stages = [
         'build.zig.zon',
         'zig',
         'examples',
+        'tests',
+        'bench',
       ]),
   },
   {

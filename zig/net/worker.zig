@@ -6,6 +6,7 @@
 //!   onOpen(p, conn)                        after the slot was filled
 //!   onBytes(p, conn, bytes) usize          bytes from the front of the input; how many it is done with. 0: wants more in one piece
 //!   onEof(p, conn)                         all input was given to onBytes and the peer sends no more
+//!   onUnsent(p, conn)                      the socket is full: bytes wait in the write queue
 //!   onProgress(p, conn)                    the write queue became shorter or empty
 //!   onTimer(p, conn)                       the timer it set has fired
 //!   onDrain(p, conn)                       shutdown: finish what is in flight
@@ -383,7 +384,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (sent == self.batch.bytes) return;
             const had_queue = !conn.queue.isEmpty();
             self.batch.moveRest(sent, &conn.queue, &self.pools) catch return self.close(conn);
-            if (!had_queue) self.backend.sendLater(&conn.stream);
+            if (had_queue) return;
+            self.backend.sendLater(&conn.stream);
+            self.protocol.onUnsent(conn);
         }
 
         /// Sends from the write queue until it is empty or the socket is full.
@@ -420,7 +423,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     .failed => return false,
                 }
             }
-            if (!conn.queue.isEmpty()) self.backend.sendLater(&conn.stream);
+            if (conn.queue.isEmpty()) return true;
+            self.backend.sendLater(&conn.stream);
+            self.protocol.onUnsent(conn);
             return true;
         }
 

@@ -168,6 +168,7 @@ pub fn BodyReader(comptime D: type) type {
             body.discarded += bytes.len;
             if (body.discarded <= limits.discard_bytes_max) return;
             conn.app.phase = .stop;
+            conn.app.more_input = true;
             // The response, if it is still under way, is sent to its end first.
             if (conn.app.first) |ex| ex.keep_alive = false else d.endConn(conn, true);
         }

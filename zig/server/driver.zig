@@ -44,13 +44,14 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             pause: Pause = .{},
             /// A request was read on it.
             served: bool = false,
-            /// More bytes of the same receive follow the request that is being served.
+            /// More bytes follow the request that is being served, or may: a close has to let the client read first.
             more_input: bool = false,
             /// Opaque to all but the head decoder.
             hint: u32 = 0,
             /// First byte of the message that is being read, monotonic ms; 0 between messages.
             message_since_ms: u64 = 0,
             opened_ms: u64 = 0,
+            /// Last progress of the unsent bytes, monotonic ms; 0 while there are none.
             write_since_ms: u64 = 0,
             body: body_reader.State = .{},
 
@@ -407,6 +408,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             app.phase = .stop;
             app.message_since_ms = 0;
             app.served = true;
+            app.more_input = true; // what is left of the message may be on its way
             if (reading_body) {
                 const ex = app.body.exchange orelse return self.endConn(conn, true); // it was answered before its body
                 app.body.exchange = null;
@@ -446,8 +448,15 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             }
         }
 
+        pub fn onUnsent(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            if (app.write_since_ms == 0) app.write_since_ms = self.net.now_ms;
+            self.net.wheel.set(conn.id.slot, app.write_since_ms + self.config.write_timeout_ms);
+        }
+
         pub fn onProgress(self: *Self, conn: *Conn) void {
-            conn.app.write_since_ms = self.net.now_ms;
+            conn.app.write_since_ms = 0;
+            if (!conn.queue.isEmpty()) self.onUnsent(conn);
             if (conn.app.first) |ex| output.credit(self, conn, ex);
             if (conn.queue.bytes < self.config.output_high_water_bytes / 2) self.unpauseOutput(conn);
         }

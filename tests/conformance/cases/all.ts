@@ -1,0 +1,21 @@
+import type { Test } from 'uvu';
+import type { RunningServer } from '../../support/process.ts';
+import type { Target } from '../../support/target.ts';
+import { bodies } from './bodies.ts';
+import { malformed } from './malformed.ts';
+import { messages } from './messages.ts';
+import { splits } from './splits.ts';
+
+/** The whole table over one target. */
+export function conformance(test: Test, target: Target): void {
+  let server: RunningServer;
+  const port = (): number => server.port;
+  test.before(async () => {
+    server = await target.start({ workers: 1 });
+  });
+  messages(test, port);
+  splits(test, port);
+  bodies(test, port);
+  malformed(test, port);
+  test('the server ends in order after all of that', () => target.stop(server));
+}

@@ -1,0 +1,95 @@
+/** The servers that one table of tests is run over: the engine with a Zig handler, and a TypeScript app. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { listening, project, type RunningServer, start } from './process.ts';
+
+/** Configuration of the engine, by the names of zig/server/config.zig. */
+export type EngineOptions = Readonly<Record<string, string | number | boolean>>;
+
+/** What /counters and the line at the end tell. */
+export interface Counters {
+  connections: number;
+  requests: number;
+  errors: number;
+  allocations: number;
+  bufferBytes: number;
+}
+
+/** A server that answers the paths listed in tests/apps/engine_app.zig. */
+export interface Target {
+  readonly name: string;
+  /** Starts it on a free port of 127.0.0.1. */
+  start(options?: EngineOptions): Promise<RunningServer>;
+  /** Stops it with SIGTERM, and fails when it did not end as it should. */
+  stop(server: RunningServer): Promise<void>;
+}
+
+/** The path of a Zig executable that the test run has built. */
+export function zigProgram(name: string): string {
+  const prefix = process.env.GYRFALCON_ZIG_PREFIX ?? project('build', 'zig-safe');
+  const path = join(prefix, 'bin', name);
+  if (existsSync(path)) return path;
+  throw new Error(
+    `${name} is not built: zig build test-apps -Doptimize=ReleaseSafe --prefix ${prefix}`,
+  );
+}
+
+const asArguments = (options: EngineOptions): string[] =>
+  Object.entries(options).map(([name, value]) => `--${name}=${value}`);
+
+/** Starts tests/apps/engine_app.zig. */
+export async function startEngine(options: EngineOptions = {}): Promise<RunningServer> {
+  return listening(start(zigProgram('engine_app'), asArguments(options)));
+}
+
+/** Starts it with at most `descriptors` open files. */
+export async function startEngineWithFew(
+  descriptors: number,
+  options: EngineOptions = {},
+): Promise<RunningServer> {
+  const script = `ulimit -n ${descriptors} && exec "$0" "$@"`;
+  return listening(start('sh', ['-c', script, zigProgram('engine_app'), ...asArguments(options)]));
+}
+
+/** Stops it; it must end with 0, having allocated nothing after its start and leaked nothing. */
+export async function stopEngine(server: RunningServer): Promise<Counters> {
+  const { code, signal } = await server.stop();
+  const output = server.stdout() + server.stderr();
+  assert.is(signal, null, output);
+  assert.is(code, 0, output);
+  const line = /^COUNTERS (.*)$/m.exec(server.stdout())?.[1];
+  const counters = JSON.parse(line ?? 'null') as Counters;
+  assert.is(counters.allocations, 0);
+  assert.is(counters.bufferBytes, 0, 'every buffer was given back');
+  assert.is(counters.connections, 0, 'every connection was closed');
+  return counters;
+}
+
+/** What the server has counted so far. */
+export async function countersOf(server: RunningServer): Promise<Counters> {
+  const response = await fetch(`${server.url}counters`, { headers: { connection: 'close' } });
+  return (await response.json()) as Counters;
+}
+
+/** The engine with a Zig handler. */
+export const engine: Target = {
+  name: 'engine',
+  start: startEngine,
+  async stop(server) {
+    await stopEngine(server);
+  },
+};
+
+/** `length` bytes of the pattern that /size, /static and /file answer with. */
+export function patternOf(length: number): Buffer {
+  const period = Buffer.from(Array.from({ length: 89 }, (_, index) => 33 + index));
+  return Buffer.alloc(length, period);
+}
+
+/** A field of memory use from /proc, bytes; undefined where the system has no /proc. */
+export async function memoryOf(server: RunningServer, field = 'VmRSS'): Promise<number> {
+  const { readFile } = await import('node:fs/promises');
+  const status = await readFile(`/proc/${server.child.pid}/status`, 'latin1');
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+}

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { project, startApp, startCommand, stopAll } from '../support/process.ts';
+import { lacks, project, start, startApp, startCommand, stopAll } from '../support/process.ts';
+import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
 
@@ -21,6 +22,15 @@ async function run(...args: string[]): Promise<{ code: number | null; out: strin
 test('--version prints the version of the package', async () => {
   const { version } = JSON.parse(readFileSync(project('package.json'), 'utf8'));
   assert.equal(await run('--version'), { code: 0, out: `${version}\n`, err: '' });
+});
+
+testUnless(test, lacks('npx'), 'npx gyrfalcon is the command of this checkout', async () => {
+  const running = start('npx', ['--no', '--', 'gyrfalcon', '--version'], {
+    env: { GYRFALCON_SETUP: '0' },
+  });
+  const { code } = await within(running.ended, 'the end of npx', 30_000);
+  const { version } = JSON.parse(readFileSync(project('package.json'), 'utf8'));
+  assert.equal([code, running.stdout()], [0, `${version}\n`]);
 });
 
 test('--help, and no argument at all, list the commands', async () => {

@@ -115,6 +115,7 @@ export const KIND_REQUEST_HEAD = 1;
 export const KIND_REQUEST_CHUNK = 2;
 export const KIND_REQUEST_ABORT = 3;
 export const KIND_RESPONSE_CREDIT = 4;
+export const KIND_REQUEST_EOF = 5;
 export const KIND_RESPONSE_HEAD = 16;
 export const KIND_RESPONSE_CHUNK = 17;
 export const KIND_RESPONSE_ABORT = 18;

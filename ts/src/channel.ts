@@ -342,6 +342,8 @@ export class Channel {
     } else if (kind === abi.KIND_REQUEST_ABORT) {
       port.forget(exchange);
       exchange.abort();
+    } else if (kind === abi.KIND_REQUEST_EOF) {
+      exchange.signalLeaving();
     }
   }
 

@@ -74,6 +74,7 @@ export class Exchange implements RequestSource, ParamSource {
   incoming: IncomingBody | null = null;
   outgoing: Outgoing | null = null;
   private controller: AbortController | null = null;
+  private leaving = false;
   private slab: Slab;
   private base: number;
 
@@ -189,9 +190,16 @@ export class Exchange implements RequestSource, ParamSource {
   signal(): AbortSignal {
     if (this.controller === null) {
       this.controller = new AbortController();
-      if (this.phase === PHASE_ABORTED) this.controller.abort();
+      if (this.leaving) this.controller.abort();
     }
     return this.controller.signal;
+  }
+
+  /** The client sends no more and may be gone: a response is sent nevertheless. */
+  signalLeaving(): void {
+    if (this.leaving) return;
+    this.leaving = true;
+    this.controller?.abort();
   }
 
   /** The client is gone: tells everybody who waits for it. */
@@ -201,7 +209,7 @@ export class Exchange implements RequestSource, ParamSource {
     this.incoming?.fail(new DOMException('The client has gone away', 'AbortError'));
     this.outgoing?.cancel();
     this.outgoing = null;
-    this.controller?.abort();
+    this.signalLeaving();
   }
 
   /** Address of the client, or null when it is not known. */

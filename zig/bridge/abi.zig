@@ -49,6 +49,8 @@ pub const RecordKind = enum(u16) {
     request_abort = 3,
     /// `Credit`: JS may send that many more body bytes.
     response_credit = 4,
+    /// Header only: the client sends no more and may be gone; the response is sent nevertheless.
+    request_eof = 5,
     /// `ResponseHead`: the answer.
     response_head = 16,
     /// `Chunk`: more of a response body.

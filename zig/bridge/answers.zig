@@ -1,0 +1,178 @@
+//! Reads what JS threads answer. JS memory is not trusted: the fixed part of a record is copied once and checked on the
+//! copy, and so are the response fields; a record that is wrong costs its own exchange, and nothing else.
+
+const std = @import("std");
+const log = @import("../core/log.zig");
+const Id = @import("../core/slots.zig").Id;
+const Response = @import("../http/response.zig").Response;
+const abi = @import("abi.zig");
+const Dispatcher = @import("dispatcher.zig").Dispatcher;
+const lane_file = @import("lane.zig");
+const ExchangeState = lane_file.ExchangeState;
+const Lane = lane_file.Lane;
+const Record = @import("ring.zig").Record;
+
+/// Records taken from one lane in one turn, so that sockets get theirs.
+const records_per_turn = 4096;
+
+const type_lines = blk: {
+    const names = std.meta.fields(abi.ContentType);
+    var lines: [names.len][]const u8 = undefined;
+    for (names, 0..) |f, i| lines[i] = "content-type: " ++ f.name ++ "\r\n";
+    break :blk lines;
+};
+
+/// `W`: pointer to the worker.
+pub fn Answers(comptime W: type) type {
+    return struct {
+        const Exchange = Dispatcher.ExchangeType(W);
+
+        /// Serves every published record of the lane.
+        pub fn drain(d: *Dispatcher, w: W, lane: *Lane) void {
+            for (0..records_per_turn) |_| {
+                const record = lane.responses.next() catch return d.spoiled(w, lane);
+                take(d, w, lane, &(record orelse return));
+                if (!lane.live) return;
+            }
+        }
+
+        fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) void {
+            const id: Id = .{ .slot = record.header.slot, .generation = record.header.generation };
+            const ex = w.exchangeById(id) orelse return; // it has ended in the meantime
+            const state: *ExchangeState = &ex.user;
+            if (state.phase != .pending or state.lane != lane.index) return;
+            const fine = switch (record.header.kind) {
+                .response_head => takeHead(d, w, lane, ex, record),
+                .response_chunk => takeChunk(d, w, lane, ex, record),
+                .response_abort => takeAbort(d, w, lane, ex),
+                .request_credit => takeCredit(w, state, ex, record),
+                else => false,
+            };
+            if (!fine) refuse(d, w, lane, ex, record);
+        }
+
+        fn refuse(d: *Dispatcher, w: W, lane: *Lane, ex: *Exchange, record: *const Record) void {
+            log.limited("JS thread {d} wrote a bad record of kind {d}: its request fails", .{
+                lane.index, @intFromEnum(record.header.kind),
+            });
+            _ = d.bad_records.fetchAdd(1, .monotonic);
+            giveUp(d, w, lane, ex);
+        }
+
+        fn giveUp(d: *Dispatcher, w: W, lane: *Lane, ex: *Exchange) void {
+            d.onAbort(w, ex); // JS is to forget it
+            _ = lane;
+            w.respondError(ex, 500); // closes the connection when the response has begun
+        }
+
+        /// False: the record is wrong.
+        fn takeHead(d: *Dispatcher, w: W, lane: *Lane, ex: *Exchange, record: *const Record) bool {
+            const head = record.fixed(abi.ResponseHead) orelse return false;
+            if (ex.user.head_sent) return false;
+            const table_bytes = @as(u64, head.field_count) * @sizeOf(abi.ResponseField);
+            const body_at = @sizeOf(abi.ResponseHead) + table_bytes + head.field_bytes;
+            if (body_at + head.inline_bytes > record.bytes.len) return false;
+            if (head.inline_bytes > abi.response_inline_bytes_max) return false;
+            const res = w.response();
+            res.status = head.status;
+            if (!fillFields(w, lane, res, &head, record)) {
+                giveUp(d, w, lane, ex);
+                return true; // told already
+            }
+            const body = record.bytes[@intCast(body_at)..][0..head.inline_bytes];
+            const length: ?u64 = if (head.body_length == abi.length_unknown) null else head.body_length;
+            if (head.header.flags & abi.flag_end != 0) {
+                if (body.len > 0) res.send(body) else res.declared_length = length;
+                lane.unlink(&ex.user);
+                w.respond(ex, res);
+            } else {
+                beginStream(w, lane, ex, res, length, body);
+            }
+            return true;
+        }
+
+        fn beginStream(w: W, lane: *Lane, ex: *Exchange, res: *Response, length: ?u64, body: []const u8) void {
+            const id = ex.id;
+            ex.user.head_sent = true;
+            ex.user.outstanding = @intCast(body.len);
+            w.beginStream(ex, res, length);
+            if (body.len == 0) return;
+            const still = w.exchangeById(id) orelse return; // the connection failed under the head
+            if (still.user.phase == .pending) w.streamBody(still, body, false);
+            _ = lane;
+        }
+
+        /// False: they cannot be sent, which has been told.
+        fn fillFields(w: W, lane: *Lane, res: *Response, head: *const abi.ResponseHead, record: *const Record) bool {
+            const number = @intFromEnum(head.content_type);
+            if (number != 0) {
+                if (number >= type_lines.len) return complain(lane, "an unknown content type");
+                const text = type_lines[number];
+                @memcpy(res.lines[0..text.len], text);
+                res.lines_len = @intCast(text.len);
+            }
+            if (head.field_count == 0) return true;
+            if (head.field_count > abi.response_field_count_max or head.field_bytes > abi.response_field_bytes_max) {
+                return complain(lane, "too many fields");
+            }
+            const table = w.state.field_table[0..head.field_count];
+            const table_at = @sizeOf(abi.ResponseHead);
+            const table_bytes = std.mem.sliceAsBytes(table);
+            @memcpy(table_bytes, record.bytes[table_at..][0..table_bytes.len]);
+            const fields = w.state.fields[0..head.field_bytes];
+            @memcpy(fields, record.bytes[table_at + table_bytes.len ..][0..fields.len]);
+            return appendFields(lane, res, table, fields);
+        }
+
+        fn appendFields(lane: *Lane, res: *Response, table: []const abi.ResponseField, bytes: []const u8) bool {
+            var at: usize = 0;
+            for (table) |entry| {
+                const end = at + entry.name_len + entry.value_len;
+                if (end > bytes.len) return complain(lane, "fields that are longer than their record");
+                const name = bytes[at..][0..entry.name_len];
+                const value = bytes[at + entry.name_len .. end];
+                at = end;
+                res.header(name, value) catch |err| switch (err) {
+                    error.FramingField => {}, // the engine's own to say
+                    error.InvalidField => return complain(lane, "a field with CR, LF, NUL or another forbidden character"),
+                    error.HeadTooLarge => return complain(lane, "fields that do not fit a response head"),
+                };
+            }
+            return true;
+        }
+
+        fn complain(lane: *Lane, comptime what: []const u8) bool {
+            log.limited("a handler of JS thread {d} sent " ++ what ++ ": answered with 500", .{lane.index});
+            return false;
+        }
+
+        fn takeChunk(d: *Dispatcher, w: W, lane: *Lane, ex: *Exchange, record: *const Record) bool {
+            const chunk = record.fixed(abi.Chunk) orelse return false;
+            const state: *ExchangeState = &ex.user;
+            if (!state.head_sent) return false;
+            if (chunk.len > abi.chunk_bytes_max or @sizeOf(abi.Chunk) + @as(u64, chunk.len) > record.bytes.len) return false;
+            state.outstanding +|= chunk.len;
+            // What the client does not take would be kept here without a bound.
+            if (state.outstanding > d.block.layout.credit_bytes) return false;
+            const end = chunk.header.flags & abi.flag_end != 0;
+            if (end) lane.unlink(state);
+            w.streamBody(ex, record.bytes[@sizeOf(abi.Chunk)..][0..chunk.len], end);
+            return true;
+        }
+
+        fn takeAbort(_: *Dispatcher, w: W, lane: *Lane, ex: *Exchange) bool {
+            lane.unlink(&ex.user);
+            w.respondError(ex, 500); // closes the connection when the response has begun
+            return true;
+        }
+
+        fn takeCredit(w: W, state: *ExchangeState, ex: *Exchange, record: *const Record) bool {
+            const credit = record.fixed(abi.Credit) orelse return false;
+            state.credit +|= credit.grant;
+            if (!state.body_waiting) return true;
+            state.body_waiting = false;
+            w.resumeBody(ex);
+            return true;
+        }
+    };
+}

@@ -1,0 +1,427 @@
+//! Answers requests from the route table: constants and directories by itself, handlers through the lanes of the worker
+//! that the request came in by. Everything here runs on the worker's thread, unless it says otherwise.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const Allocator = std.mem.Allocator;
+const log = @import("../core/log.zig");
+const memory = @import("../core/memory.zig");
+const Id = @import("../core/slots.zig").Id;
+const Method = @import("../http/method.zig").Method;
+const http_request = @import("../http/request.zig");
+const Request = http_request.Request;
+const Response = @import("../http/response.zig").Response;
+const router_file = @import("../router/router.zig");
+const Action = @import("../server/exchange.zig").Action;
+const abi = @import("abi.zig");
+const Answers = @import("answers.zig").Answers;
+const Block = @import("block.zig").Block;
+const lane_file = @import("lane.zig");
+const Lane = lane_file.Lane;
+const Table = @import("table.zig").Table;
+const threads = @import("threads.zig");
+const Threads = threads.Threads;
+
+pub const Dispatcher = struct {
+    gpa: Allocator,
+    block: Block,
+    threads: Threads,
+    /// The table that workers are to use.
+    table: std.atomic.Value(*Table),
+    /// Per worker: the table that it is known to use alone.
+    settled: []std.atomic.Value(?*Table),
+    lanes: []Lane,
+    aborts: []align(memory.page_bytes) Id,
+    exchanges_max: u32,
+    bad_records: std.atomic.Value(u64) = .init(0),
+
+    pub const ExchangeState = lane_file.ExchangeState;
+
+    /// One per worker, in it.
+    pub const WorkerState = struct {
+        lanes: []Lane = &.{},
+        table: ?*Table = null,
+        /// The table was changed in the last turn: what was answered from the old one is on its way by the next.
+        settling: bool = false,
+        /// Where the search for a lane begins, so that equally busy ones take turns.
+        turn: u32 = 0,
+        /// Response fields are copied here before they are looked at.
+        fields: [abi.response_field_bytes_max]u8 = undefined,
+        field_table: [abi.response_field_count_max]abi.ResponseField = undefined,
+    };
+
+    /// `exchanges_max`: of one worker. `table` belongs to the caller.
+    pub fn init(gpa: Allocator, block: Block, table: *Table, exchanges_max: u32) error{OutOfMemory}!Dispatcher {
+        const workers = block.layout.workers;
+        const count = workers * block.layout.threads;
+        const settled = try gpa.alloc(std.atomic.Value(?*Table), workers);
+        errdefer gpa.free(settled);
+        for (settled) |*it| it.* = .init(null);
+        const lanes = try gpa.alloc(Lane, count);
+        errdefer gpa.free(lanes);
+        const aborts = try memory.reserve(Id, @as(usize, count) * exchanges_max);
+        errdefer memory.release(Id, aborts);
+        for (lanes, 0..) |*lane, i| {
+            const worker: u32 = @intCast(i / block.layout.threads);
+            const thread: u32 = @intCast(i % block.layout.threads);
+            lane.* = Lane.init(block, worker, thread, aborts[i * exchanges_max ..][0..exchanges_max]);
+        }
+        return .{
+            .gpa = gpa,
+            .block = block,
+            .threads = try Threads.init(gpa, block.layout.threads, workers),
+            .table = .init(table),
+            .settled = settled,
+            .lanes = lanes,
+            .aborts = aborts,
+            .exchanges_max = exchanges_max,
+        };
+    }
+
+    /// After the workers have ended.
+    pub fn deinit(self: *Dispatcher) void {
+        self.threads.deinit(self.gpa);
+        memory.release(Id, self.aborts);
+        self.gpa.free(self.lanes);
+        self.gpa.free(self.settled);
+        self.* = undefined;
+    }
+
+    pub fn memoryBytes(self: *const Dispatcher) u64 {
+        return self.block.bytes.len + self.aborts.len * @sizeOf(Id) + self.lanes.len * @sizeOf(Lane);
+    }
+
+    /// Any thread: the flag of a worker, where JS sees it.
+    pub fn asleepFlag(self: *Dispatcher, worker: u32) *u32 {
+        return &self.block.worker(worker).asleep;
+    }
+
+    pub fn workerStart(self: *Dispatcher, w: anytype) !void {
+        const count = self.block.layout.threads;
+        w.state.lanes = self.lanes[w.index * count ..][0..count];
+        w.state.table = self.table.load(.acquire);
+        self.settled[w.index].store(w.state.table, .release);
+    }
+
+    pub fn workerStop(self: *Dispatcher, w: anytype) void {
+        self.settled[w.index].store(null, .release);
+        for (w.state.lanes) |*lane| {
+            const epoch = self.threads.epoch(lane.index);
+            if (epoch != lane.epoch and !threads.isAttached(epoch)) self.threads.noticed(lane.index);
+        }
+    }
+
+    /// Any thread: whether no worker uses another table than the present one.
+    pub fn tableSettled(self: *const Dispatcher) bool {
+        const current = self.table.load(.acquire);
+        for (self.settled) |*it| {
+            const used = it.load(.acquire) orelse continue; // the worker has ended
+            if (used != current) return false;
+        }
+        return true;
+    }
+
+    pub fn onRequest(self: *Dispatcher, w: anytype, ex: anytype, req: *Request, res: *Response) Action {
+        const table = w.state.table.?;
+        var params: router_file.Params = .{};
+        const target = switch (table.router.match(req.method, req.path, &params)) {
+            .found => |target| target,
+            .method_not_allowed => |allowed| table.fallback orelse return methodNotAllowed(res, allowed),
+            .none => table.fallback orelse return notFound(res),
+        };
+        switch (table.targets[target]) {
+            .constant => |*constant| {
+                constant.fill(res);
+                return .respond;
+            },
+            .dir => |*dir| {
+                dir.handle(req, res, dirPath(req, &params));
+                return .respond;
+            },
+            .lane => |route| return self.toLane(w, ex, req, res, route, &params),
+        }
+    }
+
+    /// What the wildcard stands for, with the slash before it; "" where the path stops before that.
+    fn dirPath(req: *const Request, params: *const router_file.Params) []const u8 {
+        if (params.len == 0) return req.path;
+        const span = params.items[params.len - 1];
+        if (span.off == 0 or req.path[span.off - 1] != '/') return "";
+        return req.path[span.off - 1 ..][0 .. span.len + 1];
+    }
+
+    fn notFound(res: *Response) Action {
+        res.text(404, "Not Found\n");
+        return .respond;
+    }
+
+    fn methodNotAllowed(res: *Response, allowed: router_file.MethodSet) Action {
+        var text: [router_file.MethodSet.allow_bytes_max]u8 = undefined;
+        res.header("Allow", allowed.allow(&text)) catch unreachable; // the first field of a fresh response
+        res.text(405, "Method Not Allowed\n");
+        return .respond;
+    }
+
+    fn toLane(
+        self: *Dispatcher,
+        w: anytype,
+        ex: anytype,
+        req: *const Request,
+        res: *Response,
+        route: u32,
+        params: *const router_file.Params,
+    ) Action {
+        const with_body = ex.body_complete and req.body.len <= abi.request_inline_bytes_max;
+        const parts: Lane.HeadParts = .{
+            .route = route,
+            .id = ex.id,
+            .params = params.slice(),
+            .body_length = if (ex.body_complete) req.body.len else ex.body_length,
+            .inline_body = with_body,
+        };
+        var any_live = false;
+        while (pickLane(w, &any_live)) |lane| {
+            const written = lane.writeHead(req, parts) catch {
+                self.fail(w, lane);
+                continue;
+            };
+            if (!written) continue; // it is marked as full now
+            lane.link(&ex.user);
+            ex.user.credit = self.block.layout.credit_bytes;
+            ex.body_taken = with_body;
+            return .pending;
+        }
+        if (any_live) return .busy;
+        res.text(503, "Service Unavailable\n");
+        return .respond;
+    }
+
+    /// The lane with the fewest exchanges on it of those that take requests.
+    fn pickLane(w: anytype, any_live: *bool) ?*Lane {
+        const lanes = w.state.lanes;
+        if (lanes.len == 1) {
+            any_live.* = lanes[0].live;
+            return if (lanes[0].takesRequests()) &lanes[0] else null;
+        }
+        var best: ?*Lane = null;
+        w.state.turn +%= 1;
+        for (0..lanes.len) |i| {
+            const lane = &lanes[(w.state.turn +% i) % lanes.len];
+            if (!lane.live) continue;
+            any_live.* = true;
+            if (!lane.takesRequests()) continue;
+            if (best == null or lane.pending < best.?.pending) best = lane;
+        }
+        return best;
+    }
+
+    pub fn onBody(self: *Dispatcher, w: anytype, ex: anytype, bytes: []const u8, end: bool) usize {
+        const state: *ExchangeState = &ex.user;
+        if (state.phase != .pending) return bytes.len; // answered already: nobody wants the rest
+        const lane = &w.state.lanes[state.lane];
+        var taken: usize = 0;
+        while (taken < bytes.len or (end and taken == bytes.len)) {
+            const count = @min(bytes.len - taken, state.credit, abi.chunk_bytes_max);
+            if (count == 0 and taken < bytes.len) break;
+            const last = end and taken + count == bytes.len;
+            const written = lane.writeChunk(ex.id, bytes[taken..][0..count], last) catch {
+                self.fail(w, lane);
+                return bytes.len;
+            };
+            if (!written) {
+                state.end_owed = last and count == 0;
+                break;
+            }
+            taken += count;
+            state.credit -= @intCast(count);
+            if (last) return bytes.len;
+        }
+        state.body_waiting = taken < bytes.len;
+        return taken;
+    }
+
+    pub fn onAbort(self: *Dispatcher, w: anytype, ex: anytype) void {
+        const state: *ExchangeState = &ex.user;
+        if (state.phase != .pending) return;
+        const lane = &w.state.lanes[state.lane];
+        lane.unlink(state);
+        if (!lane.live) return;
+        if (lane.aborts_len == 0) {
+            const told = lane.writeNote(.request_abort, ex.id) catch return self.fail(w, lane);
+            if (told) return;
+        }
+        // No new request goes on the lane while one waits here: there is a place for every exchange.
+        lane.aborts[lane.aborts_len] = ex.id;
+        lane.aborts_len += 1;
+    }
+
+    /// The client has closed its end: it may still read, or be gone.
+    pub fn onEof(self: *Dispatcher, w: anytype, ex: anytype) void {
+        const state: *ExchangeState = &ex.user;
+        if (state.phase != .pending) return;
+        const lane = &w.state.lanes[state.lane];
+        const told = lane.writeNote(.request_eof, ex.id) catch return self.fail(w, lane);
+        state.eof_owed = !told;
+    }
+
+    pub fn onSent(self: *Dispatcher, w: anytype, ex: anytype, bytes: u64) void {
+        const state: *ExchangeState = &ex.user;
+        if (state.phase != .pending) return;
+        state.owed +|= std.math.lossyCast(u32, bytes);
+        // Small grants are saved up; JS has three quarters of its credit left.
+        if (state.owed >= self.block.layout.credit_bytes / 4) self.grant(w, &w.state.lanes[state.lane], ex);
+    }
+
+    fn grant(self: *Dispatcher, w: anytype, lane: *Lane, ex: anytype) void {
+        const state: *ExchangeState = &ex.user;
+        const told = lane.writeCredit(ex.id, state.owed) catch return self.fail(w, lane);
+        if (!told) return; // with the next bytes, or when there is room
+        state.outstanding -|= state.owed;
+        state.owed = 0;
+    }
+
+    pub fn onTurn(self: *Dispatcher, w: anytype) void {
+        self.settleTable(w);
+        var room = false;
+        for (w.state.lanes) |*lane| {
+            if (self.threads.epoch(lane.index) != lane.epoch) self.changeThread(w, lane);
+            if (!lane.live) continue;
+            Answers(@TypeOf(w)).drain(self, w, lane);
+            if (lane.hasRoomAgain()) {
+                lane.full = false;
+                self.useRoom(w, lane);
+                room = room or !lane.full;
+            }
+        }
+        if (w.hasBusy() and (room or self.busyIsPointless(w))) w.retryBusy();
+        for (w.state.lanes) |*lane| {
+            if (lane.live) lane.flush(self.threads.doorbell(lane.index));
+        }
+    }
+
+    /// Requests wait for lanes that no longer exist: they are to be refused.
+    fn busyIsPointless(_: *Dispatcher, w: anytype) bool {
+        for (w.state.lanes) |*lane| if (lane.live and !lane.takesRequests()) return false;
+        return true;
+    }
+
+    pub fn hasWork(self: *Dispatcher, w: anytype) bool {
+        if (w.state.settling or w.state.table != self.table.load(.acquire)) return true;
+        for (w.state.lanes) |*lane| {
+            if (self.threads.epoch(lane.index) != lane.epoch) return true;
+            if (lane.live and (!lane.responses.isEmpty() or lane.hasRoomAgain())) return true;
+        }
+        return false;
+    }
+
+    fn settleTable(self: *Dispatcher, w: anytype) void {
+        if (w.state.settling) {
+            w.state.settling = false;
+            self.settled[w.index].store(w.state.table, .release);
+        }
+        const current = self.table.load(.acquire);
+        if (w.state.table == current) return;
+        w.state.table = current;
+        w.state.settling = true;
+    }
+
+    /// A JS thread has come or gone.
+    fn changeThread(self: *Dispatcher, w: anytype, lane: *Lane) void {
+        const epoch = self.threads.epoch(lane.index);
+        lane.epoch = epoch;
+        lane.live = threads.isAttached(epoch);
+        if (lane.live) return;
+        while (lane.first) |state| self.failExchange(w, lane, state, 503);
+        lane.reset();
+        self.threads.noticed(lane.index);
+    }
+
+    /// The thread has spoiled its position in the request ring: nothing can be told to it any more.
+    pub fn fail(self: *Dispatcher, w: anytype, lane: *Lane) void {
+        log.err("JS thread {d} has spoiled its request ring: it gets no more requests", .{lane.index});
+        _ = self.bad_records.fetchAdd(1, .monotonic);
+        lane.live = false;
+        while (lane.first) |state| self.failExchange(w, lane, state, 500);
+    }
+
+    /// The thread has published what cannot be read: its answers are lost, so that what is under way is given up.
+    pub fn spoiled(self: *Dispatcher, w: anytype, lane: *Lane) void {
+        log.err("JS thread {d} has spoiled its response ring: {d} requests fail", .{ lane.index, lane.pending });
+        _ = self.bad_records.fetchAdd(1, .monotonic);
+        lane.responses.resync();
+        while (lane.first) |state| {
+            self.onAbort(w, exchangeOf(w, state)); // JS is to forget it
+            w.respondError(exchangeOf(w, state), 500);
+        }
+    }
+
+    pub fn failExchange(_: *Dispatcher, w: anytype, lane: *Lane, state: *ExchangeState, status: u16) void {
+        const ex = exchangeOf(w, state);
+        if (state.phase == .pending) lane.unlink(state);
+        w.respondError(ex, status); // closes the connection when the response has begun
+    }
+
+    pub fn exchangeOf(w: anytype, state: *ExchangeState) *ExchangeType(@TypeOf(w)) {
+        return @alignCast(@fieldParentPtr("user", state));
+    }
+
+    pub fn ExchangeType(comptime W: type) type {
+        return @typeInfo(W).pointer.child.Exchange;
+    }
+
+    /// There is room in the request ring: what had to wait goes first, in the order abort, then per exchange.
+    fn useRoom(self: *Dispatcher, w: anytype, lane: *Lane) void {
+        self.tellAborts(w, lane) catch return self.fail(w, lane);
+        if (lane.full) return;
+        lane.cursor = lane.first;
+        while (lane.cursor) |state| {
+            lane.cursor = state.next;
+            self.useRoomFor(w, lane, exchangeOf(w, state));
+            if (lane.full) break;
+        }
+        lane.cursor = null;
+    }
+
+    fn tellAborts(_: *Dispatcher, _: anytype, lane: *Lane) !void {
+        var told: usize = 0;
+        defer {
+            const left = lane.aborts_len - told;
+            std.mem.copyForwards(Id, lane.aborts[0..left], lane.aborts[told..lane.aborts_len]);
+            lane.aborts_len = left;
+        }
+        while (told < lane.aborts_len) : (told += 1) {
+            if (!try lane.writeNote(.request_abort, lane.aborts[told])) return;
+        }
+    }
+
+    fn useRoomFor(self: *Dispatcher, w: anytype, lane: *Lane, ex: anytype) void {
+        const state: *ExchangeState = &ex.user;
+        if (state.end_owed) {
+            const told = lane.writeChunk(ex.id, "", true) catch return self.fail(w, lane);
+            if (!told) return;
+            state.end_owed = false;
+        }
+        if (state.eof_owed) {
+            const told = lane.writeNote(.request_eof, ex.id) catch return self.fail(w, lane);
+            if (!told) return;
+            state.eof_owed = false;
+        }
+        if (state.owed >= self.block.layout.credit_bytes / 4) self.grant(w, lane, ex);
+        if (lane.full or state.phase != .pending) return;
+        if (state.body_waiting and state.credit > 0) {
+            state.body_waiting = false;
+            w.resumeBody(ex); // may end the exchange
+        }
+    }
+};
+
+comptime {
+    for (std.enums.values(Method)) |method| {
+        assert(@intFromEnum(method) == @intFromEnum(@field(abi.Method, @tagName(method))));
+    }
+    for (std.enums.values(http_request.Version)) |version| {
+        assert(@intFromEnum(version) == @intFromEnum(@field(abi.Version, @tagName(version))));
+    }
+    assert(router_file.params_max <= abi.param_count_max);
+}

@@ -1,0 +1,288 @@
+//! One engine as Node.js holds it: made from a configuration in JSON, started, fed with JS threads, stopped, destroyed.
+//! Called from JS threads, one call at a time (registry.zig sees to that).
+
+const std = @import("std");
+const posix = std.posix;
+const Allocator = std.mem.Allocator;
+const log = @import("../core/log.zig");
+const Config = @import("../server/config.zig").Config;
+const server_engine = @import("../server/engine.zig");
+const abi = @import("abi.zig");
+const Block = @import("block.zig").Block;
+const Dispatcher = @import("dispatcher.zig").Dispatcher;
+const lane_file = @import("lane.zig");
+const table_file = @import("table.zig");
+const Table = table_file.Table;
+pub const Defect = table_file.Defect;
+
+const Engine = server_engine.Engine(Dispatcher);
+
+/// What `serve()` passes on.
+pub const Description = struct {
+    server: Config = .{},
+    /// JS threads that may be attached at a time.
+    threads: u32 = 1,
+    ring_bytes: u32 = abi.ring_bytes_default,
+    credit_bytes: u32 = abi.credit_bytes_default,
+    table: table_file.Description = .{},
+};
+
+/// The user can do something about it: `Defect` says what.
+pub const Error = error{ OutOfMemory, Refused };
+
+/// How long a control call waits for the workers, ms. They answer within a turn of their loop.
+const patience_ms = 5_000;
+/// Room in the exchange pool for pipelined requests, per worker.
+const pipelined_exchanges = 1024;
+
+pub const Instance = struct {
+    gpa: Allocator,
+    /// The configuration's strings.
+    arena: std.heap.ArenaAllocator,
+    config: Config,
+    block: Block,
+    bodies: table_file.Bodies = .{},
+    dispatcher: Dispatcher,
+    engine: ?Engine = null,
+    ended: std.atomic.Value(bool) = .init(false),
+
+    pub fn create(gpa: Allocator, json: []const u8, defect: *Defect) Error!*Instance {
+        const self = try gpa.create(Instance);
+        errdefer gpa.destroy(self);
+        self.gpa = gpa;
+        self.arena = .init(gpa);
+        errdefer self.arena.deinit();
+        const description = try parse(Description, self.arena.allocator(), json, defect);
+        self.config = description.server;
+        try checkConfig(&self.config, &description, defect);
+        self.config.workers = self.config.workerCount();
+        if (self.config.exchanges_max == 0) {
+            const connections = std.math.divCeil(u32, self.config.connections_max, self.config.workers) catch unreachable;
+            self.config.exchanges_max = connections + pipelined_exchanges;
+        }
+        self.bodies = .{};
+        self.engine = null;
+        self.ended = .init(false);
+        errdefer self.bodies.deinit(gpa);
+        self.block = Block.take(.{
+            .workers = self.config.workers,
+            .threads = description.threads,
+            .ring_bytes = description.ring_bytes,
+            .credit_bytes = description.credit_bytes,
+        }) catch |err| return refuseBlock(err, defect);
+        errdefer self.block.release();
+        const table = try Table.create(gpa, &description.table, &self.bodies, defect);
+        errdefer table.destroy();
+        self.dispatcher = try Dispatcher.init(gpa, self.block, table, self.config.exchanges_max);
+        return self;
+    }
+
+    fn refuseBlock(err: anyerror, defect: *Defect) Error {
+        if (err == error.OutOfMemory) return error.OutOfMemory;
+        const hint = "fewer workers or threads, or smaller ringBytes";
+        defect.set("GYR_OPTION_INVALID", hint, "The rings of all workers and threads take more than 2 GiB", .{});
+        return error.Refused;
+    }
+
+    /// Stops at once what still runs.
+    pub fn destroy(self: *Instance) void {
+        const gpa = self.gpa;
+        if (self.engine) |*engine| {
+            engine.requestStop(0);
+            engine.join();
+            engine.deinit();
+        }
+        const table = self.dispatcher.table.load(.acquire);
+        self.dispatcher.deinit();
+        table.destroy();
+        self.bodies.deinit(gpa);
+        self.block.release();
+        self.arena.deinit();
+        gpa.destroy(self);
+    }
+
+    /// Binds the port and starts the workers.
+    pub fn start(self: *Instance, defect: *Defect) Error!void {
+        if (self.engine != null) {
+            defect.set("GYR_ENGINE_FAILED", "", "The engine has been started before", .{});
+            return error.Refused;
+        }
+        self.engine = Engine.init(self.gpa, &self.config, &self.dispatcher) catch |err| return self.refuseStart(err, defect);
+        const engine = &self.engine.?;
+        engine.onStopped(&onStopped, self);
+        for (0..self.config.workers) |worker| {
+            self.block.worker(@intCast(worker)).wake_fd = engine.wakeDescriptor(@intCast(worker));
+        }
+        engine.start() catch |err| {
+            engine.deinit();
+            self.engine = null;
+            return self.refuseStart(err, defect);
+        };
+        log.info("listening on port {d}: {s} ({s}), {d} workers, {d} MiB of pools", .{
+            engine.address().port, engine.backendName(), engine.reason, engine.workerCount(), self.memoryBytes() >> 20,
+        });
+    }
+
+    fn refuseStart(self: *Instance, err: server_engine.StartError, defect: *Defect) Error {
+        const host = if (self.config.hostname.len == 0) "::" else self.config.hostname;
+        const port = self.config.port;
+        switch (err) {
+            error.OutOfMemory => return error.OutOfMemory,
+            error.AddressInUse => defect.set("GYR_ADDRESS_IN_USE", "choose another port, or 0 for a free one", "Port {d} on {s} is taken", .{ port, host }),
+            error.AccessDenied => defect.set("GYR_ADDRESS_DENIED", "choose a port from 1024 on", "Port {d} on {s} may not be opened by this user", .{ port, host }),
+            error.UnknownHost, error.AddressNotAvailable => defect.set("GYR_ADDRESS_INVALID", "", "{s} is no address of this machine", .{host}),
+            else => defect.set("GYR_ENGINE_FAILED", "", "The engine could not start: {s}", .{@errorName(err)}),
+        }
+        return error.Refused;
+    }
+
+    /// On the last thread of the engine that ends.
+    fn onStopped(context: *anyopaque) void {
+        const self: *Instance = @alignCast(@ptrCast(context));
+        self.ended.store(true, .release);
+        @atomicStore(u32, &self.block.header().stopped, 1, .seq_cst);
+        self.dispatcher.threads.ringAll();
+    }
+
+    /// The reading end of the thread's doorbell, which is the caller's.
+    pub fn attach(self: *Instance, thread: u32, defect: *Defect) Error!posix.fd_t {
+        var waited_ms: u32 = 0;
+        while (true) {
+            return self.dispatcher.threads.attach(thread) catch |err| {
+                if (err == error.WorkersBusy and waited_ms < patience_ms and !self.isStopped()) {
+                    std.time.sleep(std.time.ns_per_ms);
+                    waited_ms += 1;
+                    continue;
+                }
+                defect.set("GYR_THREAD", "", "Thread {d} cannot be attached: {s}", .{ thread, @errorName(err) });
+                return error.Refused;
+            };
+        }
+    }
+
+    pub fn detach(self: *Instance, thread: u32) void {
+        if (self.dispatcher.threads.detach(thread)) self.wakeAll();
+    }
+
+    /// Puts a new route table in place and waits until no worker uses the old one.
+    pub fn reload(self: *Instance, json: []const u8, defect: *Defect) Error!void {
+        var arena = std.heap.ArenaAllocator.init(self.gpa);
+        defer arena.deinit();
+        const description = try parse(table_file.Description, arena.allocator(), json, defect);
+        const fresh = try Table.create(self.gpa, &description, &self.bodies, defect);
+        const old = self.dispatcher.table.swap(fresh, .acq_rel);
+        self.wakeAll();
+        var waited_ms: u32 = 0;
+        while (self.engine != null and !self.dispatcher.tableSettled()) : (waited_ms += 1) {
+            if (waited_ms == patience_ms) {
+                log.err("a worker does not take the new route table: the old one stays in memory", .{});
+                return;
+            }
+            if (waited_ms % 100 == 99) self.wakeAll();
+            std.time.sleep(std.time.ns_per_ms);
+        }
+        old.destroy();
+    }
+
+    fn wakeAll(self: *Instance) void {
+        if (self.engine) |*engine| engine.wakeAll();
+    }
+
+    pub fn requestStop(self: *Instance, deadline_ms: u32) void {
+        if (self.engine) |*engine| engine.requestStop(deadline_ms);
+    }
+
+    pub fn isStopped(self: *const Instance) bool {
+        return self.ended.load(.acquire);
+    }
+
+    pub fn memoryBytes(self: *const Instance) u64 {
+        const pools = if (self.engine) |*engine| engine.memoryBytes() else 0;
+        return pools + self.dispatcher.memoryBytes() + self.dispatcher.table.load(.acquire).memoryBytes();
+    }
+
+    pub const Info = struct {
+        port: u16,
+        backend: []const u8,
+        backendReason: []const u8,
+        workers: u32,
+        memoryBytes: u64,
+    };
+
+    /// After `start`.
+    pub fn info(self: *const Instance) Info {
+        const engine = &self.engine.?;
+        return .{
+            .port = engine.address().port,
+            .backend = engine.backendName(),
+            .backendReason = engine.reason,
+            .workers = engine.workerCount(),
+            .memoryBytes = self.memoryBytes(),
+        };
+    }
+
+    pub const Stats = struct {
+        workers: u32 = 0,
+        connections: u64 = 0,
+        requests: u64 = 0,
+        errors: u64 = 0,
+        /// Requests that are with handlers now.
+        pending: u64 = 0,
+        badRecords: u64 = 0,
+        allocationsAfterStart: u64 = 0,
+        bufferBytes: u64 = 0,
+        memoryBytes: u64 = 0,
+    };
+
+    pub fn stats(self: *const Instance) Stats {
+        const engine = &(self.engine orelse return .{});
+        const numbers = engine.stats();
+        var pending: u64 = 0;
+        for (self.dispatcher.lanes) |*lane| pending += @atomicLoad(u32, &lane.pending, .monotonic);
+        return .{
+            .workers = numbers.workers,
+            .connections = numbers.connections,
+            .requests = numbers.requests_total,
+            .errors = numbers.errors_total,
+            .pending = pending,
+            .badRecords = self.dispatcher.bad_records.load(.monotonic),
+            .allocationsAfterStart = numbers.allocations_after_start,
+            .bufferBytes = numbers.buffer_bytes,
+            .memoryBytes = self.memoryBytes(),
+        };
+    }
+};
+
+fn parse(comptime T: type, arena: Allocator, json: []const u8, defect: *Defect) Error!T {
+    return std.json.parseFromSliceLeaky(T, arena, json, .{ .allocate = .alloc_always }) catch |err| switch (err) {
+        error.OutOfMemory => error.OutOfMemory,
+        else => {
+            defect.set("GYR_ENGINE_MISMATCH", "build the engine anew", "The engine does not understand its configuration: {s}", .{@errorName(err)});
+            return error.Refused;
+        },
+    };
+}
+
+fn checkConfig(config: *const Config, description: *const Description, defect: *Defect) Error!void {
+    if (config.validate()) |problem| {
+        defect.set("GYR_OPTION_INVALID", problem.rule, "Option {s} cannot be", .{problem.option});
+        return error.Refused;
+    }
+    const ring = description.ring_bytes;
+    if (ring < abi.ring_bytes_min or ring > abi.ring_bytes_max or !std.math.isPowerOfTwo(ring)) {
+        defect.set("GYR_OPTION_INVALID", "a power of two from 262144 to 67108864: two of the largest records must fit", "Option ringBytes is {d}", .{ring});
+        return error.Refused;
+    }
+    if (description.credit_bytes < abi.credit_bytes_min or description.credit_bytes > 1 << 30) {
+        defect.set("GYR_OPTION_INVALID", "32768 to 1073741824", "Option creditBytes is {d}", .{description.credit_bytes});
+        return error.Refused;
+    }
+    if (description.threads == 0 or description.threads > std.math.maxInt(u16)) {
+        defect.set("GYR_OPTION_INVALID", "at least 1", "Option threads is {d}", .{description.threads});
+        return error.Refused;
+    }
+}
+
+comptime {
+    std.debug.assert(abi.ring_bytes_min == 262144 and abi.ring_bytes_max == 67108864); // what the sentence above says
+}

@@ -1,0 +1,267 @@
+//! The engine's end of a lane: writes requests, reads answers, and knows the exchanges that are under way on it.
+//! One worker owns it.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const abi = @import("abi.zig");
+const Block = @import("block.zig").Block;
+const ring_file = @import("ring.zig");
+const Producer = ring_file.Producer;
+const Consumer = ring_file.Consumer;
+const Corrupt = ring_file.Corrupt;
+const Id = @import("../core/slots.zig").Id;
+const Request = @import("../http/request.zig").Request;
+const Span = @import("../router/router.zig").Span;
+
+/// The bridge's part of an exchange.
+pub const ExchangeState = struct {
+    phase: Phase = .idle,
+    /// The response's head has been sent.
+    head_sent: bool = false,
+    /// Body bytes wait in the engine for room in the ring or for credit.
+    body_waiting: bool = false,
+    /// The end of the body is still to be told.
+    end_owed: bool = false,
+    /// That the client sends no more is still to be told.
+    eof_owed: bool = false,
+    lane: u16 = 0,
+    /// Request body bytes that JS takes now.
+    credit: u32 = 0,
+    /// Response body bytes that have left and for which JS was not granted new ones yet.
+    owed: u32 = 0,
+    /// Response body bytes that JS has sent on credit.
+    outstanding: u32 = 0,
+    previous: ?*ExchangeState = null,
+    next: ?*ExchangeState = null,
+
+    pub const Phase = enum(u8) {
+        /// Not on a lane, or no longer.
+        idle,
+        /// On a lane, without a complete answer.
+        pending,
+    };
+};
+
+pub const Lane = struct {
+    index: u16 = 0,
+    control: *abi.LaneControl,
+    thread_line: *abi.ThreadLine,
+    requests: Producer,
+    responses: Consumer,
+    /// A JS thread serves it.
+    live: bool = false,
+    /// The thread's epoch that this worker has seen.
+    epoch: u32 = 0,
+    /// The request ring was found full; JS has been asked to wake the worker.
+    full: bool = false,
+    /// Something for the doorbell besides new requests: JS waits for room.
+    ring_owed: bool = false,
+    pending: u32 = 0,
+    first: ?*ExchangeState = null,
+    /// The next one of a walk over the pending exchanges; moves on when it is unlinked.
+    cursor: ?*ExchangeState = null,
+    /// Exchanges whose end JS has not been told for want of room.
+    aborts: []Id,
+    aborts_len: usize = 0,
+
+    /// `aborts` has a place for every exchange of the worker.
+    pub fn init(block: Block, worker: u32, thread: u32, aborts: []Id) Lane {
+        return .{
+            .index = @intCast(thread),
+            .control = block.control(worker, thread),
+            .thread_line = block.thread(thread),
+            .requests = .{ .ring = block.requestRing(worker, thread) },
+            .responses = .{ .ring = block.responseRing(worker, thread) },
+            .aborts = aborts,
+        };
+    }
+
+    /// Empties both rings. The JS thread is gone, and the next one has not come.
+    pub fn reset(self: *Lane) void {
+        assert(self.first == null);
+        inline for (std.meta.fields(abi.LaneControl)) |f| {
+            @atomicStore(u32, &@field(self.control, f.name), 0, .seq_cst);
+        }
+        self.requests = .{ .ring = self.requests.ring };
+        self.responses = .{ .ring = self.responses.ring };
+        self.live = false;
+        self.full = false;
+        self.ring_owed = false;
+        self.aborts_len = 0;
+    }
+
+    pub fn link(self: *Lane, state: *ExchangeState) void {
+        assert(state.phase == .idle);
+        state.phase = .pending;
+        state.lane = self.index;
+        state.previous = null;
+        state.next = self.first;
+        if (self.first) |first| first.previous = state;
+        self.first = state;
+        self.pending += 1;
+    }
+
+    pub fn unlink(self: *Lane, state: *ExchangeState) void {
+        assert(state.phase == .pending and state.lane == self.index);
+        if (self.cursor == state) self.cursor = state.next;
+        if (state.previous) |previous| previous.next = state.next else self.first = state.next;
+        if (state.next) |next| next.previous = state.previous;
+        state.* = .{};
+        self.pending -= 1;
+    }
+
+    /// Whether requests may be put on it: there is a thread, and nothing that came earlier waits for room.
+    pub fn takesRequests(self: *const Lane) bool {
+        return self.live and !self.full and self.aborts_len == 0;
+    }
+
+    /// Room for a record, or null: then JS wakes the worker once there is some.
+    fn reserve(self: *Lane, size: u32) Corrupt!?[]align(abi.record_align) u8 {
+        if (try self.requests.reserve(size)) |room| return room;
+        self.full = true;
+        // First the wish, then another look: JS looks at the wish after it has made room.
+        @atomicStore(u32, &self.control.request_wanted, 1, .seq_cst);
+        const room = try self.requests.reserve(size) orelse return null;
+        self.full = false;
+        return room;
+    }
+
+    /// Whether JS has made room since the ring was found full.
+    pub fn hasRoomAgain(self: *const Lane) bool {
+        return self.full and @atomicLoad(u32, self.requests.ring.head, .seq_cst) != self.requests.head_seen;
+    }
+
+    /// A record of the header alone. False: no room.
+    pub fn writeNote(self: *Lane, kind: abi.RecordKind, id: Id) Corrupt!bool {
+        const size = @sizeOf(abi.RecordHeader);
+        const room = try self.reserve(size) orelse return false;
+        writeHeader(room, size, kind, 0, id);
+        self.requests.commit(size);
+        return true;
+    }
+
+    /// Grants JS `grant` more bytes of a response body. False: no room.
+    pub fn writeCredit(self: *Lane, id: Id, grant: u32) Corrupt!bool {
+        const room = try self.reserve(@sizeOf(abi.Credit)) orelse return false;
+        writeHeader(room, @sizeOf(abi.Credit), .response_credit, 0, id);
+        const record: *abi.Credit = @ptrCast(room.ptr);
+        record.grant = grant;
+        record.reserved = 0;
+        self.requests.commit(@sizeOf(abi.Credit));
+        return true;
+    }
+
+    /// A piece of a request body, at most `abi.chunk_bytes_max`. False: no room.
+    pub fn writeChunk(self: *Lane, id: Id, bytes: []const u8, end: bool) Corrupt!bool {
+        assert(bytes.len <= abi.chunk_bytes_max);
+        const size = abi.recordSize(@intCast(@sizeOf(abi.Chunk) + bytes.len));
+        const room = try self.reserve(size) orelse return false;
+        writeHeader(room, size, .request_chunk, if (end) abi.flag_end else 0, id);
+        const record: *abi.Chunk = @ptrCast(room.ptr);
+        record.len = @intCast(bytes.len);
+        record.reserved = 0;
+        @memcpy(room[@sizeOf(abi.Chunk)..][0..bytes.len], bytes);
+        self.requests.commit(size);
+        return true;
+    }
+
+    pub const HeadParts = struct {
+        route: u32,
+        id: Id,
+        /// Within the request's path.
+        params: []const Span,
+        /// Null: not known.
+        body_length: ?u64,
+        /// The whole body is in `request.body` and goes along.
+        inline_body: bool,
+    };
+
+    /// The head of a request. False: no room.
+    pub fn writeHead(self: *Lane, request: *const Request, parts: HeadParts) Corrupt!bool {
+        const head = request.head_bytes;
+        const fields = request.fields.slice();
+        assert(head.len <= abi.request_head_bytes_max); // core/limits.zig
+        const body_bytes: u32 = if (parts.inline_body) @intCast(request.body.len) else 0;
+        const tables = parts.params.len * @sizeOf(abi.Span) + fields.len * @sizeOf(abi.FieldSpan);
+        const size = abi.recordSize(@intCast(@sizeOf(abi.RequestHead) + tables + head.len + body_bytes));
+        const room = try self.reserve(size) orelse return false;
+        writeHeader(room, size, .request_head, if (parts.inline_body) abi.flag_end else 0, parts.id);
+        self.fillHead(room, request, &parts, body_bytes);
+        var at: usize = @sizeOf(abi.RequestHead);
+        at += writeParams(room[at..], request, parts.params);
+        at += writeFields(room[at..], request);
+        @memcpy(room[at..][0..head.len], head);
+        at += head.len;
+        if (parts.inline_body) _ = request.body.copy(room[at..][0..body_bytes]);
+        self.requests.commit(size);
+        return true;
+    }
+
+    fn fillHead(_: *Lane, room: []align(8) u8, request: *const Request, parts: *const HeadParts, body_bytes: u32) void {
+        const record: *abi.RequestHead = @ptrCast(room.ptr);
+        record.body_length = parts.body_length orelse abi.length_unknown;
+        record.route = parts.route;
+        record.method = @enumFromInt(@intFromEnum(request.method));
+        record.version = @enumFromInt(@intFromEnum(request.version));
+        record.field_count = request.fields.len;
+        record.param_count = @intCast(parts.params.len);
+        record.peer_family = @enumFromInt(@intFromEnum(request.peer.family));
+        record.peer_port = request.peer.port;
+        record.peer_address = request.peer.bytes;
+        record.head_bytes = @intCast(request.head_bytes.len);
+        record.inline_bytes = body_bytes;
+        record.method_text = spanOf(request, request.method_text);
+        record.target = spanOf(request, request.target);
+        record.path = spanOf(request, request.path);
+        record.query = spanOf(request, request.query);
+        record.authority = spanOf(request, request.authority);
+    }
+
+    fn writeParams(room: []u8, request: *const Request, params: []const Span) usize {
+        const path = spanOf(request, request.path);
+        const out: [*]align(4) abi.Span = @alignCast(@ptrCast(room.ptr));
+        for (params, 0..) |param, i| out[i] = .{ .offset = path.offset + param.off, .len = param.len };
+        return params.len * @sizeOf(abi.Span);
+    }
+
+    fn writeFields(room: []u8, request: *const Request) usize {
+        const fields = request.fields.slice();
+        const out: [*]align(4) abi.FieldSpan = @alignCast(@ptrCast(room.ptr));
+        for (fields, 0..) |field, i| {
+            out[i] = .{ .name = spanOf(request, field.name), .value = spanOf(request, field.value) };
+        }
+        return fields.len * @sizeOf(abi.FieldSpan);
+    }
+
+    /// Where `part` lies in the head; an empty span for what is not part of it (a path that was left out).
+    inline fn spanOf(request: *const Request, part: []const u8) abi.Span {
+        const offset = @intFromPtr(part.ptr) -% @intFromPtr(request.head_bytes.ptr);
+        if (part.len == 0 or offset >= request.head_bytes.len) return .{ .offset = 0, .len = 0 };
+        return .{ .offset = @intCast(offset), .len = @intCast(part.len) };
+    }
+
+    /// Publishes what was written, gives back what was read, and rings the thread when it sleeps and has something to do.
+    pub fn flush(self: *Lane, doorbell_fd: posix.fd_t) void {
+        var ring = self.requests.publish();
+        if (self.responses.release() and @atomicLoad(u32, &self.control.response_wanted, .seq_cst) == 1) {
+            @atomicStore(u32, &self.control.response_wanted, 0, .seq_cst);
+            ring = true;
+        }
+        if (!ring) return;
+        if (@atomicLoad(u32, &self.thread_line.asleep, .seq_cst) == 0) return;
+        if (@atomicRmw(u32, &self.thread_line.asleep, .Xchg, 0, .seq_cst) != 1) return;
+        ringDoorbell(doorbell_fd);
+    }
+};
+
+/// One byte on a thread's pipe. A full pipe has rings enough in it; a closed one means that the thread is gone, which its
+/// owner will tell.
+pub fn ringDoorbell(fd: posix.fd_t) void {
+    _ = posix.write(fd, "!") catch return;
+}
+
+fn writeHeader(room: []align(abi.record_align) u8, size: u32, kind: abi.RecordKind, flags: u16, id: Id) void {
+    const header: *abi.RecordHeader = @ptrCast(room.ptr);
+    header.* = .{ .size = size, .kind = kind, .flags = flags, .slot = id.slot, .generation = id.generation };
+}

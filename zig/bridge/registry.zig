@@ -1,0 +1,128 @@
+//! The engines of this process by number, and their calls with answers in JSON: what zig/node.zig exports. Any JS thread
+//! may call; one call is served at a time.
+
+const std = @import("std");
+const instance_file = @import("instance.zig");
+const Instance = instance_file.Instance;
+const Defect = instance_file.Defect;
+
+const gpa = std.heap.c_allocator;
+
+var mutex: std.Thread.Mutex = .{};
+var instances: std.AutoHashMapUnmanaged(u32, *Instance) = .{};
+var next_id: u32 = 1;
+
+/// Answers are read by the calling thread before its next call.
+threadlocal var answer_buffer: [8192]u8 = undefined;
+
+/// `{"id": n}`, or `{"error": …}`.
+pub fn create(config_json: []const u8) []const u8 {
+    mutex.lock();
+    defer mutex.unlock();
+    var defect: Defect = .{};
+    const made = Instance.create(gpa, config_json, &defect) catch |err| return refusal(err, &defect);
+    instances.put(gpa, next_id, made) catch {
+        made.destroy();
+        return refusal(error.OutOfMemory, &defect);
+    };
+    const id = next_id;
+    next_id += 1;
+    return answer(.{ .id = id });
+}
+
+/// What `Instance.info` says.
+pub fn start(id: u32) []const u8 {
+    mutex.lock();
+    defer mutex.unlock();
+    const self = instances.get(id) orelse return unknown();
+    var defect: Defect = .{};
+    self.start(&defect) catch |err| return refusal(err, &defect);
+    return answer(self.info());
+}
+
+/// The shared block, or nothing for an unknown id.
+pub fn memory(id: u32) []u8 {
+    mutex.lock();
+    defer mutex.unlock();
+    const self = instances.get(id) orelse return &.{};
+    return self.block.bytes;
+}
+
+/// `{"fd": n}`
+pub fn attach(id: u32, thread: u32) []const u8 {
+    mutex.lock();
+    defer mutex.unlock();
+    const self = instances.get(id) orelse return unknown();
+    var defect: Defect = .{};
+    const fd = self.attach(thread, &defect) catch |err| return refusal(err, &defect);
+    return answer(.{ .fd = fd });
+}
+
+pub fn detach(id: u32, thread: u32) void {
+    mutex.lock();
+    defer mutex.unlock();
+    const self = instances.get(id) orelse return;
+    self.detach(thread);
+}
+
+/// `{}`
+pub fn reload(id: u32, table_json: []const u8) []const u8 {
+    mutex.lock();
+    defer mutex.unlock();
+    const self = instances.get(id) orelse return unknown();
+    var defect: Defect = .{};
+    self.reload(table_json, &defect) catch |err| return refusal(err, &defect);
+    return answer(.{});
+}
+
+pub fn requestStop(id: u32, deadline_ms: u32) void {
+    mutex.lock();
+    defer mutex.unlock();
+    const self = instances.get(id) orelse return;
+    self.requestStop(deadline_ms);
+}
+
+pub fn isStopped(id: u32) bool {
+    mutex.lock();
+    defer mutex.unlock();
+    const self = instances.get(id) orelse return true;
+    return self.isStopped();
+}
+
+pub fn destroy(id: u32) void {
+    mutex.lock();
+    defer mutex.unlock();
+    const removed = instances.fetchRemove(id) orelse return;
+    removed.value.destroy();
+}
+
+/// What `Instance.stats` says.
+pub fn stats(id: u32) []const u8 {
+    mutex.lock();
+    defer mutex.unlock();
+    const self = instances.get(id) orelse return unknown();
+    return answer(self.stats());
+}
+
+fn answer(value: anytype) []const u8 {
+    var stream = std.io.fixedBufferStream(&answer_buffer);
+    std.json.stringify(value, .{}, stream.writer()) catch unreachable; // answers are far smaller than the buffer
+    return stream.getWritten();
+}
+
+fn unknown() []const u8 {
+    return answer(.{ .@"error" = .{
+        .code = "GYR_SERVER_STOPPED",
+        .message = "The engine has been destroyed",
+        .hint = "",
+    } });
+}
+
+fn refusal(err: instance_file.Error, defect: *Defect) []const u8 {
+    if (err == error.OutOfMemory) {
+        const hint = "smaller bufferMemoryBytes, maxConnections, ringBytes or fewer workers";
+        defect.set("GYR_ENGINE_FAILED", hint, "There is not enough memory for the pools", .{});
+    }
+    const message = if (std.unicode.utf8ValidateSlice(defect.message())) defect.message() else "The configuration is refused";
+    return answer(.{ .@"error" = .{ .code = defect.code, .message = message, .hint = defect.hint } });
+}

@@ -1,0 +1,120 @@
+//! The JS threads of an engine: who is there, since when, and how to wake them. A thread's epoch is odd while it is
+//! attached. Workers notice a change by comparing epochs; a place is free again when every worker has noticed.
+
+const std = @import("std");
+const posix = std.posix;
+const Allocator = std.mem.Allocator;
+
+pub fn isAttached(epoch: u32) bool {
+    return epoch & 1 == 1;
+}
+
+pub const Threads = struct {
+    places: []Place,
+    workers: u32,
+    /// Attach and detach come from JS threads.
+    mutex: std.Thread.Mutex = .{},
+
+    const Place = struct {
+        epoch: std.atomic.Value(u32) align(64) = .init(0),
+        /// Writing end of the doorbell; closed by the last worker that lets go of it.
+        doorbell: std.atomic.Value(i32) = .init(-1),
+        /// Workers that have not noticed the last detachment.
+        unaware: std.atomic.Value(u32) = .init(0),
+    };
+
+    pub fn init(gpa: Allocator, count: u32, workers: u32) error{OutOfMemory}!Threads {
+        const places = try gpa.alloc(Place, count);
+        for (places) |*place| place.* = .{};
+        return .{ .places = places, .workers = workers };
+    }
+
+    /// After the workers have ended.
+    pub fn deinit(self: *Threads, gpa: Allocator) void {
+        for (self.places) |*place| closeDoorbell(place);
+        gpa.free(self.places);
+        self.* = undefined;
+    }
+
+    pub fn epoch(self: *const Threads, thread: u32) u32 {
+        return self.places[thread].epoch.load(.acquire);
+    }
+
+    pub fn doorbell(self: *const Threads, thread: u32) posix.fd_t {
+        return self.places[thread].doorbell.load(.acquire);
+    }
+
+    pub const AttachError = error{ AlreadyAttached, WorkersBusy, NoSuchThread } || posix.PipeError;
+
+    /// Any thread: takes a place. Returns the reading end of its doorbell, which is the caller's. `WorkersBusy`: not all
+    /// workers have noticed that the last thread in this place is gone; try again.
+    pub fn attach(self: *Threads, thread: u32) AttachError!posix.fd_t {
+        self.mutex.lock();
+        defer self.mutex.unlock();
+        if (thread >= self.places.len) return error.NoSuchThread;
+        const place = &self.places[thread];
+        const current = place.epoch.load(.acquire);
+        if (isAttached(current)) return error.AlreadyAttached;
+        if (place.unaware.load(.acquire) != 0) return error.WorkersBusy;
+        const ends = try posix.pipe2(.{ .NONBLOCK = true, .CLOEXEC = true });
+        place.doorbell.store(ends[1], .release);
+        place.epoch.store(current + 1, .seq_cst);
+        return ends[0];
+    }
+
+    /// Any thread: the JS thread is gone. False when none was attached. The workers are to be woken.
+    pub fn detach(self: *Threads, thread: u32) bool {
+        self.mutex.lock();
+        defer self.mutex.unlock();
+        if (thread >= self.places.len) return false;
+        const place = &self.places[thread];
+        const current = place.epoch.load(.acquire);
+        if (!isAttached(current)) return false;
+        place.unaware.store(self.workers, .release);
+        place.epoch.store(current +% 1, .seq_cst);
+        return true;
+    }
+
+    /// A worker has noticed that the thread is gone: once per worker and detachment.
+    pub fn noticed(self: *Threads, thread: u32) void {
+        const place = &self.places[thread];
+        if (place.unaware.fetchSub(1, .acq_rel) == 1) closeDoorbell(place);
+    }
+
+    /// Any thread: rings every doorbell, whether the thread sleeps or not.
+    pub fn ringAll(self: *Threads) void {
+        self.mutex.lock();
+        defer self.mutex.unlock();
+        for (self.places) |*place| {
+            if (!isAttached(place.epoch.load(.acquire))) continue;
+            @import("lane.zig").ringDoorbell(place.doorbell.load(.acquire));
+        }
+    }
+
+    fn closeDoorbell(place: *Place) void {
+        const fd = place.doorbell.swap(-1, .acq_rel);
+        if (fd != -1) posix.close(fd);
+    }
+};
+
+const testing = std.testing;
+
+test "a place is free again when every worker has noticed, and the doorbell is closed then" {
+    var threads = try Threads.init(testing.allocator, 1, 2);
+    defer threads.deinit(testing.allocator);
+    try testing.expectError(error.NoSuchThread, threads.attach(1));
+    const fd = try threads.attach(0);
+    defer posix.close(fd);
+    try testing.expectError(error.AlreadyAttached, threads.attach(0));
+    threads.ringAll();
+    var byte: [8]u8 = undefined;
+    try testing.expectEqual(1, try posix.read(fd, &byte));
+    try testing.expect(threads.detach(0));
+    try testing.expect(!threads.detach(0));
+    threads.noticed(0);
+    try testing.expectError(error.WorkersBusy, threads.attach(0));
+    try testing.expectError(error.WouldBlock, posix.read(fd, &byte));
+    threads.noticed(0);
+    try testing.expectEqual(0, try posix.read(fd, &byte)); // closed
+    posix.close(try threads.attach(0));
+}

@@ -1,0 +1,15 @@
+//! The engine as a node-zigar module: the control plane of Node.js. What it exports is called from ts/src/engine.ts;
+//! requests and responses do not pass here but through shared memory (bridge/abi.zig).
+
+const registry = @import("bridge/registry.zig");
+
+pub const create = registry.create;
+pub const start = registry.start;
+pub const memory = registry.memory;
+pub const attach = registry.attach;
+pub const detach = registry.detach;
+pub const reload = registry.reload;
+pub const requestStop = registry.requestStop;
+pub const isStopped = registry.isStopped;
+pub const destroy = registry.destroy;
+pub const stats = registry.stats;

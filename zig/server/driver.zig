@@ -176,6 +176,13 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub fn resumeBody(self: *Self, ex: *Exchange) void {
             const conn = self.connOf(ex);
             if (conn.app.body.exchange != ex) return;
+            self.resumePausedBody(conn);
+            if (conn.isOpen()) self.afterEvent(conn);
+        }
+
+        /// The client could send nothing while it was paused: its time begins anew.
+        pub fn resumePausedBody(self: *Self, conn: *Conn) void {
+            conn.app.body.since_ms = self.net.now_ms;
             self.unpause(conn, "body");
         }
 
@@ -380,7 +387,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 app.last = at;
             }
             app.depth -= 1;
-            self.exchanges.release(ex.id);
+            self.freeExchange(ex);
         }
 
         /// Takes the first exchange, which is done, off its connection.
@@ -424,18 +431,34 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             }
             self.request.version = .http11;
             self.request.method = .GET;
-            const ex = self.takeExchange(conn, 0, false) orelse return self.net.close(conn);
+            const ex = self.takeExchange(conn, 0, false) orelse return self.refuseBare(conn, status);
             output.respondError(self, ex, status, code);
         }
 
+        /// All exchanges are in use: the least response, or just the end behind the responses that are still to come.
+        fn refuseBare(self: *Self, conn: *Conn, status: u16) void {
+            if (conn.app.last) |last| {
+                last.keep_alive = false;
+                return;
+            }
+            var buf: [160]u8 = undefined;
+            const head = std.fmt.bufPrint(&buf, "HTTP/1.1 {d} {s}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", .{
+                status, status_codes.reason(status),
+            }) catch unreachable; // reasons are short
+            self.net.write(conn, head);
+            self.endConn(conn, true);
+        }
+
         pub fn onOutOfBuffers(self: *Self, conn: *Conn) void {
+            if (conn.app.phase == .stop) return; // refused before
             log.limited("buffer memory is used up: a connection was refused with 503 (buffer_memory_bytes)", .{});
             self.refuse(conn, 503, "out_of_buffers");
         }
 
         pub fn onEof(self: *Self, conn: *Conn) void {
             const app = &conn.app;
-            if (app.phase == .body) return self.net.close(conn); // the rest of the body will not come
+            if (app.phase == .body) self.cutBody(conn);
+            if (!conn.isOpen()) return;
             if (app.first == null) return self.endConn(conn, false);
             app.phase = .stop;
             app.message_since_ms = 0;
@@ -445,6 +468,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             while (at) |ex| {
                 at = ex.next;
                 if (ex.dispatched and ex.response != .done) self.dispatcher.onEof(self, ex);
+                if (!conn.isOpen()) return;
             }
         }
 
@@ -452,6 +476,23 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const app = &conn.app;
             if (app.write_since_ms == 0) app.write_since_ms = self.net.now_ms;
             self.net.wheel.set(conn.id.slot, app.write_since_ms + self.config.write_timeout_ms);
+        }
+
+        /// The rest of the body will not come: its exchange ends without an answer, those before it do not.
+        fn cutBody(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            const cut = app.body.exchange;
+            app.body.exchange = null;
+            app.phase = .stop;
+            const ex = cut orelse return;
+            switch (ex.response) {
+                .none => {
+                    if (ex.dispatched) self.dispatcher.onAbort(self, ex);
+                    self.dropLast(conn, ex);
+                },
+                .streaming => self.net.close(conn),
+                .done => ex.keep_alive = false,
+            }
         }
 
         pub fn onProgress(self: *Self, conn: *Conn) void {
@@ -472,29 +513,38 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         fn finishIfIdle(self: *Self, conn: *Conn) void {
             const app = &conn.app;
-            if (app.first != null or app.message_since_ms != 0) return;
+            // Paused without an exchange: a complete request is waiting for room.
+            if (app.first != null or app.message_since_ms != 0 or conn.paused) return;
             self.endConn(conn, app.phase == .body);
         }
 
         /// Closes once what was written is sent; nothing more is read as a request.
         pub fn endConn(self: *Self, conn: *Conn, linger: bool) void {
-            conn.app.phase = .stop;
             conn.app.message_since_ms = 0;
+            // Not one byte may follow what announced the end, however long that takes to be sent.
+            self.dropExchanges(conn);
             self.net.finish(conn, linger);
         }
 
         pub fn onClose(self: *Self, conn: *Conn) void {
+            self.dropExchanges(conn);
+            if (conn.app.pause.busy) self.forgetBusy(conn.id);
+        }
+
+        /// Ends all exchanges that have no response yet; nothing more is read as a request.
+        fn dropExchanges(self: *Self, conn: *Conn) void {
             const app = &conn.app;
             var at = app.first;
+            app.phase = .stop;
             app.first = null;
             app.last = null;
+            app.depth = 0;
             app.body.exchange = null;
             while (at) |ex| {
                 at = ex.next;
                 if (ex.dispatched and ex.response != .done) self.dispatcher.onAbort(self, ex);
                 self.freeExchange(ex);
             }
-            if (app.pause.busy) self.forgetBusy(conn.id);
         }
 
         fn forgetBusy(self: *Self, id: slots.Id) void {

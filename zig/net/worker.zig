@@ -350,10 +350,13 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Sends what `queue` holds and leaves it empty.
         pub fn writeQueue(self: *Self, conn: *Conn, queue: *WriteQueue) void {
+            // Its owner may end under the flush.
+            var taken = queue.*;
+            queue.* = .{};
             self.batchFor(conn);
             self.flush();
-            if (conn.phase != .open) return queue.deinit(&self.pools);
-            conn.queue.appendQueue(queue);
+            if (conn.phase != .open) return taken.deinit(&self.pools);
+            conn.queue.appendQueue(&taken);
             self.pump(conn);
         }
 

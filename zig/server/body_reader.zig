@@ -152,6 +152,7 @@ pub fn BodyReader(comptime D: type) type {
                 .gather => keep(d, conn, body.exchange.?, bytes),
                 .discard => discard(d, conn, bytes),
             }
+            if (body.sink == .discard) taken = bytes.len; // it was answered under the call
             assert(taken <= bytes.len);
             body.seen += taken;
             return taken;
@@ -170,7 +171,7 @@ pub fn BodyReader(comptime D: type) type {
             conn.app.phase = .stop;
             conn.app.more_input = true;
             // The response, if it is still under way, is sent to its end first.
-            if (conn.app.first) |ex| ex.keep_alive = false else d.endConn(conn, true);
+            if (body.exchange) |ex| ex.keep_alive = false else d.endConn(conn, true);
         }
 
         fn end(d: *D, conn: *Conn) void {

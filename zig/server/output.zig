@@ -19,7 +19,7 @@ pub fn Output(comptime D: type) type {
             assert(ex.response == .none);
             const conn = d.connOf(ex);
             // From here on the dispatcher is done with it, also when the connection fails under the writes.
-            ex.response = .done;
+            markDone(conn, ex);
             checkStatus(d, res);
             const length = if (ex.is_head or !status_codes.bodyAllowed(res.status)) res.declared_length orelse res.bodyLength() else res.bodyLength();
             writeHead(d, conn, ex, res, length);
@@ -55,6 +55,8 @@ pub fn Output(comptime D: type) type {
                 .has_server = res.has_server,
             };
             if (parts.endsByClose()) ex.keep_alive = false;
+            // What follows a response that announces the end is not served (RFC 9112 §9.6).
+            if (!ex.keep_alive and conn.app.phase == .head) conn.app.phase = .stop;
             ex.chunked = length == null and ex.version != .http10;
             const bound: u32 = @intCast(encoder.sizeBound(&parts));
             if (isFront(conn, ex)) {
@@ -165,8 +167,14 @@ pub fn Output(comptime D: type) type {
         }
 
         fn finishStream(d: *D, conn: *Conn, ex: *Exchange) void {
+            markDone(conn, ex);
+            advance(d, conn);
+        }
+
+        /// Nobody wants what is still to come of the request's body.
+        fn markDone(conn: *Conn, ex: *Exchange) void {
             ex.response = .done;
-            if (isFront(conn, ex)) advance(d, conn);
+            if (conn.app.body.exchange == ex) conn.app.body.sink = .discard;
         }
 
         /// A body that does not keep what its head promised: the client has to see that, and no response may follow.
@@ -199,8 +207,10 @@ pub fn Output(comptime D: type) type {
                     d.net.writeQueue(conn, &next.held);
                     if (!conn.isOpen()) return;
                 }
-                if (next.response == .streaming) credit(d, conn, next);
+                // Sending may have ended it.
+                if (app.first == next and next.response == .streaming) credit(d, conn, next);
             }
+            if (app.pause.body and app.body.sink == .discard) d.resumePausedBody(conn);
             if (app.pause.output) d.unpauseOutput(conn);
             if (!conn.isOpen()) return;
             if (app.first == null and conn.eof and !conn.in_input and !conn.paused) return d.endConn(conn, false);

@@ -7,6 +7,7 @@ import {
   filesBelow,
   hashOf,
   readIfThere,
+  root,
   SetupError,
   toolchain,
   withLock,
@@ -91,11 +92,12 @@ export async function buildTypeScript(progress) {
   await withLock('typescript', waiting, async () => {
     if (readIfThere(stamp) === hash) return;
     rmSync(stamp, { force: true });
-    const tsc = at('node_modules', 'typescript', 'bin', 'tsc');
-    const { code, output } = await progress.work('TypeScript: tsc', () =>
-      run(process.execPath, [tsc, '-p', at('tsconfig.build.json')]),
-    );
-    if (code !== 0) throw new SetupError(`TypeScript did not compile.\n${tail(output, 40)}`);
+    await progress.work('TypeScript: tsc', async () => {
+      const tsc = at('node_modules', 'typescript', 'bin', 'tsc');
+      const args = [tsc, '-p', at('tsconfig.build.json')];
+      const { code, output } = await run(process.execPath, args, { cwd: root });
+      if (code !== 0) throw new SetupError(`TypeScript did not compile.\n${tail(output, 40)}`);
+    });
     removeOrphans(sources);
     writeFileDeep(stamp, hash);
   });

@@ -29,6 +29,9 @@ export class Progress {
       const result = await action();
       console.error(`  ✓ ${text} (${seconds()} s)`);
       return result;
+    } catch (error) {
+      console.error(`  ✘ ${text} (${seconds()} s)`);
+      throw error;
     } finally {
       clearInterval(ticking);
     }

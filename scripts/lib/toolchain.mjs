@@ -23,13 +23,13 @@ export async function installPackages(progress) {
     progress.fresh('npm packages');
     return;
   }
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
-  const { code, missing, output } = await progress.work('npm packages: npm ci', () =>
-    npm(args, { cwd: root }),
-  );
-  if (missing) throw new SetupError('npm is not on PATH: it comes with Node.js.');
-  if (code === 0) return;
-  throw new SetupError(`npm ci failed; it needs the network or a filled cache.\n${tail(output)}`);
+  await progress.work('npm packages: npm ci', async () => {
+    const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+    const { code, missing, output } = await npm(args, { cwd: root });
+    if (missing) throw new SetupError('npm is not on PATH: it comes with Node.js.');
+    if (code === 0) return;
+    throw new SetupError(`npm ci failed; it needs the network or a filled cache.\n${tail(output)}`);
+  });
 }
 
 /** Whether node_modules holds every package of package-lock.json that this system needs, in its version. */

@@ -60,6 +60,7 @@ export class ThreadPool {
   private table = '';
   private tableEnd = 0;
   private origin: TableOrigin = { version: 0, firstRoute: 0 };
+  private working: Promise<void> = Promise.resolve();
   private closing = false;
   private referenced = true;
 
@@ -91,14 +92,25 @@ export class ThreadPool {
     for (const member of this.members) member.order({ kind: 'listening', port });
   }
 
-  /** Imports the module anew in every thread; `swap` puts the new table in place. */
-  async reload(swap: (table: EngineTable) => void): Promise<void> {
+  /**
+   * Imports the module anew in every thread; `swap` puts the new table in place. A thread that is
+   * being restarted follows when it comes back.
+   */
+  reload(swap: (table: EngineTable) => void): Promise<void> {
+    return this.exclusively(() => this.reloadServing(swap));
+  }
+
+  private async reloadServing(swap: (table: EngineTable) => void): Promise<void> {
+    const members = this.members.filter(({ serving }) => serving);
+    if (members.length === 0) {
+      throw new GyrfalconError('GYR_RELOAD', 'No worker thread is running now', 'try again');
+    }
     const origin = { version: this.origin.version + 1, firstRoute: this.tableEnd };
     const before = this.table;
     let keep = false;
     try {
-      for (const member of this.members) member.order({ kind: 'prepare-reload', ...origin });
-      const tables = await Promise.all(this.members.map((member) => member.prepared()));
+      for (const member of members) member.order({ kind: 'prepare-reload', ...origin });
+      const tables = await Promise.all(members.map((member) => member.prepared()));
       swap(this.agreed(tables));
       this.origin = origin;
       keep = true;
@@ -106,7 +118,7 @@ export class ThreadPool {
       this.table = before;
       throw error;
     } finally {
-      for (const member of this.members) member.order({ kind: 'finish-reload', keep });
+      for (const member of members) member.order({ kind: 'finish-reload', keep });
     }
   }
 
@@ -124,6 +136,13 @@ export class ThreadPool {
   async close(): Promise<void> {
     this.closing = true;
     await Promise.all(this.members.map((member) => member.end()));
+  }
+
+  /** Runs `work` when earlier work is done: a thread's reports belong to one piece of work. */
+  private exclusively(work: () => Promise<void>): Promise<void> {
+    const result = this.working.then(work);
+    this.working = result.catch(() => {}); // told to who asked for it
+    return result;
   }
 
   /** Every thread must have compiled the same table: the engine has one. */
@@ -144,6 +163,7 @@ export class ThreadPool {
   private async attachMember(member: Member, id: EngineId): Promise<void> {
     member.order({ kind: 'attach', id, port: this.port });
     await member.attached();
+    member.serving = true;
   }
 
   private onDeath(member: Member): void {
@@ -166,15 +186,17 @@ export class ThreadPool {
       this.onDeath(member);
       return;
     }
-    member.start(this.origin);
-    if (!this.referenced) member.worker.unref();
-    this.rejoin(member, id).catch((error: unknown) => {
+    const rejoining = this.exclusively(() => this.rejoin(member, id));
+    rejoining.catch((error: unknown) => {
       member.deathNote = String(error);
       void member.worker.terminate();
     });
   }
 
   private async rejoin(member: Member, id: EngineId): Promise<void> {
+    if (this.closing) return;
+    member.start(this.origin);
+    if (!this.referenced) member.worker.unref();
     const table = await member.prepared();
     if (JSON.stringify(table) !== this.table) {
       throw new GyrfalconError(
@@ -194,6 +216,8 @@ class Member {
   deathNote = '';
   /** It ended because the engine had stopped. */
   wasStopped = false;
+  /** It is attached to its lanes. */
+  serving = false;
   private readonly options: ThreadPoolOptions;
   private readonly onDeath: (member: Member) => void;
   private bornAt = 0;
@@ -273,6 +297,7 @@ class Member {
 
   private exited(code: number): void {
     this.alive = false;
+    this.serving = false;
     if (this.deathNote === '') this.deathNote = `exit code ${code}`;
     const message = `Worker thread ${this.thread} ended: ${this.deathNote}`;
     if (this.waiting !== null) {

@@ -193,6 +193,8 @@ pub const Dispatcher = struct {
             return .pending;
         }
         if (any_live) return .busy;
+        // A thread may have come since the last turn.
+        if (self.noticeThreads(w)) return self.toLane(w, ex, req, res, route, params);
         res.text(503, "Service Unavailable\n");
         return .respond;
     }
@@ -283,9 +285,9 @@ pub const Dispatcher = struct {
 
     pub fn onTurn(self: *Dispatcher, w: anytype) void {
         self.settleTable(w);
+        _ = self.noticeThreads(w);
         var room = false;
         for (w.state.lanes) |*lane| {
-            if (self.threads.epoch(lane.index) != lane.epoch) self.changeThread(w, lane);
             if (!lane.live) continue;
             Answers(@TypeOf(w)).drain(self, w, lane);
             if (lane.hasRoomAgain()) {
@@ -324,6 +326,17 @@ pub const Dispatcher = struct {
         if (w.state.table == current) return;
         w.state.table = current;
         w.state.settling = true;
+    }
+
+    /// True when a lane is live now that was not.
+    fn noticeThreads(self: *Dispatcher, w: anytype) bool {
+        var any = false;
+        for (w.state.lanes) |*lane| {
+            if (self.threads.epoch(lane.index) == lane.epoch) continue;
+            self.changeThread(w, lane);
+            any = any or lane.live;
+        }
+        return any;
     }
 
     /// A JS thread has come or gone.

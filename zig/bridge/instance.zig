@@ -148,7 +148,7 @@ pub const Instance = struct {
     pub fn attach(self: *Instance, thread: u32, defect: *Defect) Error!posix.fd_t {
         var waited_ms: u32 = 0;
         while (true) {
-            return self.dispatcher.threads.attach(thread) catch |err| {
+            const fd = self.dispatcher.threads.attach(thread) catch |err| {
                 if (err == error.WorkersBusy and waited_ms < patience_ms and !self.isStopped()) {
                     std.time.sleep(std.time.ns_per_ms);
                     waited_ms += 1;
@@ -157,6 +157,8 @@ pub const Instance = struct {
                 defect.set("GYR_THREAD", "", "Thread {d} cannot be attached: {s}", .{ thread, @errorName(err) });
                 return error.Refused;
             };
+            self.wakeAll(); // requests that wait for a thread may go
+            return fd;
         }
     }
 

@@ -19,6 +19,8 @@ pub const response_head_bytes_max: u32 = 16 * 1024;
 pub const output_buffer_bytes: u32 = 64 * 1024;
 /// Bodies up to this size are copied behind their head, so that head and body take one iovec.
 pub const inline_body_bytes_max: u32 = 2 * 1024;
+/// Bytes of a file that one call sends at most.
+pub const sendfile_bytes_max: u32 = 1024 * 1024;
 /// iovecs in one vectored write. IOV_MAX is 1024 on every system served; more than 64 wins nothing.
 pub const iovecs_max: u32 = 64;
 

@@ -123,7 +123,8 @@ pub const Epoll = struct {
 
     pub fn sendFile(_: *Epoll, stream: *Stream, fd: posix.fd_t, offset: u64, len: u64) io.SendResult {
         var at: i64 = @intCast(offset);
-        const count: usize = @intCast(@min(len, 0x7ffff000)); // what one call takes at most
+        // One call goes on for as long as the peer keeps up: it must not keep the other connections waiting.
+        const count: usize = @intCast(@min(len, limits.sendfile_bytes_max));
         while (true) {
             const rc = linux.sendfile(stream.fd, fd, &at, count);
             switch (linux.E.init(rc)) {
@@ -182,8 +183,8 @@ pub const Epoll = struct {
         return true;
     }
 
-    /// Waits for events, at most `timeout_ms` (-1: for ever), and calls `context` back for each.
-    pub fn poll(self: *Epoll, timeout_ms: i32, context: anytype) void {
+    /// Waits for events, at most `timeout_ms` (-1: for ever), and calls `context` back for each. True when there may be more.
+    pub fn poll(self: *Epoll, timeout_ms: i32, context: anytype) bool {
         const rc = linux.epoll_pwait(self.epoll_fd, &self.events, events_max, timeout_ms, null);
         const count: usize = switch (linux.E.init(rc)) {
             .SUCCESS => rc,
@@ -203,6 +204,7 @@ pub const Epoll = struct {
             }
             self.serve(stream, token, event.events, context);
         }
+        return count == events_max;
     }
 
     /// A context that owns no listener need not say what to do with accepted sockets.
@@ -285,17 +287,17 @@ test "epoll: bytes, a pause, the end of the stream" {
     defer recorder.received.deinit();
     try backend.open(&recorder.streams[0], fds[0], 0);
     _ = try posix.write(fds[1], "hello");
-    backend.poll(1000, &recorder);
+    _ = backend.poll(1000, &recorder);
     try testing.expectEqualStrings("hello", recorder.received.items);
     backend.pauseRecv(&recorder.streams[0]);
     _ = try posix.write(fds[1], " again");
-    backend.poll(0, &recorder);
+    _ = backend.poll(0, &recorder);
     try testing.expectEqualStrings("hello", recorder.received.items);
     backend.resumeRecv(&recorder.streams[0]);
-    backend.poll(1000, &recorder);
+    _ = backend.poll(1000, &recorder);
     try testing.expectEqualStrings("hello again", recorder.received.items);
     try posix.shutdown(fds[1], .send);
-    backend.poll(1000, &recorder);
+    _ = backend.poll(1000, &recorder);
     try testing.expect(recorder.eof);
     backend.close(&recorder.streams[0]);
     posix.close(fds[1]);
@@ -320,13 +322,13 @@ test "epoll: a full socket says so and tells when it takes bytes again" {
         .failed => return error.Unexpected,
     };
     backend.sendLater(stream);
-    backend.poll(0, &recorder);
+    _ = backend.poll(0, &recorder);
     try testing.expectEqual(@as(u32, 0), recorder.sent_calls);
     var buf: [65536]u8 = undefined;
     while (total > 0) total -= try posix.read(fds[1], &buf);
-    backend.poll(1000, &recorder);
+    _ = backend.poll(1000, &recorder);
     try testing.expectEqual(@as(u32, 1), recorder.sent_calls);
-    backend.poll(0, &recorder);
+    _ = backend.poll(0, &recorder);
     try testing.expectEqual(@as(u32, 1), recorder.sent_calls);
 }
 
@@ -336,6 +338,6 @@ test "epoll: a write to the wake descriptor ends a poll, once" {
     var recorder: Recorder = .{ .received = .init(testing.allocator) };
     defer recorder.received.deinit();
     _ = try posix.write(backend.wakeDescriptor(), std.mem.asBytes(&@as(u64, 1)));
-    backend.poll(10_000, &recorder); // returns at once, or the test run notices ten seconds
-    backend.poll(0, &recorder);
+    _ = backend.poll(10_000, &recorder); // returns at once, or the test run notices ten seconds
+    _ = backend.poll(0, &recorder);
 }

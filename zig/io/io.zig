@@ -3,7 +3,7 @@
 //! A backend is a value that belongs to one thread. Streams are identified by a `token` that the owner picks and the backend hands
 //! back; the owner answers `context.stream(token)` with the stream, or null when the token is stale.
 //!
-//! `poll(timeout_ms, context)` waits, then calls back:
+//! `poll(timeout_ms, context) bool` waits, calls back, and tells whether there may be more already:
 //!   context.onAwake()                     the wait is over; once per poll, before the others
 //!   context.onRecv(token, RecvResult)     bytes in a buffer that the backend picked, valid during the call
 //!   context.onSent(token, u64)            after `sendLater`: so much was taken (0: nothing yet, send again)

@@ -13,6 +13,8 @@ const Port = port.Port;
 const exhausted_pause_ms = 100;
 /// How long until full worker queues are tried again, ms.
 const full_queue_pause_ms = 5;
+/// Batches accepted after a stop was asked for: clients that go on connecting must not put it off.
+const stop_batches_max = 64;
 
 pub fn Acceptor(comptime Io: type) type {
     return struct {
@@ -29,6 +31,8 @@ pub fn Acceptor(comptime Io: type) type {
         waits_for_room: std.atomic.Value(bool) = .init(false),
         stop_deadline_ms: std.atomic.Value(u64) = .init(0),
         exhausted_told: bool = false,
+        /// The listener has failed for good.
+        broken: bool = false,
 
         const token: u64 = Io.listener_bit;
 
@@ -60,7 +64,7 @@ pub fn Acceptor(comptime Io: type) type {
 
         pub fn run(self: *Self) void {
             while (self.stop_deadline_ms.load(.seq_cst) == 0) {
-                self.backend.poll(self.timeout(), self);
+                _ = self.backend.poll(self.timeout(), self);
                 self.retry();
             }
             self.stop();
@@ -69,13 +73,23 @@ pub fn Acceptor(comptime Io: type) type {
         /// Clients whose connection the kernel has completed are served, then the port is given up.
         fn stop(self: *Self) void {
             self.flushHeld();
-            while (self.held == null and self.hasRoom() and self.backend.acceptBatch(&self.listener, self)) {}
+            for (0..stop_batches_max) |_| {
+                if (self.held != null) {
+                    std.Thread.sleep(std.time.ns_per_ms); // the workers' queues are full
+                    self.flushHeld();
+                } else if (!self.hasRoom() or !self.backend.acceptBatch(&self.listener, self)) break;
+            }
             if (self.held) |accepted| posix.close(accepted.fd);
             self.backend.close(&self.listener);
-            const deadline = self.stop_deadline_ms.load(.seq_cst);
-            for (self.ports) |*worker| {
-                worker.drain_deadline_ms.store(deadline, .seq_cst);
-                worker.wake();
+            var told: u64 = 0;
+            while (true) {
+                const deadline = self.stop_deadline_ms.load(.seq_cst);
+                if (deadline == told) return; // else: it was shortened meanwhile
+                for (self.ports) |*worker| {
+                    worker.drain_deadline_ms.store(deadline, .seq_cst);
+                    worker.wake();
+                }
+                told = deadline;
             }
         }
 
@@ -85,6 +99,7 @@ pub fn Acceptor(comptime Io: type) type {
         }
 
         fn retry(self: *Self) void {
+            if (self.broken) return;
             if (self.paused_until_ms) |until| {
                 if (clock.monotonicMs() < until) return;
                 self.paused_until_ms = null;
@@ -161,6 +176,7 @@ pub fn Acceptor(comptime Io: type) type {
                 },
                 .fatal => {
                     log.err("the listening socket failed: no more connections are accepted", .{});
+                    self.broken = true;
                     self.backend.pauseAccept(&self.listener);
                 },
             }

@@ -134,10 +134,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// One turn of the loop: wait, serve what came, let the protocol flush what it gathered.
         pub fn turn(self: *Self) void {
             @atomicStore(u32, self.port.asleep, 1, .seq_cst);
-            self.backend.poll(self.timeout(), self);
+            _ = self.backend.poll(self.timeout(), self);
             self.drainAccepted();
-            self.protocol.onTurn();
             self.wheel.advance(self.now_ms, self);
+            self.protocol.onTurn(); // after the timers, so that it tells what they ended
             self.flush();
             self.reap();
             self.checkDrain();
@@ -521,13 +521,15 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (!self.draining) {
                 self.draining = true;
                 // What lies in the sockets already is served: its clients were in time.
-                self.backend.poll(0, self);
                 self.drainAccepted();
+                for (0..self.conns.used / 64 + 1) |_| if (!self.backend.poll(0, self)) break;
                 self.forEachOpen(drainOne);
+                self.protocol.onTurn();
                 self.flush();
             } else if (self.now_ms >= deadline) {
                 self.forEachOpen(close);
                 self.closeLingering();
+                self.protocol.onTurn();
             }
             self.reap();
         }

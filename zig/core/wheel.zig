@@ -110,7 +110,7 @@ pub const Wheel = struct {
             } else if (entry.deadline > self.tick and entry.deadline % slot_count != slot) {
                 self.remove(index);
                 self.park(index);
-            }
+            } else entry.parked = entry.deadline; // due now, or here again whole rounds later
         }
     }
 
@@ -238,6 +238,20 @@ test "timeoutMs tells the next occupied slot and null when there is none" {
     wheel.set(0, 1000);
     const wait = wheel.timeoutMs(0).?;
     try testing.expect(wait >= 1000 and wait <= 1000 + limits.tick_ms);
+}
+
+test "a timer that waits for a later round of its slot can be pulled forward" {
+    var wheel = try Wheel.init(1);
+    defer wheel.deinit();
+    var recorder: Recorder = .{ .fired = .init(testing.allocator) };
+    defer recorder.fired.deinit();
+    const round_ms = slot_count * limits.tick_ms;
+    wheel.set(0, 1000);
+    wheel.set(0, 1000 + round_ms);
+    wheel.advance(1000 + limits.tick_ms, &recorder); // its first slot comes round
+    wheel.set(0, 2000);
+    wheel.advance(2000 + 2 * limits.tick_ms, &recorder);
+    try testing.expectEqualSlices(u32, &.{0}, recorder.fired.items);
 }
 
 test "a clock that jumps by more than a round fires everything that is due" {

@@ -39,6 +39,9 @@ pub const body_bytes_max_default: u64 = 128 * 1024 * 1024;
 pub const body_buffered_bytes_max_default: u64 = 8 * 1024 * 1024;
 /// Iovecs of a request body that is handed to a handler whole.
 pub const body_segments_max: u32 = 64;
+/// What `body_segments_max` blocks hold for sure: a buffered body starts behind a head in a small block, and blocks
+/// double up to the largest.
+pub const body_buffered_bytes_max_bound: u64 = (body_segments_max - 20) * @as(u64, buffer_bytes_max);
 
 /// Requests of one connection whose responses are outstanding (pipelining); more are not read.
 pub const pipeline_depth_max_default: u16 = 64;
@@ -83,8 +86,7 @@ comptime {
     assert(target_bytes_max_default < head_bytes_max_default);
     assert(body_buffered_bytes_max_default <= body_bytes_max_default);
     assert(body_buffered_bytes_max_default <= buffer_memory_bytes_default / 2);
-    // A buffered body starts behind a head in a small buffer and doubles up to the largest class.
-    assert(@as(u64, body_segments_max - 20) * buffer_bytes_max >= body_buffered_bytes_max_default);
+    assert(body_buffered_bytes_max_default <= body_buffered_bytes_max_bound);
     assert(response_head_bytes_max + inline_body_bytes_max <= output_buffer_bytes / 2);
     assert(body_segments_max <= iovecs_max);
     assert(std.math.isPowerOfTwo(wheel_slots));

@@ -29,6 +29,7 @@ pub fn Acceptor(comptime Io: type) type {
         paused_until_ms: ?u64 = null,
         /// All workers are at their capacity: a closing connection wakes the acceptor.
         waits_for_room: std.atomic.Value(bool) = .init(false),
+        /// Set, and then `wake`, to stop accepting and have the workers drain until then (monotonic ms).
         stop_deadline_ms: std.atomic.Value(u64) = .init(0),
         exhausted_told: bool = false,
         /// The listener has failed for good.
@@ -49,9 +50,8 @@ pub fn Acceptor(comptime Io: type) type {
             self.* = undefined;
         }
 
-        /// Any thread: stop accepting, then have the workers drain until `deadline_ms` (monotonic).
-        pub fn requestStop(self: *Self, deadline_ms: u64) void {
-            self.stop_deadline_ms.store(@max(deadline_ms, 1), .seq_cst);
+        /// Any thread: it looks at `stop_deadline_ms`.
+        pub fn wake(self: *Self) void {
             port.signal(self.backend.wakeDescriptor());
         }
 

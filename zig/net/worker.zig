@@ -273,6 +273,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.eof) self.checkEof(conn) else self.backend.resumeRecv(&conn.stream);
         }
 
+        /// Whether the socket holds what the protocol has not seen.
+        pub fn hasInput(self: *Self, conn: *Conn) bool {
+            return !conn.eof and self.backend.hasInput(&conn.stream);
+        }
+
         // Output. All of these may close the connection: look at `isOpen` afterwards.
 
         /// Room for `bytes` (at most half the output buffer) at the end of what `conn` is being sent; `commit` what was written.

@@ -44,7 +44,7 @@ pub fn BodyReader(comptime D: type) type {
                 .none => return 0,
                 .length => |n| {
                     if (n == 0) return 0;
-                    if (n > rest.len) return null;
+                    if (n > rest.len or n > d.config.body_buffered_bytes_max) return null;
                     d.segments[0] = rest[0..@intCast(n)];
                     body.* = .{ .segments = d.segments[0..1], .len = n };
                     return @intCast(n);
@@ -67,7 +67,7 @@ pub fn BodyReader(comptime D: type) type {
                     used += data.consumed;
                 },
                 .end => |n| {
-                    if (len > d.config.body_bytes_max) return null;
+                    if (len > @min(d.config.body_bytes_max, d.config.body_buffered_bytes_max)) return null;
                     body.* = .{ .segments = d.segments[0..count], .len = len };
                     return used + n;
                 },

@@ -73,6 +73,8 @@ pub const Config = struct {
             return .{ .option = "header_count_max", .rule = "1 to 128" };
         if (self.body_buffered_bytes_max > self.buffer_memory_bytes / 2)
             return .{ .option = "body_buffered_bytes_max", .rule = "at most half of buffer_memory_bytes" };
+        if (self.body_buffered_bytes_max > limits.body_buffered_bytes_max_bound)
+            return .{ .option = "body_buffered_bytes_max", .rule = "at most 46137344" };
         if (self.pipeline_depth_max == 0) return .{ .option = "pipeline_depth_max", .rule = "at least 1" };
         if (self.output_high_water_bytes < 16 * 1024) return .{ .option = "output_high_water_bytes", .rule = "at least 16384" };
         if (self.server_name.len > 128) return .{ .option = "server_name", .rule = "at most 128 bytes" };
@@ -95,6 +97,13 @@ pub const Config = struct {
 test "the defaults are valid" {
     const config: Config = .{};
     try std.testing.expectEqual(@as(?Config.Problem, null), config.validate());
+}
+
+test "a body that would be in more pieces than a request has room for cannot be configured" {
+    const config: Config = .{ .body_buffered_bytes_max = 46137345, .buffer_memory_bytes = 1 << 30 };
+    try std.testing.expectEqualStrings("body_buffered_bytes_max", config.validate().?.option);
+    const bound: Config = .{ .body_buffered_bytes_max = 46137344, .buffer_memory_bytes = 1 << 30 };
+    try std.testing.expectEqual(@as(?Config.Problem, null), bound.validate());
 }
 
 test "a value out of range is named with its rule" {

@@ -279,6 +279,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
 
         /// Ends the threads that did start: they have no connections yet.
         fn abandonStart(self: *Self) void {
+            self.start_failed.store(true, .release);
             for (self.ports) |*port| port.drain_deadline_ms.store(1, .seq_cst);
             self.go.set();
             self.join();
@@ -307,7 +308,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         fn threadEnds(self: *Self) void {
-            const on_stopped = self.on_stopped;
+            // `start` itself tells that it failed.
+            const on_stopped = if (self.start_failed.load(.acquire)) null else self.on_stopped;
             if (self.running.fetchSub(1, .acq_rel) == 1) if (on_stopped) |it| it.call(it.context);
         }
 
@@ -320,11 +322,13 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         fn requestStop(self: *Self, timeout_ms: u32) void {
-            const deadline = clock.monotonicMs() + timeout_ms;
-            const earlier = self.acceptor.stop_deadline_ms.load(.seq_cst);
-            if (earlier == 0) return self.acceptor.requestStop(deadline);
-            if (deadline >= earlier) return;
-            self.acceptor.stop_deadline_ms.store(deadline, .seq_cst);
+            const deadline = @max(clock.monotonicMs() + timeout_ms, 1);
+            var earlier: u64 = 0;
+            while (self.acceptor.stop_deadline_ms.cmpxchgWeak(earlier, deadline, .seq_cst, .seq_cst)) |found| {
+                if (found != 0 and deadline >= found) return;
+                earlier = found;
+            }
+            if (earlier == 0) return self.acceptor.wake();
             for (self.ports) |*port| {
                 if (port.drain_deadline_ms.load(.seq_cst) == 0) continue; // the acceptor is about to set it
                 port.drain_deadline_ms.store(deadline, .seq_cst);

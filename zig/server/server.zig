@@ -65,18 +65,25 @@ pub fn Server(comptime Handler: type) type {
             if (@hasDecl(Handler, "onListening")) self.handler.onListening(bound);
         }
 
-        /// Serves until SIGINT or SIGTERM, then stops in order. A second signal ends what is in flight.
+        /// Serves until SIGINT, SIGTERM or `requestStop`, then stops in order. A second signal ends what is in flight.
         pub fn run(self: *Self) Error!void {
-            const stop_fd = signals.install() catch return error.SystemResources;
+            var stop_fd = signals.install() catch return error.SystemResources;
             defer signals.uninstall();
+            self.engine.onStopped(wakeRun, &stop_fd);
             try self.start();
             signals.wait(stop_fd);
-            log.info("stopping: {d} ms for what is in flight", .{self.config.shutdown_timeout_ms});
+            if (!self.engine.isStopped()) log.info("stopping: {d} ms for what is in flight", .{self.config.shutdown_timeout_ms});
             self.engine.requestStop(self.config.shutdown_timeout_ms);
             const watcher = std.Thread.spawn(.{}, secondSignal, .{ self, stop_fd }) catch null;
             self.engine.join();
             signals.release(stop_fd);
             if (watcher) |thread| thread.join();
+        }
+
+        /// All threads have ended, also without a signal.
+        fn wakeRun(context: *anyopaque) void {
+            const stop_fd: *posix.fd_t = @alignCast(@ptrCast(context));
+            signals.release(stop_fd.*);
         }
 
         fn secondSignal(self: *Self, stop_fd: posix.fd_t) void {

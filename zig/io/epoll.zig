@@ -75,6 +75,12 @@ pub const Epoll = struct {
         self.setInterest(stream, stream.interest | linux.EPOLL.IN);
     }
 
+    pub fn hasInput(_: *Epoll, stream: *const Stream) bool {
+        var fds = [_]posix.pollfd{.{ .fd = stream.fd, .events = posix.POLL.IN, .revents = 0 }};
+        const ready = posix.poll(&fds, 0) catch return false; // out of kernel memory: as good as none
+        return ready == 1 and fds[0].revents & posix.POLL.IN != 0;
+    }
+
     pub fn sendLater(self: *Epoll, stream: *Stream) void {
         self.setInterest(stream, stream.interest | linux.EPOLL.OUT);
     }

@@ -16,6 +16,7 @@
 //!   open(*Stream, fd, token) !void        start receiving on a connected, non-blocking socket
 //!   close(*Stream) void                   the only place that closes the descriptor
 //!   pauseRecv / resumeRecv(*Stream)       stop and restart receiving; a reset is told all the same
+//!   hasInput(*const Stream) bool          bytes, or the end, can be received now
 //!   send(*Stream, iovecs, more) SendResult        now, as much as goes
 //!   sendFile(*Stream, fd, offset, len) SendResult now, as much as goes
 //!   sendLater(*Stream)                    ask for onSent when the socket takes bytes again
@@ -68,6 +69,7 @@ pub fn check(comptime B: type) void {
     const names = .{
         "init",      "deinit", "open",         "close",  "pauseRecv",   "resumeRecv",   "send",           "sendFile",
         "sendLater", "poll",   "shutdownSend", "listen", "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
+        "hasInput",
     };
     inline for (names) |name| {
         if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++ "`: see io/io.zig for the interface");

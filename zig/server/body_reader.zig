@@ -114,7 +114,7 @@ pub fn BodyReader(comptime D: type) type {
                 if (conn.app.phase != .body) return bytes.len;
                 body.left -= taken;
                 if (taken < n) d.pause(conn, "body");
-                if (body.left == 0) end(d, conn);
+                if (body.left == 0) end(d, conn, bytes.len > taken);
                 return taken;
             }
             switch (body.decoder.next(bytes)) {
@@ -129,7 +129,7 @@ pub fn BodyReader(comptime D: type) type {
                 },
                 .end => |n| {
                     _ = deliver(d, conn, "", true);
-                    if (conn.app.phase == .body) end(d, conn);
+                    if (conn.app.phase == .body) end(d, conn, bytes.len > n);
                     return n;
                 },
                 .err => |err| {
@@ -174,8 +174,9 @@ pub fn BodyReader(comptime D: type) type {
             if (body.exchange) |ex| ex.keep_alive = false else d.endConn(conn, true);
         }
 
-        fn end(d: *D, conn: *Conn) void {
+        fn end(d: *D, conn: *Conn, more: bool) void {
             const app = &conn.app;
+            app.more_input = more or app.more_beyond;
             const ex = app.body.exchange;
             const sink = app.body.sink;
             app.body.exchange = null;

@@ -46,6 +46,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             served: bool = false,
             /// More bytes follow the request that is being served, or may: a close has to let the client read first.
             more_input: bool = false,
+            /// More bytes are buffered behind those that are being looked at.
+            more_beyond: bool = false,
             /// Opaque to all but the head decoder.
             hint: u32 = 0,
             /// First byte of the message that is being read, monotonic ms; 0 between messages.
@@ -219,6 +221,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         pub fn onBytes(self: *Self, conn: *Conn, bytes: []const u8) usize {
             var used: usize = 0;
+            conn.app.more_beyond = conn.input.len > bytes.len;
             while (used < bytes.len and conn.isOpen() and !conn.paused) {
                 const rest = bytes[used..];
                 const n = switch (conn.app.phase) {
@@ -274,7 +277,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const body_len = body_reader.whole(self, rest, framing, &self.request.body);
             ex.body_complete = body_len != null;
             self.request.peer = conn.peer;
-            app.more_input = rest.len > (body_len orelse rest.len);
+            app.more_input = rest.len > (body_len orelse rest.len) or app.more_beyond;
             const consumed = head_len + (body_len orelse 0);
             const res = self.response();
             switch (self.dispatcher.onRequest(self, ex, &self.request, res)) {
@@ -515,6 +518,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const app = &conn.app;
             // Paused without an exchange: a complete request is waiting for room.
             if (app.first != null or app.message_since_ms != 0 or conn.paused) return;
+            if (app.phase == .head and self.net.hasInput(conn)) return; // a request was in time: it comes next
             self.endConn(conn, app.phase == .body);
         }
 

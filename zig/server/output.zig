@@ -39,10 +39,19 @@ pub fn Output(comptime D: type) type {
             return conn.app.first == ex;
         }
 
+        /// Whether no request behind that of `ex` has been seen, not even in part.
+        fn isLast(conn: *const Conn, ex: *const Exchange) bool {
+            if (ex.next != null or conn.app.more_input) return false;
+            return conn.in_input or conn.input.len == 0; // within the input loop `more_input` is up to date
+        }
+
         fn writeHead(d: *D, conn: *Conn, ex: *Exchange, res: *Response, length: ?u64) void {
             if (res.close) ex.keep_alive = false;
-            // While draining, the last response says that the connection ends.
-            if (d.net.draining and ex.next == null and !conn.app.more_input and conn.input.len == 0) ex.keep_alive = false;
+            if (d.net.draining and ex.keep_alive and isLast(conn, ex)) {
+                // The client is told that the connection ends. A request that crosses this response must not turn into a reset.
+                ex.keep_alive = false;
+                conn.app.more_input = true;
+            }
             const parts: encoder.HeadParts = .{
                 .version = ex.version,
                 .status = res.status,

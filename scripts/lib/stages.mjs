@@ -13,17 +13,7 @@ export const stages = [
   {
     name: 'format',
     about: 'zig fmt --check',
-    run: ({ zig }) =>
-      one('zig fmt --check', zig, [
-        'fmt',
-        '--check',
-        'build.zig',
-        'build.zig.zon',
-        'zig',
-        'examples',
-        'tests',
-        'bench',
-      ]),
+    run: ({ zig }) => one('zig fmt --check', zig, ['fmt', '--check', ...zigFiles()]),
   },
   {
     name: 'types',
@@ -100,6 +90,12 @@ async function one(name, command, args, hint) {
   console.log(tail(output, 80));
   const failure = hint === undefined ? name : `${name}: ${hint}`;
   return { passed: 0, failed: 1, skipped: 0, failures: [failure] };
+}
+
+/** All Zig files but those that somebody is trying something in. */
+function zigFiles() {
+  const isZig = (path) => /\.zig(?:\.zon)?$/.test(path) && !path.includes('/_t_');
+  return filesBelow(root, (path) => isZig(path) && !/^(?:build|dist|zig-out)\//.test(path));
 }
 
 async function zigTests({ zig, filter }) {

@@ -40,6 +40,11 @@ test.after(async ({ server, folder }) => {
 
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
+/** fetch, but never for ever. */
+function ask(url: string, init: RequestInit = {}): Promise<Response> {
+  return fetch(url, { ...init, signal: AbortSignal.timeout(20_000) });
+}
+
 /** Runs curl, quietly, and gives what it printed. */
 async function curl(...args: string[]): Promise<string> {
   const running = start('curl', ['-sS', '--max-time', '30', ...args]);
@@ -49,32 +54,32 @@ async function curl(...args: string[]): Promise<string> {
 }
 
 test('fetch: constant, parameter, late and file answers', async ({ url }) => {
-  assert.is(await (await fetch(`${url}constant`)).text(), 'constant\n');
-  assert.is(await (await fetch(`${url}hello/Ada`)).text(), 'Hello Ada\n');
-  assert.equal(await (await fetch(`${url}late`)).json(), { late: true });
-  assert.is(await (await fetch(`${url}files/page.txt`)).text(), 'a page of text\n');
-  assert.is((await fetch(`${url}constant`, { method: 'HEAD' })).headers.get('content-length'), '9');
-  assert.is((await fetch(`${url}nowhere`)).status, 404);
+  assert.is(await (await ask(`${url}constant`)).text(), 'constant\n');
+  assert.is(await (await ask(`${url}hello/Ada`)).text(), 'Hello Ada\n');
+  assert.equal(await (await ask(`${url}late`)).json(), { late: true });
+  assert.is(await (await ask(`${url}files/page.txt`)).text(), 'a page of text\n');
+  assert.is((await ask(`${url}constant`, { method: 'HEAD' })).headers.get('content-length'), '9');
+  assert.is((await ask(`${url}nowhere`)).status, 404);
 });
 
 test('fetch: bodies both ways, whole and streamed', async ({ url }) => {
   const bytes = randomBytes(300_000);
-  const echoed = await fetch(`${url}echo`, { method: 'POST', body: bytes });
+  const echoed = await ask(`${url}echo`, { method: 'POST', body: bytes });
   assert.is(hash(Buffer.from(await echoed.arrayBuffer())), hash(bytes));
-  const streamed = await fetch(`${url}echo`, {
+  const streamed = await ask(`${url}echo`, {
     method: 'PUT',
     duplex: 'half',
     body: new Blob([bytes]).stream(),
   } as RequestInit);
   assert.is(hash(Buffer.from(await streamed.arrayBuffer())), hash(bytes));
-  const stream = await fetch(`${url}stream`);
+  const stream = await ask(`${url}stream`);
   assert.is((await stream.arrayBuffer()).byteLength, 16 * 64 * 1024);
 });
 
 test('fetch: a hundred requests at once', async ({ url }) => {
   const names = Array.from({ length: 100 }, (_, index) => `n${index}`);
   const answers = await Promise.all(
-    names.map(async (name) => (await fetch(`${url}hello/${name}`)).text()),
+    names.map(async (name) => (await ask(`${url}hello/${name}`)).text()),
   );
   assert.equal(
     answers,

@@ -1,0 +1,304 @@
+/** The engine's end of the lanes, in JavaScript, over an ordinary ArrayBuffer: for tests of the other end. */
+import * as abi from '../../ts/src/abi.gen.ts';
+import type { Doorbell } from '../../ts/src/doorbell.ts';
+import { Block, RingReader, RingWriter, recordSize } from '../../ts/src/lane.ts';
+
+/** What a test says of a request. */
+export interface MirrorRequest {
+  route?: number;
+  method?: string;
+  target?: string;
+  fields?: [string, string][];
+  /** Text of the pattern's parameters; each must occur in the target. */
+  params?: string[];
+  /** A whole body that goes along with the head. */
+  body?: string | Uint8Array;
+  /** A body that is to follow in chunks: its length, or null when it is not known. */
+  bodyLength?: number | null;
+  slot?: number;
+  generation?: number;
+  peer?: { family: 4 | 6; bytes: number[]; port: number };
+}
+
+/** A record that JavaScript has written. */
+export interface MirrorAnswer {
+  kind: number;
+  end: boolean;
+  slot: number;
+  generation: number;
+  /** Of a head. */
+  status: number;
+  contentType: string;
+  fields: [string, string][];
+  /** Announced; -1: not known. */
+  length: number;
+  /** Of a head or a chunk. */
+  body: Buffer;
+  /** Of a credit. */
+  grant: number;
+}
+
+/** A doorbell that the test rings. */
+export class MirrorDoorbell implements Doorbell {
+  ring: () => void = () => {};
+  /** How often the worker was woken. */
+  wakes = 0;
+  closed = false;
+
+  open(ring: () => void): void {
+    this.ring = ring;
+  }
+  wake(): void {
+    this.wakes += 1;
+  }
+  close(): void {
+    this.closed = true;
+  }
+  ref(): void {}
+  unref(): void {}
+}
+
+/** One worker, one JS thread. */
+export class EngineMirror {
+  readonly block: Block;
+  readonly requests: RingWriter;
+  readonly responses: RingReader;
+  readonly ringBytes: number;
+  #slot = 0;
+
+  constructor(ringBytes = 64 * 1024, creditBytes = 64 * 1024) {
+    const workers = abi.BLOCK_HEADER_BYTES;
+    const threads = workers + abi.WORKER_LINE_BYTES;
+    const lanes = threads + abi.THREAD_LINE_BYTES;
+    const stride = abi.LANE_CONTROL_BYTES + 2 * ringBytes;
+    const memory = new Uint8Array(lanes + stride);
+    const words = new Int32Array(memory.buffer);
+    const header: [number, number][] = [
+      [abi.BLOCK_HEADER_MAGIC, abi.MAGIC],
+      [abi.BLOCK_HEADER_VERSION, abi.VERSION],
+      [abi.BLOCK_HEADER_WORKER_COUNT, 1],
+      [abi.BLOCK_HEADER_THREAD_COUNT, 1],
+      [abi.BLOCK_HEADER_RING_BYTES, ringBytes],
+      [abi.BLOCK_HEADER_CREDIT_BYTES, creditBytes],
+      [abi.BLOCK_HEADER_LANE_STRIDE, stride],
+      [abi.BLOCK_HEADER_LANES_OFFSET, lanes],
+      [abi.BLOCK_HEADER_WORKERS_OFFSET, workers],
+      [abi.BLOCK_HEADER_THREADS_OFFSET, threads],
+    ];
+    for (const [offset, value] of header) words[offset >> 2] = value;
+    this.ringBytes = ringBytes;
+    this.block = new Block(memory);
+    const at = lanes;
+    const ring = at + abi.LANE_CONTROL_BYTES;
+    this.requests = new RingWriter(
+      this.block,
+      ring,
+      at + abi.LANE_CONTROL_REQUEST_TAIL,
+      at + abi.LANE_CONTROL_REQUEST_HEAD,
+      at + abi.LANE_CONTROL_REQUEST_WANTED,
+    );
+    this.responses = new RingReader(
+      this.block,
+      ring + ringBytes,
+      at + abi.LANE_CONTROL_RESPONSE_TAIL,
+      at + abi.LANE_CONTROL_RESPONSE_HEAD,
+    );
+  }
+
+  /** The word at a control offset of the lane. */
+  control(offset: number): number {
+    return Atomics.load(this.block.i32, (this.block.laneOffset(0, 0) + offset) >> 2);
+  }
+
+  /** Whether the JS thread says that it sleeps. */
+  get threadAsleep(): boolean {
+    return Atomics.load(this.block.i32, this.block.threadOffset(0) >> 2) === 1;
+  }
+
+  set workerAsleep(asleep: boolean) {
+    Atomics.store(this.block.i32, this.block.workerOffset(0) >> 2, asleep ? 1 : 0);
+  }
+
+  stop(): void {
+    Atomics.store(this.block.i32, abi.BLOCK_HEADER_STOPPED >> 2, 1);
+  }
+
+  /** Writes and publishes a request; false when the ring is full. */
+  request(given: MirrorRequest = {}): { slot: number; generation: number } | null {
+    const slot = given.slot ?? this.#slot++;
+    const generation = given.generation ?? 1;
+    const method = given.method ?? 'GET';
+    const target = given.target ?? '/';
+    const fields = given.fields ?? [['Host', 'example.test']];
+    let head = `${method} ${target} HTTP/1.1\r\n`;
+    const spans: number[] = [];
+    for (const [name, value] of fields) {
+      const at = head.length;
+      spans.push(at, name.length, at + name.length + 2, value.length);
+      head += `${name}: ${value}\r\n`;
+    }
+    head += '\r\n';
+    const inline = given.bodyLength === undefined ? Buffer.from(given.body ?? '') : Buffer.alloc(0);
+    const params = given.params ?? [];
+    const tables = params.length * abi.SPAN_BYTES + fields.length * abi.FIELD_SPAN_BYTES;
+    const size = recordSize(abi.REQUEST_HEAD_BYTES + tables + head.length + inline.length);
+    const at = this.requests.reserve(size);
+    if (at === -1) return null;
+    const { u8, u16, i32 } = this.block;
+    u8.fill(0, at, at + size);
+    const whole = given.bodyLength === undefined;
+    this.#header(at, size, abi.KIND_REQUEST_HEAD, whole ? abi.FLAG_END : 0, slot, generation);
+    const length = whole ? inline.length : (given.bodyLength ?? -1);
+    i32[(at + abi.REQUEST_HEAD_BODY_LENGTH) >> 2] = length;
+    i32[((at + abi.REQUEST_HEAD_BODY_LENGTH) >> 2) + 1] = length === -1 ? -1 : 0;
+    i32[(at + abi.REQUEST_HEAD_ROUTE) >> 2] = given.route ?? 0;
+    const code = abi.METHODS.indexOf(method);
+    u8[at + abi.REQUEST_HEAD_METHOD] = code === -1 ? 255 : code;
+    u8[at + abi.REQUEST_HEAD_VERSION] = 1;
+    u16[(at + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] = fields.length;
+    u8[at + abi.REQUEST_HEAD_PARAM_COUNT] = params.length;
+    i32[(at + abi.REQUEST_HEAD_HEAD_BYTES) >> 2] = head.length;
+    i32[(at + abi.REQUEST_HEAD_INLINE_BYTES) >> 2] = inline.length;
+    this.#peer(at, given.peer);
+    const host = fields.findIndex(([name]) => name.toLowerCase() === 'host');
+    const targetAt = method.length + 1;
+    this.#span(at + abi.REQUEST_HEAD_METHOD_TEXT, 0, method.length);
+    this.#span(at + abi.REQUEST_HEAD_TARGET, targetAt, target.length);
+    if (host !== -1) {
+      const [offset, hostLength] = spans.slice(host * 4 + 2) as [number, number];
+      this.#span(at + abi.REQUEST_HEAD_AUTHORITY, offset, hostLength);
+    }
+    let to = at + abi.REQUEST_HEAD_BYTES;
+    for (const param of params) {
+      this.#span(to, targetAt + target.indexOf(param), param.length);
+      to += abi.SPAN_BYTES;
+    }
+    for (const value of spans) {
+      u16[to >> 1] = value;
+      to += 2;
+    }
+    u8.write(head, to, 'latin1');
+    u8.set(inline, to + head.length);
+    this.requests.commit(size);
+    this.requests.publish();
+    return { slot, generation };
+  }
+
+  /** Writes and publishes a part of a request body. */
+  chunk(slot: number, text: string | Uint8Array, end: boolean, generation = 1): boolean {
+    const bytes = Buffer.from(text as string);
+    const size = recordSize(abi.CHUNK_BYTES + bytes.length);
+    const at = this.requests.reserve(size);
+    if (at === -1) return false;
+    this.#header(at, size, abi.KIND_REQUEST_CHUNK, end ? abi.FLAG_END : 0, slot, generation);
+    this.block.i32[(at + abi.CHUNK_LEN) >> 2] = bytes.length;
+    this.block.u8.set(bytes, at + abi.CHUNK_BYTES);
+    this.requests.commit(size);
+    this.requests.publish();
+    return true;
+  }
+
+  /** Writes and publishes a record of the header alone. */
+  note(kind: number, slot: number, generation = 1): void {
+    const at = this.requests.reserve(abi.RECORD_HEADER_BYTES);
+    this.#header(at, abi.RECORD_HEADER_BYTES, kind, 0, slot, generation);
+    this.requests.commit(abi.RECORD_HEADER_BYTES);
+    this.requests.publish();
+  }
+
+  /** Grants more bytes of a response body. */
+  credit(slot: number, grant: number, generation = 1): void {
+    const at = this.requests.reserve(abi.CREDIT_BYTES);
+    this.#header(at, abi.CREDIT_BYTES, abi.KIND_RESPONSE_CREDIT, 0, slot, generation);
+    this.block.i32[(at + abi.CREDIT_GRANT) >> 2] = grant;
+    this.requests.commit(abi.CREDIT_BYTES);
+    this.requests.publish();
+  }
+
+  /** Takes everything that JavaScript has published. */
+  answers(): MirrorAnswer[] {
+    const taken: MirrorAnswer[] = [];
+    for (;;) {
+      const at = this.responses.peek();
+      if (at === -1) break;
+      taken.push(this.#answer(at));
+      this.responses.advance(this.block.i32[at >> 2] as number);
+    }
+    this.responses.release();
+    return taken;
+  }
+
+  #answer(at: number): MirrorAnswer {
+    const { u16, i32 } = this.block;
+    const kind = u16[(at + abi.RECORD_HEADER_KIND) >> 1] as number;
+    const answer: MirrorAnswer = {
+      kind,
+      end: u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] === abi.FLAG_END,
+      slot: i32[(at + abi.RECORD_HEADER_SLOT) >> 2] as number,
+      generation: i32[(at + abi.RECORD_HEADER_GENERATION) >> 2] as number,
+      status: 0,
+      contentType: '',
+      fields: [],
+      length: 0,
+      body: Buffer.alloc(0),
+      grant: 0,
+    };
+    if (kind === abi.KIND_RESPONSE_HEAD) this.#head(at, answer);
+    if (kind === abi.KIND_RESPONSE_CHUNK) {
+      answer.body = this.#copy(at + abi.CHUNK_BYTES, i32[(at + abi.CHUNK_LEN) >> 2] as number);
+    }
+    if (kind === abi.KIND_REQUEST_CREDIT) {
+      answer.grant = i32[(at + abi.CREDIT_GRANT) >> 2] as number;
+    }
+    return answer;
+  }
+
+  #head(at: number, answer: MirrorAnswer): void {
+    const { u8, u16, i32 } = this.block;
+    answer.status = u16[(at + abi.RESPONSE_HEAD_STATUS) >> 1] as number;
+    const type = u8[at + abi.RESPONSE_HEAD_CONTENT_TYPE] as number;
+    answer.contentType = type === 0 ? '' : (abi.CONTENT_TYPES[type] as string);
+    answer.length = i32[(at + abi.RESPONSE_HEAD_BODY_LENGTH) >> 2] as number;
+    const count = u16[(at + abi.RESPONSE_HEAD_FIELD_COUNT) >> 1] as number;
+    let table = (at + abi.RESPONSE_HEAD_BYTES) >> 1;
+    let from = at + abi.RESPONSE_HEAD_BYTES + count * abi.RESPONSE_FIELD_BYTES;
+    for (let i = 0; i < count; i++) {
+      const name = this.#copy(from, u16[table++] as number);
+      const value = this.#copy(from + name.length, u16[table++] as number);
+      answer.fields.push([name.toString('latin1'), value.toString('latin1')]);
+      from += name.length + value.length;
+    }
+    answer.body = this.#copy(from, i32[(at + abi.RESPONSE_HEAD_INLINE_BYTES) >> 2] as number);
+  }
+
+  #copy(at: number, length: number): Buffer {
+    return Buffer.from(this.block.u8.subarray(at, at + length));
+  }
+
+  #header(
+    at: number,
+    size: number,
+    kind: number,
+    flags: number,
+    slot: number,
+    generation: number,
+  ): void {
+    const { i32 } = this.block;
+    i32[at >> 2] = size;
+    i32[(at >> 2) + 1] = kind | (flags << 16);
+    i32[(at >> 2) + 2] = slot;
+    i32[(at >> 2) + 3] = generation;
+  }
+
+  #span(at: number, offset: number, length: number): void {
+    this.block.u16[at >> 1] = offset;
+    this.block.u16[(at >> 1) + 1] = length;
+  }
+
+  #peer(at: number, peer: MirrorRequest['peer']): void {
+    if (peer === undefined) return;
+    this.block.u8[at + abi.REQUEST_HEAD_PEER_FAMILY] = peer.family;
+    this.block.u16[(at + abi.REQUEST_HEAD_PEER_PORT) >> 1] = peer.port;
+    this.block.u8.set(peer.bytes, at + abi.REQUEST_HEAD_PEER_ADDRESS);
+  }
+}

@@ -1,0 +1,596 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  EngineMirror,
+  type MirrorAnswer,
+  MirrorDoorbell,
+  type MirrorRequest,
+} from '../../tests/support/engine_mirror.ts';
+import { until } from '../../tests/support/wait.ts';
+import * as abi from './abi.gen.ts';
+import { Channel } from './channel.ts';
+import type { SocketAddress } from './exchange.ts';
+import type { Request } from './request.ts';
+import { Response } from './response.ts';
+import { requestAddress } from './serve.ts';
+
+type TestHandler = (request: Request) => unknown;
+
+interface Fixture {
+  mirror: EngineMirror;
+  doorbell: MirrorDoorbell;
+  channel: Channel;
+  stopped: () => boolean;
+  /** Sends a request, rings, and takes what was answered at once. */
+  ask: (request?: MirrorRequest) => MirrorAnswer[];
+  /** Rings and takes what there is, until there are `count` records. */
+  answers: (count: number) => Promise<MirrorAnswer[]>;
+}
+
+interface FixtureOptions {
+  names?: string[];
+  ringBytes?: number;
+  creditBytes?: number;
+  error?: (error: unknown) => unknown;
+}
+
+function open(handler: TestHandler, options: FixtureOptions = {}): Fixture {
+  const mirror = new EngineMirror(options.ringBytes ?? 128 * 1024, options.creditBytes);
+  const doorbell = new MirrorDoorbell();
+  let stopped = false;
+  const app = {
+    routes: [{ handler: handler as (request: Request) => unknown, names: options.names ?? [] }],
+    error: options.error ?? null,
+  };
+  const channel = new Channel(mirror.block, 0, doorbell, app, {}, () => {
+    stopped = true;
+  });
+  return {
+    mirror,
+    doorbell,
+    channel,
+    stopped: () => stopped,
+    ask: (request) => {
+      mirror.request(request);
+      doorbell.ring();
+      return mirror.answers();
+    },
+    answers: async (count) => {
+      const all: MirrorAnswer[] = [];
+      await until(() => {
+        doorbell.ring();
+        all.push(...mirror.answers());
+        return all.length >= count;
+      }, `${count} records`);
+      return all;
+    },
+  };
+}
+
+/** Collects the errors that are logged meanwhile. */
+async function logged(run: () => unknown): Promise<string[]> {
+  const before = console.error;
+  const lines: string[] = [];
+  console.error = (...parts: unknown[]) => {
+    lines.push(parts.map(String).join(' '));
+  };
+  try {
+    await run();
+  } finally {
+    console.error = before;
+  }
+  return lines;
+}
+
+const tick = () => new Promise((resolve) => setImmediate(resolve));
+
+test('a synchronous handler is answered within the turn, in one record', () => {
+  const { ask } = open(() => new Response('hi', { status: 201, headers: { 'x-a': 'b' } }));
+  const [answer, ...rest] = ask() as [MirrorAnswer];
+  assert.is(rest.length, 0);
+  assert.is(answer.status, 201);
+  assert.is(answer.contentType, 'text/plain;charset=UTF-8');
+  assert.equal(answer.fields, [['x-a', 'b']]);
+  assert.is(answer.body.toString(), 'hi');
+  assert.ok(answer.end);
+});
+
+test('a request is read as it was received, also when its place in the ring is long reused', () => {
+  const fields: [string, string][] = [
+    ['Host', 'example.test:8080'],
+    ['X-Long-Field-Name', 'a value of more than twelve characters'],
+    ['Accept', 'a'],
+    ['ACCEPT', 'b'],
+    ['Cookie', 'a=1'],
+    ['cookie', 'b=2'],
+    ['Empty', ''],
+    ['Latin', '\xe9'],
+  ];
+  const seen: Request[] = [];
+  const { ask } = open(
+    (request) => {
+      seen.push(request);
+      return new Response(null);
+    },
+    { names: ['id', '*'] },
+  );
+  ask({ method: 'PUT', target: '/users/4%202/a/b?x=1', fields, params: ['4%202', 'a/b'] });
+  for (let i = 0; i < 2000; i++) ask({ target: '/other/path', params: ['other', 'path'] });
+  const old = seen[0] as Request;
+  assert.is(old.method, 'PUT');
+  assert.is(old.url, 'http://example.test:8080/users/4%202/a/b?x=1');
+  assert.equal({ ...old.params }, { id: '4 2', '*': 'a/b' });
+  assert.is(old.headers.get('x-long-field-name'), 'a value of more than twelve characters');
+  assert.is(old.headers.get('accept'), 'a, b');
+  assert.is(old.headers.get('cookie'), 'a=1; b=2');
+  assert.is(old.headers.get('empty'), '');
+  assert.is(old.headers.get('latin'), '\xe9');
+  assert.is(old.headers.get('absent'), null);
+  assert.is([...old.headers].length, 6);
+});
+
+test('a method without a number is spelled out', () => {
+  let method = '';
+  const { ask } = open((request) => {
+    method = request.method;
+    return new Response(null);
+  });
+  ask({ method: 'PROPFIND' });
+  assert.is(method, 'PROPFIND');
+});
+
+test('a target in absolute form is the URL', () => {
+  let url = '';
+  const { ask } = open((request) => {
+    url = request.url;
+    return new Response(null);
+  });
+  ask({ target: 'http://other.test/x?y' });
+  assert.is(url, 'http://other.test/x?y');
+});
+
+test('the address of the client is told, IPv4 and IPv6', () => {
+  let address: SocketAddress | null = null;
+  const { ask } = open((request) => {
+    address = requestAddress(request);
+    return new Response(null);
+  });
+  ask({ peer: { family: 4, bytes: [192, 0, 2, 7], port: 5555 } });
+  assert.equal(address, { address: '192.0.2.7', family: 'IPv4', port: 5555 });
+  const six = (text: number[]) => ({ family: 6 as const, bytes: text, port: 1 });
+  const cases: [number[], string][] = [
+    [[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], '2001:db8::1'],
+    [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], '::1'],
+    [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], '::'],
+    [[0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1], '1:0:0:1::1'],
+    [[0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 'fe80::'],
+    [[0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 0, 0, 8], '1:2:3:4:5:6:0:8'],
+  ];
+  for (const [bytes, text] of cases) {
+    ask({ peer: six(bytes) });
+    assert.is((address as SocketAddress | null)?.address, text);
+  }
+  ask();
+  assert.is(address, null);
+});
+
+test('asynchronous handlers are answered in the order in which they finish, published once', async () => {
+  const finish: ((text: string) => void)[] = [];
+  const { ask, mirror, channel, doorbell } = open(
+    () => new Promise((resolve) => finish.push((text) => resolve(new Response(text)))),
+  );
+  assert.is(ask().length, 0);
+  assert.is(ask().length, 0);
+  assert.is(channel.pending, 2);
+  mirror.workerAsleep = true;
+  const wakes = doorbell.wakes;
+  finish[1]?.('second');
+  finish[0]?.('first');
+  await tick();
+  const answers = mirror.answers();
+  assert.equal(
+    answers.map(({ slot, body }) => [slot, body.toString()]),
+    [
+      [1, 'second'],
+      [0, 'first'],
+    ],
+  );
+  assert.is(doorbell.wakes, wakes + 1);
+  assert.is(channel.pending, 0);
+});
+
+test('a handler that throws, or rejects, or gives no response, is a 500 and a line in the log', async () => {
+  const bad: TestHandler[] = [
+    () => {
+      throw new Error('thrown');
+    },
+    () => Promise.reject(new Error('rejected')),
+    () => undefined,
+    async () => 'text',
+    () => Response.error(),
+  ];
+  for (const handler of bad) {
+    const { mirror, ask } = open(handler);
+    const lines = await logged(async () => {
+      const now = ask();
+      await tick();
+      const [answer] = [...now, ...mirror.answers()];
+      assert.is(answer?.status, 500);
+      assert.is(answer?.body.toString(), 'Internal Server Error\n');
+    });
+    assert.is(lines.length, 1);
+  }
+});
+
+test('error() answers for a handler, synchronously or not; when it fails too, a 500 does', async () => {
+  const boom = () => {
+    throw new Error('boom');
+  };
+  const now = open(boom, {
+    error: (error) => new Response((error as Error).message, { status: 418 }),
+  });
+  assert.is(now.ask()[0]?.status, 418);
+  const later = open(boom, { error: async () => new Response('x', { status: 419 }) });
+  assert.is(later.ask().length, 0);
+  assert.is((await later.answers(1))[0]?.status, 419);
+  for (const error of [boom, () => Promise.reject(new Error('again')), () => 7]) {
+    const failing = open(boom, { error });
+    const lines = await logged(async () => {
+      failing.ask();
+      failing.channel.turn();
+      await tick();
+    });
+    assert.is(lines.length, 1);
+  }
+});
+
+test('a response that does not fit one record goes out in chunks that keep to the credit', async () => {
+  const { ask, mirror, doorbell } = open(() => new Response('x'.repeat(150_000)), {
+    creditBytes: 65_536,
+  });
+  const answers = ask();
+  const sum = (list: MirrorAnswer[]) => list.reduce((n, { body }) => n + body.length, 0);
+  assert.is(answers[0]?.length, 150_000);
+  assert.is(sum(answers), 65_536);
+  assert.not(answers.some(({ end }) => end));
+  mirror.credit(0, 65_536);
+  doorbell.ring();
+  answers.push(...mirror.answers());
+  assert.is(sum(answers), 131_072);
+  mirror.credit(0, 65_536);
+  doorbell.ring();
+  answers.push(...mirror.answers());
+  assert.is(sum(answers), 150_000);
+  assert.equal(answers.map(({ end }) => end).indexOf(true), answers.length - 1);
+});
+
+test('text that is not ASCII is sent as UTF-8, short and long', () => {
+  const texts = ['é', 'ab€cd', '😀'.repeat(30), `${'x'.repeat(50)}é`, '\ud800', 'é'.repeat(12_000)];
+  for (const text of texts) {
+    const { ask } = open(() => new Response(text), { creditBytes: 1 << 20 });
+    const body = Buffer.concat(ask().map((answer) => answer.body));
+    assert.equal(body, Buffer.from(text));
+  }
+});
+
+test('a stream is sent as it comes and ends with an empty chunk', async () => {
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  const { ask, answers } = open(
+    () =>
+      new Response(
+        new ReadableStream({
+          start(c) {
+            controller = c;
+          },
+        }),
+      ),
+  );
+  const [head] = ask();
+  assert.is(head?.length, -1);
+  assert.not(head?.end);
+  controller?.enqueue(Buffer.from('one'));
+  assert.is((await answers(1))[0]?.body.toString(), 'one');
+  controller?.enqueue(Buffer.from('two'));
+  controller?.close();
+  const rest = await answers(2);
+  assert.equal(
+    rest.map(({ body, end }) => [body.toString(), end]),
+    [
+      ['two', false],
+      ['', true],
+    ],
+  );
+});
+
+test('a stream is not read ahead of the credit', async () => {
+  let pulled = 0;
+  const stream = new ReadableStream(
+    {
+      pull(c) {
+        pulled++;
+        c.enqueue(new Uint8Array(32_768));
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const { ask, answers, mirror } = open(() => new Response(stream), { creditBytes: 65_536 });
+  ask();
+  await answers(2);
+  for (let i = 0; i < 20; i++) await tick();
+  assert.is(pulled, 3);
+  mirror.credit(0, 32_768);
+  await answers(1);
+  for (let i = 0; i < 20; i++) await tick();
+  assert.is(pulled, 4);
+});
+
+test('a stream that fails, or gives what are no bytes, breaks the response off', async () => {
+  const failing = new ReadableStream({
+    pull(c) {
+      c.error(new Error('disk'));
+    },
+  });
+  const wrong = new ReadableStream({
+    pull(c) {
+      c.enqueue('text' as unknown as Uint8Array);
+    },
+  });
+  for (const stream of [failing, wrong]) {
+    const { ask, answers, channel } = open(() => new Response(stream));
+    const lines = await logged(async () => {
+      ask();
+      assert.is((await answers(1))[0]?.kind, abi.KIND_RESPONSE_ABORT);
+    });
+    assert.match(lines[0] as string, 'GYR_RESPONSE_BODY');
+    assert.is(channel.pending, 0);
+  }
+});
+
+test('a response whose fields do not fit is a 500', async () => {
+  const { ask } = open(() => new Response('', { headers: { 'x-big': 'x'.repeat(20_000) } }));
+  const lines = await logged(() => assert.is(ask()[0]?.status, 500));
+  assert.match(lines[0] as string, 'GYR_RESPONSE_HEAD_TOO_LARGE');
+});
+
+test('HEAD cancels a stream and announces what it declares', () => {
+  let cancelled = false;
+  const { ask } = open(
+    () =>
+      new Response(
+        new ReadableStream({
+          cancel() {
+            cancelled = true;
+          },
+        }),
+        { headers: { 'content-length': '77' } },
+      ),
+  );
+  const [head, ...rest] = ask({ method: 'HEAD' });
+  assert.ok(head?.end);
+  assert.is(head?.length, 77);
+  assert.is(rest.length, 0);
+  assert.ok(cancelled);
+});
+
+test('a client that leaves aborts the signal, fails the body and cancels the stream', async () => {
+  let signal: AbortSignal | undefined;
+  let body: Promise<string> | undefined;
+  let cancelled = false;
+  const { ask, mirror, doorbell, channel } = open((request) => {
+    signal = request.signal;
+    body = request.text();
+    body.catch(() => {});
+    return new Response(
+      new ReadableStream({
+        cancel() {
+          cancelled = true;
+        },
+      }),
+    );
+  });
+  ask({ method: 'POST', bodyLength: 100 });
+  assert.not(signal?.aborted);
+  mirror.note(abi.KIND_REQUEST_ABORT, 0);
+  doorbell.ring();
+  assert.ok(signal?.aborted);
+  assert.ok(cancelled);
+  assert.is(channel.pending, 0);
+  let name = '';
+  await body?.catch((error: Error) => {
+    name = error.name;
+  });
+  assert.is(name, 'AbortError');
+});
+
+test('a late answer to a client that has left goes nowhere', async () => {
+  let finish: (response: Response) => void = () => {};
+  const { ask, mirror, doorbell } = open(
+    () =>
+      new Promise((resolve) => {
+        finish = resolve;
+      }),
+  );
+  ask();
+  mirror.note(abi.KIND_REQUEST_ABORT, 0);
+  doorbell.ring();
+  finish(new Response('late'));
+  await tick();
+  assert.is(mirror.answers().length, 0);
+});
+
+test('a client that has closed its sending side aborts the signal and is answered', async () => {
+  const { ask, mirror, doorbell, answers } = open(
+    (request) =>
+      new Promise((resolve) => {
+        request.signal.onabort = () => resolve(new Response('bye'));
+      }),
+  );
+  ask();
+  mirror.note(abi.KIND_REQUEST_EOF, 0);
+  doorbell.ring();
+  assert.is((await answers(1))[0]?.body.toString(), 'bye');
+});
+
+test('a record of an older generation does not touch the slot’s next exchange', async () => {
+  let signal: AbortSignal | undefined;
+  const { ask, mirror, doorbell } = open((request) => {
+    signal = request.signal;
+    return new Promise(() => {});
+  });
+  ask({ slot: 3, generation: 7 });
+  mirror.note(abi.KIND_REQUEST_ABORT, 3, 5);
+  mirror.chunk(3, 'x', true, 5);
+  doorbell.ring();
+  assert.not(signal?.aborted);
+  mirror.note(abi.KIND_REQUEST_ABORT, 3, 7);
+  doorbell.ring();
+  assert.ok(signal?.aborted);
+});
+
+test('a body that came with the head is read without waiting', async () => {
+  const { ask, answers } = open(async (request) => new Response(await request.text()));
+  ask({ method: 'POST', body: 'inline' });
+  assert.is((await answers(1))[0]?.body.toString(), 'inline');
+});
+
+test('a body in chunks is gathered, and credit is given back as it arrives', async () => {
+  const { ask, mirror, doorbell, answers } = open(
+    async (request) => new Response(String((await request.bytes()).length)),
+    { creditBytes: 32_768, ringBytes: 65_536 },
+  );
+  ask({ method: 'POST', bodyLength: null });
+  let granted = 0;
+  for (let i = 0; i < 10; i++) {
+    assert.ok(mirror.chunk(0, 'x'.repeat(10_000), i === 9));
+    doorbell.ring();
+    for (const { grant } of mirror.answers()) granted += grant;
+  }
+  assert.ok(granted >= 60_000, `${granted}`);
+  const last = (await answers(1)).at(-1);
+  assert.is(last?.body.toString(), '100000');
+});
+
+test('a body that nobody reads gets no credit', () => {
+  const { ask, mirror, doorbell } = open(() => new Promise(() => {}), { creditBytes: 32_768 });
+  ask({ method: 'POST', bodyLength: 100_000 });
+  mirror.chunk(0, 'x'.repeat(16_000), false);
+  mirror.chunk(0, 'x'.repeat(16_000), false);
+  doorbell.ring();
+  assert.is(mirror.answers().length, 0);
+});
+
+test('a body is a byte stream that takes one chunk per pull', async () => {
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  const { ask, mirror, doorbell } = open(
+    (request) => {
+      reader = request.body?.getReader();
+      return new Promise(() => {});
+    },
+    { creditBytes: 32_768 },
+  );
+  ask({ method: 'POST', bodyLength: 20_000 });
+  const first = reader?.read();
+  mirror.chunk(0, 'a'.repeat(10_000), false);
+  mirror.chunk(0, 'b'.repeat(10_000), true);
+  doorbell.ring();
+  assert.is((await first)?.value?.length, 10_000);
+  assert.is((await reader?.read())?.value?.[0], 0x62);
+  assert.ok((await reader?.read())?.done);
+  assert.is(mirror.answers().length, 0, 'a body that has ended needs no credit');
+});
+
+test('a BYOB reader gets the bytes and the end', async () => {
+  let reader: ReadableStreamBYOBReader | undefined;
+  const { ask, mirror, doorbell } = open((request) => {
+    reader = request.body?.getReader({ mode: 'byob' });
+    return new Promise(() => {});
+  });
+  ask({ method: 'POST', bodyLength: null });
+  const first = reader?.read(new Uint8Array(4));
+  mirror.chunk(0, 'abcdef', false);
+  doorbell.ring();
+  assert.is(Buffer.from((await first)?.value as Uint8Array).toString(), 'abcd');
+  const second = await reader?.read(new Uint8Array(4));
+  assert.is(Buffer.from(second?.value as Uint8Array).toString(), 'ef');
+  const third = reader?.read(new Uint8Array(4));
+  mirror.chunk(0, '', true);
+  doorbell.ring();
+  assert.ok((await third)?.done);
+});
+
+test('a cancelled body is drained', async () => {
+  const { ask, mirror, doorbell } = open(
+    (request) => {
+      void request.body?.cancel();
+      return new Promise(() => {});
+    },
+    { creditBytes: 32_768 },
+  );
+  ask({ method: 'POST', bodyLength: 100_000 });
+  let granted = 0;
+  for (let i = 0; i < 8; i++) {
+    mirror.chunk(0, 'x'.repeat(10_000), false);
+    doorbell.ring();
+    for (const { grant } of mirror.answers()) granted += grant;
+  }
+  assert.ok(granted >= 70_000, `${granted}`);
+});
+
+test('a body that is still being read when the response has been sent fails with GYR_BODY_UNREAD', async () => {
+  let body: Promise<string> | undefined;
+  const { ask } = open((request) => {
+    body = request.text();
+    return new Response('done');
+  });
+  ask({ method: 'POST', bodyLength: 100 });
+  let code = '';
+  await body?.catch((error: { code: string }) => {
+    code = error.code;
+  });
+  assert.is(code, 'GYR_BODY_UNREAD');
+});
+
+test('a full response ring loses nothing and keeps the order of each body', async () => {
+  const count = 60;
+  const { mirror, doorbell, channel } = open((request) => new Response(request.url.repeat(100)), {
+    ringBytes: 65_536,
+  });
+  for (let i = 0; i < count; i++) mirror.request({ target: `/${i}` });
+  doorbell.ring();
+  assert.is(mirror.control(abi.LANE_CONTROL_RESPONSE_WANTED), 1);
+  assert.ok(channel.pending > 0);
+  const bodies = new Map<number, string>();
+  await until(() => {
+    for (const { slot, body } of mirror.answers()) {
+      bodies.set(slot, (bodies.get(slot) ?? '') + body.toString());
+    }
+    doorbell.ring();
+    return channel.pending === 0 && mirror.responses.hasMore() === false;
+  }, 'all answers');
+  for (let i = 0; i < count; i++) {
+    assert.is(bodies.get(i), `http://example.test/${i}`.repeat(100), `slot ${i}`);
+  }
+});
+
+test('the thread sleeps when there is nothing to do, and not before', () => {
+  const { mirror, ask } = open(() => new Response(null));
+  assert.ok(mirror.threadAsleep);
+  ask();
+  assert.ok(mirror.threadAsleep);
+});
+
+test('a number without a route is refused with 503', () => {
+  const { ask } = open(() => new Response(null));
+  assert.is(ask({ route: 99 })[0]?.status, 503);
+});
+
+test('the engine’s end closes the channel, once', () => {
+  const { mirror, doorbell, stopped } = open(() => new Response(null));
+  mirror.stop();
+  doorbell.ring();
+  assert.ok(stopped());
+  assert.ok(doorbell.closed);
+  doorbell.ring();
+});
+
+test.run();

@@ -1,0 +1,108 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ERROR_CODES, GyrfalconError } from './errors.ts';
+import { checkTableOptions, engineConfig, type ServeOptions } from './options.ts';
+
+const fetch = () => new Response('x');
+
+function errorOf(run: () => unknown): GyrfalconError {
+  try {
+    run();
+  } catch (error) {
+    assert.instance(error, GyrfalconError);
+    return error as GyrfalconError;
+  }
+  throw new Error('nothing was thrown');
+}
+
+test('options are translated to the engine’s names', () => {
+  const config = engineConfig({
+    fetch,
+    port: 8080,
+    hostname: '127.0.0.1',
+    keepAliveTimeout: 1000,
+    maxRequestBodySize: 10,
+    pin: true,
+    serverName: '',
+    ringBytes: 524_288,
+    creditBytes: 65_536,
+    threads: 2,
+    io: 'epoll',
+  });
+  assert.equal(config, {
+    server: {
+      port: 8080,
+      hostname: '127.0.0.1',
+      idle_timeout_ms: 1000,
+      body_bytes_max: 10,
+      pin: true,
+      server_name: '',
+      io: 'epoll',
+    },
+    threads: 2,
+    ring_bytes: 524_288,
+    credit_bytes: 65_536,
+  });
+});
+
+test('without options the engine’s defaults hold', () => {
+  assert.equal(engineConfig({}), { server: {}, threads: 0 });
+});
+
+test('an impossible value is refused: which, what was given, what would be right', () => {
+  const cases: [Record<string, unknown>, RegExp][] = [
+    [{ port: 65_536 }, /Option port is 65536 \(it must be an integer from 0 to 65535\)/],
+    [{ port: '80' }, /Option port is '80'/],
+    [{ workers: 1.5 }, /Option workers is 1.5/],
+    [{ pin: 1 }, /Option pin is 1 \(it must be a boolean\)/],
+    [{ hostname: 1 }, /must be a string/],
+    [{ ringBytes: 300_000 }, /a power of two/],
+    [{ ringBytes: 1024 }, /from 262144/],
+    [{ io: 'select' }, /'auto' or 'epoll'/],
+    [{ fetch: 'x' }, /Option fetch is 'x' \(it must be a function\)/],
+    [{ error: {} }, /must be a function/],
+    [{ signal: {} }, /an AbortSignal/],
+  ];
+  for (const [options, message] of cases) {
+    const error = errorOf(() => engineConfig(options as ServeOptions));
+    assert.is(error.code, 'GYR_OPTION_INVALID');
+    assert.match(error.message, message);
+    assert.match(error.message, '[GYR_OPTION_INVALID]');
+  }
+  assert.is(
+    errorOf(() => engineConfig(null as unknown as ServeOptions)).code,
+    'GYR_OPTION_INVALID',
+  );
+});
+
+test('a misspelt option is refused with the one that was meant', () => {
+  const cases: [string, string][] = [
+    ['prot', 'did you mean port?'],
+    ['hostName', 'did you mean hostname?'],
+    ['maxRequestBodysize', 'did you mean maxRequestBodySize?'],
+  ];
+  for (const [name, hint] of cases) {
+    const error = errorOf(() => engineConfig({ [name]: 1 } as ServeOptions));
+    assert.is(error.code, 'GYR_OPTION_UNKNOWN');
+    assert.is(error.hint, hint);
+  }
+  assert.match(errorOf(() => engineConfig({ zzz: 1 } as ServeOptions)).hint, 'options are port');
+});
+
+test('neither routes nor fetch is refused', () => {
+  assert.is(errorOf(() => checkTableOptions({})).code, 'GYR_NO_HANDLER');
+  assert.is(errorOf(() => checkTableOptions({ routes: 7 })).code, 'GYR_OPTION_INVALID');
+  checkTableOptions({ fetch });
+  checkTableOptions({ routes: {} });
+});
+
+test('an error tells its code, its hint and its cause', () => {
+  const cause = new Error('deep');
+  const error = new GyrfalconError('GYR_THREAD', 'it broke', 'mend it', { cause });
+  assert.is(error.message, 'it broke (mend it) [GYR_THREAD]');
+  assert.is(error.name, 'GyrfalconError');
+  assert.is(error.cause, cause);
+  assert.ok(Object.keys(ERROR_CODES).includes(error.code));
+});
+
+test.run();

@@ -75,19 +75,6 @@ test('without descriptors for more connections those at hand are served, and the
   assert.is(server.stderr().match(/out of descriptors/g)?.length, 1, 'it is told once');
 });
 
-test('many descriptors: numbers far beyond any table’s beginning', async () => {
-  // Peregrine kept connections in a table of fixed size, indexed by descriptor.
-  const server = await startEngine({ workers: 2, connections_max: 2000, idle_timeout_ms: 60_000 });
-  const clients = await connectMany(server, 1500);
-  await Promise.all(clients.map(askHello));
-  assert.ok(descriptorsOf(server) > 1500);
-  for (const client of clients.slice(0, 1400)) client.destroy();
-  await until(async () => (await countersOf(server)).connections <= 101, 'the end of most');
-  await Promise.all(clients.slice(1400).map(askHello));
-  for (const client of clients) client.destroy();
-  await stopEngine(server);
-});
-
 test('a peer that resets while it is written to does not end the server (SIGPIPE)', async () => {
   const server = await startEngine({ workers: 1 });
   for (let round = 0; round < 30; round += 1) {

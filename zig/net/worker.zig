@@ -524,9 +524,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const deadline = self.port.drain_deadline_ms.load(.seq_cst);
             if (deadline == 0) return;
             if (!self.draining) {
-                self.draining = true;
                 // What lies in the sockets already is served: its clients were in time.
-                self.drainAccepted();
+                self.drainAccepted(); // before `draining`, which closes an idle connection at once
+                self.draining = true;
                 for (0..self.conns.used / 64 + 1) |_| if (!self.backend.poll(0, self)) break;
                 self.forEachOpen(drainOne);
                 self.protocol.onTurn();

@@ -104,7 +104,10 @@ test('a client that closes its sending side behind its requests gets all respons
 });
 
 test('a client that closes its sending side in a request gets those before it, and the end', async () => {
-  for (const rest of ['GET /hel', 'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc']) {
+  for (const rest of [
+    'GET /hel',
+    'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc',
+  ]) {
     const client = await connect(server.port);
     await client.send(`GET /static/5000000 HTTP/1.1\r\nHost: a\r\n\r\n${rest}`);
     client.end();

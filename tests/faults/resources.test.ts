@@ -200,7 +200,11 @@ test('when the buffers are used up requests are refused with 503, and then serve
 });
 
 test('a response that is larger than all buffers is the handler’s error', async () => {
-  const server = await startEngine({ workers: 1, buffer_memory_bytes: 4 * MiB, body_buffered_bytes_max: MiB });
+  const server = await startEngine({
+    workers: 1,
+    buffer_memory_bytes: 4 * MiB,
+    body_buffered_bytes_max: MiB,
+  });
   const response = await exchange(server.port, 'GET /size/9000000 HTTP/1.1\r\nHost: a\r\n\r\n');
   assert.is(response.status, 500);
   assert.is((await exchange(server.port, hello)).status, 200);

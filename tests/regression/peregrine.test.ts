@@ -27,7 +27,9 @@ test.after(async () => {
 
 test('a parser shared by a worker loses pipelined bytes', async () => {
   const clients = await Promise.all(Array.from({ length: 20 }, () => connect(server.port)));
-  const script = clients.map((_, index) => post(`one of ${index}`) + hello + post(`two of ${index}`));
+  const script = clients.map(
+    (_, index) => post(`one of ${index}`) + hello + post(`two of ${index}`),
+  );
   // Each connection is always in the middle of a message when the next one is read from.
   const longest = Math.max(...script.map((text) => text.length));
   for (let at = 0; at < longest; at += 7) {
@@ -45,7 +47,13 @@ test('a parser shared by a worker loses pipelined bytes', async () => {
 });
 
 test('a fragment without CRLF underflows', async () => {
-  for (const fragments of [['G'], ['GET', ' '], ['\r'], ['GET /hello HTTP/1.1\r'], ['GET /hello HTTP/1.1\r\nH']]) {
+  for (const fragments of [
+    ['G'],
+    ['GET', ' '],
+    ['\r'],
+    ['GET /hello HTTP/1.1\r'],
+    ['GET /hello HTTP/1.1\r\nH'],
+  ]) {
     const client = await connect(server.port);
     for (const fragment of fragments) {
       await client.send(fragment);
@@ -53,7 +61,9 @@ test('a fragment without CRLF underflows', async () => {
     }
     assert.is(client.ended, false);
     const sent = fragments.join('');
-    await client.send(`${sent === '\r' ? '\n' : ''}${hello.slice(sent === '\r' ? 0 : sent.length)}`);
+    await client.send(
+      `${sent === '\r' ? '\n' : ''}${hello.slice(sent === '\r' ? 0 : sent.length)}`,
+    );
     assert.is((await client.response()).status, 200, JSON.stringify(fragments));
     client.destroy();
   }
@@ -63,7 +73,9 @@ test('a short writev closes the connection', async () => {
   const client = await connect(server.port);
   client.socket.pause();
   const sizes = Array.from({ length: 60 }, (_, index) => (index * 7919) % 400_000);
-  const sent = client.send(sizes.map((size) => get(`/size/${size}`) + get(`/static/${size}`)).join(''));
+  const sent = client.send(
+    sizes.map((size) => get(`/size/${size}`) + get(`/static/${size}`)).join(''),
+  );
   await until(async () => (await countersOf(server)).bufferBytes > 0, 'a socket that is full');
   client.socket.resume();
   for (const size of sizes) {

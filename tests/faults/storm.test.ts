@@ -179,6 +179,7 @@ class Client {
 async function storm(server: RunningServer, count: number, ms: number): Promise<Client[]> {
   const clients = Array.from({ length: count }, (_, number) => new Client(server.port, number));
   await Promise.all(clients.map((client) => client.run(ms)));
+  const note = `GYRFALCON_SEED=${seed}`;
   assert.equal(
     clients.flatMap((client) => client.wrong),
     [],

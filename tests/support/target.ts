@@ -1,6 +1,7 @@
 /** The servers that one table of tests is run over: the engine with a Zig handler, and a TypeScript app. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import * as assert from 'uvu/assert';
 import { listening, project, type RunningServer, start } from './process.ts';
 
@@ -19,6 +20,8 @@ export interface Counters {
 /** A server that answers the paths listed in tests/apps/engine_app.zig. */
 export interface Target {
   readonly name: string;
+  /** Whether a handler's "Connection: close" ends the connection; in TypeScript that field is the engine's. */
+  readonly closesOnDemand: boolean;
   /** Starts it on a free port of 127.0.0.1. */
   start(options?: EngineOptions): Promise<RunningServer>;
   /** Stops it with SIGTERM, and fails when it did not end as it should. */
@@ -75,9 +78,27 @@ export async function countersOf(server: RunningServer): Promise<Counters> {
 /** The engine with a Zig handler. */
 export const engine: Target = {
   name: 'engine',
+  closesOnDemand: true,
   start: startEngine,
   async stop(server) {
     await stopEngine(server);
+  },
+};
+
+/** The engine with handlers in TypeScript: tests/apps/serve_app.ts. */
+export const serveApp: Target = {
+  name: 'serve',
+  closesOnDemand: false,
+  start(options = {}) {
+    const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
+    const app = project('tests', 'apps', 'serve_app.ts');
+    return listening(start(process.execPath, ['--import', loader, app, JSON.stringify(options)]));
+  },
+  async stop(server) {
+    const { code, signal } = await server.stop();
+    const output = server.stdout() + server.stderr();
+    assert.equal([code, signal], [0, null], output);
+    assert.match(server.stdout(), /^STOPPED 0$/m, 'nothing was allocated after the start');
   },
 };
 

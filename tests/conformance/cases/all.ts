@@ -3,7 +3,7 @@ import type { RunningServer } from '../../support/process.ts';
 import type { Target } from '../../support/target.ts';
 import { bodies } from './bodies.ts';
 import { malformed } from './malformed.ts';
-import { messages } from './messages.ts';
+import { closing, messages } from './messages.ts';
 import { splits } from './splits.ts';
 
 /** The whole table over one target. */
@@ -14,6 +14,7 @@ export function conformance(test: Test, target: Target): void {
     server = await target.start({ workers: 1 });
   });
   messages(test, port);
+  if (target.closesOnDemand) closing(test, port);
   splits(test, port);
   bodies(test, port);
   malformed(test, port);

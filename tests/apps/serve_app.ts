@@ -1,0 +1,70 @@
+// What tests/apps/engine_app.zig answers, by handlers in TypeScript. Argument: options of serve(), as JSON.
+import { type Request, Response, serve } from 'gyrfalcon';
+
+const staticBytes = 50 * 1024 * 1024;
+const pattern = Buffer.alloc(
+  staticBytes,
+  Buffer.from(Array.from({ length: 89 }, (_, index) => 33 + index)),
+);
+
+const numberOf = (request: { params: { n: string } }): number => Number(request.params.n);
+
+function describe(request: Request, body: Uint8Array): Response {
+  const url = new URL(request.url);
+  return Response.json({
+    method: request.method,
+    target: url.pathname + url.search,
+    path: url.pathname,
+    query: url.search.slice(1),
+    authority: url.host,
+    bodyBytes: body.length,
+    fields: [...request.headers],
+  });
+}
+
+const server = serve({
+  hostname: '127.0.0.1',
+  port: 0,
+  ...JSON.parse(process.argv[2] ?? '{}'),
+  routes: {
+    '/hello': new Response('Hello from the engine\n'),
+    '/echo': async (request) => {
+      const type = request.headers.get('content-type');
+      const headers: Record<string, string> = type === null ? {} : { 'content-type': type };
+      return new Response(await request.bytes(), { headers });
+    },
+    '/describe': async (request) => describe(request, await request.bytes()),
+    '/size/:n': (request) => new Response(pattern.subarray(0, numberOf(request))),
+    '/static/:n': (request) => new Response(pattern.subarray(0, numberOf(request))),
+    '/file/:n': (request) => new Response(pattern.subarray(0, numberOf(request))),
+    '/status/:n': (request) => {
+      const status = numberOf(request);
+      return new Response([204, 304].includes(status) ? null : String(status), { status });
+    },
+    '/field/:n': (request) =>
+      new Response('long\n', { headers: { 'x-long': 'v'.repeat(numberOf(request)) } }),
+    '/bad-header': () => {
+      try {
+        new Response('', { headers: { 'x-split': 'a\r\nX-Injected: b' } });
+        return new Response('taken\n');
+      } catch {
+        return new Response('InvalidField');
+      }
+    },
+    '/error': () => {
+      new Response('the failed response', { headers: { 'x-secret': 'of the failed response' } });
+      throw new Error('intended');
+    },
+    '/close': () => new Response('closing\n', { headers: { connection: 'close' } }),
+  },
+  fetch: () => new Response('not here\n', { status: 404 }),
+});
+console.log(`${server.url}`);
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, async () => {
+    const { allocationsAfterStart } = server.stats();
+    await server.stop();
+    console.log(`STOPPED ${allocationsAfterStart}`);
+  });
+}

@@ -499,6 +499,23 @@ test('a body is a byte stream that takes one chunk per pull', async () => {
   assert.is(mirror.answers().length, 0, 'a body that has ended needs no credit');
 });
 
+test('a body read as a stream gives credit back as it is read', async () => {
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  const { ask, mirror, doorbell, answers } = open(
+    (request) => {
+      reader = request.body?.getReader();
+      return new Promise(() => {});
+    },
+    { creditBytes: 32_768 },
+  );
+  ask({ method: 'POST', bodyLength: null });
+  mirror.chunk(0, 'x'.repeat(10_000), false);
+  doorbell.ring();
+  assert.is(mirror.answers().length, 0, 'nobody has read it');
+  await reader?.read();
+  assert.is((await answers(1))[0]?.grant, 10_000);
+});
+
 test('a BYOB reader gets the bytes and the end', async () => {
   let reader: ReadableStreamBYOBReader | undefined;
   const { ask, mirror, doorbell } = open((request) => {

@@ -228,8 +228,10 @@ export class Channel {
     return more;
   }
 
+  /** The engine has stopped: what is still open here will not be answered. */
   private stop(): void {
     this.close();
+    for (const { live } of this.ports) for (const exchange of live) exchange?.abort();
     this.onStopped();
   }
 

@@ -90,10 +90,11 @@ export class IncomingBody implements BodySource {
   private hand(controller: ReadableByteStreamController): boolean {
     const chunk = this.chunks.shift();
     if (chunk !== undefined) {
-      this.length -= chunk.length;
-      // A byte stream takes the chunk's memory over.
+      const { length } = chunk;
+      this.length -= length;
+      // A byte stream takes the chunk's memory over: the chunk is empty from then on.
       controller.enqueue(ownCopy(chunk) as Uint8Array<ArrayBuffer>);
-      this.grant(chunk.length);
+      this.grant(length);
     } else if (!this.ended) {
       return false;
     }

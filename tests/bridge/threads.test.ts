@@ -1,0 +1,165 @@
+/** Handlers in worker threads: spread, blocked, dying, restarted, reloaded. */
+import { type GyrfalconError, type Server, serve } from 'gyrfalcon';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { connect } from '../support/socket.ts';
+import { until } from '../support/wait.ts';
+
+const test = suite('threads');
+const module = new URL('./fixtures/threads_app.ts', import.meta.url);
+const running: Server[] = [];
+const consoleError = console.error;
+let log = '';
+
+async function open(threads: number, workers = 1): Promise<Server> {
+  const server = await serve({ port: 0, hostname: '127.0.0.1', workers, threads, module });
+  running.push(server);
+  return server;
+}
+
+test.before.each(() => {
+  log = '';
+  console.error = (...parts: unknown[]) => {
+    log += `${parts.map(String).join(' ')}\n`;
+  };
+});
+
+test.after.each(async () => {
+  await Promise.all(running.splice(0).map((server) => server.stop(true)));
+  console.error = consoleError;
+});
+
+const get = (server: Server, path: string) => fetch(new URL(path, server.url));
+const text = async (server: Server, path: string) => (await get(server, path)).text();
+
+test('requests are spread over the threads by how busy they are', async () => {
+  const server = await open(2, 2);
+  const before = new Set<string>();
+  for (let i = 0; i < 20; i++) before.add(await text(server, '/thread'));
+  assert.is(before.size, 2);
+  // One thread hangs on to many requests: the other gets the new ones.
+  const answers = await Promise.all(Array.from({ length: 40 }, () => text(server, '/slow')));
+  assert.ok(answers.every((answer) => answer === 'slow'));
+});
+
+test('constants are answered while every thread is blocked for two seconds', async () => {
+  const server = await open(1);
+  const blocked = text(server, '/block/2000');
+  await until(() => server.stats().pending === 1, 'the blocking request');
+  const begun = performance.now();
+  for (let i = 0; i < 100; i++) assert.is(await text(server, '/constant'), 'constant');
+  assert.ok(performance.now() - begun < 1500, 'without waiting for the thread');
+  assert.is(server.stats().pending, 1);
+  assert.is(await blocked, 'blocked');
+});
+
+test('requests that do not fit the ring of a blocked thread wait, and none is lost', async () => {
+  const server = await open(1);
+  const blocked = text(server, '/block/700');
+  await until(() => server.stats().pending === 1, 'the blocking request');
+  const filler = 'x'.repeat(4000);
+  const clients = await Promise.all(Array.from({ length: 16 }, () => connect(server.port)));
+  const perClient = 16;
+  await Promise.all(
+    clients.map((client, c) => {
+      let requests = '';
+      for (let i = 0; i < perClient; i++) {
+        requests += `GET /${c}/${i} HTTP/1.1\r\nHost: a\r\nX-Filler: ${filler}\r\n\r\n`;
+      }
+      return client.send(requests);
+    }),
+  );
+  // 16 × 16 × 4 KiB is four times the ring.
+  await Promise.all(
+    clients.map(async (client, c) => {
+      for (let i = 0; i < perClient; i++) {
+        assert.is((await client.response()).body.toString(), `GET http://a/${c}/${i}`);
+      }
+      client.destroy();
+    }),
+  );
+  assert.is(await blocked, 'blocked');
+  await until(() => server.stats().pending === 0, 'an empty lane');
+});
+
+test('clients that leave while the ring is full are forgotten, and the lane goes on', async () => {
+  const server = await open(1);
+  const blocked = text(server, '/block/700');
+  await until(() => server.stats().pending === 1, 'the blocking request');
+  const filler = 'x'.repeat(8000);
+  const clients = await Promise.all(Array.from({ length: 100 }, () => connect(server.port)));
+  for (const client of clients) {
+    await client.send(`GET /left HTTP/1.1\r\nHost: a\r\nX-Filler: ${filler}\r\n\r\n`);
+  }
+  await until(() => (server.stats().pending ?? 0) > 20, 'a full ring');
+  for (const client of clients) client.destroy();
+  assert.is(await blocked, 'blocked');
+  await until(() => server.stats().pending === 0 && server.stats().connections === 1, 'their end');
+  assert.is(await text(server, '/after'), `GET ${server.url.href}after`);
+});
+
+test('a thread that dies costs its own requests a 503, and is started anew', async () => {
+  const server = await open(2);
+  const threads = new Set<string>();
+  for (let i = 0; i < 10; i++) threads.add(await text(server, '/thread'));
+  for (const path of ['/exit', '/throw-later']) {
+    const lost = await get(server, path);
+    assert.is(lost.status, 503);
+    assert.is(await text(server, '/constant'), 'constant');
+    assert.is((await get(server, '/thread')).status, 200, 'by the other thread');
+    await until(async () => {
+      const now = new Set<string>();
+      for (let i = 0; i < 10; i++) now.add(await text(server, '/thread'));
+      return now.size === 2;
+    }, 'two threads');
+  }
+  assert.match(log, 'died: exit code 3');
+  assert.match(log, 'nobody catches this');
+});
+
+test('without any thread, handlers are 503 and constants go on', async () => {
+  const server = await open(1);
+  const hanging = get(server, '/hang');
+  await until(() => server.stats().pending === 1, 'the hanging request');
+  assert.is((await get(server, '/exit')).status, 503);
+  assert.is((await hanging).status, 503);
+  assert.is(await text(server, '/constant'), 'constant');
+  await until(async () => (await get(server, '/thread')).status === 200, 'the new thread');
+});
+
+test('stop waits for the handlers in all threads, and ends the threads', async () => {
+  const server = await open(2);
+  const slow = Array.from({ length: 4 }, () => text(server, '/slow'));
+  await until(() => server.stats().pending === 4, 'the requests');
+  await server.stop();
+  assert.equal(await Promise.all(slow), ['slow', 'slow', 'slow', 'slow']);
+});
+
+test('reload imports the module anew in every thread', async () => {
+  const server = await serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    workers: 1,
+    threads: 2,
+    module: new URL('./fixtures/changing_app.ts', import.meta.url),
+  });
+  running.push(server);
+  assert.is(await text(server, '/'), 'import 1');
+  await server.reload();
+  for (let i = 0; i < 6; i++) assert.is(await text(server, '/'), 'import 2');
+  assert.is(await text(server, '/only/2'), 'import 2');
+  assert.is((await get(server, '/only/1')).status, 404);
+});
+
+test('a module that cannot serve is refused with GYR_MODULE', async () => {
+  const start = (url: string) =>
+    serve({ port: 0, threads: 1, module: url }).then(
+      (server) => server.stop(true).then(() => ''),
+      (error: GyrfalconError) => error.code,
+    );
+  assert.is(await start(new URL('./fixtures/none.ts', import.meta.url).href), 'GYR_MODULE');
+  assert.is(await start('data:text/javascript,export const a = 1'), 'GYR_MODULE');
+  assert.is(await start('data:text/javascript,export default {}'), 'GYR_NO_HANDLER');
+});
+
+test.run();

@@ -60,6 +60,7 @@ test {
     _ = @import("bridge/abi.zig");
     _ = @import("bridge/ring.zig");
     _ = @import("server/config.zig");
+    _ = @import("server/descriptors.zig");
     _ = @import("server/server.zig");
     _ = @import("server/server_test.zig");
 }

@@ -312,7 +312,10 @@ pub const Dispatcher = struct {
         if (w.state.settling or w.state.table != self.table.load(.acquire)) return true;
         for (w.state.lanes) |*lane| {
             if (self.threads.epoch(lane.index) != lane.epoch) return true;
-            if (lane.live and (!lane.responses.isEmpty() or lane.hasRoomAgain())) return true;
+            if (!lane.live) continue;
+            // Aborts that were written after `onTurn` are published by the next one.
+            if (lane.requests.tail != lane.requests.published) return true;
+            if (!lane.responses.isEmpty() or lane.hasRoomAgain()) return true;
         }
         return false;
     }

@@ -237,7 +237,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         fn onHead(self: *Self, conn: *Conn, bytes: []const u8) usize {
             const app = &conn.app;
-            if (app.depth >= self.config.pipeline_depth_max or conn.queue.bytes >= self.config.output_high_water_bytes) {
+            if (self.outputFull(conn)) {
                 self.pause(conn, "output");
                 return 0;
             }
@@ -264,13 +264,13 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .chunked => null,
             };
             if (self.refusal(framing)) |refused| {
-                self.refuse(conn, refused.status, refused.code);
+                self.refuseDecoded(conn, refused.status, refused.code);
                 return bytes.len;
             }
             const ex = self.takeExchange(conn, length, framing.keep_alive) orelse {
                 if (app.depth > 0) {
                     self.pause(conn, "output"); // until one of its own has ended
-                } else self.refuse(conn, 503, "too_many_exchanges");
+                } else self.refuseDecoded(conn, 503, "too_many_exchanges");
                 return if (app.depth > 0 and app.phase == .head) 0 else bytes.len;
             };
             const rest = bytes[head_len..];
@@ -412,6 +412,14 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         /// Refuses the message that is being read; the connection closes behind the error response.
         pub fn refuse(self: *Self, conn: *Conn, status: u16, code: []const u8) void {
+            // `request` may be of another message, or decoded in part.
+            self.request.version = .http11;
+            self.request.method = .GET;
+            self.refuseDecoded(conn, status, code);
+        }
+
+        /// The same for a message whose head is in `request`.
+        fn refuseDecoded(self: *Self, conn: *Conn, status: u16, code: []const u8) void {
             const app = &conn.app;
             const reading_body = app.phase == .body;
             self.errors_total.store(self.errors_total.raw +% 1, .monotonic);
@@ -432,8 +440,6 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 ex.dispatched = false;
                 return output.respondError(self, ex, status, code);
             }
-            self.request.version = .http11;
-            self.request.method = .GET;
             const ex = self.takeExchange(conn, 0, false) orelse return self.refuseBare(conn, status);
             output.respondError(self, ex, status, code);
         }
@@ -506,8 +512,18 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         pub fn unpauseOutput(self: *Self, conn: *Conn) void {
-            if (conn.app.depth < self.config.pipeline_depth_max and
-                conn.queue.bytes < self.config.output_high_water_bytes) self.unpause(conn, "output");
+            if (!self.outputFull(conn)) self.unpause(conn, "output");
+        }
+
+        /// Whether so much is under way to this client that its next request has to wait.
+        fn outputFull(self: *const Self, conn: *const Conn) bool {
+            const app = &conn.app;
+            if (app.depth >= self.config.pipeline_depth_max) return true;
+            var bytes = conn.queue.bytes;
+            // Responses that wait for an earlier one occupy memory as well.
+            var at = app.first;
+            while (at) |ex| : (at = ex.next) bytes += ex.held.memory_bytes;
+            return bytes >= self.config.output_high_water_bytes;
         }
 
         pub fn onDrain(self: *Self, conn: *Conn) void {

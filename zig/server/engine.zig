@@ -14,6 +14,7 @@ const socket = @import("../io/socket.zig");
 const Acceptor = @import("../net/acceptor.zig").Acceptor;
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
+const descriptors = @import("descriptors.zig");
 const Driver = @import("driver.zig").Driver;
 
 pub const StartError = socket.ListenError || error{ OutOfMemory, ThreadQuotaExceeded, WorkerStartFailed };
@@ -193,6 +194,11 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             errdefer if (listener_owned) posix.close(listener.fd);
             const self = try parent.create(Self);
             errdefer parent.destroy(self);
+            const descriptors_max = descriptors.prepare(config.connections_max, listener.fd);
+            if (descriptors_max < config.connections_max) log.warn(
+                "the limit of open files is {d}: fewer than connections_max ({d}) can be served at once (ulimit -n)",
+                .{ descriptors_max, config.connections_max },
+            );
             const count = config.workerCount();
             self.* = .{
                 .parent = parent,

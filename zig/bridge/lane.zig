@@ -55,6 +55,8 @@ pub const Lane = struct {
     epoch: u32 = 0,
     /// The request ring was found full; JS has been asked to wake the worker.
     full: bool = false,
+    /// JS's position when a record last found no room.
+    head_when_full: u32 = 0,
     /// Something for the doorbell besides new requests: JS waits for room.
     ring_owed: bool = false,
     pending: u32 = 0,
@@ -122,14 +124,18 @@ pub const Lane = struct {
         self.full = true;
         // First the wish, then another look: JS looks at the wish after it has made room.
         @atomicStore(u32, &self.control.request_wanted, 1, .seq_cst);
-        const room = try self.requests.reserve(size) orelse return null;
+        const room = try self.requests.reserve(size) orelse {
+            self.head_when_full = self.requests.head_seen;
+            return null;
+        };
         self.full = false;
         return room;
     }
 
     /// Whether JS has made room since the ring was found full.
     pub fn hasRoomAgain(self: *const Lane) bool {
-        return self.full and @atomicLoad(u32, self.requests.ring.head, .seq_cst) != self.requests.head_seen;
+        // Not `head_seen`: a smaller record that was written since, and found room, has moved that on.
+        return self.full and @atomicLoad(u32, self.requests.ring.head, .seq_cst) != self.head_when_full;
     }
 
     /// A record of the header alone. False: no room.

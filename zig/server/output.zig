@@ -190,6 +190,9 @@ pub fn Output(comptime D: type) type {
         fn spoiled(d: *D, conn: *Conn, ex: *Exchange, comptime what: []const u8) void {
             d.complain("a handler sent " ++ what ++ ": the connection is closed", .{});
             ex.keep_alive = false;
+            // The dispatcher may believe that more is to follow.
+            if (ex.dispatched) d.dispatcher.onAbort(d, ex);
+            ex.dispatched = false;
             finishStream(d, conn, ex);
         }
 

@@ -142,6 +142,8 @@ export class RingWriter {
   private tail: number;
   private published: number;
   private headSeen: number;
+  /** The reader's position when a record last found no room. */
+  private headWhenFull: number;
 
   constructor(block: Block, base: number, tail: number, head: number, wanted: number) {
     this.i32 = block.i32;
@@ -154,6 +156,7 @@ export class RingWriter {
     this.tail = Atomics.load(this.i32, this.tailIndex);
     this.published = this.tail;
     this.headSeen = Atomics.load(this.i32, this.headIndex);
+    this.headWhenFull = this.headSeen;
   }
 
   /**
@@ -193,7 +196,8 @@ export class RingWriter {
 
   /** Whether the reader has consumed something since the ring was last found full. */
   hasRoomAgain(): boolean {
-    return Atomics.load(this.i32, this.headIndex) !== this.headSeen;
+    // Not `headSeen`: a record that was written since, and found room, has moved that on.
+    return Atomics.load(this.i32, this.headIndex) !== this.headWhenFull;
   }
 
   private room(need: number): boolean {
@@ -202,6 +206,7 @@ export class RingWriter {
     // First the wish, then another look: the reader looks at the wish after it has made room.
     Atomics.store(this.i32, this.wantedIndex, 1);
     this.headSeen = Atomics.load(this.i32, this.headIndex);
+    this.headWhenFull = this.headSeen;
     return this.free() >= need;
   }
 

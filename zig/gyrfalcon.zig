@@ -57,8 +57,7 @@ test {
     _ = @import("http1/encoder.zig");
     _ = @import("router/router.zig");
     _ = @import("handlers/dir_server.zig");
-    _ = @import("bridge/abi.zig");
-    _ = @import("bridge/ring.zig");
+    _ = @import("bridge/tests.zig");
     _ = @import("server/config.zig");
     _ = @import("server/descriptors.zig");
     _ = @import("server/server.zig");

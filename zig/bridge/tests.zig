@@ -1,0 +1,12 @@
+//! All tests of the bridge's engine side.
+
+test {
+    _ = @import("abi.zig");
+    _ = @import("abi_gen.zig");
+    _ = @import("block.zig");
+    _ = @import("hostile_test.zig");
+    _ = @import("ring_test.zig");
+    _ = @import("table.zig");
+    _ = @import("threads.zig");
+    @import("std").testing.refAllDecls(@import("registry.zig"));
+}

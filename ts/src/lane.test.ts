@@ -75,6 +75,19 @@ test('a full ring refuses, says that it waits, and has room again after a releas
   assert.ok(put(both, 64, 4));
 });
 
+test('room that has come is still seen when a smaller record has used some of it meanwhile', () => {
+  const both = ends(0);
+  assert.ok(put(both, 128, 1));
+  assert.ok(put(both, 112, 2));
+  assert.not(put(both, 64, 3));
+  both.writer.publish();
+  take(both);
+  both.reader.release();
+  assert.ok(put(both, 32, 4));
+  assert.ok(both.writer.hasRoomAgain(), 'for the one that waits');
+  assert.ok(put(both, 64, 3));
+});
+
 test('a record that does not fit before the end goes to the front behind a skip record', () => {
   for (const left of [8, 16, 24, 120]) {
     const both = ends(256 - left);

@@ -7,6 +7,8 @@ const pattern = Buffer.alloc(
   Buffer.from(Array.from({ length: 89 }, (_, index) => 33 + index)),
 );
 
+let calls = 0;
+
 const numberOf = (request: { params: { n: string } }): number => Number(request.params.n);
 
 function describe(request: Request, body: Uint8Array): Response {
@@ -37,6 +39,11 @@ const server = serve({
     '/size/:n': (request) => new Response(pattern.subarray(0, numberOf(request))),
     '/static/:n': (request) => new Response(pattern.subarray(0, numberOf(request))),
     '/file/:n': (request) => new Response(pattern.subarray(0, numberOf(request))),
+    '/borrowed/:n': (request) => new Response(Buffer.alloc(numberOf(request), 'abc'[calls++ % 3])),
+    '/counters': () => {
+      const { connections, bufferBytes, allocationsAfterStart: allocations } = server.stats();
+      return Response.json({ connections, bufferBytes, allocations });
+    },
     '/status/:n': (request) => {
       const status = numberOf(request);
       return new Response([204, 304].includes(status) ? null : String(status), { status });

@@ -2,7 +2,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { connect, type RawClient } from '../support/socket.ts';
-import { countersOf, patternOf, startEngine, stopEngine } from '../support/target.ts';
+import {
+  countersOf,
+  engine,
+  patternOf,
+  serveApp,
+  startEngine,
+  stopEngine,
+} from '../support/target.ts';
 import { until } from '../support/wait.ts';
 
 // The graceful stop: what is under way is finished, what is idle ends at once, and a deadline ends the rest.
@@ -39,7 +46,7 @@ async function beginStop(server: RunningServer, signal: NodeJS.Signals = 'SIGTER
 async function hasEnded(server: RunningServer): Promise<void> {
   const { code, signal } = await server.ended;
   assert.equal([code, signal], [0, null], server.stderr());
-  assert.match(server.stdout(), '"allocations":0,"bufferBytes":0');
+  assert.match(server.stdout(), /"allocations":0,"bufferBytes":0|STOPPED 0/);
   await refused(server.port);
 }
 
@@ -144,23 +151,25 @@ test('a second signal ends what is in flight', async () => {
   await hasEnded(server);
 });
 
-test('requests that are with the server when it is told to stop are all answered, on many connections', async () => {
-  for (const workers of [1, 2]) {
-    const server = await startEngine({ workers, idle_timeout_ms: 60_000 });
-    const clients = await Promise.all(Array.from({ length: 700 }, () => connect(server.port)));
-    for (const client of clients) {
-      await client.send(hello);
-      await client.response();
+for (const target of [engine, serveApp]) {
+  test(`${target.name}: requests that are with the server when it is told to stop are all answered, on many connections`, async () => {
+    for (const workers of [1, 2]) {
+      const server = await target.start({ workers, ...target.patient });
+      const clients = await Promise.all(Array.from({ length: 700 }, () => connect(server.port)));
+      for (const client of clients) {
+        await client.send(hello);
+        await client.response();
+      }
+      // The signal and the requests arrive while the server is held: it finds all of it at once.
+      server.child.kill('SIGSTOP');
+      await Promise.all(clients.map((client) => client.send(hello.repeat(3))));
+      server.child.kill('SIGTERM');
+      server.child.kill('SIGCONT');
+      await expectAll(clients, 3);
+      await hasEnded(server);
     }
-    // The signal and the requests arrive while the server is held: it finds all of it at once.
-    server.child.kill('SIGSTOP');
-    await Promise.all(clients.map((client) => client.send(hello.repeat(3))));
-    server.child.kill('SIGTERM');
-    server.child.kill('SIGCONT');
-    await expectAll(clients, 3);
-    await hasEnded(server);
-  }
-});
+  });
+}
 
 test('connections that wait to be accepted when it is told to stop are served', async () => {
   for (const workers of [1, 2]) {
@@ -187,23 +196,25 @@ async function expectAll(clients: readonly RawClient[], count: number): Promise<
   assert.is(lost, 0, `${lost} of ${clients.length * count} requests were lost`);
 }
 
-test('a stop under load loses no request that was sent before it', async () => {
-  for (let round = 0; round < 3; round += 1) {
-    const server = await startEngine({ workers: 2 });
-    const load = Array.from({ length: 64 }, (_, index) => new Load(server.port, index));
-    const running = load.map((one) => one.run());
-    await until(() => load.every((one) => one.answered > 20), 'the load');
-    server.child.kill('SIGTERM');
-    const stopped = performance.now();
-    for (const one of load) one.stoppedAt = stopped;
-    await Promise.all(running);
-    assert.equal(
-      load.flatMap((one) => one.lost),
-      [],
-    );
-    await hasEnded(server);
-  }
-});
+for (const target of [engine, serveApp]) {
+  test(`${target.name}: a stop under load loses no request that was sent before it`, async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const server = await target.start({ workers: 2 });
+      const load = Array.from({ length: 64 }, (_, index) => new Load(server.port, index));
+      const running = load.map((one) => one.run());
+      await until(() => load.every((one) => one.answered > 20), 'the load');
+      server.child.kill('SIGTERM');
+      const stopped = performance.now();
+      for (const one of load) one.stoppedAt = stopped;
+      await Promise.all(running);
+      assert.equal(
+        load.flatMap((one) => one.lost),
+        [],
+      );
+      await hasEnded(server);
+    }
+  });
+}
 
 /** One connection that asks, waits for the whole answer, and asks again, until the server closes. */
 class Load {

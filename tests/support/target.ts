@@ -22,6 +22,8 @@ export interface Target {
   readonly name: string;
   /** Whether a handler's "Connection: close" ends the connection; in TypeScript that field is the engine's. */
   readonly closesOnDemand: boolean;
+  /** Options under which idle connections are kept for a minute. */
+  readonly patient: EngineOptions;
   /** Starts it on a free port of 127.0.0.1. */
   start(options?: EngineOptions): Promise<RunningServer>;
   /** Stops it with SIGTERM, and fails when it did not end as it should. */
@@ -79,6 +81,7 @@ export async function countersOf(server: RunningServer): Promise<Counters> {
 export const engine: Target = {
   name: 'engine',
   closesOnDemand: true,
+  patient: { idle_timeout_ms: 60_000 },
   start: startEngine,
   async stop(server) {
     await stopEngine(server);
@@ -89,6 +92,7 @@ export const engine: Target = {
 export const serveApp: Target = {
   name: 'serve',
   closesOnDemand: false,
+  patient: { keepAliveTimeout: 60_000 },
   start(options = {}) {
     const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
     const app = project('tests', 'apps', 'serve_app.ts');

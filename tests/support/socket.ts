@@ -129,7 +129,13 @@ export class RawClient {
 
   /** Closes the connection with a reset. */
   reset(): void {
-    this.socket.resetAndDestroy();
+    const reset = (): void => {
+      this.socket.resetAndDestroy();
+    };
+    // A reset while the shutdown of end() is under way leaves Node.js 20 spinning in its own exit.
+    if (this.socket.writableEnded && !this.socket.writableFinished)
+      this.socket.once('finish', reset);
+    else reset();
   }
 
   async #body(headers: Map<string, string>, ms: number): Promise<Buffer> {

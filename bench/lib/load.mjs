@@ -1,8 +1,8 @@
-// The load generators on one core: wrk with one thread, its findings as JSON by bench/wrk.lua, and
-// bench/load.zig.
+// The load generators on one core: wrk with one thread, its findings as JSON by bench/wrk.lua, oha
+// with one thread, and bench/load.zig.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { libraryEnv, root, wrk, zigProgram } from './tools.mjs';
+import { libraryEnv, oha, root, wrk, zigProgram } from './tools.mjs';
 
 /**
  * @typedef {object} LoadResult
@@ -37,9 +37,22 @@ export async function load(target, options) {
   const { seconds, loadCore, nice } = options;
   const command = ['taskset', '-c', String(loadCore)];
   if (nice !== 0) command.push('nice', '-n', String(nice));
-  const generator = options.load === 'least' ? least : wrkWithReport;
-  command.push(...(await generator(target, options)));
-  const printed = await execute(command, (seconds + 20) * 1000);
+  const generator = generators[options.load];
+  command.push(...(await generator.command(target, options)));
+  return generator.read(await execute(command, (seconds + 20) * 1000));
+}
+
+const generators = {
+  wrk: { command: wrkWithReport, read: readReport },
+  oha: { command: ohaWithReport, read: readOha },
+  least: { command: least, read: readReport },
+};
+
+/** What --load takes. */
+export const loadNames = Object.keys(generators);
+
+/** @returns {LoadResult} from the line that wrk.lua and load.zig print */
+function readReport(printed) {
   const line = /^GYR (\{.*\})$/m.exec(printed)?.[1];
   if (line === undefined) throw new Error(`the load generator did not report: ${printed}`);
   const found = JSON.parse(line);
@@ -56,6 +69,28 @@ async function wrkWithReport({ port, path }, { seconds, connections, typical }) 
   const command = [await wrk(), '-t1', `-c${connections}`, `-d${seconds}s`];
   if (typical) for (const line of typicalFields) command.push('-H', line);
   return [...command, '-s', join(root, 'bench/wrk.lua'), `http://127.0.0.1:${port}${path}`];
+}
+
+async function ohaWithReport({ port, path }, { seconds, connections, typical }) {
+  const report = ['--no-tui', '--output-format', 'json', '--wait-ongoing-requests-after-deadline'];
+  const command = [await oha(), ...report, '-c', String(connections), '-z', `${seconds}s`];
+  if (typical) for (const line of typicalFields) command.push('-H', line);
+  return [...command, `http://127.0.0.1:${port}${path}`];
+}
+
+/** @returns {LoadResult} from oha's JSON */
+function readOha(printed) {
+  const found = JSON.parse(printed);
+  const count = (distribution) => Object.values(distribution).reduce((sum, n) => sum + n, 0);
+  const statuses = found.statusCodeDistribution;
+  const bad = Object.keys(statuses).filter((status) => Number(status) > 399);
+  return {
+    requests: count(statuses),
+    seconds: found.summary.total,
+    p50_us: found.latencyPercentiles.p50 * 1e6,
+    p99_us: found.latencyPercentiles.p99 * 1e6,
+    errors: count(found.errorDistribution) + bad.reduce((sum, status) => sum + statuses[status], 0),
+  };
 }
 
 async function least({ port, path, responseBytes }, { seconds, connections, typical }) {

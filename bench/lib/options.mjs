@@ -1,5 +1,6 @@
 // Command line of the race and its sisters.
 import { parseArgs } from 'node:util';
+import { loadNames } from './load.mjs';
 
 /**
  * @typedef {object} Options
@@ -7,7 +8,7 @@ import { parseArgs } from 'node:util';
  * @property {number} seconds      length of one measurement (default 1)
  * @property {number} warmup       seconds of load before the first round (default 2, 0 for none)
  * @property {number} connections  keep-alive connections of the load (default 64)
- * @property {'wrk' | 'least'} load  load generator; least: bench/load.zig (default wrk)
+ * @property {'wrk' | 'oha' | 'least'} load  load generator; least: bench/load.zig (default wrk)
  * @property {boolean} typical     requests carry a browser's fields (default: Host only)
  * @property {string[]} only       contender names or groups; empty: all
  * @property {number} serverCore   core of the server under test (default 0)
@@ -19,7 +20,7 @@ import { parseArgs } from 'node:util';
 
 const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2] [--connections 64]
        [--only name,name] [--server-core 0] [--load-core 1] [--nice 0] [--calm 0]
-       [--output bench/results/latest.json] [--load wrk|least]
+       [--output bench/results/latest.json] [--load wrk|oha|least]
        [--typical] [--list]
 
   --only   names or groups of bench/contenders.mjs (the floor and Bun's handler are what the
@@ -59,8 +60,8 @@ export function readOptions(argv = process.argv.slice(2)) {
     console.log(usage);
     process.exit(0);
   }
-  if (values.load !== 'wrk' && values.load !== 'least') {
-    console.error(`--load takes wrk or least, not '${values.load}'`);
+  if (!loadNames.includes(values.load)) {
+    console.error(`--load takes ${loadNames.join(', ')}, not '${values.load}'`);
     process.exit(2);
   }
   return {

@@ -14,6 +14,7 @@ export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** Where everything goes that the race fetches, builds or generates. */
 export const home = join(root, '.toolchain', 'bench');
 
+const OHA_VERSION = '1.16.0';
 const BUN_VERSION = '1.4.5';
 const ZIG_VERSION = '0.14.1';
 
@@ -69,6 +70,19 @@ export const libraryEnv = {
 
 export const wrk = () =>
   memo('wrk', () => debian('wrk', ['wrk', 'libluajit-5.1-2'], 'usr/bin/wrk'));
+
+/** @returns {Promise<string>} oha, from PATH or built by cargo: minutes, once */
+export const oha = () =>
+  memo('oha', async () => {
+    const installed = onPath('oha');
+    if (installed !== null) return installed;
+    const binary = join(home, 'cargo/bin/oha');
+    if (existsSync(binary)) return binary;
+    if (onPath('cargo') === null) throw new Error('oha is not on PATH, nor is cargo to build it');
+    const version = ['--version', OHA_VERSION, '--locked'];
+    await run(['cargo', 'install', 'oha', ...version, '--root', join(home, 'cargo')]);
+    return binary;
+  });
 
 export const nginx = () => memo('nginx', () => debian('nginx', ['nginx'], 'usr/sbin/nginx'));
 

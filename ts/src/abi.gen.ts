@@ -1,5 +1,5 @@
-// Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the Zig source and run
-// `zig build abi`.
+// Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the
+// Zig source and run `zig build abi`.
 
 export const VERSION = 1;
 export const MAGIC = 1112693063;

@@ -195,7 +195,7 @@ export class Channel {
     process.nextTick(this.flushLater);
   }
 
-  /** Serves every lane, then sleeps, or plans another turn when there is more than a turn's work. */
+  /** Serves every lane, then sleeps, or plans another turn when there is more to do. */
   turn(): void {
     if (this.closed) return;
     Atomics.store(this.block.i32, this.asleep, 0);

@@ -16,7 +16,7 @@ export interface Doorbell {
 /** An eventfd takes a count of eight bytes. */
 const one = new Uint8Array(new BigUint64Array([1n]).buffer);
 
-/** The reading end of a pipe that the engine writes to. The descriptor becomes this object's own. */
+/** The reading end of a pipe that the engine writes to. It takes the descriptor over. */
 export class PipeDoorbell implements Doorbell {
   private readonly fd: number;
   private socket: Socket | null = null;

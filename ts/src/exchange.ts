@@ -94,11 +94,6 @@ export class Exchange implements RequestSource, ParamSource {
     return abi.METHODS[code] ?? this.span(this.base + abi.REQUEST_HEAD_METHOD_TEXT);
   }
 
-  /** HTTP/1.0 is 0, HTTP/1.1 is 1, HTTP/2 is 2, HTTP/3 is 3. */
-  get version(): number {
-    return this.slab.u8[this.base + abi.REQUEST_HEAD_VERSION] as number;
-  }
-
   get isHead(): boolean {
     return this.slab.u8[this.base + abi.REQUEST_HEAD_METHOD] === 1;
   }

@@ -109,7 +109,7 @@ export class RingReader {
     this.head = (this.head + size) | 0;
   }
 
-  /** Bytes that are published and lie behind the current record without a break, itself included. */
+  /** Published bytes from the current record on that lie behind one another without a break. */
   contiguous(): number {
     const published = (this.tailSeen - this.head) | 0;
     const toEnd = this.mask + 1 - (this.head & this.mask);

@@ -1,9 +1,11 @@
-//! The binary interface between the engine and a JS thread: the one source of every offset, size and number that
-//! both sides use. `abi_gen.zig` writes ts/src/abi.gen.ts from the declarations here.
+//! The binary interface between the engine and a JS thread: the one source of every offset, size
+//! and number that both sides use. `abi_gen.zig` writes ts/src/abi.gen.ts from the declarations
+//! here.
 //!
-//! A lane is a pair of single-producer single-consumer rings in memory that the engine owns. Positions are byte
-//! counters that wrap at 2^32; a ring's capacity is a power of two, so `position & (capacity - 1)` is the offset.
-//! Records are 8-byte aligned and contiguous: where one does not fit before the end, a `skip` record fills the end.
+//! A lane is a pair of single-producer single-consumer rings in memory that the engine owns.
+//! Positions are byte counters that wrap at 2^32; a ring's capacity is a power of two, so `position
+//! & (capacity - 1)` is the offset. Records are 8-byte aligned and contiguous: where one does not
+//! fit before the end, a `skip` record fills the end.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -82,8 +84,8 @@ pub const Span = extern struct { offset: u16, len: u16 };
 /// One request field: name and value as parts of the head.
 pub const FieldSpan = extern struct { name: Span, value: Span };
 
-/// Behind it: `param_count` × Span, `field_count` × FieldSpan, `head_bytes` bytes of raw head, then `inline_bytes`
-/// of body. With `flag_end` the inline part is the whole body.
+/// Behind it: `param_count` × Span, `field_count` × FieldSpan, `head_bytes` bytes of raw head, then
+/// `inline_bytes` of body. With `flag_end` the inline part is the whole body.
 pub const RequestHead = extern struct {
     header: RecordHeader,
     /// Or `length_unknown`. 0 when there is no body. Bytes.
@@ -107,8 +109,8 @@ pub const RequestHead = extern struct {
     authority: Span,
 };
 
-/// Behind it: `field_count` × ResponseField, `field_bytes` bytes (each name followed by its value, latin1), then
-/// `inline_bytes` of body. With `flag_end` the inline part ends the body.
+/// Behind it: `field_count` × ResponseField, `field_bytes` bytes (each name followed by its value,
+/// latin1), then `inline_bytes` of body. With `flag_end` the inline part ends the body.
 pub const ResponseHead = extern struct {
     header: RecordHeader,
     status: u16,
@@ -192,7 +194,8 @@ pub const BlockHeader = extern struct {
     ring_bytes: u32,
     /// Body bytes that either side may send before the other grants more.
     credit_bytes: u32,
-    /// Distance from one lane to the next, bytes. Lane of (worker, thread): worker * thread_count + thread.
+    /// Distance from one lane to the next, bytes. Lane of (worker, thread): worker * thread_count +
+    /// thread.
     lane_stride: u32,
     lanes_offset: u32,
     workers_offset: u32,
@@ -218,7 +221,8 @@ pub const ThreadLine = extern struct {
     reserved: [15]u32,
 };
 
-/// Control words of a lane, each on a cache line of its own; the request ring and the response ring follow.
+/// Control words of a lane, each on a cache line of its own; the request ring and the response ring
+/// follow.
 pub const LaneControl = extern struct {
     /// Written by the engine.
     request_tail: u32 align(cache_line_bytes),
@@ -239,13 +243,16 @@ pub fn recordSize(bytes: u32) u32 {
     return std.mem.alignForward(u32, bytes, record_align);
 }
 
-pub const request_record_bytes_max = recordSize(@sizeOf(RequestHead) + param_count_max * @sizeOf(Span) +
-    request_field_count_max * @sizeOf(FieldSpan) + request_head_bytes_max + request_inline_bytes_max);
+pub const request_record_bytes_max = recordSize(@sizeOf(RequestHead) +
+    param_count_max * @sizeOf(Span) + request_field_count_max * @sizeOf(FieldSpan) +
+    request_head_bytes_max + request_inline_bytes_max);
 pub const response_record_bytes_max = recordSize(@sizeOf(ResponseHead) +
-    response_field_count_max * @sizeOf(ResponseField) + response_field_bytes_max + response_inline_bytes_max);
+    response_field_count_max * @sizeOf(ResponseField) + response_field_bytes_max +
+    response_inline_bytes_max);
 
-/// Smallest ring that always finds room for the largest record once it is empty: wherever the position stands,
-/// the record fits before the end, or behind a skip record that is shorter than it.
+/// Smallest ring that always finds room for the largest record once it is empty: wherever the
+/// position stands, the record fits before the end, or behind a skip record that is shorter than
+/// it.
 pub const ring_bytes_min: u32 = std.math.ceilPowerOfTwoAssert(
     u32,
     2 * @as(u32, @max(request_record_bytes_max, response_record_bytes_max)),

@@ -1,19 +1,32 @@
-//! Writes ts/src/abi.gen.ts: every constant, offset, size and enum value of `abi.zig`, by reflection.
-//! Usage: `abi_gen [file]`; without a file it writes to standard output.
+//! Writes ts/src/abi.gen.ts: every constant, offset, size and enum value of `abi.zig`, by
+//! reflection. Usage: `abi_gen [file]`; without a file it writes to standard output.
 
 const std = @import("std");
 const abi = @import("abi.zig");
 
 const structs = .{
-    abi.RecordHeader, abi.Span,   abi.FieldSpan,   abi.RequestHead, abi.ResponseHead, abi.ResponseField,
-    abi.Chunk,        abi.Credit, abi.BlockHeader, abi.WorkerLine,  abi.ThreadLine,   abi.LaneControl,
+    abi.RecordHeader, abi.Span,          abi.FieldSpan,  abi.RequestHead,
+    abi.ResponseHead, abi.ResponseField, abi.Chunk,      abi.Credit,
+    abi.BlockHeader,  abi.WorkerLine,    abi.ThreadLine, abi.LaneControl,
 };
 
 const constants = .{
-    "version",                   "magic",                    "cache_line_bytes",          "record_align",
-    "chunk_bytes_max",           "request_inline_bytes_max", "response_inline_bytes_max", "response_field_bytes_max",
-    "response_field_count_max",  "flag_end",                 "ring_bytes_min",            "ring_bytes_max",
-    "ring_bytes_default",        "credit_bytes_min",         "credit_bytes_default",      "request_record_bytes_max",
+    "version",
+    "magic",
+    "cache_line_bytes",
+    "record_align",
+    "chunk_bytes_max",
+    "request_inline_bytes_max",
+    "response_inline_bytes_max",
+    "response_field_bytes_max",
+    "response_field_count_max",
+    "flag_end",
+    "ring_bytes_min",
+    "ring_bytes_max",
+    "ring_bytes_default",
+    "credit_bytes_min",
+    "credit_bytes_default",
+    "request_record_bytes_max",
     "response_record_bytes_max",
 };
 
@@ -33,8 +46,8 @@ pub fn main() !void {
 /// Writes the whole TypeScript file.
 pub fn write(w: anytype) !void {
     try w.writeAll(
-        \\// Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the Zig source and run
-        \\// `zig build abi`.
+        \\// Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the
+        \\// Zig source and run `zig build abi`.
         \\
         \\
     );
@@ -69,7 +82,10 @@ fn writeKinds(w: anytype) !void {
 
 /// The names of an enum whose values count up from 0; a last one that does not is left out.
 fn writeNames(w: anytype, comptime name: []const u8, comptime E: type) !void {
-    try w.print("\n/** Names in the order of their numbers. */\nexport const {s}: readonly string[] = [\n", .{name});
+    try w.print(
+        "\n/** Names in the order of their numbers. */\nexport const {s}: readonly string[] = [\n",
+        .{name},
+    );
     inline for (std.meta.fields(E), 0..) |f, i| {
         if (f.value != i) break;
         try w.print("  '{s}',\n", .{f.name});
@@ -87,7 +103,12 @@ fn upper(comptime name: []const u8) std.fmt.Formatter(formatUpper) {
     return .{ .data = name };
 }
 
-fn formatUpper(name: []const u8, comptime _: []const u8, _: std.fmt.FormatOptions, w: anytype) !void {
+fn formatUpper(
+    name: []const u8,
+    comptime _: []const u8,
+    _: std.fmt.FormatOptions,
+    w: anytype,
+) !void {
     for (name, 0..) |c, i| {
         if (std.ascii.isUpper(c) and i > 0) try w.writeByte('_');
         try w.writeByte(std.ascii.toUpper(c));

@@ -1,5 +1,6 @@
-//! Reads what JS threads answer. JS memory is not trusted: the fixed part of a record is copied once and checked on the
-//! copy, and so are the response fields; a record that is wrong costs its own exchange, and nothing else.
+//! Reads what JS threads answer. JS memory is not trusted: the fixed part of a record is copied
+//! once and checked on the copy, and so are the response fields; a record that is wrong costs its
+//! own exchange, and nothing else.
 
 const std = @import("std");
 const log = @import("../core/log.zig");
@@ -44,7 +45,7 @@ pub fn Answers(comptime W: type) type {
             const fine = switch (record.header.kind) {
                 .response_head => takeHead(d, w, lane, ex, record),
                 .response_chunk => takeChunk(d, w, lane, ex, record),
-                .response_abort => takeAbort(d, w, lane, ex),
+                .response_abort => takeAbort(w, lane, ex),
                 .request_credit => takeCredit(w, state, ex, record),
                 else => false,
             };
@@ -56,12 +57,11 @@ pub fn Answers(comptime W: type) type {
                 lane.index, @intFromEnum(record.header.kind),
             });
             _ = d.bad_records.fetchAdd(1, .monotonic);
-            giveUp(d, w, lane, ex);
+            giveUp(d, w, ex);
         }
 
-        fn giveUp(d: *Dispatcher, w: W, lane: *Lane, ex: *Exchange) void {
+        fn giveUp(d: *Dispatcher, w: W, ex: *Exchange) void {
             d.onAbort(w, ex); // JS is to forget it
-            _ = lane;
             w.respondError(ex, 500); // closes the connection when the response has begun
         }
 
@@ -76,22 +76,23 @@ pub fn Answers(comptime W: type) type {
             const res = w.response();
             res.status = head.status;
             if (!fillFields(w, lane, res, &head, record)) {
-                giveUp(d, w, lane, ex);
+                giveUp(d, w, ex);
                 return true; // told already
             }
             const body = record.bytes[@intCast(body_at)..][0..head.inline_bytes];
-            const length: ?u64 = if (head.body_length == abi.length_unknown) null else head.body_length;
+            const known = head.body_length != abi.length_unknown;
+            const length: ?u64 = if (known) head.body_length else null;
             if (head.header.flags & abi.flag_end != 0) {
                 if (body.len > 0) res.send(body) else res.declared_length = length;
                 lane.unlink(&ex.user);
                 w.respond(ex, res);
             } else {
-                beginStream(w, lane, ex, res, length, body);
+                beginStream(w, ex, res, length, body);
             }
             return true;
         }
 
-        fn beginStream(w: W, lane: *Lane, ex: *Exchange, res: *Response, length: ?u64, body: []const u8) void {
+        fn beginStream(w: W, ex: *Exchange, res: *Response, length: ?u64, body: []const u8) void {
             const id = ex.id;
             ex.user.head_sent = true;
             ex.user.outstanding = @intCast(body.len);
@@ -99,11 +100,16 @@ pub fn Answers(comptime W: type) type {
             if (body.len == 0) return;
             const still = w.exchangeById(id) orelse return; // the connection failed under the head
             if (still.user.phase == .pending) w.streamBody(still, body, false);
-            _ = lane;
         }
 
         /// False: they cannot be sent, which has been told.
-        fn fillFields(w: W, lane: *Lane, res: *Response, head: *const abi.ResponseHead, record: *const Record) bool {
+        fn fillFields(
+            w: W,
+            lane: *Lane,
+            res: *Response,
+            head: *const abi.ResponseHead,
+            record: *const Record,
+        ) bool {
             const number = @intFromEnum(head.content_type);
             if (number != 0) {
                 if (number >= type_lines.len) return complain(lane, "an unknown content type");
@@ -112,7 +118,9 @@ pub fn Answers(comptime W: type) type {
                 res.lines_len = @intCast(text.len);
             }
             if (head.field_count == 0) return true;
-            if (head.field_count > abi.response_field_count_max or head.field_bytes > abi.response_field_bytes_max) {
+            if (head.field_count > abi.response_field_count_max or
+                head.field_bytes > abi.response_field_bytes_max)
+            {
                 return complain(lane, "too many fields");
             }
             const table = w.state.field_table[0..head.field_count];
@@ -124,25 +132,42 @@ pub fn Answers(comptime W: type) type {
             return appendFields(lane, res, table, fields);
         }
 
-        fn appendFields(lane: *Lane, res: *Response, table: []const abi.ResponseField, bytes: []const u8) bool {
+        fn appendFields(
+            lane: *Lane,
+            res: *Response,
+            table: []const abi.ResponseField,
+            bytes: []const u8,
+        ) bool {
             var at: usize = 0;
             for (table) |entry| {
                 const end = at + entry.name_len + entry.value_len;
-                if (end > bytes.len) return complain(lane, "fields that are longer than their record");
+                if (end > bytes.len) return complain(
+                    lane,
+                    "fields that are longer than their record",
+                );
                 const name = bytes[at..][0..entry.name_len];
                 const value = bytes[at + entry.name_len .. end];
                 at = end;
                 res.header(name, value) catch |err| switch (err) {
                     error.FramingField => {}, // the engine's own to say
-                    error.InvalidField => return complain(lane, "a field with CR, LF, NUL or another forbidden character"),
-                    error.HeadTooLarge => return complain(lane, "fields that do not fit a response head"),
+                    error.InvalidField => return complain(
+                        lane,
+                        "a field with CR, LF, NUL or another forbidden character",
+                    ),
+                    error.HeadTooLarge => return complain(
+                        lane,
+                        "fields that do not fit a response head",
+                    ),
                 };
             }
             return true;
         }
 
         fn complain(lane: *Lane, comptime what: []const u8) bool {
-            log.limited("a handler of JS thread {d} sent " ++ what ++ ": answered with 500", .{lane.index});
+            log.limited(
+                "a handler of JS thread {d} sent " ++ what ++ ": answered with 500",
+                .{lane.index},
+            );
             return false;
         }
 
@@ -150,7 +175,8 @@ pub fn Answers(comptime W: type) type {
             const chunk = record.fixed(abi.Chunk) orelse return false;
             const state: *ExchangeState = &ex.user;
             if (!state.head_sent) return false;
-            if (chunk.len > abi.chunk_bytes_max or @sizeOf(abi.Chunk) + @as(u64, chunk.len) > record.bytes.len) return false;
+            if (chunk.len > abi.chunk_bytes_max) return false;
+            if (@sizeOf(abi.Chunk) + chunk.len > record.bytes.len) return false;
             state.outstanding +|= chunk.len;
             // What the client does not take would be kept here without a bound.
             if (state.outstanding > d.block.layout.credit_bytes) return false;
@@ -160,7 +186,7 @@ pub fn Answers(comptime W: type) type {
             return true;
         }
 
-        fn takeAbort(_: *Dispatcher, w: W, lane: *Lane, ex: *Exchange) bool {
+        fn takeAbort(w: W, lane: *Lane, ex: *Exchange) bool {
             lane.unlink(&ex.user);
             w.respondError(ex, 500); // closes the connection when the response has begun
             return true;

@@ -1,6 +1,6 @@
-//! The memory that one engine shares with its JS threads: header, one line per worker and per thread, and a lane for
-//! each pair. JS keeps views of it for as long as it likes, so it is never unmapped: a block whose engine has ended
-//! waits for the next engine of the same layout.
+//! The memory that one engine shares with its JS threads: header, one line per worker and per
+//! thread, and a lane for each pair. JS keeps views of it for as long as it likes, so it is never
+//! unmapped: a block whose engine has ended waits for the next engine of the same layout.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -64,7 +64,11 @@ pub const Block = struct {
 
     /// Gives the block back; its pages go back to the system, its addresses stay valid.
     pub fn release(self: *Block) void {
-        std.posix.madvise(self.bytes.ptr, self.bytes.len, std.posix.MADV.DONTNEED) catch @memset(self.bytes, 0);
+        std.posix.madvise(
+            self.bytes.ptr,
+            self.bytes.len,
+            std.posix.MADV.DONTNEED,
+        ) catch @memset(self.bytes, 0);
         self.header().stopped = 1; // what a late reader should find
         idle.give(self.bytes);
         self.* = undefined;
@@ -97,7 +101,13 @@ pub const Block = struct {
 
     pub fn responseRing(self: Block, worker_index: u32, thread_index: u32) Ring {
         const c = self.control(worker_index, thread_index);
-        return self.ring(worker_index, thread_index, self.layout.ring_bytes, &c.response_tail, &c.response_head);
+        return self.ring(
+            worker_index,
+            thread_index,
+            self.layout.ring_bytes,
+            &c.response_tail,
+            &c.response_head,
+        );
     }
 
     fn ring(self: Block, w: u32, t: u32, offset: u64, tail: *u32, head: *u32) Ring {
@@ -108,7 +118,8 @@ pub const Block = struct {
 
     fn laneOffset(self: Block, w: u32, t: u32) u64 {
         assert(w < self.layout.workers and t < self.layout.threads);
-        return self.layout.lanesOffset() + (@as(u64, w) * self.layout.threads + t) * self.layout.laneStride();
+        const index = @as(u64, w) * self.layout.threads + t;
+        return self.layout.lanesOffset() + index * self.layout.laneStride();
     }
 };
 
@@ -129,7 +140,8 @@ const Idle = struct {
     fn give(self: *Idle, bytes: []align(memory.page_bytes) u8) void {
         self.mutex.lock();
         defer self.mutex.unlock();
-        // Without a place in the list the addresses stay reserved for good: 16 bytes of memory are all that is missing.
+        // Without a place in the list the addresses stay reserved for good: 16 bytes of memory are
+        // all that is missing.
         self.list.append(std.heap.page_allocator, bytes) catch return;
     }
 };
@@ -137,7 +149,9 @@ const Idle = struct {
 var idle: Idle = .{};
 
 test "lines and lanes lie behind one another on cache lines of their own" {
-    var block = try Block.take(.{ .workers = 3, .threads = 2, .ring_bytes = abi.ring_bytes_min, .credit_bytes = 1 << 16 });
+    var block = try Block.take(
+        .{ .workers = 3, .threads = 2, .ring_bytes = abi.ring_bytes_min, .credit_bytes = 1 << 16 },
+    );
     defer block.release();
     try std.testing.expectEqual(abi.magic, block.header().magic);
     var previous = @intFromPtr(block.thread(1));
@@ -151,11 +165,19 @@ test "lines and lanes lie behind one another on cache lines of their own" {
         try std.testing.expectEqual(request + abi.ring_bytes_min, response);
         previous = response + abi.ring_bytes_min - abi.cache_line_bytes;
     };
-    try std.testing.expectEqual(@intFromPtr(block.bytes.ptr) + block.bytes.len, previous + abi.cache_line_bytes);
+    try std.testing.expectEqual(
+        @intFromPtr(block.bytes.ptr) + block.bytes.len,
+        previous + abi.cache_line_bytes,
+    );
 }
 
 test "a released block is taken again, empty, and its address stays" {
-    const layout: Layout = .{ .workers = 1, .threads = 1, .ring_bytes = abi.ring_bytes_min, .credit_bytes = 1 << 16 };
+    const layout: Layout = .{
+        .workers = 1,
+        .threads = 1,
+        .ring_bytes = abi.ring_bytes_min,
+        .credit_bytes = 1 << 16,
+    };
     var first = try Block.take(layout);
     const address = first.bytes.ptr;
     first.control(0, 0).request_tail = 77;
@@ -169,7 +191,12 @@ test "a released block is taken again, empty, and its address stays" {
 }
 
 test "a layout that JS cannot address is refused" {
-    const layout: Layout = .{ .workers = 256, .threads = 256, .ring_bytes = 1 << 20, .credit_bytes = 1 << 16 };
+    const layout: Layout = .{
+        .workers = 256,
+        .threads = 256,
+        .ring_bytes = 1 << 20,
+        .credit_bytes = 1 << 16,
+    };
     try std.testing.expectEqual(null, layout.bytes());
     try std.testing.expectError(error.BlockTooLarge, Block.take(layout));
 }

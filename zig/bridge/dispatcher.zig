@@ -1,5 +1,6 @@
-//! Answers requests from the route table: constants and directories by itself, handlers through the lanes of the worker
-//! that the request came in by. Everything here runs on the worker's thread, unless it says otherwise.
+//! Answers requests from the route table: constants and directories by itself, handlers through the
+//! lanes of the worker that the request came in by. Everything here runs on the worker's thread,
+//! unless it says otherwise.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -42,7 +43,8 @@ pub const Dispatcher = struct {
     pub const WorkerState = struct {
         lanes: []Lane = &.{},
         table: ?*Table = null,
-        /// The table was changed in the last turn: what was answered from the old one is on its way by the next.
+        /// The table was changed in the last turn: what was answered from the old one is on its way
+        /// by the next.
         settling: bool = false,
         /// Where the search for a lane begins, so that equally busy ones take turns.
         turn: u32 = 0,
@@ -52,7 +54,12 @@ pub const Dispatcher = struct {
     };
 
     /// `exchanges_max`: of one worker. `table` belongs to the caller.
-    pub fn init(gpa: Allocator, block: Block, table: *Table, exchanges_max: u32) error{OutOfMemory}!Dispatcher {
+    pub fn init(
+        gpa: Allocator,
+        block: Block,
+        table: *Table,
+        exchanges_max: u32,
+    ) error{OutOfMemory}!Dispatcher {
         const workers = block.layout.workers;
         const count = workers * block.layout.threads;
         const settled = try gpa.alloc(std.atomic.Value(?*Table), workers);
@@ -65,7 +72,12 @@ pub const Dispatcher = struct {
         for (lanes, 0..) |*lane, i| {
             const worker: u32 = @intCast(i / block.layout.threads);
             const thread: u32 = @intCast(i % block.layout.threads);
-            lane.* = Lane.init(block, worker, thread, aborts[i * exchanges_max ..][0..exchanges_max]);
+            lane.* = Lane.init(
+                block,
+                worker,
+                thread,
+                aborts[i * exchanges_max ..][0..exchanges_max],
+            );
         }
         return .{
             .gpa = gpa,
@@ -89,7 +101,8 @@ pub const Dispatcher = struct {
     }
 
     pub fn memoryBytes(self: *const Dispatcher) u64 {
-        return self.block.bytes.len + self.aborts.len * @sizeOf(Id) + self.lanes.len * @sizeOf(Lane);
+        const lanes = self.lanes.len * @sizeOf(Lane) + self.aborts.len * @sizeOf(Id);
+        return self.block.bytes.len + lanes;
     }
 
     /// Any thread: the flag of a worker, where JS sees it.
@@ -108,7 +121,8 @@ pub const Dispatcher = struct {
         self.settled[w.index].store(null, .release);
         for (w.state.lanes) |*lane| {
             const epoch = self.threads.epoch(lane.index);
-            if (epoch != lane.epoch and !threads.isAttached(epoch)) self.threads.noticed(lane.index);
+            if (epoch == lane.epoch or threads.isAttached(epoch)) continue;
+            self.threads.noticed(lane.index);
         }
     }
 
@@ -122,12 +136,21 @@ pub const Dispatcher = struct {
         return true;
     }
 
-    pub fn onRequest(self: *Dispatcher, w: anytype, ex: anytype, req: *Request, res: *Response) Action {
+    pub fn onRequest(
+        self: *Dispatcher,
+        w: anytype,
+        ex: anytype,
+        req: *Request,
+        res: *Response,
+    ) Action {
         const table = w.state.table.?;
         var params: router_file.Params = .{};
         const target = switch (table.router.match(req.method, req.path, &params)) {
             .found => |target| target,
-            .method_not_allowed => |allowed| table.fallback orelse return methodNotAllowed(res, allowed),
+            .method_not_allowed => |allowed| table.fallback orelse return methodNotAllowed(
+                res,
+                allowed,
+            ),
             .none => table.fallback orelse return notFound(res),
         };
         switch (table.targets[target]) {
@@ -158,7 +181,10 @@ pub const Dispatcher = struct {
 
     fn methodNotAllowed(res: *Response, allowed: router_file.MethodSet) Action {
         var text: [router_file.MethodSet.allow_bytes_max]u8 = undefined;
-        res.header("Allow", allowed.allow(&text)) catch unreachable; // the first field of a fresh response
+        res.header(
+            "Allow",
+            allowed.allow(&text),
+        ) catch unreachable; // the first field of a fresh response
         res.text(405, "Method Not Allowed\n");
         return .respond;
     }
@@ -253,7 +279,8 @@ pub const Dispatcher = struct {
             const told = lane.writeNote(.request_abort, ex.id) catch return self.fail(w, lane);
             if (told) return;
         }
-        // No new request goes on the lane while one waits here: there is a place for every exchange.
+        // No new request goes on the lane while one waits here: there is a place for every
+        // exchange.
         lane.aborts[lane.aborts_len] = ex.id;
         lane.aborts_len += 1;
     }
@@ -272,7 +299,11 @@ pub const Dispatcher = struct {
         if (state.phase != .pending) return;
         state.owed +|= std.math.lossyCast(u32, bytes);
         // Small grants are saved up; JS has three quarters of its credit left.
-        if (state.owed >= self.block.layout.credit_bytes / 4) self.grant(w, &w.state.lanes[state.lane], ex);
+        if (state.owed >= self.block.layout.credit_bytes / 4) self.grant(
+            w,
+            &w.state.lanes[state.lane],
+            ex,
+        );
     }
 
     fn grant(self: *Dispatcher, w: anytype, lane: *Lane, ex: anytype) void {
@@ -355,15 +386,22 @@ pub const Dispatcher = struct {
 
     /// The thread has spoiled its position in the request ring: nothing can be told to it any more.
     pub fn fail(self: *Dispatcher, w: anytype, lane: *Lane) void {
-        log.err("JS thread {d} has spoiled its request ring: it gets no more requests", .{lane.index});
+        log.err(
+            "JS thread {d} has spoiled its request ring: it gets no more requests",
+            .{lane.index},
+        );
         _ = self.bad_records.fetchAdd(1, .monotonic);
         lane.live = false;
         while (lane.first) |state| self.failExchange(w, lane, state, 500);
     }
 
-    /// The thread has published what cannot be read: its answers are lost, so that what is under way is given up.
+    /// The thread has published what cannot be read: its answers are lost, so that what is under
+    /// way is given up.
     pub fn spoiled(self: *Dispatcher, w: anytype, lane: *Lane) void {
-        log.err("JS thread {d} has spoiled its response ring: {d} requests fail", .{ lane.index, lane.pending });
+        log.err(
+            "JS thread {d} has spoiled its response ring: {d} requests fail",
+            .{ lane.index, lane.pending },
+        );
         _ = self.bad_records.fetchAdd(1, .monotonic);
         lane.responses.resync();
         while (lane.first) |state| {
@@ -372,7 +410,13 @@ pub const Dispatcher = struct {
         }
     }
 
-    pub fn failExchange(_: *Dispatcher, w: anytype, lane: *Lane, state: *ExchangeState, status: u16) void {
+    pub fn failExchange(
+        _: *Dispatcher,
+        w: anytype,
+        lane: *Lane,
+        state: *ExchangeState,
+        status: u16,
+    ) void {
         const ex = exchangeOf(w, state);
         if (state.phase == .pending) lane.unlink(state);
         w.respondError(ex, status); // closes the connection when the response has begun
@@ -386,7 +430,8 @@ pub const Dispatcher = struct {
         return @typeInfo(W).pointer.child.Exchange;
     }
 
-    /// There is room in the request ring: what had to wait goes first, in the order abort, then per exchange.
+    /// There is room in the request ring: what had to wait goes first, in the order abort, then per
+    /// exchange.
     fn useRoom(self: *Dispatcher, w: anytype, lane: *Lane) void {
         self.tellAborts(w, lane) catch return self.fail(w, lane);
         if (lane.full) return;

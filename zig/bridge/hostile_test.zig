@@ -1,5 +1,5 @@
-//! A JS thread that does everything wrong: the engine answers 500, logs, and goes on. The thread is played here, over the
-//! same memory and with the same records as ts/src uses.
+//! A JS thread that does everything wrong: the engine answers 500, logs, and goes on. The thread is
+//! played here, over the same memory and with the same records as ts/src uses.
 
 const std = @import("std");
 const testing = std.testing;
@@ -12,8 +12,8 @@ const ring_file = @import("ring.zig");
 
 const config =
     \\{"server":{"port":0,"hostname":"127.0.0.1","workers":1,"connections_max":64},
-    \\ "table":{"targets":[{"kind":"lane","route":7},{"kind":"constant","body":"Yw=="}],"fallback":0,
-    \\ "entries":[{"pattern":"/constant","target":1}]}}
+    \\ "table":{"targets":[{"kind":"lane","route":7},{"kind":"constant","body":"Yw=="}],
+    \\ "fallback":0,"entries":[{"pattern":"/constant","target":1}]}}
 ;
 
 /// An engine with one worker, and this thread as its JS thread.
@@ -28,7 +28,12 @@ const Play = struct {
         var defect: Defect = .{};
         const engine = try Instance.create(testing.allocator, config, &defect);
         errdefer engine.destroy();
-        var self: Play = .{ .engine = engine, .doorbell = -1, .requests = undefined, .responses = undefined };
+        var self: Play = .{
+            .engine = engine,
+            .doorbell = -1,
+            .requests = undefined,
+            .responses = undefined,
+        };
         try self.attach();
         try engine.start(&defect);
         return self;
@@ -56,7 +61,12 @@ const Play = struct {
         const address = try std.net.Address.parseIp("127.0.0.1", self.engine.info().port);
         const stream = try std.net.tcpConnectToAddress(address);
         const timeout = posix.timeval{ .sec = 10, .usec = 0 };
-        try posix.setsockopt(stream.handle, posix.SOL.SOCKET, posix.SO.RCVTIMEO, std.mem.asBytes(&timeout));
+        try posix.setsockopt(
+            stream.handle,
+            posix.SOL.SOCKET,
+            posix.SO.RCVTIMEO,
+            std.mem.asBytes(&timeout),
+        );
         return stream;
     }
 
@@ -332,7 +342,8 @@ test "more body than there is credit for closes the connection" {
         .reserved = 0,
     };
     @memset(&chunk.bytes, 'x');
-    // The client reads nothing: what the engine keeps for it is bounded by the credit, whatever is sent.
+    // The client reads nothing: what the engine keeps for it is bounded by the credit, whatever is
+    // sent.
     var refused = false;
     for (0..2000) |_| {
         if (try play.requests.next()) |record| if (record.header.kind == .request_abort) {
@@ -376,7 +387,8 @@ test "a thread that spoils its position gets no more; constants go on, and a new
     const stream = try play.connect();
     defer stream.close();
     const control = play.engine.block.control(0, 0);
-    // The engine rereads the position when the ring seems full: a head larger than any makes it so soon.
+    // The engine rereads the position when the ring seems full: a head larger than any makes it so
+    // soon.
     @atomicStore(u32, &control.request_head, 0x7fff_fff8, .seq_cst);
     var waiting: [40]?std.net.Stream = @splat(null);
     defer for (waiting) |it| if (it) |s| s.close();

@@ -1,5 +1,5 @@
-//! One engine as Node.js holds it: made from a configuration in JSON, started, fed with JS threads, stopped, destroyed.
-//! Called from JS threads, one call at a time (registry.zig sees to that).
+//! One engine as Node.js holds it: made from a configuration in JSON, started, fed with JS threads,
+//! stopped, destroyed. Called from JS threads, one call at a time (registry.zig sees to that).
 
 const std = @import("std");
 const posix = std.posix;
@@ -57,7 +57,11 @@ pub const Instance = struct {
         try checkConfig(&self.config, &description, defect);
         self.config.workers = self.config.workerCount();
         if (self.config.exchanges_max == 0) {
-            const connections = std.math.divCeil(u32, self.config.connections_max, self.config.workers) catch unreachable;
+            const connections = std.math.divCeil(
+                u32,
+                self.config.connections_max,
+                self.config.workers,
+            ) catch unreachable;
             self.config.exchanges_max = connections + pipelined_exchanges;
         }
         self.bodies = .{};
@@ -80,7 +84,12 @@ pub const Instance = struct {
     fn refuseBlock(err: anyerror, defect: *Defect) Error {
         if (err == error.OutOfMemory) return error.OutOfMemory;
         const hint = "fewer workers or threads, or smaller ringBytes";
-        defect.set("GYR_OPTION_INVALID", hint, "The rings of all workers and threads take more than 2 GiB", .{});
+        defect.set(
+            "GYR_OPTION_INVALID",
+            hint,
+            "The rings of all workers and threads take more than 2 GiB",
+            .{},
+        );
         return error.Refused;
     }
 
@@ -107,7 +116,11 @@ pub const Instance = struct {
             defect.set("GYR_ENGINE_FAILED", "", "The engine has been started before", .{});
             return error.Refused;
         }
-        self.engine = Engine.init(self.gpa, &self.config, &self.dispatcher) catch |err| return self.refuseStart(err, defect);
+        self.engine = Engine.init(
+            self.gpa,
+            &self.config,
+            &self.dispatcher,
+        ) catch |err| return self.refuseStart(err, defect);
         const engine = &self.engine.?;
         engine.onStopped(&onStopped, self);
         for (0..self.config.workers) |worker| {
@@ -119,7 +132,8 @@ pub const Instance = struct {
             return self.refuseStart(err, defect);
         };
         log.info("listening on port {d}: {s} ({s}), {d} workers, {d} MiB of pools", .{
-            engine.address().port, engine.backendName(), engine.reason, engine.workerCount(), self.memoryBytes() >> 20,
+            engine.address().port, engine.backendName(),     engine.reason,
+            engine.workerCount(),  self.memoryBytes() >> 20,
         });
     }
 
@@ -128,10 +142,30 @@ pub const Instance = struct {
         const port = self.config.port;
         switch (err) {
             error.OutOfMemory => return error.OutOfMemory,
-            error.AddressInUse => defect.set("GYR_ADDRESS_IN_USE", "choose another port, or 0 for a free one", "Port {d} on {s} is taken", .{ port, host }),
-            error.AccessDenied => defect.set("GYR_ADDRESS_DENIED", "choose a port from 1024 on", "Port {d} on {s} may not be opened by this user", .{ port, host }),
-            error.UnknownHost, error.AddressNotAvailable => defect.set("GYR_ADDRESS_INVALID", "", "{s} is no address of this machine", .{host}),
-            else => defect.set("GYR_ENGINE_FAILED", "", "The engine could not start: {s}", .{@errorName(err)}),
+            error.AddressInUse => defect.set(
+                "GYR_ADDRESS_IN_USE",
+                "choose another port, or 0 for a free one",
+                "Port {d} on {s} is taken",
+                .{ port, host },
+            ),
+            error.AccessDenied => defect.set(
+                "GYR_ADDRESS_DENIED",
+                "choose a port from 1024 on",
+                "Port {d} on {s} may not be opened by this user",
+                .{ port, host },
+            ),
+            error.UnknownHost, error.AddressNotAvailable => defect.set(
+                "GYR_ADDRESS_INVALID",
+                "",
+                "{s} is no address of this machine",
+                .{host},
+            ),
+            else => defect.set(
+                "GYR_ENGINE_FAILED",
+                "",
+                "The engine could not start: {s}",
+                .{@errorName(err)},
+            ),
         }
         return error.Refused;
     }
@@ -154,7 +188,12 @@ pub const Instance = struct {
                     waited_ms += 1;
                     continue;
                 }
-                defect.set("GYR_THREAD", "", "Thread {d} cannot be attached: {s}", .{ thread, @errorName(err) });
+                defect.set(
+                    "GYR_THREAD",
+                    "",
+                    "Thread {d} cannot be attached: {s}",
+                    .{ thread, @errorName(err) },
+                );
                 return error.Refused;
             };
             self.wakeAll(); // requests that wait for a thread may go
@@ -177,7 +216,10 @@ pub const Instance = struct {
         var waited_ms: u32 = 0;
         while (self.engine != null and !self.dispatcher.tableSettled()) : (waited_ms += 1) {
             if (waited_ms == patience_ms) {
-                log.err("a worker does not take the new route table: the old one stays in memory", .{});
+                log.err(
+                    "a worker does not take the new route table: the old one stays in memory",
+                    .{},
+                );
                 return;
             }
             if (waited_ms % 100 == 99) self.wakeAll();
@@ -200,7 +242,8 @@ pub const Instance = struct {
 
     pub fn memoryBytes(self: *const Instance) u64 {
         const pools = if (self.engine) |*engine| engine.memoryBytes() else 0;
-        return pools + self.dispatcher.memoryBytes() + self.dispatcher.table.load(.acquire).memoryBytes();
+        const table = self.dispatcher.table.load(.acquire);
+        return pools + self.dispatcher.memoryBytes() + table.memoryBytes();
     }
 
     pub const Info = struct {
@@ -256,10 +299,20 @@ pub const Instance = struct {
 };
 
 fn parse(comptime T: type, arena: Allocator, json: []const u8, defect: *Defect) Error!T {
-    return std.json.parseFromSliceLeaky(T, arena, json, .{ .allocate = .alloc_always }) catch |err| switch (err) {
+    return std.json.parseFromSliceLeaky(
+        T,
+        arena,
+        json,
+        .{ .allocate = .alloc_always },
+    ) catch |err| switch (err) {
         error.OutOfMemory => error.OutOfMemory,
         else => {
-            defect.set("GYR_ENGINE_MISMATCH", "build the engine anew", "The engine does not understand its configuration: {s}", .{@errorName(err)});
+            defect.set(
+                "GYR_ENGINE_MISMATCH",
+                "build the engine anew",
+                "The engine does not understand its configuration: {s}",
+                .{@errorName(err)},
+            );
             return error.Refused;
         },
     };
@@ -272,19 +325,35 @@ fn checkConfig(config: *const Config, description: *const Description, defect: *
     }
     const ring = description.ring_bytes;
     if (ring < abi.ring_bytes_min or ring > abi.ring_bytes_max or !std.math.isPowerOfTwo(ring)) {
-        defect.set("GYR_OPTION_INVALID", "a power of two from 262144 to 67108864: two of the largest records must fit", "Option ringBytes is {d}", .{ring});
+        defect.set(
+            "GYR_OPTION_INVALID",
+            "a power of two from 262144 to 67108864: two of the largest records must fit",
+            "Option ringBytes is {d}",
+            .{ring},
+        );
         return error.Refused;
     }
     if (description.credit_bytes < abi.credit_bytes_min or description.credit_bytes > 1 << 30) {
-        defect.set("GYR_OPTION_INVALID", "32768 to 1073741824", "Option creditBytes is {d}", .{description.credit_bytes});
+        defect.set(
+            "GYR_OPTION_INVALID",
+            "32768 to 1073741824",
+            "Option creditBytes is {d}",
+            .{description.credit_bytes},
+        );
         return error.Refused;
     }
     if (description.threads == 0 or description.threads > std.math.maxInt(u16)) {
-        defect.set("GYR_OPTION_INVALID", "at least 1", "Option threads is {d}", .{description.threads});
+        defect.set(
+            "GYR_OPTION_INVALID",
+            "at least 1",
+            "Option threads is {d}",
+            .{description.threads},
+        );
         return error.Refused;
     }
 }
 
 comptime {
-    std.debug.assert(abi.ring_bytes_min == 262144 and abi.ring_bytes_max == 67108864); // what the sentence above says
+    // What the sentence above says.
+    std.debug.assert(abi.ring_bytes_min == 262144 and abi.ring_bytes_max == 67108864);
 }

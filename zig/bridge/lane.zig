@@ -1,5 +1,5 @@
-//! The engine's end of a lane: writes requests, reads answers, and knows the exchanges that are under way on it.
-//! One worker owns it.
+//! The engine's end of a lane: writes requests, reads answers, and knows the exchanges that are
+//! under way on it. One worker owns it.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -57,8 +57,6 @@ pub const Lane = struct {
     full: bool = false,
     /// JS's position when a record last found no room.
     head_when_full: u32 = 0,
-    /// Something for the doorbell besides new requests: JS waits for room.
-    ring_owed: bool = false,
     pending: u32 = 0,
     first: ?*ExchangeState = null,
     /// The next one of a walk over the pending exchanges; moves on when it is unlinked.
@@ -89,7 +87,6 @@ pub const Lane = struct {
         self.responses = .{ .ring = self.responses.ring };
         self.live = false;
         self.full = false;
-        self.ring_owed = false;
         self.aborts_len = 0;
     }
 
@@ -113,7 +110,8 @@ pub const Lane = struct {
         self.pending -= 1;
     }
 
-    /// Whether requests may be put on it: there is a thread, and nothing that came earlier waits for room.
+    /// Whether requests may be put on it: there is a thread, and nothing that came earlier waits
+    /// for room.
     pub fn takesRequests(self: *const Lane) bool {
         return self.live and !self.full and self.aborts_len == 0;
     }
@@ -134,8 +132,13 @@ pub const Lane = struct {
 
     /// Whether JS has made room since the ring was found full.
     pub fn hasRoomAgain(self: *const Lane) bool {
-        // Not `head_seen`: a smaller record that was written since, and found room, has moved that on.
-        return self.full and @atomicLoad(u32, self.requests.ring.head, .seq_cst) != self.head_when_full;
+        // Not `head_seen`: a smaller record that was written since, and found room, has moved that
+        // on.
+        return self.full and @atomicLoad(
+            u32,
+            self.requests.ring.head,
+            .seq_cst,
+        ) != self.head_when_full;
     }
 
     /// A record of the header alone. False: no room.
@@ -190,9 +193,16 @@ pub const Lane = struct {
         assert(head.len <= abi.request_head_bytes_max); // core/limits.zig
         const body_bytes: u32 = if (parts.inline_body) @intCast(request.body.len) else 0;
         const tables = parts.params.len * @sizeOf(abi.Span) + fields.len * @sizeOf(abi.FieldSpan);
-        const size = abi.recordSize(@intCast(@sizeOf(abi.RequestHead) + tables + head.len + body_bytes));
+        const bytes = @sizeOf(abi.RequestHead) + tables + head.len + body_bytes;
+        const size = abi.recordSize(@intCast(bytes));
         const room = try self.reserve(size) orelse return false;
-        writeHeader(room, size, .request_head, if (parts.inline_body) abi.flag_end else 0, parts.id);
+        writeHeader(
+            room,
+            size,
+            .request_head,
+            if (parts.inline_body) abi.flag_end else 0,
+            parts.id,
+        );
         self.fillHead(room, request, &parts, body_bytes);
         var at: usize = @sizeOf(abi.RequestHead);
         at += writeParams(room[at..], request, parts.params);
@@ -204,7 +214,13 @@ pub const Lane = struct {
         return true;
     }
 
-    fn fillHead(_: *Lane, room: []align(8) u8, request: *const Request, parts: *const HeadParts, body_bytes: u32) void {
+    fn fillHead(
+        _: *Lane,
+        room: []align(8) u8,
+        request: *const Request,
+        parts: *const HeadParts,
+        body_bytes: u32,
+    ) void {
         const record: *abi.RequestHead = @ptrCast(room.ptr);
         record.body_length = parts.body_length orelse abi.length_unknown;
         record.route = parts.route;
@@ -227,7 +243,10 @@ pub const Lane = struct {
     fn writeParams(room: []u8, request: *const Request, params: []const Span) usize {
         const path = spanOf(request, request.path);
         const out: [*]align(4) abi.Span = @alignCast(@ptrCast(room.ptr));
-        for (params, 0..) |param, i| out[i] = .{ .offset = path.offset + param.off, .len = param.len };
+        for (params, 0..) |param, i| out[i] = .{
+            .offset = path.offset + param.off,
+            .len = param.len,
+        };
         return params.len * @sizeOf(abi.Span);
     }
 
@@ -235,22 +254,31 @@ pub const Lane = struct {
         const fields = request.fields.slice();
         const out: [*]align(4) abi.FieldSpan = @alignCast(@ptrCast(room.ptr));
         for (fields, 0..) |field, i| {
-            out[i] = .{ .name = spanOf(request, field.name), .value = spanOf(request, field.value) };
+            out[i] = .{
+                .name = spanOf(request, field.name),
+                .value = spanOf(request, field.value),
+            };
         }
         return fields.len * @sizeOf(abi.FieldSpan);
     }
 
-    /// Where `part` lies in the head; an empty span for what is not part of it (a path that was left out).
+    /// Where `part` lies in the head; an empty span for what is not part of it (a path that was
+    /// left out).
     inline fn spanOf(request: *const Request, part: []const u8) abi.Span {
         const offset = @intFromPtr(part.ptr) -% @intFromPtr(request.head_bytes.ptr);
         if (part.len == 0 or offset >= request.head_bytes.len) return .{ .offset = 0, .len = 0 };
         return .{ .offset = @intCast(offset), .len = @intCast(part.len) };
     }
 
-    /// Publishes what was written, gives back what was read, and rings the thread when it sleeps and has something to do.
+    /// Publishes what was written, gives back what was read, and rings the thread when it sleeps
+    /// and has something to do.
     pub fn flush(self: *Lane, doorbell_fd: posix.fd_t) void {
         var ring = self.requests.publish();
-        if (self.responses.release() and @atomicLoad(u32, &self.control.response_wanted, .seq_cst) == 1) {
+        if (self.responses.release() and @atomicLoad(
+            u32,
+            &self.control.response_wanted,
+            .seq_cst,
+        ) == 1) {
             @atomicStore(u32, &self.control.response_wanted, 0, .seq_cst);
             ring = true;
         }
@@ -261,13 +289,25 @@ pub const Lane = struct {
     }
 };
 
-/// One byte on a thread's pipe. A full pipe has rings enough in it; a closed one means that the thread is gone, which its
-/// owner will tell.
+/// One byte on a thread's pipe. A full pipe has rings enough in it; a closed one means that the
+/// thread is gone, which its owner will tell.
 pub fn ringDoorbell(fd: posix.fd_t) void {
     _ = posix.write(fd, "!") catch return;
 }
 
-fn writeHeader(room: []align(abi.record_align) u8, size: u32, kind: abi.RecordKind, flags: u16, id: Id) void {
+fn writeHeader(
+    room: []align(abi.record_align) u8,
+    size: u32,
+    kind: abi.RecordKind,
+    flags: u16,
+    id: Id,
+) void {
     const header: *abi.RecordHeader = @ptrCast(room.ptr);
-    header.* = .{ .size = size, .kind = kind, .flags = flags, .slot = id.slot, .generation = id.generation };
+    header.* = .{
+        .size = size,
+        .kind = kind,
+        .flags = flags,
+        .slot = id.slot,
+        .generation = id.generation,
+    };
 }

@@ -1,5 +1,5 @@
-//! The engines of this process by number, and their calls with answers in JSON: what zig/node.zig exports. Any JS thread
-//! may call; one call is served at a time.
+//! The engines of this process by number, and their calls with answers in JSON: what zig/node.zig
+//! exports. Any JS thread may call; one call is served at a time.
 
 const std = @import("std");
 const instance_file = @import("instance.zig");
@@ -20,7 +20,11 @@ pub fn create(config_json: []const u8) []const u8 {
     mutex.lock();
     defer mutex.unlock();
     var defect: Defect = .{};
-    const made = Instance.create(gpa, config_json, &defect) catch |err| return refusal(err, &defect);
+    const made = Instance.create(
+        gpa,
+        config_json,
+        &defect,
+    ) catch |err| return refusal(err, &defect);
     instances.put(gpa, next_id, made) catch {
         made.destroy();
         return refusal(error.OutOfMemory, &defect);
@@ -106,7 +110,11 @@ pub fn stats(id: u32) []const u8 {
 
 fn answer(value: anytype) []const u8 {
     var stream = std.io.fixedBufferStream(&answer_buffer);
-    std.json.stringify(value, .{}, stream.writer()) catch unreachable; // answers are far smaller than the buffer
+    std.json.stringify(
+        value,
+        .{},
+        stream.writer(),
+    ) catch unreachable; // answers are far smaller than the buffer
     return stream.getWritten();
 }
 
@@ -123,6 +131,10 @@ fn refusal(err: instance_file.Error, defect: *Defect) []const u8 {
         const hint = "smaller bufferMemoryBytes, maxConnections, ringBytes or fewer workers";
         defect.set("GYR_ENGINE_FAILED", hint, "There is not enough memory for the pools", .{});
     }
-    const message = if (std.unicode.utf8ValidateSlice(defect.message())) defect.message() else "The configuration is refused";
-    return answer(.{ .@"error" = .{ .code = defect.code, .message = message, .hint = defect.hint } });
+    const told = defect.message();
+    const is_text = std.unicode.utf8ValidateSlice(told); // it may have been cut
+    const message = if (is_text) told else "The configuration is refused";
+    return answer(
+        .{ .@"error" = .{ .code = defect.code, .message = message, .hint = defect.hint } },
+    );
 }

@@ -1,6 +1,7 @@
-//! One direction of a lane: a single-producer single-consumer ring of records. The producer publishes once per
-//! batch; each side keeps a copy of the other's position and rereads it only when the copy says full or empty.
-//! What the peer wrote is never trusted: positions, sizes and alignment are checked on a copy.
+//! One direction of a lane: a single-producer single-consumer ring of records. The producer
+//! publishes once per batch; each side keeps a copy of the other's position and rereads it only
+//! when the copy says full or empty. What the peer wrote is never trusted: positions, sizes and
+//! alignment are checked on a copy.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -25,8 +26,9 @@ pub const Producer = struct {
     published: u32 = 0,
     head_seen: u32 = 0,
 
-    /// Room for one record of `size` bytes (a multiple of 8), or null when the ring is full. Nothing is visible to
-    /// the other side until `publish`. A second `reserve` without `commit` returns the same room.
+    /// Room for one record of `size` bytes (a multiple of 8), or null when the ring is full.
+    /// Nothing is visible to the other side until `publish`. A second `reserve` without `commit`
+    /// returns the same room.
     pub fn reserve(p: *Producer, size: u32) Corrupt!?[]align(abi.record_align) u8 {
         assert(size % abi.record_align == 0);
         assert(size >= @sizeOf(abi.RecordHeader));
@@ -70,9 +72,8 @@ pub const Producer = struct {
         const head = @atomicLoad(u32, p.ring.head, .seq_cst);
         const used = p.tail -% head;
         // The reader may only have moved forward, and not past what was published.
-        if (used > p.tail -% p.head_seen or used < p.tail -% p.published or head % abi.record_align != 0) {
-            return error.CorruptRing;
-        }
+        if (used > p.tail -% p.head_seen or used < p.tail -% p.published) return error.CorruptRing;
+        if (head % abi.record_align != 0) return error.CorruptRing;
         p.head_seen = head;
         return p.ring.capacity - used >= need;
     }
@@ -156,7 +157,8 @@ pub const Consumer = struct {
         return c.head == @atomicLoad(u32, c.ring.tail, .seq_cst);
     }
 
-    /// Drops everything published, after `CorruptRing`. The writer's tail is taken as it is, on the record grid.
+    /// Drops everything published, after `CorruptRing`. The writer's tail is taken as it is, on the
+    /// record grid.
     pub fn resync(c: *Consumer) void {
         c.head = @atomicLoad(u32, c.ring.tail, .seq_cst) & ~@as(u32, abi.record_align - 1);
         c.tail_seen = c.head;
@@ -166,7 +168,8 @@ pub const Consumer = struct {
     fn refresh(c: *Consumer) Corrupt!bool {
         const tail = @atomicLoad(u32, c.ring.tail, .acquire);
         if (tail == c.head) return false;
-        if (tail -% c.released > c.ring.capacity or tail % abi.record_align != 0) return error.CorruptRing;
+        if (tail -% c.released > c.ring.capacity) return error.CorruptRing;
+        if (tail % abi.record_align != 0) return error.CorruptRing;
         // A tail that went backwards would make the difference wrap.
         if (tail -% c.head > c.ring.capacity) return error.CorruptRing;
         c.tail_seen = tail;

@@ -24,8 +24,18 @@ fn Fixture(comptime capacity: u32) type {
             f.tail = position;
             f.head = position;
             return .{
-                .p = .{ .ring = f.ring(), .tail = position, .published = position, .head_seen = position },
-                .c = .{ .ring = f.ring(), .head = position, .released = position, .tail_seen = position },
+                .p = .{
+                    .ring = f.ring(),
+                    .tail = position,
+                    .published = position,
+                    .head_seen = position,
+                },
+                .c = .{
+                    .ring = f.ring(),
+                    .head = position,
+                    .released = position,
+                    .tail_seen = position,
+                },
             };
         }
     };
@@ -34,7 +44,13 @@ fn Fixture(comptime capacity: u32) type {
 fn put(p: *Producer, size: u32, slot: u32) !bool {
     const room = (try p.reserve(size)) orelse return false;
     const header: *abi.RecordHeader = @ptrCast(room.ptr);
-    header.* = .{ .size = size, .kind = .request_chunk, .flags = 0, .slot = slot, .generation = ~slot };
+    header.* = .{
+        .size = size,
+        .kind = .request_chunk,
+        .flags = 0,
+        .slot = slot,
+        .generation = ~slot,
+    };
     for (room[@sizeOf(abi.RecordHeader)..], 0..) |*b, i| b.* = pattern(slot, i);
     p.commit(size);
     return true;
@@ -48,7 +64,10 @@ fn expectRecord(record: ring_file.Record, size: u32, slot: u32) !void {
     try testing.expectEqual(size, record.header.size);
     try testing.expectEqual(slot, record.header.slot);
     try testing.expectEqual(~slot, record.header.generation);
-    for (record.bytes[@sizeOf(abi.RecordHeader)..], 0..) |b, i| try testing.expectEqual(pattern(slot, i), b);
+    for (record.bytes[@sizeOf(abi.RecordHeader)..], 0..) |b, i| try testing.expectEqual(
+        pattern(slot, i),
+        b,
+    );
 }
 
 test "a record is invisible until the batch is published" {

@@ -60,15 +60,16 @@ pub const Constant = struct {
         res.has_server = self.has_server;
         res.close = self.close;
         // What is sent by reference has to outlive every connection that it is on its way to.
-        if (self.body.len > copied_body_bytes_max) res.sendStatic(self.body) else res.send(self.body);
+        const long = self.body.len > copied_body_bytes_max;
+        if (long) res.sendStatic(self.body) else res.send(self.body);
     }
 };
 
 /// The engine copies a borrowed body of this size at once. Longer ones are kept in `Bodies`.
 const copied_body_bytes_max = limits.output_buffer_bytes / 4;
 
-/// Long constant bodies, kept until the engine ends: a connection may still be sending one whose table is gone. The same
-/// body in a later table is the same memory.
+/// Long constant bodies, kept until the engine ends: a connection may still be sending one whose
+/// table is gone. The same body in a later table is the same memory.
 pub const Bodies = struct {
     map: std.StringHashMapUnmanaged(void) = .{},
 
@@ -105,10 +106,20 @@ pub const Defect = struct {
         return self.buffer[0..self.len];
     }
 
-    pub fn set(self: *Defect, code: []const u8, hint: []const u8, comptime fmt: []const u8, args: anytype) void {
+    pub fn set(
+        self: *Defect,
+        code: []const u8,
+        hint: []const u8,
+        comptime fmt: []const u8,
+        args: anytype,
+    ) void {
         self.code = code;
         self.hint = hint;
-        const text = std.fmt.bufPrint(&self.buffer, fmt, args) catch self.buffer[0..]; // cut at the buffer's end
+        const text = std.fmt.bufPrint(
+            &self.buffer,
+            fmt,
+            args,
+        ) catch self.buffer[0..]; // cut at the buffer's end
         self.len = text.len;
     }
 };
@@ -124,7 +135,12 @@ pub const Table = struct {
     fallback: ?u32,
 
     /// Makes a table; `description` may be gone afterwards. When `Refused`, `defect` tells why.
-    pub fn create(gpa: Allocator, description: *const Description, bodies: *Bodies, defect: *Defect) Error!*Table {
+    pub fn create(
+        gpa: Allocator,
+        description: *const Description,
+        bodies: *Bodies,
+        defect: *Defect,
+    ) Error!*Table {
         const self = try gpa.create(Table);
         errdefer gpa.destroy(self);
         self.* = .{
@@ -179,7 +195,12 @@ pub const Table = struct {
             error.OutOfMemory => error.OutOfMemory,
             else => |e| {
                 const pattern = description.entries[which.entry].pattern;
-                defect.set("GYR_ROUTE_PATTERN", router_file.explain(e), "Route \"{s}\" is refused", .{pattern});
+                defect.set(
+                    "GYR_ROUTE_PATTERN",
+                    router_file.explain(e),
+                    "Route \"{s}\" is refused",
+                    .{pattern},
+                );
                 return error.Refused;
             },
         };
@@ -198,7 +219,12 @@ pub const Table = struct {
         return error.Refused;
     }
 
-    fn makeTarget(self: *Table, given: *const TargetDescription, bodies: *Bodies, defect: *Defect) Error!Target {
+    fn makeTarget(
+        self: *Table,
+        given: *const TargetDescription,
+        bodies: *Bodies,
+        defect: *Defect,
+    ) Error!Target {
         return switch (given.kind) {
             .lane => .{ .lane = given.route & std.math.maxInt(i32) },
             .constant => .{ .constant = try self.makeConstant(given, bodies, defect) },
@@ -218,7 +244,12 @@ pub const Table = struct {
         }) catch |err| switch (err) {
             error.OutOfMemory => error.OutOfMemory,
             else => {
-                defect.set("GYR_ROUTE_DIRECTORY", reasonFor(err), "The directory {s} cannot be served", .{given.root});
+                defect.set(
+                    "GYR_ROUTE_DIRECTORY",
+                    reasonFor(err),
+                    "The directory {s} cannot be served",
+                    .{given.root},
+                );
                 return error.Refused;
             },
         };
@@ -234,15 +265,26 @@ pub const Table = struct {
         };
     }
 
-    fn makeConstant(self: *Table, given: *const TargetDescription, bodies: *Bodies, defect: *Defect) Error!Constant {
+    fn makeConstant(
+        self: *Table,
+        given: *const TargetDescription,
+        bodies: *Bodies,
+        defect: *Defect,
+    ) Error!Constant {
         const arena = self.arena.allocator();
         var lines: [limits.response_head_bytes_max]u8 = undefined;
         var res = Response.init(&lines, undefined); // no body is written to it
         var i: usize = 0;
         while (i + 1 < given.fields.len) : (i += 2) {
             res.header(given.fields[i], given.fields[i + 1]) catch |err| {
-                const hint = if (err == error.HeadTooLarge) "the fields of a response fit 16 KiB" else "RFC 9110 §5.5";
-                defect.set("GYR_ROUTE_CONSTANT", hint, "Field \"{s}\" of a constant response cannot be sent", .{given.fields[i]});
+                const too_large = err == error.HeadTooLarge;
+                const hint = if (too_large) "all fields fit 16 KiB" else "RFC 9110 §5.5";
+                defect.set(
+                    "GYR_ROUTE_CONSTANT",
+                    hint,
+                    "Field \"{s}\" of a constant response cannot be sent",
+                    .{given.fields[i]},
+                );
                 return error.Refused;
             };
         }
@@ -290,7 +332,9 @@ test "a table is made from its description and answers a constant" {
     var defect: Defect = .{};
     const table = try Table.create(testing.allocator, &.{
         .entries = &.{.{ .pattern = "/a", .target = 0 }},
-        .targets = &.{.{ .kind = .constant, .status = 201, .fields = &.{ "x-a", "b" }, .body = "aGk=" }},
+        .targets = &.{
+            .{ .kind = .constant, .status = 201, .fields = &.{ "x-a", "b" }, .body = "aGk=" },
+        },
     }, &bodies, &defect);
     defer table.destroy();
     var lines: [256]u8 = undefined;
@@ -317,21 +361,34 @@ test "a long constant body is shared by the tables that have it" {
 }
 
 test "a table that cannot be is refused with what is wrong, and leaks nothing" {
-    const Case = struct { description: Description, code: []const u8 };
-    const lane: TargetDescription = .{ .kind = .lane };
+    const Case = struct {
+        code: []const u8,
+        entries: []const Description.Entry = &.{},
+        target: TargetDescription = .{ .kind = .lane },
+        fallback: ?u32 = null,
+    };
+    const split: TargetDescription = .{ .kind = .constant, .fields = &.{ "a", "b\r\nc: d" } };
     for ([_]Case{
-        .{ .code = "GYR_ROUTE_PATTERN", .description = .{ .entries = &.{.{ .pattern = "/:", .target = 0 }}, .targets = &.{lane} } },
-        .{ .code = "GYR_ROUTE_VALUE", .description = .{ .entries = &.{.{ .pattern = "/", .method = "get", .target = 0 }}, .targets = &.{lane} } },
-        .{ .code = "GYR_ENGINE_FAILED", .description = .{ .entries = &.{.{ .pattern = "/", .target = 1 }}, .targets = &.{lane} } },
-        .{ .code = "GYR_ENGINE_FAILED", .description = .{ .fallback = 3, .targets = &.{lane} } },
-        .{ .code = "GYR_ENGINE_FAILED", .description = .{ .targets = &.{.{ .kind = .constant, .body = "?" }} } },
-        .{ .code = "GYR_ROUTE_CONSTANT", .description = .{ .targets = &.{.{ .kind = .constant, .fields = &.{ "a", "b\r\nc: d" } }} } },
-        .{ .code = "GYR_ROUTE_DIRECTORY", .description = .{ .targets = &.{.{ .kind = .dir, .root = "/nowhere/at/all" }} } },
+        .{ .code = "GYR_ROUTE_PATTERN", .entries = &.{.{ .pattern = "/:", .target = 0 }} },
+        .{
+            .code = "GYR_ROUTE_VALUE",
+            .entries = &.{.{ .pattern = "/", .method = "get", .target = 0 }},
+        },
+        .{ .code = "GYR_ENGINE_FAILED", .entries = &.{.{ .pattern = "/", .target = 1 }} },
+        .{ .code = "GYR_ENGINE_FAILED", .fallback = 3 },
+        .{ .code = "GYR_ENGINE_FAILED", .target = .{ .kind = .constant, .body = "?" } },
+        .{ .code = "GYR_ROUTE_CONSTANT", .target = split },
+        .{ .code = "GYR_ROUTE_DIRECTORY", .target = .{ .kind = .dir, .root = "/nowhere/at/all" } },
     }) |case| {
         var bodies: Bodies = .{};
         defer bodies.deinit(testing.allocator);
         var defect: Defect = .{};
-        const made = Table.create(testing.allocator, &case.description, &bodies, &defect);
+        const description: Description = .{
+            .entries = case.entries,
+            .targets = &.{case.target},
+            .fallback = case.fallback,
+        };
+        const made = Table.create(testing.allocator, &description, &bodies, &defect);
         try testing.expectError(error.Refused, made);
         try testing.expectEqualStrings(case.code, defect.code);
         try testing.expect(defect.len > 0);

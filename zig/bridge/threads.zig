@@ -1,5 +1,6 @@
-//! The JS threads of an engine: who is there, since when, and how to wake them. A thread's epoch is odd while it is
-//! attached. Workers notice a change by comparing epochs; a place is free again when every worker has noticed.
+//! The JS threads of an engine: who is there, since when, and how to wake them. A thread's epoch is
+//! odd while it is attached. Workers notice a change by comparing epochs; a place is free again
+//! when every worker has noticed.
 
 const std = @import("std");
 const posix = std.posix;
@@ -46,8 +47,9 @@ pub const Threads = struct {
 
     pub const AttachError = error{ AlreadyAttached, WorkersBusy, NoSuchThread } || posix.PipeError;
 
-    /// Any thread: takes a place. Returns the reading end of its doorbell, which is the caller's. `WorkersBusy`: not all
-    /// workers have noticed that the last thread in this place is gone; try again.
+    /// Any thread: takes a place. Returns the reading end of its doorbell, which is the caller's.
+    /// `WorkersBusy`: not all workers have noticed that the last thread in this place is gone; try
+    /// again.
     pub fn attach(self: *Threads, thread: u32) AttachError!posix.fd_t {
         self.mutex.lock();
         defer self.mutex.unlock();
@@ -62,7 +64,8 @@ pub const Threads = struct {
         return ends[0];
     }
 
-    /// Any thread: the JS thread is gone. False when none was attached. The workers are to be woken.
+    /// Any thread: the JS thread is gone. False when none was attached. The workers are to be
+    /// woken.
     pub fn detach(self: *Threads, thread: u32) bool {
         self.mutex.lock();
         defer self.mutex.unlock();

@@ -19,7 +19,7 @@ await main(async () => {
     return;
   }
   const chosen = choose(values.only);
-  const { zig } = await setup({ builds: chosen.some((stage) => stage.engine) ? ['safe'] : [] });
+  const { zig } = await setup({ engine: chosen.some((stage) => stage.engine) });
   const context = { zig, filter: values.filter };
   const outcomes = [];
   for (const stage of chosen) {

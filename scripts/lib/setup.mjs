@@ -6,12 +6,12 @@ import { Progress } from './run.mjs';
 import { checkNode, findZig, installPackages } from './toolchain.mjs';
 
 /**
- * Sets the project up: packages, Zig, the engine in the builds asked for, TypeScript. What is fresh is left alone.
+ * Sets the project up: packages, Zig, the engine unless told otherwise, TypeScript. What is fresh is left alone.
  *
- * @param {{ builds?: ('fast' | 'safe')[], quiet?: boolean }} options
+ * @param {{ engine?: boolean, quiet?: boolean }} options
  * @returns {Promise<{ zig: string }>} the path of Zig
  */
-export async function setup({ builds = ['fast'], quiet = false } = {}) {
+export async function setup({ engine = true, quiet = false } = {}) {
   const progress = new Progress({ quiet });
   checkNode();
   const waiting = (pid) => progress.note(`waiting for the setup in process ${pid}`);
@@ -20,7 +20,7 @@ export async function setup({ builds = ['fast'], quiet = false } = {}) {
     linkCommand();
     return findZig(progress);
   });
-  for (const build of builds) await buildEngine(build, zig, progress);
+  if (engine) await buildEngine(zig, progress);
   await buildTypeScript(progress);
   return { zig };
 }

@@ -6,7 +6,7 @@ import { at, filesBelow, root } from './project.mjs';
 import { run, tail } from './run.mjs';
 
 /** Where the Zig executables for the tests are installed, built ReleaseSafe. */
-const zigPrefix = at('build', 'zig-safe');
+const zigPrefix = at('build', 'zig');
 
 /** All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. */
 export const stages = [
@@ -143,7 +143,7 @@ function files({ zig, filter = '' }, folder, { jobs = 1, except } = {}) {
     jobs,
     loader: pathToFileURL(at('dist', 'loader', 'register.js')).href,
     env: {
-      GYRFALCON_ENGINE: enginePath('safe'),
+      GYRFALCON_ENGINE: enginePath,
       GYRFALCON_SETUP: '0',
       GYRFALCON_ZIG: zig,
       GYRFALCON_ZIG_PREFIX: zigPrefix,

@@ -109,7 +109,7 @@ export async function startZig(
   name: string,
   args: readonly string[] = ['0'],
 ): Promise<RunningServer> {
-  const prefix = process.env.GYRFALCON_ZIG_PREFIX ?? project('build', 'zig-safe');
+  const prefix = process.env.GYRFALCON_ZIG_PREFIX ?? project('build', 'zig');
   const path = [join(prefix, 'examples', name), join(prefix, 'bin', name)].find(existsSync);
   if (path === undefined) {
     throw new Error(`${name} is not built: zig build examples -Doptimize=ReleaseSafe -p ${prefix}`);

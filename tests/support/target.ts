@@ -32,7 +32,7 @@ export interface Target {
 
 /** The path of a Zig executable that the test run has built. */
 export function zigProgram(name: string): string {
-  const prefix = process.env.GYRFALCON_ZIG_PREFIX ?? project('build', 'zig-safe');
+  const prefix = process.env.GYRFALCON_ZIG_PREFIX ?? project('build', 'zig');
   const path = join(prefix, 'bin', name);
   if (existsSync(path)) return path;
   throw new Error(

@@ -94,7 +94,9 @@ test('a request that is half there is read to its end and answered, and the resp
   const clients = await Promise.all(halves.map(() => connect(server.port)));
   for (const [index, client] of clients.entries()) await client.send(halves[index]?.[0] ?? '');
   await countersOf(server); // its one worker has seen them by now
+  const idle = await connect(server.port);
   await beginStop(server);
+  await idle.closed(); // the worker itself knows of the stop, which it learns after the listener has closed
   for (const [index, client] of clients.entries()) {
     assert.is(client.ended, false);
     await client.send(halves[index]?.[1] ?? '');

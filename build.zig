@@ -77,7 +77,9 @@ fn addTests(c: Context, check: *std.Build.Step) void {
         "test-filter",
         "Run only the tests whose name contains this (may be given more than once)",
     ) orelse &.{};
-    const tests = c.b.addTest(.{ .root_module = c.module("zig/gyrfalcon.zig"), .filters = filters });
+    const root_module = c.module("zig/gyrfalcon.zig");
+    root_module.sanitize_thread = c.b.option(bool, "sanitize-thread", "Run the tests under ThreadSanitizer") orelse false;
+    const tests = c.b.addTest(.{ .root_module = root_module, .filters = filters });
     const run = c.b.addRunArtifact(tests);
     // Sockets, clocks and files are outside of what the build cache can see.
     run.has_side_effects = true;

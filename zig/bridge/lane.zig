@@ -98,7 +98,7 @@ pub const Lane = struct {
         state.next = self.first;
         if (self.first) |first| first.previous = state;
         self.first = state;
-        self.pending += 1;
+        @atomicStore(u32, &self.pending, self.pending + 1, .monotonic); // statistics read it from other threads
     }
 
     pub fn unlink(self: *Lane, state: *ExchangeState) void {
@@ -107,7 +107,7 @@ pub const Lane = struct {
         if (state.previous) |previous| previous.next = state.next else self.first = state.next;
         if (state.next) |next| next.previous = state.previous;
         state.* = .{};
-        self.pending -= 1;
+        @atomicStore(u32, &self.pending, self.pending - 1, .monotonic);
     }
 
     /// Whether requests may be put on it: there is a thread, and nothing that came earlier waits

@@ -33,6 +33,7 @@ pub const Buddy = struct {
     /// Largest blocks below this index have been used; the rest is untouched.
     fresh: u32 = 0,
     big_blocks: u32,
+    /// Written by the owning thread alone, atomically: statistics read it from others.
     bytes_used: u64 = 0,
     bytes_peak: u64 = 0,
 
@@ -84,7 +85,7 @@ pub const Buddy = struct {
             self.link(index + (@as(u32, 1) << @intCast(at)), @intCast(at));
         }
         self.states[index] = .{ .order = order, .is_free = false, .is_head = true };
-        self.bytes_used += blockBytes(order);
+        @atomicStore(u64, &self.bytes_used, self.bytes_used + blockBytes(order), .monotonic);
         self.bytes_peak = @max(self.bytes_peak, self.bytes_used);
         return self.region[@as(usize, index) * limits.buffer_bytes_min ..][0..blockBytes(order)];
     }
@@ -96,7 +97,7 @@ pub const Buddy = struct {
         var index: u32 = @intCast(offset / limits.buffer_bytes_min);
         const state = self.states[index];
         assert(state.is_head and !state.is_free and state.order == order);
-        self.bytes_used -= blockBytes(order);
+        @atomicStore(u64, &self.bytes_used, self.bytes_used - blockBytes(order), .monotonic);
         var at: Order = order;
         while (at < order_max) : (at += 1) {
             const buddy = index ^ (@as(u32, 1) << at);

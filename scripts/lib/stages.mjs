@@ -37,7 +37,12 @@ export const stages = [
     about: 'ts/src/abi.gen.ts is what the Zig declarations give',
     run: ({ zig }) => one('abi', zig, ['build', 'abi-check'], 'run `zig build abi`'),
   },
-  { name: 'zig', about: 'zig build test', run: zigTests },
+  { name: 'zig', about: 'zig build test', run: (context) => zigTests(context) },
+  {
+    name: 'races',
+    about: 'zig build test under ThreadSanitizer',
+    run: (context) => zigTests(context, ['-Dsanitize-thread']),
+  },
   {
     name: 'fuzz',
     about: 'the fuzzers’ smoke mode, ReleaseSafe',
@@ -98,8 +103,8 @@ function zigFiles() {
   return filesBelow(root, (path) => isZig(path) && !/^(?:build|dist|zig-out)\//.test(path));
 }
 
-async function zigTests({ zig, filter }) {
-  const args = ['build', 'test', '--summary', 'all'];
+async function zigTests({ zig, filter }, options = []) {
+  const args = ['build', 'test', '--summary', 'all', ...options];
   if (filter !== undefined) args.push(`-Dtest-filter=${filter}`);
   const { code, output } = await run(zig, args, { cwd: root });
   const summary = output.split('\n').find((line) => line.startsWith('Build Summary:')) ?? '';

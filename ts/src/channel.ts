@@ -310,12 +310,15 @@ export class Channel {
     let result: HandlerResult;
     try {
       result = route.handler(request, this.server);
+      if (isThenable(result)) {
+        this.await(exchange, result);
+        return;
+      }
     } catch (error) {
       this.failed(exchange, error);
       return;
     }
-    if (isThenable(result)) this.await(exchange, result);
-    else this.answer(exchange, result);
+    this.answer(exchange, result);
   }
 
   /** A number that no table of this thread has: only a defect could bring it. */
@@ -351,7 +354,8 @@ export class Channel {
 
   private await(exchange: Exchange, result: PromiseLike<unknown>): void {
     exchange.port.keep(exchange);
-    result.then(
+    // Of a foreign thenable, `resolve` makes one that settles once and never throws.
+    Promise.resolve(result).then(
       (value) => this.answer(exchange, value),
       (error: unknown) => this.failed(exchange, error),
     );
@@ -394,7 +398,7 @@ export class Channel {
         return;
       }
       exchange.port.keep(exchange);
-      result.then(settle, (second: unknown) => this.answerError(exchange, second));
+      Promise.resolve(result).then(settle, (second: unknown) => this.answerError(exchange, second));
     } catch (second) {
       this.answerError(exchange, second);
     }
@@ -402,7 +406,7 @@ export class Channel {
 
   private answerError(exchange: Exchange, error: unknown): void {
     if (exchange.phase !== PHASE_OPEN) return;
-    console.error('gyrfalcon: a handler failed:', error);
+    logError('gyrfalcon: a handler failed:', error);
     const response = new Response('Internal Server Error\n', { status: 500 });
     this.send(exchange, responseParts(response));
   }
@@ -541,10 +545,7 @@ export class Channel {
   private breakOff(exchange: Exchange, outgoing: Outgoing, error: unknown): void {
     if (exchange.phase !== PHASE_OPEN) return;
     const message = 'The body stream of a response failed';
-    console.error(
-      'gyrfalcon:',
-      new GyrfalconError('GYR_RESPONSE_BODY', message, '', { cause: error }),
-    );
+    logError('gyrfalcon:', new GyrfalconError('GYR_RESPONSE_BODY', message, '', { cause: error }));
     outgoing.cancel(error);
     outgoing.broken = true;
     this.pushBroken(exchange);
@@ -611,6 +612,15 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   if (value instanceof Promise) return true;
   if (value instanceof Response || typeof value !== 'object' || value === null) return false;
   return typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
+}
+
+/** What a program throws may be anything, even something that throws when it is looked at. */
+function logError(message: string, error: unknown): void {
+  try {
+    console.error(message, error);
+  } catch {
+    console.error(message, 'something that cannot be shown');
+  }
 }
 
 function discard(body: ResponseParts['body']): void {

@@ -1,0 +1,95 @@
+/** What handlers may do wrong: each costs its own request, never the process or the next request. */
+import { Response, type Server, serve } from 'gyrfalcon';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { connect } from '../support/socket.ts';
+
+const test = suite('handlers');
+const running: Server[] = [];
+
+/** Serves one handler, whatever it gives, beside /alive. */
+function open(handler: () => unknown): Server {
+  const server = serve({
+    port: 0,
+    workers: 1,
+    hostname: '127.0.0.1',
+    routes: { '/': handler as () => Response, '/alive': () => new Response('alive') },
+  });
+  running.push(server);
+  return server;
+}
+
+const logError = console.error;
+test.before.each(() => {
+  console.error = () => {};
+});
+test.after.each(async () => {
+  console.error = logError;
+  await Promise.all(running.splice(0).map((server) => server.stop(true)));
+});
+
+/** The status of GET / (or of another method), and whether the server answers afterwards. */
+async function statusOf(handler: () => unknown, method = 'GET'): Promise<number> {
+  const server = open(handler);
+  const client = await connect(server.port);
+  client.send(`${method} / HTTP/1.1\r\nHost: a\r\n\r\n`);
+  const { status } = await client.response(method);
+  client.destroy();
+  assert.is(await (await fetch(new URL('/alive', server.url))).text(), 'alive');
+  return status;
+}
+
+const hostile = new Proxy(
+  {},
+  {
+    get() {
+      throw new Error('get');
+    },
+    getPrototypeOf() {
+      throw new Error('getPrototypeOf');
+    },
+  },
+);
+
+test('a handler that gives something hostile is a 500', async () => {
+  const throwing = {
+    // biome-ignore lint/suspicious/noThenProperty: that is what it is about
+    get then() {
+      throw new Error('then');
+    },
+  };
+  assert.is(await statusOf(() => hostile), 500);
+  assert.is(await statusOf(async () => ({ inner: hostile })), 500);
+  assert.is(await statusOf(() => throwing), 500);
+});
+
+test('a thenable that throws, or settles twice, is answered once', async () => {
+  const thenable = (then: (resolve: (value: unknown) => void) => void) => ({
+    then,
+  });
+  const throwing = thenable(() => {
+    throw new Error('then');
+  });
+  const twice = thenable((resolve) => {
+    resolve(new Response(new Blob(['first']).stream()));
+    resolve(new Response('second'));
+  });
+  assert.is(await statusOf(() => throwing), 500);
+  assert.is(await statusOf(() => twice), 200);
+});
+
+test('a handler that throws what cannot even be shown is a 500', async () => {
+  const unshowable = {
+    [Symbol.for('nodejs.util.inspect.custom')]() {
+      throw new Error('inspect');
+    },
+  };
+  for (const thrown of [unshowable, hostile, Object.create(null), Symbol('s'), null, undefined]) {
+    const handler = () => {
+      throw thrown;
+    };
+    assert.is(await statusOf(handler), 500);
+  }
+});
+
+test.run();

@@ -92,4 +92,18 @@ test('a handler that throws what cannot even be shown is a 500', async () => {
   }
 });
 
+test('HEAD of a stream announces no length, for nobody knows it', async () => {
+  const server = open(() => new Response(new Blob(['text']).stream()));
+  const client = await connect(server.port);
+  for (let i = 0; i < 3; i++) {
+    client.send('HEAD / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const { status, headers } = await client.response('HEAD');
+    assert.is(status, 200);
+    assert.is(headers.get('content-length'), undefined);
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    assert.is((await client.response('GET')).body.length, 4);
+  }
+  client.destroy();
+});
+
 test.run();

@@ -394,6 +394,35 @@ test('the engine’s own checks name pattern and directory', () => {
   );
 });
 
+test('a constant that is refused late is told with each request and ends nothing', async () => {
+  const headers = { 'x-long': 'a'.repeat(20_000) };
+  const late = new globalThis.Response(new Blob(['late']), { headers });
+  await logged(async () => {
+    const server = open({ routes: { '/late': late } });
+    assert.is((await get(server, '/late')).status, 500);
+    await server.reload({ routes: { '/late': late.clone(), '/alive': new Response('alive') } });
+    assert.is((await get(server, '/late')).status, 500);
+    assert.is(await text(server, '/alive'), 'alive');
+  });
+});
+
+test('a server whose onListen throws does not go on behind its caller’s back', async () => {
+  let port = 0;
+  const onListen = (server: Server) => {
+    port = server.port;
+    throw new Error('onListen');
+  };
+  assert.throws(() => open({ onListen, fetch: () => new Response('') }), /onListen/);
+  const again = () => open({ port, fetch: () => new Response('again') });
+  await until(() => {
+    try {
+      return again() !== null;
+    } catch {
+      return false;
+    }
+  }, 'the port to be free');
+});
+
 test('several servers live side by side, and many follow one another', async () => {
   const first = open({ fetch: () => new Response('first') });
   for (let i = 0; i < 5; i++) {

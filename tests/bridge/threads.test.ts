@@ -135,6 +135,25 @@ test('stop waits for the handlers in all threads, and ends the threads', async (
   assert.equal(await Promise.all(slow), ['slow', 'slow', 'slow', 'slow']);
 });
 
+test('stop ends a thread that is blocked, and one that waits to be started anew', async () => {
+  const server = await open(2);
+  const blocked = text(server, '/block/20000').catch(() => 'cut off');
+  await until(() => server.stats().pending === 1, 'the blocking request');
+  const begun = performance.now();
+  await server.stop({ deadline: 100 });
+  assert.ok(performance.now() - begun < 5000, 'long before the thread would have noticed');
+  assert.is(await blocked, 'cut off');
+});
+
+test('a module that is no URL is refused with GYR_OPTION_INVALID', async () => {
+  try {
+    await serve({ threads: 1, module: 'app.ts' });
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as GyrfalconError).code, 'GYR_OPTION_INVALID');
+  }
+});
+
 test('reload imports the module anew in every thread', async () => {
   const server = await serve({
     port: 0,

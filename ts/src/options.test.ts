@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ERROR_CODES, GyrfalconError } from './errors.ts';
-import { checkTableOptions, engineConfig, type ServeOptions } from './options.ts';
+import { checkTableOptions, engineConfig, type ServeOptions, stopDeadline } from './options.ts';
 
 const fetch = () => new Response('x');
 
@@ -92,8 +92,24 @@ test('a misspelt option is refused with the one that was meant', () => {
 test('neither routes nor fetch is refused', () => {
   assert.is(errorOf(() => checkTableOptions({})).code, 'GYR_NO_HANDLER');
   assert.is(errorOf(() => checkTableOptions({ routes: 7 })).code, 'GYR_OPTION_INVALID');
+  assert.is(errorOf(() => checkTableOptions({ routes: [] })).code, 'GYR_OPTION_INVALID');
+  assert.is(errorOf(() => checkTableOptions({ routes: new Map() })).code, 'GYR_OPTION_INVALID');
   checkTableOptions({ fetch });
   checkTableOptions({ routes: {} });
+});
+
+test('stop() takes a deadline of any length, and refuses what is none', () => {
+  assert.is(stopDeadline(true, 7), 0);
+  for (const none of [false, undefined, null, {}, { deadline: undefined }]) {
+    assert.is(stopDeadline(none, 7), 7);
+  }
+  assert.is(stopDeadline({}), 10_000);
+  assert.is(stopDeadline({ deadline: 0 }), 0);
+  assert.is(stopDeadline({ deadline: 1.5 }), 2);
+  assert.is(stopDeadline({ deadline: Number.POSITIVE_INFINITY }), 2 ** 31 - 1);
+  for (const wrong of [5, 'true', { deadline: -1 }, { deadline: Number.NaN }, { deadline: '5' }]) {
+    assert.is(errorOf(() => stopDeadline(wrong)).code, 'GYR_OPTION_INVALID');
+  }
 });
 
 test('an error tells its code, its hint and its cause', () => {

@@ -179,13 +179,26 @@ export function checkTableOptions(options: {
 }): void {
   const { routes } = options;
   checkFunctions(options as Record<string, unknown>);
-  if (routes !== undefined && (typeof routes !== 'object' || routes === null)) {
+  const isTable = typeof routes === 'object' && routes !== null && !(Symbol.iterator in routes);
+  if (routes !== undefined && !isTable) {
     throw invalid('routes', routes, 'an object of patterns');
   }
   if (options.fetch === undefined && routes === undefined) {
     const message = 'serve() was given neither routes nor fetch';
     throw new GyrfalconError('GYR_NO_HANDLER', message, 'fetch: (request) => new Response(…)');
   }
+}
+
+/** What `stop()` grants to requests in flight, ms. Throws GYR_OPTION_INVALID. */
+export function stopDeadline(given: unknown, fallback = 10_000): number {
+  if (given === true) return 0;
+  if (given === false || given === undefined || given === null) return fallback;
+  if (typeof given !== 'object') throw invalid('closeActive', given, 'true, false or an object');
+  const { deadline = fallback } = given as { deadline?: unknown };
+  if (typeof deadline !== 'number' || !(deadline >= 0)) {
+    throw invalid('deadline', deadline, 'a number of milliseconds, 0 or more');
+  }
+  return Math.min(Math.ceil(deadline), timeMax);
 }
 
 function checkFunctions(given: Record<string, unknown>): void {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { type App, Channel } from './channel.ts';
 import { PipeDoorbell } from './doorbell.ts';
 import { type Engine, type EngineId, type EngineInfo, loadEngine } from './engine.ts';
@@ -10,6 +11,7 @@ import {
   type EngineConfig,
   engineConfig,
   type ServeOptions,
+  stopDeadline,
 } from './options.ts';
 import { type Request, sourceOf } from './request.ts';
 import { type CompiledTable, compileTable, type EngineTable, type TableOptions } from './routes.ts';
@@ -44,6 +46,10 @@ async function serveInThreads(options: ServeOptions, config: EngineConfig): Prom
   if (options.module === undefined) {
     const hint = 'module: import.meta.url, or the URL of the module that exports the handlers';
     throw new GyrfalconError('GYR_OPTION_INVALID', 'Option threads needs option module', hint);
+  }
+  if (!URL.canParse(String(options.module))) {
+    const message = `Option module is ${inspect(options.module)}`;
+    throw new GyrfalconError('GYR_OPTION_INVALID', message, 'it must be a URL: import.meta.url');
   }
   const running = new ThreadedServer(options, config, options.module);
   await running.listen();
@@ -86,8 +92,13 @@ abstract class BaseServer implements Server {
     return this.options.hostname ?? '::';
   }
 
-  stop(closeActive: boolean | StopOptions = false): Promise<void> {
-    if (!this.isEnded) this.engine.requestStop(this.id, this.deadline(closeActive));
+  stop(closeActive?: boolean | StopOptions): Promise<void> {
+    try {
+      const deadline = stopDeadline(closeActive, this.options.shutdownTimeout);
+      if (!this.isEnded) this.requestStop(deadline);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return this.ended;
   }
 
@@ -117,6 +128,10 @@ abstract class BaseServer implements Server {
     throw new GyrfalconError('GYR_SERVER_STOPPED', 'The server has been stopped');
   }
 
+  protected requestStop(deadline: number): void {
+    this.engine.requestStop(this.id, deadline);
+  }
+
   protected create(table: EngineTable): void {
     this.id = this.engine.create({
       ...this.config,
@@ -136,7 +151,13 @@ abstract class BaseServer implements Server {
   }
 
   protected listening(): void {
-    this.options.onListen?.(this);
+    try {
+      this.options.onListen?.(this);
+    } catch (error) {
+      // Nobody will get this server to stop it.
+      void this.stop(true);
+      throw error;
+    }
   }
 
   /** The engine has stopped by itself or on request. */
@@ -146,12 +167,6 @@ abstract class BaseServer implements Server {
     this.options.signal?.removeEventListener('abort', this.onAbort);
     this.engine.destroy(this.id);
     this.resolveEnded();
-  }
-
-  private deadline(closeActive: boolean | StopOptions): number {
-    if (closeActive === true) return 0;
-    const fallback = this.options.shutdownTimeout ?? 10_000;
-    return closeActive === false ? fallback : (closeActive.deadline ?? fallback);
   }
 }
 
@@ -218,13 +233,12 @@ class LocalServer extends BaseServer {
 
   /** Constants whose bytes had to be waited for are answered by handlers until they are here. */
   private completeLater(compiled: CompiledTable): void {
-    compiled.late?.then(
-      () => {
+    compiled.late
+      ?.then(() => {
         if (this.compiled === compiled && this.isRunning)
           this.engine.reload(this.id, compiled.table);
-      },
-      () => {}, // the handler keeps telling why
-    );
+      })
+      .catch(() => {}); // the handler stays in its place and tells why
   }
 }
 
@@ -240,6 +254,7 @@ class ThreadedServer extends BaseServer {
         count: config.threads,
         globals: options.globals !== false,
         hostname: this.hostname,
+        shutdownTimeout: options.shutdownTimeout,
       },
       this.engine,
       () => this.end(),
@@ -268,6 +283,11 @@ class ThreadedServer extends BaseServer {
       throw new GyrfalconError('GYR_RELOAD', 'With threads, handlers come from the module', hint);
     }
     await this.pool.reload((table) => this.engine.reload(this.id, table));
+  }
+
+  protected override requestStop(deadline: number): void {
+    super.requestStop(deadline);
+    this.pool.watchStop();
   }
 
   ref(): void {

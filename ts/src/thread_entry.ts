@@ -8,7 +8,7 @@ import { GyrfalconError } from './errors.ts';
 import type { SocketAddress } from './exchange.ts';
 import { installGlobals } from './globals.ts';
 import { Block } from './lane.ts';
-import { checkTableOptions, type ServeOptions } from './options.ts';
+import { checkTableOptions, type ServeOptions, stopDeadline } from './options.ts';
 import type { Request } from './request.ts';
 import { compileTable, type EngineTable } from './routes.ts';
 import { errorHandler, requestAddress, urlOf } from './serve.ts';
@@ -34,10 +34,9 @@ class ThreadServer implements Server {
     return urlOf(this.hostname, this.port);
   }
 
-  stop(closeActive: boolean | StopOptions = false): Promise<void> {
-    const deadline = typeof closeActive === 'object' ? closeActive.deadline : undefined;
-    this.engine.requestStop(this.id, closeActive === true ? 0 : (deadline ?? 10_000));
-    return this.ended;
+  async stop(closeActive?: boolean | StopOptions): Promise<void> {
+    this.engine.requestStop(this.id, stopDeadline(closeActive, data.shutdownTimeout));
+    await this.ended;
   }
 
   reload(): Promise<void> {

@@ -9,6 +9,7 @@ export interface ThreadData {
   thread: number;
   globals: boolean;
   hostname: string;
+  shutdownTimeout: number | undefined;
   /** How often the module was imported anew. */
   version: number;
   /** Where the route numbers begin. */
@@ -35,6 +36,7 @@ export interface ThreadPoolOptions {
   count: number;
   globals: boolean;
   hostname: string;
+  shutdownTimeout: number | undefined;
 }
 
 interface TableOrigin {
@@ -47,6 +49,10 @@ const restartWaitMin = 50;
 const restartWaitMax = 5_000;
 /** A thread that has lived this long starts with the shortest wait again, ms. */
 const longLife = 10_000;
+/** How long a thread may take to end once the engine has stopped, ms. */
+const stopGrace = 500;
+/** Between two looks at whether the engine has stopped, ms. */
+const stopWatch = 50;
 
 /** The worker threads of one server, each with its own lanes. */
 export class ThreadPool {
@@ -62,6 +68,7 @@ export class ThreadPool {
   private origin: TableOrigin = { version: 0, firstRoute: 0 };
   private working: Promise<void> = Promise.resolve();
   private closing = false;
+  private watch: NodeJS.Timeout | null = null;
   private referenced = true;
 
   constructor(options: ThreadPoolOptions, engine: Engine, onStopped: () => void) {
@@ -124,17 +131,36 @@ export class ThreadPool {
 
   ref(): void {
     this.referenced = true;
+    this.watch?.ref();
     for (const { worker } of this.members) worker.ref();
   }
 
   unref(): void {
     this.referenced = false;
+    this.watch?.unref();
     for (const { worker } of this.members) worker.unref();
+  }
+
+  /** The engine is to stop. A thread that is blocked does not notice: it is ended from here. */
+  watchStop(): void {
+    if (this.watch !== null || this.closing) return;
+    let stoppedAt = 0;
+    this.watch = setInterval(() => {
+      if (this.id === null || !this.engine.isStopped(this.id)) return;
+      const now = performance.now();
+      stoppedAt ||= now;
+      if (now - stoppedAt < stopGrace) return;
+      clearInterval(this.watch ?? undefined);
+      for (const member of this.members) member.wasStopped = true;
+      this.onStopped();
+    }, stopWatch);
+    if (!this.referenced) this.watch.unref();
   }
 
   /** Ends the threads. */
   async close(): Promise<void> {
     this.closing = true;
+    clearInterval(this.watch ?? undefined);
     await Promise.all(this.members.map((member) => member.end()));
   }
 
@@ -169,6 +195,7 @@ export class ThreadPool {
   private onDeath(member: Member): void {
     if (member.wasStopped) {
       if (this.members.every(({ wasStopped }) => wasStopped)) this.onStopped();
+      else this.watchStop();
       return;
     }
     if (this.id === null || this.closing) return;
@@ -233,8 +260,16 @@ class Member {
   }
 
   start(origin: TableOrigin): void {
-    const { module, globals, hostname } = this.options;
-    const workerData: ThreadData = { module, thread: this.thread, globals, hostname, ...origin };
+    const { module, globals, hostname, shutdownTimeout } = this.options;
+    const { thread } = this;
+    const workerData: ThreadData = {
+      module,
+      thread,
+      globals,
+      hostname,
+      shutdownTimeout,
+      ...origin,
+    };
     this.worker = new Worker(entryUrl(), { workerData, name: `gyrfalcon ${this.thread}` });
     this.bornAt = performance.now();
     this.alive = true;

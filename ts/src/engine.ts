@@ -128,8 +128,18 @@ function importNative(path: string): NativeModule {
 }
 
 function wrap(native: NativeModule): Engine {
+  const created = new Set<EngineId>();
+  // Node.js unloads the engine's code when it tears this thread down: its threads must not run then.
+  const destroyAll = () => {
+    for (const id of created) native.destroy(id);
+  };
   return {
-    create: (config) => (answer(native.create(JSON.stringify(config))) as { id: number }).id,
+    create(config) {
+      const { id } = answer(native.create(JSON.stringify(config))) as { id: number };
+      if (created.size === 0) process.on('exit', destroyAll);
+      created.add(id);
+      return id;
+    },
     start: (id) => answer(native.start(id)) as EngineInfo,
     memory: (id) => native.memory(id).typedArray,
     attach: (id, thread) => (answer(native.attach(id, thread)) as { fd: number }).fd,
@@ -139,7 +149,11 @@ function wrap(native: NativeModule): Engine {
     },
     requestStop: (id, deadline) => native.requestStop(id, deadline),
     isStopped: (id) => native.isStopped(id),
-    destroy: (id) => native.destroy(id),
+    destroy(id) {
+      native.destroy(id);
+      created.delete(id);
+      if (created.size === 0) process.off('exit', destroyAll);
+    },
     stats: (id) => answer(native.stats(id)) as Record<string, number>,
   };
 }

@@ -1,0 +1,27 @@
+/** How a process ends while its server is busy. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { listening, project, start } from '../support/process.ts';
+import { connect } from '../support/socket.ts';
+import { within } from '../support/wait.ts';
+
+const test = suite('exit');
+const loader = project('dist', 'loader', 'register.js');
+const fixture = project('tests', 'bridge', 'fixtures', 'unref_server.ts');
+
+test('a process with an unref’d server ends cleanly under load', async () => {
+  for (let round = 0; round < 5; round++) {
+    const program = await listening(start(process.execPath, ['--import', loader, fixture]));
+    const clients = await Promise.all(Array.from({ length: 20 }, () => connect(program.port)));
+    const request = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+    for (const { socket } of clients) {
+      socket.on('data', () => socket.write(request));
+      socket.write(request);
+    }
+    const ending = await within(program.ended, 'the end of the program', 10_000);
+    for (const client of clients) client.destroy();
+    assert.equal(ending, { code: 0, signal: null }, program.stderr());
+  }
+});
+
+test.run();

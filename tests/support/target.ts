@@ -20,8 +20,6 @@ export interface Counters {
 /** A server that answers the paths listed in tests/apps/engine_app.zig. */
 export interface Target {
   readonly name: string;
-  /** Whether a handler's "Connection: close" ends the connection; in TypeScript that field is the engine's. */
-  readonly closesOnDemand: boolean;
   /** Options under which idle connections are kept for a minute. */
   readonly patient: EngineOptions;
   /** Starts it on a free port of 127.0.0.1. */
@@ -80,7 +78,6 @@ export async function countersOf(server: RunningServer): Promise<Counters> {
 /** The engine with a Zig handler. */
 export const engine: Target = {
   name: 'engine',
-  closesOnDemand: true,
   patient: { idle_timeout_ms: 60_000 },
   start: startEngine,
   async stop(server) {
@@ -91,7 +88,6 @@ export const engine: Target = {
 /** The engine with handlers in TypeScript: tests/apps/serve_app.ts. */
 export const serveApp: Target = {
   name: 'serve',
-  closesOnDemand: false,
   patient: { keepAliveTimeout: 60_000 },
   start(options = {}) {
     const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;

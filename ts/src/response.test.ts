@@ -154,7 +154,7 @@ test('a locked body, Response.error() and what is no response are refused', () =
 test('a declared content-length goes to length, fields of the connection are dropped', () => {
   const headers = {
     'Content-Length': '12',
-    connection: 'close',
+    connection: 'upgrade',
     'keep-alive': 'timeout=5',
     'transfer-encoding': 'chunked',
     upgrade: 'x',
@@ -168,6 +168,12 @@ test('a declared content-length goes to length, fields of the connection are dro
   assert.is(parts.length, 12);
   const bad = responseParts(new Response(null, { headers: { 'content-length': '-1' } }));
   assert.is(bad.length, null);
+});
+
+test('Connection: close is a wish of the handler, not of an upstream', () => {
+  const headers = { connection: 'Close' };
+  assert.equal(responseParts(new Response(null, { headers })).fields, ['connection', 'close']);
+  assert.equal(responseParts(new PlatformResponse(null, { headers })).fields, []);
 });
 
 test('a response of the platform is taken apart, each Set-Cookie by itself', async () => {

@@ -331,8 +331,11 @@ function hasEnginesField(list: readonly string[]): boolean {
   return false;
 }
 
-/** Moves the declared length from the fields to `length` and drops what is the engine's. */
-function sortOutFields(parts: ResponseParts): void {
+/**
+ * Moves the declared length from the fields to `length` and drops what is the engine's. What stays
+ * is the wish to close the connection, when it is the handler's own (`mayClose`) and no upstream's.
+ */
+function sortOutFields(parts: ResponseParts, mayClose: boolean): void {
   const kept: string[] = [];
   const list = parts.fields;
   for (let i = 0; i < list.length; i += 2) {
@@ -340,6 +343,8 @@ function sortOutFields(parts: ResponseParts): void {
     const value = list[i + 1] as string;
     if (!isEnginesField(name)) kept.push(name, value);
     else if (name === 'content-length' && /^\d{1,15}$/.test(value)) parts.length = Number(value);
+    else if (mayClose && name === 'connection' && value.toLowerCase() === 'close')
+      kept.push(name, 'close');
   }
   parts.fields = kept;
 }
@@ -380,7 +385,7 @@ export function responseParts(response: Response | globalThis.Response): Respons
     if (typeof body.source !== 'string') parts.length = knownLength(body);
     parts.body = takeForSending(body);
   }
-  if (hasEnginesField(state.list)) sortOutFields(parts);
+  if (hasEnginesField(state.list)) sortOutFields(parts, true);
   return parts;
 }
 
@@ -430,6 +435,6 @@ function foreignParts(response: unknown): ResponseParts {
     body: body as ReadableStream<Uint8Array> | null,
     length: null,
   };
-  if (hasEnginesField(fields)) sortOutFields(parts);
+  if (hasEnginesField(fields)) sortOutFields(parts, false);
   return parts;
 }

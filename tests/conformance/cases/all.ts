@@ -14,7 +14,7 @@ export function conformance(test: Test, target: Target): void {
     server = await target.start({ workers: 1 });
   });
   messages(test, port);
-  if (target.closesOnDemand) closing(test, port);
+  closing(test, port);
   splits(test, port);
   bodies(test, port);
   malformed(test, port);

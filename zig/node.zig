@@ -4,6 +4,7 @@
 
 const registry = @import("bridge/registry.zig");
 
+pub const keepLoaded = registry.keepLoaded;
 pub const create = registry.create;
 pub const start = registry.start;
 pub const memory = registry.memory;

@@ -24,4 +24,15 @@ test('a process with an unref’d server ends cleanly under load', async () => {
   }
 });
 
+test('a thread that serves may be terminated; the process goes on', async () => {
+  const program = start(process.execPath, [
+    '--import',
+    loader,
+    project('tests', 'bridge', 'fixtures', 'serving_thread.ts'),
+  ]);
+  const ending = await within(program.ended, 'the end of the program', 15_000);
+  assert.equal(ending, { code: 0, signal: null }, program.stderr());
+  assert.match(program.stdout(), 'still here');
+});
+
 test.run();

@@ -43,6 +43,7 @@ export interface Engine {
 
 /** The exports of zig/node.zig as node-zigar presents them. */
 interface NativeModule {
+  keepLoaded(path: string): void;
   create(config: string): NativeText;
   start(id: number): NativeText;
   memory(id: number): { typedArray: Uint8Array };
@@ -120,7 +121,10 @@ function importNative(path: string): NativeModule {
     const { importModule } = createRequire(import.meta.url)('node-zigar-addon') as {
       importModule(path: string, options: object): NativeModule;
     };
-    return importModule(library, {});
+    const native = importModule(library, {});
+    native.keepLoaded(library);
+    native.keepLoaded(addon);
+    return native;
   } catch (cause) {
     const message = `The engine ${library} cannot be loaded`;
     throw new GyrfalconError('GYR_ENGINE_MISSING', message, 'build it anew', { cause });

@@ -329,7 +329,9 @@ pub const Dispatcher = struct {
         }
         if (w.hasBusy() and (room or self.busyIsPointless(w))) w.retryBusy();
         for (w.state.lanes) |*lane| {
-            if (lane.live) lane.flush(self.threads.doorbell(lane.index));
+            if (!lane.live or lane.flush(self.threads.doorbell(lane.index))) continue;
+            // It has ended without a word: what it had is answered with 503 in the next turn.
+            _ = self.threads.detach(lane.index);
         }
     }
 

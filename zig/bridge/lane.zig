@@ -271,8 +271,8 @@ pub const Lane = struct {
     }
 
     /// Publishes what was written, gives back what was read, and rings the thread when it sleeps
-    /// and has something to do.
-    pub fn flush(self: *Lane, doorbell_fd: posix.fd_t) void {
+    /// and has something to do. False: the thread is gone.
+    pub fn flush(self: *Lane, doorbell_fd: posix.fd_t) bool {
         var ring = self.requests.publish();
         if (self.responses.release() and @atomicLoad(
             u32,
@@ -282,17 +282,18 @@ pub const Lane = struct {
             @atomicStore(u32, &self.control.response_wanted, 0, .seq_cst);
             ring = true;
         }
-        if (!ring) return;
-        if (@atomicLoad(u32, &self.thread_line.asleep, .seq_cst) == 0) return;
-        if (@atomicRmw(u32, &self.thread_line.asleep, .Xchg, 0, .seq_cst) != 1) return;
-        ringDoorbell(doorbell_fd);
+        if (!ring) return true;
+        if (@atomicLoad(u32, &self.thread_line.asleep, .seq_cst) == 0) return true;
+        if (@atomicRmw(u32, &self.thread_line.asleep, .Xchg, 0, .seq_cst) != 1) return true;
+        return ringDoorbell(doorbell_fd);
     }
 };
 
-/// One byte on a thread's pipe. A full pipe has rings enough in it; a closed one means that the
-/// thread is gone, which its owner will tell.
-pub fn ringDoorbell(fd: posix.fd_t) void {
-    _ = posix.write(fd, "!") catch return;
+/// One byte on a thread's pipe. A full pipe has rings enough in it. False: nobody holds the other
+/// end any more.
+pub fn ringDoorbell(fd: posix.fd_t) bool {
+    _ = posix.write(fd, "!") catch |err| return err != error.BrokenPipe;
+    return true;
 }
 
 fn writeHeader(

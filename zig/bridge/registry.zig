@@ -15,6 +15,15 @@ var next_id: u32 = 1;
 /// Answers are read by the calling thread before its next call.
 threadlocal var answer_buffer: [8192]u8 = undefined;
 
+/// Keeps the library at `path`, which is loaded, in the process for good. Node.js unloads it with the
+/// last JS thread that loaded it: that may be a worker thread which is terminated while its engine
+/// runs.
+pub fn keepLoaded(path: []const u8) void {
+    const name = gpa.dupeZ(u8, path) catch return;
+    defer gpa.free(name);
+    _ = std.c.dlopen(name, .{ .LAZY = true, .NOLOAD = true, .NODELETE = true });
+}
+
 /// `{"id": n}`, or `{"error": …}`.
 pub fn create(config_json: []const u8) []const u8 {
     mutex.lock();

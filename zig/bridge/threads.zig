@@ -90,7 +90,7 @@ pub const Threads = struct {
         defer self.mutex.unlock();
         for (self.places) |*place| {
             if (!isAttached(place.epoch.load(.acquire))) continue;
-            @import("lane.zig").ringDoorbell(place.doorbell.load(.acquire));
+            _ = @import("lane.zig").ringDoorbell(place.doorbell.load(.acquire));
         }
     }
 

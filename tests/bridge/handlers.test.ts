@@ -1,4 +1,5 @@
 /** What handlers may do wrong: each costs its own request, never the process or the next request. */
+import { Readable } from 'node:stream';
 import { Response, type Server, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -90,6 +91,24 @@ test('a handler that throws what cannot even be shown is a 500', async () => {
     };
     assert.is(await statusOf(handler), 500);
   }
+});
+
+test('the response of another library is sent, whatever kind of stream its body is', async () => {
+  const foreign = (body: unknown) => () => ({
+    [Symbol.toStringTag]: 'Response',
+    status: 200,
+    statusText: '',
+    url: '',
+    headers: new Headers({ 'content-type': 'text/plain' }),
+    bodyUsed: false,
+    body,
+  });
+  const server = open(foreign(Readable.from([Buffer.from('from '), Buffer.from('Node')])));
+  assert.is(await (await fetch(server.url)).text(), 'from Node');
+  assert.is(await statusOf(() => foreign(Readable.from(['x']))(), 'HEAD'), 200);
+  assert.is(await statusOf(foreign(null)), 200);
+  assert.is(await statusOf(foreign('text')), 500);
+  assert.is(await statusOf(async () => foreign({ cancel: 1 })()), 500);
 });
 
 test('HEAD of a stream announces no length, for nobody knows it', async () => {

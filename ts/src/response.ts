@@ -412,6 +412,17 @@ function isDecoded(response: globalThis.Response): boolean {
   return codings.split(',').every((coding) => decodable.has(coding.trim().toLowerCase()));
 }
 
+/** The body of another library's response: of node-fetch, say, it is a stream of Node's. */
+function foreignStream(body: unknown): ReadableStream<Uint8Array> | null {
+  if (body === null || body === undefined) return null;
+  if (typeof (body as ReadableStream).getReader === 'function') return body as ReadableStream;
+  if (typeof (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator] === 'function') {
+    return new Response(body as AsyncIterable<Uint8Array>).body;
+  }
+  const given = inspect(body, { depth: 0 });
+  throw refused(`The body of a response is ${given}`, 'it must be a ReadableStream or null');
+}
+
 function foreignParts(response: unknown): ResponseParts {
   if (!isResponse(response)) {
     const given = inspect(response, { depth: 0 });
@@ -432,7 +443,7 @@ function foreignParts(response: unknown): ResponseParts {
     status,
     statusText: response.statusText,
     fields,
-    body: body as ReadableStream<Uint8Array> | null,
+    body: foreignStream(body),
     length: null,
   };
   if (hasEnginesField(fields)) sortOutFields(parts, false);

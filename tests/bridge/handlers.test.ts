@@ -9,11 +9,12 @@ const test = suite('handlers');
 const running: Server[] = [];
 
 /** Serves one handler, whatever it gives, beside /alive. */
-function open(handler: () => unknown): Server {
+function open(handler: () => unknown, error?: (error: Error) => Response): Server {
   const server = serve({
     port: 0,
     workers: 1,
     hostname: '127.0.0.1',
+    ...(error === undefined ? {} : { error }),
     routes: { '/': handler as () => Response, '/alive': () => new Response('alive') },
   });
   running.push(server);
@@ -90,6 +91,20 @@ test('a handler that throws what cannot even be shown is a 500', async () => {
       throw thrown;
     };
     assert.is(await statusOf(handler), 500);
+  }
+});
+
+test('error() is given an Error for whatever was thrown', async () => {
+  for (const thrown of ['text', Object.create(null), Symbol('s'), undefined]) {
+    const handler = () => {
+      throw thrown;
+    };
+    const server = open(handler, (error) => {
+      assert.instance(error, Error);
+      assert.is(error.cause, thrown);
+      return new Response('told', { status: 418 });
+    });
+    assert.is((await fetch(server.url)).status, 418);
   }
 });
 

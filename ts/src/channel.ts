@@ -236,6 +236,7 @@ export class Channel {
   }
 
   private flush(): void {
+    if (this.closed) return; // the block and the workers' descriptors may be another engine's
     for (const { lane } of this.ports) if (lane.flush()) this.doorbell.wake(lane.wakeFd);
   }
 

@@ -310,7 +310,15 @@ export function errorHandler(handle: ServeOptions['error']): App['error'] {
 }
 
 function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+  return thrown instanceof Error ? thrown : new Error(textOf(thrown), { cause: thrown });
+}
+
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return inspect(thrown, { depth: 0 }); // an object without a prototype has no text
+  }
 }
 
 /** The client's address, for requests of an exchange. */

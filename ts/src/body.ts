@@ -396,7 +396,10 @@ export function readBody<O, R>(
 ): Promise<R> {
   try {
     const taken = take(bodyOf(owner));
-    return taken instanceof Promise ? taken : Promise.resolve(taken);
+    if (!(taken instanceof Promise)) return Promise.resolve(taken);
+    // A client that leaves fails the read. Where nobody waits for it any more, that ends no process.
+    taken.catch(() => {});
+    return taken;
   } catch (error) {
     return Promise.reject(error);
   }

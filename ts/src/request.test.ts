@@ -176,6 +176,24 @@ test('a body that is still coming is collected', async () => {
   assert.equal(source.incoming.calls, ['whole', 'collect']);
 });
 
+test('a read that fails while nobody waits for it is no unhandled rejection', async () => {
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown): void => void unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  const body: BodySource = {
+    whole: () => null,
+    stream: () => new ReadableStream(),
+    collect: () => Promise.reject(new Error('the client is gone')),
+  };
+  const source = new FakeSource();
+  source.body = () => body;
+  void received(source).text();
+  // Node.js looks for unhandled rejections when the microtasks are done.
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  assert.equal(unhandled, []);
+});
+
 test('bytes of a body that is here do not share its memory', async () => {
   const memory = Buffer.from('lent');
   const body: BodySource = {

@@ -2,7 +2,8 @@
 
 const std = @import("std");
 
-/// IPv4 or IPv6 address and port of a peer or a listener. 20 bytes; IPv4 uses the first four of `bytes`.
+/// IPv4 or IPv6 address and port of a peer or a listener. 20 bytes;
+/// IPv4 uses the first four of `bytes`.
 pub const Address = extern struct {
     bytes: [16]u8 = [_]u8{0} ** 16,
     port: u16 = 0,
@@ -47,7 +48,8 @@ pub const Address = extern struct {
                 const address = std.net.Address.initIp6(self.bytes, 0, 0, 0);
                 const printed = std.fmt.bufPrint(&full, "{}", .{address}) catch unreachable;
                 // "[…]:0"
-                const inner = printed[1 .. std.mem.lastIndexOfScalar(u8, printed, ']') orelse printed.len];
+                const end = std.mem.lastIndexOfScalar(u8, printed, ']') orelse printed.len;
+                const inner = printed[1..end];
                 const len = @min(inner.len, out.len);
                 @memcpy(out[0..len], inner[0..len]);
                 return out[0..len];

@@ -1,7 +1,8 @@
 //! The buffer pool of one worker: a buddy allocator over one reserved region of address space.
 //!
-//! Blocks are powers of two from `limits.buffer_bytes_min` to `limits.buffer_bytes_max`. The bookkeeping lies outside the
-//! blocks, so that a block that was never handed out never becomes resident.
+//! Blocks are powers of two from `limits.buffer_bytes_min` to `limits.buffer_bytes_max`. The
+//! bookkeeping lies outside the blocks,
+//! so that a block that was never handed out never becomes resident.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -9,7 +10,8 @@ const limits = @import("limits.zig");
 const memory = @import("memory.zig");
 
 pub const Order = u4;
-pub const order_max: Order = std.math.log2_int(u32, limits.buffer_bytes_max / limits.buffer_bytes_min);
+pub const order_max: Order =
+    std.math.log2_int(u32, limits.buffer_bytes_max / limits.buffer_bytes_min);
 
 /// Size of a block of order `order`, bytes.
 pub fn blockBytes(order: Order) u32 {
@@ -44,9 +46,10 @@ pub const Buddy = struct {
 
     /// Reserves `bytes` (rounded up to whole largest blocks, at least one) of address space.
     pub fn init(bytes: u64) error{OutOfMemory}!Buddy {
-        const big_blocks: u32 = @intCast(@max(1, (bytes + limits.buffer_bytes_max - 1) / limits.buffer_bytes_max));
+        const big_bytes = limits.buffer_bytes_max;
+        const big_blocks: u32 = @intCast(@max(1, (bytes + big_bytes - 1) / big_bytes));
         const count: usize = @as(usize, big_blocks) * blocks_per_big;
-        const region = try memory.reserve(u8, @as(usize, big_blocks) * limits.buffer_bytes_max);
+        const region = try memory.reserve(u8, @as(usize, big_blocks) * big_bytes);
         errdefer memory.release(u8, region);
         const states = try memory.reserve(State, count);
         errdefer memory.release(State, states);
@@ -66,7 +69,8 @@ pub const Buddy = struct {
         return self.region.len + self.states.len * (@sizeOf(State) + @sizeOf(Link));
     }
 
-    /// A block of `blockBytes(order)` bytes with undefined contents, or null when the pool is used up.
+    /// A block of `blockBytes(order)` bytes with undefined contents,
+    /// or null when the pool is used up.
     pub fn alloc(self: *Buddy, order: Order) ?[]u8 {
         var at: usize = order;
         while (at <= order_max and self.free[at] == none) at += 1;
@@ -90,7 +94,8 @@ pub const Buddy = struct {
         return self.region[@as(usize, index) * limits.buffer_bytes_min ..][0..blockBytes(order)];
     }
 
-    /// Gives back a block that `alloc` of this pool returned; `order` must be the one it was asked with.
+    /// Gives back a block that `alloc` of this pool returned;
+    /// `order` must be the one it was asked with.
     pub fn release(self: *Buddy, block: [*]u8, order: Order) void {
         const offset = @intFromPtr(block) - @intFromPtr(self.region.ptr);
         assert(offset < self.region.len and offset % blockBytes(order) == 0);

@@ -1,5 +1,6 @@
-//! A byte queue over pool blocks that double in size: what is received of a message that does not fit one buffer.
-//! Bytes never move once they are in, except when `contiguous` asks for them in one piece.
+//! A byte queue over pool blocks that double in size: what is received of a message that does not
+//! fit one buffer. Bytes never move once they are in,
+//! except when `contiguous` asks for them in one piece.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -20,7 +21,13 @@ pub const Segment = struct {
     pub fn create(pool: *Buddy, order: buddy.Order) error{OutOfBuffers}!*Segment {
         const block = pool.alloc(order) orelse return error.OutOfBuffers;
         const segment: *Segment = @alignCast(@ptrCast(block.ptr));
-        segment.* = .{ .next = null, .start = 0, .end = 0, .capacity = @intCast(block.len - overhead), .order = order };
+        segment.* = .{
+            .next = null,
+            .start = 0,
+            .end = 0,
+            .capacity = @intCast(block.len - overhead),
+            .order = order,
+        };
         return segment;
     }
 
@@ -49,15 +56,18 @@ pub const Chain = struct {
     last: ?*Segment = null,
     len: u64 = 0,
 
-    /// Appends all of `bytes` or nothing. New segments double from the size of the last one, so that no more than
-    /// twice the bytes held is ever reserved (and one smallest block).
+    /// Appends all of `bytes` or nothing. New segments double from the size of the last one, so
+    /// that no more than twice the bytes held is ever reserved (and one smallest block).
     pub fn append(self: *Chain, pool: *Buddy, bytes: []const u8) error{OutOfBuffers}!void {
         const mark = self.last;
         const mark_end = if (mark) |segment| segment.end else 0;
         errdefer self.rewind(pool, mark, mark_end);
         var rest = bytes;
         while (rest.len > 0) {
-            const segment = if (self.last != null and self.last.?.room().len > 0) self.last.? else try self.grow(pool, rest.len);
+            const segment = if (self.last != null and self.last.?.room().len > 0)
+                self.last.?
+            else
+                try self.grow(pool, rest.len);
             const room = segment.room();
             const n = @min(room.len, rest.len);
             @memcpy(room[0..n], rest[0..n]);
@@ -68,7 +78,8 @@ pub const Chain = struct {
     }
 
     fn grow(self: *Chain, pool: *Buddy, need: usize) error{OutOfBuffers}!*Segment {
-        const doubled: buddy.Order = if (self.last) |last| @min(last.order + 1, buddy.order_max) else 0;
+        const doubled: buddy.Order =
+            if (self.last) |last| @min(last.order + 1, buddy.order_max) else 0;
         const exact = buddy.orderFor(@as(u64, need) + Segment.overhead);
         const segment = try Segment.create(pool, @max(doubled, exact));
         if (self.last) |last| last.next = segment else self.first = segment;
@@ -94,8 +105,8 @@ pub const Chain = struct {
         return if (self.first) |segment| segment.bytes() else &.{};
     }
 
-    /// Makes the first min(`want`, len) bytes lie together and returns them (perhaps with more behind them).
-    /// `want` is at most `contiguous_bytes_max`.
+    /// Makes the first min(`want`, len) bytes lie together and returns them (perhaps with more
+    /// behind them). `want` is at most `contiguous_bytes_max`.
     pub fn contiguous(self: *Chain, pool: *Buddy, want: usize) error{OutOfBuffers}![]u8 {
         assert(want <= contiguous_bytes_max);
         const need = @min(want, self.len);
@@ -139,9 +150,14 @@ pub const Chain = struct {
         assert(rest == 0);
     }
 
-    /// Writes the pieces that make up bytes [offset, offset + length) to `out`; returns those used, or null when `out` is too
-    /// short for them.
-    pub fn slices(self: *const Chain, offset: u64, length: u64, out: [][]const u8) ?[]const []const u8 {
+    /// Writes the pieces that make up bytes [offset, offset + length) to `out`; returns those used,
+    /// or null when `out` is too short for them.
+    pub fn slices(
+        self: *const Chain,
+        offset: u64,
+        length: u64,
+        out: [][]const u8,
+    ) ?[]const []const u8 {
         assert(offset + length <= self.len);
         var skip = offset;
         var rest = length;
@@ -194,7 +210,9 @@ test "a chain keeps its bytes in order over any mix of append and consume" {
         }
         const take = random.uintAtMost(u64, @min(chain.len, 90_000));
         const got = try chain.contiguous(&pool, @intCast(take));
-        for (got[0..@intCast(take)], read..) |byte, i| try testing.expectEqual(@as(u8, @truncate(i *% 31)), byte);
+        for (got[0..@intCast(take)], read..) |byte, i| {
+            try testing.expectEqual(@as(u8, @truncate(i *% 31)), byte);
+        }
         chain.consume(&pool, take);
         read += take;
     }
@@ -239,7 +257,14 @@ test "slices tells the pieces of any window" {
     var fed: usize = 0;
     while (fed < bytes.len) : (fed += 1000) try chain.append(&pool, bytes[fed..][0..1000]);
     var out: [16][]const u8 = undefined;
-    for ([_][2]u64{ .{ 0, 30_000 }, .{ 4000, 200 }, .{ 4060, 9000 }, .{ 29_999, 1 }, .{ 5, 0 } }) |window| {
+    const windows = [_][2]u64{
+        .{ 0, 30_000 },
+        .{ 4000, 200 },
+        .{ 4060, 9000 },
+        .{ 29_999, 1 },
+        .{ 5, 0 },
+    };
+    for (windows) |window| {
         var at = window[0];
         for (chain.slices(window[0], window[1], &out).?) |slice| {
             try testing.expectEqualSlices(u8, bytes[@intCast(at)..][0..slice.len], slice);

@@ -1,4 +1,5 @@
-//! The two clocks that the engine reads, once per loop turn. libc's `clock_gettime` goes through the vDSO.
+//! The two clocks that the engine reads, once per loop turn.
+//! libc's `clock_gettime` goes through the vDSO.
 
 const std = @import("std");
 const builtin = @import("builtin");

@@ -1,11 +1,12 @@
-//! Lets the engine allocate while it starts and not after. Passing requests must not allocate: a request that does ends
-//! the test run.
+//! Lets the engine allocate while it starts and not after. Passing requests must not allocate: a
+//! request that does ends the test run.
 
 const std = @import("std");
 const Allocator = std.mem.Allocator;
 const Alignment = std.mem.Alignment;
 
-/// Wraps an allocator; after `freeze` every allocation or growth fails, is counted, and with `panics` ends the process.
+/// Wraps an allocator; after `freeze` every allocation or growth fails,
+/// is counted, and with `panics` ends the process.
 pub const FrozenAllocator = struct {
     child: Allocator,
     panics: bool = false,
@@ -16,7 +17,10 @@ pub const FrozenAllocator = struct {
     bytes: std.atomic.Value(u64) = .init(0),
 
     pub fn allocator(self: *FrozenAllocator) Allocator {
-        return .{ .ptr = self, .vtable = &.{ .alloc = alloc, .resize = resize, .remap = remap, .free = free } };
+        return .{
+            .ptr = self,
+            .vtable = &.{ .alloc = alloc, .resize = resize, .remap = remap, .free = free },
+        };
     }
 
     pub fn freeze(self: *FrozenAllocator) void {
@@ -66,7 +70,11 @@ pub const FrozenAllocator = struct {
     }
 
     fn count(self: *FrozenAllocator, old: usize, new: usize) void {
-        if (new >= old) _ = self.bytes.fetchAdd(new - old, .monotonic) else _ = self.bytes.fetchSub(old - new, .monotonic);
+        if (new >= old) {
+            _ = self.bytes.fetchAdd(new - old, .monotonic);
+        } else {
+            _ = self.bytes.fetchSub(old - new, .monotonic);
+        }
     }
 };
 

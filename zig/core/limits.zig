@@ -1,5 +1,6 @@
 //! Every limit of the engine in one place, with the relations between them asserted at comptime.
-//! A `*_max_bound` is compiled in (it sizes arrays); a `*_default` is what the configuration overrides.
+//! A `*_max_bound` is compiled in (it sizes arrays);
+//! a `*_default` is what the configuration overrides.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -39,16 +40,17 @@ pub const body_bytes_max_default: u64 = 128 * 1024 * 1024;
 pub const body_buffered_bytes_max_default: u64 = 8 * 1024 * 1024;
 /// Iovecs of a request body that is handed to a handler whole.
 pub const body_segments_max: u32 = 64;
-/// What `body_segments_max` blocks hold for sure: a buffered body starts behind a head in a small block, and blocks
-/// double up to the largest.
-pub const body_buffered_bytes_max_bound: u64 = (body_segments_max - 20) * @as(u64, buffer_bytes_max);
+/// What `body_segments_max` blocks hold for sure: a buffered body starts behind a head in a small
+/// block, and blocks double up to the largest.
+pub const body_buffered_bytes_max_bound: u64 =
+    (body_segments_max - 20) * @as(u64, buffer_bytes_max);
 
 /// Requests of one connection whose responses are outstanding (pipelining); more are not read.
 pub const pipeline_depth_max_default: u16 = 64;
 /// Unsent response bytes of one connection above which its requests are no longer read, bytes.
 pub const output_high_water_bytes_default: u32 = 256 * 1024;
-/// Bytes of a request body that a handler did not want and that are read and dropped so that the connection
-/// can be kept. Above it the connection is closed instead.
+/// Bytes of a request body that a handler did not want and that are read and dropped so that the
+/// connection can be kept. Above it the connection is closed instead.
 pub const discard_bytes_max: u64 = 256 * 1024;
 /// Time that a closing connection is given to read what was sent before it is torn down, ms.
 pub const linger_ms: u32 = 2_000;
@@ -72,7 +74,8 @@ pub const tick_ms: u32 = 50;
 /// Slots of the timer wheel; later deadlines go round again.
 pub const wheel_slots: u32 = 1024;
 
-/// Engine memory of an idle connection, bytes: the design's target, held by a comptime assertion in server/.
+/// Engine memory of an idle connection, bytes: the design's target,
+/// held by a comptime assertion in server/.
 pub const idle_connection_bytes_max: u32 = 2 * 1024;
 
 comptime {

@@ -1,5 +1,5 @@
-//! The engine's log: one line per event to standard error, level first. Formatting uses a stack buffer, so that
-//! logging never allocates. Lines that peers can provoke go through `limited`.
+//! The engine's log: one line per event to standard error, level first. Formatting uses a stack
+//! buffer, so that logging never allocates. Lines that peers can provoke go through `limited`.
 
 const std = @import("std");
 const clock = @import("clock.zig");
@@ -37,7 +37,9 @@ pub fn limited(comptime fmt: []const u8, args: anytype) void {
     if (now -% start >= 1000) {
         window_start_ms.store(now, .monotonic);
         const dropped = window_lines.swap(0, .monotonic);
-        if (dropped > limited_lines_max) line(.warn, "{d} more such lines were dropped", .{dropped - limited_lines_max});
+        if (dropped > limited_lines_max) {
+            line(.warn, "{d} more such lines were dropped", .{dropped - limited_lines_max});
+        }
     }
     if (window_lines.fetchAdd(1, .monotonic) < limited_lines_max) line(.warn, fmt, args);
 }
@@ -47,8 +49,9 @@ fn line(at: Level, comptime fmt: []const u8, args: anytype) void {
     if (current == @intFromEnum(Level.off) or @intFromEnum(at) > current) return;
     var buf: [1024]u8 = undefined;
     const prefix = "gyrfalcon ";
-    const body = std.fmt.bufPrint(buf[0 .. buf.len - 1], prefix ++ "{s}: " ++ fmt, .{@tagName(at)} ++ args) catch
-        buf[0 .. buf.len - 1]; // cut at the buffer's end
+    const room = buf[0 .. buf.len - 1];
+    const body = std.fmt.bufPrint(room, prefix ++ "{s}: " ++ fmt, .{@tagName(at)} ++ args) catch
+        room; // cut at the buffer's end
     buf[body.len] = '\n';
     // Standard error that cannot be written to leaves nobody to tell.
     _ = std.posix.write(std.posix.STDERR_FILENO, buf[0 .. body.len + 1]) catch return;

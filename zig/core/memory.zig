@@ -1,5 +1,5 @@
-//! Memory for pools. Reserved at start, made resident by the system page by page when first touched: in contrast to
-//! `Allocator.alloc`, nothing here writes to what it hands out.
+//! Memory for pools. Reserved at start, made resident by the system page by page when first
+//! touched: in contrast to `Allocator.alloc`, nothing here writes to what it hands out.
 
 const std = @import("std");
 
@@ -10,8 +10,11 @@ var reserved_total = std.atomic.Value(u64).init(0);
 /// `count` values of `T`, zero-filled by the system, page-aligned.
 pub fn reserve(comptime T: type, count: usize) error{OutOfMemory}![]align(page_bytes) T {
     const bytes = std.math.mul(usize, @sizeOf(T), @max(count, 1)) catch return error.OutOfMemory;
-    const ptr = std.heap.page_allocator.rawAlloc(bytes, .fromByteUnits(page_bytes), @returnAddress()) orelse
-        return error.OutOfMemory;
+    const ptr = std.heap.page_allocator.rawAlloc(
+        bytes,
+        .fromByteUnits(page_bytes),
+        @returnAddress(),
+    ) orelse return error.OutOfMemory;
     _ = reserved_total.fetchAdd(bytes, .monotonic);
     const typed: [*]align(page_bytes) T = @alignCast(@ptrCast(ptr));
     return typed[0..count];
@@ -25,7 +28,8 @@ pub fn release(comptime T: type, items: []align(page_bytes) T) void {
     std.heap.page_allocator.rawFree(raw[0..bytes], .fromByteUnits(page_bytes), @returnAddress());
 }
 
-/// Bytes reserved by this process and not released: what "pools" means in the line printed at start.
+/// Bytes reserved by this process and not released:
+/// what "pools" means in the line printed at start.
 pub fn reservedBytes() u64 {
     return reserved_total.load(.monotonic);
 }

@@ -1,4 +1,5 @@
-//! A fixed pool of slots that are named by index and generation. A stale id never finds the slot's next user.
+//! A fixed pool of slots that are named by index and generation.
+//! A stale id never finds the slot's next user.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -30,7 +31,11 @@ pub fn Slots(comptime T: type) type {
             errdefer memory.release(T, items);
             const generations = try memory.reserve(u32, count);
             errdefer memory.release(u32, generations);
-            return .{ .items = items, .generations = generations, .free = try memory.reserve(u32, count) };
+            return .{
+                .items = items,
+                .generations = generations,
+                .free = try memory.reserve(u32, count),
+            };
         }
 
         pub fn deinit(self: *Self) void {
@@ -59,7 +64,8 @@ pub fn Slots(comptime T: type) type {
             return .{ .slot = slot, .generation = self.generations[slot] };
         }
 
-        /// The slot's value, or null when `id` is stale or was never valid. Ids may come from outside: all are checked.
+        /// The slot's value, or null when `id` is stale or was never valid.
+        /// Ids may come from outside: all are checked.
         pub fn get(self: *Self, id: Id) ?*T {
             if (id.slot >= self.fresh or id.generation & 1 == 0) return null;
             if (self.generations[id.slot] != id.generation) return null;

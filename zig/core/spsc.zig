@@ -30,7 +30,8 @@ pub fn Spsc(comptime T: type, comptime capacity: u32) type {
             return item;
         }
 
-        /// Either side; sequentially consistent, for the check between setting an asleep flag and sleeping.
+        /// Either side; sequentially consistent,
+        /// for the check between setting an asleep flag and sleeping.
         pub fn isEmpty(self: *const Self) bool {
             return self.head.load(.seq_cst) == self.tail.load(.seq_cst);
         }

@@ -1,5 +1,6 @@
-//! A coarse timer wheel with one timer per connection. Pushing a deadline back, which is what every request on a
-//! kept-alive connection does, writes one word: the entry moves only when its old slot comes round.
+//! A coarse timer wheel with one timer per connection. Pushing a deadline back, which is what every
+//! request on a kept-alive connection does, writes one word:
+//! the entry moves only when its old slot comes round.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -72,8 +73,8 @@ pub const Wheel = struct {
         self.entries[index].deadline = off;
     }
 
-    /// Serves all ticks up to `now_ms`. Calls `context.onTimer(index)` for each timer that fires, disarmed before the call; it may set
-    /// or drop any timer.
+    /// Serves all ticks up to `now_ms`. Calls `context.onTimer(index)` for each timer that fires,
+    /// disarmed before the call; it may set or drop any timer.
     pub fn advance(self: *Wheel, now_ms: u64, context: anytype) void {
         const now = now_ms / limits.tick_ms;
         if (now <= self.tick) return;
@@ -98,7 +99,8 @@ pub const Wheel = struct {
         }
     }
 
-    /// Moves on what is parked in `slot` with a deadline that belongs elsewhere, and lets go of what is disarmed.
+    /// Moves on what is parked in `slot` with a deadline that belongs elsewhere,
+    /// and lets go of what is disarmed.
     fn resettle(self: *Wheel, slot: u32) void {
         var at = self.heads[slot];
         while (at != none) {
@@ -155,7 +157,11 @@ pub const Wheel = struct {
     fn remove(self: *Wheel, index: u32) void {
         const entry = &self.entries[index];
         const slot = entry.slot_plus_one - 1;
-        if (entry.prev == none) self.heads[slot] = entry.next else self.entries[entry.prev].next = entry.next;
+        if (entry.prev == none) {
+            self.heads[slot] = entry.next;
+        } else {
+            self.entries[entry.prev].next = entry.next;
+        }
         if (entry.next != none) self.entries[entry.next].prev = entry.prev;
         if (self.heads[slot] == none) self.occupied[slot / 64] &= ~bit(slot);
         entry.slot_plus_one = 0;
@@ -191,7 +197,7 @@ test "a timer fires once, never early, at most a tick late" {
     try testing.expectEqualSlices(u32, &.{1}, recorder.fired.items);
 }
 
-test "timers fire at their latest deadline, whether pushed back, pulled forward, cleared or far ahead" {
+test "timers fire at their latest deadline: pushed back, pulled forward, cleared or far ahead" {
     var wheel = try Wheel.init(64);
     defer wheel.deinit();
     var prng = std.Random.DefaultPrng.init(11);

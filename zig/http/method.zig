@@ -1,5 +1,5 @@
-//! Request methods (RFC 9110 §9). The registered ones are enum values; every other token is `other`
-//! and travels as text in `Request.method_text`.
+//! Request methods (RFC 9110 §9). The registered ones are enum values; every other token is
+//! `other` and travels as text in `Request.method_text`.
 const std = @import("std");
 
 pub const Method = enum(u8) {

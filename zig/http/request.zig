@@ -1,4 +1,5 @@
-//! The protocol-neutral request: what a router, a handler and the bridge see, whichever protocol brought it.
+//! The protocol-neutral request: what a router, a handler and the bridge see,
+//! whichever protocol brought it.
 
 const std = @import("std");
 const Address = @import("../core/address.zig").Address;
@@ -10,13 +11,15 @@ const uri = @import("uri.zig");
 /// Protocol version of the exchange.
 pub const Version = enum(u8) { http10 = 0, http11 = 1, http2 = 2, http3 = 3 };
 
-/// A request body that is complete, as the segments in which it was received. Valid during the handler's call.
+/// A request body that is complete, as the segments in which it was received.
+/// Valid during the handler's call.
 pub const Body = struct {
     segments: []const []const u8 = &.{},
     /// Sum of the segments' lengths, bytes.
     len: u64 = 0,
 
-    /// The body as one slice, or null when it lies in more than one segment: use `copy` or walk `segments`.
+    /// The body as one slice, or null when it lies in more than one segment:
+    /// use `copy` or walk `segments`.
     pub fn contiguous(self: *const Body) ?[]const u8 {
         return switch (self.segments.len) {
             0 => "",
@@ -37,13 +40,14 @@ pub const Body = struct {
     }
 };
 
-/// A request. All slices point into the receive buffer (or a copy of it) and are valid only during the handler's call.
-/// Nothing is copied, decoded or lower-cased.
+/// A request. All slices point into the receive buffer (or a copy of it) and are valid only during
+/// the handler's call. Nothing is copied, decoded or lower-cased.
 pub const Request = struct {
     method: Method = .GET,
     /// The method as received; tells the name when `method` is `.other`.
     method_text: []const u8 = "GET",
-    /// The request target as received: "/a?b", "http://host/a", "host:port" or "*" (RFC 9112 §3.2).
+    /// The request target as received: "/a?b", "http://host/a",
+    /// "host:port" or "*" (RFC 9112 §3.2).
     target: []const u8 = "/",
     /// Path of the target, raw; "/" when an absolute-form target has none; "*" for OPTIONS *.
     path: []const u8 = "/",

@@ -8,15 +8,18 @@ const Chain = @import("../core/chain.zig").Chain;
 const fields = @import("fields.zig");
 
 pub const HeaderError = error{
-    /// The name is not a token, or the value holds CR, LF, NUL or another control character (RFC 9110 §5.5, §5.6.2).
+    /// The name is not a token, or the value holds CR, LF,
+    /// NUL or another control character (RFC 9110 §5.5, §5.6.2).
     InvalidField,
-    /// The field says how the message is framed, which is the engine's to say: Content-Length, Transfer-Encoding, Connection …
+    /// The field says how the message is framed, which is the engine's to say: Content-Length,
+    /// Transfer-Encoding, Connection …
     FramingField,
     /// The fields do not fit `limits.response_head_bytes_max`.
     HeadTooLarge,
 };
 
-/// A range of an open file. The engine closes the descriptor when the range is sent or the connection ends.
+/// A range of an open file. The engine closes the descriptor
+/// when the range is sent or the connection ends.
 pub const File = struct { fd: posix.fd_t, offset: u64, length: u64 };
 
 /// Where the body's bytes are.
@@ -31,7 +34,8 @@ pub const Body = union(enum) {
     file: File,
 };
 
-/// A response. A fresh one is 200 with no fields and no body. Content-Length, Date, Server and Connection are the engine's to set.
+/// A response. A fresh one is 200 with no fields and no body. Content-Length, Date, Server and
+/// Connection are the engine's to set.
 pub const Response = struct {
     /// 200–599. Another value is answered as 500.
     status: u16 = 200,
@@ -40,7 +44,8 @@ pub const Response = struct {
     close: bool = false,
     has_date: bool = false,
     has_server: bool = false,
-    /// Length told in Content-Length when it is not that of `body`: for HEAD and 304 without a body at hand.
+    /// Length told in Content-Length when it is not that of `body`:
+    /// for HEAD and 304 without a body at hand.
     declared_length: ?u64 = null,
     /// "name: value\r\n" lines.
     lines: []u8,
@@ -62,7 +67,8 @@ pub const Response = struct {
         self.body = .none;
     }
 
-    /// Back to a fresh 200. The whole value is assigned, so that nothing of the last exchange stays behind.
+    /// Back to a fresh 200. The whole value is assigned,
+    /// so that nothing of the last exchange stays behind.
     pub fn reset(self: *Response) void {
         self.dropBody();
         self.* = init(self.lines, self.pool);
@@ -83,7 +89,12 @@ pub const Response = struct {
     }
 
     /// `header` with a formatted value, 1 KiB at most.
-    pub fn headerFmt(self: *Response, name: []const u8, comptime fmt: []const u8, args: anytype) HeaderError!void {
+    pub fn headerFmt(
+        self: *Response,
+        name: []const u8,
+        comptime fmt: []const u8,
+        args: anytype,
+    ) HeaderError!void {
         var buf: [1024]u8 = undefined;
         const value = std.fmt.bufPrint(&buf, fmt, args) catch return error.HeadTooLarge;
         return self.header(name, value);
@@ -123,7 +134,8 @@ pub const Response = struct {
         return self.lines[0..self.lines_len];
     }
 
-    /// Sets the body to `bytes`, which stay the handler's: valid until the handler is called again on this worker.
+    /// Sets the body to `bytes`, which stay the handler's:
+    /// valid until the handler is called again on this worker.
     pub fn send(self: *Response, bytes: []const u8) void {
         self.dropBody();
         self.body = .{ .borrowed = bytes };
@@ -135,13 +147,15 @@ pub const Response = struct {
         self.body = .{ .static = bytes };
     }
 
-    /// Sets the body to a range of an open file. The engine takes the descriptor over and closes it.
+    /// Sets the body to a range of an open file.
+    /// The engine takes the descriptor over and closes it.
     pub fn sendFile(self: *Response, fd: posix.fd_t, offset: u64, length: u64) void {
         self.dropBody();
         self.body = .{ .file = .{ .fd = fd, .offset = offset, .length = length } };
     }
 
-    /// Appends a copy of `bytes` to the body, in pool blocks that double in size. What `send*` set is replaced.
+    /// Appends a copy of `bytes` to the body, in pool blocks that double in size.
+    /// What `send*` set is replaced.
     pub fn write(self: *Response, bytes: []const u8) error{OutOfBuffers}!void {
         if (self.body != .written) {
             self.dropBody();
@@ -163,14 +177,19 @@ pub const Response = struct {
     }
 
     /// Appends formatted text to the body.
-    pub fn print(self: *Response, comptime fmt: []const u8, args: anytype) error{OutOfBuffers}!void {
+    pub fn print(
+        self: *Response,
+        comptime fmt: []const u8,
+        args: anytype,
+    ) error{OutOfBuffers}!void {
         return self.writer().print(fmt, args);
     }
 
     /// Status and text body in one: replaces what was set, fields stay.
     pub fn text(self: *Response, status: u16, bytes: []const u8) void {
         self.status = status;
-        self.header("Content-Type", "text/plain; charset=utf-8") catch {}; // a head that is full goes without it
+        // A head that is full goes without it.
+        self.header("Content-Type", "text/plain; charset=utf-8") catch {};
         self.sendStatic(bytes);
     }
 

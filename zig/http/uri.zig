@@ -145,8 +145,8 @@ pub const QueryIterator = struct {
 };
 
 /// Decodes form-encoded `in` to the start of `out`: "+" is a space, "%xx" a byte, and a "%" that
-/// begins no such triple stands for itself (WHATWG URL §5.1). `out` may be `in` itself and need not
-/// be larger.
+/// begins no such triple stands for itself (WHATWG URL §5.1).
+/// `out` may be `in` itself and need not be larger.
 pub fn decodeForm(in: []const u8, out: []u8) error{NoSpaceLeft}![]const u8 {
     var bytes = FormBytes{ .rest = in };
     var n: usize = 0;

@@ -1,6 +1,6 @@
-//! Decoder of HTTP/1 request heads (RFC 9112 §2–§3, §5–§6, §9), sans-I/O: bytes in, a `Request` of
-//! slices into them out. What the grammar does not allow is refused, and so is all that two readers
-//! could frame differently; leniency is where request smuggling lives.
+//! Decoder of HTTP/1 request heads (RFC 9112 §2–§3, §5–§6, §9), sans-I/O: bytes in, a
+//! `Request` of slices into them out. What the grammar does not allow is refused, and so is all
+//! that two readers could frame differently; leniency is where request smuggling lives.
 //!
 //! The outcome depends on the bytes alone, never on how they were cut into reads: the request line
 //! is refused at its first offending byte, a field line once its LF is there, and what needs all

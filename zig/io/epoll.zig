@@ -1,5 +1,6 @@
-//! The epoll backend: level-triggered, one registration per socket. A turn of a busy connection costs one `recv` and one `sendmsg`;
-//! `epoll_ctl` is called only at open, under backpressure and when a socket is full.
+//! The epoll backend: level-triggered, one registration per socket. A turn of a busy connection
+//! costs one `recv` and one `sendmsg`; `epoll_ctl` is called only at open,
+//! under backpressure and when a socket is full.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -33,7 +34,10 @@ pub const Epoll = struct {
         const wake_fd = try posix.eventfd(0, linux.EFD.CLOEXEC | linux.EFD.NONBLOCK);
         errdefer posix.close(wake_fd);
         // Edge-triggered and never read: each write is one wake, and there is no read to pay for.
-        var event: linux.epoll_event = .{ .events = linux.EPOLL.IN | linux.EPOLL.ET, .data = .{ .u64 = wake_token } };
+        var event: linux.epoll_event = .{
+            .events = linux.EPOLL.IN | linux.EPOLL.ET,
+            .data = .{ .u64 = wake_token },
+        };
         try posix.epoll_ctl(epoll_fd, linux.EPOLL.CTL_ADD, wake_fd, &event);
         return .{
             .epoll_fd = epoll_fd,
@@ -77,7 +81,8 @@ pub const Epoll = struct {
 
     pub fn hasInput(_: *Epoll, stream: *const Stream) bool {
         var fds = [_]posix.pollfd{.{ .fd = stream.fd, .events = posix.POLL.IN, .revents = 0 }};
-        const ready = posix.poll(&fds, 0) catch return false; // out of kernel memory: as good as none
+        // Out of kernel memory: as good as none.
+        const ready = posix.poll(&fds, 0) catch return false;
         return ready == 1 and fds[0].revents & posix.POLL.IN != 0;
     }
 
@@ -89,9 +94,11 @@ pub const Epoll = struct {
         if (stream.interest == interest) return;
         stream.interest = interest;
         var event: linux.epoll_event = .{ .events = interest, .data = .{ .u64 = stream.token } };
-        posix.epoll_ctl(self.epoll_fd, linux.EPOLL.CTL_MOD, stream.fd, &event) catch |err| switch (err) {
-            // Out of kernel memory: end the connection rather than lose an event; the peer sees a reset.
-            error.SystemResources => posix.shutdown(stream.fd, .both) catch {}, // it may be gone already
+        const op = linux.EPOLL.CTL_MOD;
+        posix.epoll_ctl(self.epoll_fd, op, stream.fd, &event) catch |err| switch (err) {
+            // Out of kernel memory: end the connection rather than lose an event;
+            // the peer sees a reset. It may be gone already.
+            error.SystemResources => posix.shutdown(stream.fd, .both) catch {},
             else => unreachable, // the descriptor is open and registered: `open` succeeded
         };
     }
@@ -101,8 +108,14 @@ pub const Epoll = struct {
     }
 
     /// One `sendmsg`. `more` holds the last segment back for what follows at once (MSG_MORE).
-    pub fn send(_: *Epoll, stream: *Stream, iovecs: []const posix.iovec_const, more: bool) io.SendResult {
-        const flags: u32 = linux.MSG.NOSIGNAL | linux.MSG.DONTWAIT | if (more) @as(u32, linux.MSG.MORE) else 0;
+    pub fn send(
+        _: *Epoll,
+        stream: *Stream,
+        iovecs: []const posix.iovec_const,
+        more: bool,
+    ) io.SendResult {
+        const hold_back: u32 = if (more) linux.MSG.MORE else 0;
+        const flags: u32 = linux.MSG.NOSIGNAL | linux.MSG.DONTWAIT | hold_back;
         while (true) {
             const rc = if (iovecs.len == 1)
                 linux.sendto(stream.fd, iovecs[0].base, iovecs[0].len, flags, null, 0)
@@ -127,9 +140,16 @@ pub const Epoll = struct {
         }
     }
 
-    pub fn sendFile(_: *Epoll, stream: *Stream, fd: posix.fd_t, offset: u64, len: u64) io.SendResult {
+    pub fn sendFile(
+        _: *Epoll,
+        stream: *Stream,
+        fd: posix.fd_t,
+        offset: u64,
+        len: u64,
+    ) io.SendResult {
         var at: i64 = @intCast(offset);
-        // One call goes on for as long as the peer keeps up: it must not keep the other connections waiting.
+        // One call goes on for as long as the peer keeps up:
+        // it must not keep the other connections waiting.
         const count: usize = @intCast(@min(len, limits.sendfile_bytes_max));
         while (true) {
             const rc = linux.sendfile(stream.fd, fd, &at, count);
@@ -158,7 +178,8 @@ pub const Epoll = struct {
     /// Tokens of listeners have this bit, so that an event needs no look-up to be told apart.
     pub const listener_bit: u64 = 1 << 63;
 
-    /// Accepts what waits on `stream`, at most `limits.accept_batch` sockets. True when there may be more.
+    /// Accepts what waits on `stream`, at most `limits.accept_batch` sockets.
+    /// True when there may be more.
     pub fn acceptBatch(_: *Epoll, stream: *Stream, context: anytype) bool {
         const token = stream.token;
         for (0..limits.accept_batch) |_| {
@@ -174,8 +195,20 @@ pub const Epoll = struct {
                     context.onAccept(token, .{ .fd = @intCast(rc), .peer = peer });
                 },
                 .AGAIN => return false,
-                // The peer left, a signal came, or the network had a passing fault (accept(2)): on to the next.
-                .INTR, .CONNABORTED, .PROTO, .NETDOWN, .NOPROTOOPT, .HOSTDOWN, .NONET, .HOSTUNREACH, .OPNOTSUPP, .NETUNREACH, .PERM => {},
+                // The peer left, a signal came, or the network had a passing fault (accept(2)):
+                // on to the next.
+                .INTR,
+                .CONNABORTED,
+                .PROTO,
+                .NETDOWN,
+                .NOPROTOOPT,
+                .HOSTDOWN,
+                .NONET,
+                .HOSTUNREACH,
+                .OPNOTSUPP,
+                .NETUNREACH,
+                .PERM,
+                => {},
                 .MFILE, .NFILE, .NOBUFS, .NOMEM => {
                     context.onAcceptFailed(token, .exhausted);
                     return false;
@@ -189,7 +222,8 @@ pub const Epoll = struct {
         return true;
     }
 
-    /// Waits for events, at most `timeout_ms` (-1: for ever), and calls `context` back for each. True when there may be more.
+    /// Waits for events, at most `timeout_ms` (-1: for ever), and calls `context` back for each.
+    /// True when there may be more.
     pub fn poll(self: *Epoll, timeout_ms: i32, context: anytype) bool {
         const rc = linux.epoll_pwait(self.epoll_fd, &self.events, events_max, timeout_ms, null);
         const count: usize = switch (linux.E.init(rc)) {
@@ -234,9 +268,11 @@ pub const Epoll = struct {
     }
 
     fn receive(self: *Epoll, stream: *Stream, token: u64, context: anytype) void {
-        const rc = linux.recvfrom(stream.fd, self.receive_buffer.ptr, self.receive_buffer.len, linux.MSG.DONTWAIT, null, null);
+        const buffer = self.receive_buffer;
+        const flags = linux.MSG.DONTWAIT;
+        const rc = linux.recvfrom(stream.fd, buffer.ptr, buffer.len, flags, null, null);
         switch (linux.E.init(rc)) {
-            .SUCCESS => if (rc == 0) context.onRecv(token, .eof) else context.onRecv(token, .{ .bytes = self.receive_buffer[0..rc] }),
+            .SUCCESS => context.onRecv(token, if (rc == 0) .eof else .{ .bytes = buffer[0..rc] }),
             .AGAIN, .INTR, .NOBUFS, .NOMEM => {}, // level-triggered: told again
             else => context.onRecv(token, .failed),
         }
@@ -320,7 +356,7 @@ test "epoll: a full socket says so and tells when it takes bytes again" {
     try backend.open(stream, fds[0], 0);
     defer backend.close(stream);
     const block = [_]u8{'x'} ** 65536;
-    const iovecs = [_]posix.iovec_const{ .{ .base = &block, .len = block.len }, .{ .base = &block, .len = block.len } };
+    const iovecs = [_]posix.iovec_const{.{ .base = &block, .len = block.len }} ** 2;
     var total: usize = 0;
     while (true) switch (backend.send(stream, &iovecs, false)) {
         .sent => |n| total += n,

@@ -1,12 +1,16 @@
-//! The I/O interface: completion-shaped, one implementation per system facility, chosen when the server starts.
+//! The I/O interface: completion-shaped, one implementation per system facility,
+//! chosen when the server starts.
 //!
-//! A backend is a value that belongs to one thread. Streams are identified by a `token` that the owner picks and the backend hands
-//! back; the owner answers `context.stream(token)` with the stream, or null when the token is stale.
+//! A backend is a value that belongs to one thread. Streams are identified by a `token` that the
+//! owner picks and the backend hands back; the owner answers `context.stream(token)` with the
+//! stream, or null when the token is stale.
 //!
 //! `poll(timeout_ms, context) bool` waits, calls back, and tells whether there may be more already:
 //!   context.onAwake()                     the wait is over; once per poll, before the others
-//!   context.onRecv(token, RecvResult)     bytes in a buffer that the backend picked, valid during the call
-//!   context.onSent(token, u64)            after `sendLater`: so much was taken (0: nothing yet, send again)
+//!   context.onRecv(token, RecvResult)     bytes in a buffer that the backend picked, valid during
+//!                                         the call
+//!   context.onSent(token, u64)            after `sendLater`: so much was taken (0: nothing yet,
+//!                                         send again)
 //!   context.onAccept(token, Accepted)     a new socket
 //!   context.wantsMore(token) bool         asked before each socket of a batch
 //!   context.onAcceptFailed(token, AcceptError)
@@ -67,12 +71,15 @@ pub const AcceptError = enum {
 /// Compile error unless `B` declares the whole interface.
 pub fn check(comptime B: type) void {
     const names = .{
-        "init",      "deinit", "open",         "close",  "pauseRecv",   "resumeRecv",   "send",           "sendFile",
-        "sendLater", "poll",   "shutdownSend", "listen", "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
+        "init",        "deinit",       "open",           "close",
+        "pauseRecv",   "resumeRecv",   "send",           "sendFile",
+        "sendLater",   "poll",         "shutdownSend",   "listen",
+        "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
         "hasInput",
     };
     inline for (names) |name| {
-        if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++ "`: see io/io.zig for the interface");
+        if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++
+            "`: see io/io.zig for the interface");
     }
 }
 

@@ -35,7 +35,8 @@ const Context = struct {
         });
     }
 
-    /// An executable, named as its root file, that uses the engine as a dependent would: `@import("gyrfalcon")`.
+    /// An executable, named as its root file,
+    /// that uses the engine as a dependent would: `@import("gyrfalcon")`.
     fn application(c: Context, root: []const u8) *std.Build.Step.Compile {
         const root_module = c.module(root);
         root_module.addImport("gyrfalcon", c.engine);
@@ -59,7 +60,10 @@ fn steps(b: *std.Build) void {
     };
     const check = b.step("check", "Compile everything, run nothing");
 
-    const server = b.addExecutable(.{ .name = "gyrfalcon", .root_module = c.module("zig/main.zig") });
+    const server = b.addExecutable(.{
+        .name = "gyrfalcon",
+        .root_module = c.module("zig/main.zig"),
+    });
     b.installArtifact(server);
     check.dependOn(&server.step);
 
@@ -78,7 +82,11 @@ fn addTests(c: Context, check: *std.Build.Step) void {
         "Run only the tests whose name contains this (may be given more than once)",
     ) orelse &.{};
     const root_module = c.module("zig/gyrfalcon.zig");
-    root_module.sanitize_thread = c.b.option(bool, "sanitize-thread", "Run the tests under ThreadSanitizer") orelse false;
+    root_module.sanitize_thread = c.b.option(
+        bool,
+        "sanitize-thread",
+        "Run the tests under ThreadSanitizer",
+    ) orelse false;
     const tests = c.b.addTest(.{ .root_module = root_module, .filters = filters });
     const run = c.b.addRunArtifact(tests);
     // Sockets, clocks and files are outside of what the build cache can see.

@@ -100,7 +100,9 @@ fn parse(args: []const [:0]const u8) ?Arguments {
     while (i < args.len) : (i += 1) {
         const arg = args[i];
         if (!std.mem.startsWith(u8, arg, "-")) {
-            if (out.directory.len > 0) return refuse("one directory is served, got a second: {s}", arg);
+            if (out.directory.len > 0) {
+                return refuse("one directory is served, got a second: {s}", arg);
+            }
             out.directory = arg;
         } else if (std.mem.eql(u8, arg, "--pin")) {
             out.config.pin = true;
@@ -108,7 +110,9 @@ fn parse(args: []const [:0]const u8) ?Arguments {
             out.dotfiles = true;
         } else {
             i += 1;
-            if (i == args.len) return refuse("{s} needs a value, or is no option (see --help)", arg);
+            if (i == args.len) {
+                return refuse("{s} needs a value, or is no option (see --help)", arg);
+            }
             if (!setOption(&out, arg, args[i])) return null;
         }
     }

@@ -26,7 +26,8 @@ const Counter = struct {
         std.debug.print("Listening on http://localhost:{d}/\n", .{address.port});
     }
 
-    /// Called for each request, by several threads at once. Content-Length is the engine's business.
+    /// Called for each request, by several threads at once.
+    /// Content-Length is the engine's business.
     pub fn handleRequest(self: *Counter, req: *gyrfalcon.Request, res: *gyrfalcon.Response) !void {
         const count = switch (req.method) {
             .GET, .HEAD => self.count.load(.monotonic),

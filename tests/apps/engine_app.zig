@@ -1,9 +1,11 @@
-//! The server that the black-box tests talk to. Every value of `Config` is an option: --header_timeout_ms=300.
+//! The server that the black-box tests talk to.
+//! Every value of `Config` is an option: --header_timeout_ms=300.
 //!
 //!     engine_app [--OPTION=VALUE]...
 //!
-//! Prints its URL when it listens. At its end (SIGTERM) it prints a line of JSON with what was counted, and exits with 3
-//! when the engine allocated after its start, with 4 when memory was leaked.
+//! Prints its URL when it listens. At its end (SIGTERM) it prints a line of JSON with what was
+//! counted, and exits with 3 when the engine allocated after its start,
+//! with 4 when memory was leaked.
 //!
 //!   GET  /hello           "Hello from the engine\n", static
 //!   *    /echo            the request's body
@@ -69,8 +71,12 @@ const App = struct {
             return res.sendStatic("closing\n");
         }
         if (numberAfter(path, "/size/")) |n| return writePattern(res, n);
-        if (numberAfter(path, "/static/")) |n| return res.sendStatic(static_body[0..@min(n, static_bytes)]);
-        if (numberAfter(path, "/borrowed/")) |n| return sendBorrowed(res, @min(n, borrowed_body.len));
+        if (numberAfter(path, "/static/")) |n| {
+            return res.sendStatic(static_body[0..@min(n, static_bytes)]);
+        }
+        if (numberAfter(path, "/borrowed/")) |n| {
+            return sendBorrowed(res, @min(n, borrowed_body.len));
+        }
         if (numberAfter(path, "/file/")) |n| return sendFile(res, @min(n, file_bytes));
         if (numberAfter(path, "/status/")) |n| return sendStatus(res, @intCast(@min(n, 65535)));
         if (numberAfter(path, "/field/")) |n| return longField(res, n);
@@ -155,7 +161,8 @@ const App = struct {
 fn writeCounters(writer: anytype, server: *const gyrfalcon.Server(App)) !void {
     const stats = server.stats();
     try writer.print(
-        "{{\"connections\":{d},\"requests\":{d},\"errors\":{d},\"allocations\":{d},\"bufferBytes\":{d}}}\n",
+        "{{\"connections\":{d},\"requests\":{d},\"errors\":{d}," ++
+            "\"allocations\":{d},\"bufferBytes\":{d}}}\n",
         .{
             stats.connections,
             stats.requests_total,
@@ -212,7 +219,8 @@ fn setOption(config: *gyrfalcon.Config, argument: []const u8) !void {
             @field(config, field.name) = switch (@typeInfo(field.type)) {
                 .int => try std.fmt.parseInt(field.type, value, 10),
                 .bool => std.mem.eql(u8, value, "true"),
-                .@"enum" => std.meta.stringToEnum(field.type, value) orelse return error.InvalidValue,
+                .@"enum" => std.meta.stringToEnum(field.type, value) orelse
+                    return error.InvalidValue,
                 else => value,
             };
             return;

@@ -1,4 +1,5 @@
-//! The acceptor: one thread that takes connections from the listener and hands them to the workers in turn.
+//! The acceptor: one thread that takes connections from the listener
+//! and hands them to the workers in turn.
 
 const std = @import("std");
 const posix = std.posix;
@@ -29,7 +30,8 @@ pub fn Acceptor(comptime Io: type) type {
         paused_until_ms: ?u64 = null,
         /// All workers are at their capacity: a closing connection wakes the acceptor.
         waits_for_room: std.atomic.Value(bool) = .init(false),
-        /// Set, and then `wake`, to stop accepting and have the workers drain until then (monotonic ms).
+        /// Set, and then `wake`, to stop accepting
+        /// and have the workers drain until then (monotonic ms).
         stop_deadline_ms: std.atomic.Value(u64) = .init(0),
         exhausted_told: bool = false,
         /// The listener has failed for good.
@@ -38,7 +40,10 @@ pub fn Acceptor(comptime Io: type) type {
         const token: u64 = Io.listener_bit;
 
         pub fn init(gpa: std.mem.Allocator, listener_fd: posix.socket_t, ports: []Port) !Self {
-            var self: Self = .{ .backend = try Io.init(gpa, .{ .receive_buffer_bytes = 1 }), .ports = ports };
+            var self: Self = .{
+                .backend = try Io.init(gpa, .{ .receive_buffer_bytes = 1 }),
+                .ports = ports,
+            };
             errdefer self.backend.deinit();
             try self.backend.listen(&self.listener, listener_fd, token);
             return self;
@@ -77,7 +82,9 @@ pub fn Acceptor(comptime Io: type) type {
                 if (self.held != null) {
                     std.Thread.sleep(std.time.ns_per_ms); // the workers' queues are full
                     self.flushHeld();
-                } else if (!self.hasRoom() or !self.backend.acceptBatch(&self.listener, self)) break;
+                } else if (!self.hasRoom() or !self.backend.acceptBatch(&self.listener, self)) {
+                    break;
+                }
             }
             if (self.held) |accepted| posix.close(accepted.fd);
             self.backend.close(&self.listener);
@@ -109,7 +116,8 @@ pub fn Acceptor(comptime Io: type) type {
             if (!self.hasRoom()) {
                 self.backend.pauseAccept(&self.listener);
                 self.waits_for_room.store(true, .seq_cst);
-                if (!self.hasRoom()) return; // else: one closed meanwhile and may not have seen the flag
+                // Else: one closed meanwhile and may not have seen the flag.
+                if (!self.hasRoom()) return;
                 self.waits_for_room.store(false, .seq_cst);
             }
             self.backend.resumeAccept(&self.listener);
@@ -138,7 +146,8 @@ pub fn Acceptor(comptime Io: type) type {
                 const worker = &self.ports[self.next];
                 self.next = (self.next + 1) % self.ports.len;
                 if (worker.open.load(.monotonic) >= worker.capacity) continue;
-                // Counted first: the worker may close it, and count that, before this thread goes on.
+                // Counted first: the worker may close it, and count that,
+                // before this thread goes on.
                 _ = worker.open.fetchAdd(1, .seq_cst);
                 if (!worker.accepted.push(accepted)) {
                     _ = worker.open.fetchSub(1, .seq_cst);
@@ -170,7 +179,10 @@ pub fn Acceptor(comptime Io: type) type {
         pub fn onAcceptFailed(self: *Self, _: u64, failure: io.AcceptError) void {
             switch (failure) {
                 .exhausted => {
-                    if (!self.exhausted_told) log.warn("out of descriptors or memory: accepting rests until there are some", .{});
+                    if (!self.exhausted_told) log.warn(
+                        "out of descriptors or memory: accepting rests until there are some",
+                        .{},
+                    );
                     self.exhausted_told = true;
                     self.pause(exhausted_pause_ms);
                 },

@@ -1,4 +1,5 @@
-//! What one connection is sent in one turn, gathered so that any number of pipelined responses leaves in one vectored write.
+//! What one connection is sent in one turn, gathered so that any number of pipelined responses
+//! leaves in one vectored write.
 
 const std = @import("std");
 const assert = std.debug.assert;

@@ -1,4 +1,5 @@
-//! What other threads see of a worker: a queue of accepted sockets, a way to wake it, and what it is asked to do.
+//! What other threads see of a worker: a queue of accepted sockets,
+//! a way to wake it, and what it is asked to do.
 
 const std = @import("std");
 const posix = std.posix;
@@ -26,7 +27,9 @@ pub const Port = struct {
     }
 };
 
-/// Writes to an event descriptor. It cannot fail for want of room: the counter holds 2^64 - 2 wakes.
+/// Writes to an event descriptor. It cannot fail for want of room:
+/// the counter holds 2^64 - 2 wakes.
 pub fn signal(fd: posix.fd_t) void {
-    _ = posix.write(fd, std.mem.asBytes(&@as(u64, 1))) catch unreachable; // open as long as its worker
+    // The descriptor is open as long as its worker.
+    _ = posix.write(fd, std.mem.asBytes(&@as(u64, 1))) catch unreachable;
 }

@@ -1,11 +1,13 @@
-//! A worker: one thread, one backend, and the connections it owns from accept to close. Byte streams in and out; what
-//! the bytes mean is the protocol's.
+//! A worker: one thread, one backend, and the connections it owns from accept to close. Byte
+//! streams in and out; what the bytes mean is the protocol's.
 //!
 //! `Protocol` declares:
 //!   ConnState                              per connection; `.{}` is a fresh one
 //!   onOpen(p, conn)                        after the slot was filled
-//!   onBytes(p, conn, bytes) usize          bytes from the front of the input; how many it is done with. 0: wants more in one piece
-//!   onEof(p, conn)                         all input was given to onBytes and the peer sends no more
+//!   onBytes(p, conn, bytes) usize          bytes from the front of the input; how many it is done
+//!                                          with. 0: wants more in one piece
+//!   onEof(p, conn)                         all input was given to onBytes and the peer sends no
+//!                                          more
 //!   onUnsent(p, conn)                      the socket is full: bytes wait in the write queue
 //!   onProgress(p, conn)                    the write queue became shorter or empty
 //!   onTimer(p, conn)                       the timer it set has fired
@@ -85,8 +87,15 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         on_room: ?*const fn (context: *anyopaque) void = null,
         on_room_context: ?*anyopaque = null,
 
-        pub fn init(gpa: std.mem.Allocator, options: Options, port: *Port, protocol: *Protocol) !Self {
-            var backend = try Io.init(gpa, .{ .receive_buffer_bytes = options.receive_buffer_bytes });
+        pub fn init(
+            gpa: std.mem.Allocator,
+            options: Options,
+            port: *Port,
+            protocol: *Protocol,
+        ) !Self {
+            var backend = try Io.init(gpa, .{
+                .receive_buffer_bytes = options.receive_buffer_bytes,
+            });
             errdefer backend.deinit();
             port.wake_fd = backend.wakeDescriptor();
             var conns = try Slots(Conn).init(port.capacity);
@@ -170,7 +179,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         pub fn onRecv(self: *Self, token: u64, result: io.RecvResult) void {
-            const conn = self.conns.get(@bitCast(token)).?; // the backend asked `stream` for this token
+            // The backend asked `stream` for this token.
+            const conn = self.conns.get(@bitCast(token)).?;
             switch (result) {
                 .bytes => |bytes| if (conn.phase == .open) self.receive(conn, bytes),
                 .eof => self.receiveEof(conn),
@@ -239,7 +249,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     continue;
                 }
                 if (conn.paused or front.len == conn.input.len) return;
-                const want = @min(conn.input.len, @as(u64, front.len) * 2, chain.contiguous_bytes_max);
+                const doubled = @as(u64, front.len) * 2;
+                const want = @min(conn.input.len, doubled, chain.contiguous_bytes_max);
                 if (want <= front.len) return self.protocol.onOutOfBuffers(conn);
                 _ = conn.input.contiguous(&self.pools.buffers, @intCast(want)) catch
                     return self.protocol.onOutOfBuffers(conn);
@@ -280,7 +291,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         // Output. All of these may close the connection: look at `isOpen` afterwards.
 
-        /// Room for `bytes` (at most half the output buffer) at the end of what `conn` is being sent; `commit` what was written.
+        /// Room for `bytes` (at most half the output buffer) at the end of what `conn` is being
+        /// sent; `commit` what was written.
         pub fn reserve(self: *Self, conn: *Conn, bytes: u32) []u8 {
             assert(bytes <= limits.output_buffer_bytes / 2);
             self.batchFor(conn);
@@ -313,7 +325,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.batch.addSlice(bytes, .static);
         }
 
-        /// Sends bytes that the caller may change when this returns: what the socket does not take now is copied.
+        /// Sends bytes that the caller may change when this returns:
+        /// what the socket does not take now is copied.
         pub fn writeBorrowed(self: *Self, conn: *Conn, bytes: []const u8) void {
             if (bytes.len <= limits.output_buffer_bytes / 4) return self.write(conn, bytes);
             self.batchFor(conn);
@@ -410,7 +423,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         fn pumpQueue(self: *Self, conn: *Conn) bool {
-            // A fast reader of a large body must not starve the others: after so many calls the rest waits for its next turn.
+            // A fast reader of a large body must not starve the others: after so many calls the
+            // rest waits for its next turn.
             for (0..16) |_| {
                 if (conn.queue.isEmpty()) return true;
                 var iovecs: [limits.iovecs_max]posix.iovec_const = undefined;
@@ -420,11 +434,17 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     self.backend.send(&conn.stream, ready, file_follows)
                 else file: {
                     const file = conn.queue.first.?.source.file;
-                    break :file self.backend.sendFile(&conn.stream, file.fd, file.offset, file.length);
+                    break :file self.backend.sendFile(
+                        &conn.stream,
+                        file.fd,
+                        file.offset,
+                        file.length,
+                    );
                 };
                 switch (result) {
                     .sent => |n| {
-                        if (n == 0) return false; // the file became shorter: the promised length cannot be kept
+                        // The file became shorter: the promised length cannot be kept.
+                        if (n == 0) return false;
                         conn.queue.consume(&self.pools, n);
                     },
                     .would_block => break,
@@ -439,8 +459,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         // The end.
 
-        /// Closes once everything written so far has been sent. With `linger`, input is read and dropped for a while first, so that a
-        /// reset does not overtake the response (RFC 9112 §9.6).
+        /// Closes once everything written so far has been sent. With `linger`, input is read and
+        /// dropped for a while first, so that a reset does not overtake the response (RFC 9112
+        /// §9.6).
         pub fn finish(self: *Self, conn: *Conn, linger: bool) void {
             if (conn.phase != .open) return;
             if (self.batch.owner == @as(?*anyopaque, conn)) self.flush();
@@ -471,7 +492,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             conn.queue.deinit(&self.pools);
             self.wheel.drop(conn.id.slot);
             self.backend.close(&conn.stream);
-            // The slot is given back at the end of the turn: callers up the stack still hold the pointer.
+            // The slot is given back at the end of the turn:
+            // callers up the stack still hold the pointer.
             conn.next_closed = self.closed;
             self.closed = conn;
         }
@@ -488,7 +510,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (self.on_room) |call| call(self.on_room_context.?);
         }
 
-        /// After each event on a connection: what the event wrote goes out, then the protocol sets its timer.
+        /// After each event on a connection: what the event wrote goes out,
+        /// then the protocol sets its timer.
         fn settle(self: *Self, conn: *Conn) void {
             if (conn.phase != .open) return;
             if (self.batch.owner == @as(?*anyopaque, conn)) self.flush();

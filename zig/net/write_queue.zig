@@ -1,5 +1,6 @@
-//! What a connection has still to send: bytes in pool blocks, bytes that live as long as the server, ranges of files. Empty, and then free of
-//! cost, unless the peer reads more slowly than it is answered.
+//! What a connection has still to send: bytes in pool blocks, bytes that live as long as the
+//! server, ranges of files. Empty, and then free of cost,
+//! unless the peer reads more slowly than it is answered.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -94,12 +95,14 @@ pub const WriteQueue = struct {
         try self.appendChain(pools, &chain);
     }
 
-    /// Appends the blocks of `chain` without copying and leaves it empty. On an error nothing has changed.
+    /// Appends the blocks of `chain` without copying and leaves it empty.
+    /// On an error nothing has changed.
     pub fn appendChain(self: *WriteQueue, pools: *Pools, chain: *Chain) Error!void {
         var added: WriteQueue = .{};
         var at = chain.first;
         while (at) |segment| : (at = segment.next) {
-            added.push(pools, .{ .segment = segment }, segment.end - segment.start, true) catch |err| {
+            const bytes = segment.end - segment.start;
+            added.push(pools, .{ .segment = segment }, bytes, true) catch |err| {
                 added.releaseNodes(pools);
                 return err;
             };
@@ -120,12 +123,19 @@ pub const WriteQueue = struct {
         if (bytes.len > 0) try self.push(pools, .{ .static = bytes }, bytes.len, false);
     }
 
-    /// Appends a file range; the queue owns the descriptor from here on, unless an error is returned.
+    /// Appends a file range; the queue owns the descriptor from here on,
+    /// unless an error is returned.
     pub fn appendFile(self: *WriteQueue, pools: *Pools, file: FileRange) Error!void {
         try self.push(pools, .{ .file = file }, file.length, false);
     }
 
-    fn push(self: *WriteQueue, pools: *Pools, source: Node.Source, bytes: u64, in_memory: bool) Error!void {
+    fn push(
+        self: *WriteQueue,
+        pools: *Pools,
+        source: Node.Source,
+        bytes: u64,
+        in_memory: bool,
+    ) Error!void {
         const node = pools.nodes.take() orelse return error.OutOfBuffers;
         node.* = .{ .next = null, .source = source };
         if (self.last) |last| last.next = node else self.first = node;
@@ -147,8 +157,13 @@ pub const WriteQueue = struct {
         other.* = .{};
     }
 
-    /// The leading pieces in memory as iovecs; none when a file comes first. `file_follows` tells whether a file is next after them.
-    pub fn iovecs(self: *const WriteQueue, out: []posix.iovec_const, file_follows: *bool) []posix.iovec_const {
+    /// The leading pieces in memory as iovecs; none when a file comes first. `file_follows` tells
+    /// whether a file is next after them.
+    pub fn iovecs(
+        self: *const WriteQueue,
+        out: []posix.iovec_const,
+        file_follows: *bool,
+    ) []posix.iovec_const {
         var n: usize = 0;
         var at = self.first;
         file_follows.* = false;
@@ -223,7 +238,10 @@ pub const WriteQueue = struct {
 const testing = std.testing;
 
 fn testPools() !Pools {
-    return .{ .buffers = try Buddy.init(8 * limits.buffer_bytes_max), .nodes = try NodePool.init(64) };
+    return .{
+        .buffers = try Buddy.init(8 * limits.buffer_bytes_max),
+        .nodes = try NodePool.init(64),
+    };
 }
 
 test "a queue gives its bytes in order, whatever it is made of and however short the writes" {

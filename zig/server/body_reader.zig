@@ -37,7 +37,8 @@ pub fn BodyReader(comptime D: type) type {
             decoder: chunked.ChunkedDecoder = .{},
         };
 
-        /// When `rest` begins with the whole body, sets `body` to it and returns the bytes that it takes with its framing.
+        /// When `rest` begins with the whole body,
+        /// sets `body` to it and returns the bytes that it takes with its framing.
         pub fn whole(d: *D, rest: []const u8, framing: decoder.Framing, body: *Body) ?usize {
             body.* = .{};
             switch (framing.body) {
@@ -60,14 +61,16 @@ pub fn BodyReader(comptime D: type) type {
             var used: usize = 0;
             while (true) switch (dec.next(rest[used..])) {
                 .data => |data| {
-                    if (count == d.segments.len) return null; // in too many pieces: it goes the longer way
+                    // In too many pieces: it goes the longer way.
+                    if (count == d.segments.len) return null;
                     d.segments[count] = data.bytes;
                     count += 1;
                     len += data.bytes.len;
                     used += data.consumed;
                 },
                 .end => |n| {
-                    if (len > @min(d.config.body_bytes_max, d.config.body_buffered_bytes_max)) return null;
+                    const len_max = @min(d.config.body_bytes_max, d.config.body_buffered_bytes_max);
+                    if (len > len_max) return null;
                     body.* = .{ .segments = d.segments[0..count], .len = len };
                     return used + n;
                 },
@@ -85,14 +88,27 @@ pub fn BodyReader(comptime D: type) type {
                 .chunked => app.body.is_chunked = true,
             }
             app.phase = .body;
-            // A client that waits for 100 (Continue) and is refused may send the body or not: no telling what comes next.
-            if (sink == .discard and (framing.expect_continue or app.body.left > limits.discard_bytes_max)) ex.keep_alive = false;
+            // A client that waits for 100 (Continue) and is refused may send the body or not:
+            // no telling what comes next.
+            if (sink == .discard and
+                (framing.expect_continue or app.body.left > limits.discard_bytes_max))
+            {
+                ex.keep_alive = false;
+            }
         }
 
         /// The body of `ex` is to be kept, behind its head, until it is whole.
-        pub fn gather(d: *D, conn: *Conn, ex: *Exchange, head: []const u8, framing: decoder.Framing) void {
+        pub fn gather(
+            d: *D,
+            conn: *Conn,
+            ex: *Exchange,
+            head: []const u8,
+            framing: decoder.Framing,
+        ) void {
             begin(d, conn, ex, framing, .gather);
-            if (conn.app.body.left > d.config.body_buffered_bytes_max) return d.refuse(conn, 413, "body_too_large");
+            if (conn.app.body.left > d.config.body_buffered_bytes_max) {
+                return d.refuse(conn, 413, "body_too_large");
+            }
             ex.gathered.append(&d.net.pools.buffers, head) catch return d.onOutOfBuffers(conn);
             ex.head_len = @intCast(head.len);
             if (framing.expect_continue) output.sendContinue(d, ex);
@@ -139,7 +155,8 @@ pub fn BodyReader(comptime D: type) type {
             }
         }
 
-        /// Returns how many of `bytes` were taken. The phase is no longer `body` when the message was refused.
+        /// Returns how many of `bytes` were taken.
+        /// The phase is no longer `body` when the message was refused.
         fn deliver(d: *D, conn: *Conn, bytes: []const u8, is_end: bool) usize {
             const body = &conn.app.body;
             if (body.seen + bytes.len > d.config.body_bytes_max) {
@@ -160,7 +177,9 @@ pub fn BodyReader(comptime D: type) type {
 
         fn keep(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {
             const held = ex.gathered.len - ex.head_len;
-            if (held + bytes.len > d.config.body_buffered_bytes_max) return d.refuse(conn, 413, "body_too_large");
+            if (held + bytes.len > d.config.body_buffered_bytes_max) {
+                return d.refuse(conn, 413, "body_too_large");
+            }
             ex.gathered.append(&d.net.pools.buffers, bytes) catch d.onOutOfBuffers(conn);
         }
 

@@ -1,4 +1,5 @@
-//! Configuration of a server. Every value has a default; `validate` tells what is wrong with one that was set.
+//! Configuration of a server. Every value has a default;
+//! `validate` tells what is wrong with one that was set.
 
 const std = @import("std");
 const limits = @import("../core/limits.zig");
@@ -32,7 +33,8 @@ pub const Config = struct {
     /// Exchanges in flight in one worker; 0: as many as connections, and 1024 more for pipelines.
     exchanges_max: u32 = 0,
 
-    /// From a message's first byte to the end of its head, ms. Also for the first byte of a new connection.
+    /// From a message's first byte to the end of its head, ms.
+    /// Also for the first byte of a new connection.
     header_timeout_ms: u32 = limits.header_timeout_ms_default,
     /// Between two reads of a body, ms.
     body_timeout_ms: u32 = limits.body_timeout_ms_default,
@@ -57,14 +59,18 @@ pub const Config = struct {
 
     /// The first value that cannot be, with what it would have to be; null when all is well.
     pub fn validate(self: *const Config) ?Problem {
-        if (self.workers > limits.workers_max) return .{ .option = "workers", .rule = "at most 256" };
-        if (self.connections_max == 0) return .{ .option = "connections_max", .rule = "at least 1" };
-        if (self.connections_max > 1 << 24) return .{ .option = "connections_max", .rule = "at most 16777216" };
+        if (self.workers > limits.workers_max)
+            return .{ .option = "workers", .rule = "at most 256" };
+        if (self.connections_max == 0)
+            return .{ .option = "connections_max", .rule = "at least 1" };
+        if (self.connections_max > 1 << 24)
+            return .{ .option = "connections_max", .rule = "at most 16777216" };
         if (self.receive_buffer_bytes < 4096 or self.receive_buffer_bytes > limits.buffer_bytes_max)
             return .{ .option = "receive_buffer_bytes", .rule = "4096 to 1048576" };
         if (self.buffer_memory_bytes < limits.buffer_bytes_max)
             return .{ .option = "buffer_memory_bytes", .rule = "at least 1048576" };
-        if (self.buffer_memory_bytes > 1 << 44) return .{ .option = "buffer_memory_bytes", .rule = "at most 17592186044416" };
+        if (self.buffer_memory_bytes > 1 << 44)
+            return .{ .option = "buffer_memory_bytes", .rule = "at most 17592186044416" };
         if (self.head_bytes_max < 256 or self.head_bytes_max > limits.head_bytes_max_bound)
             return .{ .option = "head_bytes_max", .rule = "256 to 65535" };
         if (self.target_bytes_max == 0 or self.target_bytes_max > self.head_bytes_max)
@@ -72,15 +78,29 @@ pub const Config = struct {
         if (self.header_count_max == 0 or self.header_count_max > limits.header_count_max_bound)
             return .{ .option = "header_count_max", .rule = "1 to 128" };
         if (self.body_buffered_bytes_max > self.buffer_memory_bytes / 2)
-            return .{ .option = "body_buffered_bytes_max", .rule = "at most half of buffer_memory_bytes" };
+            return .{
+                .option = "body_buffered_bytes_max",
+                .rule = "at most half of buffer_memory_bytes",
+            };
         if (self.body_buffered_bytes_max > limits.body_buffered_bytes_max_bound)
             return .{ .option = "body_buffered_bytes_max", .rule = "at most 46137344" };
-        if (self.pipeline_depth_max == 0) return .{ .option = "pipeline_depth_max", .rule = "at least 1" };
-        if (self.output_high_water_bytes < 16 * 1024) return .{ .option = "output_high_water_bytes", .rule = "at least 16384" };
-        if (self.server_name.len > 128) return .{ .option = "server_name", .rule = "at most 128 bytes" };
+        if (self.pipeline_depth_max == 0)
+            return .{ .option = "pipeline_depth_max", .rule = "at least 1" };
+        if (self.output_high_water_bytes < 16 * 1024)
+            return .{ .option = "output_high_water_bytes", .rule = "at least 16384" };
+        if (self.server_name.len > 128)
+            return .{ .option = "server_name", .rule = "at most 128 bytes" };
         if (!@import("../http/fields.zig").isFieldValue(self.server_name))
-            return .{ .option = "server_name", .rule = "a field value without control characters (RFC 9110 §5.5)" };
-        inline for (.{ "header_timeout_ms", "body_timeout_ms", "idle_timeout_ms", "write_timeout_ms" }) |name| {
+            return .{
+                .option = "server_name",
+                .rule = "a field value without control characters (RFC 9110 §5.5)",
+            };
+        inline for (.{
+            "header_timeout_ms",
+            "body_timeout_ms",
+            "idle_timeout_ms",
+            "write_timeout_ms",
+        }) |name| {
             if (@field(self, name) == 0) return .{ .option = name, .rule = "at least 1" };
         }
         return null;

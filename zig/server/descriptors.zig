@@ -3,17 +3,19 @@
 const std = @import("std");
 const posix = std.posix;
 
-/// Descriptors that a server holds besides its connections: listener, epoll, events, files being sent, the program's own.
+/// Descriptors that a server holds besides its connections: listener, epoll,
+/// events, files being sent, the program's own.
 const spare = 256;
 /// fcntl(2)'s F_DUPFD_CLOEXEC on Linux, which std does not name.
 const f_dupfd_cloexec: c_int = 1030;
 
-/// Raises the soft limit towards what `connections_max` connections need, as far as the hard limit lets, and has the kernel size the
-/// descriptor table now: growing it while threads run stalls `accept` for tens of milliseconds.
-/// Returns the limit in force.
+/// Raises the soft limit towards what `connections_max` connections need, as far as the hard limit
+/// lets, and has the kernel size the descriptor table now: growing it while threads run stalls
+/// `accept` for tens of milliseconds. Returns the limit in force.
 pub fn prepare(connections_max: u32, descriptor: posix.fd_t) u64 {
     const wanted: u64 = @as(u64, connections_max) + spare;
-    var limit = posix.getrlimit(.NOFILE) catch return 0; // unknown: accepting rests when they run out
+    // Unknown: accepting rests when they run out.
+    var limit = posix.getrlimit(.NOFILE) catch return 0;
     if (limit.cur < wanted and limit.cur < limit.max) {
         const raised: posix.rlimit = .{ .cur = @min(wanted, limit.max), .max = limit.max };
         if (posix.setrlimit(.NOFILE, raised)) limit = raised else |_| {} // the limit stays as it is

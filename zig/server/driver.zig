@@ -1,5 +1,6 @@
-//! The exchange's life on a connection: joins the byte streams of net/, the HTTP/1 decoder and encoder, and whoever answers (a
-//! `Dispatcher`). Responses leave in the order of their requests, whatever the order in which they are completed.
+//! The exchange's life on a connection: joins the byte streams of net/, the HTTP/1 decoder and
+//! encoder, and whoever answers (a `Dispatcher`). Responses leave in the order of their requests,
+//! whatever the order in which they are completed.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -44,7 +45,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             pause: Pause = .{},
             /// A request was read on it.
             served: bool = false,
-            /// More bytes follow the request that is being served, or may: a close has to let the client read first.
+            /// More bytes follow the request that is being served, or may:
+            /// a close has to let the client read first.
             more_input: bool = false,
             /// More bytes are buffered behind those that are being looked at.
             more_beyond: bool = false,
@@ -99,8 +101,18 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub const idle_bytes = @sizeOf(Conn) + 2 * @sizeOf(u32) + 48;
 
         /// `self` must stay where it is.
-        pub fn init(self: *Self, gpa: std.mem.Allocator, config: *const Config, port: *Port, dispatcher: *Dispatcher, index: u32) !void {
-            const exchanges_max = if (config.exchanges_max != 0) config.exchanges_max else port.capacity + 1024;
+        pub fn init(
+            self: *Self,
+            gpa: std.mem.Allocator,
+            config: *const Config,
+            port: *Port,
+            dispatcher: *Dispatcher,
+            index: u32,
+        ) !void {
+            const exchanges_max = if (config.exchanges_max != 0)
+                config.exchanges_max
+            else
+                port.capacity + 1024;
             comptime assert(idle_bytes <= limits.idle_connection_bytes_max);
             var exchanges = try slots.Slots(Exchange).init(exchanges_max);
             errdefer exchanges.deinit();
@@ -152,17 +164,20 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             output.respond(self, ex, res);
         }
 
-        /// Sends the head of a response whose body follows by `streamBody`. `length` in bytes, null when it is not known.
+        /// Sends the head of a response whose body follows by `streamBody`.
+        /// `length` in bytes, null when it is not known.
         pub fn beginStream(self: *Self, ex: *Exchange, res: *Response, length: ?u64) void {
             output.beginStream(self, ex, res, length);
         }
 
-        /// Sends the next bytes of a streamed body; `end` with the last ones. May call the dispatcher's `onSent` and `onAbort`.
+        /// Sends the next bytes of a streamed body; `end` with the last ones. May call the
+        /// dispatcher's `onSent` and `onAbort`.
         pub fn streamBody(self: *Self, ex: *Exchange, bytes: []const u8, end: bool) void {
             output.streamBody(self, ex, bytes, end);
         }
 
-        /// Answers with the engine's own page for `status`; closes the connection when the response has begun.
+        /// Answers with the engine's own page for `status`;
+        /// closes the connection when the response has begun.
         pub fn respondError(self: *Self, ex: *Exchange, status: u16) void {
             output.respondError(self, ex, status, "");
         }
@@ -227,7 +242,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 const n = switch (conn.app.phase) {
                     .head => self.onHead(conn, rest),
                     .body => body_reader.read(self, conn, rest),
-                    .stop => rest.len, // after a refused message nothing can be made of the bytes that follow
+                    // After a refused message nothing can be made of the bytes that follow.
+                    .stop => rest.len,
                 };
                 if (n == 0) break;
                 used += n;
@@ -256,7 +272,13 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         /// Returns how many of `bytes` are done with: 0 when the request has to wait.
-        fn beginExchange(self: *Self, conn: *Conn, bytes: []const u8, head_len: u32, framing: decoder.Framing) usize {
+        fn beginExchange(
+            self: *Self,
+            conn: *Conn,
+            bytes: []const u8,
+            head_len: u32,
+            framing: decoder.Framing,
+        ) usize {
             const app = &conn.app;
             const length: ?u64 = switch (framing.body) {
                 .none => 0,
@@ -297,7 +319,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                     self.messageBegun(conn, ex);
                     if (!ex.body_complete or (self.request.body.len > 0 and !ex.body_taken)) {
                         body_reader.begin(self, conn, ex, framing, .stream);
-                        if (framing.expect_continue and !ex.body_complete) output.sendContinue(self, ex);
+                        if (framing.expect_continue and !ex.body_complete) {
+                            output.sendContinue(self, ex);
+                        }
                         return head_len;
                     }
                 },
@@ -320,7 +344,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 else => {},
             }
             switch (framing.body) {
-                .length => |n| if (n > self.config.body_bytes_max) return .{ .status = 413, .code = "body_too_large" },
+                .length => |n| if (n > self.config.body_bytes_max) {
+                    return .{ .status = 413, .code = "body_too_large" };
+                },
                 else => {},
             }
             return null;
@@ -340,7 +366,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const decoded = decoder.decodeHead(head, &hint, self.decode_limits, &self.request);
             assert(decoded == .head); // it was decoded once, from the same bytes
             const len = ex.gathered.len - ex.head_len;
-            const pieces = ex.gathered.slices(ex.head_len, len, &self.segments).?; // limits.zig: they are few enough
+            // limits.zig: they are few enough.
+            const pieces = ex.gathered.slices(ex.head_len, len, &self.segments).?;
             self.request.body = .{ .segments = pieces, .len = len };
             self.request.peer = conn.peer;
             ex.body_complete = true;
@@ -373,7 +400,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         pub fn connOf(self: *Self, ex: *Exchange) *Conn {
-            return self.net.conns.get(ex.conn).?; // exchanges end before their connection's slot does
+            // Exchanges end before their connection's slot does.
+            return self.net.conns.get(ex.conn).?;
         }
 
         /// Undoes `takeExchange`.
@@ -428,7 +456,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             app.served = true;
             app.more_input = true; // what is left of the message may be on its way
             if (reading_body) {
-                const ex = app.body.exchange orelse return self.endConn(conn, true); // it was answered before its body
+                // Without one it was answered before its body.
+                const ex = app.body.exchange orelse return self.endConn(conn, true);
                 app.body.exchange = null;
                 ex.keep_alive = false;
                 switch (ex.response) {
@@ -440,27 +469,34 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 ex.dispatched = false;
                 return output.respondError(self, ex, status, code);
             }
-            const ex = self.takeExchange(conn, 0, false) orelse return self.refuseBare(conn, status);
+            const ex = self.takeExchange(conn, 0, false) orelse
+                return self.refuseBare(conn, status);
             output.respondError(self, ex, status, code);
         }
 
-        /// All exchanges are in use: the least response, or just the end behind the responses that are still to come.
+        /// All exchanges are in use: the least response,
+        /// or just the end behind the responses that are still to come.
         fn refuseBare(self: *Self, conn: *Conn, status: u16) void {
             if (conn.app.last) |last| {
                 last.keep_alive = false;
                 return;
             }
             var buf: [160]u8 = undefined;
-            const head = std.fmt.bufPrint(&buf, "HTTP/1.1 {d} {s}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", .{
-                status, status_codes.reason(status),
-            }) catch unreachable; // reasons are short
+            const head = std.fmt.bufPrint(
+                &buf,
+                "HTTP/1.1 {d} {s}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                .{ status, status_codes.reason(status) },
+            ) catch unreachable; // reasons are short
             self.net.write(conn, head);
             self.endConn(conn, true);
         }
 
         pub fn onOutOfBuffers(self: *Self, conn: *Conn) void {
             if (conn.app.phase == .stop) return; // refused before
-            log.limited("buffer memory is used up: a connection was refused with 503 (buffer_memory_bytes)", .{});
+            log.limited(
+                "buffer memory is used up: a connection was refused with 503 (buffer_memory_bytes)",
+                .{},
+            );
             self.refuse(conn, 503, "out_of_buffers");
         }
 
@@ -471,7 +507,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             if (app.first == null) return self.endConn(conn, false);
             app.phase = .stop;
             app.message_since_ms = 0;
-            // The requests were complete: their responses may still be read (RFC 9112 §9.6), but nobody may be there any more.
+            // The requests were complete: their responses may still be read (RFC 9112 §9.6), but
+            // nobody may be there any more.
             if (!@hasDecl(Dispatcher, "onEof")) return;
             var at = app.first;
             while (at) |ex| {
@@ -487,7 +524,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             self.net.wheel.set(conn.id.slot, app.write_since_ms + self.config.write_timeout_ms);
         }
 
-        /// The rest of the body will not come: its exchange ends without an answer, those before it do not.
+        /// The rest of the body will not come: its exchange ends without an answer,
+        /// those before it do not.
         fn cutBody(self: *Self, conn: *Conn) void {
             const app = &conn.app;
             const cut = app.body.exchange;
@@ -508,7 +546,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             conn.app.write_since_ms = 0;
             if (!conn.queue.isEmpty()) self.onUnsent(conn);
             if (conn.app.first) |ex| output.credit(self, conn, ex);
-            if (conn.queue.bytes < self.config.output_high_water_bytes / 2) self.unpauseOutput(conn);
+            if (conn.queue.bytes < self.config.output_high_water_bytes / 2) {
+                self.unpauseOutput(conn);
+            }
         }
 
         pub fn unpauseOutput(self: *Self, conn: *Conn) void {
@@ -534,7 +574,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const app = &conn.app;
             // Paused without an exchange: a complete request is waiting for room.
             if (app.first != null or app.message_since_ms != 0 or conn.paused) return;
-            if (app.phase == .head and self.net.hasInput(conn)) return; // a request was in time: it comes next
+            // A request was in time: it comes next.
+            if (app.phase == .head and self.net.hasInput(conn)) return;
             self.endConn(conn, app.phase == .body);
         }
 

@@ -1,4 +1,5 @@
-//! A running server: listener, acceptor, workers, their threads, from start to the last connection's end.
+//! A running server: listener, acceptor, workers, their threads,
+//! from start to the last connection's end.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -17,7 +18,8 @@ const Config = @import("config.zig").Config;
 const descriptors = @import("descriptors.zig");
 const Driver = @import("driver.zig").Driver;
 
-pub const StartError = socket.ListenError || error{ OutOfMemory, ThreadQuotaExceeded, WorkerStartFailed };
+pub const StartError = socket.ListenError ||
+    error{ OutOfMemory, ThreadQuotaExceeded, WorkerStartFailed };
 
 /// Numbers of a running server; read while it runs, each exact, the set not a snapshot.
 pub const Stats = struct {
@@ -43,12 +45,18 @@ pub fn Engine(comptime Dispatcher: type) type {
         pub const Worker = Driver(Epoll, Dispatcher);
 
         /// Binds the port and makes the pools; `config` and `dispatcher` must outlive the engine.
-        pub fn init(gpa: Allocator, config: *const Config, dispatcher: *Dispatcher) StartError!Self {
+        pub fn init(
+            gpa: Allocator,
+            config: *const Config,
+            dispatcher: *Dispatcher,
+        ) StartError!Self {
             const chosen = io.choose(config.io);
             return .{
                 .impl = switch (chosen.kind) {
                     .auto => unreachable, // `choose` decides
-                    .epoll => .{ .epoll = try EngineOn(Epoll, Dispatcher).create(gpa, config, dispatcher) },
+                    .epoll => .{
+                        .epoll = try EngineOn(Epoll, Dispatcher).create(gpa, config, dispatcher),
+                    },
                 },
                 .reason = chosen.reason,
             };
@@ -69,8 +77,8 @@ pub fn Engine(comptime Dispatcher: type) type {
             }
         }
 
-        /// Any thread: stop accepting, finish what is in flight, close what is left after `timeout_ms`. A later call with a shorter
-        /// time shortens it.
+        /// Any thread: stop accepting, finish what is in flight, close what is left after
+        /// `timeout_ms`. A later call with a shorter time shortens it.
         pub fn requestStop(self: *Self, timeout_ms: u32) void {
             switch (self.impl) {
                 inline else => |impl| impl.requestStop(timeout_ms),
@@ -92,7 +100,11 @@ pub fn Engine(comptime Dispatcher: type) type {
         }
 
         /// Called once, on the last thread that ends.
-        pub fn onStopped(self: *Self, call: *const fn (context: *anyopaque) void, context: *anyopaque) void {
+        pub fn onStopped(
+            self: *Self,
+            call: *const fn (context: *anyopaque) void,
+            context: *anyopaque,
+        ) void {
             switch (self.impl) {
                 inline else => |impl| impl.on_stopped = .{ .call = call, .context = context },
             }
@@ -180,11 +192,18 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         go: std.Thread.ResetEvent = .{},
         on_stopped: ?OnStopped = null,
 
-        const OnStopped = struct { call: *const fn (context: *anyopaque) void, context: *anyopaque };
+        const OnStopped = struct {
+            call: *const fn (context: *anyopaque) void,
+            context: *anyopaque,
+        };
         /// A flag on a cache line of its own.
         const AsleepLine = struct { flag: u32 align(64) = 0 };
 
-        fn create(parent: Allocator, config: *const Config, dispatcher: *Dispatcher) StartError!*Self {
+        fn create(
+            parent: Allocator,
+            config: *const Config,
+            dispatcher: *Dispatcher,
+        ) StartError!*Self {
             const listener = try socket.listen(parent, .{
                 .hostname = config.hostname,
                 .port = config.port,
@@ -196,7 +215,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             errdefer parent.destroy(self);
             const descriptors_max = descriptors.prepare(config.connections_max, listener.fd);
             if (descriptors_max < config.connections_max) log.warn(
-                "the limit of open files is {d}: fewer than connections_max ({d}) can be served at once (ulimit -n)",
+                "the limit of open files is {d}: fewer than connections_max ({d}) can be served " ++
+                    "at once (ulimit -n)",
                 .{ descriptors_max, config.connections_max },
             );
             const count = config.workerCount();
@@ -224,7 +244,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             var made: usize = 0;
             errdefer for (self.drivers[0..made]) |*driver| driver.deinit(gpa);
             while (made < count) : (made += 1) try self.makeWorker(gpa, @intCast(made));
-            self.acceptor = Acceptor(Io).init(gpa, listener.fd, self.ports) catch return error.SystemResources;
+            self.acceptor = Acceptor(Io).init(gpa, listener.fd, self.ports) catch
+                return error.SystemResources;
             listener_owned = false;
             for (self.drivers) |*driver| {
                 driver.net.on_room = &Acceptor(Io).onRoom;
@@ -235,13 +256,23 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
 
         fn makeWorker(self: *Self, gpa: Allocator, index: u32) StartError!void {
             const count: u32 = @intCast(self.ports.len);
-            const capacity = self.config.connections_max / count + @intFromBool(index < self.config.connections_max % count);
+            const total = self.config.connections_max;
+            const capacity = total / count + @intFromBool(index < total % count);
             self.asleep[index] = .{};
             self.ports[index] = .{
                 .capacity = @max(capacity, 1),
-                .asleep = if (@hasDecl(Dispatcher, "asleepFlag")) self.dispatcher.asleepFlag(index) else &self.asleep[index].flag,
+                .asleep = if (@hasDecl(Dispatcher, "asleepFlag"))
+                    self.dispatcher.asleepFlag(index)
+                else
+                    &self.asleep[index].flag,
             };
-            self.drivers[index].init(gpa, self.config, &self.ports[index], self.dispatcher, index) catch |err| return switch (err) {
+            self.drivers[index].init(
+                gpa,
+                self.config,
+                &self.ports[index],
+                self.dispatcher,
+                index,
+            ) catch |err| return switch (err) {
                 error.OutOfMemory => error.OutOfMemory,
                 else => error.SystemResources, // descriptors
             };
@@ -266,9 +297,10 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             errdefer self.abandonStart();
             while (self.threads_started < self.drivers.len) : (self.threads_started += 1) {
                 _ = self.running.fetchAdd(1, .acq_rel);
-                self.threads[self.threads_started] = std.Thread.spawn(.{}, runWorker, .{ self, self.threads_started }) catch {
+                const index = self.threads_started;
+                self.threads[index] = std.Thread.spawn(.{}, runWorker, .{ self, index }) catch {
                     _ = self.running.fetchSub(1, .acq_rel);
-                    for (self.threads_started..self.drivers.len) |_| self.ready.finish();
+                    for (index..self.drivers.len) |_| self.ready.finish();
                     return error.ThreadQuotaExceeded;
                 };
             }
@@ -324,19 +356,22 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             var set = std.mem.zeroes(std.os.linux.cpu_set_t);
             const core = index % cores;
             set[core / @bitSizeOf(usize)] |= @as(usize, 1) << @intCast(core % @bitSizeOf(usize));
-            std.os.linux.sched_setaffinity(0, &set) catch log.warn("worker {d} could not be pinned to core {d}", .{ index, core });
+            std.os.linux.sched_setaffinity(0, &set) catch
+                log.warn("worker {d} could not be pinned to core {d}", .{ index, core });
         }
 
         fn requestStop(self: *Self, timeout_ms: u32) void {
             const deadline = @max(clock.monotonicMs() + timeout_ms, 1);
+            const told = &self.acceptor.stop_deadline_ms;
             var earlier: u64 = 0;
-            while (self.acceptor.stop_deadline_ms.cmpxchgWeak(earlier, deadline, .seq_cst, .seq_cst)) |found| {
+            while (told.cmpxchgWeak(earlier, deadline, .seq_cst, .seq_cst)) |found| {
                 if (found != 0 and deadline >= found) return;
                 earlier = found;
             }
             if (earlier == 0) return self.acceptor.wake();
             for (self.ports) |*port| {
-                if (port.drain_deadline_ms.load(.seq_cst) == 0) continue; // the acceptor is about to set it
+                // At 0 the acceptor is about to set it.
+                if (port.drain_deadline_ms.load(.seq_cst) == 0) continue;
                 port.drain_deadline_ms.store(deadline, .seq_cst);
                 port.wake();
             }
@@ -354,7 +389,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             var total = self.frozen.bytes.load(.monotonic);
             for (self.drivers) |*driver| {
                 const net = &driver.net;
-                total += net.conns.reservedBytes() + net.wheel.reservedBytes() + net.pools.buffers.reservedBytes();
+                total += net.conns.reservedBytes() + net.wheel.reservedBytes();
+                total += net.pools.buffers.reservedBytes();
                 total += driver.exchanges.reservedBytes() + net.batch.buffer.len;
                 total += net.pools.nodes.nodes.len * @sizeOf(@TypeOf(net.pools.nodes.nodes[0]));
             }
@@ -374,7 +410,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 total.connections += port.open.load(.monotonic);
                 total.requests_total += driver.requests_total.load(.monotonic);
                 total.errors_total += driver.errors_total.load(.monotonic);
-                total.buffer_bytes += @atomicLoad(u64, &driver.net.pools.buffers.bytes_used, .monotonic);
+                const bytes_used = &driver.net.pools.buffers.bytes_used;
+                total.buffer_bytes += @atomicLoad(u64, bytes_used, .monotonic);
             }
             return total;
         }

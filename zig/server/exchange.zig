@@ -11,7 +11,8 @@ pub const ExchangeId = slots.Id;
 pub const Action = enum {
     /// The response is filled in.
     respond,
-    /// Ask again when the whole body is in `req.body`. Only while `Exchange.body_complete` is false.
+    /// Ask again when the whole body is in `req.body`.
+    /// Only while `Exchange.body_complete` is false.
     buffer,
     /// The answer comes later, by the worker's `respond`, `beginStream`, `respondError` or `reset`.
     pending,
@@ -38,7 +39,8 @@ pub fn Exchange(comptime State: type) type {
         body_length: ?u64,
         /// `req.body` holds the whole body during `onRequest`.
         body_complete: bool = false,
-        /// Set by a dispatcher that returns `pending` with `body_complete` and has taken the body from `req.body`.
+        /// Set by a dispatcher that returns `pending` with `body_complete`
+        /// and has taken the body from `req.body`.
         body_taken: bool = false,
         /// The dispatcher holds its id: it is told when the exchange ends early.
         dispatched: bool = false,

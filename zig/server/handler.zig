@@ -4,17 +4,24 @@
 //!         count: std.atomic.Value(u64),
 //!         pub fn init() Counter { return .{ .count = .init(0) }; }
 //!         pub fn deinit(_: *Counter) void {}
-//!         pub fn handleRequest(self: *Counter, req: *gyrfalcon.Request, res: *gyrfalcon.Response) !void {
+//!         pub fn handleRequest(
+//!             self: *Counter,
+//!             req: *gyrfalcon.Request,
+//!             res: *gyrfalcon.Response,
+//!         ) !void {
 //!             _ = req;
 //!             try res.print("{d}\n", .{self.count.fetchAdd(1, .monotonic) + 1});
 //!         }
 //!     };
 //!
 //! One value serves all workers: `handleRequest` runs on several threads at once. Optional hooks:
-//!     pub fn onListening(self: *H, address: gyrfalcon.Address) void          the server answers now
-//!     pub fn onError(self: *H, err: anyerror, req: *Request, res: *Response) void     handleRequest failed; `res` is a fresh 500
+//!     pub fn onListening(self: *H, address: gyrfalcon.Address) void
+//!         the server answers now
+//!     pub fn onError(self: *H, err: anyerror, req: *Request, res: *Response) void
+//!         handleRequest failed; `res` is a fresh 500
 
 const std = @import("std");
+const Address = @import("../core/address.zig").Address;
 const log = @import("../core/log.zig");
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
@@ -26,16 +33,33 @@ pub fn check(comptime Handler: type) void {
 }
 
 fn checkAll(comptime Handler: type) void {
-    if (@typeInfo(Handler) != .@"struct") @compileError("a handler is a struct; got " ++ @typeName(Handler));
-    declare(Handler, "init", "pub fn init() " ++ shortName(Handler) ++ " (or !" ++ shortName(Handler) ++ ")");
-    declare(Handler, "deinit", "pub fn deinit(self: *" ++ shortName(Handler) ++ ") void");
-    const handle = "pub fn handleRequest(self: *" ++ shortName(Handler) ++ ", req: *gyrfalcon.Request, res: *gyrfalcon.Response) !void";
+    if (@typeInfo(Handler) != .@"struct") {
+        @compileError("a handler is a struct; got " ++ @typeName(Handler));
+    }
+    const short = shortName(Handler);
+    const self = "self: *" ++ short;
+    const exchange = "req: *gyrfalcon.Request, res: *gyrfalcon.Response";
+
+    const init = "pub fn init() " ++ short;
+    declare(Handler, "init", init ++ " (or !" ++ short ++ ")");
+    expect(Handler, "init", &.{}, Handler, init);
+
+    const deinit = "pub fn deinit(" ++ self ++ ") void";
+    declare(Handler, "deinit", deinit);
+    expect(Handler, "deinit", &.{*Handler}, void, deinit);
+
+    const handle = "pub fn handleRequest(" ++ self ++ ", " ++ exchange ++ ") !void";
     declare(Handler, "handleRequest", handle);
-    expect(Handler, "init", &.{}, Handler, "pub fn init() " ++ shortName(Handler));
-    expect(Handler, "deinit", &.{*Handler}, void, "pub fn deinit(self: *" ++ shortName(Handler) ++ ") void");
     expect(Handler, "handleRequest", &.{ *Handler, *Request, *Response }, void, handle);
-    if (@hasDecl(Handler, "onError")) expect(Handler, "onError", &.{ *Handler, anyerror, *Request, *Response }, void, "pub fn onError(self: *" ++ shortName(Handler) ++ ", err: anyerror, req: *gyrfalcon.Request, res: *gyrfalcon.Response) void");
-    if (@hasDecl(Handler, "onListening")) expect(Handler, "onListening", &.{ *Handler, @import("../core/address.zig").Address }, void, "pub fn onListening(self: *" ++ shortName(Handler) ++ ", address: gyrfalcon.Address) void");
+
+    if (@hasDecl(Handler, "onError")) {
+        const form = "pub fn onError(" ++ self ++ ", err: anyerror, " ++ exchange ++ ") void";
+        expect(Handler, "onError", &.{ *Handler, anyerror, *Request, *Response }, void, form);
+    }
+    if (@hasDecl(Handler, "onListening")) {
+        const form = "pub fn onListening(" ++ self ++ ", address: gyrfalcon.Address) void";
+        expect(Handler, "onListening", &.{ *Handler, Address }, void, form);
+    }
 }
 
 fn shortName(comptime T: type) []const u8 {
@@ -44,10 +68,17 @@ fn shortName(comptime T: type) []const u8 {
 }
 
 fn declare(comptime Handler: type, comptime name: []const u8, comptime form: []const u8) void {
-    if (!@hasDecl(Handler, name)) @compileError(@typeName(Handler) ++ " has no public `" ++ name ++ "`; write: " ++ form);
+    if (@hasDecl(Handler, name)) return;
+    @compileError(@typeName(Handler) ++ " has no public `" ++ name ++ "`; write: " ++ form);
 }
 
-fn expect(comptime Handler: type, comptime name: []const u8, comptime params: []const type, comptime Result: type, comptime form: []const u8) void {
+fn expect(
+    comptime Handler: type,
+    comptime name: []const u8,
+    comptime params: []const type,
+    comptime Result: type,
+    comptime form: []const u8,
+) void {
     const wrong = @typeName(Handler) ++ "." ++ name ++ " has another form; write: " ++ form;
     const F = @TypeOf(@field(Handler, name));
     if (@typeInfo(F) != .@"fn") @compileError(wrong);
@@ -89,10 +120,18 @@ pub fn HandlerDispatcher(comptime Handler: type) type {
         pub fn onAbort(_: *Self, _: anytype, _: anytype) void {}
         pub fn onSent(_: *Self, _: anytype, _: anytype, _: u64) void {}
 
-        pub fn onRequest(self: *Self, _: anytype, ex: anytype, req: *Request, res: *Response) Action {
+        pub fn onRequest(
+            self: *Self,
+            _: anytype,
+            ex: anytype,
+            req: *Request,
+            res: *Response,
+        ) Action {
             if (!ex.body_complete) return .buffer;
             const result = self.handler.handleRequest(req, res);
-            if (@typeInfo(@TypeOf(result)) == .error_union) result catch |err| self.fail(err, req, res);
+            if (@typeInfo(@TypeOf(result)) == .error_union) {
+                result catch |err| self.fail(err, req, res);
+            }
             return .respond;
         }
 

@@ -1,4 +1,5 @@
-//! Responses on their way from the exchange to the connection: heads, bodies whole or streamed, order, credit.
+//! Responses on their way from the exchange to the connection: heads,
+//! bodies whole or streamed, order, credit.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -7,6 +8,7 @@ const status_codes = @import("../http/status.zig");
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
 const encoder = @import("../http1/encoder.zig");
+const FileRange = @import("../net/write_queue.zig").FileRange;
 const WriteQueue = @import("../net/write_queue.zig").WriteQueue;
 
 pub fn Output(comptime D: type) type {
@@ -18,12 +20,15 @@ pub fn Output(comptime D: type) type {
         pub fn respond(d: *D, ex: *Exchange, res: *Response) void {
             assert(ex.response == .none);
             const conn = d.connOf(ex);
-            // From here on the dispatcher is done with it, also when the connection fails under the writes.
+            // From here on the dispatcher is done with it,
+            // also when the connection fails under the writes.
             markDone(conn, ex);
             checkStatus(d, res);
-            const length = if (ex.is_head or !status_codes.bodyAllowed(res.status)) res.declared_length orelse res.bodyLength() else res.bodyLength();
+            const head_only = ex.is_head or !status_codes.bodyAllowed(res.status);
+            const declared = if (head_only) res.declared_length else null;
+            const length = declared orelse res.bodyLength();
             writeHead(d, conn, ex, res, length);
-            if (conn.isOpen() and !ex.is_head and status_codes.bodyAllowed(res.status)) writeBody(d, conn, ex, res);
+            if (conn.isOpen() and !head_only) writeBody(d, conn, ex, res);
             res.dropBody();
             if (conn.isOpen()) advance(d, conn);
         }
@@ -42,13 +47,15 @@ pub fn Output(comptime D: type) type {
         /// Whether no request behind that of `ex` has been seen, not even in part.
         fn isLast(conn: *const Conn, ex: *const Exchange) bool {
             if (ex.next != null or conn.app.more_input) return false;
-            return conn.in_input or conn.input.len == 0; // within the input loop `more_input` is up to date
+            // Within the input loop `more_input` is up to date.
+            return conn.in_input or conn.input.len == 0;
         }
 
         fn writeHead(d: *D, conn: *Conn, ex: *Exchange, res: *Response, length: ?u64) void {
             if (res.close) ex.keep_alive = false;
             if (d.net.draining and ex.keep_alive and isLast(conn, ex)) {
-                // The client is told that the connection ends. A request that crosses this response must not turn into a reset.
+                // The client is told that the connection ends.
+                // A request that crosses this response must not turn into a reset.
                 ex.keep_alive = false;
                 conn.app.more_input = true;
             }
@@ -69,16 +76,21 @@ pub fn Output(comptime D: type) type {
             ex.chunked = length == null and ex.version != .http10;
             const bound: u32 = @intCast(encoder.sizeBound(&parts));
             if (isFront(conn, ex)) {
-                const n = encoder.head(d.net.reserve(conn, bound), parts) catch unreachable; // as much as the bound was reserved
+                // As much as the bound was reserved.
+                const n = encoder.head(d.net.reserve(conn, bound), parts) catch unreachable;
                 return d.net.commit(n);
             }
-            const n = encoder.head(&d.head_buffer, parts) catch unreachable; // the buffer holds the largest head
+            // The buffer holds the largest head.
+            const n = encoder.head(&d.head_buffer, parts) catch unreachable;
             hold(d, conn, ex.held.appendCopy(&d.net.pools, d.head_buffer[0..n]));
         }
 
         fn hold(d: *D, conn: *Conn, result: WriteQueue.Error!void) void {
             result catch {
-                d.complain("buffer memory is used up: a connection was closed (buffer_memory_bytes)", .{});
+                d.complain(
+                    "buffer memory is used up: a connection was closed (buffer_memory_bytes)",
+                    .{},
+                );
                 d.net.close(conn);
             };
         }
@@ -88,14 +100,28 @@ pub fn Output(comptime D: type) type {
             const front = isFront(conn, ex);
             switch (res.body) {
                 .none => {},
-                .borrowed => |bytes| if (front) d.net.writeBorrowed(conn, bytes) else hold(d, conn, ex.held.appendCopy(pools, bytes)),
-                .static => |bytes| if (front) d.net.writeStatic(conn, bytes) else hold(d, conn, ex.held.appendStatic(pools, bytes)),
-                .written => |*chain| if (front) d.net.writeChain(conn, chain) else hold(d, conn, ex.held.appendChain(pools, chain)),
+                .borrowed => |bytes| if (front)
+                    d.net.writeBorrowed(conn, bytes)
+                else
+                    hold(d, conn, ex.held.appendCopy(pools, bytes)),
+                .static => |bytes| if (front)
+                    d.net.writeStatic(conn, bytes)
+                else
+                    hold(d, conn, ex.held.appendStatic(pools, bytes)),
+                .written => |*chain| if (front)
+                    d.net.writeChain(conn, chain)
+                else
+                    hold(d, conn, ex.held.appendChain(pools, chain)),
                 .file => |file| {
                     res.body = .none; // the descriptor changes hands
                     if (file.length == 0) return posix.close(file.fd);
-                    if (front) return d.net.writeFile(conn, .{ .fd = file.fd, .offset = file.offset, .length = file.length });
-                    ex.held.appendFile(pools, .{ .fd = file.fd, .offset = file.offset, .length = file.length }) catch {
+                    const range: FileRange = .{
+                        .fd = file.fd,
+                        .offset = file.offset,
+                        .length = file.length,
+                    };
+                    if (front) return d.net.writeFile(conn, range);
+                    ex.held.appendFile(pools, range) catch {
                         posix.close(file.fd);
                         hold(d, conn, error.OutOfBuffers);
                     };
@@ -124,7 +150,8 @@ pub fn Output(comptime D: type) type {
 
         fn emit(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {
             if (!conn.isOpen()) return;
-            if (isFront(conn, ex)) d.net.writeBorrowed(conn, bytes) else hold(d, conn, ex.held.appendCopy(&d.net.pools, bytes));
+            if (isFront(conn, ex)) return d.net.writeBorrowed(conn, bytes);
+            hold(d, conn, ex.held.appendCopy(&d.net.pools, bytes));
         }
 
         pub fn beginStream(d: *D, ex: *Exchange, res: *Response, length: ?u64) void {
@@ -170,7 +197,9 @@ pub fn Output(comptime D: type) type {
         }
 
         fn endStream(d: *D, conn: *Conn, ex: *Exchange) void {
-            if (ex.stream_left) |left| if (left > 0) return spoiled(d, conn, ex, "less than its Content-Length");
+            if ((ex.stream_left orelse 0) > 0) {
+                return spoiled(d, conn, ex, "less than its Content-Length");
+            }
             if (ex.chunked) emit(d, conn, ex, encoder.last_chunk);
             if (conn.isOpen()) finishStream(d, conn, ex);
         }
@@ -186,7 +215,8 @@ pub fn Output(comptime D: type) type {
             if (conn.app.body.exchange == ex) conn.app.body.sink = .discard;
         }
 
-        /// A body that does not keep what its head promised: the client has to see that, and no response may follow.
+        /// A body that does not keep what its head promised: the client has to see that,
+        /// and no response may follow.
         fn spoiled(d: *D, conn: *Conn, ex: *Exchange, comptime what: []const u8) void {
             d.complain("a handler sent " ++ what ++ ": the connection is closed", .{});
             ex.keep_alive = false;
@@ -213,7 +243,10 @@ pub fn Output(comptime D: type) type {
                 if (ex.response != .done) break;
                 const keep_alive = ex.keep_alive;
                 d.retireFirst(conn);
-                if (!keep_alive) return d.endConn(conn, app.phase == .body or app.first != null or app.more_input);
+                if (!keep_alive) {
+                    const more = app.phase == .body or app.first != null or app.more_input;
+                    return d.endConn(conn, more);
+                }
                 const next = app.first orelse break;
                 if (!next.held.isEmpty()) {
                     d.net.writeQueue(conn, &next.held);
@@ -225,7 +258,9 @@ pub fn Output(comptime D: type) type {
             if (app.pause.body and app.body.sink == .discard) d.resumePausedBody(conn);
             if (app.pause.output) d.unpauseOutput(conn);
             if (!conn.isOpen()) return;
-            if (app.first == null and conn.eof and !conn.in_input and !conn.paused) return d.endConn(conn, false);
+            if (app.first == null and conn.eof and !conn.in_input and !conn.paused) {
+                return d.endConn(conn, false);
+            }
             // Within an event net/ asks for the timer itself, when the event is over.
             if (conn.isOpen() and !conn.in_input) d.afterEvent(conn);
         }

@@ -27,8 +27,9 @@ pub fn Server(comptime Handler: type) type {
         dispatcher: Dispatcher,
         engine: engine.Engine(Dispatcher),
 
-        /// Makes the handler by its `init`, binds the port and reserves all memory. `self` must stay where it is. Strings in
-        /// `config` must outlive the server. An invalid configuration is logged with the rule it breaks.
+        /// Makes the handler by its `init`, binds the port and reserves all memory. `self` must
+        /// stay where it is. Strings in `config` must outlive the server. An invalid configuration
+        /// is logged with the rule it breaks.
         pub fn init(self: *Self, gpa: std.mem.Allocator, config: Config) !void {
             const made = Handler.init();
             var handler = if (@typeInfo(@TypeOf(made)) == .error_union) try made else made;
@@ -36,9 +37,14 @@ pub fn Server(comptime Handler: type) type {
             try self.initWith(gpa, config, handler);
         }
 
-        /// `init` with a handler that was made elsewhere, for one that needs arguments. The server calls its `deinit`, unless an error is
-        /// returned.
-        pub fn initWith(self: *Self, gpa: std.mem.Allocator, config: Config, handler: Handler) Error!void {
+        /// `init` with a handler that was made elsewhere, for one that needs arguments. The server
+        /// calls its `deinit`, unless an error is returned.
+        pub fn initWith(
+            self: *Self,
+            gpa: std.mem.Allocator,
+            config: Config,
+            handler: Handler,
+        ) Error!void {
             if (config.validate()) |problem| {
                 log.err("configuration: {s} must be {s}", .{ problem.option, problem.rule });
                 return error.InvalidConfig;
@@ -60,20 +66,28 @@ pub fn Server(comptime Handler: type) type {
             try self.engine.start();
             const bound = self.address();
             log.info("listening on port {d}: {s} ({s}), {d} workers, {d} MiB of pools", .{
-                bound.port, self.engine.backendName(), self.engine.reason, self.engine.workerCount(), self.engine.memoryBytes() >> 20,
+                bound.port,
+                self.engine.backendName(),
+                self.engine.reason,
+                self.engine.workerCount(),
+                self.engine.memoryBytes() >> 20,
             });
             if (@hasDecl(Handler, "onListening")) self.handler.onListening(bound);
         }
 
-        /// Serves until SIGINT, SIGTERM or `requestStop`, then stops in order. A second signal ends what is in flight.
+        /// Serves until SIGINT, SIGTERM or `requestStop`, then stops in order.
+        /// A second signal ends what is in flight.
         pub fn run(self: *Self) Error!void {
             var stop_fd = signals.install() catch return error.SystemResources;
             defer signals.uninstall();
             self.engine.onStopped(wakeRun, &stop_fd);
             try self.start();
             signals.wait(stop_fd);
-            if (!self.engine.isStopped()) log.info("stopping: {d} ms for what is in flight", .{self.config.shutdown_timeout_ms});
-            self.engine.requestStop(self.config.shutdown_timeout_ms);
+            const timeout_ms = self.config.shutdown_timeout_ms;
+            if (!self.engine.isStopped()) {
+                log.info("stopping: {d} ms for what is in flight", .{timeout_ms});
+            }
+            self.engine.requestStop(timeout_ms);
             const watcher = std.Thread.spawn(.{}, secondSignal, .{ self, stop_fd }) catch null;
             self.engine.join();
             signals.release(stop_fd);
@@ -91,7 +105,8 @@ pub fn Server(comptime Handler: type) type {
             self.engine.requestStop(0);
         }
 
-        /// Any thread: stop accepting, finish what is in flight within `timeout_ms`, then close the rest.
+        /// Any thread: stop accepting, finish what is in flight within `timeout_ms`,
+        /// then close the rest.
         pub fn requestStop(self: *Self, timeout_ms: u32) void {
             self.engine.requestStop(timeout_ms);
         }
@@ -101,7 +116,8 @@ pub fn Server(comptime Handler: type) type {
             self.engine.join();
         }
 
-        /// The address that is listened on; `port` is the one the system picked when 0 was asked for.
+        /// The address that is listened on;
+        /// `port` is the one the system picked when 0 was asked for.
         pub fn address(self: *const Self) Address {
             return self.engine.address();
         }

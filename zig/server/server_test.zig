@@ -1,5 +1,5 @@
-//! Servers on real sockets, in this process: what only the engine's inside can tell (allocations, pools, exchanges),
-//! and its life from start to stop. What a client can tell is tested in tests/.
+//! Servers on real sockets, in this process: what only the engine's inside can tell (allocations,
+//! pools, exchanges), and its life from start to stop. What a client can tell is tested in tests/.
 
 const std = @import("std");
 const posix = std.posix;
@@ -78,7 +78,8 @@ fn connect(server: *const AppServer) !std.net.Stream {
     const stream = try std.net.tcpConnectToAddress(address);
     errdefer stream.close();
     const timeout: posix.timeval = .{ .sec = deadline_ms / 1000, .usec = 0 };
-    try posix.setsockopt(stream.handle, posix.SOL.SOCKET, posix.SO.RCVTIMEO, std.mem.asBytes(&timeout));
+    const value = std.mem.asBytes(&timeout);
+    try posix.setsockopt(stream.handle, posix.SOL.SOCKET, posix.SO.RCVTIMEO, value);
     return stream;
 }
 
@@ -93,7 +94,8 @@ fn readBody(stream: std.net.Stream) ![]u8 {
     const name = "Content-Length: ";
     const at = std.mem.indexOf(u8, head[0..len], name) orelse return error.NoLength;
     const end = std.mem.indexOfPos(u8, head[0..len], at, "\r\n").?;
-    const body = try testing.allocator.alloc(u8, try std.fmt.parseInt(usize, head[at + name.len .. end], 10));
+    const body_len = try std.fmt.parseInt(usize, head[at + name.len .. end], 10);
+    const body = try testing.allocator.alloc(u8, body_len);
     errdefer testing.allocator.free(body);
     if (try stream.reader().readAll(body) != body.len) return error.ConnectionEnded;
     return body;
@@ -119,9 +121,11 @@ fn hasNoConnections(server: *AppServer) bool {
 }
 
 const echo_small = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
-const echo_chunked = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+const echo_chunked = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" ++
+    "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
 
-/// Requests of every kind on one connection: small, gathered, chunked, large responses, a handler's failure.
+/// Requests of every kind on one connection: small, gathered, chunked,
+/// large responses, a handler's failure.
 fn exerciseConnection(server: *AppServer) !void {
     const stream = try connect(server);
     defer stream.close();
@@ -143,7 +147,8 @@ fn exerciseConnection(server: *AppServer) !void {
     try testing.expectEqual(@as(usize, 1_500_000), body.len);
 }
 
-/// Connections that end at awkward moments: in a head, in a body, with a response unread, with garbage.
+/// Connections that end at awkward moments: in a head, in a body,
+/// with a response unread, with garbage.
 fn exerciseAborts(server: *AppServer) !void {
     const beginnings = [_][]const u8{
         "",
@@ -293,7 +298,8 @@ test "a stop with a deadline of zero ends a request that is half there" {
     try start(&server, testConfig());
     const stream = try connect(&server);
     defer stream.close();
-    try stream.writeAll(echo_small ++ "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+    try stream.writeAll(echo_small ++
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
     try expectBody(stream, "body");
     server.requestStop(0);
     server.join();

@@ -84,8 +84,8 @@ pub const Span = extern struct { offset: u16, len: u16 };
 /// One request field: name and value as parts of the head.
 pub const FieldSpan = extern struct { name: Span, value: Span };
 
-/// Behind it: `param_count` × Span, `field_count` × FieldSpan, `head_bytes` bytes of raw head, then
-/// `inline_bytes` of body. With `flag_end` the inline part is the whole body.
+/// Behind it: `param_count` × Span, `field_count` × FieldSpan, `head_bytes` bytes of raw head,
+/// then `inline_bytes` of body. With `flag_end` the inline part is the whole body.
 pub const RequestHead = extern struct {
     header: RecordHeader,
     /// Or `length_unknown`. 0 when there is no body. Bytes.

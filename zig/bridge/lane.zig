@@ -98,7 +98,8 @@ pub const Lane = struct {
         state.next = self.first;
         if (self.first) |first| first.previous = state;
         self.first = state;
-        @atomicStore(u32, &self.pending, self.pending + 1, .monotonic); // statistics read it from other threads
+        // Statistics read it from other threads.
+        @atomicStore(u32, &self.pending, self.pending + 1, .monotonic);
     }
 
     pub fn unlink(self: *Lane, state: *ExchangeState) void {

@@ -15,9 +15,9 @@ var next_id: u32 = 1;
 /// Answers are read by the calling thread before its next call.
 threadlocal var answer_buffer: [8192]u8 = undefined;
 
-/// Keeps the library at `path`, which is loaded, in the process for good. Node.js unloads it with the
-/// last JS thread that loaded it: that may be a worker thread which is terminated while its engine
-/// runs.
+/// Keeps the library at `path`, which is loaded, in the process for good. Node.js unloads it with
+/// the last JS thread that loaded it: that may be a worker thread which is terminated while its
+/// engine runs.
 pub fn keepLoaded(path: []const u8) void {
     const name = gpa.dupeZ(u8, path) catch return;
     defer gpa.free(name);

@@ -1,0 +1,152 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { project, root } from '../support/process.ts';
+import { testUnless } from '../support/skip.ts';
+
+// What the repository promises about its own sources. Each failure names file and line.
+
+const columns = 100;
+const lines = 800;
+/** Where the compiler begins: every other file below zig/ is imported from one of these. */
+const entries = [
+  'zig/gyrfalcon.zig',
+  'zig/main.zig',
+  'zig/node.zig',
+  'zig/fuzz.zig',
+  'zig/bridge/abi_gen.zig',
+];
+
+const listing = spawnSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' });
+const tracked = (listing.status === 0 ? listing.stdout : '')
+  .split('\0')
+  .filter((path) => path !== '' && existsSync(project(path)));
+const why =
+  tracked.length === 0 ? 'this is no git clone: which files are its own is unknown' : undefined;
+
+const contents = new Map<string, string[]>();
+
+function linesOf(path: string): string[] {
+  let found = contents.get(path);
+  if (found === undefined) {
+    found = readFileSync(project(path), 'utf8').replace(/\n$/, '').split('\n');
+    contents.set(path, found);
+  }
+  return found;
+}
+
+/** Tracked files whose name ends in one of `extensions`, without the generated ones. */
+function sources(...extensions: string[]): string[] {
+  return tracked.filter(
+    (path) => extensions.some((extension) => path.endsWith(extension)) && !/\.gen\.\w+$/.test(path),
+  );
+}
+
+/** `file:line: about` of each line that `wrong` says something about. */
+function complaints(paths: string[], wrong: (line: string) => string | undefined): string[] {
+  return paths.flatMap((path) =>
+    linesOf(path).flatMap((line, at) => {
+      const about = wrong(line);
+      return about === undefined ? [] : [`${path}:${at + 1}: ${about}`];
+    }),
+  );
+}
+
+function none(found: string[]): void {
+  assert.ok(found.length === 0, found.join('\n'));
+}
+
+interface Import {
+  from: string;
+  line: number;
+  to: string;
+}
+
+/** Imports of files, by the paths they have in the project; comments are passed over. */
+function importsOf(path: string): Import[] {
+  return linesOf(path).flatMap((line, at) => {
+    const code = line.replace(/^\s*\/\/.*$/, '');
+    return [...code.matchAll(/@import\("([^"]+\.zig)"\)/g)].map((match) => ({
+      from: path,
+      line: at + 1,
+      to: posix.join(posix.dirname(path), match[1] as string),
+    }));
+  });
+}
+
+/** The room of a file below zig/: its folder's name, or undefined for zig/*.zig. */
+function roomOf(path: string): string | undefined {
+  return /^zig\/(\w+)\//.exec(path)?.[1];
+}
+
+/** Per room those it may know, as the table in docs/ARCHITECTURE.md says. */
+function rooms(): Map<string, Set<string>> {
+  const allowed = new Map<string, Set<string>>();
+  const page = readFileSync(project('docs', 'ARCHITECTURE.md'), 'utf8');
+  for (const row of page.matchAll(/^\| `zig\/(\w+)` \|.*\| ([^|]*) \|$/gm)) {
+    const [room, known] = [row[1] as string, row[2] as string];
+    let names = known.split(', ');
+    if (known === 'all above') names = [...allowed.keys()];
+    if (known === 'nothing') names = [];
+    for (const name of names) assert.ok(allowed.has(name), `zig/${room} may know ${name}, no room`);
+    allowed.set(room, new Set(names));
+  }
+  return allowed;
+}
+
+const test = suite('sources');
+const check = (name: string, body: () => void): void => testUnless(test, why, name, body);
+
+check(`no line of Zig is above ${columns} columns`, () => {
+  const wide = (line: string): string | undefined => {
+    const width = [...line].length;
+    return width > columns ? `${width} columns` : undefined;
+  };
+  none(complaints(sources('.zig'), wide));
+});
+
+check(`no file of Zig or TypeScript is above ${lines} lines`, () => {
+  const long = sources('.zig', '.ts').filter((path) => linesOf(path).length > lines);
+  none(long.map((path) => `${path}:${lines + 1}: the file has ${linesOf(path).length} lines`));
+});
+
+check('nothing is left to do', () => {
+  const left = /\b(?:TOD[O]|FIXM[E]|XX[X])\b/;
+  none(complaints(sources('.zig', '.ts', '.mts', '.mjs', '.zon'), (line) => left.exec(line)?.[0]));
+});
+
+check('every room of zig/ imports those alone that docs/ARCHITECTURE.md lets it know', () => {
+  const allowed = rooms();
+  const found = sources('.zig').flatMap((path) => {
+    const room = roomOf(path);
+    if (room === undefined) return [];
+    const known = allowed.get(room);
+    if (known === undefined) return [`${path}:1: zig/${room} is not in the table of folders`];
+    return importsOf(path)
+      .filter(({ to }) => roomOf(to) !== room && !known.has(roomOf(to) ?? ''))
+      .map(({ line, to }) => `${path}:${line}: zig/${room} may not know ${to}`);
+  });
+  none(found);
+});
+
+check('every file of zig/ is imported from where the compiler begins', () => {
+  const files = sources('.zig').filter((path) => path.startsWith('zig/'));
+  const reached = new Set(entries);
+  // A set that grows while it is walked is walked to its end.
+  for (const path of reached) {
+    if (!existsSync(project(path))) continue;
+    for (const { to } of importsOf(path)) reached.add(to);
+  }
+  none(files.filter((path) => !reached.has(path)).map((path) => `${path}:1: no file imports it`));
+});
+
+test('package.json and the executable tell the same version', () => {
+  const { version } = JSON.parse(readFileSync(project('package.json'), 'utf8'));
+  const at = linesOf('zig/main.zig').findIndex((line) => line.startsWith('const version = '));
+  const told = /"(.*)"/.exec(linesOf('zig/main.zig')[at] ?? '')?.[1];
+  assert.is(told, version, `zig/main.zig:${at + 1}: ${told}, package.json: ${version}`);
+});
+
+test.run();

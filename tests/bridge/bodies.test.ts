@@ -168,6 +168,15 @@ test('a handler that answers before it has read the body is heard, and the next 
   client.destroy();
 });
 
+test('an answer to a large body that nobody reads announces that the connection ends', async () => {
+  const client = await connect(server.port);
+  await client.send('POST /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n');
+  const response = await client.response();
+  assert.is(response.status, 403);
+  assert.is(response.headers.get('connection'), 'close');
+  assert.is((await client.readToEnd()).length, 0);
+});
+
 test('a body larger than the limit is refused with 413', async () => {
   const small = serve({
     port: 0,

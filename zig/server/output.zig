@@ -4,6 +4,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
+const limits = @import("../core/limits.zig");
 const status_codes = @import("../http/status.zig");
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
@@ -16,6 +17,14 @@ pub fn Output(comptime D: type) type {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
 
+        /// Nobody reads the body of a request that has been answered. When more of it is to come
+        /// than is worth reading, the connection ends, and the response says so.
+        fn announceUnreadBody(conn: *const Conn, ex: *Exchange) void {
+            const body = &conn.app.body;
+            if (conn.app.phase != .body or body.exchange != ex) return;
+            if (body.left > limits.discard_bytes_max) ex.keep_alive = false;
+        }
+
         /// Sends a whole response.
         pub fn respond(d: *D, ex: *Exchange, res: *Response) void {
             assert(ex.response == .none);
@@ -24,6 +33,7 @@ pub fn Output(comptime D: type) type {
             // also when the connection fails under the writes.
             markDone(conn, ex);
             checkStatus(d, res);
+            announceUnreadBody(conn, ex);
             const head_only = ex.is_head or !status_codes.bodyAllowed(res.status);
             const declared = if (head_only) res.declared_length else null;
             const length = declared orelse res.bodyLength();

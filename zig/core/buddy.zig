@@ -37,7 +37,6 @@ pub const Buddy = struct {
     big_blocks: u32,
     /// Written by the owning thread alone, atomically: statistics read it from others.
     bytes_used: u64 = 0,
-    bytes_peak: u64 = 0,
 
     const none: u32 = std.math.maxInt(u32);
     const blocks_per_big: u32 = limits.buffer_bytes_max / limits.buffer_bytes_min;
@@ -90,7 +89,6 @@ pub const Buddy = struct {
         }
         self.states[index] = .{ .order = order, .is_free = false, .is_head = true };
         @atomicStore(u64, &self.bytes_used, self.bytes_used + blockBytes(order), .monotonic);
-        self.bytes_peak = @max(self.bytes_peak, self.bytes_used);
         return self.region[@as(usize, index) * limits.buffer_bytes_min ..][0..blockBytes(order)];
     }
 

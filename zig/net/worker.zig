@@ -82,7 +82,6 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         now_ms: u64 = 0,
         closed: ?*Conn = null,
         draining: bool = false,
-        accepted_total: u64 = 0,
         /// Told when a connection ends: the acceptor may be waiting for room.
         on_room: ?*const fn (context: *anyopaque) void = null,
         on_room_context: ?*anyopaque = null,
@@ -530,7 +529,6 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const conn = self.conns.get(id).?;
             conn.* = .{ .id = id, .peer = peer };
             if (self.options.nodelay) socket.setNoDelay(fd);
-            self.accepted_total += 1;
             self.backend.open(&conn.stream, fd, @bitCast(id)) catch {
                 conn.phase = .closed;
                 conn.stream.fd = -1;

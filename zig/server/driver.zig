@@ -671,15 +671,5 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             }
             return &self.date_text;
         }
-
-        /// Logs what a handler did wrong.
-        pub fn complain(_: *Self, comptime fmt: []const u8, args: anytype) void {
-            log.limited(fmt, args);
-        }
-
-        /// Reason phrase for the engine's own pages.
-        pub fn reasonOf(status: u16) []const u8 {
-            return status_codes.reason(status);
-        }
     };
 }

@@ -5,6 +5,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
 const limits = @import("../core/limits.zig");
+const log = @import("../core/log.zig");
 const status_codes = @import("../http/status.zig");
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
@@ -32,7 +33,7 @@ pub fn Output(comptime D: type) type {
             // From here on the dispatcher is done with it,
             // also when the connection fails under the writes.
             markDone(conn, ex);
-            checkStatus(d, res);
+            checkStatus(res);
             announceUnreadBody(conn, ex);
             const head_only = ex.is_head or !status_codes.bodyAllowed(res.status);
             const declared = if (head_only) res.declared_length else null;
@@ -43,9 +44,9 @@ pub fn Output(comptime D: type) type {
             if (conn.isOpen()) advance(d, conn);
         }
 
-        fn checkStatus(d: *D, res: *Response) void {
+        fn checkStatus(res: *Response) void {
             if (res.status >= 200 and res.status <= 599) return;
-            d.complain("a handler set status {d}: answered with 500", .{res.status});
+            log.limited("a handler set status {d}: answered with 500", .{res.status});
             res.reset();
             res.text(500, "Internal Server Error\n");
         }
@@ -97,7 +98,7 @@ pub fn Output(comptime D: type) type {
 
         fn hold(d: *D, conn: *Conn, result: WriteQueue.Error!void) void {
             result catch {
-                d.complain(
+                log.limited(
                     "buffer memory is used up: a connection was closed (buffer_memory_bytes)",
                     .{},
                 );
@@ -144,7 +145,7 @@ pub fn Output(comptime D: type) type {
             if (ex.response != .none) return d.reset(ex);
             var page: [256]u8 = undefined;
             const text = std.fmt.bufPrint(&page, "{d} {s}{s}{s}\n", .{
-                status, D.reasonOf(status), if (code.len > 0) ": " else "", code,
+                status, status_codes.reason(status), if (code.len > 0) ": " else "", code,
             }) catch unreachable; // reasons and codes are short
             const res = d.response();
             res.text(status, "");
@@ -167,7 +168,7 @@ pub fn Output(comptime D: type) type {
         pub fn beginStream(d: *D, ex: *Exchange, res: *Response, length: ?u64) void {
             assert(ex.response == .none);
             const conn = d.connOf(ex);
-            checkStatus(d, res);
+            checkStatus(res);
             ex.response = .streaming;
             ex.drop_body = ex.is_head or !status_codes.bodyAllowed(res.status);
             ex.stream_left = length;
@@ -228,7 +229,7 @@ pub fn Output(comptime D: type) type {
         /// A body that does not keep what its head promised: the client has to see that,
         /// and no response may follow.
         fn spoiled(d: *D, conn: *Conn, ex: *Exchange, comptime what: []const u8) void {
-            d.complain("a handler sent " ++ what ++ ": the connection is closed", .{});
+            log.limited("a handler sent " ++ what ++ ": the connection is closed", .{});
             ex.keep_alive = false;
             // The dispatcher may believe that more is to follow.
             if (ex.dispatched) d.dispatcher.onAbort(d, ex);

@@ -7,12 +7,14 @@ const Body = @import("../http/request.zig").Body;
 const chunked = @import("../http1/chunked.zig");
 const decoder = @import("../http1/decoder.zig");
 const output_of = @import("output.zig").Output;
+const refusals_of = @import("refusals.zig").Refusals;
 
 pub fn BodyReader(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
         const output = output_of(D);
+        const refusals = refusals_of(D);
 
         pub const Sink = enum(u8) {
             /// To the dispatcher, as it takes them.
@@ -107,9 +109,10 @@ pub fn BodyReader(comptime D: type) type {
         ) void {
             begin(d, conn, ex, framing, .gather);
             if (conn.app.body.left > d.config.body_buffered_bytes_max) {
-                return d.refuse(conn, 413, "body_too_large");
+                return refusals.refuse(d, conn, 413, "body_too_large");
             }
-            ex.gathered.append(&d.net.pools.buffers, head) catch return d.onOutOfBuffers(conn);
+            ex.gathered.append(&d.net.pools.buffers, head) catch
+                return refusals.outOfBuffers(d, conn);
             ex.head_len = @intCast(head.len);
             if (framing.expect_continue) output.sendContinue(d, ex);
         }
@@ -149,7 +152,7 @@ pub fn BodyReader(comptime D: type) type {
                     return n;
                 },
                 .err => |err| {
-                    d.refuse(conn, chunked.statusOf(err), @tagName(err));
+                    refusals.refuse(d, conn, chunked.statusOf(err), @tagName(err));
                     return bytes.len;
                 },
             }
@@ -160,7 +163,7 @@ pub fn BodyReader(comptime D: type) type {
         fn deliver(d: *D, conn: *Conn, bytes: []const u8, is_end: bool) usize {
             const body = &conn.app.body;
             if (body.seen + bytes.len > d.config.body_bytes_max) {
-                d.refuse(conn, 413, "body_too_large");
+                refusals.refuse(d, conn, 413, "body_too_large");
                 return bytes.len;
             }
             var taken = bytes.len;
@@ -178,9 +181,9 @@ pub fn BodyReader(comptime D: type) type {
         fn keep(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {
             const held = ex.gathered.len - ex.head_len;
             if (held + bytes.len > d.config.body_buffered_bytes_max) {
-                return d.refuse(conn, 413, "body_too_large");
+                return refusals.refuse(d, conn, 413, "body_too_large");
             }
-            ex.gathered.append(&d.net.pools.buffers, bytes) catch d.onOutOfBuffers(conn);
+            ex.gathered.append(&d.net.pools.buffers, bytes) catch refusals.outOfBuffers(d, conn);
         }
 
         fn discard(d: *D, conn: *Conn, bytes: []const u8) void {

@@ -22,6 +22,9 @@ const Config = @import("config.zig").Config;
 const exchange = @import("exchange.zig");
 const Output = @import("output.zig").Output;
 const BodyReader = @import("body_reader.zig").BodyReader;
+const Admission = @import("admission.zig").Admission;
+const Refusals = @import("refusals.zig").Refusals;
+const Timing = @import("timing.zig").Timing;
 
 /// The dispatcher's interface is described in docs/ARCHITECTURE.md, "Dispatchers".
 pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
@@ -34,6 +37,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub const ExchangeId = exchange.ExchangeId;
         const output = Output(Self);
         const body_reader = BodyReader(Self);
+        const admission = Admission(Self);
+        const refusals = Refusals(Self);
+        const timing = Timing(Self);
 
         /// The HTTP part of a connection.
         pub const ConnState = struct {
@@ -261,7 +267,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             switch (decoder.decodeHead(bytes, &app.hint, self.decode_limits, &self.request)) {
                 .need_more => return 0,
                 .err => |err| {
-                    self.refuse(conn, decoder.statusOf(err), @tagName(err));
+                    refusals.refuse(self, conn, decoder.statusOf(err), @tagName(err));
                     return bytes.len;
                 },
                 .head => |head| {
@@ -285,14 +291,14 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .length => |n| n,
                 .chunked => null,
             };
-            if (self.refusal(framing)) |refused| {
-                self.refuseDecoded(conn, refused.status, refused.code);
+            if (admission.refusal(self, framing)) |refused| {
+                refusals.refuseDecoded(self, conn, refused.status, refused.code);
                 return bytes.len;
             }
             const ex = self.takeExchange(conn, length, framing.keep_alive) orelse {
                 if (app.depth > 0) {
                     self.pause(conn, "output"); // until one of its own has ended
-                } else self.refuseDecoded(conn, 503, "too_many_exchanges");
+                } else refusals.refuseDecoded(self, conn, 503, "too_many_exchanges");
                 return if (app.depth > 0 and app.phase == .head) 0 else bytes.len;
             };
             const rest = bytes[head_len..];
@@ -335,23 +341,6 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             return consumed;
         }
 
-        const Refusal = struct { status: u16, code: []const u8 };
-
-        fn refusal(self: *Self, framing: decoder.Framing) ?Refusal {
-            switch (self.request.method) {
-                // No resource here has a meaning for them (RFC 9110 §9.3.6, §9.3.8, §15.6.2).
-                .CONNECT, .TRACE => return .{ .status = 501, .code = "method_not_implemented" },
-                else => {},
-            }
-            switch (framing.body) {
-                .length => |n| if (n > self.config.body_bytes_max) {
-                    return .{ .status = 413, .code = "body_too_large" };
-                },
-                else => {},
-            }
-            return null;
-        }
-
         fn messageBegun(self: *Self, conn: *Conn, ex: *Exchange) void {
             conn.app.served = true;
             conn.app.message_since_ms = 0;
@@ -381,7 +370,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         // Exchanges.
 
-        fn takeExchange(self: *Self, conn: *Conn, length: ?u64, keep_alive: bool) ?*Exchange {
+        pub fn takeExchange(self: *Self, conn: *Conn, length: ?u64, keep_alive: bool) ?*Exchange {
             const id = self.exchanges.take() orelse return null;
             const ex = self.exchanges.get(id).?;
             ex.* = .{
@@ -438,66 +427,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             self.exchanges.release(ex.id);
         }
 
-        /// Refuses the message that is being read; the connection closes behind the error response.
-        pub fn refuse(self: *Self, conn: *Conn, status: u16, code: []const u8) void {
-            // `request` may be of another message, or decoded in part.
-            self.request.version = .http11;
-            self.request.method = .GET;
-            self.refuseDecoded(conn, status, code);
-        }
-
-        /// The same for a message whose head is in `request`.
-        fn refuseDecoded(self: *Self, conn: *Conn, status: u16, code: []const u8) void {
-            const app = &conn.app;
-            const reading_body = app.phase == .body;
-            self.errors_total.store(self.errors_total.raw +% 1, .monotonic);
-            app.phase = .stop;
-            app.message_since_ms = 0;
-            app.served = true;
-            app.more_input = true; // what is left of the message may be on its way
-            if (reading_body) {
-                // Without one it was answered before its body.
-                const ex = app.body.exchange orelse return self.endConn(conn, true);
-                app.body.exchange = null;
-                ex.keep_alive = false;
-                switch (ex.response) {
-                    .none => {},
-                    .streaming => return self.net.close(conn),
-                    .done => return,
-                }
-                if (ex.dispatched) self.dispatcher.onAbort(self, ex);
-                ex.dispatched = false;
-                return output.respondError(self, ex, status, code);
-            }
-            const ex = self.takeExchange(conn, 0, false) orelse
-                return self.refuseBare(conn, status);
-            output.respondError(self, ex, status, code);
-        }
-
-        /// All exchanges are in use: the least response,
-        /// or just the end behind the responses that are still to come.
-        fn refuseBare(self: *Self, conn: *Conn, status: u16) void {
-            if (conn.app.last) |last| {
-                last.keep_alive = false;
-                return;
-            }
-            var buf: [160]u8 = undefined;
-            const head = std.fmt.bufPrint(
-                &buf,
-                "HTTP/1.1 {d} {s}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                .{ status, status_codes.reason(status) },
-            ) catch unreachable; // reasons are short
-            self.net.write(conn, head);
-            self.endConn(conn, true);
-        }
-
         pub fn onOutOfBuffers(self: *Self, conn: *Conn) void {
-            if (conn.app.phase == .stop) return; // refused before
-            log.limited(
-                "buffer memory is used up: a connection was refused with 503 (buffer_memory_bytes)",
-                .{},
-            );
-            self.refuse(conn, 503, "out_of_buffers");
+            refusals.outOfBuffers(self, conn);
         }
 
         pub fn onEof(self: *Self, conn: *Conn) void {
@@ -570,7 +501,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             self.finishIfIdle(conn);
         }
 
-        fn finishIfIdle(self: *Self, conn: *Conn) void {
+        pub fn finishIfIdle(self: *Self, conn: *Conn) void {
             const app = &conn.app;
             // Paused without an exchange: a complete request is waiting for room.
             if (app.first != null or app.message_since_ms != 0 or conn.paused) return;
@@ -630,33 +561,13 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         // Time.
 
-        /// Sets the connection's timer for what it waits for now.
+        /// After each event on a connection: its timer is set for what it waits for now.
         pub fn afterEvent(self: *Self, conn: *Conn) void {
-            const app = &conn.app;
-            const config = self.config;
-            const slot = conn.id.slot;
-            if (!conn.queue.isEmpty()) {
-                self.net.wheel.set(slot, app.write_since_ms + config.write_timeout_ms);
-            } else if (app.phase == .body and !conn.paused) {
-                self.net.wheel.set(slot, app.body.since_ms + config.body_timeout_ms);
-            } else if (app.first != null or app.pause.busy) {
-                self.net.wheel.clear(slot); // the handler takes the time it takes
-            } else if (self.net.draining and app.message_since_ms == 0) {
-                self.finishIfIdle(conn);
-            } else if (app.message_since_ms != 0) {
-                self.net.wheel.set(slot, app.message_since_ms + config.header_timeout_ms);
-            } else if (!app.served) {
-                self.net.wheel.set(slot, app.opened_ms + config.header_timeout_ms);
-            } else self.net.wheel.set(slot, self.net.now_ms + config.idle_timeout_ms);
+            timing.afterEvent(self, conn);
         }
 
         pub fn onTimer(self: *Self, conn: *Conn) void {
-            const app = &conn.app;
-            if (!conn.queue.isEmpty()) return self.net.close(conn);
-            if (app.phase == .body and !conn.paused) return self.refuse(conn, 408, "body_timeout");
-            if (app.first != null or app.pause.busy) return;
-            if (app.message_since_ms != 0) return self.refuse(conn, 408, "header_timeout");
-            self.endConn(conn, false);
+            timing.onTimer(self, conn);
         }
 
         /// The Date field's value, made once a second.

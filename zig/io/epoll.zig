@@ -8,8 +8,10 @@ const linux = std.os.linux;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const Address = @import("../core/address.zig").Address;
+const clock = @import("../core/clock.zig");
 const limits = @import("../core/limits.zig");
 const io = @import("io.zig");
+const socket = @import("socket.zig");
 
 pub const Epoll = struct {
     epoll_fd: posix.fd_t,
@@ -58,6 +60,14 @@ pub const Epoll = struct {
         return self.wake_fd;
     }
 
+    pub fn nowMs(_: *const Epoll) u64 {
+        return clock.monotonicMs();
+    }
+
+    pub fn wallSeconds(_: *const Epoll) i64 {
+        return clock.realtimeSeconds();
+    }
+
     pub fn open(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: u64) !void {
         assert(token != wake_token);
         stream.* = .{ .fd = fd, .token = token, .interest = linux.EPOLL.IN };
@@ -69,6 +79,14 @@ pub const Epoll = struct {
     pub fn close(_: *Epoll, stream: *Stream) void {
         posix.close(stream.fd);
         stream.* = .{};
+    }
+
+    pub fn closeAccepted(_: *Epoll, fd: posix.fd_t) void {
+        posix.close(fd);
+    }
+
+    pub fn setNoDelay(_: *Epoll, stream: *Stream) void {
+        socket.setNoDelay(stream.fd);
     }
 
     pub fn pauseRecv(self: *Epoll, stream: *Stream) void {

@@ -25,7 +25,12 @@
 //!   sendFile(*Stream, fd, offset, len) SendResult now, as much as goes
 //!   sendLater(*Stream)                    ask for onSent when the socket takes bytes again
 //!   shutdownSend(*Stream)                 FIN
+//!   setNoDelay(*Stream)                   small writes leave at once
 //!   listen(*Stream, fd, token) !void, pauseAccept, resumeAccept
+//!   acceptBatch(*Stream, context) bool    accepts now what waits; true when there may be more
+//!   closeAccepted(fd)                     for a socket from onAccept that no stream was opened for
+//!   nowMs() u64                           a clock that never goes back; any thread
+//!   wallSeconds() i64                     since 1970-01-01 UTC
 //!   wakeDescriptor() fd                   any thread: an 8-byte write of 1 ends a poll
 
 const std = @import("std");
@@ -75,7 +80,8 @@ pub fn check(comptime B: type) void {
         "pauseRecv",   "resumeRecv",   "send",           "sendFile",
         "sendLater",   "poll",         "shutdownSend",   "listen",
         "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
-        "hasInput",
+        "hasInput",    "setNoDelay",   "acceptBatch",    "closeAccepted",
+        "nowMs",       "wallSeconds",
     };
     inline for (names) |name| {
         if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++

@@ -3,7 +3,6 @@
 
 const std = @import("std");
 const posix = std.posix;
-const clock = @import("../core/clock.zig");
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const io = @import("../io/io.zig");
@@ -36,6 +35,7 @@ pub fn Acceptor(comptime Io: type) type {
         exhausted_told: bool = false,
         /// The listener has failed for good.
         broken: bool = false,
+        stop_batches_left: u32 = stop_batches_max,
 
         const token: u64 = Io.listener_bit;
 
@@ -68,26 +68,38 @@ pub fn Acceptor(comptime Io: type) type {
         }
 
         pub fn run(self: *Self) void {
-            while (self.stop_deadline_ms.load(.seq_cst) == 0) {
-                _ = self.backend.poll(self.timeout(), self);
-                self.retry();
-            }
-            self.stop();
+            while (self.turn(self.timeout())) {}
+        }
+
+        /// One turn of the loop: wait, hand out what came. False once it has stopped.
+        pub fn turn(self: *Self, timeout_ms: i32) bool {
+            if (self.stop_deadline_ms.load(.seq_cst) != 0) return self.turnOfStop();
+            _ = self.backend.poll(timeout_ms, self);
+            self.retry();
+            return true;
         }
 
         /// Clients whose connection the kernel has completed are served, then the port is given up.
-        fn stop(self: *Self) void {
+        fn turnOfStop(self: *Self) bool {
             self.flushHeld();
-            for (0..stop_batches_max) |_| {
+            if (self.stop_batches_left > 0) {
+                self.stop_batches_left -= 1;
                 if (self.held != null) {
-                    std.Thread.sleep(std.time.ns_per_ms); // the workers' queues are full
-                    self.flushHeld();
-                } else if (!self.hasRoom() or !self.backend.acceptBatch(&self.listener, self)) {
-                    break;
+                    // The workers' queues are full.
+                    self.backend.pauseAccept(&self.listener);
+                    _ = self.backend.poll(1, self);
+                    return true;
                 }
+                const more = self.hasRoom() and self.backend.acceptBatch(&self.listener, self);
+                if (more or self.held != null) return true;
             }
-            if (self.held) |accepted| posix.close(accepted.fd);
+            if (self.held) |accepted| self.backend.closeAccepted(accepted.fd);
             self.backend.close(&self.listener);
+            self.tellWorkers();
+            return false;
+        }
+
+        fn tellWorkers(self: *Self) void {
             var told: u64 = 0;
             while (true) {
                 const deadline = self.stop_deadline_ms.load(.seq_cst);
@@ -100,15 +112,17 @@ pub fn Acceptor(comptime Io: type) type {
             }
         }
 
-        fn timeout(self: *Self) i32 {
+        /// For how long `turn` may wait, ms; -1: until something comes.
+        pub fn timeout(self: *const Self) i32 {
+            if (self.stop_deadline_ms.load(.seq_cst) != 0) return 0;
             const until = self.paused_until_ms orelse return -1;
-            return @intCast(@min(until -| clock.monotonicMs() + 1, 1000));
+            return @intCast(@min(until -| self.backend.nowMs() + 1, 1000));
         }
 
         fn retry(self: *Self) void {
             if (self.broken) return;
             if (self.paused_until_ms) |until| {
-                if (clock.monotonicMs() < until) return;
+                if (self.backend.nowMs() < until) return;
                 self.paused_until_ms = null;
             }
             self.flushHeld();
@@ -125,7 +139,7 @@ pub fn Acceptor(comptime Io: type) type {
 
         fn pause(self: *Self, ms: u64) void {
             self.backend.pauseAccept(&self.listener);
-            self.paused_until_ms = clock.monotonicMs() + ms;
+            self.paused_until_ms = self.backend.nowMs() + ms;
         }
 
         fn hasRoom(self: *Self) bool {

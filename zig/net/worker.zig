@@ -22,12 +22,10 @@ const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
 const Chain = @import("../core/chain.zig").Chain;
 const chain = @import("../core/chain.zig");
-const clock = @import("../core/clock.zig");
 const limits = @import("../core/limits.zig");
 const Slots = @import("../core/slots.zig").Slots;
 const Wheel = @import("../core/wheel.zig").Wheel;
 const io = @import("../io/io.zig");
-const socket = @import("../io/socket.zig");
 const Port = @import("port.zig").Port;
 const write_queue = @import("write_queue.zig");
 const WriteQueue = write_queue.WriteQueue;
@@ -131,18 +129,30 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Serves until it was told to drain and no connection is left.
         pub fn run(self: *Self) void {
-            self.now_ms = clock.monotonicMs();
+            self.begin();
+            while (!self.isDone()) self.turn(self.beginTurn());
+        }
+
+        /// Sets the clock before the first turn.
+        pub fn begin(self: *Self) void {
+            self.now_ms = self.backend.nowMs();
             self.wheel.advance(self.now_ms, self);
-            while (true) {
-                self.turn();
-                if (self.draining and self.conns.used == 0 and self.port.accepted.isEmpty()) break;
-            }
+        }
+
+        /// Told to drain, and no connection is left.
+        pub fn isDone(self: *const Self) bool {
+            return self.draining and self.conns.used == 0 and self.port.accepted.isEmpty();
+        }
+
+        /// Announces sleep to the other threads; returns for how long `turn` may wait, ms.
+        pub fn beginTurn(self: *Self) i32 {
+            @atomicStore(u32, self.port.asleep, 1, .seq_cst);
+            return self.timeout();
         }
 
         /// One turn of the loop: wait, serve what came, let the protocol flush what it gathered.
-        pub fn turn(self: *Self) void {
-            @atomicStore(u32, self.port.asleep, 1, .seq_cst);
-            _ = self.backend.poll(self.timeout(), self);
+        pub fn turn(self: *Self, timeout_ms: i32) void {
+            _ = self.backend.poll(timeout_ms, self);
             self.drainAccepted();
             self.wheel.advance(self.now_ms, self);
             self.protocol.onTurn(); // after the timers, so that it tells what they ended
@@ -169,7 +179,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// The wait is over, callbacks follow: nobody needs to wake this worker now.
         pub fn onAwake(self: *Self) void {
             @atomicStore(u32, self.port.asleep, 0, .seq_cst);
-            self.now_ms = clock.monotonicMs();
+            self.now_ms = self.backend.nowMs();
         }
 
         pub fn stream(self: *Self, token: u64) ?*Io.Stream {
@@ -528,15 +538,15 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const id = self.conns.take() orelse unreachable;
             const conn = self.conns.get(id).?;
             conn.* = .{ .id = id, .peer = peer };
-            if (self.options.nodelay) socket.setNoDelay(fd);
             self.backend.open(&conn.stream, fd, @bitCast(id)) catch {
                 conn.phase = .closed;
                 conn.stream.fd = -1;
-                posix.close(fd);
+                self.backend.closeAccepted(fd);
                 conn.next_closed = self.closed;
                 self.closed = conn;
                 return;
             };
+            if (self.options.nodelay) self.backend.setNoDelay(&conn.stream);
             self.protocol.onOpen(conn);
             self.protocol.afterEvent(conn);
         }

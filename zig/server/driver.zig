@@ -4,7 +4,6 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const clock = @import("../core/clock.zig");
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const slots = @import("../core/slots.zig");
@@ -574,7 +573,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub fn dateNow(self: *Self) *const [29]u8 {
             if (self.date_ms != self.net.now_ms) {
                 self.date_ms = self.net.now_ms;
-                const seconds = clock.realtimeSeconds();
+                const seconds = self.net.backend.wallSeconds();
                 if (seconds != self.date_seconds) {
                     self.date_seconds = seconds;
                     date.format(seconds, &self.date_text);

@@ -6,7 +6,6 @@ const assert = std.debug.assert;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const Address = @import("../core/address.zig").Address;
-const clock = @import("../core/clock.zig");
 const FrozenAllocator = @import("../core/frozen_allocator.zig").FrozenAllocator;
 const log = @import("../core/log.zig");
 const io = @import("../io/io.zig");
@@ -361,7 +360,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         fn requestStop(self: *Self, timeout_ms: u32) void {
-            const deadline = @max(clock.monotonicMs() + timeout_ms, 1);
+            const deadline = @max(self.acceptor.backend.nowMs() + timeout_ms, 1);
             const told = &self.acceptor.stop_deadline_ms;
             var earlier: u64 = 0;
             while (told.cmpxchgWeak(earlier, deadline, .seq_cst, .seq_cst)) |found| {

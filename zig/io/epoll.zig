@@ -60,6 +60,12 @@ pub const Epoll = struct {
         return self.wake_fd;
     }
 
+    /// It cannot fail for want of room: the counter holds 2^64 - 2 wakes.
+    pub fn signal(fd: posix.fd_t) void {
+        // The descriptor is open as long as its owner.
+        _ = posix.write(fd, std.mem.asBytes(&@as(u64, 1))) catch unreachable;
+    }
+
     pub fn nowMs(_: *const Epoll) u64 {
         return clock.monotonicMs();
     }

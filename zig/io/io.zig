@@ -32,6 +32,7 @@
 //!   nowMs() u64                           a clock that never goes back; any thread
 //!   wallSeconds() i64                     since 1970-01-01 UTC
 //!   wakeDescriptor() fd                   any thread: an 8-byte write of 1 ends a poll
+//!   signal(fd) void                       any thread: such a write (no `self`)
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -81,7 +82,7 @@ pub fn check(comptime B: type) void {
         "sendLater",   "poll",         "shutdownSend",   "listen",
         "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
         "hasInput",    "setNoDelay",   "acceptBatch",    "closeAccepted",
-        "nowMs",       "wallSeconds",
+        "nowMs",       "wallSeconds",  "signal",
     };
     inline for (names) |name| {
         if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++

@@ -57,14 +57,14 @@ pub fn Acceptor(comptime Io: type) type {
 
         /// Any thread: it looks at `stop_deadline_ms`.
         pub fn wake(self: *Self) void {
-            port.signal(self.backend.wakeDescriptor());
+            Io.signal(self.backend.wakeDescriptor());
         }
 
         /// Any worker: a connection has ended.
         pub fn onRoom(context: *anyopaque) void {
             const self: *Self = @alignCast(@ptrCast(context));
             if (self.waits_for_room.load(.seq_cst) and self.waits_for_room.swap(false, .seq_cst))
-                port.signal(self.backend.wakeDescriptor());
+                Io.signal(self.backend.wakeDescriptor());
         }
 
         pub fn run(self: *Self) void {
@@ -106,7 +106,7 @@ pub fn Acceptor(comptime Io: type) type {
                 if (deadline == told) return; // else: it was shortened meanwhile
                 for (self.ports) |*worker| {
                     worker.drain_deadline_ms.store(deadline, .seq_cst);
-                    worker.wake();
+                    worker.wake(Io);
                 }
                 told = deadline;
             }
@@ -167,7 +167,7 @@ pub fn Acceptor(comptime Io: type) type {
                     _ = worker.open.fetchSub(1, .seq_cst);
                     continue;
                 }
-                worker.wake();
+                worker.wake(Io);
                 return;
             }
             self.held = accepted;

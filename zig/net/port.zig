@@ -22,14 +22,7 @@ pub const Port = struct {
     asleep: *u32,
 
     /// Wakes the worker if it sleeps. Publish first, then call.
-    pub fn wake(self: *Port) void {
-        if (@atomicRmw(u32, self.asleep, .Xchg, 0, .seq_cst) == 1) signal(self.wake_fd);
+    pub fn wake(self: *Port, comptime Io: type) void {
+        if (@atomicRmw(u32, self.asleep, .Xchg, 0, .seq_cst) == 1) Io.signal(self.wake_fd);
     }
 };
-
-/// Writes to an event descriptor. It cannot fail for want of room:
-/// the counter holds 2^64 - 2 wakes.
-pub fn signal(fd: posix.fd_t) void {
-    // The descriptor is open as long as its worker.
-    _ = posix.write(fd, std.mem.asBytes(&@as(u64, 1))) catch unreachable;
-}

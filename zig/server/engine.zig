@@ -149,7 +149,7 @@ pub fn Engine(comptime Dispatcher: type) type {
         /// Any thread: wakes every worker that sleeps.
         pub fn wakeAll(self: *Self) void {
             switch (self.impl) {
-                inline else => |impl| for (impl.ports) |*port| port.wake(),
+                inline else => |impl| impl.wakeAll(),
             }
         }
 
@@ -372,8 +372,12 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 // At 0 the acceptor is about to set it.
                 if (port.drain_deadline_ms.load(.seq_cst) == 0) continue;
                 port.drain_deadline_ms.store(deadline, .seq_cst);
-                port.wake();
+                port.wake(Io);
             }
+        }
+
+        fn wakeAll(self: *Self) void {
+            for (self.ports) |*port| port.wake(Io);
         }
 
         fn join(self: *Self) void {

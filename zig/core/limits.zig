@@ -49,6 +49,8 @@ pub const body_buffered_bytes_max_bound: u64 =
 pub const pipeline_depth_max_default: u16 = 64;
 /// Unsent response bytes of one connection above which its requests are no longer read, bytes.
 pub const output_high_water_bytes_default: u32 = 256 * 1024;
+/// Pool memory that one connection may hold, bytes.
+pub const connection_memory_bytes_max_default: u64 = 64 * 1024 * 1024;
 /// Bytes of a request body that a handler did not want and that are read and dropped so that the
 /// connection can be kept. Above it the connection is closed instead.
 pub const discard_bytes_max: u64 = 256 * 1024;
@@ -67,6 +69,10 @@ pub const header_timeout_ms_default: u32 = 10_000;
 pub const body_timeout_ms_default: u32 = 30_000;
 pub const idle_timeout_ms_default: u32 = 5_000;
 pub const write_timeout_ms_default: u32 = 30_000;
+/// Slower than any network that people use, faster than an attack that is worth its effort, bytes/s.
+pub const body_rate_min_default: u32 = 240;
+pub const write_rate_min_default: u32 = 240;
+pub const rate_grace_ms_default: u32 = 5_000;
 pub const shutdown_timeout_ms_default: u32 = 10_000;
 
 /// Resolution of the timer wheel, ms. Timeouts fire up to one tick late, never early.
@@ -90,6 +96,8 @@ comptime {
     assert(body_buffered_bytes_max_default <= body_bytes_max_default);
     assert(body_buffered_bytes_max_default <= buffer_memory_bytes_default / 2);
     assert(body_buffered_bytes_max_default <= body_buffered_bytes_max_bound);
+    // One connection leaves room for others.
+    assert(connection_memory_bytes_max_default <= buffer_memory_bytes_default / 2);
     assert(response_head_bytes_max + inline_body_bytes_max <= output_buffer_bytes / 2);
     assert(body_segments_max <= iovecs_max);
     assert(std.math.isPowerOfTwo(wheel_slots));

@@ -19,6 +19,8 @@ pub const Config = struct {
     io: io.Kind = .auto,
     /// Open connections, all workers together. More wait in the backlog.
     connections_max: u32 = limits.connections_max_default,
+    /// Open connections of one IPv4 address or IPv6 /64; 0: no such limit.
+    connections_per_address_max: u32 = 0,
     /// Send small responses at once (TCP_NODELAY).
     nodelay: bool = true,
 
@@ -26,6 +28,8 @@ pub const Config = struct {
     receive_buffer_bytes: u32 = limits.receive_buffer_bytes_default,
     /// Pool memory of one worker for what cannot be served or sent at once, bytes.
     buffer_memory_bytes: u64 = limits.buffer_memory_bytes_default,
+    /// Pool memory that one connection may hold, bytes: input, gathered bodies, unsent output.
+    connection_memory_bytes_max: u64 = limits.connection_memory_bytes_max_default,
     /// Unsent response bytes of one connection above which its next requests wait.
     output_high_water_bytes: u32 = limits.output_high_water_bytes_default,
     /// Requests of one connection whose responses are outstanding.
@@ -42,6 +46,13 @@ pub const Config = struct {
     idle_timeout_ms: u32 = limits.idle_timeout_ms_default,
     /// Between two successful writes, ms.
     write_timeout_ms: u32 = limits.write_timeout_ms_default,
+    /// Bytes a second that a request body must bring while the server is willing to read;
+    /// 0: no such limit.
+    body_rate_min: u32 = limits.body_rate_min_default,
+    /// Bytes a second that a client must take while a response waits for it; 0: no such limit.
+    write_rate_min: u32 = limits.write_rate_min_default,
+    /// For how long a body or a response may be slower than its rate, from its beginning, ms.
+    rate_grace_ms: u32 = limits.rate_grace_ms_default,
     /// What a stop grants to exchanges in flight, ms.
     shutdown_timeout_ms: u32 = limits.shutdown_timeout_ms_default,
 
@@ -88,6 +99,11 @@ pub const Config = struct {
             return .{ .option = "pipeline_depth_max", .rule = "at least 1" };
         if (self.output_high_water_bytes < 16 * 1024)
             return .{ .option = "output_high_water_bytes", .rule = "at least 16384" };
+        if (self.connection_memory_bytes_max < self.connectionMemoryMin())
+            return .{
+                .option = "connection_memory_bytes_max",
+                .rule = "at least body_buffered_bytes_max + output_high_water_bytes + 2 MiB",
+            };
         if (self.server_name.len > 128)
             return .{ .option = "server_name", .rule = "at most 128 bytes" };
         if (!@import("../http/fields.zig").isFieldValue(self.server_name))
@@ -100,10 +116,17 @@ pub const Config = struct {
             "body_timeout_ms",
             "idle_timeout_ms",
             "write_timeout_ms",
+            "rate_grace_ms",
         }) |name| {
             if (@field(self, name) == 0) return .{ .option = name, .rule = "at least 1" };
         }
         return null;
+    }
+
+    /// What a connection within its other limits may come to hold, bytes: blocks are not full.
+    fn connectionMemoryMin(self: *const Config) u64 {
+        const blocks = 2 * @as(u64, limits.buffer_bytes_max);
+        return self.body_buffered_bytes_max + self.output_high_water_bytes + blocks;
     }
 
     /// Workers to start: as configured, else the cores this process may use.
@@ -124,6 +147,18 @@ test "a body that would be in more pieces than a request has room for cannot be 
     try std.testing.expectEqualStrings("body_buffered_bytes_max", config.validate().?.option);
     const bound: Config = .{ .body_buffered_bytes_max = 46137344, .buffer_memory_bytes = 1 << 30 };
     try std.testing.expectEqual(@as(?Config.Problem, null), bound.validate());
+}
+
+test "a connection's memory has room for what its other limits allow" {
+    const mib = 1 << 20;
+    var config: Config = .{
+        .body_buffered_bytes_max = mib,
+        .output_high_water_bytes = mib,
+        .connection_memory_bytes_max = 4 * mib,
+    };
+    try std.testing.expectEqual(@as(?Config.Problem, null), config.validate());
+    config.connection_memory_bytes_max -= 1;
+    try std.testing.expectEqualStrings("connection_memory_bytes_max", config.validate().?.option);
 }
 
 test "a value out of range is named with its rule" {

@@ -51,6 +51,7 @@ test {
     _ = @import("http/request.zig");
     _ = @import("http/response.zig");
     _ = @import("http/status.zig");
+    _ = @import("http/trailers.zig");
     _ = @import("http/uri.zig");
     _ = @import("http1/chunked.zig");
     _ = @import("http1/decoder.zig");

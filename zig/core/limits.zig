@@ -32,6 +32,10 @@ pub const header_count_max_default: u16 = 100;
 /// u16 offsets into the head cross the bridge, so the bound is 64 KiB - 1.
 pub const head_bytes_max_bound: u32 = 65535;
 pub const head_bytes_max_default: u32 = 32 * 1024;
+/// Bytes of the trailer section of a chunked request body, without its empty line.
+pub const trailer_bytes_max: u32 = 8 * 1024;
+/// Fields of the trailer section of a chunked request body.
+pub const trailer_count_max: u16 = 64;
 /// Bytes of a request target.
 pub const target_bytes_max_default: u32 = 8 * 1024;
 /// Bytes of a request body, streamed or buffered.
@@ -91,6 +95,9 @@ comptime {
     assert(receive_buffer_bytes_default <= buffer_bytes_max);
     assert(header_count_max_default <= header_count_max_bound);
     assert(head_bytes_max_default <= head_bytes_max_bound);
+    assert(trailer_count_max <= header_count_max_bound); // they fill a `Fields`
+    assert(trailer_bytes_max < buffer_bytes_max); // they are made contiguous for a handler
+    assert(trailer_bytes_max <= head_bytes_max_bound); // offsets of 16 bits cross the bridge
     assert(head_bytes_max_bound < buffer_bytes_max); // a head is contiguous
     assert(target_bytes_max_default < head_bytes_max_default);
     assert(body_buffered_bytes_max_default <= body_bytes_max_default);

@@ -3,6 +3,9 @@
 const std = @import("std");
 const chunked = @import("../http1/chunked.zig");
 const encoder = @import("../http1/encoder.zig");
+const field_lines = @import("../http/fields.zig");
+const Fields = field_lines.Fields;
+const trailers = @import("../http/trailers.zig");
 const mutator = @import("mutator.zig");
 const require = mutator.require;
 
@@ -25,6 +28,9 @@ pub const words = [_][]const u8{
     "X: y\r\n",
     "Content-Length: 1\r\n",
     "Trailer: x\r\n",
+    "X-Sum:\t a \xff \r\n",
+    "x:\r\n" ** 20,
+    "content-md5: a\r\n",
     "transfer-encoding:chunked\r\n",
     " ",
     "\t",
@@ -35,6 +41,8 @@ pub const words = [_][]const u8{
 /// What a body came to.
 const Outcome = struct {
     hash: std.hash.Wyhash = std.hash.Wyhash.init(0),
+    /// The trailer section so far.
+    trailers: std.BoundedArray(u8, chunked.trailer_bytes_max) = .{},
     data_len: usize = 0,
     consumed: usize = 0,
     ended: bool = false,
@@ -61,6 +69,13 @@ const Outcome = struct {
                 out.data_len += len - kept;
                 out.consumed += data.consumed - kept;
                 rest = rest[data.consumed - kept ..];
+            },
+            .trailer => |piece| {
+                try require(piece.bytes.len > 0 and piece.consumed <= rest.len);
+                try require(mutator.isInside(rest[0..piece.consumed], piece.bytes));
+                out.trailers.appendSlice(piece.bytes) catch return error.InvariantBroken;
+                out.consumed += piece.consumed;
+                rest = rest[piece.consumed..];
             },
             .end => |n| {
                 try require(n <= rest.len);
@@ -103,7 +118,26 @@ pub fn run(input: []const u8, random: std.Random) !void {
         try require(whole.ended or whole.consumed == input.len);
     }
     try require(whole.data_len <= input.len);
+    if (whole.ended) {
+        try require(std.mem.eql(u8, whole.trailers.slice(), cut.trailers.slice()));
+        try requireTrailers(whole.trailers.slice());
+    }
     try requireRoundTrip(input, random);
+}
+
+/// What was let through is lines, each one field that may stand in a trailer section.
+fn requireTrailers(lines: []const u8) !void {
+    var fields = Fields{};
+    trailers.parse(lines, &fields);
+    try require(fields.len == std.mem.count(u8, lines, "\n"));
+    try require(fields.len <= chunked.trailer_count_max);
+    var bytes: usize = 0;
+    for (fields.slice()) |field| {
+        try require(field_lines.isToken(field.name) and field_lines.isFieldValue(field.value));
+        try require(!trailers.isForbidden(field.name));
+        bytes += field.name.len + field.value.len + ":\r\n".len;
+    }
+    try require(bytes <= lines.len);
 }
 
 /// Any bytes, sent as chunks of any sizes, come back whole, and nothing behind them is touched.

@@ -60,11 +60,20 @@ pub const Request = struct {
     /// The head as received; the slices above point into it.
     head_bytes: []const u8 = "",
     body: Body = .{},
+    /// The trailer fields behind a chunked body (RFC 9110 §6.5), once `body` is whole. Their
+    /// grammar has been checked, and none of them is of a kind that belongs in the header section;
+    /// they are never merged into `fields`.
+    trailers: Fields = .{},
     peer: Address = .{},
 
     /// First value of field `name`, matched without regard to case, or null.
     pub fn header(self: *const Request, name: []const u8) ?[]const u8 {
         return self.fields.get(name);
+    }
+
+    /// First value of trailer field `name`, matched without regard to case, or null.
+    pub fn trailer(self: *const Request, name: []const u8) ?[]const u8 {
+        return self.trailers.get(name);
     }
 
     /// Walks the query's pairs; parsed now, not before.

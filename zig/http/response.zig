@@ -6,6 +6,7 @@ const posix = std.posix;
 const Buddy = @import("../core/buddy.zig").Buddy;
 const Chain = @import("../core/chain.zig").Chain;
 const fields = @import("fields.zig");
+const trailers = @import("trailers.zig");
 
 pub const HeaderError = error{
     /// The name is not a token, or the value holds CR, LF,
@@ -16,6 +17,12 @@ pub const HeaderError = error{
     FramingField,
     /// The fields do not fit `limits.response_head_bytes_max`.
     HeadTooLarge,
+};
+
+/// What `trailer` may fail with.
+pub const TrailerError = HeaderError || error{
+    /// A field of this name must not stand behind a body (RFC 9110 §6.5.1).
+    ForbiddenTrailer,
 };
 
 /// A range of an open file. The engine closes the descriptor
@@ -47,9 +54,11 @@ pub const Response = struct {
     /// Length told in Content-Length when it is not that of `body`:
     /// for HEAD and 304 without a body at hand.
     declared_length: ?u64 = null,
-    /// "name: value\r\n" lines.
+    /// "name: value\r\n" lines. Early hints and trailers lie behind it, in what it was made of.
     lines: []u8,
     lines_len: u32 = 0,
+    hints_len: u32 = 0,
+    trailers_len: u32 = 0,
     pool: *Buddy,
 
     /// A fresh response that writes its fields to `lines` and its body to blocks of `pool`.
@@ -71,7 +80,7 @@ pub const Response = struct {
     /// so that nothing of the last exchange stays behind.
     pub fn reset(self: *Response) void {
         self.dropBody();
-        self.* = init(self.lines, self.pool);
+        self.* = init(self.lines.ptr[0 .. self.lines.len + self.extraLength()], self.pool);
     }
 
     /// Appends a field. Both strings are copied. On an error the response is as before.
@@ -81,11 +90,64 @@ pub const Response = struct {
         const need = name.len + value.len + 4;
         const room = self.lines[self.lines_len..];
         if (room.len < need) return error.HeadTooLarge;
-        @memcpy(room[0..name.len], name);
-        room[name.len..][0..2].* = ": ".*;
-        @memcpy(room[name.len + 2 ..][0..value.len], value);
-        room[name.len + 2 + value.len ..][0..2].* = "\r\n".*;
+        putLine(room, name, value);
         self.lines_len += @intCast(need);
+    }
+
+    fn putLine(out: []u8, name: []const u8, value: []const u8) void {
+        @memcpy(out[0..name.len], name);
+        out[name.len..][0..2].* = ": ".*;
+        @memcpy(out[name.len + 2 ..][0..value.len], value);
+        out[name.len + 2 + value.len ..][0..2].* = "\r\n".*;
+    }
+
+    /// Appends a field to the trailer section (RFC 9110 §6.5), which follows the body. Both strings
+    /// are copied; they share `limits.response_head_bytes_max` with the other fields. A response
+    /// with trailers is sent in chunks, and its Trailer field names them. They are dropped for
+    /// HTTP/1.0, for HEAD and for statuses without content: there is nothing they could follow.
+    pub fn trailer(self: *Response, name: []const u8, value: []const u8) TrailerError!void {
+        if (!fields.isToken(name) or !fields.isFieldValue(value)) return error.InvalidField;
+        if (trailers.isForbidden(name)) return error.ForbiddenTrailer;
+        const line = try self.makeRoom(name.len + value.len + 4, 0);
+        putLine(line, name, value);
+        self.trailers_len += @intCast(line.len);
+    }
+
+    /// Appends a field to a 103 (Early Hints) response (RFC 8297), which is sent ahead of this one:
+    /// `Link: </style.css>; rel=preload; as=style`. Both strings are copied, as those of `trailer`.
+    /// HTTP/1.0 clients get none. A handler that answers at once gains little by it, since both
+    /// responses leave together.
+    pub fn earlyHint(self: *Response, name: []const u8, value: []const u8) HeaderError!void {
+        if (!fields.isToken(name) or !fields.isFieldValue(value)) return error.InvalidField;
+        if (isConnectionField(name)) return error.FramingField;
+        const line = try self.makeRoom(name.len + value.len + 4, self.trailers_len);
+        putLine(line, name, value);
+        self.hints_len += @intCast(line.len);
+    }
+
+    /// Takes `need` bytes off the end of `lines` and moves the hints and trailers down, so that the
+    /// room is `behind` bytes before the end.
+    fn makeRoom(self: *Response, need: usize, behind: usize) error{HeadTooLarge}![]u8 {
+        if (self.lines.len - self.lines_len < need) return error.HeadTooLarge;
+        const extra = self.lines.ptr[self.lines.len - need .. self.lines.len + self.extraLength()];
+        self.lines.len -= need;
+        const moved = extra.len - need - behind;
+        std.mem.copyForwards(u8, extra[0..moved], extra[need..][0..moved]);
+        return extra[moved..][0..need];
+    }
+
+    fn extraLength(self: *const Response) usize {
+        return self.hints_len + self.trailers_len;
+    }
+
+    /// The early hints so far, as lines.
+    pub fn hintLines(self: *const Response) []const u8 {
+        return (self.lines.ptr + self.lines.len)[0..self.hints_len];
+    }
+
+    /// The trailer fields so far, as lines.
+    pub fn trailerLines(self: *const Response) []const u8 {
+        return (self.lines.ptr + self.lines.len + self.hints_len)[0..self.trailers_len];
     }
 
     /// `header` with a formatted value, 1 KiB at most.
@@ -123,6 +185,15 @@ pub const Response = struct {
             else => {},
         }
         return true;
+    }
+
+    /// Fields that belong to the connection or frame the message.
+    fn isConnectionField(name: []const u8) bool {
+        for ([_][]const u8{
+            "connection",       "content-length",    "keep-alive",
+            "proxy-connection", "transfer-encoding",
+        }) |other| if (eql(name, other)) return true;
+        return false;
     }
 
     fn eql(a: []const u8, b: []const u8) bool {

@@ -1,7 +1,10 @@
 //! Decoder of the chunked transfer coding (RFC 9112 §7.1), sans-I/O and resumable at every byte.
-//! Chunk extensions and trailer fields are checked against the grammar and dropped.
+//! Chunk extensions are checked against the grammar and dropped; trailer fields are checked and
+//! given out.
 const std = @import("std");
+const limits = @import("../core/limits.zig");
 const chars = @import("../http/chars.zig");
+const forbidden_trailers = @import("../http/trailers.zig").forbidden;
 
 /// Largest chunk: 2^63 - 1 bytes, so that sums with it cannot wrap.
 pub const chunk_size_max = std.math.maxInt(i64);
@@ -13,7 +16,9 @@ pub const extension_bytes_max = 4096;
 /// with large extensions costs the reader much more than it carries.
 pub const overhead_bytes_max = 16_384;
 /// Most bytes of the trailer section, without its empty line.
-pub const trailer_bytes_max = 8192;
+pub const trailer_bytes_max = limits.trailer_bytes_max;
+/// Most fields of the trailer section.
+pub const trailer_count_max = limits.trailer_count_max;
 
 /// Why a body was refused. The connection cannot be used further.
 pub const ChunkError = enum {
@@ -35,12 +40,14 @@ pub const ChunkError = enum {
     /// A field that must not stand in a trailer section (RFC 9110 §6.5.1).
     forbidden_trailer,
     trailers_too_large,
+    /// More than `trailer_count_max`.
+    too_many_trailers,
 };
 
 /// The status that answers `e`, if the response has not begun; the connection closes after it.
 pub fn statusOf(e: ChunkError) u16 {
     return switch (e) {
-        .trailers_too_large => 431,
+        .trailers_too_large, .too_many_trailers => 431,
         .chunk_size_too_large, .extensions_too_large => 413,
         .invalid_chunk_size,
         .invalid_extension,
@@ -60,6 +67,10 @@ pub const Event = union(enum) {
     /// Body data, a slice of the given bytes; `consumed` counts it and the framing before it. There
     /// may be more in the rest of the given bytes.
     data: struct { bytes: []const u8, consumed: usize },
+    /// The next bytes of the trailer section, a slice of the given bytes, cut as the reads were cut.
+    /// All such pieces of a body together are "name: value\r\n" lines, without the empty line that
+    /// ends the section. They mean nothing before `end` has come: what is refused is in them too.
+    trailer: struct { bytes: []const u8, consumed: usize },
     /// The body has ended after this many of the given bytes, trailer section and last CRLF
     /// included.
     end: usize,
@@ -78,6 +89,8 @@ pub const ChunkedDecoder = struct {
     trailer: u16 = 0,
     /// Which of `forbidden_trailers` begin with the trailer name read so far.
     candidates: Candidates = 0,
+    /// Fields of the trailer section that have begun.
+    trailers: u8 = 0,
     /// Length of the trailer name read so far.
     name_len: u8 = 0,
     digits: u8 = 0,
@@ -116,21 +129,15 @@ pub const ChunkedDecoder = struct {
         self.state = .data;
     }
 
-    /// Consumes from the start of `bytes`. After `data`, call again with the bytes behind what was
-    /// consumed; after `need_more`, with those that come next. After `end` or `err` the decoder
-    /// must not be called.
+    /// Consumes from the start of `bytes`. After `data` and `trailer`, call again with the bytes
+    /// behind what was consumed; after `need_more`, with those that come next. After `end` or `err`
+    /// the decoder must not be called.
     pub fn next(self: *ChunkedDecoder, bytes: []const u8) Event {
         std.debug.assert(self.state != .done and self.state != .failed);
         var i: usize = 0;
         while (i < bytes.len) {
             if (self.state == .data) return self.takeData(bytes, i);
-            if (self.state == .trailer_value) {
-                // The longest stretch without a decision; only its length has to be kept.
-                const stop = chars.find(.value_stop, bytes, i);
-                if (!self.countTrailer(stop - i)) return self.fail(.trailers_too_large);
-                i = stop;
-                if (i == bytes.len) break;
-            }
+            if (self.inTrailerLine(bytes[i])) return self.takeTrailer(bytes, i);
             if (self.step(bytes[i])) |e| return self.fail(e);
             i += 1;
             if (self.state == .done) return .{ .end = i };
@@ -148,6 +155,32 @@ pub const ChunkedDecoder = struct {
         self.remaining -= take;
         if (self.remaining == 0) self.state = .data_carriage_return;
         return .{ .data = .{ .bytes = bytes[start..][0..take], .consumed = start + take } };
+    }
+
+    /// Whether `c`, the next byte, is one of a trailer line: not of the empty line after the last.
+    fn inTrailerLine(self: *const ChunkedDecoder, c: u8) bool {
+        return switch (self.state) {
+            .trailer_start => c != '\r',
+            .trailer_name, .trailer_value, .trailer_line_feed => true,
+            else => false,
+        };
+    }
+
+    /// As many whole and begun trailer lines as there are.
+    fn takeTrailer(self: *ChunkedDecoder, bytes: []const u8, start: usize) Event {
+        var i = start;
+        while (i < bytes.len and self.inTrailerLine(bytes[i])) {
+            if (self.state == .trailer_value) {
+                // The longest stretch without a decision; only its length has to be kept.
+                const stop = chars.find(.value_stop, bytes, i);
+                if (!self.countTrailer(stop - i)) return self.fail(.trailers_too_large);
+                i = stop;
+                if (i == bytes.len) break;
+            }
+            if (self.stepTrailer(bytes[i])) |e| return self.fail(e);
+            i += 1;
+        }
+        return .{ .trailer = .{ .bytes = bytes[start..i], .consumed = i } };
     }
 
     /// Moves over one byte of framing.
@@ -181,10 +214,14 @@ pub const ChunkedDecoder = struct {
                 if (c != '\n') return .bare_carriage_return;
                 self.state = .size;
             },
-            .trailer_start, .trailer_name, .trailer_value, .trailer_line_feed, .last_line_feed => {
-                return self.stepTrailer(c);
+            // The empty line.
+            .trailer_start => self.state = .last_line_feed,
+            .last_line_feed => {
+                if (c != '\n') return .bare_carriage_return;
+                self.state = .done;
             },
-            .data, .done, .failed => unreachable, // `next` lets none of them in
+            // `next` lets none of them in
+            .data, .trailer_name, .trailer_value, .trailer_line_feed, .done, .failed => unreachable,
         }
         return null;
     }
@@ -298,12 +335,10 @@ pub const ChunkedDecoder = struct {
     fn stepTrailer(self: *ChunkedDecoder, c: u8) ?ChunkError {
         switch (self.state) {
             .trailer_start => {
-                if (c == '\r') {
-                    self.state = .last_line_feed;
-                    return null;
-                }
                 if (c == '\n') return .bare_line_feed;
                 if (!chars.token_table[c]) return .invalid_trailer;
+                if (self.trailers == trailer_count_max) return .too_many_trailers;
+                self.trailers += 1;
                 self.candidates = all_candidates;
                 self.name_len = 0;
                 self.state = .trailer_name;
@@ -316,14 +351,12 @@ pub const ChunkedDecoder = struct {
                 if (c != '\r') return .invalid_trailer;
                 self.state = .trailer_line_feed;
             },
-            .trailer_line_feed, .last_line_feed => {
+            .trailer_line_feed => {
                 if (c != '\n') return .bare_carriage_return;
-                if (self.state == .trailer_line_feed and !self.countTrailer(1)) {
-                    return .trailers_too_large;
-                }
-                self.state = if (self.state == .last_line_feed) .done else .trailer_start;
+                if (!self.countTrailer(1)) return .trailers_too_large;
+                self.state = .trailer_start;
             },
-            else => unreachable, // `step` sends the states of trailers only
+            else => unreachable, // `takeTrailer` sends the states of trailer lines only
         }
         return null;
     }
@@ -354,24 +387,14 @@ pub const ChunkedDecoder = struct {
     }
 };
 
-/// Fields for framing, routing, authentication, request modifiers and content format: a trailer
-/// section must not carry them (RFC 9110 §6.5.1).
-const forbidden_trailers = [_][]const u8{
-    "age",              "authorization",      "cache-control",       "connection",
-    "content-encoding", "content-length",     "content-range",       "content-type",
-    "cookie",           "expect",             "host",                "if-match",
-    "if-none-match",    "if-range",           "keep-alive",          "max-forwards",
-    "pragma",           "proxy-authenticate", "proxy-authorization", "range",
-    "set-cookie",       "te",                 "trailer",             "transfer-encoding",
-    "upgrade",          "www-authenticate",
-};
-const Candidates = u32;
+const Candidates = u64;
 const all_candidates: Candidates = (1 << forbidden_trailers.len) - 1;
 
 comptime {
     std.debug.assert(@sizeOf(ChunkedDecoder) <= 32);
     std.debug.assert(forbidden_trailers.len <= @bitSizeOf(Candidates));
     std.debug.assert(trailer_bytes_max <= std.math.maxInt(u16));
+    std.debug.assert(trailer_count_max <= std.math.maxInt(u8));
     std.debug.assert(extension_bytes_max <= std.math.maxInt(u16));
 }
 

@@ -9,6 +9,7 @@ const expectEqualStrings = std.testing.expectEqualStrings;
 /// What a whole body came to.
 const Outcome = struct {
     data: std.BoundedArray(u8, 65_536) = .{},
+    trailers: std.BoundedArray(u8, chunked.trailer_bytes_max) = .{},
     /// Bytes consumed up to the end, or those fed when there was none.
     consumed: usize = 0,
     end: enum { need_more, end, err } = .need_more,
@@ -30,6 +31,14 @@ const Outcome = struct {
                 try out.data.appendSlice(data.bytes);
                 out.consumed += data.consumed;
                 rest = rest[data.consumed..];
+            },
+            .trailer => |piece| {
+                try expect(piece.bytes.len > 0 and piece.consumed <= rest.len);
+                const end = @intFromPtr(piece.bytes.ptr) + piece.bytes.len;
+                try expectEqual(@intFromPtr(rest.ptr) + piece.consumed, end);
+                try out.trailers.appendSlice(piece.bytes);
+                out.consumed += piece.consumed;
+                rest = rest[piece.consumed..];
             },
             .end => |n| {
                 out.consumed += n;
@@ -61,7 +70,9 @@ fn expectSame(expected: *const Outcome, actual: *const Outcome) !void {
     try expectEqualStrings(expected.data.slice(), actual.data.slice());
     try expectEqual(expected.end, actual.end);
     try expectEqual(expected.err, actual.err);
-    if (expected.end != .err) try expectEqual(expected.consumed, actual.consumed);
+    if (expected.end == .err) return;
+    try expectEqual(expected.consumed, actual.consumed);
+    try expectEqualStrings(expected.trailers.slice(), actual.trailers.slice());
 }
 
 /// The outcome of `bytes`, the same when they are cut in one, in two at any place, or into single
@@ -97,6 +108,27 @@ test "valid bodies decode to their data at every split" {
         try expectEqual(.end, out.end);
         try expectEqual(case[0].len, out.consumed);
         try expectEqualStrings(case[1], out.data.slice());
+    }
+}
+
+test "the trailer section is given out as it came, at every split" {
+    const cases = [_][]const u8{
+        "",
+        "X-Sum: 1\r\n",
+        "A:\r\n",
+        "X-Sum: 1\r\nY:\r\nHostess: \xff\t\r\nx-sum:\t2\r\n",
+        "Content-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==\r\nServer-Timing: db;dur=53\r\n",
+    };
+    for (cases) |lines| {
+        var buffer: [256]u8 = undefined;
+        for ([_][]const u8{ "", "GET / HTTP/1.1\r\n", "\r\n" }) |behind| {
+            const body = "1\r\nx\r\n0;last\r\n";
+            const bytes = try std.fmt.bufPrint(&buffer, "{s}{s}\r\n{s}", .{ body, lines, behind });
+            const out = try outcome(bytes);
+            try expectEqual(.end, out.end);
+            try expectEqual(bytes.len - behind.len, out.consumed);
+            try expectEqualStrings(lines, out.trailers.slice());
+        }
     }
 }
 
@@ -175,6 +207,28 @@ const malformed = [_]struct { []const u8, ChunkError }{
     .{ "0\r\nWWW-Authenticate: a\r\n\r\n", .forbidden_trailer },
     .{ "0\r\nAge: 1\r\n\r\n", .forbidden_trailer },
 };
+
+test "every forbidden name is refused in a trailer section, at every split" {
+    @setEvalBranchQuota(10_000);
+    for (@import("../http/trailers.zig").forbidden) |name| {
+        var buffer: [128]u8 = undefined;
+        var out = try outcome(try std.fmt.bufPrint(&buffer, "0\r\nA: b\r\n{s}: 1\r\n", .{name}));
+        try expectEqual(ChunkError.forbidden_trailer, out.err.?);
+        out = try outcome(try std.fmt.bufPrint(&buffer, "0\r\n{s}x: 1\r\n\r\n", .{name}));
+        try expectEqual(.end, out.end);
+        out = try outcome(try std.fmt.bufPrint(&buffer, "0\r\n{s}: 1\r\n\r\n", .{name[1..]}));
+        try expectEqual(.end, out.end);
+    }
+}
+
+test "as many trailers as the limit pass, one more does not, at every split" {
+    const lines = "A:\r\n" ** chunked.trailer_count_max;
+    var out = try outcome("0\r\n" ++ lines ++ "\r\n");
+    try expectEqual(.end, out.end);
+    try expectEqualStrings(lines, out.trailers.slice());
+    out = try outcome("0\r\n" ++ lines ++ "B:\r\n\r\n");
+    try expectEqual(ChunkError.too_many_trailers, out.err.?);
+}
 
 test "every malformed body is refused with its own error, at every split" {
     for (malformed) |case| {
@@ -264,7 +318,7 @@ test "chunks without extensions are never refused for their overhead" {
 }
 
 test "a trailer section of the limit passes, one byte more does not" {
-    const line = "A: b\r\n";
+    const line = "A:" ++ "b" ** 200 ++ "\r\n";
     const lines = line ** (chunked.trailer_bytes_max / line.len);
     const filler = "B:" ++ "c" ** (chunked.trailer_bytes_max % line.len + line.len - 4) ++ "\r\n";
     const full = lines[line.len..] ++ filler;

@@ -6,7 +6,11 @@ const Version = @import("../http/request.zig").Version;
 /// The interim response that lets a waiting client send its body (RFC 9110 §10.1.1).
 pub const continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
 /// Ends a chunked body that has no trailers.
-pub const last_chunk = "0\r\n\r\n";
+pub const last_chunk = last_chunk_head ++ trailers_end;
+/// Ends the chunks of a body; trailer lines follow.
+pub const last_chunk_head = "0\r\n";
+/// Ends the trailer section.
+pub const trailers_end = "\r\n";
 /// Ends each chunk's data.
 pub const chunk_end = "\r\n";
 /// Longest chunk head: sixteen digits and CRLF.

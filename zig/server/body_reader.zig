@@ -3,7 +3,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const limits = @import("../core/limits.zig");
-const Body = @import("../http/request.zig").Body;
+const trailers = @import("../http/trailers.zig");
 const chunked = @import("../http1/chunked.zig");
 const decoder = @import("../http1/decoder.zig");
 const output_of = @import("output.zig").Output;
@@ -39,28 +39,30 @@ pub fn BodyReader(comptime D: type) type {
             decoder: chunked.ChunkedDecoder = .{},
         };
 
-        /// When `rest` begins with the whole body,
-        /// sets `body` to it and returns the bytes that it takes with its framing.
-        pub fn whole(d: *D, rest: []const u8, framing: decoder.Framing, body: *Body) ?usize {
-            body.* = .{};
+        /// When `rest` begins with the whole body, sets that of `request`, trailers included, and
+        /// returns the bytes that it takes with its framing.
+        pub fn whole(d: *D, ex: *Exchange, rest: []const u8, framing: decoder.Framing) ?usize {
+            d.request.body = .{};
+            d.request.trailers.len = 0;
             switch (framing.body) {
                 .none => return 0,
                 .length => |n| {
                     if (n == 0) return 0;
                     if (n > rest.len or n > d.config.body_buffered_bytes_max) return null;
                     d.segments[0] = rest[0..@intCast(n)];
-                    body.* = .{ .segments = d.segments[0..1], .len = n };
+                    d.request.body = .{ .segments = d.segments[0..1], .len = n };
                     return @intCast(n);
                 },
-                .chunked => return wholeChunked(d, rest, body),
+                .chunked => return wholeChunked(d, ex, rest),
             }
         }
 
-        fn wholeChunked(d: *D, rest: []const u8, body: *Body) ?usize {
+        fn wholeChunked(d: *D, ex: *Exchange, rest: []const u8) ?usize {
             var dec: chunked.ChunkedDecoder = .{};
             var count: usize = 0;
             var len: u64 = 0;
             var used: usize = 0;
+            var lines: []const u8 = "";
             while (true) switch (dec.next(rest[used..])) {
                 .data => |data| {
                     // In too many pieces: it goes the longer way.
@@ -70,20 +72,34 @@ pub fn BodyReader(comptime D: type) type {
                     len += data.bytes.len;
                     used += data.consumed;
                 },
+                .trailer => |piece| {
+                    lines = piece.bytes; // all of them: `rest` was not cut
+                    used += piece.consumed;
+                },
                 .end => |n| {
                     const len_max = @min(d.config.body_bytes_max, d.config.body_buffered_bytes_max);
                     if (len > len_max) return null;
-                    body.* = .{ .segments = d.segments[0..count], .len = len };
+                    if (lines.len > 0 and !takeTrailers(d, ex, lines)) return null;
+                    d.request.body = .{ .segments = d.segments[0..count], .len = len };
                     return used + n;
                 },
                 .need_more, .err => return null, // an error is met again, and answered, by `read`
             };
         }
 
+        /// False when there is no memory for them: `read` meets that again, and answers it.
+        fn takeTrailers(d: *D, ex: *Exchange, lines: []const u8) bool {
+            @branchHint(.cold);
+            ex.trailers.append(&d.net.pools.buffers, lines) catch return false;
+            trailers.parse(lines, &d.request.trailers);
+            return true;
+        }
+
         /// The bytes that follow on `conn` are the body of `ex`.
         pub fn begin(d: *D, conn: *Conn, ex: *Exchange, framing: decoder.Framing, sink: Sink) void {
             const app = &conn.app;
             app.body = .{ .exchange = ex, .sink = sink, .since_ms = d.net.now_ms };
+            ex.trailers.deinit(&d.net.pools.buffers); // they come again, behind the body
             switch (framing.body) {
                 .none => unreachable, // complete as it is
                 .length => |n| app.body.left = n,
@@ -146,6 +162,10 @@ pub fn BodyReader(comptime D: type) type {
                     if (kept > 0) d.pause(conn, "body");
                     return data.consumed - kept;
                 },
+                .trailer => |piece| {
+                    if (body.sink != .discard) keepTrailers(d, conn, body.exchange.?, piece.bytes);
+                    return if (conn.app.phase == .body) piece.consumed else bytes.len;
+                },
                 .end => |n| {
                     _ = deliver(d, conn, "", true);
                     if (conn.app.phase == .body) end(d, conn, bytes.len > n);
@@ -184,6 +204,10 @@ pub fn BodyReader(comptime D: type) type {
                 return refusals.refuse(d, conn, 413, "body_too_large");
             }
             ex.gathered.append(&d.net.pools.buffers, bytes) catch refusals.outOfBuffers(d, conn);
+        }
+
+        fn keepTrailers(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {
+            ex.trailers.append(&d.net.pools.buffers, bytes) catch refusals.outOfBuffers(d, conn);
         }
 
         fn discard(d: *D, conn: *Conn, bytes: []const u8) void {

@@ -63,6 +63,13 @@ pub const Config = struct {
     /// For handlers that take the body whole.
     body_buffered_bytes_max: u64 = limits.body_buffered_bytes_max_default,
 
+    /// TRACE is answered with the request as it was received, without fields that are likely to
+    /// hold secrets (RFC 9110 §9.3.8); otherwise refused with 501.
+    trace: bool = false,
+    /// CONNECT reaches the handler; otherwise it is refused with 501. There is no tunnel: a success
+    /// from the handler is answered with 501 instead (RFC 9110 §9.3.6).
+    connect: bool = false,
+
     /// Value of the Server field; "" sends none. At most 128 bytes.
     server_name: []const u8 = "gyrfalcon",
 

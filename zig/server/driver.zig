@@ -9,9 +9,11 @@ const log = @import("../core/log.zig");
 const slots = @import("../core/slots.zig");
 const date = @import("../http/date.zig");
 const status_codes = @import("../http/status.zig");
+const Fields = @import("../http/fields.zig").Fields;
 const Request = @import("../http/request.zig").Request;
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
+const trailers = @import("../http/trailers.zig");
 const chunked = @import("../http1/chunked.zig");
 const decoder = @import("../http1/decoder.zig");
 const encoder = @import("../http1/encoder.zig");
@@ -181,6 +183,29 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             output.streamBody(self, ex, bytes, end);
         }
 
+        /// Ends a streamed body, with trailer fields behind it: lines as `Response.trailerLines`
+        /// has them. They go with a chunked body only; otherwise they are dropped, as they are for
+        /// HEAD and for a status without content.
+        pub fn endStream(self: *Self, ex: *Exchange, trailer_lines: []const u8) void {
+            output.endStream(self, ex, trailer_lines);
+        }
+
+        /// Sends an interim response (RFC 9110 §15.2) with field lines as `Response.hintLines` has
+        /// them, in its exchange's turn. Nothing is sent to HTTP/1.0, once the response has begun,
+        /// when the client leaves too much unread, and for 101.
+        pub fn interim(self: *Self, ex: *Exchange, status: u16, lines: []const u8) void {
+            output.interim(self, ex, status, lines);
+        }
+
+        /// The trailer fields that `ex.trailers` holds. Valid until the next request is read.
+        pub fn trailerFields(self: *Self, ex: *Exchange) error{OutOfBuffers}!*const Fields {
+            // They are bounded by trailer_bytes_max.
+            const len: usize = @intCast(ex.trailers.len);
+            const lines = try ex.trailers.contiguous(&self.net.pools.buffers, len);
+            trailers.parse(lines[0..len], &self.request.trailers);
+            return &self.request.trailers;
+        }
+
         /// Answers with the engine's own page for `status`;
         /// closes the connection when the response has begun.
         pub fn respondError(self: *Self, ex: *Exchange, status: u16) void {
@@ -301,7 +326,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 return if (app.depth > 0 and app.phase == .head) 0 else bytes.len;
             };
             const rest = bytes[head_len..];
-            const body_len = body_reader.whole(self, rest, framing, &self.request.body);
+            const body_len = body_reader.whole(self, ex, rest, framing);
             ex.body_complete = body_len != null;
             self.request.peer = conn.peer;
             app.more_input = rest.len > (body_len orelse rest.len) or app.more_beyond;
@@ -358,6 +383,15 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const pieces = ex.gathered.slices(ex.head_len, len, &self.segments).?;
             self.request.body = .{ .segments = pieces, .len = len };
             self.request.peer = conn.peer;
+            self.request.trailers.len = 0;
+            if (ex.trailers.len > 0) {
+                _ = self.trailerFields(ex) catch return output.respondError(
+                    self,
+                    ex,
+                    503,
+                    "out_of_buffers",
+                );
+            }
             ex.body_complete = true;
             const res = self.response();
             switch (self.dispatcher.onRequest(self, ex, &self.request, res)) {
@@ -377,6 +411,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .conn = conn.id,
                 .version = self.request.version,
                 .is_head = self.request.method == .HEAD,
+                .is_connect = self.request.method == .CONNECT,
                 .keep_alive = keep_alive,
                 .body_length = length,
             };
@@ -422,6 +457,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         fn freeExchange(self: *Self, ex: *Exchange) void {
             ex.gathered.deinit(&self.net.pools.buffers);
+            ex.trailers.deinit(&self.net.pools.buffers);
             ex.held.deinit(&self.net.pools);
             self.exchanges.release(ex.id);
         }

@@ -33,6 +33,8 @@ pub fn Exchange(comptime State: type) type {
         version: Version,
         /// The response has no body (RFC 9110 §9.3.2).
         is_head: bool,
+        /// A success would turn the connection into a tunnel (RFC 9110 §9.3.6).
+        is_connect: bool = false,
         /// The connection may carry another request after this one.
         keep_alive: bool,
         /// Length of the request body, bytes; null: chunked.
@@ -55,6 +57,10 @@ pub fn Exchange(comptime State: type) type {
         /// Head and body of a request whose body is gathered.
         gathered: Chain = .{},
         head_len: u32 = 0,
+    /// Trailer lines of the request ("name: value\r\n"), checked, without the empty line; whole
+    /// before `onBody` is told of the end, and during `onRequest` when the body came whole.
+    /// `worker.trailerFields` makes fields of them.
+    trailers: Chain = .{},
         /// Response bytes that wait for the responses of earlier requests.
         held: WriteQueue = .{},
         user: State = .{},

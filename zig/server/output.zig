@@ -153,6 +153,28 @@ pub fn Output(comptime D: type) type {
             respond(d, ex, res);
         }
 
+        /// Sends an interim response; nothing where the client must not get one (RFC 9110 §15.2),
+        /// and, since it may be left out, nothing to a client that does not read.
+        pub fn interim(d: *D, ex: *Exchange, status: u16, lines: []const u8) void {
+            @branchHint(.cold);
+            if (ex.version == .http10 or ex.response != .none) return;
+            if (status < 100 or status > 199 or status == 101) return;
+            const conn = d.connOf(ex);
+            if (!conn.isOpen()) return;
+            const waiting = conn.queue.bytes + ex.held.bytes;
+            if (waiting + lines.len > d.config.output_high_water_bytes) return;
+            // The buffer holds the largest head.
+            const n = encoder.head(&d.head_buffer, .{
+                .version = ex.version,
+                .status = status,
+                .field_lines = lines,
+                .length = null,
+                .date = d.dateNow(),
+                .keep_alive = true,
+            }) catch unreachable;
+            emit(d, conn, ex, d.head_buffer[0..n]);
+        }
+
         /// Tells a client that waits for it to send its body.
         pub fn sendContinue(d: *D, ex: *Exchange) void {
             const conn = d.connOf(ex);
@@ -194,7 +216,7 @@ pub fn Output(comptime D: type) type {
             writeChunk(d, conn, ex, data);
             if (!conn.isOpen()) return;
             if (excess) return spoiled(d, conn, ex, "more than its Content-Length");
-            if (end) return endStream(d, conn, ex);
+            if (end) return endBody(d, conn, ex, "");
             if (isFront(conn, ex)) credit(d, conn, ex);
         }
 
@@ -207,12 +229,26 @@ pub fn Output(comptime D: type) type {
             emit(d, conn, ex, encoder.chunk_end);
         }
 
-        fn endStream(d: *D, conn: *Conn, ex: *Exchange) void {
+        pub fn endStream(d: *D, ex: *Exchange, trailer_lines: []const u8) void {
+            assert(ex.response == .streaming);
+            const conn = d.connOf(ex);
+            if (ex.drop_body) return finishStream(d, conn, ex);
+            endBody(d, conn, ex, trailer_lines);
+        }
+
+        fn endBody(d: *D, conn: *Conn, ex: *Exchange, trailer_lines: []const u8) void {
             if ((ex.stream_left orelse 0) > 0) {
                 return spoiled(d, conn, ex, "less than its Content-Length");
             }
-            if (ex.chunked) emit(d, conn, ex, encoder.last_chunk);
+            if (ex.chunked) emitLastChunk(d, conn, ex, trailer_lines);
             if (conn.isOpen()) finishStream(d, conn, ex);
+        }
+
+        fn emitLastChunk(d: *D, conn: *Conn, ex: *Exchange, trailer_lines: []const u8) void {
+            if (trailer_lines.len == 0) return emit(d, conn, ex, encoder.last_chunk);
+            emit(d, conn, ex, encoder.last_chunk_head);
+            emit(d, conn, ex, trailer_lines);
+            emit(d, conn, ex, encoder.trailers_end);
         }
 
         fn finishStream(d: *D, conn: *Conn, ex: *Exchange) void {

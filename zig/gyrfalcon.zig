@@ -34,6 +34,7 @@ test {
     _ = @import("core/frozen_allocator.zig");
     _ = @import("core/limits.zig");
     _ = @import("core/memory.zig");
+    _ = @import("core/rate.zig");
     _ = @import("core/slots.zig");
     _ = @import("core/spsc.zig");
     _ = @import("core/wheel.zig");

@@ -110,6 +110,13 @@ pub const Epoll = struct {
         return ready == 1 and fds[0].revents & posix.POLL.IN != 0;
     }
 
+    /// SIOCOUTQ (tcp(7)).
+    pub fn inFlight(_: *Epoll, stream: *const Stream) u64 {
+        var bytes: c_int = 0;
+        const rc = linux.ioctl(stream.fd, linux.T.IOCOUTQ, @intFromPtr(&bytes));
+        return if (linux.E.init(rc) == .SUCCESS) @intCast(@max(bytes, 0)) else 0;
+    }
+
     pub fn sendLater(self: *Epoll, stream: *Stream) void {
         self.setInterest(stream, stream.interest | linux.EPOLL.OUT);
     }
@@ -387,12 +394,14 @@ test "epoll: a full socket says so and tells when it takes bytes again" {
         .would_block => break,
         .failed => return error.Unexpected,
     };
+    try testing.expect(backend.inFlight(stream) > 0);
     backend.sendLater(stream);
     _ = backend.poll(0, &recorder);
     try testing.expectEqual(@as(u32, 0), recorder.sent_calls);
     var buf: [65536]u8 = undefined;
     while (total > 0) total -= try posix.read(fds[1], &buf);
     _ = backend.poll(1000, &recorder);
+    try testing.expectEqual(@as(u64, 0), backend.inFlight(stream));
     try testing.expectEqual(@as(u32, 1), recorder.sent_calls);
     _ = backend.poll(0, &recorder);
     try testing.expectEqual(@as(u32, 1), recorder.sent_calls);

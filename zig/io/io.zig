@@ -24,6 +24,8 @@
 //!   send(*Stream, iovecs, more) SendResult        now, as much as goes
 //!   sendFile(*Stream, fd, offset, len) SendResult now, as much as goes
 //!   sendLater(*Stream)                    ask for onSent when the socket takes bytes again
+//!   inFlight(*const Stream) u64           sent and not acknowledged by the peer, bytes; 0 where
+//!                                         that is not known
 //!   shutdownSend(*Stream)                 FIN
 //!   setNoDelay(*Stream)                   small writes leave at once
 //!   listen(*Stream, fd, token) !void, pauseAccept, resumeAccept
@@ -82,7 +84,7 @@ pub fn check(comptime B: type) void {
         "sendLater",   "poll",         "shutdownSend",   "listen",
         "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
         "hasInput",    "setNoDelay",   "acceptBatch",    "closeAccepted",
-        "nowMs",       "wallSeconds",  "signal",
+        "nowMs",       "wallSeconds",  "inFlight",       "signal",
     };
     inline for (names) |name| {
         if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++

@@ -27,9 +27,9 @@ pub const Meter = struct {
 
     /// `bytes` have come since it was last called.
     pub fn add(self: *Meter, rate: Rate, bytes: u64, now_ms: u64) void {
-        if (!self.is_running) return;
+        const passed_ms = if (self.is_running) now_ms - self.at_ms else 0;
         const most = @as(u64, rate.bytes_per_s) * @max(rate.ahead_ms_max, rate.grace_ms);
-        const used = @as(u64, rate.bytes_per_s) *| (now_ms - self.at_ms);
+        const used = @as(u64, rate.bytes_per_s) *| passed_ms;
         // What time has used beyond the credit, the bytes pay: they came before now.
         const owed = used -| self.credit;
         self.credit = @min((self.credit -| used) +| (bytes *| 1000 -| owed), most);

@@ -9,7 +9,8 @@
 //!   onEof(p, conn)                         all input was given to onBytes and the peer sends no
 //!                                          more
 //!   onUnsent(p, conn)                      the socket is full: bytes wait in the write queue
-//!   onProgress(p, conn)                    the write queue became shorter or empty
+//!   onProgress(p, conn, bytes)             the socket took so many from the write queue, or it is
+//!                                          empty
 //!   onTimer(p, conn)                       the timer it set has fired
 //!   onDrain(p, conn)                       shutdown: finish what is in flight
 //!   onClose(p, conn)                       the connection is gone
@@ -427,8 +428,14 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const open = self.pumpQueue(conn);
             conn.in_pump = false;
             if (!open) return self.close(conn);
-            if (conn.queue.bytes < before or conn.queue.isEmpty()) self.protocol.onProgress(conn);
-            if (conn.queue.isEmpty() and conn.finish_when_sent) self.finishNow(conn);
+            if (conn.queue.isEmpty()) {
+                self.protocol.onProgress(conn, before);
+                if (conn.queue.isEmpty() and conn.finish_when_sent) self.finishNow(conn);
+            } else {
+                const sent = before - conn.queue.bytes;
+                if (sent > 0) self.protocol.onProgress(conn, sent);
+                if (conn.phase == .open and !conn.queue.isEmpty()) self.protocol.onUnsent(conn);
+            }
         }
 
         fn pumpQueue(self: *Self, conn: *Conn) bool {
@@ -460,9 +467,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     .failed => return false,
                 }
             }
-            if (conn.queue.isEmpty()) return true;
-            self.backend.sendLater(&conn.stream);
-            self.protocol.onUnsent(conn);
+            if (!conn.queue.isEmpty()) self.backend.sendLater(&conn.stream);
             return true;
         }
 

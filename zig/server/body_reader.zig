@@ -6,6 +6,7 @@ const limits = @import("../core/limits.zig");
 const trailers = @import("../http/trailers.zig");
 const chunked = @import("../http1/chunked.zig");
 const decoder = @import("../http1/decoder.zig");
+const rate = @import("../core/rate.zig");
 const output_of = @import("output.zig").Output;
 const refusals_of = @import("refusals.zig").Refusals;
 
@@ -35,7 +36,9 @@ pub fn BodyReader(comptime D: type) type {
             /// Bytes of content so far.
             seen: u64 = 0,
             discarded: u64 = 0,
+            /// Something of it came, or reading went on, monotonic ms.
             since_ms: u64 = 0,
+            meter: rate.Meter = .{},
             decoder: chunked.ChunkedDecoder = .{},
         };
 
@@ -99,6 +102,7 @@ pub fn BodyReader(comptime D: type) type {
         pub fn begin(d: *D, conn: *Conn, ex: *Exchange, framing: decoder.Framing, sink: Sink) void {
             const app = &conn.app;
             app.body = .{ .exchange = ex, .sink = sink, .since_ms = d.net.now_ms };
+            app.body.meter.begin(d.rates.body, d.net.now_ms);
             ex.trailers.deinit(&d.net.pools.buffers); // they come again, behind the body
             switch (framing.body) {
                 .none => unreachable, // complete as it is
@@ -139,10 +143,19 @@ pub fn BodyReader(comptime D: type) type {
             conn.app.body.sink = .discard;
         }
 
-        /// Takes bytes of the body; returns how many it is done with.
+        /// Takes bytes of the body; returns how many it is done with. Framing counts for the rate as
+        /// content does: how much of it there may be is the decoder's to bound.
         pub fn read(d: *D, conn: *Conn, bytes: []const u8) usize {
             const body = &conn.app.body;
-            body.since_ms = d.net.now_ms;
+            const now = d.net.now_ms;
+            body.since_ms = now;
+            const taken = readSome(d, conn, bytes);
+            body.meter.add(d.rates.body, taken, now);
+            return taken;
+        }
+
+        fn readSome(d: *D, conn: *Conn, bytes: []const u8) usize {
+            const body = &conn.app.body;
             if (!body.is_chunked) {
                 const n: usize = @intCast(@min(body.left, bytes.len));
                 const taken = deliver(d, conn, bytes[0..n], n == body.left);

@@ -25,7 +25,8 @@ const Output = @import("output.zig").Output;
 const BodyReader = @import("body_reader.zig").BodyReader;
 const Admission = @import("admission.zig").Admission;
 const Refusals = @import("refusals.zig").Refusals;
-const Timing = @import("timing.zig").Timing;
+const timing_file = @import("timing.zig");
+const Timing = timing_file.Timing;
 
 /// The dispatcher's interface is described in docs/ARCHITECTURE.md, "Dispatchers".
 pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
@@ -62,8 +63,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             /// First byte of the message that is being read, monotonic ms; 0 between messages.
             message_since_ms: u64 = 0,
             opened_ms: u64 = 0,
-            /// Last progress of the unsent bytes, monotonic ms; 0 while there are none.
-            write_since_ms: u64 = 0,
+            /// Since when input is not read, monotonic ms; means something while `pause` is set.
+            paused_ms: u64 = 0,
+            write: timing_file.WriteState = .{},
             body: body_reader.State = .{},
 
             pub const Phase = enum(u8) { head, body, stop };
@@ -100,9 +102,12 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         date_seconds: i64 = -1,
         date_text: [29]u8 = undefined,
         decode_limits: decoder.Limits,
+        rates: timing_file.Rates,
         /// Requests read. Written by the worker alone; others may look.
         requests_total: std.atomic.Value(u64) = .init(0),
         errors_total: std.atomic.Value(u64) = .init(0),
+        /// Connections that were too slow.
+        timeouts_total: std.atomic.Value(u64) = .init(0),
 
         /// What an idle connection occupies, bytes: its slot, the slot's bookkeeping and its timer.
         pub const idle_bytes = @sizeOf(Conn) + 2 * @sizeOf(u32) + 48;
@@ -142,6 +147,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                     .head_bytes_max = config.head_bytes_max,
                     .header_count_max = config.header_count_max,
                 },
+                .rates = timing_file.Rates.of(config),
             };
             self.scratch = Response.init(&self.lines, &self.net.pools.buffers);
         }
@@ -223,14 +229,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub fn resumeBody(self: *Self, ex: *Exchange) void {
             const conn = self.connOf(ex);
             if (conn.app.body.exchange != ex) return;
-            self.resumePausedBody(conn);
-            if (conn.isOpen()) self.afterEvent(conn);
-        }
-
-        /// The client could send nothing while it was paused: its time begins anew.
-        pub fn resumePausedBody(self: *Self, conn: *Conn) void {
-            conn.app.body.since_ms = self.net.now_ms;
             self.unpause(conn, "body");
+            if (conn.isOpen()) self.afterEvent(conn);
         }
 
         /// Offers the requests again that were refused as `busy`.
@@ -485,9 +485,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         pub fn onUnsent(self: *Self, conn: *Conn) void {
-            const app = &conn.app;
-            if (app.write_since_ms == 0) app.write_since_ms = self.net.now_ms;
-            self.net.wheel.set(conn.id.slot, app.write_since_ms + self.config.write_timeout_ms);
+            timing.onUnsent(self, conn);
         }
 
         /// The rest of the body will not come: its exchange ends without an answer,
@@ -508,9 +506,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             }
         }
 
-        pub fn onProgress(self: *Self, conn: *Conn) void {
-            conn.app.write_since_ms = 0;
-            if (!conn.queue.isEmpty()) self.onUnsent(conn);
+        pub fn onProgress(self: *Self, conn: *Conn, bytes: u64) void {
+            timing.onProgress(self, conn, bytes);
             if (conn.app.first) |ex| output.credit(self, conn, ex);
             if (conn.queue.bytes < self.config.output_high_water_bytes / 2) {
                 self.unpauseOutput(conn);
@@ -584,6 +581,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         // Pausing.
 
         pub fn pause(self: *Self, conn: *Conn, comptime reason: []const u8) void {
+            if (!conn.app.pause.any()) timing.onPause(self, conn);
             @field(conn.app.pause, reason) = true;
             self.net.pauseInput(conn);
         }
@@ -591,7 +589,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub fn unpause(self: *Self, conn: *Conn, comptime reason: []const u8) void {
             if (!@field(conn.app.pause, reason)) return;
             @field(conn.app.pause, reason) = false;
-            if (!conn.app.pause.any()) self.net.resumeInput(conn);
+            if (conn.app.pause.any()) return;
+            timing.onUnpause(self, conn);
+            self.net.resumeInput(conn);
         }
 
         // Time.
@@ -603,6 +603,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         pub fn onTimer(self: *Self, conn: *Conn) void {
             timing.onTimer(self, conn);
+        }
+
+        pub fn countTimeout(self: *Self) void {
+            self.timeouts_total.store(self.timeouts_total.raw +% 1, .monotonic);
         }
 
         /// The Date field's value, made once a second.

@@ -302,7 +302,7 @@ pub fn Output(comptime D: type) type {
                 // Sending may have ended it.
                 if (app.first == next and next.response == .streaming) credit(d, conn, next);
             }
-            if (app.pause.body and app.body.sink == .discard) d.resumePausedBody(conn);
+            if (app.pause.body and app.body.sink == .discard) d.unpause(conn, "body");
             if (app.pause.output) d.unpauseOutput(conn);
             if (!conn.isOpen()) return;
             if (app.first == null and conn.eof and !conn.in_input and !conn.paused) {

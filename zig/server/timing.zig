@@ -1,6 +1,52 @@
-//! What each connection waits for, and how long it may take.
+//! What each connection waits for, and how long it may take. At every moment one of these bounds a
+//! connection, except while a handler works:
+//!
+//!   unsent output   the client takes some within `write_timeout_ms`, and `write_rate_min` a second
+//!   a body          some comes within `body_timeout_ms`, and `body_rate_min` a second; not while
+//!                   the engine does not read it
+//!   a head          it is whole `header_timeout_ms` after its first byte, whatever else goes on
+//!   nothing         `idle_timeout_ms`; on a new connection `header_timeout_ms`
 
+const std = @import("std");
+const rate = @import("../core/rate.zig");
+const Config = @import("config.zig").Config;
 const refusals_of = @import("refusals.zig").Refusals;
+
+/// No deadline.
+const never = std.math.maxInt(u64);
+
+/// The rates that a configuration asks for. A client that was faster can rest for as long as one
+/// that has sent, or taken, nothing: not longer, however fast it was.
+pub const Rates = struct {
+    body: rate.Rate,
+    write: rate.Rate,
+
+    pub fn of(config: *const Config) Rates {
+        return .{
+            .body = .{
+                .bytes_per_s = config.body_rate_min,
+                .grace_ms = config.rate_grace_ms,
+                .ahead_ms_max = config.body_timeout_ms,
+            },
+            .write = .{
+                .bytes_per_s = config.write_rate_min,
+                .grace_ms = config.rate_grace_ms,
+                .ahead_ms_max = config.write_timeout_ms,
+            },
+        };
+    }
+};
+
+/// How fast a client takes what waits for it. Bytes that only moved to the system's buffer are not
+/// taken yet: what is in flight is asked for when time seems to be up.
+pub const WriteState = struct {
+    /// Runs while there is unsent output.
+    meter: rate.Meter = .{},
+    /// The client took something, monotonic ms.
+    since_ms: u64 = 0,
+    /// Given to the system and not known to be taken, bytes.
+    in_flight: u64 = 0,
+};
 
 pub fn Timing(comptime D: type) type {
     return struct {
@@ -10,32 +56,120 @@ pub fn Timing(comptime D: type) type {
         /// Sets the connection's timer for what it waits for now.
         pub fn afterEvent(d: *D, conn: *Conn) void {
             const app = &conn.app;
-            const config = d.config;
             const slot = conn.id.slot;
-            if (!conn.queue.isEmpty()) {
-                d.net.wheel.set(slot, app.write_since_ms + config.write_timeout_ms);
-            } else if (app.phase == .body and !conn.paused) {
-                d.net.wheel.set(slot, app.body.since_ms + config.body_timeout_ms);
+            const deadline = @min(writeDeadline(d, conn), readDeadline(d, conn));
+            if (deadline != never) {
+                d.net.wheel.set(slot, deadline);
             } else if (app.first != null or app.pause.busy) {
                 d.net.wheel.clear(slot); // the handler takes the time it takes
-            } else if (d.net.draining and app.message_since_ms == 0) {
+            } else if (d.net.draining) {
                 d.finishIfIdle(conn);
-            } else if (app.message_since_ms != 0) {
-                d.net.wheel.set(slot, app.message_since_ms + config.header_timeout_ms);
             } else if (!app.served) {
-                d.net.wheel.set(slot, app.opened_ms + config.header_timeout_ms);
-            } else d.net.wheel.set(slot, d.net.now_ms + config.idle_timeout_ms);
+                d.net.wheel.set(slot, app.opened_ms + d.config.header_timeout_ms);
+            } else d.net.wheel.set(slot, d.net.now_ms + d.config.idle_timeout_ms);
+        }
+
+        fn writeDeadline(d: *const D, conn: *const Conn) u64 {
+            if (conn.queue.isEmpty()) return never;
+            const state = &conn.app.write;
+            const fast = state.meter.deadlineMs(d.rates.write) orelse never;
+            return @min(fast, state.since_ms + d.config.write_timeout_ms);
+        }
+
+        fn readDeadline(d: *const D, conn: *const Conn) u64 {
+            const app = &conn.app;
+            if (conn.paused) return never;
+            switch (app.phase) {
+                .head => {
+                    if (app.message_since_ms == 0) return never;
+                    return app.message_since_ms + d.config.header_timeout_ms;
+                },
+                .body => {
+                    const fast = app.body.meter.deadlineMs(d.rates.body) orelse never;
+                    return @min(fast, app.body.since_ms + d.config.body_timeout_ms);
+                },
+                .stop => return never,
+            }
         }
 
         pub fn onTimer(d: *D, conn: *Conn) void {
             const app = &conn.app;
-            if (!conn.queue.isEmpty()) return d.net.close(conn);
-            if (app.phase == .body and !conn.paused) {
-                return refusals.refuse(d, conn, 408, "body_timeout");
+            const now = d.net.now_ms;
+            if (now >= writeDeadline(d, conn) and !hasTaken(d, conn)) {
+                d.countTimeout();
+                return d.net.close(conn);
             }
-            if (app.first != null or app.pause.busy) return;
-            if (app.message_since_ms != 0) return refusals.refuse(d, conn, 408, "header_timeout");
-            d.endConn(conn, false);
+            const deadline = readDeadline(d, conn);
+            if (now >= deadline) return refuseLate(d, conn);
+            // Else it is set anew when this event is over.
+            const rests = deadline == never and conn.queue.isEmpty();
+            if (rests and app.first == null and !app.pause.busy) d.endConn(conn, false);
+        }
+
+        fn refuseLate(d: *D, conn: *Conn) void {
+            const app = &conn.app;
+            d.countTimeout();
+            if (app.phase == .body) {
+                const silent = d.net.now_ms >= app.body.since_ms + d.config.body_timeout_ms;
+                const code = if (silent) "body_timeout" else "body_too_slow";
+                return refusals.refuse(d, conn, 408, code);
+            }
+            // Empty lines before a request that never came (RFC 9112 §2.2) get no answer: the
+            // client would take it for that of its next request.
+            if (app.first == null and onlyEmptyLines(conn)) return d.endConn(conn, false);
+            refusals.refuse(d, conn, 408, "header_timeout");
+        }
+
+        fn onlyEmptyLines(conn: *const Conn) bool {
+            const bytes = conn.input.front();
+            return bytes.len == conn.input.len and std.mem.indexOfNone(u8, bytes, "\r\n") == null;
+        }
+
+        /// Whether the client has kept up after all: asks the system what has left.
+        fn hasTaken(d: *D, conn: *Conn) bool {
+            const state = &conn.app.write;
+            const left = d.net.backend.inFlight(&conn.stream);
+            const taken = state.in_flight -| left;
+            state.in_flight = left;
+            state.meter.add(d.rates.write, taken, d.net.now_ms);
+            if (taken > 0) state.since_ms = d.net.now_ms;
+            return d.net.now_ms < writeDeadline(d, conn);
+        }
+
+        /// The socket is full: bytes wait for the client.
+        pub fn onUnsent(d: *D, conn: *Conn) void {
+            const state = &conn.app.write;
+            if (!state.meter.is_running) {
+                state.since_ms = d.net.now_ms;
+                state.in_flight = d.net.backend.inFlight(&conn.stream);
+                state.meter.begin(d.rates.write, d.net.now_ms);
+            }
+            afterEvent(d, conn);
+        }
+
+        /// The socket took `bytes` of what waits.
+        pub fn onProgress(d: *D, conn: *Conn, bytes: u64) void {
+            const state = &conn.app.write;
+            if (conn.queue.isEmpty()) return state.meter.stop();
+            if (bytes == 0) return;
+            state.in_flight += bytes;
+            state.since_ms = d.net.now_ms;
+        }
+
+        /// Input is not read from now on: what the client does not send is not held against it.
+        pub fn onPause(d: *D, conn: *Conn) void {
+            const app = &conn.app;
+            app.paused_ms = d.net.now_ms;
+            if (app.phase == .body) app.body.meter.pause(d.rates.body, d.net.now_ms);
+        }
+
+        pub fn onUnpause(d: *D, conn: *Conn) void {
+            const app = &conn.app;
+            const now = d.net.now_ms;
+            if (app.message_since_ms != 0) app.message_since_ms += now - app.paused_ms;
+            if (app.phase != .body) return;
+            app.body.since_ms = now;
+            app.body.meter.unpause(now);
         }
     };
 }

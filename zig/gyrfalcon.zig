@@ -10,6 +10,7 @@ pub const Address = @import("core/address.zig").Address;
 pub const Config = @import("server/config.zig").Config;
 pub const DirServer = @import("handlers/dir_server.zig").DirServer;
 pub const Method = @import("http/method.zig").Method;
+pub const ProtocolError = problem.ProtocolError;
 pub const Request = @import("http/request.zig").Request;
 pub const Response = @import("http/response.zig").Response;
 pub const Router = @import("router/router.zig").Router;
@@ -24,6 +25,7 @@ pub const http1 = struct {
 };
 pub const log = @import("core/log.zig");
 pub const mime = @import("http/mime.zig");
+pub const problem = @import("http/problem.zig");
 pub const uri = @import("http/uri.zig");
 
 test {
@@ -48,6 +50,7 @@ test {
     _ = @import("http/fields.zig");
     _ = @import("http/method.zig");
     _ = @import("http/mime.zig");
+    _ = @import("http/problem.zig");
     _ = @import("http/range.zig");
     _ = @import("http/request.zig");
     _ = @import("http/response.zig");

@@ -179,7 +179,13 @@ test('response reset forgets its body length: one client is sent another’s bod
     [hello.replace('GET', 'HEAD'), 'HEAD', Buffer.alloc(0)],
     [get('/size/100000').replace('GET', 'HEAD'), 'HEAD', Buffer.alloc(0)],
     [post(''), 'POST', Buffer.alloc(0)],
-    [get('/error'), 'GET', Buffer.from('500 Internal Server Error\n')],
+    [
+      get('/error'),
+      'GET',
+      Buffer.from(
+        '500 Internal Server Error: internal_error\nThe server failed to answer this request.\n',
+      ),
+    ],
     [post('x'), 'POST', Buffer.from('x')],
     [get('/file/70000').replace('GET', 'HEAD'), 'HEAD', Buffer.alloc(0)],
     [get('/field/100'), 'GET', Buffer.from('long\n')],

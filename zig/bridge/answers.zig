@@ -62,7 +62,8 @@ pub fn Answers(comptime W: type) type {
 
         fn giveUp(d: *Dispatcher, w: W, ex: *Exchange) void {
             d.onAbort(w, ex); // JS is to forget it
-            w.respondError(ex, 500); // closes the connection when the response has begun
+            // Closes the connection when the response has begun.
+            w.respondError(ex, .internal_error);
         }
 
         /// False: the record is wrong.
@@ -197,7 +198,8 @@ pub fn Answers(comptime W: type) type {
 
         fn takeAbort(w: W, lane: *Lane, ex: *Exchange) bool {
             lane.unlink(&ex.user);
-            w.respondError(ex, 500); // closes the connection when the response has begun
+            // Closes the connection when the response has begun.
+            w.respondError(ex, .internal_error);
             return true;
         }
 

@@ -10,6 +10,7 @@ const log = @import("../core/log.zig");
 const memory = @import("../core/memory.zig");
 const Id = @import("../core/slots.zig").Id;
 const Method = @import("../http/method.zig").Method;
+const problem = @import("../http/problem.zig");
 const http_request = @import("../http/request.zig");
 const Request = http_request.Request;
 const Response = @import("../http/response.zig").Response;
@@ -175,7 +176,7 @@ pub const Dispatcher = struct {
     }
 
     fn notFound(res: *Response) Action {
-        res.text(404, "Not Found\n");
+        problem.write(res, .text, .not_found);
         return .respond;
     }
 
@@ -185,7 +186,7 @@ pub const Dispatcher = struct {
             "Allow",
             allowed.allow(&text),
         ) catch unreachable; // the first field of a fresh response
-        res.text(405, "Method Not Allowed\n");
+        problem.write(res, .text, .method_not_allowed);
         return .respond;
     }
 
@@ -221,7 +222,7 @@ pub const Dispatcher = struct {
         if (any_live) return .busy;
         // A thread may have come since the last turn.
         if (self.noticeThreads(w)) return self.toLane(w, ex, req, res, route, params);
-        res.text(503, "Service Unavailable\n");
+        problem.write(res, .text, .service_unavailable);
         return .respond;
     }
 
@@ -381,7 +382,7 @@ pub const Dispatcher = struct {
         lane.epoch = epoch;
         lane.live = threads.isAttached(epoch);
         if (lane.live) return;
-        while (lane.first) |state| self.failExchange(w, lane, state, 503);
+        while (lane.first) |state| self.failExchange(w, lane, state, .service_unavailable);
         lane.reset();
         self.threads.noticed(lane.index);
     }
@@ -394,7 +395,7 @@ pub const Dispatcher = struct {
         );
         _ = self.bad_records.fetchAdd(1, .monotonic);
         lane.live = false;
-        while (lane.first) |state| self.failExchange(w, lane, state, 500);
+        while (lane.first) |state| self.failExchange(w, lane, state, .internal_error);
     }
 
     /// The thread has published what cannot be read: its answers are lost, so that what is under
@@ -408,7 +409,7 @@ pub const Dispatcher = struct {
         lane.responses.resync();
         while (lane.first) |state| {
             self.onAbort(w, exchangeOf(w, state)); // JS is to forget it
-            w.respondError(exchangeOf(w, state), 500);
+            w.respondError(exchangeOf(w, state), .internal_error);
         }
     }
 
@@ -417,11 +418,11 @@ pub const Dispatcher = struct {
         w: anytype,
         lane: *Lane,
         state: *ExchangeState,
-        status: u16,
+        code: problem.Code,
     ) void {
         const ex = exchangeOf(w, state);
         if (state.phase == .pending) lane.unlink(state);
-        w.respondError(ex, status); // closes the connection when the response has begun
+        w.respondError(ex, code); // closes the connection when the response has begun
     }
 
     pub fn exchangeOf(w: anytype, state: *ExchangeState) *ExchangeType(@TypeOf(w)) {

@@ -5,6 +5,7 @@ const chunked = @import("../http1/chunked.zig");
 const encoder = @import("../http1/encoder.zig");
 const field_lines = @import("../http/fields.zig");
 const Fields = field_lines.Fields;
+const problem = @import("../http/problem.zig");
 const trailers = @import("../http/trailers.zig");
 const mutator = @import("mutator.zig");
 const require = mutator.require;
@@ -112,7 +113,7 @@ pub fn run(input: []const u8, random: std.Random) !void {
     try require(whole.hash.final() == cut.hash.final() and whole.data_len == cut.data_len);
     try require(whole.ended == cut.ended and whole.err == cut.err);
     if (whole.err) |e| {
-        try require(chunked.statusOf(e) >= 400);
+        try require(problem.statusOf(problem.codeOf(e)) >= 400);
     } else {
         try require(whole.consumed == cut.consumed and whole.consumed <= input.len);
         try require(whole.ended or whole.consumed == input.len);

@@ -4,6 +4,7 @@
 const std = @import("std");
 const decoder = @import("../http1/decoder.zig");
 const fields = @import("../http/fields.zig");
+const problem = @import("../http/problem.zig");
 const Request = @import("../http/request.zig").Request;
 const mutator = @import("mutator.zig");
 const require = mutator.require;
@@ -63,7 +64,7 @@ pub fn run(input: []const u8, random: std.Random) !void {
     try require(std.meta.eql(whole, cut));
     switch (whole) {
         .need_more => try require(input.len < limits.head_bytes_max),
-        .err => |e| try require(decoder.statusOf(e) >= 400),
+        .err => |e| try require(problem.statusOf(problem.codeOf(e)) >= 400),
         .head => |head| {
             try require(head.consumed <= input.len and head.consumed <= limits.head_bytes_max);
             try requireSameRequest(&whole_req, &cut_req);

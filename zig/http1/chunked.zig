@@ -20,7 +20,8 @@ pub const trailer_bytes_max = limits.trailer_bytes_max;
 /// Most fields of the trailer section.
 pub const trailer_count_max = limits.trailer_count_max;
 
-/// Why a body was refused. The connection cannot be used further.
+/// Why a body was refused. The connection cannot be used further. Status and explanation are with
+/// the `problem.Code` of the same name.
 pub const ChunkError = enum {
     /// A chunk does not begin with a hexadecimal digit, or goes on with none of digit, ";", CRLF.
     invalid_chunk_size,
@@ -43,22 +44,6 @@ pub const ChunkError = enum {
     /// More than `trailer_count_max`.
     too_many_trailers,
 };
-
-/// The status that answers `e`, if the response has not begun; the connection closes after it.
-pub fn statusOf(e: ChunkError) u16 {
-    return switch (e) {
-        .trailers_too_large, .too_many_trailers => 431,
-        .chunk_size_too_large, .extensions_too_large => 413,
-        .invalid_chunk_size,
-        .invalid_extension,
-        .bare_line_feed,
-        .bare_carriage_return,
-        .missing_chunk_end,
-        .invalid_trailer,
-        .forbidden_trailer,
-        => 400,
-    };
-}
 
 /// What `ChunkedDecoder.next` found.
 pub const Event = union(enum) {

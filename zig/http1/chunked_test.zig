@@ -1,5 +1,6 @@
 const std = @import("std");
 const chunked = @import("chunked.zig");
+const problem = @import("../http/problem.zig");
 const ChunkedDecoder = chunked.ChunkedDecoder;
 const ChunkError = chunked.ChunkError;
 const expect = std.testing.expect;
@@ -241,7 +242,8 @@ test "every malformed body is refused with its own error, at every split" {
 
 test "every error has a status in the 400s" {
     for (std.enums.values(ChunkError)) |e| {
-        try expect(chunked.statusOf(e) >= 400 and chunked.statusOf(e) < 500);
+        const status = problem.statusOf(problem.codeOf(e));
+        try expect(status >= 400 and status < 500);
     }
 }
 

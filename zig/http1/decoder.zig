@@ -51,7 +51,8 @@ pub const Framing = struct {
     };
 };
 
-/// Why a head was refused. After any of them the connection cannot be used further.
+/// Why a head was refused. After any of them the connection cannot be used further. Status and
+/// explanation are with the `problem.Code` of the same name.
 pub const DecodeError = enum {
     /// The request line does not begin with a token and a space.
     invalid_method,
@@ -104,36 +105,6 @@ pub const Result = union(enum) {
     },
     err: DecodeError,
 };
-
-/// The status that answers `e`; the connection closes after it.
-pub fn statusOf(e: DecodeError) u16 {
-    return switch (e) {
-        .invalid_method,
-        .invalid_target,
-        .invalid_version,
-        .bare_line_feed,
-        .bare_carriage_return,
-        .obs_fold,
-        .missing_colon,
-        .space_before_colon,
-        .invalid_field_name,
-        .invalid_field_value,
-        .missing_host,
-        .duplicate_host,
-        .invalid_host,
-        .invalid_content_length,
-        .duplicate_content_length,
-        .invalid_transfer_encoding,
-        .transfer_encoding_in_http10,
-        .transfer_encoding_with_content_length,
-        => 400,
-        .uri_too_long => 414,
-        .expectation_failed => 417,
-        .head_too_large, .too_many_fields => 431,
-        .method_too_long, .unknown_transfer_coding => 501,
-        .version_not_supported => 505,
-    };
-}
 
 /// Set in a hint once the request line has been accepted; the bits below count the bytes scanned.
 const line_accepted: u32 = 1 << 31;

@@ -1,5 +1,6 @@
 const std = @import("std");
 const decoder = @import("decoder.zig");
+const problem = @import("../http/problem.zig");
 const Request = @import("../http/request.zig").Request;
 const Version = @import("../http/request.zig").Version;
 const Method = @import("../http/method.zig").Method;
@@ -345,7 +346,7 @@ test "every malformed head is refused with its own error and status, at every sp
             const result = try outcome(case[0], .{}, &req);
             try expect(result == .err);
             try expectEqual(case[1], result.err);
-            try expectEqual(case[2], decoder.statusOf(result.err));
+            try expectEqual(case[2], problem.statusOf(problem.codeOf(result.err)));
         }
     }
 }
@@ -361,7 +362,7 @@ test "what follows a defect does not change the error" {
 
 test "every error has a status in the 400s or 500s" {
     for (std.enums.values(DecodeError)) |e| {
-        const status = decoder.statusOf(e);
+        const status = problem.statusOf(problem.codeOf(e));
         try expect(status >= 400 and status < 600);
     }
 }

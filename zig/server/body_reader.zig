@@ -3,6 +3,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const limits = @import("../core/limits.zig");
+const problem = @import("../http/problem.zig");
 const trailers = @import("../http/trailers.zig");
 const chunked = @import("../http1/chunked.zig");
 const decoder = @import("../http1/decoder.zig");
@@ -129,7 +130,7 @@ pub fn BodyReader(comptime D: type) type {
         ) void {
             begin(d, conn, ex, framing, .gather);
             if (conn.app.body.left > d.config.body_buffered_bytes_max) {
-                return refusals.refuse(d, conn, 413, "body_too_large");
+                return refusals.refuse(d, conn, .body_too_large);
             }
             ex.gathered.append(&d.net.pools.buffers, head) catch
                 return refusals.outOfBuffers(d, conn);
@@ -185,7 +186,7 @@ pub fn BodyReader(comptime D: type) type {
                     return n;
                 },
                 .err => |err| {
-                    refusals.refuse(d, conn, chunked.statusOf(err), @tagName(err));
+                    refusals.refuse(d, conn, problem.codeOf(err));
                     return bytes.len;
                 },
             }
@@ -196,7 +197,7 @@ pub fn BodyReader(comptime D: type) type {
         fn deliver(d: *D, conn: *Conn, bytes: []const u8, is_end: bool) usize {
             const body = &conn.app.body;
             if (body.seen + bytes.len > d.config.body_bytes_max) {
-                refusals.refuse(d, conn, 413, "body_too_large");
+                refusals.refuse(d, conn, .body_too_large);
                 return bytes.len;
             }
             var taken = bytes.len;
@@ -214,7 +215,7 @@ pub fn BodyReader(comptime D: type) type {
         fn keep(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {
             const held = ex.gathered.len - ex.head_len;
             if (held + bytes.len > d.config.body_buffered_bytes_max) {
-                return refusals.refuse(d, conn, 413, "body_too_large");
+                return refusals.refuse(d, conn, .body_too_large);
             }
             ex.gathered.append(&d.net.pools.buffers, bytes) catch refusals.outOfBuffers(d, conn);
         }

@@ -8,7 +8,7 @@ const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const slots = @import("../core/slots.zig");
 const date = @import("../http/date.zig");
-const status_codes = @import("../http/status.zig");
+const problem = @import("../http/problem.zig");
 const Fields = @import("../http/fields.zig").Fields;
 const Request = @import("../http/request.zig").Request;
 const http_response = @import("../http/response.zig");
@@ -212,10 +212,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             return &self.request.trailers;
         }
 
-        /// Answers with the engine's own page for `status`;
+        /// Answers with the engine's own page for `code`;
         /// closes the connection when the response has begun.
-        pub fn respondError(self: *Self, ex: *Exchange, status: u16) void {
-            output.respondError(self, ex, status, "");
+        pub fn respondError(self: *Self, ex: *Exchange, code: problem.Code) void {
+            output.respondError(self, ex, code);
         }
 
         /// Gives the exchange up and closes its connection.
@@ -291,7 +291,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             switch (decoder.decodeHead(bytes, &app.hint, self.decode_limits, &self.request)) {
                 .need_more => return 0,
                 .err => |err| {
-                    refusals.refuse(self, conn, decoder.statusOf(err), @tagName(err));
+                    refusals.refuse(self, conn, problem.codeOf(err));
                     return bytes.len;
                 },
                 .head => |head| {
@@ -315,14 +315,14 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .length => |n| n,
                 .chunked => null,
             };
-            if (admission.refusal(self, framing)) |refused| {
-                refusals.refuseDecoded(self, conn, refused.status, refused.code);
+            if (admission.refusal(self, framing)) |code| {
+                refusals.refuseDecoded(self, conn, code);
                 return bytes.len;
             }
             const ex = self.takeExchange(conn, length, framing.keep_alive) orelse {
                 if (app.depth > 0) {
                     self.pause(conn, "output"); // until one of its own has ended
-                } else refusals.refuseDecoded(self, conn, 503, "too_many_exchanges");
+                } else refusals.refuseDecoded(self, conn, .too_many_exchanges);
                 return if (app.depth > 0 and app.phase == .head) 0 else bytes.len;
             };
             const rest = bytes[head_len..];
@@ -385,12 +385,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             self.request.peer = conn.peer;
             self.request.trailers.len = 0;
             if (ex.trailers.len > 0) {
-                _ = self.trailerFields(ex) catch return output.respondError(
-                    self,
-                    ex,
-                    503,
-                    "out_of_buffers",
-                );
+                _ = self.trailerFields(ex) catch
+                    return output.respondError(self, ex, .out_of_buffers);
             }
             ex.body_complete = true;
             const res = self.response();

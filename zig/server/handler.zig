@@ -19,10 +19,14 @@
 //!         the server answers now
 //!     pub fn onError(self: *H, err: anyerror, req: *Request, res: *Response) void
 //!         handleRequest failed; `res` is a fresh 500
+//!     pub fn onProtocolError(self: *H, err: *const gyrfalcon.ProtocolError) void
+//!         a message was refused, or a client was too slow: the engine has answered or closed
 
 const std = @import("std");
 const Address = @import("../core/address.zig").Address;
 const log = @import("../core/log.zig");
+const problem = @import("../http/problem.zig");
+const ProtocolError = problem.ProtocolError;
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
 const Action = @import("exchange.zig").Action;
@@ -55,6 +59,11 @@ fn checkAll(comptime Handler: type) void {
     if (@hasDecl(Handler, "onError")) {
         const form = "pub fn onError(" ++ self ++ ", err: anyerror, " ++ exchange ++ ") void";
         expect(Handler, "onError", &.{ *Handler, anyerror, *Request, *Response }, void, form);
+    }
+    if (@hasDecl(Handler, "onProtocolError")) {
+        const form = "pub fn onProtocolError(" ++ self ++
+            ", err: *const gyrfalcon.ProtocolError) void";
+        expect(Handler, "onProtocolError", &.{ *Handler, *const ProtocolError }, void, form);
     }
     if (@hasDecl(Handler, "onListening")) {
         const form = "pub fn onListening(" ++ self ++ ", address: gyrfalcon.Address) void";
@@ -120,6 +129,10 @@ pub fn HandlerDispatcher(comptime Handler: type) type {
         pub fn onAbort(_: *Self, _: anytype, _: anytype) void {}
         pub fn onSent(_: *Self, _: anytype, _: anytype, _: u64) void {}
 
+        pub fn onProtocolError(self: *Self, _: anytype, err: *const ProtocolError) void {
+            if (@hasDecl(Handler, "onProtocolError")) self.handler.onProtocolError(err);
+        }
+
         pub fn onRequest(
             self: *Self,
             _: anytype,
@@ -141,7 +154,7 @@ pub fn HandlerDispatcher(comptime Handler: type) type {
             res.status = 500;
             if (@hasDecl(Handler, "onError")) return self.handler.onError(err, req, res);
             log.limited("handleRequest failed with {s}: answered with 500", .{@errorName(err)});
-            res.text(500, "500 Internal Server Error\n");
+            problem.write(res, .text, .internal_error);
         }
     };
 }

@@ -6,6 +6,7 @@ const assert = std.debug.assert;
 const posix = std.posix;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
+const problem = @import("../http/problem.zig");
 const status_codes = @import("../http/status.zig");
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
@@ -48,7 +49,7 @@ pub fn Output(comptime D: type) type {
             if (res.status >= 200 and res.status <= 599) return;
             log.limited("a handler set status {d}: answered with 500", .{res.status});
             res.reset();
-            res.text(500, "Internal Server Error\n");
+            problem.write(res, .text, .internal_error);
         }
 
         fn isFront(conn: *const Conn, ex: *const Exchange) bool {
@@ -140,16 +141,11 @@ pub fn Output(comptime D: type) type {
             }
         }
 
-        /// The engine's page for an error. `code` tells a protocol error apart; "" for none.
-        pub fn respondError(d: *D, ex: *Exchange, status: u16, code: []const u8) void {
+        /// The engine's page for `code`.
+        pub fn respondError(d: *D, ex: *Exchange, code: problem.Code) void {
             if (ex.response != .none) return d.reset(ex);
-            var page: [256]u8 = undefined;
-            const text = std.fmt.bufPrint(&page, "{d} {s}{s}{s}\n", .{
-                status, status_codes.reason(status), if (code.len > 0) ": " else "", code,
-            }) catch unreachable; // reasons and codes are short
             const res = d.response();
-            res.text(status, "");
-            res.send(text);
+            problem.write(res, .text, code);
             respond(d, ex, res);
         }
 

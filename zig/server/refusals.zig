@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const log = @import("../core/log.zig");
+const problem = @import("../http/problem.zig");
 const status_codes = @import("../http/status.zig");
 const output_of = @import("output.zig").Output;
 
@@ -11,48 +12,57 @@ pub fn Refusals(comptime D: type) type {
         const output = output_of(D);
 
         /// Refuses the message that is being read; the connection closes behind the error response.
-        pub fn refuse(d: *D, conn: *Conn, status: u16, code: []const u8) void {
+        pub fn refuse(d: *D, conn: *Conn, code: problem.Code) void {
             // `request` may be of another message, or decoded in part.
             d.request.version = .http11;
             d.request.method = .GET;
-            refuseDecoded(d, conn, status, code);
+            refuseDecoded(d, conn, code);
         }
 
         /// The same for a message whose head is in `request`.
-        pub fn refuseDecoded(d: *D, conn: *Conn, status: u16, code: []const u8) void {
+        pub fn refuseDecoded(d: *D, conn: *Conn, code: problem.Code) void {
             const app = &conn.app;
             const reading_body = app.phase == .body;
-            d.errors_total.store(d.errors_total.raw +% 1, .monotonic);
             app.phase = .stop;
             app.message_since_ms = 0;
             app.served = true;
             app.more_input = true; // what is left of the message may be on its way
-            if (reading_body) {
-                // Without one it was answered before its body.
-                const ex = app.body.exchange orelse return d.endConn(conn, true);
-                app.body.exchange = null;
-                ex.keep_alive = false;
-                switch (ex.response) {
-                    .none => {},
-                    .streaming => return d.net.close(conn),
-                    .done => return,
-                }
-                if (ex.dispatched) d.dispatcher.onAbort(d, ex);
-                ex.dispatched = false;
-                return output.respondError(d, ex, status, code);
+            if (reading_body) return refuseBody(d, conn, code);
+            const ex = d.takeExchange(conn, 0, false) orelse return refuseBare(d, conn, code);
+            report(d, conn, code, problem.statusOf(code));
+            output.respondError(d, ex, code);
+        }
+
+        fn refuseBody(d: *D, conn: *Conn, code: problem.Code) void {
+            const app = &conn.app;
+            // Without one it was answered before its body.
+            const ex = app.body.exchange orelse {
+                report(d, conn, code, 0);
+                return d.endConn(conn, true);
+            };
+            app.body.exchange = null;
+            ex.keep_alive = false;
+            report(d, conn, code, if (ex.response == .none) problem.statusOf(code) else 0);
+            switch (ex.response) {
+                .none => {},
+                .streaming => return d.net.close(conn),
+                .done => return,
             }
-            const ex = d.takeExchange(conn, 0, false) orelse
-                return refuseBare(d, conn, status);
-            output.respondError(d, ex, status, code);
+            if (ex.dispatched) d.dispatcher.onAbort(d, ex);
+            ex.dispatched = false;
+            output.respondError(d, ex, code);
         }
 
         /// All exchanges are in use: the least response,
         /// or just the end behind the responses that are still to come.
-        fn refuseBare(d: *D, conn: *Conn, status: u16) void {
+        fn refuseBare(d: *D, conn: *Conn, code: problem.Code) void {
             if (conn.app.last) |last| {
+                report(d, conn, code, 0);
                 last.keep_alive = false;
                 return;
             }
+            const status = problem.statusOf(code);
+            report(d, conn, code, status);
             var buf: [160]u8 = undefined;
             const head = std.fmt.bufPrint(
                 &buf,
@@ -63,13 +73,34 @@ pub fn Refusals(comptime D: type) type {
             d.endConn(conn, true);
         }
 
+        /// Closes the connection without a response, or in the middle of one, and tells why.
+        pub fn closeFor(d: *D, conn: *Conn, code: problem.Code) void {
+            report(d, conn, code, 0);
+            d.net.close(conn);
+        }
+
+        /// Counts a refused message and tells the dispatcher of it; before the response, so that
+        /// what is done there cannot come after the connection's end. `status` is 0 when there is
+        /// no response.
+        fn report(d: *D, conn: *Conn, code: problem.Code, status: u16) void {
+            @branchHint(.cold);
+            d.errors_total.store(d.errors_total.raw +% 1, .monotonic);
+            if (!@hasDecl(@TypeOf(d.dispatcher.*), "onProtocolError")) return;
+            const err: problem.ProtocolError = .{
+                .code = code,
+                .status = status,
+                .peer = conn.peer,
+            };
+            d.dispatcher.onProtocolError(d, &err);
+        }
+
         pub fn outOfBuffers(d: *D, conn: *Conn) void {
             if (conn.app.phase == .stop) return; // refused before
             log.limited(
                 "buffer memory is used up: a connection was refused with 503 (buffer_memory_bytes)",
                 .{},
             );
-            refuse(d, conn, 503, "out_of_buffers");
+            refuse(d, conn, .out_of_buffers);
         }
     };
 }

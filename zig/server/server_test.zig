@@ -5,6 +5,7 @@ const std = @import("std");
 const posix = std.posix;
 const testing = std.testing;
 const log = @import("../core/log.zig");
+const problem = @import("../http/problem.zig");
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
 const Config = @import("config.zig").Config;
@@ -140,7 +141,7 @@ fn exerciseConnection(server: *AppServer) !void {
     try stream.writeAll(large);
     try expectBody(stream, large);
     try stream.writeAll("GET /fail HTTP/1.1\r\nHost: a\r\n\r\n");
-    try expectBody(stream, "500 Internal Server Error\n");
+    try expectBody(stream, problem.page(.text, .internal_error));
     try stream.writeAll("GET /size/1500000 HTTP/1.1\r\nHost: a\r\n\r\n");
     const body = try readBody(stream);
     defer testing.allocator.free(body);

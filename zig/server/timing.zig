@@ -9,6 +9,7 @@
 
 const std = @import("std");
 const rate = @import("../core/rate.zig");
+const Code = @import("../http/problem.zig").Code;
 const Config = @import("config.zig").Config;
 const refusals_of = @import("refusals.zig").Refusals;
 
@@ -97,7 +98,9 @@ pub fn Timing(comptime D: type) type {
             const now = d.net.now_ms;
             if (now >= writeDeadline(d, conn) and !hasTaken(d, conn)) {
                 d.countTimeout();
-                return d.net.close(conn);
+                const silent = now >= app.write.since_ms + d.config.write_timeout_ms;
+                const code: Code = if (silent) .write_timeout else .response_too_slow;
+                return refusals.closeFor(d, conn, code);
             }
             const deadline = readDeadline(d, conn);
             if (now >= deadline) return refuseLate(d, conn);
@@ -111,13 +114,12 @@ pub fn Timing(comptime D: type) type {
             d.countTimeout();
             if (app.phase == .body) {
                 const silent = d.net.now_ms >= app.body.since_ms + d.config.body_timeout_ms;
-                const code = if (silent) "body_timeout" else "body_too_slow";
-                return refusals.refuse(d, conn, 408, code);
+                return refusals.refuse(d, conn, if (silent) .body_timeout else .body_too_slow);
             }
             // Empty lines before a request that never came (RFC 9112 §2.2) get no answer: the
             // client would take it for that of its next request.
             if (app.first == null and onlyEmptyLines(conn)) return d.endConn(conn, false);
-            refusals.refuse(d, conn, 408, "header_timeout");
+            refusals.refuse(d, conn, .header_timeout);
         }
 
         fn onlyEmptyLines(conn: *const Conn) bool {

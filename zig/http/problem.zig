@@ -1,0 +1,371 @@
+//! The errors that the engine itself answers with: a stable code, the status, a sentence that
+//! helps, and the page that tells all three, as text or as RFC 9457 JSON. Pages are laid out at
+//! comptime: nothing of a request and nothing of the engine's inside can get into one.
+
+const std = @import("std");
+const Address = @import("../core/address.zig").Address;
+const Response = @import("response.zig").Response;
+const status_codes = @import("status.zig");
+
+/// Why a message was refused, or a request answered by the engine. The numbers are stable: they
+/// cross the bridge, and logs may hold them. docs/ERRORS.md lists them.
+pub const Code = enum(u16) {
+    // The request line.
+    invalid_method = 100,
+    method_too_long = 101,
+    invalid_target = 102,
+    uri_too_long = 103,
+    invalid_version = 104,
+    version_not_supported = 105,
+    method_not_implemented = 106,
+    trace_with_body = 107,
+    tunnel_not_supported = 108,
+    // Lines.
+    bare_line_feed = 120,
+    bare_carriage_return = 121,
+    obs_fold = 122,
+    missing_colon = 123,
+    space_before_colon = 124,
+    invalid_field_name = 125,
+    invalid_field_value = 126,
+    head_too_large = 127,
+    too_many_fields = 128,
+    // Fields.
+    missing_host = 140,
+    duplicate_host = 141,
+    invalid_host = 142,
+    invalid_content_length = 143,
+    duplicate_content_length = 144,
+    invalid_transfer_encoding = 145,
+    transfer_encoding_in_http10 = 146,
+    transfer_encoding_with_content_length = 147,
+    unknown_transfer_coding = 148,
+    expectation_failed = 149,
+    // The path.
+    invalid_percent_encoding = 160,
+    ambiguous_separator = 161,
+    control_character_in_path = 162,
+    invalid_utf8_in_path = 163,
+    path_escapes_root = 164,
+    invalid_path = 165,
+    // The body.
+    body_too_large = 200,
+    invalid_chunk_size = 201,
+    chunk_size_too_large = 202,
+    invalid_extension = 203,
+    extensions_too_large = 204,
+    missing_chunk_end = 205,
+    invalid_trailer = 206,
+    forbidden_trailer = 207,
+    trailers_too_large = 208,
+    too_many_trailers = 209,
+    // Time.
+    header_timeout = 300,
+    body_timeout = 301,
+    body_too_slow = 302,
+    write_timeout = 303,
+    response_too_slow = 304,
+    // Room.
+    out_of_buffers = 400,
+    too_many_exchanges = 401,
+    connection_memory = 402,
+    too_many_connections_from_address = 403,
+    // Answers to requests that were understood.
+    not_found = 500,
+    method_not_allowed = 501,
+    access_denied = 502,
+    precondition_failed = 503,
+    range_not_satisfiable = 504,
+    internal_error = 505,
+    service_unavailable = 506,
+};
+
+/// A message that was refused, as hooks see it.
+pub const ProtocolError = struct {
+    code: Code,
+    /// Of the response that was sent; 0 when there was none and the connection was closed.
+    status: u16,
+    peer: Address,
+};
+
+/// The status that goes with `code`; 0: the connection is closed without a response.
+pub fn statusOf(code: Code) u16 {
+    return switch (code) {
+        .invalid_method,
+        .invalid_target,
+        .invalid_version,
+        .trace_with_body,
+        .bare_line_feed,
+        .bare_carriage_return,
+        .obs_fold,
+        .missing_colon,
+        .space_before_colon,
+        .invalid_field_name,
+        .invalid_field_value,
+        .missing_host,
+        .duplicate_host,
+        .invalid_host,
+        .invalid_content_length,
+        .duplicate_content_length,
+        .invalid_transfer_encoding,
+        .transfer_encoding_in_http10,
+        .transfer_encoding_with_content_length,
+        .invalid_percent_encoding,
+        .ambiguous_separator,
+        .control_character_in_path,
+        .invalid_utf8_in_path,
+        .path_escapes_root,
+        .invalid_path,
+        .invalid_chunk_size,
+        .invalid_extension,
+        .missing_chunk_end,
+        .invalid_trailer,
+        .forbidden_trailer,
+        => 400,
+        .access_denied => 403,
+        .not_found => 404,
+        .method_not_allowed => 405,
+        .header_timeout, .body_timeout, .body_too_slow => 408,
+        .precondition_failed => 412,
+        .body_too_large, .chunk_size_too_large, .extensions_too_large => 413,
+        .uri_too_long => 414,
+        .range_not_satisfiable => 416,
+        .expectation_failed => 417,
+        .head_too_large, .too_many_fields, .trailers_too_large, .too_many_trailers => 431,
+        .internal_error => 500,
+        .method_too_long,
+        .method_not_implemented,
+        .tunnel_not_supported,
+        .unknown_transfer_coding,
+        => 501,
+        .out_of_buffers,
+        .too_many_exchanges,
+        .connection_memory,
+        .too_many_connections_from_address,
+        .service_unavailable,
+        => 503,
+        .version_not_supported => 505,
+        .write_timeout, .response_too_slow => 0,
+    };
+}
+
+/// One sentence for whoever wrote the client.
+pub fn detailOf(code: Code) []const u8 {
+    return switch (code) {
+        .invalid_method => "The request line does not begin with a method and one space " ++
+            "(RFC 9112 §3).",
+        .method_too_long => "The method is longer than any that this server knows (RFC 9112 §3).",
+        .invalid_target => "The request target is none of the four forms, or holds a byte that " ++
+            "must be percent-encoded (RFC 9112 §3.2).",
+        .uri_too_long => "The request target is longer than this server takes.",
+        .invalid_version => "The request line does not end with one space, \"HTTP/1.1\" and " ++
+            "CRLF (RFC 9112 §3).",
+        .version_not_supported => "This server speaks HTTP/1.1 and HTTP/1.0 here.",
+        .method_not_implemented => "No resource of this server has a meaning for the method " ++
+            "(RFC 9110 §15.6.2).",
+        .trace_with_body => "A TRACE request must not have content (RFC 9110 §9.3.8).",
+        .tunnel_not_supported => "This server opens no tunnels: CONNECT cannot succeed " ++
+            "(RFC 9110 §9.3.6).",
+        .bare_line_feed => "A line ends with LF alone: lines end with CRLF (RFC 9112 §2.2).",
+        .bare_carriage_return => "A CR is not followed by LF: lines end with CRLF (RFC 9112 §2.2).",
+        .obs_fold => "A field line begins with white space: values must not be folded over " ++
+            "lines (RFC 9112 §5.2).",
+        .missing_colon => "A field line has no colon after its name (RFC 9112 §5).",
+        .space_before_colon => "There is white space between a field name and its colon " ++
+            "(RFC 9112 §5.1).",
+        .invalid_field_name => "A field name holds a character that is not allowed there " ++
+            "(RFC 9110 §5.1).",
+        .invalid_field_value => "A field value holds a control character (RFC 9110 §5.5).",
+        .head_too_large => "The request line and fields together are larger than this server " ++
+            "takes.",
+        .too_many_fields => "The request has more field lines than this server takes.",
+        .missing_host => "The Host field is missing: HTTP/1.1 requests name the host they are " ++
+            "for (RFC 9112 §3.2).",
+        .duplicate_host => "There is more than one Host field (RFC 9112 §3.2).",
+        .invalid_host => "The Host field is not a host with an optional port (RFC 9110 §7.2).",
+        .invalid_content_length => "Content-Length is not one decimal number in range " ++
+            "(RFC 9110 §8.6).",
+        .duplicate_content_length => "There is more than one Content-Length field (RFC 9112 §6.3).",
+        .invalid_transfer_encoding => "Transfer-Encoding does not end with \"chunked\", once " ++
+            "and alone (RFC 9112 §6.1).",
+        .transfer_encoding_in_http10 => "HTTP/1.0 has no Transfer-Encoding (RFC 9112 §6.1).",
+        .transfer_encoding_with_content_length => "Transfer-Encoding and Content-Length stand " ++
+            "together: where the body ends is ambiguous (RFC 9112 §6.3).",
+        .unknown_transfer_coding => "The only transfer coding that this server undoes is " ++
+            "chunked (RFC 9112 §6.1).",
+        .expectation_failed => "The only expectation that this server meets is 100-continue " ++
+            "(RFC 9110 §10.1.1).",
+        .invalid_percent_encoding => "A % in the path is not followed by two hexadecimal digits " ++
+            "(RFC 3986 §2.1).",
+        .ambiguous_separator => "The path holds a backslash, plain or encoded, which some " ++
+            "software takes for a slash.",
+        .control_character_in_path => "The path holds a control character.",
+        .invalid_utf8_in_path => "The path, decoded, is not valid UTF-8.",
+        .path_escapes_root => "The \"..\" segments of the path lead above its root " ++
+            "(RFC 3986 §5.2.4).",
+        .invalid_path => "The path cannot name a file.",
+        .body_too_large => "The content is larger than this server takes.",
+        .invalid_chunk_size => "A chunk does not begin with its size in hexadecimal digits " ++
+            "(RFC 9112 §7.1).",
+        .chunk_size_too_large => "The size of a chunk is larger than this server takes.",
+        .invalid_extension => "A chunk extension is malformed (RFC 9112 §7.1.1).",
+        .extensions_too_large => "The chunk extensions are out of proportion to the data " ++
+            "(RFC 9112 §7.1.1).",
+        .missing_chunk_end => "The data of a chunk is longer than its size (RFC 9112 §7.1).",
+        .invalid_trailer => "A trailer field line is malformed (RFC 9112 §7.1.2).",
+        .forbidden_trailer => "The trailer section holds a field that must come in the head " ++
+            "(RFC 9110 §6.5.1).",
+        .trailers_too_large => "The trailer section is larger than this server takes.",
+        .too_many_trailers => "The request has more trailer fields than this server takes.",
+        .header_timeout => "The request did not come in time: its head was not complete.",
+        .body_timeout => "The request did not come in time: its content stopped coming.",
+        .body_too_slow => "The content came more slowly than this server waits for.",
+        .write_timeout => "The client stopped reading the response.",
+        .response_too_slow => "The client read the response more slowly than this server waits " ++
+            "for.",
+        .out_of_buffers => "The server is short of memory for this request at the moment: try " ++
+            "again later.",
+        .too_many_exchanges => "The server has as many requests under way as it can have: try " ++
+            "again later.",
+        .connection_memory => "This connection has more under way than the server keeps for " ++
+            "one: send less at a time, and read the responses.",
+        .too_many_connections_from_address => "There are too many connections from this " ++
+            "address: close some, or try again later.",
+        .not_found => "Nothing is served under this path.",
+        .method_not_allowed => "The resource has no such method: Allow lists those it has.",
+        .access_denied => "The server may not read this file.",
+        .precondition_failed => "The resource is not in the state that the request's conditions " ++
+            "ask for (RFC 9110 §13.1).",
+        .range_not_satisfiable => "None of the requested ranges is within the content: " ++
+            "Content-Range tells its size.",
+        .internal_error => "The server failed to answer this request.",
+        .service_unavailable => "The server cannot answer this request at the moment: try again " ++
+            "later.",
+    };
+}
+
+/// The code with the name of `e`, a value of an enum whose names are all codes: one that is not
+/// does not compile.
+pub fn codeOf(e: anytype) Code {
+    const table = comptime blk: {
+        const names = std.meta.fields(@TypeOf(e));
+        var codes: [names.len]Code = undefined;
+        for (names, 0..) |f, i| {
+            if (f.value != i) @compileError("codeOf takes enums that count from 0");
+            if (!@hasField(Code, f.name)) {
+                @compileError("no problem.Code is called `" ++ f.name ++ "`; add it");
+            }
+            codes[i] = @field(Code, f.name);
+        }
+        break :blk codes;
+    };
+    return table[@intFromEnum(e)];
+}
+
+/// The forms that a page comes in.
+pub const Format = enum(u8) {
+    /// text/plain: the status line's words, the code and the detail.
+    text,
+    /// application/problem+json (RFC 9457).
+    json,
+
+    fn contentType(format: Format) []const u8 {
+        return switch (format) {
+            .text => "text/plain; charset=utf-8",
+            .json => "application/problem+json",
+        };
+    }
+};
+
+/// Makes `res` the page of `code`. Fields that are in it already stay, and go with the page: Allow,
+/// Content-Range.
+pub fn write(res: *Response, format: Format, code: Code) void {
+    @branchHint(.cold);
+    res.status = statusOf(code);
+    // A head that is full goes without them.
+    res.header("Content-Type", format.contentType()) catch {};
+    res.header("Vary", "Accept") catch {};
+    res.sendStatic(page(format, code));
+}
+
+/// The body of the page of `code`: static memory.
+pub fn page(format: Format, code: Code) []const u8 {
+    return switch (code) {
+        inline else => |known| switch (format) {
+            .text => comptime textOf(known),
+            .json => comptime jsonOf(known),
+        },
+    };
+}
+
+fn textOf(comptime code: Code) []const u8 {
+    const status = statusOf(code);
+    return std.fmt.comptimePrint("{d} {s}: {s}\n{s}\n", .{
+        status, status_codes.reason(status), @tagName(code), detailOf(code),
+    });
+}
+
+/// "about:blank" means that the problem has no more meaning than its status, and that `title` is
+/// the status's phrase (RFC 9457 §4.2.1); `code` is an extension member.
+fn jsonOf(comptime code: Code) []const u8 {
+    const status = statusOf(code);
+    const form = "{{\"type\":\"about:blank\",\"title\":\"{s}\",\"status\":{d}," ++
+        "\"code\":\"{s}\",\"detail\":\"{s}\"}}\n";
+    return std.fmt.comptimePrint(form, .{
+        status_codes.reason(status), status, @tagName(code), jsonText(detailOf(code)),
+    });
+}
+
+/// `text` as it stands between the quotes of a JSON string.
+fn jsonText(comptime text: []const u8) []const u8 {
+    comptime {
+        @setEvalBranchQuota(20 * text.len + 1000);
+        var out: []const u8 = "";
+        for (text) |c| {
+            if (c < 0x20) @compileError("a detail is one line");
+            out = out ++ if (c == '"' or c == '\\') "\\" ++ [_]u8{c} else &[_]u8{c};
+        }
+        return out;
+    }
+}
+
+const testing = std.testing;
+
+test "a page tells status, code and detail, in both forms" {
+    try testing.expectEqualStrings(
+        "400 Bad Request: missing_host\nThe Host field is missing: HTTP/1.1 requests name the " ++
+            "host they are for (RFC 9112 §3.2).\n",
+        page(.text, .missing_host),
+    );
+    for (std.enums.values(Code)) |code| {
+        const Page = struct {
+            type: []const u8,
+            title: []const u8,
+            status: u16,
+            code: []const u8,
+            detail: []const u8,
+        };
+        const parsed = try std.json.parseFromSlice(Page, testing.allocator, page(.json, code), .{});
+        defer parsed.deinit();
+        try testing.expectEqualStrings("about:blank", parsed.value.type);
+        try testing.expectEqualStrings(status_codes.reason(statusOf(code)), parsed.value.title);
+        try testing.expectEqual(statusOf(code), parsed.value.status);
+        try testing.expectEqualStrings(@tagName(code), parsed.value.code);
+        try testing.expectEqualStrings(detailOf(code), parsed.value.detail);
+    }
+}
+
+test "every code has a status of an error, or none, and a sentence" {
+    for (std.enums.values(Code)) |code| {
+        const status = statusOf(code);
+        try testing.expect(status == 0 or (status >= 400 and status <= 599));
+        try testing.expect(status == 0 or status_codes.reason(status).len > 0);
+        try testing.expect(std.mem.endsWith(u8, detailOf(code), "."));
+    }
+}
+
+test "an enum's values have the codes of their names" {
+    const Some = enum { missing_host, not_found };
+    try testing.expectEqual(Code.missing_host, codeOf(Some.missing_host));
+    try testing.expectEqual(Code.not_found, codeOf(Some.not_found));
+}

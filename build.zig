@@ -135,6 +135,17 @@ fn addFuzz(c: Context, check: *std.Build.Step) void {
     if (c.b.args) |args| run.addArgs(args);
     c.b.step("fuzz", "Run a fuzzer: zig build fuzz -- [--smoke] [--seed N]").dependOn(&run.step);
     check.dependOn(&exe.step);
+
+    const library = c.b.addLibrary(.{
+        .name = "fuzz_coverage",
+        .root_module = c.module("zig/fuzz_coverage.zig"),
+    });
+    library.root_module.fuzz = true;
+    library.root_module.pic = true;
+    library.bundle_compiler_rt = true;
+    c.b.step("fuzz-library", "Install the fuzzers as libFuzzer takes them")
+        .dependOn(&c.b.addInstallArtifact(library, .{}).step);
+    check.dependOn(&library.step);
 }
 
 /// Zig is the source of the bridge's ABI; ts/src/abi.gen.ts is written from it and checked in.

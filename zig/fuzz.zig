@@ -8,28 +8,11 @@
 //! when an invariant is broken, with 2 when the arguments or the corpus are wrong; build it in a
 //! safe mode to catch panics too.
 const std = @import("std");
-const decoder_fuzzer = @import("fuzz/decoder.zig");
-const chunked_fuzzer = @import("fuzz/chunked.zig");
-const leaf_fuzzers = @import("fuzz/leaves.zig");
+const registry = @import("fuzz/registry.zig");
+const Fuzzer = registry.Fuzzer;
 const Mutator = @import("fuzz/mutator.zig").Mutator;
 
-/// One entry of the registry.
-const Fuzzer = struct {
-    name: []const u8,
-    /// Checks all invariants on one input; `random` decides on cuts, limits and the like.
-    run: *const fn (input: []const u8, random: std.Random) anyerror!void,
-    /// Pieces that mutation inserts.
-    words: []const []const u8,
-};
-
-const fuzzers = [_]Fuzzer{
-    .{ .name = "decoder", .run = decoder_fuzzer.run, .words = &decoder_fuzzer.words },
-    .{ .name = "chunked", .run = chunked_fuzzer.run, .words = &chunked_fuzzer.words },
-    .{ .name = "uri", .run = leaf_fuzzers.runUri, .words = &leaf_fuzzers.uri_words },
-    .{ .name = "range", .run = leaf_fuzzers.runRange, .words = &leaf_fuzzers.range_words },
-    .{ .name = "date", .run = leaf_fuzzers.runDate, .words = &leaf_fuzzers.date_words },
-};
-
+const fuzzers = registry.all;
 const smoke_count = 20_000;
 const usage =
     \\usage: fuzz [--smoke] [--seed N] [--count N] [--corpus DIR] [NAME...]
@@ -76,12 +59,7 @@ const Options = struct {
     }
 
     fn select(options: *Options, name: []const u8) error{Usage}!void {
-        for (fuzzers, &options.selected) |fuzzer, *selected| {
-            if (!std.mem.eql(u8, fuzzer.name, name)) continue;
-            selected.* = true;
-            return;
-        }
-        return error.Usage;
+        options.selected[registry.find(name) orelse return error.Usage] = true;
     }
 };
 

@@ -7,6 +7,7 @@ const field_lines = @import("../http/fields.zig");
 const Fields = field_lines.Fields;
 const problem = @import("../http/problem.zig");
 const trailers = @import("../http/trailers.zig");
+const reference = @import("chunked_reference.zig");
 const mutator = @import("mutator.zig");
 const require = mutator.require;
 
@@ -123,7 +124,21 @@ pub fn run(input: []const u8, random: std.Random) !void {
         try require(std.mem.eql(u8, whole.trailers.slice(), cut.trailers.slice()));
         try requireTrailers(whole.trailers.slice());
     }
+    try requireAgreed(input, &whole);
     try requireRoundTrip(input, random);
+}
+
+/// A reader that only knows the grammar says the same, but for limits.
+fn requireAgreed(input: []const u8, out: *Outcome) !void {
+    switch (reference.read(input)) {
+        .open => try require(!out.ended),
+        .refused => try require(out.err != null),
+        .ended => |body| {
+            if (out.err) |e| return require(chunked.statusOf(e) != 400);
+            try require(out.ended and out.consumed == body.consumed);
+            try require(out.data_len == body.data_len and out.hash.final() == body.hash);
+        },
+    }
 }
 
 /// What was let through is lines, each one field that may stand in a trailer section.

@@ -6,6 +6,7 @@ const decoder = @import("../http1/decoder.zig");
 const fields = @import("../http/fields.zig");
 const problem = @import("../http/problem.zig");
 const Request = @import("../http/request.zig").Request;
+const head_reference = @import("head_reference.zig");
 const mutator = @import("mutator.zig");
 const require = mutator.require;
 
@@ -62,6 +63,7 @@ pub fn run(input: []const u8, random: std.Random) !void {
     var cut_req = Request{};
     const cut = try decodeCut(input, cuts, limits, &cut_req);
     try require(std.meta.eql(whole, cut));
+    if (head_reference.read(input)) |plain| try requirePlain(plain, limits, whole);
     switch (whole) {
         .need_more => try require(input.len < limits.head_bytes_max),
         .err => |e| try require(problem.statusOf(problem.codeOf(e)) >= 400),
@@ -98,6 +100,27 @@ fn decodeCut(
         if (result != .need_more) return result;
     }
     return decoder.decodeHead(input, &hint, limits, req);
+}
+
+/// What every server must read is refused only by a limit.
+fn requirePlain(
+    plain: head_reference.Plain,
+    limits: decoder.Limits,
+    result: decoder.Result,
+) !void {
+    switch (result) {
+        .need_more => return error.InvariantBroken,
+        .err => |e| switch (e) {
+            .uri_too_long => {},
+            .head_too_large => try require(plain.consumed > limits.head_bytes_max),
+            .too_many_fields => try require(plain.fields > limits.header_count_max),
+            else => return error.InvariantBroken,
+        },
+        .head => |head| {
+            try require(head.consumed == plain.consumed);
+            try require(std.meta.eql(head.framing.body, plain.body));
+        },
+    }
 }
 
 fn requireSameRequest(a: *const Request, b: *const Request) !void {

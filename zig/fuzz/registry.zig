@@ -1,0 +1,30 @@
+//! The fuzzers by name, for the executable that mutates by itself (zig/fuzz.zig) and for the library
+//! that a coverage-guided fuzzer drives (zig/fuzz_coverage.zig).
+const std = @import("std");
+const decoder_fuzzer = @import("decoder.zig");
+const chunked_fuzzer = @import("chunked.zig");
+const leaf_fuzzers = @import("leaves.zig");
+
+pub const Fuzzer = struct {
+    name: []const u8,
+    /// Checks all invariants on one input; `random` decides on cuts, limits and the like.
+    run: *const fn (input: []const u8, random: std.Random) anyerror!void,
+    /// Pieces that mutation inserts.
+    words: []const []const u8,
+};
+
+pub const all = [_]Fuzzer{
+    .{ .name = "decoder", .run = decoder_fuzzer.run, .words = &decoder_fuzzer.words },
+    .{ .name = "chunked", .run = chunked_fuzzer.run, .words = &chunked_fuzzer.words },
+    .{ .name = "uri", .run = leaf_fuzzers.runUri, .words = &leaf_fuzzers.uri_words },
+    .{ .name = "range", .run = leaf_fuzzers.runRange, .words = &leaf_fuzzers.range_words },
+    .{ .name = "date", .run = leaf_fuzzers.runDate, .words = &leaf_fuzzers.date_words },
+};
+
+/// Index of the fuzzer called `name`.
+pub fn find(name: []const u8) ?usize {
+    for (all, 0..) |fuzzer, i| {
+        if (std.mem.eql(u8, fuzzer.name, name)) return i;
+    }
+    return null;
+}

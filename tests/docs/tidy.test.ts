@@ -16,6 +16,7 @@ const entries = [
   'zig/main.zig',
   'zig/node.zig',
   'zig/fuzz.zig',
+  'zig/fuzz_coverage.zig',
   'zig/bridge/abi_gen.zig',
 ];
 

@@ -74,7 +74,8 @@ fn isExtensions(text: []const u8) bool {
         rest = afterByte(rest, ';') orelse return false;
         rest = afterToken(trimStart(rest)) orelse return false;
         const value = afterByte(rest, '=') orelse continue;
-        rest = afterQuoted(trimStart(value)) orelse afterToken(trimStart(value)) orelse return false;
+        const start = trimStart(value);
+        rest = afterQuoted(start) orelse afterToken(start) orelse return false;
     }
     return true;
 }

@@ -6,8 +6,8 @@ const Body = @import("../http1/decoder.zig").Framing.Body;
 
 pub const Plain = struct { consumed: usize, fields: usize, body: Body };
 
-/// How a plain head at the start of `input` frames its message; null when it is not there as a whole
-/// or not plain.
+/// How a plain head at the start of `input` frames its message; null when it is not there as a
+/// whole or not plain.
 pub fn read(input: []const u8) ?Plain {
     const end = std.mem.indexOf(u8, input, "\r\n\r\n") orelse return null;
     var lines = std.mem.splitSequence(u8, input[0..end], "\r\n");

@@ -1,5 +1,5 @@
-//! The fuzzers by name, for the executable that mutates by itself (zig/fuzz.zig) and for the library
-//! that a coverage-guided fuzzer drives (zig/fuzz_coverage.zig).
+//! The fuzzers by name, for the executable that mutates by itself (zig/fuzz.zig) and for the
+//! library that a coverage-guided fuzzer drives (zig/fuzz_coverage.zig).
 const std = @import("std");
 const decoder_fuzzer = @import("decoder.zig");
 const chunked_fuzzer = @import("chunked.zig");

@@ -134,8 +134,12 @@ fn requireAgreed(input: []const u8, out: *Outcome) !void {
         .open => try require(!out.ended),
         .refused => try require(out.err != null),
         .ended => |body| {
-            if (out.err) |e| return require(chunked.statusOf(e) != 400);
+            if (out.err) |e| {
+                const limit = problem.statusOf(problem.codeOf(e)) != 400;
+                return require(limit or e == .forbidden_trailer);
+            }
             try require(out.ended and out.consumed == body.consumed);
+            try require(std.mem.eql(u8, out.trailers.slice(), body.trailers));
             try require(out.data_len == body.data_len and out.hash.final() == body.hash);
         },
     }

@@ -9,7 +9,15 @@ pub const Verdict = union(enum) {
     open,
     /// A line that is there as a whole breaks the grammar.
     refused,
-    ended: struct { consumed: usize, data_len: usize, hash: u64 },
+    ended: Body,
+};
+
+pub const Body = struct {
+    consumed: usize,
+    data_len: usize,
+    hash: u64,
+    /// The trailer section without its empty line.
+    trailers: []const u8,
 };
 
 /// What `input` holds.
@@ -31,12 +39,18 @@ pub fn read(input: []const u8) Verdict {
         if (ending.len < 2) return .open;
         at += 2;
     }
+    const trailers = at;
     while (true) {
         const line = takeLine(input, &at) catch |e| return verdictOf(e);
         if (line.len == 0) break;
         if (!isTrailer(line)) return .refused;
     }
-    return .{ .ended = .{ .consumed = at, .data_len = data_len, .hash = hash.final() } };
+    return .{ .ended = .{
+        .consumed = at,
+        .data_len = data_len,
+        .hash = hash.final(),
+        .trailers = input[trailers .. at - 2],
+    } };
 }
 
 fn verdictOf(e: error{ Incomplete, Malformed }) Verdict {

@@ -42,6 +42,7 @@ test {
     _ = @import("core/wheel.zig");
     _ = @import("io/epoll.zig");
     _ = @import("io/socket.zig");
+    _ = @import("net/address_table.zig");
     _ = @import("net/write_queue.zig");
     _ = @import("http/authority.zig");
     _ = @import("http/chars.zig");

@@ -162,11 +162,14 @@ fn writeCounters(writer: anytype, server: *const gyrfalcon.Server(App)) !void {
     const stats = server.stats();
     try writer.print(
         "{{\"connections\":{d},\"requests\":{d},\"errors\":{d}," ++
+            "\"refused\":{d},\"timeouts\":{d}," ++
             "\"allocations\":{d},\"bufferBytes\":{d}}}\n",
         .{
             stats.connections,
             stats.requests_total,
             stats.errors_total,
+            stats.refused_total,
+            stats.timeouts_total,
             stats.allocations_after_start,
             stats.buffer_bytes,
         },

@@ -13,6 +13,10 @@ export interface Counters {
   connections: number;
   requests: number;
   errors: number;
+  /** Connections that the limit per address closed. */
+  refused: number;
+  /** Connections that were ended because the client was too slow. */
+  timeouts: number;
   allocations: number;
   bufferBytes: number;
 }

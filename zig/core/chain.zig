@@ -31,6 +31,11 @@ pub const Segment = struct {
         return segment;
     }
 
+    /// What it takes of the pool.
+    pub fn blockBytes(self: *const Segment) u64 {
+        return self.capacity + overhead;
+    }
+
     pub fn destroy(self: *Segment, pool: *Buddy) void {
         pool.release(@ptrCast(self), self.order);
     }
@@ -55,6 +60,8 @@ pub const Chain = struct {
     first: ?*Segment = null,
     last: ?*Segment = null,
     len: u64 = 0,
+    /// What its blocks take of the pool.
+    block_bytes: u64 = 0,
 
     /// Appends all of `bytes` or nothing. New segments double from the size of the last one, so
     /// that no more than twice the bytes held is ever reserved (and one smallest block).
@@ -84,14 +91,20 @@ pub const Chain = struct {
         const segment = try Segment.create(pool, @max(doubled, exact));
         if (self.last) |last| last.next = segment else self.first = segment;
         self.last = segment;
+        self.block_bytes += segment.blockBytes();
         return segment;
+    }
+
+    fn drop(self: *Chain, pool: *Buddy, segment: *Segment) void {
+        self.block_bytes -= segment.blockBytes();
+        segment.destroy(pool);
     }
 
     fn rewind(self: *Chain, pool: *Buddy, mark: ?*Segment, mark_end: u32) void {
         var extra: ?*Segment = if (mark) |segment| segment.next else self.first;
         while (extra) |segment| {
             extra = segment.next;
-            segment.destroy(pool);
+            self.drop(pool, segment);
         }
         if (mark) |segment| {
             segment.next = null;
@@ -113,6 +126,7 @@ pub const Chain = struct {
         const first = self.first orelse return &.{};
         if (first.end - first.start >= need) return first.bytes();
         const target = try Segment.create(pool, buddy.orderFor(@as(u64, need) + Segment.overhead));
+        self.block_bytes += target.blockBytes();
         var filled: usize = 0;
         while (self.first) |segment| {
             const room = target.capacity - filled;
@@ -122,7 +136,7 @@ pub const Chain = struct {
             segment.start += @intCast(n);
             if (segment.start < segment.end) break;
             self.first = segment.next;
-            segment.destroy(pool);
+            self.drop(pool, segment);
         }
         target.end = @intCast(filled);
         target.next = self.first;
@@ -144,7 +158,7 @@ pub const Chain = struct {
             }
             rest -= held;
             self.first = segment.next;
-            segment.destroy(pool);
+            self.drop(pool, segment);
         }
         self.last = null;
         assert(rest == 0);
@@ -215,6 +229,7 @@ test "a chain keeps its bytes in order over any mix of append and consume" {
         }
         chain.consume(&pool, take);
         read += take;
+        try testing.expectEqual(pool.bytes_used, chain.block_bytes);
     }
     chain.deinit(&pool);
     try testing.expectEqual(@as(u64, 0), pool.bytes_used);
@@ -244,6 +259,7 @@ test "an append that does not fit leaves the chain as it was" {
     @memset(big, 'x');
     try testing.expectError(error.OutOfBuffers, chain.append(&pool, big));
     try testing.expectEqual(used, pool.bytes_used);
+    try testing.expectEqual(used, chain.block_bytes);
     try testing.expectEqualStrings("abc", chain.front());
 }
 

@@ -60,6 +60,8 @@ pub const Response = struct {
     hints_len: u32 = 0,
     trailers_len: u32 = 0,
     pool: *Buddy,
+    /// What the body may take of the pool, bytes.
+    memory_bytes_max: u64 = std.math.maxInt(u64),
 
     /// A fresh response that writes its fields to `lines` and its body to blocks of `pool`.
     pub fn init(lines: []u8, pool: *Buddy) Response {
@@ -80,7 +82,9 @@ pub const Response = struct {
     /// so that nothing of the last exchange stays behind.
     pub fn reset(self: *Response) void {
         self.dropBody();
+        const memory_bytes_max = self.memory_bytes_max;
         self.* = init(self.lines.ptr[0 .. self.lines.len + self.extraLength()], self.pool);
+        self.memory_bytes_max = memory_bytes_max;
     }
 
     /// Appends a field. Both strings are copied. On an error the response is as before.
@@ -226,13 +230,14 @@ pub const Response = struct {
     }
 
     /// Appends a copy of `bytes` to the body, in pool blocks that double in size.
-    /// What `send*` set is replaced.
+    /// What `send*` set is replaced. After an error the body is of no use.
     pub fn write(self: *Response, bytes: []const u8) error{OutOfBuffers}!void {
         if (self.body != .written) {
             self.dropBody();
             self.body = .{ .written = .{} };
         }
-        return self.body.written.append(self.pool, bytes);
+        try self.body.written.append(self.pool, bytes);
+        if (self.body.written.block_bytes > self.memory_bytes_max) return error.OutOfBuffers;
     }
 
     pub const Writer = std.io.GenericWriter(*Response, error{OutOfBuffers}, writeSome);
@@ -291,6 +296,21 @@ test "a reset response keeps nothing of the last exchange" {
     try testing.expectEqual(@as(u64, 0), pool.bytes_used);
     try testing.expectEqualStrings("", response.fieldLines());
     try testing.expectEqual(@as(u64, 0), response.bodyLength());
+}
+
+test "a body takes no more of the pool than it may" {
+    var pool = try Buddy.init(1 << 20);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    response.memory_bytes_max = 20 * 1024;
+    response.reset();
+    try response.write(&[_]u8{'a'} ** 9000);
+    try testing.expectError(error.OutOfBuffers, response.write(&[_]u8{'b'} ** 9000));
+    response.reset();
+    try testing.expectEqual(@as(u64, 0), pool.bytes_used);
+    try response.write("again");
+    response.reset();
 }
 
 test "CR, LF and NUL cannot reach a head, in name or value" {

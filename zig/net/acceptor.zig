@@ -6,6 +6,7 @@ const posix = std.posix;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const io = @import("../io/io.zig");
+const AddressTable = @import("address_table.zig").AddressTable;
 const port = @import("port.zig");
 const Port = port.Port;
 
@@ -23,6 +24,10 @@ pub fn Acceptor(comptime Io: type) type {
         backend: Io,
         listener: Io.Stream = .{},
         ports: []Port,
+        /// Set when there is a limit of connections per address.
+        addresses: ?*AddressTable = null,
+        /// Connections closed because of that limit. Written by this thread alone.
+        refused_total: std.atomic.Value(u64) = .init(0),
         next: usize = 0,
         /// Accepted, and no worker had room in its queue.
         held: ?port.Accepted = null,
@@ -93,7 +98,11 @@ pub fn Acceptor(comptime Io: type) type {
                 const more = self.hasRoom() and self.backend.acceptBatch(&self.listener, self);
                 if (more or self.held != null) return true;
             }
-            if (self.held) |accepted| self.backend.closeAccepted(accepted.fd);
+            if (self.held) |accepted| {
+                self.backend.closeAccepted(accepted.fd);
+                if (self.addresses) |table| table.release(accepted.peer);
+                self.held = null;
+            }
             self.backend.close(&self.listener);
             self.tellWorkers();
             return false;
@@ -182,7 +191,18 @@ pub fn Acceptor(comptime Io: type) type {
         }
 
         pub fn onAccept(self: *Self, _: u64, accepted: io.Accepted) void {
+            if (self.addresses) |table| {
+                if (!table.admit(accepted.peer)) return self.refuse(table, accepted);
+            }
             self.handOut(.{ .fd = accepted.fd, .peer = accepted.peer });
+        }
+
+        fn refuse(self: *Self, table: *const AddressTable, accepted: io.Accepted) void {
+            self.backend.closeAccepted(accepted.fd);
+            self.refused_total.store(self.refused_total.raw +% 1, .monotonic);
+            var text: [46]u8 = undefined;
+            log.limited("{s} has {d} connections open: one more was closed " ++
+                "(connections_per_address_max)", .{ accepted.peer.text(&text), table.limit });
         }
 
         /// Asked between two sockets of a batch.

@@ -14,6 +14,10 @@
 //!   onTimer(p, conn)                       the timer it set has fired
 //!   onDrain(p, conn)                       shutdown: finish what is in flight
 //!   onClose(p, conn)                       the connection is gone
+//!   isOverBudget(p, conn) bool             asked when more of the pool is held for it
+//!   onNoMemory(p, conn, .input, owner)     bytes from the peer found no room in the pool, or put
+//!                                          the connection over its budget
+//!   onNoMemory(p, conn, .output, owner)    the same of bytes for the peer: to be closed
 //!   afterEvent(p, conn)                    all callbacks of one event are done: set the timer
 //!   onTurn(p), hasWork(p) bool             once per loop turn; before sleeping
 
@@ -27,6 +31,7 @@ const limits = @import("../core/limits.zig");
 const Slots = @import("../core/slots.zig").Slots;
 const Wheel = @import("../core/wheel.zig").Wheel;
 const io = @import("../io/io.zig");
+const AddressTable = @import("address_table.zig").AddressTable;
 const Port = @import("port.zig").Port;
 const write_queue = @import("write_queue.zig");
 const WriteQueue = write_queue.WriteQueue;
@@ -84,6 +89,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// Told when a connection ends: the acceptor may be waiting for room.
         on_room: ?*const fn (context: *anyopaque) void = null,
         on_room_context: ?*anyopaque = null,
+        /// Set when there is a limit of connections per address.
+        addresses: ?*AddressTable = null,
 
         pub fn init(
             gpa: std.mem.Allocator,
@@ -239,10 +246,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         fn keep(self: *Self, conn: *Conn, bytes: []const u8) void {
-            conn.input.append(&self.pools.buffers, bytes) catch {
-                // Out of memory for input: this connection cannot go on, the others can.
-                self.protocol.onOutOfBuffers(conn);
-            };
+            // Without memory for input this connection cannot go on, the others can.
+            conn.input.append(&self.pools.buffers, bytes) catch
+                return self.protocol.onNoMemory(conn, .input, .pool);
+            if (self.protocol.isOverBudget(conn))
+                self.protocol.onNoMemory(conn, .input, .connection);
         }
 
         /// Gives buffered input to the protocol until it wants more, pauses or the connection ends.
@@ -261,9 +269,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 if (conn.paused or front.len == conn.input.len) return;
                 const doubled = @as(u64, front.len) * 2;
                 const want = @min(conn.input.len, doubled, chain.contiguous_bytes_max);
-                if (want <= front.len) return self.protocol.onOutOfBuffers(conn);
+                if (want <= front.len) return self.protocol.onNoMemory(conn, .input, .pool);
                 _ = conn.input.contiguous(&self.pools.buffers, @intCast(want)) catch
-                    return self.protocol.onOutOfBuffers(conn);
+                    return self.protocol.onNoMemory(conn, .input, .pool);
             }
         }
 
@@ -358,7 +366,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase != .open) return source.deinit(&self.pools.buffers);
             conn.queue.appendChain(&self.pools, source) catch {
                 source.deinit(&self.pools.buffers);
-                return self.close(conn);
+                return self.protocol.onNoMemory(conn, .output, .pool);
             };
             self.pump(conn);
         }
@@ -371,7 +379,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase != .open) return posix.close(file.fd);
             conn.queue.appendFile(&self.pools, file) catch {
                 posix.close(file.fd);
-                return self.close(conn);
+                return self.protocol.onNoMemory(conn, .output, .pool);
             };
             self.pump(conn);
         }
@@ -414,7 +422,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             };
             if (sent == self.batch.bytes) return;
             const had_queue = !conn.queue.isEmpty();
-            self.batch.moveRest(sent, &conn.queue, &self.pools) catch return self.close(conn);
+            self.batch.moveRest(sent, &conn.queue, &self.pools) catch
+                return self.protocol.onNoMemory(conn, .output, .pool);
+            if (self.protocol.isOverBudget(conn))
+                return self.protocol.onNoMemory(conn, .output, .connection);
             if (had_queue) return;
             self.backend.sendLater(&conn.stream);
             self.protocol.onUnsent(conn);
@@ -434,7 +445,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             } else {
                 const sent = before - conn.queue.bytes;
                 if (sent > 0) self.protocol.onProgress(conn, sent);
-                if (conn.phase == .open and !conn.queue.isEmpty()) self.protocol.onUnsent(conn);
+                if (conn.phase != .open or conn.queue.isEmpty()) return;
+                if (self.protocol.isOverBudget(conn))
+                    return self.protocol.onNoMemory(conn, .output, .connection);
+                self.protocol.onUnsent(conn);
             }
         }
 
@@ -516,6 +530,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             var count: u32 = 0;
             while (self.closed) |conn| {
                 self.closed = conn.next_closed;
+                if (self.addresses) |table| table.release(conn.peer);
                 self.conns.release(conn.id);
                 count += 1;
             }

@@ -62,6 +62,8 @@ pub const WriteQueue = struct {
     bytes: u64 = 0,
     /// Unsent bytes that occupy memory.
     memory_bytes: u64 = 0,
+    /// What its blocks take of the pool.
+    block_bytes: u64 = 0,
 
     pub const Error = error{OutOfBuffers};
 
@@ -106,6 +108,7 @@ pub const WriteQueue = struct {
                 added.releaseNodes(pools);
                 return err;
             };
+            added.block_bytes += segment.blockBytes();
         }
         chain.* = .{};
         self.appendQueue(&added);
@@ -154,6 +157,7 @@ pub const WriteQueue = struct {
         if (self.last) |last| last.next = other.first else self.first = other.first;
         self.last = other.last;
         self.count(other.bytes, other.memory_bytes);
+        self.block_bytes += other.block_bytes;
         other.* = .{};
     }
 
@@ -221,7 +225,10 @@ pub const WriteQueue = struct {
         self.first = node.next;
         if (self.first == null) self.last = null;
         switch (node.source) {
-            .segment => |segment| segment.destroy(&pools.buffers),
+            .segment => |segment| {
+                self.block_bytes -= segment.blockBytes();
+                segment.destroy(&pools.buffers);
+            },
             .static => {},
             .file => |file| posix.close(file.fd),
         }
@@ -284,6 +291,7 @@ test "a queue gives its bytes in order, whatever it is made of and however short
                 quota -= n;
             }
             queue.consume(&pools, taken);
+            try testing.expectEqual(pools.buffers.bytes_used, queue.block_bytes);
         }
         try testing.expectEqual(source.len, sent);
         try testing.expectEqual(@as(u64, 0), queue.bytes);

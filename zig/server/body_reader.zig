@@ -8,6 +8,7 @@ const trailers = @import("../http/trailers.zig");
 const chunked = @import("../http1/chunked.zig");
 const decoder = @import("../http1/decoder.zig");
 const rate = @import("../core/rate.zig");
+const budget_of = @import("budget.zig").Budget;
 const output_of = @import("output.zig").Output;
 const refusals_of = @import("refusals.zig").Refusals;
 
@@ -17,6 +18,7 @@ pub fn BodyReader(comptime D: type) type {
         const Exchange = D.Exchange;
         const output = output_of(D);
         const refusals = refusals_of(D);
+        const budget = budget_of(D);
 
         pub const Sink = enum(u8) {
             /// To the dispatcher, as it takes them.
@@ -133,7 +135,7 @@ pub fn BodyReader(comptime D: type) type {
                 return refusals.refuse(d, conn, .body_too_large);
             }
             ex.gathered.append(&d.net.pools.buffers, head) catch
-                return refusals.outOfBuffers(d, conn);
+                return budget.refuse(d, conn, .input, .pool);
             ex.head_len = @intCast(head.len);
             if (framing.expect_continue) output.sendContinue(d, ex);
         }
@@ -217,11 +219,14 @@ pub fn BodyReader(comptime D: type) type {
             if (held + bytes.len > d.config.body_buffered_bytes_max) {
                 return refusals.refuse(d, conn, .body_too_large);
             }
-            ex.gathered.append(&d.net.pools.buffers, bytes) catch refusals.outOfBuffers(d, conn);
+            ex.gathered.append(&d.net.pools.buffers, bytes) catch
+                return budget.refuse(d, conn, .input, .pool);
+            if (budget.isOver(d, conn)) budget.refuse(d, conn, .input, .connection);
         }
 
         fn keepTrailers(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {
-            ex.trailers.append(&d.net.pools.buffers, bytes) catch refusals.outOfBuffers(d, conn);
+            ex.trailers.append(&d.net.pools.buffers, bytes) catch
+                budget.refuse(d, conn, .input, .pool);
         }
 
         fn discard(d: *D, conn: *Conn, bytes: []const u8) void {

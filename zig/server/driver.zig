@@ -25,6 +25,7 @@ const Output = @import("output.zig").Output;
 const BodyReader = @import("body_reader.zig").BodyReader;
 const Admission = @import("admission.zig").Admission;
 const Refusals = @import("refusals.zig").Refusals;
+const budget_file = @import("budget.zig");
 const timing_file = @import("timing.zig");
 const Timing = timing_file.Timing;
 
@@ -42,6 +43,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         const admission = Admission(Self);
         const refusals = Refusals(Self);
         const timing = Timing(Self);
+        const budget = budget_file.Budget(Self);
 
         /// The HTTP part of a connection.
         pub const ConnState = struct {
@@ -150,6 +152,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .rates = timing_file.Rates.of(config),
             };
             self.scratch = Response.init(&self.lines, &self.net.pools.buffers);
+            self.scratch.memory_bytes_max = config.connection_memory_bytes_max;
         }
 
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
@@ -458,8 +461,17 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             self.exchanges.release(ex.id);
         }
 
-        pub fn onOutOfBuffers(self: *Self, conn: *Conn) void {
-            refusals.outOfBuffers(self, conn);
+        pub fn isOverBudget(self: *const Self, conn: *const Conn) bool {
+            return budget.isOver(self, conn);
+        }
+
+        pub fn onNoMemory(
+            self: *Self,
+            conn: *Conn,
+            direction: budget_file.Direction,
+            owner: budget_file.Owner,
+        ) void {
+            budget.refuse(self, conn, direction, owner);
         }
 
         pub fn onEof(self: *Self, conn: *Conn) void {

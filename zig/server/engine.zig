@@ -11,6 +11,7 @@ const log = @import("../core/log.zig");
 const io = @import("../io/io.zig");
 const Epoll = @import("../io/epoll.zig").Epoll;
 const socket = @import("../io/socket.zig");
+const AddressTable = @import("../net/address_table.zig").AddressTable;
 const Acceptor = @import("../net/acceptor.zig").Acceptor;
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
@@ -26,6 +27,10 @@ pub const Stats = struct {
     connections: u64,
     requests_total: u64,
     errors_total: u64,
+    /// Connections closed when they were accepted: their address had all it may have.
+    refused_total: u64,
+    /// Connections ended because the client was too slow; not those that were idle.
+    timeouts_total: u64,
     /// Allocations after the start: always 0, or there is a bug.
     allocations_after_start: u64,
     /// Bytes of pool memory in use by messages in flight.
@@ -182,6 +187,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         drivers: []WorkerDriver,
         asleep: []align(64) AsleepLine,
         acceptor: Acceptor(Io),
+        addresses: ?AddressTable = null,
         threads: []std.Thread,
         acceptor_thread: ?std.Thread = null,
         threads_started: usize = 0,
@@ -243,14 +249,28 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             var made: usize = 0;
             errdefer for (self.drivers[0..made]) |*driver| driver.deinit(gpa);
             while (made < count) : (made += 1) try self.makeWorker(gpa, @intCast(made));
+            try self.makeAddressTable();
+            errdefer if (self.addresses) |*table| table.deinit();
             self.acceptor = Acceptor(Io).init(gpa, listener.fd, self.ports) catch
                 return error.SystemResources;
             listener_owned = false;
+            if (self.addresses) |*table| self.acceptor.addresses = table;
             for (self.drivers) |*driver| {
                 driver.net.on_room = &Acceptor(Io).onRoom;
                 driver.net.on_room_context = &self.acceptor;
+                driver.net.addresses = self.acceptor.addresses;
             }
             return self;
+        }
+
+        fn makeAddressTable(self: *Self) StartError!void {
+            const limit = self.config.connections_per_address_max;
+            if (limit == 0) return;
+            var connections: u64 = 1; // the one that the acceptor may hold
+            for (self.ports) |*port| connections += port.capacity;
+            var seed: AddressTable.Seed = undefined;
+            posix.getrandom(&seed) catch return error.SystemResources;
+            self.addresses = try AddressTable.init(connections, limit, seed);
         }
 
         fn makeWorker(self: *Self, gpa: Allocator, index: u32) StartError!void {
@@ -282,6 +302,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             const gpa = self.frozen.allocator();
             const parent = self.parent;
             self.acceptor.deinit();
+            if (self.addresses) |*table| table.deinit();
             for (self.drivers) |*driver| driver.deinit(gpa);
             gpa.free(self.drivers);
             gpa.free(self.threads);
@@ -397,6 +418,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 total += driver.exchanges.reservedBytes() + net.batch.buffer.len;
                 total += net.pools.nodes.nodes.len * @sizeOf(@TypeOf(net.pools.nodes.nodes[0]));
             }
+            if (self.addresses) |*table| total += table.reservedBytes();
             return total;
         }
 
@@ -406,6 +428,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 .connections = 0,
                 .requests_total = 0,
                 .errors_total = 0,
+                .refused_total = self.acceptor.refused_total.load(.monotonic),
+                .timeouts_total = 0,
                 .allocations_after_start = self.frozen.violations.load(.monotonic),
                 .buffer_bytes = 0,
             };
@@ -413,6 +437,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 total.connections += port.open.load(.monotonic);
                 total.requests_total += driver.requests_total.load(.monotonic);
                 total.errors_total += driver.errors_total.load(.monotonic);
+                total.timeouts_total += driver.timeouts_total.load(.monotonic);
                 const bytes_used = &driver.net.pools.buffers.bytes_used;
                 total.buffer_bytes += @atomicLoad(u64, bytes_used, .monotonic);
             }

@@ -153,7 +153,14 @@ pub fn HandlerDispatcher(comptime Handler: type) type {
             res.reset();
             res.status = 500;
             if (@hasDecl(Handler, "onError")) return self.handler.onError(err, req, res);
-            log.limited("handleRequest failed with {s}: answered with 500", .{@errorName(err)});
+            log.limited("handleRequest failed with {s}: answered with 500{s}", .{
+                @errorName(err),
+                // What a handler passes on from `Response.write`.
+                if (err == error.OutOfBuffers)
+                    " (connection_memory_bytes_max, buffer_memory_bytes)"
+                else
+                    "",
+            });
             problem.write(res, .text, .internal_error);
         }
     };

@@ -10,6 +10,7 @@ const problem = @import("../http/problem.zig");
 const status_codes = @import("../http/status.zig");
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
+const budget_of = @import("budget.zig").Budget;
 const encoder = @import("../http1/encoder.zig");
 const FileRange = @import("../net/write_queue.zig").FileRange;
 const WriteQueue = @import("../net/write_queue.zig").WriteQueue;
@@ -18,6 +19,7 @@ pub fn Output(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
+        const budget = budget_of(D);
 
         /// Nobody reads the body of a request that has been answered. When more of it is to come
         /// than is worth reading, the connection ends, and the response says so.
@@ -98,13 +100,8 @@ pub fn Output(comptime D: type) type {
         }
 
         fn hold(d: *D, conn: *Conn, result: WriteQueue.Error!void) void {
-            result catch {
-                log.limited(
-                    "buffer memory is used up: a connection was closed (buffer_memory_bytes)",
-                    .{},
-                );
-                d.net.close(conn);
-            };
+            result catch return budget.refuse(d, conn, .output, .pool);
+            if (budget.isOver(d, conn)) budget.refuse(d, conn, .output, .connection);
         }
 
         fn writeBody(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {

@@ -1,7 +1,6 @@
 //! Messages that are refused: the error response, and the connection's end behind it.
 
 const std = @import("std");
-const log = @import("../core/log.zig");
 const problem = @import("../http/problem.zig");
 const status_codes = @import("../http/status.zig");
 const output_of = @import("output.zig").Output;
@@ -92,15 +91,6 @@ pub fn Refusals(comptime D: type) type {
                 .peer = conn.peer,
             };
             d.dispatcher.onProtocolError(d, &err);
-        }
-
-        pub fn outOfBuffers(d: *D, conn: *Conn) void {
-            if (conn.app.phase == .stop) return; // refused before
-            log.limited(
-                "buffer memory is used up: a connection was refused with 503 (buffer_memory_bytes)",
-                .{},
-            );
-            refuse(d, conn, .out_of_buffers);
         }
     };
 }

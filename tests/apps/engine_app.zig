@@ -1,7 +1,7 @@
 //! The server that the black-box tests talk to.
 //! Every value of `Config` is an option: --header_timeout_ms=300.
 //!
-//!     engine_app [--OPTION=VALUE]...
+//!     engine_app [--OPTION=VALUE]... [--files=FOLDER]
 //!
 //! Prints its URL when it listens. At its end (SIGTERM) it prints a line of JSON with what was
 //! counted, and exits with 3 when the engine allocated after its start,
@@ -17,6 +17,8 @@
 //!   GET  /status/N        status N with a body of three digits
 //!   GET  /field/N         a field X-Long of N bytes
 //!   GET  /bad-header      a field with CR LF in its value: the handler's error is told in the body
+//!   GET  /header?N=V      a field of that name and value, percent-decoded; as before
+//!   GET  /files/*         the folder, by DirServer; 404 without one
 //!   GET  /error           the handler fails
 //!   GET  /close           asks for the connection to be closed
 //!   GET  /counters        what was counted so far, JSON
@@ -40,6 +42,8 @@ var static_body: []u8 = &.{};
 var file_handle: std.posix.fd_t = -1;
 threadlocal var borrowed_body: [256 * 1024]u8 = undefined;
 threadlocal var borrowed_calls: u8 = 0;
+/// What /files serves; opened before the server starts.
+var files: ?gyrfalcon.DirServer = null;
 
 const App = struct {
     server: ?*const gyrfalcon.Server(App) = null,
@@ -61,6 +65,10 @@ const App = struct {
         if (std.mem.eql(u8, path, "/describe")) return describe(req, res);
         if (std.mem.eql(u8, path, "/counters")) return writeCounters(res.writer(), self.server.?);
         if (std.mem.eql(u8, path, "/bad-header")) return badHeader(res);
+        if (std.mem.eql(u8, path, "/header")) return anyHeader(req.query, res);
+        if (std.mem.startsWith(u8, path, "/files/")) {
+            if (files) |*dir| return dir.handle(req, res, path["/files".len..]);
+        }
         if (std.mem.eql(u8, path, "/error")) {
             try res.header("X-Secret", "of the failed response");
             try res.write("the failed response");
@@ -152,9 +160,20 @@ const App = struct {
     }
 
     fn badHeader(res: *Response) !void {
-        if (res.header("X-Split", "a\r\nX-Injected: b")) {
-            res.sendStatic("taken\n");
-        } else |err| res.sendStatic(@errorName(err));
+        tellHeader(res, "X-Split", "a\r\nX-Injected: b");
+    }
+
+    fn anyHeader(query: []const u8, res: *Response) !void {
+        var buffer: [2][256]u8 = undefined;
+        var pairs = gyrfalcon.uri.QueryIterator.init(query);
+        const pair = pairs.next() orelse return error.NoField;
+        const name = try pair.decodeName(&buffer[0]);
+        const value = try pair.decodeValue(&buffer[1]);
+        tellHeader(res, name, value);
+    }
+
+    fn tellHeader(res: *Response, name: []const u8, value: []const u8) void {
+        res.sendStatic(if (res.header(name, value)) "taken\n" else |err| @errorName(err));
     }
 };
 
@@ -189,6 +208,7 @@ pub fn main() !u8 {
 fn serve(gpa: std.mem.Allocator) !u64 {
     const config = try configFromArguments(gpa);
     defer std.process.argsFree(gpa, arguments);
+    defer if (files) |*dir| dir.deinit(gpa);
     try makeBodies();
     defer std.heap.page_allocator.free(static_body);
     defer std.posix.close(file_handle);
@@ -209,7 +229,12 @@ fn configFromArguments(gpa: std.mem.Allocator) !gyrfalcon.Config {
     var config: gyrfalcon.Config = .{ .hostname = "127.0.0.1", .port = 0 };
     arguments = try std.process.argsAlloc(gpa);
     errdefer std.process.argsFree(gpa, arguments);
-    for (arguments[1..]) |argument| try setOption(&config, argument);
+    const folder = "--files=";
+    for (arguments[1..]) |argument| {
+        if (std.mem.startsWith(u8, argument, folder)) {
+            files = try gyrfalcon.DirServer.init(gpa, .{ .root = argument[folder.len..] });
+        } else try setOption(&config, argument);
+    }
     return config;
 }
 

@@ -1,5 +1,8 @@
-// What tests/apps/engine_app.zig answers, by handlers in TypeScript. Argument: options of serve(), as JSON.
-import { type Request, Response, serve } from 'gyrfalcon';
+// What tests/apps/engine_app.zig answers, by handlers in TypeScript. Argument: options of serve(), as JSON, and `files`,
+// the folder behind /files.
+import { dir, type Request, Response, serve } from 'gyrfalcon';
+
+const { files, ...options } = JSON.parse(process.argv[2] ?? '{}');
 
 const staticBytes = 50 * 1024 * 1024;
 const pattern = Buffer.alloc(
@@ -27,8 +30,9 @@ function describe(request: Request, body: Uint8Array): Response {
 const server = serve({
   hostname: '127.0.0.1',
   port: 0,
-  ...JSON.parse(process.argv[2] ?? '{}'),
+  ...options,
   routes: {
+    ...(files === undefined ? {} : { '/files/*': dir(files) }),
     '/hello': new Response('Hello from the engine\n'),
     '/echo': async (request) => {
       const type = request.headers.get('content-type');

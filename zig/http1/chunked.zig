@@ -106,6 +106,11 @@ pub const ChunkedDecoder = struct {
         failed,
     };
 
+    /// Bytes that are still to come of the chunk whose data is being read.
+    pub fn dataLeft(self: *const ChunkedDecoder) u64 {
+        return if (self.state == .data) self.remaining else 0;
+    }
+
     /// Takes back the last `n` bytes of the `data` event just returned: they will be given again.
     pub fn unread(self: *ChunkedDecoder, n: u64) void {
         if (n == 0) return;

@@ -207,6 +207,8 @@ const malformed = [_]struct { []const u8, ChunkError }{
     .{ "0\r\nHost: a\r\n\r\n", .forbidden_trailer },
     .{ "0\r\nWWW-Authenticate: a\r\n\r\n", .forbidden_trailer },
     .{ "0\r\nAge: 1\r\n\r\n", .forbidden_trailer },
+    .{ "0\r\nIf-Modified-Since: x\r\n\r\n", .forbidden_trailer },
+    .{ "0\r\nIf-Unmodified-Since: x\r\n\r\n", .forbidden_trailer },
 };
 
 test "every forbidden name is refused in a trailer section, at every split" {
@@ -283,6 +285,18 @@ test "the largest chunk size is taken and counted down" {
     const event = decoder.next("7fffffffffffffff\r\nabc");
     try expectEqualStrings("abc", event.data.bytes);
     try expectEqual(chunked.chunk_size_max - 3, decoder.remaining);
+}
+
+test "what is left of a chunk is known once its size line is whole" {
+    var dec: ChunkedDecoder = .{};
+    try expectEqual(3, dec.next("1f3").need_more);
+    try expectEqual(0, dec.dataLeft());
+    try expectEqual(2, dec.next("\r\n").need_more);
+    try expectEqual(0x1f3, dec.dataLeft());
+    try expectEqualStrings("abc", dec.next("abc").data.bytes);
+    try expectEqual(0x1f0, dec.dataLeft());
+    dec.unread(1);
+    try expectEqual(0x1f1, dec.dataLeft());
 }
 
 test "an extension of the limit passes, one byte more does not" {

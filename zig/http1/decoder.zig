@@ -528,9 +528,12 @@ fn transferCodings(req: *const Request) BodyFraming {
     var last_is_chunked = false;
     var values = req.fields.iterate("transfer-encoding");
     while (values.next()) |value| {
-        if (value.len == 0) return .{ .err = .invalid_transfer_encoding };
-        var elements = ListIterator{ .rest = value };
-        while (elements.next()) |element| {
+        // An empty element is let pass in other lists (RFC 9110 §5.6.1.2). Here readers differ on
+        // what it makes of "chunked,", and no client has a reason to send it.
+        var elements = std.mem.splitScalar(u8, value, ',');
+        while (elements.next()) |text| {
+            const element = chars.trimOws(text);
+            if (element.len == 0) return .{ .err = .invalid_transfer_encoding };
             codings += 1;
             last_is_chunked = chars.eqlLower(element, "chunked");
             if (last_is_chunked) chunked += 1;

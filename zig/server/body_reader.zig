@@ -46,8 +46,15 @@ pub fn BodyReader(comptime D: type) type {
         };
 
         /// When `rest` begins with the whole body, sets that of `request`, trailers included, and
-        /// returns the bytes that it takes with its framing.
-        pub fn whole(d: *D, ex: *Exchange, rest: []const u8, framing: decoder.Framing) ?usize {
+        /// returns the bytes that it takes with its framing. A body that is seen to be broken is
+        /// refused before anybody acts on its request.
+        pub fn whole(
+            d: *D,
+            conn: *Conn,
+            ex: *Exchange,
+            rest: []const u8,
+            framing: decoder.Framing,
+        ) error{Refused}!?usize {
             d.request.body = .{};
             d.request.trailers.len = 0;
             switch (framing.body) {
@@ -59,11 +66,16 @@ pub fn BodyReader(comptime D: type) type {
                     d.request.body = .{ .segments = d.segments[0..1], .len = n };
                     return @intCast(n);
                 },
-                .chunked => return wholeChunked(d, ex, rest),
+                .chunked => return wholeChunked(d, conn, ex, rest),
             }
         }
 
-        fn wholeChunked(d: *D, ex: *Exchange, rest: []const u8) ?usize {
+        fn wholeChunked(
+            d: *D,
+            conn: *Conn,
+            ex: *Exchange,
+            rest: []const u8,
+        ) error{Refused}!?usize {
             var dec: chunked.ChunkedDecoder = .{};
             var count: usize = 0;
             var len: u64 = 0;
@@ -77,6 +89,11 @@ pub fn BodyReader(comptime D: type) type {
                     count += 1;
                     len += data.bytes.len;
                     used += data.consumed;
+                    if (len + dec.dataLeft() > d.config.body_bytes_max) {
+                        beginRefused(conn, ex);
+                        refusals.refuse(d, conn, .body_too_large);
+                        return error.Refused;
+                    }
                 },
                 .trailer => |piece| {
                     lines = piece.bytes; // all of them: `rest` was not cut
@@ -89,7 +106,12 @@ pub fn BodyReader(comptime D: type) type {
                     d.request.body = .{ .segments = d.segments[0..count], .len = len };
                     return used + n;
                 },
-                .need_more, .err => return null, // an error is met again, and answered, by `read`
+                .need_more => return null,
+                .err => |err| {
+                    beginRefused(conn, ex);
+                    refusals.refuse(d, conn, problem.codeOf(err));
+                    return error.Refused;
+                },
             };
         }
 
@@ -169,7 +191,13 @@ pub fn BodyReader(comptime D: type) type {
                 return taken;
             }
             switch (body.decoder.next(bytes)) {
-                .need_more => |n| return n,
+                .need_more => |n| {
+                    if (isTooLarge(d, body, 0)) {
+                        refusals.refuse(d, conn, .body_too_large);
+                        return bytes.len;
+                    }
+                    return n;
+                },
                 .data => |data| {
                     const taken = deliver(d, conn, data.bytes, false);
                     if (conn.app.phase != .body) return bytes.len;
@@ -194,11 +222,17 @@ pub fn BodyReader(comptime D: type) type {
             }
         }
 
+        /// The connection reads the body of `ex`, which is about to be refused.
+        fn beginRefused(conn: *Conn, ex: *Exchange) void {
+            conn.app.body = .{ .exchange = ex, .sink = .discard };
+            conn.app.phase = .body;
+        }
+
         /// Returns how many of `bytes` were taken.
         /// The phase is no longer `body` when the message was refused.
         fn deliver(d: *D, conn: *Conn, bytes: []const u8, is_end: bool) usize {
             const body = &conn.app.body;
-            if (body.seen + bytes.len > d.config.body_bytes_max) {
+            if (isTooLarge(d, body, bytes.len)) {
                 refusals.refuse(d, conn, .body_too_large);
                 return bytes.len;
             }
@@ -212,6 +246,11 @@ pub fn BodyReader(comptime D: type) type {
             assert(taken <= bytes.len);
             body.seen += taken;
             return taken;
+        }
+
+        /// Whether the body is too large with `more` bytes and what its chunk announces.
+        fn isTooLarge(d: *const D, body: *const State, more: u64) bool {
+            return body.seen + more + body.decoder.dataLeft() > d.config.body_bytes_max;
         }
 
         fn keep(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {

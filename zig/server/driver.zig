@@ -329,7 +329,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 return if (app.depth > 0 and app.phase == .head) 0 else bytes.len;
             };
             const rest = bytes[head_len..];
-            const body_len = body_reader.whole(self, ex, rest, framing);
+            const body_len = body_reader.whole(self, conn, ex, rest, framing) catch
+                return bytes.len;
             ex.body_complete = body_len != null;
             self.request.peer = conn.peer;
             app.more_input = rest.len > (body_len orelse rest.len) or app.more_beyond;

@@ -57,10 +57,10 @@ pub fn Exchange(comptime State: type) type {
         /// Head and body of a request whose body is gathered.
         gathered: Chain = .{},
         head_len: u32 = 0,
-    /// Trailer lines of the request ("name: value\r\n"), checked, without the empty line; whole
-    /// before `onBody` is told of the end, and during `onRequest` when the body came whole.
-    /// `worker.trailerFields` makes fields of them.
-    trailers: Chain = .{},
+        /// Trailer lines of the request ("name: value\r\n"), checked, without the empty line; whole
+        /// before `onBody` is told of the end, and during `onRequest` when the body came whole.
+        /// `worker.trailerFields` makes fields of them.
+        trailers: Chain = .{},
         /// Response bytes that wait for the responses of earlier requests.
         held: WriteQueue = .{},
         user: State = .{},

@@ -151,7 +151,8 @@ fn addFuzz(c: Context, check: *std.Build.Step) void {
 /// Zig is the source of the bridge's ABI; ts/src/abi.gen.ts is written from it and checked in.
 fn addAbi(c: Context, check: *std.Build.Step) void {
     const generated = "ts/src/abi.gen.ts";
-    const exe = c.application("zig/bridge/abi_gen.zig");
+    const root_module = c.module("zig/abi_gen.zig");
+    const exe = c.b.addExecutable(.{ .name = "abi_gen", .root_module = root_module });
     check.dependOn(&exe.step);
 
     const write = c.b.addRunArtifact(exe);

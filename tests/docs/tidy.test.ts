@@ -17,7 +17,7 @@ const entries = [
   'zig/node.zig',
   'zig/fuzz.zig',
   'zig/fuzz_coverage.zig',
-  'zig/bridge/abi_gen.zig',
+  'zig/abi_gen.zig',
 ];
 
 const listing = spawnSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' });

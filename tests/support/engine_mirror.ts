@@ -18,6 +18,10 @@ export interface MirrorRequest {
   slot?: number;
   generation?: number;
   peer?: { family: 4 | 6; bytes: number[]; port: number };
+  /** @default 1 */
+  minor?: 0 | 1;
+  /** Trailers follow the body that goes along with the head. */
+  trailers?: true;
 }
 
 /** A record that JavaScript has written. */
@@ -26,7 +30,7 @@ export interface MirrorAnswer {
   end: boolean;
   slot: number;
   generation: number;
-  /** Of a head. */
+  /** Of a head or an interim response. */
   status: number;
   contentType: string;
   fields: [string, string][];
@@ -147,14 +151,15 @@ export class EngineMirror {
     const { u8, u16, i32 } = this.block;
     u8.fill(0, at, at + size);
     const whole = given.bodyLength === undefined;
-    this.#header(at, size, abi.KIND_REQUEST_HEAD, whole ? abi.FLAG_END : 0, slot, generation);
+    const flags = whole && !given.trailers ? abi.FLAG_END : 0;
+    this.#header(at, size, abi.KIND_REQUEST_HEAD, flags, slot, generation);
     const length = whole ? inline.length : (given.bodyLength ?? -1);
     i32[(at + abi.REQUEST_HEAD_BODY_LENGTH) >> 2] = length;
     i32[((at + abi.REQUEST_HEAD_BODY_LENGTH) >> 2) + 1] = length === -1 ? -1 : 0;
     i32[(at + abi.REQUEST_HEAD_ROUTE) >> 2] = given.route ?? 0;
     const code = abi.METHODS.indexOf(method);
     u8[at + abi.REQUEST_HEAD_METHOD] = code === -1 ? 255 : code;
-    u8[at + abi.REQUEST_HEAD_VERSION] = 1;
+    u8[at + abi.REQUEST_HEAD_VERSION] = given.minor ?? 1;
     u16[(at + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] = fields.length;
     u8[at + abi.REQUEST_HEAD_PARAM_COUNT] = params.length;
     i32[(at + abi.REQUEST_HEAD_HEAD_BYTES) >> 2] = head.length;
@@ -164,6 +169,10 @@ export class EngineMirror {
     const targetAt = method.length + 1;
     this.#span(at + abi.REQUEST_HEAD_METHOD_TEXT, 0, method.length);
     this.#span(at + abi.REQUEST_HEAD_TARGET, targetAt, target.length);
+    const pathLength = /^[^?]*/.exec(target)?.[0].length as number;
+    this.#span(at + abi.REQUEST_HEAD_PATH, targetAt, pathLength);
+    const queryLength = Math.max(0, target.length - pathLength - 1);
+    this.#span(at + abi.REQUEST_HEAD_QUERY, targetAt + pathLength + 1, queryLength);
     if (host !== -1) {
       const [offset, hostLength] = spans.slice(host * 4 + 2) as [number, number];
       this.#span(at + abi.REQUEST_HEAD_AUTHORITY, offset, hostLength);
@@ -196,6 +205,53 @@ export class EngineMirror {
     this.requests.commit(size);
     this.requests.publish();
     return true;
+  }
+
+  /** Writes and publishes the trailers that end a request body. */
+  trailers(slot: number, fields: [string, string][], generation = 1): boolean {
+    let lines = '';
+    const spans: number[] = [];
+    for (const [name, value] of fields) {
+      const { length } = lines;
+      spans.push(length, name.length, length + name.length + 2, value.length);
+      lines += `${name}: ${value}\r\n`;
+    }
+    const tableBytes = spans.length * 2;
+    const size = recordSize(abi.REQUEST_TRAILERS_BYTES + tableBytes + lines.length);
+    const at = this.requests.reserve(size);
+    if (at === -1) return false;
+    this.#header(at, size, abi.KIND_REQUEST_TRAILERS, abi.FLAG_END, slot, generation);
+    this.block.u16[(at + abi.REQUEST_TRAILERS_FIELD_COUNT) >> 1] = fields.length;
+    this.block.i32[(at + abi.REQUEST_TRAILERS_LINE_BYTES) >> 2] = lines.length;
+    const table = at + abi.REQUEST_TRAILERS_BYTES;
+    for (const [i, value] of spans.entries()) this.block.u16[(table >> 1) + i] = value;
+    this.block.u8.write(lines, table + tableBytes, 'latin1');
+    this.requests.commit(size);
+    this.requests.publish();
+    return true;
+  }
+
+  /** Writes and publishes that a message was refused. */
+  protocolError(given: {
+    code: number;
+    status: number;
+    dropped?: number;
+    peer?: NonNullable<MirrorRequest['peer']>;
+  }): void {
+    const at = this.requests.reserve(abi.PROTOCOL_ERROR_BYTES);
+    const { u8, u16, i32 } = this.block;
+    u8.fill(0, at, at + abi.PROTOCOL_ERROR_BYTES);
+    this.#header(at, abi.PROTOCOL_ERROR_BYTES, abi.KIND_PROTOCOL_ERROR, 0, 0, 0);
+    u16[(at + abi.PROTOCOL_ERROR_CODE) >> 1] = given.code;
+    u16[(at + abi.PROTOCOL_ERROR_STATUS) >> 1] = given.status;
+    i32[(at + abi.PROTOCOL_ERROR_DROPPED) >> 2] = given.dropped ?? 0;
+    if (given.peer !== undefined) {
+      u8[at + abi.PROTOCOL_ERROR_PEER_FAMILY] = given.peer.family;
+      u16[(at + abi.PROTOCOL_ERROR_PEER_PORT) >> 1] = given.peer.port;
+      u8.set(given.peer.bytes, at + abi.PROTOCOL_ERROR_PEER_ADDRESS);
+    }
+    this.requests.commit(abi.PROTOCOL_ERROR_BYTES);
+    this.requests.publish();
   }
 
   /** Writes and publishes a record of the header alone. */
@@ -244,6 +300,9 @@ export class EngineMirror {
       grant: 0,
     };
     if (kind === abi.KIND_RESPONSE_HEAD) this.#head(at, answer);
+    if (kind === abi.KIND_RESPONSE_TRAILERS || kind === abi.KIND_RESPONSE_INTERIM) {
+      this.#section(at, answer);
+    }
     if (kind === abi.KIND_RESPONSE_CHUNK) {
       answer.body = this.#copy(at + abi.CHUNK_BYTES, i32[(at + abi.CHUNK_LEN) >> 2] as number);
     }
@@ -260,15 +319,27 @@ export class EngineMirror {
     answer.contentType = type === 0 ? '' : (abi.CONTENT_TYPES[type] as string);
     answer.length = i32[(at + abi.RESPONSE_HEAD_BODY_LENGTH) >> 2] as number;
     const count = u16[(at + abi.RESPONSE_HEAD_FIELD_COUNT) >> 1] as number;
-    let table = (at + abi.RESPONSE_HEAD_BYTES) >> 1;
-    let from = at + abi.RESPONSE_HEAD_BYTES + count * abi.RESPONSE_FIELD_BYTES;
+    const from = this.#fields(at + abi.RESPONSE_HEAD_BYTES, count, answer);
+    answer.body = this.#copy(from, i32[(at + abi.RESPONSE_HEAD_INLINE_BYTES) >> 2] as number);
+  }
+
+  #section(at: number, answer: MirrorAnswer): void {
+    answer.status = this.block.u16[(at + abi.FIELD_SECTION_STATUS) >> 1] as number;
+    const count = this.block.u16[(at + abi.FIELD_SECTION_FIELD_COUNT) >> 1] as number;
+    this.#fields(at + abi.FIELD_SECTION_BYTES, count, answer);
+  }
+
+  /** Reads the fields whose table is at `at`; returns the offset behind them. */
+  #fields(at: number, count: number, answer: MirrorAnswer): number {
+    let table = at >> 1;
+    let from = at + count * abi.RESPONSE_FIELD_BYTES;
     for (let i = 0; i < count; i++) {
-      const name = this.#copy(from, u16[table++] as number);
-      const value = this.#copy(from + name.length, u16[table++] as number);
+      const name = this.#copy(from, this.block.u16[table++] as number);
+      const value = this.#copy(from + name.length, this.block.u16[table++] as number);
       answer.fields.push([name.toString('latin1'), value.toString('latin1')]);
       from += name.length + value.length;
     }
-    answer.body = this.#copy(from, i32[(at + abi.RESPONSE_HEAD_INLINE_BYTES) >> 2] as number);
+    return from;
   }
 
   #copy(at: number, length: number): Buffer {

@@ -1,7 +1,7 @@
 // Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the
 // Zig source and run `zig build abi`.
 
-export const VERSION = 1;
+export const VERSION = 2;
 export const MAGIC = 1112693063;
 export const CACHE_LINE_BYTES = 64;
 export const RECORD_ALIGN = 8;
@@ -78,6 +78,26 @@ export const CHUNK_LEN = 16;
 export const CREDIT_BYTES = 24;
 export const CREDIT_GRANT = 16;
 
+/** Bytes of a RequestTrailers. */
+export const REQUEST_TRAILERS_BYTES = 24;
+export const REQUEST_TRAILERS_FIELD_COUNT = 16;
+export const REQUEST_TRAILERS_LINE_BYTES = 20;
+
+/** Bytes of a FieldSection. */
+export const FIELD_SECTION_BYTES = 24;
+export const FIELD_SECTION_STATUS = 16;
+export const FIELD_SECTION_FIELD_COUNT = 18;
+export const FIELD_SECTION_FIELD_BYTES = 20;
+
+/** Bytes of a ProtocolError. */
+export const PROTOCOL_ERROR_BYTES = 48;
+export const PROTOCOL_ERROR_CODE = 16;
+export const PROTOCOL_ERROR_STATUS = 18;
+export const PROTOCOL_ERROR_DROPPED = 20;
+export const PROTOCOL_ERROR_PEER_ADDRESS = 24;
+export const PROTOCOL_ERROR_PEER_PORT = 40;
+export const PROTOCOL_ERROR_PEER_FAMILY = 42;
+
 /** Bytes of a BlockHeader. */
 export const BLOCK_HEADER_BYTES = 64;
 export const BLOCK_HEADER_MAGIC = 0;
@@ -116,10 +136,14 @@ export const KIND_REQUEST_CHUNK = 2;
 export const KIND_REQUEST_ABORT = 3;
 export const KIND_RESPONSE_CREDIT = 4;
 export const KIND_REQUEST_EOF = 5;
+export const KIND_REQUEST_TRAILERS = 6;
+export const KIND_PROTOCOL_ERROR = 7;
 export const KIND_RESPONSE_HEAD = 16;
 export const KIND_RESPONSE_CHUNK = 17;
 export const KIND_RESPONSE_ABORT = 18;
 export const KIND_REQUEST_CREDIT = 19;
+export const KIND_RESPONSE_TRAILERS = 20;
+export const KIND_RESPONSE_INTERIM = 21;
 
 /** Names in the order of their numbers. */
 export const METHODS: readonly string[] = [
@@ -155,3 +179,108 @@ export const CONTENT_TYPES: readonly string[] = [
   'text/javascript; charset=utf-8',
   'text/event-stream',
 ];
+
+/** Fields that must not stand in a trailer section (RFC 9110 §6.5.1), lower case. */
+export const FORBIDDEN_TRAILERS: readonly string[] = [
+  'connection',
+  'content-length',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'forwarded',
+  'host',
+  'max-forwards',
+  'via',
+  'authorization',
+  'cookie',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'set-cookie',
+  'www-authenticate',
+  'cache-control',
+  'expect',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'pragma',
+  'range',
+  'age',
+  'date',
+  'expires',
+  'location',
+  'retry-after',
+  'vary',
+  'warning',
+  'content-encoding',
+  'content-range',
+  'content-type',
+];
+
+/** Code and sentence of each protocol error, by number (zig/http/problem.zig). */
+export const PROTOCOL_ERRORS: ReadonlyMap<number, readonly [string, string]> = new Map([
+  [100, ['invalid_method', "The request line does not begin with a method and one space (RFC 9112 §3)."]],
+  [101, ['method_too_long', "The method is longer than any that this server knows (RFC 9112 §3)."]],
+  [102, ['invalid_target', "The request target is none of the four forms, or holds a byte that must be percent-encoded (RFC 9112 §3.2)."]],
+  [103, ['uri_too_long', "The request target is longer than this server takes."]],
+  [104, ['invalid_version', "The request line does not end with one space, \"HTTP/1.1\" and CRLF (RFC 9112 §3)."]],
+  [105, ['version_not_supported', "This server speaks HTTP/1.1 and HTTP/1.0 here."]],
+  [106, ['method_not_implemented', "No resource of this server has a meaning for the method (RFC 9110 §15.6.2)."]],
+  [107, ['trace_with_body', "A TRACE request must not have content (RFC 9110 §9.3.8)."]],
+  [108, ['tunnel_not_supported', "This server opens no tunnels: CONNECT cannot succeed (RFC 9110 §9.3.6)."]],
+  [120, ['bare_line_feed', "A line ends with LF alone: lines end with CRLF (RFC 9112 §2.2)."]],
+  [121, ['bare_carriage_return', "A CR is not followed by LF: lines end with CRLF (RFC 9112 §2.2)."]],
+  [122, ['obs_fold', "A field line begins with white space: values must not be folded over lines (RFC 9112 §5.2)."]],
+  [123, ['missing_colon', "A field line has no colon after its name (RFC 9112 §5)."]],
+  [124, ['space_before_colon', "There is white space between a field name and its colon (RFC 9112 §5.1)."]],
+  [125, ['invalid_field_name', "A field name holds a character that is not allowed there (RFC 9110 §5.1)."]],
+  [126, ['invalid_field_value', "A field value holds a control character (RFC 9110 §5.5)."]],
+  [127, ['head_too_large', "The request line and fields together are larger than this server takes."]],
+  [128, ['too_many_fields', "The request has more field lines than this server takes."]],
+  [140, ['missing_host', "The Host field is missing: HTTP/1.1 requests name the host they are for (RFC 9112 §3.2)."]],
+  [141, ['duplicate_host', "There is more than one Host field (RFC 9112 §3.2)."]],
+  [142, ['invalid_host', "The Host field is not a host with an optional port (RFC 9110 §7.2)."]],
+  [143, ['invalid_content_length', "Content-Length is not one decimal number in range (RFC 9110 §8.6)."]],
+  [144, ['duplicate_content_length', "There is more than one Content-Length field (RFC 9112 §6.3)."]],
+  [145, ['invalid_transfer_encoding', "Transfer-Encoding does not end with \"chunked\", once and alone (RFC 9112 §6.1)."]],
+  [146, ['transfer_encoding_in_http10', "HTTP/1.0 has no Transfer-Encoding (RFC 9112 §6.1)."]],
+  [147, ['transfer_encoding_with_content_length', "Transfer-Encoding and Content-Length stand together: where the body ends is ambiguous (RFC 9112 §6.3)."]],
+  [148, ['unknown_transfer_coding', "The only transfer coding that this server undoes is chunked (RFC 9112 §6.1)."]],
+  [149, ['expectation_failed', "The only expectation that this server meets is 100-continue (RFC 9110 §10.1.1)."]],
+  [160, ['invalid_percent_encoding', "A % in the path is not followed by two hexadecimal digits (RFC 3986 §2.1)."]],
+  [161, ['ambiguous_separator', "The path holds a backslash, plain or encoded, which some software takes for a slash."]],
+  [162, ['control_character_in_path', "The path holds a control character."]],
+  [163, ['invalid_utf8_in_path', "The path, decoded, is not valid UTF-8."]],
+  [164, ['path_escapes_root', "The \"..\" segments of the path lead above its root (RFC 3986 §5.2.4)."]],
+  [165, ['invalid_path', "The path cannot name a file."]],
+  [200, ['body_too_large', "The content is larger than this server takes."]],
+  [201, ['invalid_chunk_size', "A chunk does not begin with its size in hexadecimal digits (RFC 9112 §7.1)."]],
+  [202, ['chunk_size_too_large', "The size of a chunk is larger than this server takes."]],
+  [203, ['invalid_extension', "A chunk extension is malformed (RFC 9112 §7.1.1)."]],
+  [204, ['extensions_too_large', "The chunk extensions are out of proportion to the data (RFC 9112 §7.1.1)."]],
+  [205, ['missing_chunk_end', "The data of a chunk is longer than its size (RFC 9112 §7.1)."]],
+  [206, ['invalid_trailer', "A trailer field line is malformed (RFC 9112 §7.1.2)."]],
+  [207, ['forbidden_trailer', "The trailer section holds a field that must come in the head (RFC 9110 §6.5.1)."]],
+  [208, ['trailers_too_large', "The trailer section is larger than this server takes."]],
+  [209, ['too_many_trailers', "The request has more trailer fields than this server takes."]],
+  [300, ['header_timeout', "The request did not come in time: its head was not complete."]],
+  [301, ['body_timeout', "The request did not come in time: its content stopped coming."]],
+  [302, ['body_too_slow', "The content came more slowly than this server waits for."]],
+  [303, ['write_timeout', "The client stopped reading the response."]],
+  [304, ['response_too_slow', "The client read the response more slowly than this server waits for."]],
+  [400, ['out_of_buffers', "The server is short of memory for this request at the moment: try again later."]],
+  [401, ['too_many_exchanges', "The server has as many requests under way as it can have: try again later."]],
+  [402, ['connection_memory', "This connection has more under way than the server keeps for one: send less at a time, and read the responses."]],
+  [403, ['too_many_connections_from_address', "There are too many connections from this address: close some, or try again later."]],
+  [500, ['not_found', "Nothing is served under this path."]],
+  [501, ['method_not_allowed', "The resource has no such method: Allow lists those it has."]],
+  [502, ['access_denied', "The server may not read this file."]],
+  [503, ['precondition_failed', "The resource is not in the state that the request's conditions ask for (RFC 9110 §13.1)."]],
+  [504, ['range_not_satisfiable', "None of the requested ranges is within the content: Content-Range tells its size."]],
+  [505, ['internal_error', "The server failed to answer this request."]],
+  [506, ['service_unavailable', "The server cannot answer this request at the moment: try again later."]],
+]);

@@ -1,88 +1,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  EngineMirror,
-  type MirrorAnswer,
-  MirrorDoorbell,
-  type MirrorRequest,
-} from '../../tests/support/engine_mirror.ts';
+import { logged, open, type TestHandler, tick } from '../../tests/support/channel.ts';
+import type { MirrorAnswer } from '../../tests/support/engine_mirror.ts';
 import { until } from '../../tests/support/wait.ts';
 import * as abi from './abi.gen.ts';
-import { Channel } from './channel.ts';
-import type { SocketAddress } from './exchange.ts';
+import type { SocketAddress } from './address.ts';
 import type { Request } from './request.ts';
+import { requestAddress } from './request_server.ts';
 import { Response } from './response.ts';
-import { requestAddress } from './serve.ts';
-
-type TestHandler = (request: Request) => unknown;
-
-interface Fixture {
-  mirror: EngineMirror;
-  doorbell: MirrorDoorbell;
-  channel: Channel;
-  stopped: () => boolean;
-  /** Sends a request, rings, and takes what was answered at once. */
-  ask: (request?: MirrorRequest) => MirrorAnswer[];
-  /** Rings and takes what there is, until there are `count` records. */
-  answers: (count: number) => Promise<MirrorAnswer[]>;
-}
-
-interface FixtureOptions {
-  names?: string[];
-  ringBytes?: number;
-  creditBytes?: number;
-  error?: (error: unknown) => unknown;
-}
-
-function open(handler: TestHandler, options: FixtureOptions = {}): Fixture {
-  const mirror = new EngineMirror(options.ringBytes ?? 128 * 1024, options.creditBytes);
-  const doorbell = new MirrorDoorbell();
-  let stopped = false;
-  const app = {
-    routes: [{ handler: handler as (request: Request) => unknown, names: options.names ?? [] }],
-    error: options.error ?? null,
-  };
-  const channel = new Channel(mirror.block, 0, doorbell, app, {}, () => {
-    stopped = true;
-  });
-  return {
-    mirror,
-    doorbell,
-    channel,
-    stopped: () => stopped,
-    ask: (request) => {
-      mirror.request(request);
-      doorbell.ring();
-      return mirror.answers();
-    },
-    answers: async (count) => {
-      const all: MirrorAnswer[] = [];
-      await until(() => {
-        doorbell.ring();
-        all.push(...mirror.answers());
-        return all.length >= count;
-      }, `${count} records`);
-      return all;
-    },
-  };
-}
-
-/** Collects the errors that are logged meanwhile. */
-async function logged(run: () => unknown): Promise<string[]> {
-  const before = console.error;
-  const lines: string[] = [];
-  console.error = (...parts: unknown[]) => {
-    lines.push(parts.map(String).join(' '));
-  };
-  try {
-    await run();
-  } finally {
-    console.error = before;
-  }
-  return lines;
-}
-
-const tick = () => new Promise((resolve) => setImmediate(resolve));
 
 test('a synchronous handler is answered within the turn, in one record', () => {
   const { ask } = open(() => new Response('hi', { status: 201, headers: { 'x-a': 'b' } }));

@@ -1,11 +1,14 @@
 import * as abi from './abi.gen.ts';
 import type { Doorbell } from './doorbell.ts';
 import { GyrfalconError } from './errors.ts';
-import { Exchange, PHASE_DONE, PHASE_OPEN, Slab } from './exchange.ts';
+import { bodyUnread, Exchange, PHASE_DONE, PHASE_OPEN, Slab } from './exchange.ts';
+import type { HeaderList } from './headers.ts';
 import { type Block, Lane } from './lane.ts';
+import { logError, logFraming } from './log.ts';
 import { Outgoing } from './outgoing.ts';
+import { type ProtocolError, protocolErrorOf } from './protocol_error.ts';
 import { fromSource, Request } from './request.ts';
-import { Response, type ResponseParts, responseParts } from './response.ts';
+import { isNullBodyStatus, Response, type ResponseParts, responseParts } from './response.ts';
 import {
   HEAD_TOO_LARGE,
   RING_FULL,
@@ -13,9 +16,11 @@ import {
   writeAbort,
   writeChunk,
   writeCredit,
+  writeFieldSection,
   writeHead,
 } from './response_record.ts';
 import type { CompiledRoute } from './routes.ts';
+import type { Trailers } from './trailers.ts';
 
 /** Records of one turn are copied to slabs of this size; one that is larger gets its own. Bytes. */
 const slabBytes = 32 * 1024;
@@ -35,6 +40,8 @@ export interface App {
   routes: readonly (CompiledRoute | undefined)[];
   /** Makes a response of what a handler threw; null: 500 and a line in the log. */
   error: ((error: unknown, request: Request) => HandlerResult) | null;
+  /** Hears of messages that were refused; null: nobody does. */
+  protocolError: ((error: ProtocolError) => unknown) | null;
 }
 
 /** One lane, and the exchanges on it that are not finished. */
@@ -103,7 +110,8 @@ export class Channel {
   private readonly ports: LanePort[] = [];
   private readonly doorbell: Doorbell;
   private readonly asleep: number;
-  private readonly server: unknown;
+  /** What handlers get as their second argument. */
+  readonly server: unknown;
   private readonly onStopped: () => void;
   private currentApp: App;
   private slab = new Slab(slabBytes);
@@ -172,6 +180,22 @@ export class Channel {
     } while (!this.closed && this.ports.some(hasWork));
     // Unless yet another table has come in the meantime.
     if (this.currentApp.routes.length === app.routes.length) this.setApp(app);
+  }
+
+  /**
+   * Sends an interim response with these fields, 103 (Early Hints). False when it went nowhere: the
+   * response has begun, or the client knows none, or the ring is full. Hints are dispensable.
+   */
+  hint(exchange: Exchange, fields: HeaderList): boolean {
+    if (exchange.phase !== PHASE_OPEN || exchange.outgoing !== null || exchange.isHttp10) {
+      return false;
+    }
+    const { block, responses } = exchange.port.lane;
+    const { slot, generation } = exchange;
+    const kind = abi.KIND_RESPONSE_INTERIM;
+    if (!writeFieldSection(block, responses, slot, generation, kind, 103, fields)) return false;
+    this.wrote();
+    return true;
   }
 
   /** Exchanges that wait for a handler, a body or room. */
@@ -330,6 +354,10 @@ export class Channel {
   }
 
   private takeOther(port: LanePort, at: number, kind: number): void {
+    if (kind === abi.KIND_PROTOCOL_ERROR) {
+      this.takeProtocolError(at);
+      return;
+    }
     const { i32, u16, u8 } = this.block;
     const slot = i32[(at + abi.RECORD_HEADER_SLOT) >> 2] as number;
     const generation = i32[(at + abi.RECORD_HEADER_GENERATION) >> 2] as number;
@@ -340,8 +368,14 @@ export class Channel {
       const start = at + abi.CHUNK_BYTES;
       bytes.set(u8.subarray(start, start + bytes.length));
       const flags = u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
+      const end = (flags & abi.FLAG_END) !== 0;
       exchange.body();
-      exchange.incoming?.push(bytes, (flags & abi.FLAG_END) !== 0);
+      exchange.incoming?.push(bytes, end);
+      if (end) exchange.trailers?.arrive([]);
+    } else if (kind === abi.KIND_REQUEST_TRAILERS) {
+      exchange.openTrailers().arrive(requestTrailers(this.block, at));
+      exchange.body();
+      exchange.incoming?.push(noBytes, true);
     } else if (kind === abi.KIND_RESPONSE_CREDIT) {
       exchange.credit += i32[(at + abi.CREDIT_GRANT) >> 2] as number;
       if (exchange.outgoing !== null) this.push(exchange, exchange.outgoing);
@@ -350,6 +384,18 @@ export class Channel {
       exchange.abort();
     } else if (kind === abi.KIND_REQUEST_EOF) {
       exchange.signalLeaving();
+    }
+  }
+
+  private takeProtocolError(at: number): void {
+    const hook = this.currentApp.protocolError;
+    if (hook === null) return; // reload() has taken it away
+    const failed = (error: unknown) => logError('gyrfalcon: onProtocolError failed:', error);
+    try {
+      const result = hook(protocolErrorOf(this.block, at));
+      if (isThenable(result)) Promise.resolve(result).catch(failed);
+    } catch (error) {
+      failed(error);
     }
   }
 
@@ -414,12 +460,17 @@ export class Channel {
 
   /** Sends a response; what does not go at once is kept in the exchange. */
   private send(exchange: Exchange, parts: ResponseParts): void {
-    const { body } = parts;
     if (exchange.phase !== PHASE_OPEN) {
-      discard(body);
+      discard(parts.body);
       return;
     }
-    if (typeof body === 'object' && body !== null && !(body instanceof Uint8Array)) {
+    if (parts.length !== null) checkLength(exchange, parts);
+    const { body } = parts;
+    if (exchange.trailers?.areDeclared && exchange.takesTrailers(parts.status)) {
+      this.sendTrailing(exchange, parts, exchange.trailers);
+      return;
+    }
+    if (isStream(body)) {
       this.sendStream(exchange, parts, body);
       return;
     }
@@ -462,6 +513,17 @@ export class Channel {
     this.start(exchange, new Outgoing(parts, null, stream, parts.length));
   }
 
+  /** A response with trailers goes in chunks, whatever its body is (RFC 9112 §7.1.2). */
+  private sendTrailing(exchange: Exchange, parts: ResponseParts, trailers: Trailers): void {
+    const { body } = parts;
+    const { names } = trailers;
+    if (names.length > 0) parts.fields = [...parts.fields, 'trailer', names.join(', ')];
+    exchange.compact();
+    const stream = isStream(body) ? body : null;
+    const bytes = typeof body === 'string' ? Buffer.from(body) : isStream(body) ? null : body;
+    this.start(exchange, new Outgoing(parts, bytes, stream, null, trailers));
+  }
+
   private start(exchange: Exchange, outgoing: Outgoing): void {
     exchange.outgoing = outgoing;
     exchange.port.keep(exchange);
@@ -475,7 +537,7 @@ export class Channel {
     while (exchange.phase === PHASE_OPEN) {
       const { bytes } = outgoing;
       if (bytes === null || outgoing.at === bytes.length) {
-        if (outgoing.isLast) this.pushPart(exchange, noBytes, true);
+        if (outgoing.isLast) this.pushEnd(exchange, outgoing);
         else if (!outgoing.reading) this.readMore(exchange, outgoing);
         return;
       }
@@ -483,16 +545,48 @@ export class Channel {
       const count = Math.min(left, abi.CHUNK_BYTES_MAX, exchange.credit);
       if (count === 0) return; // goes on when the engine grants more
       const part = bytes.subarray(outgoing.at, outgoing.at + count);
-      if (!this.pushPart(exchange, part, outgoing.isLast && count === left)) return;
+      const end = outgoing.isLast && count === left && !outgoing.hasTrailers;
+      if (!this.pushPart(exchange, part, end)) return;
       outgoing.at += count;
     }
+  }
+
+  /** Ends a body whose last byte has been sent. */
+  private pushEnd(exchange: Exchange, outgoing: Outgoing): void {
+    const fields = outgoing.trailerFields;
+    if (outgoing.hasTrailers && fields === null) {
+      if (!outgoing.reading) this.makeTrailers(exchange, outgoing);
+    } else if (fields === null || fields.length === 0) {
+      this.pushPart(exchange, noBytes, true);
+    } else {
+      const { block, responses } = exchange.port.lane;
+      const { slot, generation } = exchange;
+      const kind = abi.KIND_RESPONSE_TRAILERS;
+      if (writeFieldSection(block, responses, slot, generation, kind, 0, fields)) {
+        this.finish(exchange);
+      } else {
+        exchange.port.queue(exchange);
+      }
+    }
+  }
+
+  private makeTrailers(exchange: Exchange, outgoing: Outgoing): void {
+    outgoing.makeTrailers(
+      () => this.push(exchange, outgoing),
+      (cause) => {
+        const message = 'The trailers of a response could not be made';
+        const error = new GyrfalconError('GYR_RESPONSE_TRAILERS', message, '', { cause });
+        this.breakOff(exchange, outgoing, error);
+      },
+    );
   }
 
   private pushHead(exchange: Exchange, outgoing: Outgoing, parts: ResponseParts): boolean {
     const { lane } = exchange.port;
     const { bytes } = outgoing;
     const count = bytes === null ? 0 : Math.min(bytes.length, abi.RESPONSE_INLINE_BYTES_MAX);
-    const end = outgoing.isLast && (bytes === null || count === bytes.length);
+    const whole = outgoing.isLast && (bytes === null || count === bytes.length);
+    const end = whole && !outgoing.hasTrailers;
     const written = writeHead(
       lane.block,
       lane.responses,
@@ -537,17 +631,23 @@ export class Channel {
   private readMore(exchange: Exchange, outgoing: Outgoing): void {
     outgoing.bytes = null;
     outgoing.read(
-      () => this.push(exchange, outgoing),
-      (error) => this.breakOff(exchange, outgoing, error),
+      () => {
+        checkStream(outgoing);
+        this.push(exchange, outgoing);
+      },
+      (cause) => {
+        const message = 'The body stream of a response failed';
+        const error = new GyrfalconError('GYR_RESPONSE_BODY', message, '', { cause });
+        this.breakOff(exchange, outgoing, error);
+      },
     );
   }
 
-  /** The body cannot be finished: the client must not take what it has for the whole. */
-  private breakOff(exchange: Exchange, outgoing: Outgoing, error: unknown): void {
+  /** The response cannot be finished: the client must not take what it has for the whole. */
+  private breakOff(exchange: Exchange, outgoing: Outgoing, error: GyrfalconError): void {
     if (exchange.phase !== PHASE_OPEN) return;
-    const message = 'The body stream of a response failed';
-    logError('gyrfalcon:', new GyrfalconError('GYR_RESPONSE_BODY', message, '', { cause: error }));
-    outgoing.cancel(error);
+    logError('gyrfalcon:', error);
+    outgoing.cancel(error.cause);
     outgoing.broken = true;
     this.pushBroken(exchange);
   }
@@ -572,9 +672,9 @@ export class Channel {
     exchange.phase = PHASE_DONE;
     exchange.outgoing = null;
     exchange.port.forget(exchange);
-    if (exchange.incoming !== null) {
-      const message = 'The response was sent before the request body had been read to its end';
-      exchange.incoming.fail(new GyrfalconError('GYR_BODY_UNREAD', message));
+    const { incoming } = exchange;
+    if (incoming !== null ? !incoming.isEnded : exchange.trailers !== null) {
+      exchange.failBody(bodyUnread());
     }
     this.wrote();
   }
@@ -600,9 +700,52 @@ export class Channel {
 
 const noBytes = new Uint8Array(0);
 
+/** The fields of the RequestTrailers record at `at`: lower-cased name, value, … */
+function requestTrailers({ u8, u16 }: Block, at: number): HeaderList {
+  const count = u16[(at + abi.REQUEST_TRAILERS_FIELD_COUNT) >> 1] as number;
+  const lines = at + abi.REQUEST_TRAILERS_BYTES + count * abi.FIELD_SPAN_BYTES;
+  const list: HeaderList = [];
+  for (let span = at + abi.REQUEST_TRAILERS_BYTES; span < lines; span += abi.SPAN_BYTES) {
+    const start = lines + (u16[(span + abi.SPAN_OFFSET) >> 1] as number);
+    const text = u8.toString('latin1', start, start + (u16[(span + abi.SPAN_LEN) >> 1] as number));
+    list.push(list.length % 2 === 0 ? text.toLowerCase() : text);
+  }
+  return list;
+}
+
 function hasWork(port: LanePort): boolean {
   if (port.lane.requests.hasMore()) return true;
   return port.retry.length > 0 && port.lane.responses.hasRoomAgain();
+}
+
+/** Content-Length beside a body that is at hand: the body's own length is what is sent. */
+function checkLength(exchange: Exchange, parts: ResponseParts): void {
+  const { body, length, status } = parts;
+  if (isStream(body)) return;
+  const bytes =
+    body === null ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+  if (bytes === length) return;
+  if (bytes === 0 && (exchange.isHead || isNullBodyStatus(status))) parts.body = null;
+  else tellLength(length, `has ${bytes} bytes`);
+}
+
+/** Content-Length beside a stream was sent before the stream ended: the engine closes. */
+function checkStream(outgoing: Outgoing): void {
+  const { length, received } = outgoing;
+  if (length === null || outgoing.isMistold) return;
+  const isShort = outgoing.isLast && received < length;
+  if (!isShort && received <= length) return;
+  outgoing.isMistold = true;
+  tellLength(length, isShort ? `ended after ${received} bytes` : 'has more bytes');
+}
+
+function tellLength(length: number | null, what: string): void {
+  const hint = 'leave it out: the engine counts';
+  logFraming(`Content-Length of a response is ${length}, and its body ${what}`, hint);
+}
+
+function isStream(body: ResponseParts['body']): body is ReadableStream<Uint8Array> {
+  return typeof body === 'object' && body !== null && !(body instanceof Uint8Array);
 }
 
 function fitsInline(body: Uint8Array | null): boolean {
@@ -615,17 +758,8 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
 }
 
-/** What a program throws may be anything, even something that throws when it is looked at. */
-function logError(message: string, error: unknown): void {
-  try {
-    console.error(message, error);
-  } catch {
-    console.error(message, 'something that cannot be shown');
-  }
-}
-
 function discard(body: ResponseParts['body']): void {
-  if (typeof body === 'object' && body !== null && !(body instanceof Uint8Array)) {
+  if (isStream(body)) {
     body.cancel().catch(() => {}); // the source's own trouble with being cancelled concerns nobody
   }
 }

@@ -1,17 +1,14 @@
 import * as abi from './abi.gen.ts';
+import { type SocketAddress, socketAddress } from './address.ts';
 import type { BodySource } from './body.ts';
 import type { Channel, LanePort } from './channel.ts';
+import { GyrfalconError } from './errors.ts';
 import { IncomingBody } from './incoming_body.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { ParamSource, Request, RequestSource } from './request.ts';
+import { isNullBodyStatus } from './response.ts';
 import type { CompiledRoute } from './routes.ts';
-
-/** Address of a client. */
-export interface SocketAddress {
-  address: string;
-  family: 'IPv4' | 'IPv6';
-  port: number;
-}
+import { Trailers } from './trailers.ts';
 
 /**
  * Private memory that records are copied to before their place in the ring is given back, many
@@ -46,6 +43,17 @@ export class Slab {
 type SliceMethod = (from: number, to: number) => string;
 const latin1Slice = (Buffer.prototype as unknown as { latin1Slice: SliceMethod }).latin1Slice;
 
+/** What readers of a request body see whose client has left. */
+function clientGone(): DOMException {
+  return new DOMException('The client has gone away', 'AbortError');
+}
+
+/** What readers of a request body see whose response has been sent. */
+export function bodyUnread(): GyrfalconError {
+  const message = 'The response was sent before the request body had been read to its end';
+  return new GyrfalconError('GYR_BODY_UNREAD', message);
+}
+
 /** The exchange is unanswered: neither sent nor given up. */
 export const PHASE_OPEN = 0;
 /** The whole response has been handed to the engine. */
@@ -73,6 +81,8 @@ export class Exchange implements RequestSource, ParamSource {
   request: Request | null = null;
   incoming: IncomingBody | null = null;
   outgoing: Outgoing | null = null;
+  /** Null until somebody asks for trailers, or the client sends some. */
+  trailers: Trailers | null = null;
   private controller: AbortController | null = null;
   private leaving = false;
   private slab: Slab;
@@ -96,6 +106,10 @@ export class Exchange implements RequestSource, ParamSource {
 
   get isHead(): boolean {
     return this.slab.u8[this.base + abi.REQUEST_HEAD_METHOD] === 1;
+  }
+
+  get isHttp10(): boolean {
+    return this.slab.u8[this.base + abi.REQUEST_HEAD_VERSION] === 0;
   }
 
   get hasBody(): boolean {
@@ -128,10 +142,23 @@ export class Exchange implements RequestSource, ParamSource {
   /** Scheme, Host and target; a target in absolute form is taken as it is (RFC 9112 §3.2.2). */
   url(): string {
     const target = this.span(this.base + abi.REQUEST_HEAD_TARGET);
-    if (target.charCodeAt(0) !== 0x2f) {
-      return /^https?:\/\//i.test(target) ? target : `${this.origin()}/${target}`;
-    }
+    if (target.charCodeAt(0) !== 0x2f) return this.unusualUrl(target);
     return this.origin() + target;
+  }
+
+  /** The same on this server's own host, whatever Host says: this one is surely a URL. */
+  fallbackUrl(): string {
+    const path = this.span(this.base + abi.REQUEST_HEAD_PATH);
+    const query = this.span(this.base + abi.REQUEST_HEAD_QUERY);
+    const slash = path.startsWith('/') ? '' : '/';
+    return `http://${this.channel.authority}${slash}${path}${query === '' ? '' : '?'}${query}`;
+  }
+
+  /** Of a target in absolute form, "*" of OPTIONS, or the authority form of CONNECT. */
+  private unusualUrl(target: string): string {
+    if (/^https?:\/\//i.test(target)) return target;
+    if (this.method === 'CONNECT') return `http://${target}/`;
+    return `${this.origin()}/${target}`;
   }
 
   private origin(): string {
@@ -201,23 +228,38 @@ export class Exchange implements RequestSource, ParamSource {
   abort(): void {
     if (this.phase !== PHASE_OPEN) return;
     this.phase = PHASE_ABORTED;
-    this.incoming?.fail(new DOMException('The client has gone away', 'AbortError'));
+    this.failBody(clientGone());
     this.outgoing?.cancel();
     this.outgoing = null;
     this.signalLeaving();
   }
 
+  /** The rest of the request body will not come. */
+  failBody(error: unknown): void {
+    this.incoming?.fail(error);
+    this.trailers?.fail(error);
+  }
+
+  openTrailers(): Trailers {
+    if (this.trailers !== null) return this.trailers;
+    this.trailers = new Trailers();
+    if (this.bodyIsInline || this.incoming?.isEnded) this.trailers.arrive([]);
+    else if (this.phase === PHASE_ABORTED) this.trailers.fail(clientGone());
+    else if (this.phase === PHASE_DONE) this.trailers.fail(bodyUnread());
+    return this.trailers;
+  }
+
+  /** Whether a response of that status can have trailers: only a chunked body carries them. */
+  takesTrailers(status: number): boolean {
+    return !this.isHead && !this.isHttp10 && !isNullBodyStatus(status);
+  }
+
   /** Address of the client, or null when it is not known. */
   peer(): SocketAddress | null {
     const { u8, u16 } = this.slab;
-    const family = u8[this.base + abi.REQUEST_HEAD_PEER_FAMILY];
-    const at = this.base + abi.REQUEST_HEAD_PEER_ADDRESS;
+    const family = u8[this.base + abi.REQUEST_HEAD_PEER_FAMILY] as number;
     const port = u16[(this.base + abi.REQUEST_HEAD_PEER_PORT) >> 1] as number;
-    if (family === 4) {
-      return { address: u8.subarray(at, at + 4).join('.'), family: 'IPv4', port };
-    }
-    if (family === 6) return { address: ipv6Text(u8, at), family: 'IPv6', port };
-    return null;
+    return socketAddress(u8, family, this.base + abi.REQUEST_HEAD_PEER_ADDRESS, port);
   }
 
   /**
@@ -266,22 +308,4 @@ export class Exchange implements RequestSource, ParamSource {
     for (let i = at; i < at + length; i++) text += String.fromCharCode(u8[i] as number);
     return text;
   }
-}
-
-/** RFC 5952 §4: the longest run of zero groups is compressed. */
-function ipv6Text(u8: Uint8Array, at: number): string {
-  const groups: string[] = [];
-  for (let i = 0; i < 16; i += 2) {
-    groups.push((((u8[at + i] as number) << 8) | (u8[at + i + 1] as number)).toString(16));
-  }
-  const text = groups.join(':');
-  let longest = '';
-  for (const run of text.match(/(?:^|:)0(?::0)+(?=:|$)/g) ?? []) {
-    if (run.replace(/^:/, '').length > longest.replace(/^:/, '').length) longest = run;
-  }
-  if (longest === '') return text;
-  const index = text.indexOf(longest);
-  const before = text.slice(0, index);
-  const after = text.slice(index + longest.length).replace(/^:/, '');
-  return `${before}::${after}`;
 }

@@ -227,6 +227,7 @@ function proxied(url: string): RequestSource {
     method: 'POST',
     hasBody: true,
     url: () => `${url}/proxied`,
+    fallbackUrl: () => '',
     header: () => null,
     headerPairs: () => [
       ['x-mine', '1'],
@@ -299,6 +300,7 @@ function exchange(method: string, target: string, body = '', type = ''): Request
     method,
     hasBody: body !== '',
     url: () => `http://test${target}`,
+    fallbackUrl: () => '',
     header: (name) => fields.find(([key]) => key === name)?.[1] ?? null,
     headerPairs: () => fields,
     signal: () => new AbortController().signal,

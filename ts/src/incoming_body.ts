@@ -7,7 +7,7 @@ import type { Exchange } from './exchange.ts';
  */
 export class IncomingBody implements BodySource {
   private readonly exchange: Exchange;
-  /** With `ended` at the start, a view of the request's record; else private memory. */
+  /** The first may be a view of the request's record; the others are private memory. */
   private readonly chunks: Uint8Array[] = [];
   private length = 0;
   private ended: boolean;
@@ -22,11 +22,15 @@ export class IncomingBody implements BodySource {
   constructor(exchange: Exchange) {
     this.exchange = exchange;
     this.ended = exchange.bodyIsInline;
-    if (!this.ended) return;
     const inline = exchange.inlineBody();
     if (inline.length === 0) return;
     this.chunks.push(inline);
     this.length = inline.length;
+  }
+
+  /** Whether all of it has arrived. */
+  get isEnded(): boolean {
+    return this.ended;
   }
 
   whole(): Uint8Array | null {

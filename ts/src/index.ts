@@ -9,11 +9,13 @@
  * console.log(server.url.href);
  * ```
  */
+export type { SocketAddress } from './address.ts';
 export { defineApp } from './define_app.ts';
 export { ERROR_CODES, type ErrorCode, GyrfalconError } from './errors.ts';
 export { installGlobals } from './globals.ts';
 export { Headers } from './headers.ts';
 export type { ServeOptions } from './options.ts';
+export type { ProtocolError } from './protocol_error.ts';
 export { Request } from './request.ts';
 export { Response } from './response.ts';
 export {
@@ -29,3 +31,4 @@ export {
 } from './routes.ts';
 export { serve } from './serve.ts';
 export type { Server } from './server.ts';
+export type { TrailersInit } from './trailers.ts';

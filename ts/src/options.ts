@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { GyrfalconError } from './errors.ts';
+import type { ProtocolError } from './protocol_error.ts';
 import type { Request } from './request.ts';
 import type { Response } from './response.ts';
 import type { Routes } from './routes.ts';
@@ -24,11 +25,19 @@ export interface ServeOptions<Path extends string = string> {
     request: Request,
   ) => Response | globalThis.Response | Promise<Response | globalThis.Response>;
   /**
+   * Hears of messages that the engine refused by itself; not awaited. Under a flood it hears of some
+   * of them, and how many it missed.
+   */
+  onProtocolError?: (error: ProtocolError) => unknown;
+  /**
    * Run the handlers in this many worker threads; each imports `module`. 0: on the calling thread.
    * @default 0
    */
   threads?: number;
-  /** URL of the module that `threads` import; its default export has `routes`, `fetch`, `error`. */
+  /**
+   * URL of the module that `threads` import; its default export has `routes`, `fetch`, `error`,
+   * `onProtocolError`.
+   */
   module?: string | URL;
   /** Threads of the engine; 0: one per core. @default 0 */
   workers?: number;
@@ -40,6 +49,8 @@ export interface ServeOptions<Path extends string = string> {
   backlog?: number;
   /** Open connections; more wait in the backlog. @default 10000 */
   maxConnections?: number;
+  /** Open connections of one IPv4 address or IPv6 /64; more are closed. 0: no such limit. @default 0 */
+  maxConnectionsPerAddress?: number;
   /** Send small responses at once (TCP_NODELAY). @default true */
   nodelay?: boolean;
   /** From a request's first byte to the end of its head. @default 10000 */
@@ -50,6 +61,12 @@ export interface ServeOptions<Path extends string = string> {
   keepAliveTimeout?: number;
   /** Between two successful writes. @default 30000 */
   writeTimeout?: number;
+  /** Bytes a second that a request body must bring; 0: no such limit. @default 240 */
+  minBodyRate?: number;
+  /** Bytes a second that a client must take of a response; 0: no such limit. @default 240 */
+  minResponseRate?: number;
+  /** How long a body or a response may be slower than its rate. @default 5000 */
+  rateGrace?: number;
   /** What `stop()` grants to requests in flight. @default 10000 */
   shutdownTimeout?: number;
   /** A larger body is refused with 413. @default 128 MiB */
@@ -64,6 +81,8 @@ export interface ServeOptions<Path extends string = string> {
   receiveBufferBytes?: number;
   /** Pool memory of one worker for what cannot be sent at once. @default 128 MiB */
   bufferMemoryBytes?: number;
+  /** Pool memory that one connection may hold; above it, it is refused. @default 64 MiB */
+  maxConnectionMemory?: number;
   /** Unsent response bytes of one connection above which its next requests wait. @default 262144 */
   outputHighWaterBytes?: number;
   /** Requests of one connection that are answered at the same time. @default 64 */
@@ -72,6 +91,20 @@ export interface ServeOptions<Path extends string = string> {
   ringBytes?: number;
   /** Bytes of one body that wait between engine and handler, each way. @default 262144 */
   creditBytes?: number;
+  /**
+   * Answer TRACE with the request as it was received, but for fields that are likely to hold
+   * secrets; else 501.
+   *
+   * @default false
+   */
+  trace?: boolean;
+  /**
+   * Let CONNECT requests come to `fetch`, with a URL of `http://host:port/`; else 501. There is no
+   * tunnel: a response of success is replaced by 501.
+   *
+   * @default false
+   */
+  connect?: boolean;
   /** Value of the Server field; '' sends none. @default 'gyrfalcon' */
   serverName?: string;
   /** Put the light Request, Response and Headers in the place of the global ones. @default true */
@@ -98,10 +131,14 @@ const numberRules: Record<string, NumberRule> = {
   workers: { min: 0, max: 256, engine: 'workers' },
   backlog: { min: 1, max: 2 ** 31 - 1, engine: 'backlog' },
   maxConnections: { min: 1, max: 2 ** 24, engine: 'connections_max' },
+  maxConnectionsPerAddress: { min: 0, max: 2 ** 24, engine: 'connections_per_address_max' },
   headerTimeout: time('header_timeout_ms'),
   bodyTimeout: time('body_timeout_ms'),
   keepAliveTimeout: time('idle_timeout_ms'),
   writeTimeout: time('write_timeout_ms'),
+  minBodyRate: bytes('body_rate_min', 0, 2 ** 32 - 1),
+  minResponseRate: bytes('write_rate_min', 0, 2 ** 32 - 1),
+  rateGrace: time('rate_grace_ms'),
   shutdownTimeout: time('shutdown_timeout_ms', 0),
   maxRequestBodySize: bytes('body_bytes_max', 0, Number.MAX_SAFE_INTEGER),
   maxUrlBytes: bytes('target_bytes_max', 1, 65_535),
@@ -109,6 +146,7 @@ const numberRules: Record<string, NumberRule> = {
   maxHeaderCount: bytes('header_count_max', 1, 128),
   receiveBufferBytes: bytes('receive_buffer_bytes', 4096, 2 ** 20),
   bufferMemoryBytes: bytes('buffer_memory_bytes', 2 ** 20, 2 ** 44),
+  maxConnectionMemory: bytes('connection_memory_bytes_max', 2 ** 22, 2 ** 44),
   outputHighWaterBytes: bytes('output_high_water_bytes', 16_384, 2 ** 32 - 1),
   pipelineDepth: bytes('pipeline_depth_max', 1, 65_535),
 };
@@ -119,9 +157,16 @@ const bridgeRules: Record<string, NumberRule> = {
   creditBytes: bytes('credit_bytes', 2 ** 15, 2 ** 30),
 };
 
-const booleanRules: Record<string, string> = { pin: 'pin', nodelay: 'nodelay', globals: '' };
+const booleanRules: Record<string, string> = {
+  pin: 'pin',
+  nodelay: 'nodelay',
+  trace: 'trace',
+  connect: 'connect',
+  globals: '',
+};
 const textRules: Record<string, string> = { hostname: 'hostname', serverName: 'server_name' };
-const otherNames = ['routes', 'fetch', 'error', 'module', 'io', 'signal', 'onListen'];
+const functionNames = ['fetch', 'error', 'onProtocolError', 'onListen'];
+const otherNames = ['routes', 'module', 'io', 'signal', ...functionNames];
 
 const allNames = [
   ...Object.keys(numberRules),
@@ -161,14 +206,23 @@ export function engineConfig(options: ServeOptions): EngineConfig {
   if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
     throw invalid('signal', given.signal, 'an AbortSignal');
   }
-  // A limit on bodies that are gathered follows the pool, which must hold them.
-  if (typeof server.buffer_memory_bytes === 'number') {
-    server.body_buffered_bytes_max = Math.min(
-      8 * 2 ** 20,
-      Math.floor(server.buffer_memory_bytes / 2),
-    );
-  }
+  limitBuffered(server);
   return { server, threads: 0, ...bridge };
+}
+
+/**
+ * A limit on bodies that are gathered follows those on memory, which must hold them. Handlers here
+ * get theirs in pieces.
+ */
+function limitBuffered(server: Record<string, unknown>): void {
+  const {
+    buffer_memory_bytes: pool = 2 ** 27,
+    connection_memory_bytes_max: connection = 2 ** 26,
+    output_high_water_bytes: output = 2 ** 18,
+  } = server as Record<string, number>;
+  const room = Math.max(0, connection - output - 2 ** 21);
+  const limit = Math.min(2 ** 23, Math.floor(pool / 2), room);
+  if (limit < 2 ** 23) server.body_buffered_bytes_max = limit;
 }
 
 /** Checks what reload() takes as well. */
@@ -176,6 +230,7 @@ export function checkTableOptions(options: {
   routes?: unknown;
   fetch?: unknown;
   error?: unknown;
+  onProtocolError?: unknown;
 }): void {
   const { routes } = options;
   checkFunctions(options as Record<string, unknown>);
@@ -202,7 +257,7 @@ export function stopDeadline(given: unknown, fallback = 10_000): number {
 }
 
 function checkFunctions(given: Record<string, unknown>): void {
-  for (const name of ['fetch', 'error', 'onListen']) {
+  for (const name of functionNames) {
     const value = given[name];
     if (value !== undefined && typeof value !== 'function')
       throw invalid(name, value, 'a function');

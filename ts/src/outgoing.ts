@@ -1,4 +1,6 @@
+import type { HeaderList } from './headers.ts';
 import type { ResponseParts } from './response.ts';
+import type { Trailers } from './trailers.ts';
 
 /** A response that did not fit one record: what is left of it to send. */
 export class Outgoing {
@@ -16,25 +18,40 @@ export class Outgoing {
   private cancelled = false;
   /** The stream has been asked and has not answered. */
   reading = false;
+  /** Bytes that the stream has given. */
+  received = 0;
+  /** It was told that they are not as many as `length` says. */
+  isMistold = false;
   /** The body cannot be finished. */
   broken = false;
+  /** What stands behind the body; null: nothing. */
+  private readonly trailers: Trailers | null;
+  /** The trailers, once they have been made. */
+  trailerFields: HeaderList | null = null;
 
   constructor(
     parts: ResponseParts,
     bytes: Uint8Array | null,
     stream: ReadableStream<Uint8Array> | null,
     length: number | null,
+    trailers: Trailers | null = null,
   ) {
     this.parts = parts;
     this.length = length;
     this.bytes = bytes;
     this.stream = stream;
     this.ended = stream === null;
+    this.trailers = trailers;
   }
 
-  /** Whether nothing will follow `bytes`. */
+  /** Whether nothing of the body will follow `bytes`. */
   get isLast(): boolean {
     return this.ended;
+  }
+
+  /** Whether the end has a record of its own. */
+  get hasTrailers(): boolean {
+    return this.trailers !== null;
   }
 
   /** Asks the stream for more; `then` is called when `bytes` or `isLast` has changed. */
@@ -46,6 +63,7 @@ export class Outgoing {
       else if (value instanceof Uint8Array) {
         this.bytes = value;
         this.at = 0;
+        this.received += value.length;
       } else {
         failed(new TypeError('the stream gave a chunk that is not a Uint8Array'));
         return;
@@ -61,6 +79,22 @@ export class Outgoing {
     } catch (error) {
       failed(error);
     }
+  }
+
+  /** Has the trailers made; `then` is called when `trailerFields` is there. */
+  makeTrailers(then: () => void, failed: (error: unknown) => void): void {
+    this.reading = true;
+    (this.trailers as Trailers).make().then(
+      (fields) => {
+        if (this.cancelled) return;
+        this.reading = false;
+        this.trailerFields = fields;
+        then();
+      },
+      (error: unknown) => {
+        if (!this.cancelled) failed(error);
+      },
+    );
   }
 
   /** Nobody wants the rest. */

@@ -66,6 +66,10 @@ class FakeSource implements RequestSource {
     return this.target;
   }
 
+  fallbackUrl(): string {
+    return 'http://fallback.test/x';
+  }
+
   header(lowerName: string): string | null {
     this.calls.push(`header ${lowerName}`);
     const values = this.fields.filter(([name]) => name === lowerName).map(([, value]) => value);
@@ -407,8 +411,13 @@ test('a received URL is what the URL parser makes of it, whatever was seen befor
   }
 });
 
-test('a received URL that cannot be parsed is given as received', () => {
-  assert.is(canonicalUrl('http://a b/x'), 'http://a b/x');
+test('a received URL that cannot be parsed gives way to one that can', () => {
+  for (const host of ['a b', 'xn--a', '1.2.3.4.5', 'a%00b', '[::1::2]']) {
+    assert.is(canonicalUrl(`http://${host}/x`), null, host);
+    const source = new FakeSource();
+    source.target = `http://${host}/x`;
+    assert.is(Request[fromSource](source, null).url, 'http://fallback.test/x');
+  }
 });
 
 test.run();

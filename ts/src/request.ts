@@ -49,8 +49,10 @@ export interface RequestSource extends HeaderSource {
   readonly method: string;
   /** Whether the message has a body (RFC 9112 §6.3). */
   readonly hasBody: boolean;
-  /** The absolute URL: scheme, Host and target. */
+  /** The absolute URL: scheme, Host and target. A Host that is no host makes it none. */
   url(): string;
+  /** The same on a host that is one. */
+  fallbackUrl(): string;
   /** The body; asked for at most once, and only when `hasBody`. */
   body(): BodySource | null;
   /** Aborted when the client goes away; asked for at most once. */
@@ -120,7 +122,11 @@ function openBody(state: State): Body | null {
 }
 
 function urlOf(state: State): string {
-  if (state.url === '') state.url = canonicalUrl((state.source as RequestSource).url());
+  if (state.url === '') {
+    const source = state.source as RequestSource;
+    // A Host that HTTP allows and URLs do not ("xn--a"): a request's URL can always be parsed.
+    state.url = canonicalUrl(source.url()) ?? new URL(source.fallbackUrl()).href;
+  }
   return state.url;
 }
 
@@ -479,6 +485,16 @@ standFor(Request, PlatformRequest);
 /** The exchange that a request came by; null for one that a program made, and for copies. */
 export function sourceOf(request: unknown): RequestSource | null {
   return stateOf(request)?.source ?? null;
+}
+
+/**
+ * Reads what is left of a request's body and drops it, unless somebody is reading it. For the
+ * bridge.
+ */
+export function dropBody(request: Request): void {
+  const stream = streamOf(openBody(stateOf(request) as State));
+  if (stream === null || stream.locked) return;
+  stream.cancel().catch(() => {}); // it had failed: who reads it is told
 }
 
 /** Whether it is a light request. */

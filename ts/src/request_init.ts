@@ -189,9 +189,10 @@ const dotSegment = /\/\.|\/%2e/i;
 
 /**
  * The URL of a received request as the URL parser would write it. Parses only when something in it
- * might be changed by that: an origin not seen just before, dot segments, unusual characters.
+ * might be changed by that: an origin not seen just before, dot segments, unusual characters. Null
+ * when it is no URL.
  */
-export function canonicalUrl(raw: string): string {
+export function canonicalUrl(raw: string): string | null {
   const length = goodOrigin.length;
   if (length > 0 && raw.length > length && raw.startsWith(goodOrigin)) {
     const target = raw.slice(length);
@@ -201,7 +202,7 @@ export function canonicalUrl(raw: string): string {
   try {
     url = new URL(raw);
   } catch {
-    return raw; // a Host that is no host: what was received says more than an exception
+    return null;
   }
   if (url.origin.length <= 256 && raw.startsWith(`${url.origin}/`)) goodOrigin = url.origin;
   return url.href;

@@ -27,6 +27,7 @@ import {
   headersFromList,
   listHas,
 } from './headers.ts';
+import { logFraming } from './log.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
 import { PlatformResponse, standFor } from './originals.ts';
 
@@ -81,7 +82,8 @@ let fromState: (state: State) => Response;
 
 const reasonPhrase = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-function isNullBodyStatus(status: number): boolean {
+/** Whether a response of that status has no body. */
+export function isNullBodyStatus(status: number): boolean {
   return status === 204 || status === 205 || status === 304;
 }
 
@@ -307,7 +309,7 @@ function parseUrl(url: string | URL): string {
 }
 
 /** Whether a field belongs to the connection or to the framing, both the engine's. */
-function isEnginesField(name: string): boolean {
+export function isEnginesField(name: string): boolean {
   switch (name.length) {
     case 2:
       return name === 'te';
@@ -342,11 +344,34 @@ function sortOutFields(parts: ResponseParts, mayClose: boolean): void {
     const name = list[i] as string;
     const value = list[i + 1] as string;
     if (!isEnginesField(name)) kept.push(name, value);
-    else if (name === 'content-length' && /^\d{1,15}$/.test(value)) parts.length = Number(value);
+    else if (name === 'content-length') takeLength(parts, value);
     else if (mayClose && name === 'connection' && value.toLowerCase() === 'close')
       kept.push(name, 'close');
+    else if (mayClose) checkDropped(name, value);
   }
   parts.fields = kept;
+}
+
+/** Of two lengths that differ, the first stands: it may be what is known of the body. */
+function takeLength(parts: ResponseParts, value: string): void {
+  const length = /^\d{1,15}$/.test(value) ? Number(value) : null;
+  if (length !== null && parts.length === null) parts.length = length;
+  else if (length !== parts.length || length === null) {
+    const hint = 'leave it out: the engine counts';
+    logFraming(`Content-Length of a response is ${inspect(value)}`, hint);
+  }
+}
+
+/** What is dropped without a word, as it changes nothing that the engine does. */
+const harmless = new Map([
+  ['transfer-encoding', /^chunked$/i],
+  ['connection', /^(?:(?:keep-alive|close)(?:, *)?)+$/i],
+  ['upgrade', /^$/],
+]);
+
+function checkDropped(name: string, value: string): void {
+  if (harmless.get(name)?.test(value) ?? true) return;
+  logFraming(`${name} of a response is ${inspect(value)}`, 'it is the engine that says it');
 }
 
 function refused(message: string, hint: string): GyrfalconError {

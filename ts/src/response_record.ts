@@ -142,6 +142,36 @@ function writeFields(
   return to;
 }
 
+/**
+ * Writes the trailers that end a body, or an interim response. The caller has seen to it that the
+ * fields fit. False when the ring is full.
+ */
+export function writeFieldSection(
+  block: Block,
+  ring: RingWriter,
+  slot: number,
+  generation: number,
+  kind: typeof abi.KIND_RESPONSE_TRAILERS | typeof abi.KIND_RESPONSE_INTERIM,
+  status: number,
+  fields: readonly string[],
+): boolean {
+  let fieldBytes = 0;
+  for (const text of fields) fieldBytes += text.length;
+  const count = fields.length / 2;
+  const tableBytes = count * abi.RESPONSE_FIELD_BYTES;
+  const size = recordSize(abi.FIELD_SECTION_BYTES + tableBytes + fieldBytes);
+  const at = ring.reserve(size);
+  if (at === -1) return false;
+  writeHeader(block.i32, at, size, kind, slot, generation);
+  block.u16[(at + abi.FIELD_SECTION_STATUS) >> 1] = status;
+  block.u16[(at + abi.FIELD_SECTION_FIELD_COUNT) >> 1] = count;
+  block.i32[(at + abi.FIELD_SECTION_FIELD_BYTES) >> 2] = fieldBytes;
+  const table = at + abi.FIELD_SECTION_BYTES;
+  writeFields(block, fields, false, table, table + tableBytes);
+  ring.commit(size);
+  return true;
+}
+
 /** Writes a part of a body, one chunk at most. False when the ring is full. */
 export function writeChunk(
   block: Block,

@@ -106,6 +106,8 @@ export interface EngineTable {
   targets: EngineTarget[];
   /** Target of what no pattern matches; null: 404. */
   fallback: number | null;
+  /** Whether the program wants to hear of messages that are refused. */
+  protocol_errors: boolean;
 }
 
 type EngineTarget =
@@ -117,6 +119,7 @@ type EngineTarget =
 export interface TableOptions {
   routes?: Record<string, unknown> | undefined;
   fetch?: unknown;
+  onProtocolError?: unknown;
 }
 
 /** A table that was compiled: one half for the engine, the other for the channel. */
@@ -153,12 +156,18 @@ export function compileTable(options: TableOptions, firstRoute: number): Compile
     compiler.addRoute(pattern, value);
   }
   compiler.addFetch(options.fetch);
+  compiler.table.protocol_errors = options.onProtocolError !== undefined;
   if (compiler.waiting.length > 0) compiler.late = Promise.all(compiler.waiting);
   return compiler;
 }
 
 class TableCompiler implements CompiledTable {
-  readonly table: EngineTable = { entries: [], targets: [], fallback: null };
+  readonly table: EngineTable = {
+    entries: [],
+    targets: [],
+    fallback: null,
+    protocol_errors: false,
+  };
   readonly routes: (CompiledRoute | undefined)[];
   readonly waiting: Promise<void>[] = [];
   late: Promise<unknown> | null = null;

@@ -3,7 +3,6 @@ import { type App, Channel } from './channel.ts';
 import { PipeDoorbell } from './doorbell.ts';
 import { type Engine, type EngineId, type EngineInfo, loadEngine } from './engine.ts';
 import { GyrfalconError } from './errors.ts';
-import { Exchange, type SocketAddress } from './exchange.ts';
 import { installGlobals } from './globals.ts';
 import { Block } from './lane.ts';
 import {
@@ -13,9 +12,9 @@ import {
   type ServeOptions,
   stopDeadline,
 } from './options.ts';
-import { type Request, sourceOf } from './request.ts';
-import { type CompiledTable, compileTable, type EngineTable, type TableOptions } from './routes.ts';
-import type { Server, ServerStats, StopOptions } from './server.ts';
+import { RequestServer } from './request_server.ts';
+import { type CompiledTable, compileTable, type EngineTable } from './routes.ts';
+import type { HandlerOption, Server, ServerStats, StopOptions } from './server.ts';
 import { ThreadPool } from './threads.ts';
 
 /**
@@ -57,7 +56,7 @@ async function serveInThreads(options: ServeOptions, config: EngineConfig): Prom
 }
 
 /** What a server is, wherever its handlers run. */
-abstract class BaseServer implements Server {
+abstract class BaseServer extends RequestServer implements Server {
   protected readonly engine: Engine;
   protected readonly options: ServeOptions;
   protected readonly config: EngineConfig;
@@ -72,6 +71,7 @@ abstract class BaseServer implements Server {
   };
 
   constructor(options: ServeOptions, config: EngineConfig) {
+    super();
     this.options = options;
     this.config = config;
     this.engine = loadEngine();
@@ -102,13 +102,9 @@ abstract class BaseServer implements Server {
     return this.ended;
   }
 
-  abstract reload(options?: Pick<ServeOptions, 'routes' | 'fetch' | 'error'>): Promise<void>;
+  abstract reload(options?: Pick<ServeOptions, HandlerOption>): Promise<void>;
   abstract ref(): void;
   abstract unref(): void;
-
-  requestIP(request: Request | globalThis.Request): SocketAddress | null {
-    return requestAddress(request);
-  }
 
   stats(): ServerStats {
     this.checkRunning();
@@ -196,7 +192,7 @@ class LocalServer extends BaseServer {
     this.listening();
   }
 
-  async reload(options: TableOptions & Pick<ServeOptions, 'error'> = {}): Promise<void> {
+  async reload(options: Pick<ServeOptions, HandlerOption> = {}): Promise<void> {
     this.checkRunning();
     checkTableOptions(options);
     const { app, compiled } = this.compile(options);
@@ -221,14 +217,14 @@ class LocalServer extends BaseServer {
     this.doorbell?.unref();
   }
 
-  private compile(options: TableOptions & Pick<ServeOptions, 'error'>): {
+  private compile(options: Pick<ServeOptions, HandlerOption>): {
     app: App;
     compiled: CompiledTable;
   } {
     const compiled = compileTable(options, this.nextRoute);
     this.nextRoute = compiled.routes.length;
     this.compiled = compiled;
-    return { app: { routes: compiled.routes, error: errorHandler(options.error) }, compiled };
+    return { app: appOf(options, compiled), compiled };
   }
 
   /** Constants whose bytes had to be waited for are answered by handlers until they are here. */
@@ -303,8 +299,17 @@ class ThreadedServer extends BaseServer {
   }
 }
 
+/** What a channel needs of the handlers and of the table that was made of them. */
+export function appOf(options: Pick<ServeOptions, HandlerOption>, { routes }: CompiledTable): App {
+  return {
+    routes,
+    error: errorHandler(options.error),
+    protocolError: options.onProtocolError ?? null,
+  };
+}
+
 /** Gives the program's error handler an Error whatever was thrown. */
-export function errorHandler(handle: ServeOptions['error']): App['error'] {
+function errorHandler(handle: ServeOptions['error']): App['error'] {
   if (handle === undefined) return null;
   return (thrown, request) => handle(asError(thrown), request);
 }
@@ -319,12 +324,6 @@ function textOf(thrown: unknown): string {
   } catch {
     return inspect(thrown, { depth: 0 }); // an object without a prototype has no text
   }
-}
-
-/** The client's address, for requests of an exchange. */
-export function requestAddress(request: unknown): SocketAddress | null {
-  const source = sourceOf(request);
-  return source instanceof Exchange ? source.peer() : null;
 }
 
 /** Where a server that listens on `hostname` is reached from this machine. */

@@ -1,6 +1,8 @@
-import type { SocketAddress } from './exchange.ts';
+import type { SocketAddress } from './address.ts';
+import type { Headers, HeadersInit } from './headers.ts';
 import type { ServeOptions } from './options.ts';
 import type { Request } from './request.ts';
+import type { TrailersInit } from './trailers.ts';
 
 /** Counters of a running server since its start, and its present state. */
 export type ServerStats = Readonly<Record<string, number>>;
@@ -10,6 +12,9 @@ export interface StopOptions {
   /** Milliseconds that exchanges in flight get. @default the option shutdownTimeout */
   deadline?: number;
 }
+
+/** The options that handle: what reload() replaces, and what a module of `threads` exports. */
+export type HandlerOption = 'routes' | 'fetch' | 'error' | 'onProtocolError';
 
 /** A running server. */
 export interface Server {
@@ -26,9 +31,33 @@ export interface Server {
    * Replaces routes, fetch and error while serving; requests that are being handled are not
    * touched. With `threads` the module is imported anew instead, and no options are taken.
    */
-  reload(options?: Pick<ServeOptions, 'routes' | 'fetch' | 'error'>): Promise<void>;
+  reload(options?: Pick<ServeOptions, HandlerOption>): Promise<void>;
   /** Address of the client, or null when the request did not come from this server. */
   requestIP(request: Request | globalThis.Request): SocketAddress | null;
+  /**
+   * Sends a 103 (Early Hints) response with these fields ahead of the response (RFC 8297):
+   * `{ link: '</style.css>; rel=preload; as=style' }`. May be called more than once. False when
+   * nothing was sent: the client speaks HTTP/1.0 or has left, the response has begun, or so much is
+   * under way that hints would be in its way. Throws a TypeError for what is no field,
+   * GYR_FIELD_FORBIDDEN for fields that frame a message, GYR_REQUEST_FOREIGN.
+   */
+  earlyHints(request: Request | globalThis.Request, fields: HeadersInit): boolean;
+  /**
+   * The trailers of the request (RFC 9110 §6.5), once its body has arrived; empty when it has none.
+   * Read the body first, or have it being read: else this reads it to its end and drops it, and
+   * `request.bodyUsed` is true. Rejects with an AbortError when the client leaves, with
+   * GYR_BODY_UNREAD when the response is sent before, with GYR_REQUEST_FOREIGN.
+   */
+  requestTrailers(request: Request | globalThis.Request): Promise<Headers>;
+  /**
+   * Adds trailers to the response that will be given to this request: fields, or a function that is
+   * called when the last byte of the body has been sent. The response then goes in chunks. They are
+   * dropped, and the function is not called, where there is no place for them: for HTTP/1.0, for
+   * HEAD, for status 204, 205 and 304. Throws a TypeError for what is no field, GYR_FIELD_FORBIDDEN
+   * for fields that must not be trailers (RFC 9110 §6.5.1), GYR_TRAILERS_LATE, GYR_REQUEST_FOREIGN.
+   * A function that fails closes the connection: the client must not take the response for whole.
+   */
+  responseTrailers(request: Request | globalThis.Request, fields: TrailersInit): void;
   /** Throws GYR_SERVER_STOPPED after the end. */
   stats(): ServerStats;
   /** Keeps the process running while the server does. The default. */

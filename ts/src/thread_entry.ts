@@ -5,22 +5,21 @@ import { type App, Channel } from './channel.ts';
 import { PipeDoorbell } from './doorbell.ts';
 import { type EngineId, loadEngine } from './engine.ts';
 import { GyrfalconError } from './errors.ts';
-import type { SocketAddress } from './exchange.ts';
 import { installGlobals } from './globals.ts';
 import { Block } from './lane.ts';
 import { checkTableOptions, type ServeOptions, stopDeadline } from './options.ts';
-import type { Request } from './request.ts';
+import { RequestServer } from './request_server.ts';
 import { compileTable, type EngineTable } from './routes.ts';
-import { errorHandler, requestAddress, urlOf } from './serve.ts';
-import type { Server, ServerStats, StopOptions } from './server.ts';
+import { appOf, urlOf } from './serve.ts';
+import type { HandlerOption, Server, ServerStats, StopOptions } from './server.ts';
 import type { ThreadData, ThreadOrder, ThreadReport } from './threads.ts';
 
-type Handlers = Pick<ServeOptions, 'routes' | 'fetch' | 'error'>;
+type Handlers = Pick<ServeOptions, HandlerOption>;
 
 const data = workerData as ThreadData;
 
 /** What handlers in this thread see of the server. */
-class ThreadServer implements Server {
+class ThreadServer extends RequestServer implements Server {
   id: EngineId = -1;
   port = 0;
   readonly hostname = data.hostname;
@@ -42,10 +41,6 @@ class ThreadServer implements Server {
   reload(): Promise<void> {
     const hint = 'call it on the server that serve() returned';
     return Promise.reject(new GyrfalconError('GYR_RELOAD', 'A worker thread cannot reload', hint));
-  }
-
-  requestIP(request: Request | globalThis.Request): SocketAddress | null {
-    return requestAddress(request);
   }
 
   stats(): ServerStats {
@@ -75,11 +70,11 @@ class ThreadProgram {
   async prepare(version: number, firstRoute: number): Promise<EngineTable> {
     const handlers = await importHandlers(version);
     checkTableOptions(handlers);
-    const { table, routes, late } = compileTable(handlers, firstRoute);
-    await late;
-    this.app = { routes, error: errorHandler(handlers.error) };
+    const compiled = compileTable(handlers, firstRoute);
+    await compiled.late;
+    this.app = appOf(handlers, compiled);
     this.before = this.channel?.addApp(this.app) ?? null;
-    return table;
+    return compiled.table;
   }
 
   attach(id: EngineId, port: number): void {
@@ -113,14 +108,16 @@ class ThreadProgram {
 async function importHandlers(version: number): Promise<Handlers> {
   const url = new URL(data.module);
   if (version > 0) url.searchParams.set('gyrfalcon', String(version));
-  let exported: { default?: unknown };
+  let exported: { default?: unknown; onProtocolError?: unknown };
   try {
-    exported = (await import(url.href)) as { default?: unknown };
+    exported = await import(url.href);
   } catch (cause) {
     const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
     throw new GyrfalconError('GYR_MODULE', `Module ${data.module} cannot be imported: ${text}`);
   }
-  return handlersOf(exported.default);
+  const handlers = handlersOf(exported.default);
+  const hook = exported.onProtocolError as Handlers['onProtocolError'];
+  return hook === undefined ? handlers : { onProtocolError: hook, ...handlers };
 }
 
 /** A plain object is taken as it is; of any other, such as a Hono app, its fetch alone. */
@@ -129,7 +126,7 @@ function handlersOf(app: unknown): Handlers {
     const hint = 'export default { fetch(request) { … } }, with routes beside it or in its place';
     throw new GyrfalconError('GYR_MODULE', `Module ${data.module} has no default export`, hint);
   }
-  const { routes, fetch, error } = app as Handlers;
+  const { routes, fetch, error, onProtocolError } = app as Handlers;
   const prototype: unknown = Object.getPrototypeOf(app);
   if (prototype !== Object.prototype && prototype !== null) {
     return { ...(fetch === undefined ? {} : { fetch: fetch.bind(app) }) };
@@ -138,6 +135,7 @@ function handlersOf(app: unknown): Handlers {
     ...(routes === undefined ? {} : { routes }),
     ...(fetch === undefined ? {} : { fetch }),
     ...(error === undefined ? {} : { error }),
+    ...(onProtocolError === undefined ? {} : { onProtocolError }),
   };
 }
 

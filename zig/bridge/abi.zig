@@ -9,9 +9,10 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
+const limits = @import("../core/limits.zig");
 
 /// Raised by every change that makes an old ts/src unable to talk to a new engine.
-pub const version: u32 = 1;
+pub const version: u32 = 2;
 /// First word of the shared memory block: "GYRB".
 pub const magic: u32 = 0x42525947;
 
@@ -35,6 +36,10 @@ pub const param_count_max: u32 = 16;
 pub const request_head_bytes_max: u32 = 65535;
 /// Request fields of one request.
 pub const request_field_count_max: u32 = 128;
+/// Trailers of one request, as "name: value\r\n" lines.
+pub const request_trailer_bytes_max: u32 = limits.trailer_bytes_max;
+/// Trailers of one request.
+pub const request_trailer_count_max: u32 = limits.trailer_count_max;
 
 /// `body_length` of a body whose length is not known beforehand.
 pub const length_unknown: u64 = std.math.maxInt(u64);
@@ -53,6 +58,10 @@ pub const RecordKind = enum(u16) {
     response_credit = 4,
     /// Header only: the client sends no more and may be gone; the response is sent nevertheless.
     request_eof = 5,
+    /// `RequestTrailers`: ends a request body that has trailers.
+    request_trailers = 6,
+    /// `ProtocolError`: a message that was refused; of no exchange.
+    protocol_error = 7,
     /// `ResponseHead`: the answer.
     response_head = 16,
     /// `Chunk`: more of a response body.
@@ -61,6 +70,10 @@ pub const RecordKind = enum(u16) {
     response_abort = 18,
     /// `Credit`: the engine may send that many more body bytes.
     request_credit = 19,
+    /// `FieldSection`: ends a response body; trailers that only a chunked body carries.
+    response_trailers = 20,
+    /// `FieldSection`: an interim response (RFC 9110 §15.2), before the response's head.
+    response_interim = 21,
     _,
 };
 
@@ -139,6 +152,40 @@ pub const Credit = extern struct {
     /// Body bytes that may be sent on top of what was granted before.
     grant: u32,
     reserved: u32,
+};
+
+/// Behind it: `field_count` × FieldSpan, relative to the first byte of the lines, then `line_bytes`
+/// bytes of field lines as received.
+pub const RequestTrailers = extern struct {
+    header: RecordHeader,
+    field_count: u16,
+    reserved: u16,
+    line_bytes: u32,
+};
+
+/// Behind it: `field_count` × ResponseField, then `field_bytes` bytes, as in `ResponseHead`.
+pub const FieldSection = extern struct {
+    header: RecordHeader,
+    /// Of an interim response; 0 for trailers.
+    status: u16,
+    field_count: u16,
+    field_bytes: u32,
+};
+
+/// Slot and generation of its header mean nothing: a message that was refused has no exchange.
+pub const ProtocolError = extern struct {
+    header: RecordHeader,
+    /// A number of http/problem.zig.
+    code: u16,
+    /// What the client was answered.
+    status: u16,
+    /// Errors since the last record that found no room.
+    dropped: u32,
+    /// IPv4 in the first four bytes.
+    peer_address: [16]u8,
+    peer_port: u16,
+    peer_family: PeerFamily,
+    reserved: [5]u8,
 };
 
 /// Same numbers as http.Method, which the dispatcher asserts.
@@ -249,6 +296,8 @@ pub const request_record_bytes_max = recordSize(@sizeOf(RequestHead) +
 pub const response_record_bytes_max = recordSize(@sizeOf(ResponseHead) +
     response_field_count_max * @sizeOf(ResponseField) + response_field_bytes_max +
     response_inline_bytes_max);
+pub const trailers_record_bytes_max = recordSize(@sizeOf(RequestTrailers) +
+    request_trailer_count_max * @sizeOf(FieldSpan) + request_trailer_bytes_max);
 
 /// Smallest ring that always finds room for the largest record once it is empty: wherever the
 /// position stands, the record fits before the end, or behind a skip record that is shorter than
@@ -265,16 +314,19 @@ pub const credit_bytes_default: u32 = 256 * 1024;
 
 comptime {
     assert(@sizeOf(RecordHeader) == 16);
-    assert(@sizeOf(RequestHead) % record_align == 0);
-    assert(@sizeOf(ResponseHead) % record_align == 0);
-    assert(@sizeOf(Chunk) % record_align == 0 and @sizeOf(Credit) % record_align == 0);
     assert(@sizeOf(BlockHeader) == cache_line_bytes);
     assert(@sizeOf(WorkerLine) == cache_line_bytes and @sizeOf(ThreadLine) == cache_line_bytes);
     assert(@sizeOf(LaneControl) == 6 * cache_line_bytes);
     assert(ring_bytes_min <= ring_bytes_default);
     assert(chunk_bytes_max + @sizeOf(Chunk) <= ring_bytes_min / 2);
+    assert(trailers_record_bytes_max <= ring_bytes_min / 2);
+    assert(request_trailer_bytes_max <= std.math.maxInt(u16));
     // TypeScript writes these records with 32-bit stores; none may have hidden padding.
-    for (.{ RequestHead, ResponseHead, Chunk, Credit, BlockHeader, WorkerLine, ThreadLine }) |T| {
+    for (.{
+        RequestHead,  ResponseHead,  Chunk,       Credit,     RequestTrailers,
+        FieldSection, ProtocolError, BlockHeader, WorkerLine, ThreadLine,
+    }) |T| {
+        assert(@sizeOf(T) % record_align == 0);
         var sum: usize = 0;
         for (std.meta.fields(T)) |f| sum += @sizeOf(f.type);
         assert(sum == @sizeOf(T));

@@ -2,12 +2,15 @@
 //! reflection. Usage: `abi_gen [file]`; without a file it writes to standard output.
 
 const std = @import("std");
+const problem = @import("../http/problem.zig");
+const forbidden_trailers = @import("../http/trailers.zig").forbidden;
 const abi = @import("abi.zig");
 
 const structs = .{
-    abi.RecordHeader, abi.Span,          abi.FieldSpan,  abi.RequestHead,
-    abi.ResponseHead, abi.ResponseField, abi.Chunk,      abi.Credit,
-    abi.BlockHeader,  abi.WorkerLine,    abi.ThreadLine, abi.LaneControl,
+    abi.RecordHeader,    abi.Span,          abi.FieldSpan,     abi.RequestHead,
+    abi.ResponseHead,    abi.ResponseField, abi.Chunk,         abi.Credit,
+    abi.RequestTrailers, abi.FieldSection,  abi.ProtocolError, abi.BlockHeader,
+    abi.WorkerLine,      abi.ThreadLine,    abi.LaneControl,
 };
 
 const constants = .{
@@ -58,6 +61,8 @@ pub fn write(w: anytype) !void {
     try writeKinds(w);
     try writeNames(w, "METHODS", abi.Method);
     try writeNames(w, "CONTENT_TYPES", abi.ContentType);
+    try writeForbiddenTrailers(w);
+    try writeProtocolErrors(w);
 }
 
 /// Offsets in bytes, and the size.
@@ -91,6 +96,34 @@ fn writeNames(w: anytype, comptime name: []const u8, comptime E: type) !void {
         try w.print("  '{s}',\n", .{f.name});
     }
     try w.writeAll("];\n");
+}
+
+fn writeForbiddenTrailers(w: anytype) !void {
+    try w.writeAll(
+        \\
+        \\/** Fields that must not stand in a trailer section (RFC 9110 §6.5.1), lower case. */
+        \\export const FORBIDDEN_TRAILERS: readonly string[] = [
+        \\
+    );
+    for (forbidden_trailers) |name| try w.print("  '{s}',\n", .{name});
+    try w.writeAll("];\n");
+}
+
+fn writeProtocolErrors(w: anytype) !void {
+    try w.writeAll(
+        \\
+        \\/** Code and sentence of each protocol error, by number (zig/http/problem.zig). */
+        \\export const PROTOCOL_ERRORS: ReadonlyMap<number, readonly [string, string]> = new Map([
+        \\
+    );
+    inline for (std.meta.fields(problem.Code)) |f| {
+        try w.print("  [{d}, ['{s}', {}]],\n", .{
+            f.value,
+            f.name,
+            std.json.fmt(problem.detailOf(@enumFromInt(f.value)), .{}),
+        });
+    }
+    try w.writeAll("]);\n");
 }
 
 fn shortName(comptime T: type) []const u8 {

@@ -5,7 +5,9 @@
 const std = @import("std");
 const log = @import("../core/log.zig");
 const Id = @import("../core/slots.zig").Id;
-const Response = @import("../http/response.zig").Response;
+const http_response = @import("../http/response.zig");
+const Response = http_response.Response;
+const TrailerError = http_response.TrailerError;
 const abi = @import("abi.zig");
 const Dispatcher = @import("dispatcher.zig").Dispatcher;
 const lane_file = @import("lane.zig");
@@ -47,6 +49,8 @@ pub fn Answers(comptime W: type) type {
                 .response_chunk => takeChunk(d, w, lane, ex, record),
                 .response_abort => takeAbort(w, lane, ex),
                 .request_credit => takeCredit(w, state, ex, record),
+                .response_trailers => takeTrailers(d, w, lane, ex, record),
+                .response_interim => takeInterim(d, w, lane, ex, record),
                 else => false,
             };
             if (!fine) refuse(d, w, lane, ex, record);
@@ -133,21 +137,33 @@ pub fn Answers(comptime W: type) type {
             {
                 return complain(lane, "too many fields");
             }
-            const table = w.state.field_table[0..head.field_count];
-            const table_at = @sizeOf(abi.ResponseHead);
-            const table_bytes = std.mem.sliceAsBytes(table);
-            @memcpy(table_bytes, record.bytes[table_at..][0..table_bytes.len]);
-            const fields = w.state.fields[0..head.field_bytes];
-            @memcpy(fields, record.bytes[table_at + table_bytes.len ..][0..fields.len]);
-            return appendFields(lane, res, table, fields);
+            return copyFields(
+                w,
+                lane,
+                res,
+                Response.header,
+                record.bytes[@sizeOf(abi.ResponseHead)..],
+                .{ .count = head.field_count, .bytes = head.field_bytes },
+            );
         }
 
-        fn appendFields(
+        const Extent = struct { count: u16, bytes: u32 };
+
+        /// Adds the fields whose table `shared` begins with, by `add`. False: they cannot be sent,
+        /// which has been told.
+        fn copyFields(
+            w: W,
             lane: *Lane,
             res: *Response,
-            table: []const abi.ResponseField,
-            bytes: []const u8,
+            comptime add: anytype,
+            shared: []const u8,
+            extent: Extent,
         ) bool {
+            const table = w.state.field_table[0..extent.count];
+            const table_bytes = std.mem.sliceAsBytes(table);
+            @memcpy(table_bytes, shared[0..table_bytes.len]);
+            const bytes = w.state.fields[0..extent.bytes];
+            @memcpy(bytes, shared[table_bytes.len..][0..bytes.len]);
             var at: usize = 0;
             for (table) |entry| {
                 const end = at + entry.name_len + entry.value_len;
@@ -158,8 +174,12 @@ pub fn Answers(comptime W: type) type {
                 const name = bytes[at..][0..entry.name_len];
                 const value = bytes[at + entry.name_len .. end];
                 at = end;
-                res.header(name, value) catch |err| switch (err) {
+                add(res, name, value) catch |err| switch (@as(TrailerError, err)) {
                     error.FramingField => {}, // the engine's own to say
+                    error.ForbiddenTrailer => return complain(
+                        lane,
+                        "a trailer that must not be one",
+                    ),
                     error.InvalidField => return complain(
                         lane,
                         "a field with CR, LF, NUL or another forbidden character",
@@ -170,6 +190,61 @@ pub fn Answers(comptime W: type) type {
                     ),
                 };
             }
+            return true;
+        }
+
+        /// The fields of a section by themselves, in a fresh response; null: the record is wrong.
+        fn sectionOf(record: *const Record) ?struct { status: u16, extent: Extent } {
+            const section = record.fixed(abi.FieldSection) orelse return null;
+            const table_bytes = @as(u64, section.field_count) * @sizeOf(abi.ResponseField);
+            const bytes = @sizeOf(abi.FieldSection) + table_bytes + section.field_bytes;
+            if (bytes > record.bytes.len) return null;
+            if (section.field_count > abi.response_field_count_max) return null;
+            if (section.field_bytes > abi.response_field_bytes_max) return null;
+            return .{
+                .status = section.status,
+                .extent = .{ .count = section.field_count, .bytes = section.field_bytes },
+            };
+        }
+
+        fn takeTrailers(
+            d: *Dispatcher,
+            w: W,
+            lane: *Lane,
+            ex: *Exchange,
+            record: *const Record,
+        ) bool {
+            if (!ex.user.head_sent) return false;
+            const section = sectionOf(record) orelse return false;
+            const res = w.response();
+            const shared = record.bytes[@sizeOf(abi.FieldSection)..];
+            if (!copyFields(w, lane, res, Response.trailer, shared, section.extent)) {
+                giveUp(d, w, ex);
+                return true; // told already
+            }
+            lane.unlink(&ex.user);
+            w.endStream(ex, res.trailerLines());
+            return true;
+        }
+
+        fn takeInterim(
+            d: *Dispatcher,
+            w: W,
+            lane: *Lane,
+            ex: *Exchange,
+            record: *const Record,
+        ) bool {
+            if (ex.user.head_sent) return false;
+            const section = sectionOf(record) orelse return false;
+            // 100 is the engine's own to send, 101 would end HTTP on the connection.
+            if (section.status < 102 or section.status > 199) return false;
+            const res = w.response();
+            const shared = record.bytes[@sizeOf(abi.FieldSection)..];
+            if (!copyFields(w, lane, res, Response.earlyHint, shared, section.extent)) {
+                giveUp(d, w, ex);
+                return true; // told already
+            }
+            w.interim(ex, section.status, res.hintLines());
             return true;
         }
 

@@ -11,6 +11,7 @@ const memory = @import("../core/memory.zig");
 const Id = @import("../core/slots.zig").Id;
 const Method = @import("../http/method.zig").Method;
 const problem = @import("../http/problem.zig");
+const ProtocolError = problem.ProtocolError;
 const http_request = @import("../http/request.zig");
 const Request = http_request.Request;
 const Response = @import("../http/response.zig").Response;
@@ -49,7 +50,9 @@ pub const Dispatcher = struct {
         settling: bool = false,
         /// Where the search for a lane begins, so that equally busy ones take turns.
         turn: u32 = 0,
-        /// Response fields are copied here before they are looked at.
+        /// Protocol errors that no lane had room for since the last that was told.
+        errors_dropped: u32 = 0,
+        /// Fields are copied here before they are looked at.
         fields: [abi.response_field_bytes_max]u8 = undefined,
         field_table: [abi.response_field_count_max]abi.ResponseField = undefined,
     };
@@ -206,6 +209,7 @@ pub const Dispatcher = struct {
             .params = params.slice(),
             .body_length = if (ex.body_complete) req.body.len else ex.body_length,
             .inline_body = with_body,
+            .has_trailers = ex.trailers.len > 0,
         };
         var any_live = false;
         while (pickLane(w, &any_live)) |lane| {
@@ -217,6 +221,7 @@ pub const Dispatcher = struct {
             lane.link(&ex.user);
             ex.user.credit = self.block.layout.credit_bytes;
             ex.body_taken = with_body;
+            if (with_body and parts.has_trailers) tellTrailers(w, lane, ex);
             return .pending;
         }
         if (any_live) return .busy;
@@ -224,6 +229,16 @@ pub const Dispatcher = struct {
         if (self.noticeThreads(w)) return self.toLane(w, ex, req, res, route, params);
         problem.write(res, .text, .service_unavailable);
         return .respond;
+    }
+
+    /// Trailers of a body that went along with its head.
+    fn tellTrailers(w: anytype, lane: *Lane, ex: anytype) void {
+        @branchHint(.cold);
+        const told = lane.writeTrailers(ex.id, &ex.trailers, &w.state.fields) catch blk: {
+            lane.full = true; // what uses the room that seems to come finds the lane spoiled
+            break :blk false;
+        };
+        ex.user.end_owed = !told;
     }
 
     /// The lane with the fewest exchanges on it of those that take requests.
@@ -250,24 +265,36 @@ pub const Dispatcher = struct {
         if (state.phase != .pending) return bytes.len; // answered already: nobody wants the rest
         const lane = &w.state.lanes[state.lane];
         var taken: usize = 0;
-        while (taken < bytes.len or (end and taken == bytes.len)) {
+        while (taken < bytes.len) {
             const count = @min(bytes.len - taken, state.credit, abi.chunk_bytes_max);
-            if (count == 0 and taken < bytes.len) break;
-            const last = end and taken + count == bytes.len;
+            if (count == 0) break;
+            const last = end and taken + count == bytes.len and ex.trailers.len == 0;
             const written = lane.writeChunk(ex.id, bytes[taken..][0..count], last) catch {
                 self.fail(w, lane);
                 return bytes.len;
             };
-            if (!written) {
-                state.end_owed = last and count == 0;
-                break;
-            }
+            if (!written) break;
             taken += count;
             state.credit -= @intCast(count);
             if (last) return bytes.len;
         }
         state.body_waiting = taken < bytes.len;
+        if (end and !state.body_waiting) _ = self.tellEnd(w, lane, ex);
         return taken;
+    }
+
+    /// The request body has ended, with trailers or without. False: it is owed, or the lane failed.
+    fn tellEnd(self: *Dispatcher, w: anytype, lane: *Lane, ex: anytype) bool {
+        const written = if (ex.trailers.len == 0)
+            lane.writeChunk(ex.id, "", true)
+        else
+            lane.writeTrailers(ex.id, &ex.trailers, &w.state.fields);
+        const told = written catch {
+            self.fail(w, lane);
+            return false;
+        };
+        ex.user.end_owed = !told;
+        return told;
     }
 
     pub fn onAbort(self: *Dispatcher, w: anytype, ex: anytype) void {
@@ -293,6 +320,20 @@ pub const Dispatcher = struct {
         const lane = &w.state.lanes[state.lane];
         const told = lane.writeNote(.request_eof, ex.id) catch return self.fail(w, lane);
         state.eof_owed = !told;
+    }
+
+    /// A message was refused. One of the threads hears of it, when the program wants to know.
+    pub fn onProtocolError(_: *Dispatcher, w: anytype, err: *const ProtocolError) void {
+        const table = w.state.table orelse return;
+        if (!table.protocol_errors) return;
+        for (w.state.lanes) |*lane| {
+            if (!lane.takesRequests()) continue;
+            // A spoiled ring is found by who has to write to it.
+            if (!(lane.writeProtocolError(err, w.state.errors_dropped) catch false)) continue;
+            w.state.errors_dropped = 0;
+            return;
+        }
+        w.state.errors_dropped +|= 1;
     }
 
     pub fn onSent(self: *Dispatcher, w: anytype, ex: anytype, bytes: u64) void {
@@ -461,11 +502,7 @@ pub const Dispatcher = struct {
 
     fn useRoomFor(self: *Dispatcher, w: anytype, lane: *Lane, ex: anytype) void {
         const state: *ExchangeState = &ex.user;
-        if (state.end_owed) {
-            const told = lane.writeChunk(ex.id, "", true) catch return self.fail(w, lane);
-            if (!told) return;
-            state.end_owed = false;
-        }
+        if (state.end_owed and !self.tellEnd(w, lane, ex)) return;
         if (state.eof_owed) {
             const told = lane.writeNote(.request_eof, ex.id) catch return self.fail(w, lane);
             if (!told) return;

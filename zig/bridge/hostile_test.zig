@@ -17,16 +17,20 @@ const config =
 ;
 
 /// An engine with one worker, and this thread as its JS thread.
-const Play = struct {
+pub const Play = struct {
     engine: *Instance,
     doorbell: posix.fd_t,
     requests: ring_file.Consumer,
     responses: ring_file.Producer,
 
-    fn open() !Play {
+    pub fn open() !Play {
+        return openWith(config);
+    }
+
+    pub fn openWith(json: []const u8) !Play {
         log.setLevel(.off);
         var defect: Defect = .{};
-        const engine = try Instance.create(testing.allocator, config, &defect);
+        const engine = try Instance.create(testing.allocator, json, &defect);
         errdefer engine.destroy();
         var self: Play = .{
             .engine = engine,
@@ -51,13 +55,13 @@ const Play = struct {
         posix.close(self.doorbell);
     }
 
-    fn close(self: *Play) void {
+    pub fn close(self: *Play) void {
         self.detach();
         self.engine.destroy();
         log.setLevel(.info);
     }
 
-    fn connect(self: *const Play) !std.net.Stream {
+    pub fn connect(self: *const Play) !std.net.Stream {
         const address = try std.net.Address.parseIp("127.0.0.1", self.engine.info().port);
         const stream = try std.net.tcpConnectToAddress(address);
         const timeout = posix.timeval{ .sec = 10, .usec = 0 };
@@ -71,7 +75,7 @@ const Play = struct {
     }
 
     /// Waits for the next record of `kind`.
-    fn expect(self: *Play, kind: abi.RecordKind) !ring_file.Record {
+    pub fn expect(self: *Play, kind: abi.RecordKind) !ring_file.Record {
         for (0..10_000) |_| {
             if (try self.requests.next()) |record| {
                 try testing.expectEqual(kind, record.header.kind);
@@ -84,19 +88,26 @@ const Play = struct {
     }
 
     /// Waits for the next request, and passes over what else is told.
-    fn nextRequest(self: *Play) !ring_file.Record {
+    pub fn nextRequest(self: *Play) !ring_file.Record {
+        return self.nextOf(&.{.request_head});
+    }
+
+    /// Waits for the next record of one of `kinds`, and passes over others.
+    pub fn nextOf(self: *Play, kinds: []const abi.RecordKind) !ring_file.Record {
         for (0..10_000) |_| {
             while (try self.requests.next()) |record| {
-                if (record.header.kind == .request_head) return record;
+                if (std.mem.indexOfScalar(abi.RecordKind, kinds, record.header.kind) != null) {
+                    return record;
+                }
             }
-            _ = self.requests.release();
+            if (self.requests.release()) self.wake();
             std.time.sleep(std.time.ns_per_ms);
         }
         return error.NothingCame;
     }
 
     /// Publishes `bytes` as they are, and wakes the worker.
-    fn publishRaw(self: *Play, bytes: []const u8) !void {
+    pub fn publishRaw(self: *Play, bytes: []const u8) !void {
         const size = abi.recordSize(@intCast(bytes.len));
         const room = (try self.responses.reserve(size)).?;
         @memset(room, 0);
@@ -114,7 +125,7 @@ const Play = struct {
     }
 };
 
-const request_text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+pub const request_text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn readHead(stream: std.net.Stream, buffer: []u8) ![]const u8 {
     var len: usize = 0;
@@ -126,19 +137,30 @@ fn readHead(stream: std.net.Stream, buffer: []u8) ![]const u8 {
     return buffer[0..len];
 }
 
-fn expectStatus(stream: std.net.Stream, status: []const u8) !void {
+pub fn expectStatus(stream: std.net.Stream, status: []const u8) !void {
     var buffer: [4096]u8 = undefined;
     const head = try readHead(stream, &buffer);
     try testing.expectEqualStrings(status, head["HTTP/1.1 ".len..][0..3]);
 }
 
+/// Reads until `text` has come.
+pub fn expectText(stream: std.net.Stream, text: []const u8) !void {
+    var buffer: [4096]u8 = undefined;
+    var len: usize = 0;
+    while (std.mem.indexOf(u8, buffer[0..len], text) == null) {
+        const n = try stream.read(buffer[len..]);
+        if (n == 0) return error.EndOfStream;
+        len += n;
+    }
+}
+
 /// A good answer, for tests to spoil.
-const Answer = extern struct {
+pub const Answer = extern struct {
     head: abi.ResponseHead,
     table: [2]abi.ResponseField,
     text: [16]u8,
 
-    fn to(record: ring_file.Record) Answer {
+    pub fn to(record: ring_file.Record) Answer {
         return .{
             .head = .{
                 .header = .{

@@ -10,8 +10,12 @@ const ring_file = @import("ring.zig");
 const Producer = ring_file.Producer;
 const Consumer = ring_file.Consumer;
 const Corrupt = ring_file.Corrupt;
+const Chain = @import("../core/chain.zig").Chain;
 const Id = @import("../core/slots.zig").Id;
+const Fields = @import("../http/fields.zig").Fields;
+const ProtocolError = @import("../http/problem.zig").ProtocolError;
 const Request = @import("../http/request.zig").Request;
+const trailers = @import("../http/trailers.zig");
 const Span = @import("../router/router.zig").Span;
 
 /// The bridge's part of an exchange.
@@ -176,6 +180,67 @@ pub const Lane = struct {
         return true;
     }
 
+    /// The trailers that end a request body: "name: value\r\n" lines, as the decoder let them
+    /// through. `scratch` holds `abi.request_trailer_bytes_max`. False: no room.
+    pub fn writeTrailers(self: *Lane, id: Id, chain: *const Chain, scratch: []u8) Corrupt!bool {
+        const lines = gather(chain, scratch);
+        var fields: Fields = .{};
+        trailers.parse(lines, &fields);
+        const table_bytes = fields.len * @sizeOf(abi.FieldSpan);
+        const bytes = @sizeOf(abi.RequestTrailers) + table_bytes + lines.len;
+        const size = abi.recordSize(@intCast(bytes));
+        const room = try self.reserve(size) orelse return false;
+        writeHeader(room, size, .request_trailers, abi.flag_end, id);
+        const record: *abi.RequestTrailers = @ptrCast(room.ptr);
+        record.field_count = fields.len;
+        record.reserved = 0;
+        record.line_bytes = @intCast(lines.len);
+        const table = room[@sizeOf(abi.RequestTrailers)..];
+        const out: [*]align(4) abi.FieldSpan = @alignCast(@ptrCast(table.ptr));
+        for (fields.slice(), 0..) |field, i| {
+            out[i] = .{ .name = spanIn(lines, field.name), .value = spanIn(lines, field.value) };
+        }
+        @memcpy(table[table_bytes..][0..lines.len], lines);
+        self.requests.commit(size);
+        return true;
+    }
+
+    fn gather(chain: *const Chain, out: []u8) []const u8 {
+        assert(chain.len <= abi.request_trailer_bytes_max);
+        var len: usize = 0;
+        var at = chain.first;
+        while (at) |segment| : (at = segment.next) {
+            const bytes = segment.bytes();
+            @memcpy(out[len..][0..bytes.len], bytes);
+            len += bytes.len;
+        }
+        return out[0..len];
+    }
+
+    fn spanIn(lines: []const u8, part: []const u8) abi.Span {
+        if (part.len == 0) return .{ .offset = 0, .len = 0 };
+        const offset = @intFromPtr(part.ptr) - @intFromPtr(lines.ptr);
+        return .{ .offset = @intCast(offset), .len = @intCast(part.len) };
+    }
+
+    /// A message that was refused. Requests go before: false unless half of the ring is free.
+    pub fn writeProtocolError(self: *Lane, err: *const ProtocolError, dropped: u32) Corrupt!bool {
+        if (!try self.requests.hasRoom(self.requests.ring.capacity / 2)) return false;
+        const size = @sizeOf(abi.ProtocolError);
+        const room = try self.requests.reserve(size) orelse return false;
+        writeHeader(room, size, .protocol_error, 0, .{ .slot = 0, .generation = 0 });
+        const record: *abi.ProtocolError = @ptrCast(room.ptr);
+        record.code = @intFromEnum(err.code);
+        record.status = err.status;
+        record.dropped = dropped;
+        record.peer_address = err.peer.bytes;
+        record.peer_port = err.peer.port;
+        record.peer_family = @enumFromInt(@intFromEnum(err.peer.family));
+        record.reserved = @splat(0);
+        self.requests.commit(size);
+        return true;
+    }
+
     pub const HeadParts = struct {
         route: u32,
         id: Id,
@@ -185,6 +250,8 @@ pub const Lane = struct {
         body_length: ?u64,
         /// The whole body is in `request.body` and goes along.
         inline_body: bool,
+        /// A record with trailers ends the body.
+        has_trailers: bool,
     };
 
     /// The head of a request. False: no room.
@@ -201,7 +268,7 @@ pub const Lane = struct {
             room,
             size,
             .request_head,
-            if (parts.inline_body) abi.flag_end else 0,
+            if (parts.inline_body and !parts.has_trailers) abi.flag_end else 0,
             parts.id,
         );
         self.fillHead(room, request, &parts, body_bytes);

@@ -67,7 +67,8 @@ pub const Producer = struct {
         return p.hasRoom(if (to_end < size) to_end + size else size);
     }
 
-    fn hasRoom(p: *Producer, need: u32) Corrupt!bool {
+    /// Whether `need` bytes are free, together or not.
+    pub fn hasRoom(p: *Producer, need: u32) Corrupt!bool {
         if (p.ring.capacity - (p.tail -% p.head_seen) >= need) return true;
         const head = @atomicLoad(u32, p.ring.head, .seq_cst);
         const used = p.tail -% head;

@@ -15,6 +15,8 @@ pub const Description = struct {
     targets: []const TargetDescription = &.{},
     /// Index of the target of what no pattern matches; null: 404.
     fallback: ?u32 = null,
+    /// The program wants to hear of messages that are refused.
+    protocol_errors: bool = false,
 
     pub const Entry = struct { pattern: []const u8, method: ?[]const u8 = null, target: u32 };
 };
@@ -133,6 +135,7 @@ pub const Table = struct {
     router: Router,
     targets: []Target,
     fallback: ?u32,
+    protocol_errors: bool,
 
     /// Makes a table; `description` may be gone afterwards. When `Refused`, `defect` tells why.
     pub fn create(
@@ -149,6 +152,7 @@ pub const Table = struct {
             .router = undefined,
             .targets = &.{},
             .fallback = description.fallback,
+            .protocol_errors = description.protocol_errors,
         };
         errdefer self.arena.deinit();
         const targets = try self.arena.allocator().alloc(Target, description.targets.len);

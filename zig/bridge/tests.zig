@@ -6,6 +6,7 @@ test {
     _ = @import("block.zig");
     _ = @import("hostile_test.zig");
     _ = @import("ring_test.zig");
+    _ = @import("sections_test.zig");
     _ = @import("table.zig");
     _ = @import("threads.zig");
     @import("std").testing.refAllDecls(@import("registry.zig"));

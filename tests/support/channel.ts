@@ -1,0 +1,91 @@
+/** One JS thread's side of the bridge, over an engine that the test plays. */
+import { Channel } from '../../ts/src/channel.ts';
+import type { ProtocolError } from '../../ts/src/protocol_error.ts';
+import type { Request } from '../../ts/src/request.ts';
+import { RequestServer } from '../../ts/src/request_server.ts';
+import {
+  EngineMirror,
+  type MirrorAnswer,
+  MirrorDoorbell,
+  type MirrorRequest,
+} from './engine_mirror.ts';
+import { until } from './wait.ts';
+
+/** What handlers see of a server that concerns their request. */
+class TestServer extends RequestServer {}
+
+export type TestHandler = (request: Request) => unknown;
+
+export interface Fixture {
+  server: RequestServer;
+  mirror: EngineMirror;
+  doorbell: MirrorDoorbell;
+  channel: Channel;
+  stopped: () => boolean;
+  /** Sends a request, rings, and takes what was answered at once. */
+  ask: (request?: MirrorRequest) => MirrorAnswer[];
+  /** Rings and takes what there is, until there are `count` records. */
+  answers: (count: number) => Promise<MirrorAnswer[]>;
+}
+
+interface FixtureOptions {
+  names?: string[];
+  ringBytes?: number;
+  creditBytes?: number;
+  error?: (error: unknown) => unknown;
+  protocolError?: (error: ProtocolError) => unknown;
+}
+
+/** A channel over the mirror of an engine, with one handler. */
+export function open(handler: TestHandler, options: FixtureOptions = {}): Fixture {
+  const mirror = new EngineMirror(options.ringBytes ?? 128 * 1024, options.creditBytes);
+  const doorbell = new MirrorDoorbell();
+  let stopped = false;
+  const app = {
+    routes: [{ handler: handler as (request: Request) => unknown, names: options.names ?? [] }],
+    error: options.error ?? null,
+    protocolError: options.protocolError ?? null,
+  };
+  const server = new TestServer();
+  const channel = new Channel(mirror.block, 0, doorbell, app, server, () => {
+    stopped = true;
+  });
+  return {
+    server,
+    mirror,
+    doorbell,
+    channel,
+    stopped: () => stopped,
+    ask: (request) => {
+      mirror.request(request);
+      doorbell.ring();
+      return mirror.answers();
+    },
+    answers: async (count) => {
+      const all: MirrorAnswer[] = [];
+      await until(() => {
+        doorbell.ring();
+        all.push(...mirror.answers());
+        return all.length >= count;
+      }, `${count} records`);
+      return all;
+    },
+  };
+}
+
+/** Collects the errors that are logged meanwhile. */
+export async function logged(run: () => unknown): Promise<string[]> {
+  const before = console.error;
+  const lines: string[] = [];
+  console.error = (...parts: unknown[]) => {
+    lines.push(parts.map(String).join(' '));
+  };
+  try {
+    await run();
+  } finally {
+    console.error = before;
+  }
+  return lines;
+}
+
+export const tick = () => new Promise((resolve) => setImmediate(resolve));

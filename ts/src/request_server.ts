@@ -1,0 +1,55 @@
+import type { SocketAddress } from './address.ts';
+import { GyrfalconError } from './errors.ts';
+import { Exchange, PHASE_DONE } from './exchange.ts';
+import type { Headers, HeadersInit } from './headers.ts';
+import { dropBody, type Request, sourceOf } from './request.ts';
+import { hintFields, type TrailersInit } from './trailers.ts';
+
+/** The parts of `Server` that concern one request, wherever its handlers run. */
+export abstract class RequestServer {
+  requestIP(request: Request | globalThis.Request): SocketAddress | null {
+    return requestAddress(request);
+  }
+
+  earlyHints(request: Request | globalThis.Request, fields: HeadersInit): boolean {
+    const exchange = this.exchangeOf(request, 'earlyHints');
+    return exchange.channel.hint(exchange, hintFields(fields));
+  }
+
+  requestTrailers(request: Request | globalThis.Request): Promise<Headers> {
+    try {
+      const exchange = this.exchangeOf(request, 'requestTrailers');
+      dropBody(exchange.request as Request);
+      return exchange.openTrailers().ofRequest;
+    } catch (error) {
+      const rejected = Promise.reject(error);
+      rejected.catch(() => {}); // where nobody waits for it, that ends no process
+      return rejected;
+    }
+  }
+
+  responseTrailers(request: Request | globalThis.Request, fields: TrailersInit): void {
+    const exchange = this.exchangeOf(request, 'responseTrailers');
+    if (exchange.phase === PHASE_DONE || exchange.outgoing !== null) {
+      const hint = 'declare them before the handler returns; a function makes them later';
+      const message = 'Trailers were declared after the response had been given';
+      throw new GyrfalconError('GYR_TRAILERS_LATE', message, hint);
+    }
+    // Also when the client has left: what is wrong with the fields is to show at once.
+    exchange.openTrailers().declare(fields);
+  }
+
+  private exchangeOf(request: unknown, method: string): Exchange {
+    const source = sourceOf(request);
+    if (source instanceof Exchange && source.channel.server === this) return source;
+    const hint = 'it takes the request that the handler got, no copy, on the server beside it';
+    const message = `server.${method}() was given a request that did not come to this server`;
+    throw new GyrfalconError('GYR_REQUEST_FOREIGN', message, hint);
+  }
+}
+
+/** The client's address, for requests of an exchange. */
+export function requestAddress(request: unknown): SocketAddress | null {
+  const source = sourceOf(request);
+  return source instanceof Exchange ? source.peer() : null;
+}

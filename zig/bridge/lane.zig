@@ -271,11 +271,13 @@ pub const Lane = struct {
             if (parts.inline_body and !parts.has_trailers) abi.flag_end else 0,
             parts.id,
         );
-        self.fillHead(room, request, &parts, body_bytes);
+        const place = TargetPlace.of(request);
+        self.fillHead(room, request, &place, &parts, body_bytes);
         var at: usize = @sizeOf(abi.RequestHead);
-        at += writeParams(room[at..], request, parts.params);
+        at += writeParams(room[at..], place.path, parts.params);
         at += writeFields(room[at..], request);
         @memcpy(room[at..][0..head.len], head);
+        if (!place.as_sent) place.rewrite(request, room[at..][0..head.len]);
         at += head.len;
         if (parts.inline_body) _ = request.body.copy(room[at..][0..body_bytes]);
         self.requests.commit(size);
@@ -286,6 +288,7 @@ pub const Lane = struct {
         _: *Lane,
         room: []align(8) u8,
         request: *const Request,
+        place: *const TargetPlace,
         parts: *const HeadParts,
         body_bytes: u32,
     ) void {
@@ -302,14 +305,13 @@ pub const Lane = struct {
         record.head_bytes = @intCast(request.head_bytes.len);
         record.inline_bytes = body_bytes;
         record.method_text = spanOf(request, request.method_text);
-        record.target = spanOf(request, request.target);
-        record.path = spanOf(request, request.path);
+        record.target = place.target;
+        record.path = place.path;
         record.query = spanOf(request, request.query);
-        record.authority = spanOf(request, request.authority);
+        record.authority = place.authority;
     }
 
-    fn writeParams(room: []u8, request: *const Request, params: []const Span) usize {
-        const path = spanOf(request, request.path);
+    fn writeParams(room: []u8, path: abi.Span, params: []const Span) usize {
         const out: [*]align(4) abi.Span = @alignCast(@ptrCast(room.ptr));
         for (params, 0..) |param, i| out[i] = .{
             .offset = path.offset + param.off,
@@ -330,14 +332,6 @@ pub const Lane = struct {
         return fields.len * @sizeOf(abi.FieldSpan);
     }
 
-    /// Where `part` lies in the head; an empty span for what is not part of it (a path that was
-    /// left out).
-    inline fn spanOf(request: *const Request, part: []const u8) abi.Span {
-        const offset = @intFromPtr(part.ptr) -% @intFromPtr(request.head_bytes.ptr);
-        if (part.len == 0 or offset >= request.head_bytes.len) return .{ .offset = 0, .len = 0 };
-        return .{ .offset = @intCast(offset), .len = @intCast(part.len) };
-    }
-
     /// Publishes what was written, gives back what was read, and rings the thread when it sleeps
     /// and has something to do. False: the thread is gone.
     pub fn flush(self: *Lane, doorbell_fd: posix.fd_t) bool {
@@ -354,6 +348,67 @@ pub const Lane = struct {
         if (@atomicLoad(u32, &self.thread_line.asleep, .seq_cst) == 0) return true;
         if (@atomicRmw(u32, &self.thread_line.asleep, .Xchg, 0, .seq_cst) != 1) return true;
         return ringDoorbell(doorbell_fd);
+    }
+};
+
+/// Where `part` lies in the head; an empty span for what is not part of it (a path that was left
+/// out).
+inline fn spanOf(request: *const Request, part: []const u8) abi.Span {
+    const offset = @intFromPtr(part.ptr) -% @intFromPtr(request.head_bytes.ptr);
+    if (part.len == 0 or offset >= request.head_bytes.len) return .{ .offset = 0, .len = 0 };
+    return .{ .offset = @intCast(offset), .len = @intCast(part.len) };
+}
+
+/// Where the target's parts lie in the copy of the head. JavaScript is to see the canonical path
+/// that the router saw: one that was not sent so is put in the place of the one that was, which is
+/// as long at least. Nothing behind the path moves.
+const TargetPlace = struct {
+    target: abi.Span,
+    path: abi.Span,
+    authority: abi.Span,
+    as_sent: bool = true,
+    /// By how much the target has become shorter, bytes.
+    shift: u16 = 0,
+
+    inline fn of(request: *const Request) TargetPlace {
+        const place: TargetPlace = .{
+            .target = spanOf(request, request.target),
+            .path = spanOf(request, request.path),
+            .authority = spanOf(request, request.authority),
+        };
+        return if (place.path.len == request.path.len) place else place.withCanonical(request);
+    }
+
+    fn withCanonical(sent: TargetPlace, request: *const Request) TargetPlace {
+        @branchHint(.cold);
+        var place = sent;
+        const raw = sent.rawPath(request);
+        const len: u16 = @intCast(request.path.len);
+        place.as_sent = false;
+        place.shift = raw.len - len;
+        place.path = .{ .offset = raw.offset + place.shift, .len = len };
+        place.target.offset += place.shift;
+        place.target.len -= place.shift;
+        if (raw.offset > sent.target.offset) place.authority.offset += place.shift;
+        return place;
+    }
+
+    /// The path as it was sent: from the target's start, or the end of the authority in it.
+    fn rawPath(sent: TargetPlace, request: *const Request) abi.Span {
+        const target = sent.target;
+        const end = std.mem.indexOfScalar(u8, request.target, '?') orelse target.len;
+        const start = if (request.target[0] == '/')
+            0
+        else
+            sent.authority.offset + sent.authority.len - target.offset;
+        return .{ .offset = target.offset + start, .len = @intCast(end - start) };
+    }
+
+    fn rewrite(place: *const TargetPlace, request: *const Request, head: []u8) void {
+        const before = place.path.offset - place.target.offset;
+        const from = head[place.target.offset - place.shift ..][0..before];
+        std.mem.copyBackwards(u8, head[place.target.offset..][0..before], from);
+        @memcpy(head[place.path.offset..][0..place.path.len], request.path);
     }
 };
 
@@ -379,4 +434,37 @@ fn writeHeader(
         .slot = id.slot,
         .generation = id.generation,
     };
+}
+
+test "a path that was not sent canonical takes the place of the one that was" {
+    const decoder = @import("../http1/decoder.zig");
+    const uri = @import("../http/uri.zig");
+    const cases = [_]struct { []const u8, []const u8, []const u8, []const u8 }{
+        .{ "/a?b", "/a?b", "/a", "h" },
+        .{ "//a/%61?b", "/a/a?b", "/a/a", "h" },
+        .{ "/x/..", "/", "/", "h" },
+        .{ "/%c3%a4?", "/%C3%A4?", "/%C3%A4", "h" },
+        .{ "http://o:1/a/b?/../", "http://o:1/a/b?/../", "/a/b", "o:1" },
+        .{ "http://o:1//a/./b?/../", "http://o:1/a/b?/../", "/a/b", "o:1" },
+        .{ "HTTP://other//", "HTTP://other/", "/", "other" },
+        .{ "http://o?%61", "http://o?%61", "/", "o" },
+    };
+    inline for (cases) |case| {
+        const sent = "GET " ++ case[0] ++ " HTTP/1.1\r\nHost: h\r\n\r\n";
+        var request: Request = .{};
+        var hint: u32 = 0;
+        try std.testing.expect(decoder.decodeHead(sent, &hint, .{}, &request) == .head);
+        var scratch: [64]u8 = undefined;
+        request.path = try uri.canonicalPath(request.path, &scratch);
+        var head = sent.*;
+        const place = TargetPlace.of(&request);
+        if (!place.as_sent) place.rewrite(&request, &head);
+        const expected = .{ .{ place.target, 1 }, .{ place.path, 2 }, .{ place.authority, 3 } };
+        inline for (expected) |part| {
+            const text = head[part[0].offset..][0..part[0].len];
+            try std.testing.expectEqualStrings(case[part[1]], text);
+        }
+        const rest = "HTTP/1.1\r\nHost: h\r\n\r\n".len + request.query.len;
+        try std.testing.expectEqualStrings(sent[sent.len - rest ..], head[head.len - rest ..]);
+    }
 }

@@ -40,16 +40,10 @@ pub const uri_words = [_][]const u8{
 };
 
 /// Paths become canonical or are refused; forms decode to no more bytes than they had.
-pub fn runUri(input: []const u8, random: std.Random) !void {
+pub fn runUri(input: []const u8, _: std.Random) !void {
     const text = input[0..@min(input.len, text_bytes_max)];
+    try runPath(text);
     var out: [text_bytes_max]u8 = undefined;
-    if (uri.normalizePath(text, out[0..text.len])) |path| {
-        try requireCanonical(path);
-        try requireIdempotent(path);
-        const short = out[0..random.uintLessThan(usize, path.len)];
-        try require(uri.normalizePath(text, short) == error.NoSpaceLeft);
-    } else |e| try require(e != error.NoSpaceLeft);
-
     const decoded = uri.percentDecode(text, out[0..text.len]) catch |e| blk: {
         try require(e == error.InvalidEncoding);
         break :blk 0;
@@ -66,30 +60,72 @@ pub fn runUri(input: []const u8, random: std.Random) !void {
     try require(pairs_bytes <= text.len);
 }
 
+/// Everything that `canonicalPath` promises, on any bytes behind a "/".
+pub fn runPath(input: []const u8) !void {
+    var raw_buffer: [text_bytes_max + 1]u8 = undefined;
+    raw_buffer[0] = '/';
+    const rest = input[@intFromBool(input.len > 0 and input[0] == '/')..];
+    const rest_len = @min(rest.len, text_bytes_max);
+    @memcpy(raw_buffer[1..][0..rest_len], rest[0..rest_len]);
+    const raw = raw_buffer[0 .. 1 + rest_len];
+
+    var out: [text_bytes_max + 1]u8 = undefined;
+    const path = uri.canonicalPath(raw, out[0..raw.len]) catch {
+        try require(!uri.isCanonical(raw));
+        return;
+    };
+    try require(path.len <= raw.len);
+    try require((path.ptr == raw.ptr) == std.mem.eql(u8, path, raw));
+    if (uri.isCanonical(raw)) try require(path.ptr == raw.ptr);
+    try requireCanonical(path);
+    var again: [text_bytes_max + 1]u8 = undefined;
+    try require((try uri.canonicalPath(path, &again)).ptr == path.ptr);
+    try requireOneForm(path);
+}
+
+/// The rules of the form, each by itself.
 fn requireCanonical(path: []const u8) !void {
     try require(path.len > 0 and path[0] == '/');
-    try require(std.unicode.utf8ValidateSlice(path));
-    try require(std.mem.indexOfAny(u8, path, "\\\x00\r\n\x7f") == null);
+    for (path) |c| try require(c > ' ' and c < 0x7f);
+    try require(std.mem.indexOfAny(u8, path, "\\\"#<>?") == null);
     try require(std.mem.indexOf(u8, path, "//") == null);
     var segments = std.mem.splitScalar(u8, path, '/');
     while (segments.next()) |segment| {
         try require(!std.mem.eql(u8, segment, ".") and !std.mem.eql(u8, segment, ".."));
     }
+    var rest = path;
+    while (std.mem.indexOfScalar(u8, rest, '%')) |at| : (rest = rest[at + 3 ..]) {
+        const byte = try std.fmt.parseInt(u8, rest[at + 1 ..][0..2], 16);
+        for (rest[at + 1 ..][0..2]) |c| try require(!std.ascii.isLower(c));
+        const mark = std.mem.indexOfScalar(u8, "-._~", byte) != null;
+        try require(!mark and !std.ascii.isAlphanumeric(byte));
+        try require(byte != '\\' and !std.ascii.isControl(byte));
+    }
+    var decoded: [text_bytes_max + 1]u8 = undefined;
+    const len = try uri.percentDecode(path, &decoded);
+    try require(std.unicode.utf8ValidateSlice(decoded[0..len]));
+    const separated = std.mem.indexOf(u8, path, "%2F") == null;
+    try require(separated == if (uri.decodePath(path, &decoded)) |_| true else |_| false);
 }
 
-/// A canonical path, encoded again, has itself as its canonical form.
-fn requireIdempotent(path: []const u8) !void {
-    var encoded: [3 * text_bytes_max]u8 = undefined;
-    var stream = std.io.fixedBufferStream(&encoded);
-    for (path) |c| {
+/// Dots and unreserved characters that are encoded, and segments that lead nowhere, change nothing.
+fn requireOneForm(path: []const u8) !void {
+    var longer: [8 * text_bytes_max]u8 = undefined;
+    var stream = std.io.fixedBufferStream(&longer);
+    const to = stream.writer();
+    for (path, 0..) |c, i| {
+        const in_triple = i >= 1 and path[i - 1] == '%' or i >= 2 and path[i - 2] == '%';
         if (c == '/') {
-            try stream.writer().writeByte(c);
-        } else {
-            try stream.writer().print("%{X:0>2}", .{c});
-        }
+            const detours = [_][]const u8{ "/", "//", "/./", "/%2e/", "/x/../", "/x%2F/%2E./" };
+            try to.writeAll(detours[i % detours.len]);
+        } else if (!in_triple and (std.ascii.isAlphanumeric(c) or c == '.')) {
+            try if (i % 2 == 0) to.print("%{X:0>2}", .{c}) else to.print("%{x:0>2}", .{c});
+        } else if (in_triple) {
+            try to.writeByte(std.ascii.toLower(c));
+        } else try to.writeByte(c);
     }
-    var again: [3 * text_bytes_max]u8 = undefined;
-    try require(std.mem.eql(u8, path, try uri.normalizePath(stream.getWritten(), &again)));
+    var out: [8 * text_bytes_max]u8 = undefined;
+    try require(std.mem.eql(u8, path, try uri.canonicalPath(stream.getWritten(), &out)));
 }
 
 pub const range_words = [_][]const u8{

@@ -23,7 +23,7 @@ const Root = root_file.Root;
 
 /// Files up to this size are kept in the cache, bytes.
 pub const cached_file_bytes_max = 64 * 1024;
-/// A raw path longer than this is served, but not from the cache, bytes.
+/// A path longer than this, as the request has it, is served, but not from the cache, bytes.
 const cached_key_bytes_max = 1024;
 /// Room for the field lines that describe a file, bytes.
 const lines_bytes_max = 512;
@@ -113,11 +113,11 @@ pub const DirServer = struct {
         return if (self.cache) |*cache| cache.memoryBytes() else 0;
     }
 
-    /// Answers `req` with the file that `path` names. `path` is raw: a part of the request's path,
-    /// not decoded, that begins with "/"; or "" where the request stops at the mount point without
-    /// its slash. Fills `res` with 200, 206, 301, 304, 400, 403, 404, 405, 412, 416 or 503; fields
-    /// that are in it already stay. The content may be borrowed until this thread calls `handle`
-    /// again. Allocates nothing.
+    /// Answers `req` with the file that `path` names: the request's path, canonical as it is, or
+    /// what of it follows the mount point, from a "/" on; "" where the request stops at the mount
+    /// point without its slash. Fills `res` with 200, 206, 301, 304, 400, 403, 404, 405, 412, 416
+    /// or 503; fields that are in it already stay. The content may be borrowed until this thread
+    /// calls `handle` again. Allocates nothing.
     pub fn handle(self: *DirServer, req: *const Request, res: *Response, path: []const u8) void {
         const exchange: Exchange = .{ .server = self, .req = req, .res = res, .path = path };
         exchange.answer() catch |err| switch (err) {
@@ -227,21 +227,22 @@ const Exchange = struct {
     /// Opens what the path names; null for a directory to be redirected to.
     fn locate(self: Exchange, buffer: *[root_file.path_bytes_max]u8) Error!?Located {
         const whole = if (self.path.len == 0) "/" else self.path;
-        const normal = uri.normalizePath(whole, buffer) catch |err| return switch (err) {
+        const decoded = uri.decodePath(whole, buffer) catch |err| return switch (err) {
             error.NoSpaceLeft => error.NotFound,
-            else => error.BadPath,
+            // No file has a slash in its name.
+            error.AmbiguousSeparator, error.InvalidEncoding => error.BadPath,
         };
-        if (!self.server.dotfiles and isHidden(normal)) return error.NotFound;
-        const names_directory = normal[normal.len - 1] == '/';
+        if (!self.server.dotfiles and isHidden(decoded)) return error.NotFound;
+        const names_directory = decoded[decoded.len - 1] == '/';
         if (self.path.len == 0 and self.server.redirect) return null;
-        if (names_directory) return try self.locateIndex(buffer, normal.len);
-        const opened = try self.server.root.openBeneath(normal[1..]);
-        if (opened.kind == .file) return .{ .opened = opened, .path = normal[1..] };
+        if (names_directory) return try self.locateIndex(buffer, decoded.len);
+        const opened = try self.server.root.openBeneath(decoded[1..]);
+        if (opened.kind == .file) return .{ .opened = opened, .path = decoded[1..] };
         opened.close();
         if (self.server.redirect) return null;
-        if (normal.len == buffer.len) return error.NotFound;
-        buffer[normal.len] = '/';
-        return try self.locateIndex(buffer, normal.len + 1);
+        if (decoded.len == buffer.len) return error.NotFound;
+        buffer[decoded.len] = '/';
+        return try self.locateIndex(buffer, decoded.len + 1);
     }
 
     /// Opens the first index file there is in the directory that `buffer[0..len]` names, with its
@@ -393,19 +394,18 @@ const Exchange = struct {
         self.res.lines_len += @intCast(lines.len);
     }
 
-    /// 301 to the request's own path with a slash behind it, the query kept. More than one slash at
-    /// the start, or a backslash, would make another host of the first segment: one slash is what
-    /// is left of them.
+    /// 301 to the request's own path with a slash behind it, the query kept. The path is canonical:
+    /// it begins with one slash, so that its first segment is no host.
     fn redirectToDirectory(self: Exchange) Error!void {
-        const path = std.mem.trimLeft(u8, self.req.path, "/\\");
+        const path = self.req.path;
         const query = self.req.query;
+        // Neither can have come from a client; CR and LF reach no head, wherever they are from.
         if (!fields.isFieldValue(path) or !fields.isFieldValue(query)) return error.BadPath;
+        const slash = if (path.len == 1) "" else "/"; // a mount point at the root
         const mark = if (query.len > 0) "?" else "";
-        // Only the mount point itself can be the root, and that path has its slash.
-        const slash = if (path.len == 0) "" else "/";
         const start = self.res.lines_len;
         errdefer self.res.lines_len = start;
-        for ([_][]const u8{ "Location: /", path, slash, mark, query, "\r\n" }) |piece| {
+        for ([_][]const u8{ "Location: ", path, slash, mark, query, "\r\n" }) |piece| {
             try self.addLines(piece);
         }
         self.res.text(301, status.reason(301));
@@ -451,7 +451,7 @@ fn formatTag(version: root_file.Version, out: *[Entry.tag_bytes_max]u8) []const 
     return std.fmt.bufPrint(out, "\"{x}-{x}-{x}\"", parts) catch unreachable; // 16 + 16 + 8 digits
 }
 
-/// Whether a segment of the canonical path begins with a dot, "/.well-known/" at its start aside.
+/// Whether a segment of the decoded path begins with a dot, "/.well-known/" at its start aside.
 fn isHidden(path: []const u8) bool {
     const well_known = "/.well-known/";
     const exempt = if (std.mem.startsWith(u8, path, well_known)) well_known.len - 1 else 0;

@@ -98,6 +98,7 @@ pub const Root = struct {
     pub fn openBeneath(self: *const Root, path: []const u8) OpenError!Opened {
         assert(path.len == 0 or path[0] != '/');
         if (path.len > path_bytes_max) return error.NotFound;
+        if (std.mem.indexOfScalar(u8, path, 0) != null) return error.NotFound;
         const fd = switch (self.lookup) {
             .openat2 => try self.openResolved(path),
             .components => try self.openWalking(path),

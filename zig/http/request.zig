@@ -40,8 +40,9 @@ pub const Body = struct {
     }
 };
 
-/// A request. All slices point into the receive buffer (or a copy of it) and are valid only during
-/// the handler's call. Nothing is copied, decoded or lower-cased.
+/// A request. Its slices point into the receive buffer, or a copy of it, and are valid only during
+/// the handler's call. Nothing is copied, decoded or lower-cased, with one exception: a path that
+/// was not sent in its canonical form.
 pub const Request = struct {
     method: Method = .GET,
     /// The method as received; tells the name when `method` is `.other`.
@@ -49,7 +50,8 @@ pub const Request = struct {
     /// The request target as received: "/a?b", "http://host/a",
     /// "host:port" or "*" (RFC 9112 §3.2).
     target: []const u8 = "/",
-    /// Path of the target, raw; "/" when an absolute-form target has none; "*" for OPTIONS *.
+    /// Path of the target in its canonical form, still percent-encoded (`uri.canonicalPath`); "/"
+    /// when an absolute-form target has none; "*" for OPTIONS *. The decoder leaves it as received.
     path: []const u8 = "/",
     /// Query without "?", raw; "" when absent.
     query: []const u8 = "",

@@ -1,5 +1,5 @@
 //! Targets taken apart on demand: percent-decoding, paths made canonical, query pairs
-//! (RFC 3986 §2.1, §5.2.4; WHATWG URL, application/x-www-form-urlencoded).
+//! (RFC 3986 §2.1, §5.2.4, §6.2.2; WHATWG URL, application/x-www-form-urlencoded).
 const std = @import("std");
 const chars = @import("chars.zig");
 
@@ -37,63 +37,172 @@ fn encodedByte(text: []const u8) ?u8 {
     return @as(u8, high) << 4 | low;
 }
 
-/// Why a path was refused. All but `NoSpaceLeft` are the client's doing.
+/// Why a path was refused. All are the client's doing.
 pub const PathError = error{
-    /// It does not begin with "/".
-    NotAbsolute,
-    /// "%" without two hexadecimal digits after it.
+    /// "%" without two hexadecimal digits after it, or a byte that has to be percent-encoded.
     InvalidEncoding,
-    /// An encoded slash, or a backslash in either form: readers differ on what they separate.
+    /// A backslash, encoded or not, which some readers take for a slash.
     AmbiguousSeparator,
-    /// A NUL or another control character after decoding.
+    /// A NUL or another control character, encoded or not.
     ControlCharacter,
-    /// The decoded path is not UTF-8.
+    /// What is decoded is not UTF-8; overlong forms and surrogates are not.
     InvalidUtf8,
     /// ".." above the root.
     EscapesRoot,
-    NoSpaceLeft,
 };
 
-/// The canonical form of a raw path, written to the start of `out` and returned as a slice of it:
-/// decoded once, "//", "/./" and "/../" resolved, always beginning with "/", ending with "/" when
-/// the path named a directory ("/a/", "/a/." and "/a/b/.." do). It never needs more than `in.len`
-/// bytes. `out` must not overlap `in`.
-pub fn normalizePath(in: []const u8, out: []u8) PathError![]const u8 {
-    if (in.len == 0 or in[0] != '/') return error.NotAbsolute;
-    if (out.len == 0) return error.NoSpaceLeft;
+/// The canonical form of an absolute path, still percent-encoded (RFC 3986 §6.2.2): what everybody
+/// compares. Dot segments are resolved, also where their dots are encoded, and empty segments are
+/// left out; unreserved characters are decoded, the triples of others have capital digits. "%2F"
+/// stays and separates nothing. The path of a directory ends with "/": "/a/", "/a/.", "/a/b/..".
+///
+/// The result is `raw` itself where that is canonical, else a part of `out`. It is its own
+/// canonical form, and never longer than `raw`. `raw` begins with "/"; `out` is as long as `raw` at
+/// least and does not overlap it.
+pub fn canonicalPath(raw: []const u8, out: []u8) PathError![]const u8 {
+    if (isCanonical(raw)) return raw;
+    std.debug.assert(raw[0] == '/' and out.len >= raw.len);
     out[0] = '/';
     var len: usize = 1; // out[0..len] always ends with the slash that begins the next segment
     var i: usize = 1;
-    while (i < in.len) {
-        const end = std.mem.indexOfScalarPos(u8, in, i, '/') orelse in.len;
-        const segment_len = try decodeSegment(in[i..end], out[len..]);
+    while (i < raw.len) {
+        const end = std.mem.indexOfScalarPos(u8, raw, i, '/') orelse raw.len;
+        const segment_len = try canonicalSegment(raw[i..end], out[len..]);
         const segment = out[len..][0..segment_len];
-        const last = end == in.len;
-        i = @min(end + 1, in.len);
+        i = @min(end + 1, raw.len);
         if (segment.len == 0 or std.mem.eql(u8, segment, ".")) continue;
         if (std.mem.eql(u8, segment, "..")) {
             if (len == 1) return error.EscapesRoot;
             len = std.mem.lastIndexOfScalar(u8, out[0 .. len - 1], '/').? + 1;
             continue;
         }
-        if (!std.unicode.utf8ValidateSlice(segment)) return error.InvalidUtf8;
         len += segment.len;
-        if (last) break;
-        if (len == out.len) return error.NoSpaceLeft;
+        if (end == raw.len) break;
         out[len] = '/';
         len += 1;
     }
-    return out[0..len];
+    return if (std.mem.eql(u8, out[0..len], raw)) raw else out[0..len];
 }
 
-fn decodeSegment(in: []const u8, out: []u8) PathError!usize {
-    const len = try percentDecode(in, out);
-    for (out[0..len]) |c| switch (c) {
-        '/', '\\' => return error.AmbiguousSeparator,
+/// Writes a segment without its slashes to `out`; returns its length.
+fn canonicalSegment(in: []const u8, out: []u8) PathError!usize {
+    var n: usize = 0;
+    var i: usize = 0;
+    while (i < in.len) {
+        if (in[i] != '%') {
+            try checkCharacter(in[i]);
+            if (chars.Class.target_stop.has(in[i]) or in[i] == '?') return error.InvalidEncoding;
+            out[n] = in[i];
+            n += 1;
+            i += 1;
+            continue;
+        }
+        const byte = encodedByte(in[i..]) orelse return error.InvalidEncoding;
+        try checkCharacter(byte);
+        if (isUnreserved(byte)) {
+            out[n] = byte;
+            n += 1;
+            i += 3;
+            continue;
+        }
+        const len = 3 * try encodedSequenceLen(in[i..], byte);
+        _ = std.ascii.upperString(out[n..], in[i..][0..len]);
+        n += len;
+        i += len;
+    }
+    return n;
+}
+
+/// Refuses what no path may hold in either form.
+fn checkCharacter(c: u8) PathError!void {
+    switch (c) {
+        '\\' => return error.AmbiguousSeparator,
         0...0x1f, 0x7f => return error.ControlCharacter,
         else => {},
+    }
+}
+
+/// unreserved (RFC 3986 §2.3): the same whether encoded or not.
+fn isUnreserved(c: u8) bool {
+    return switch (c) {
+        'a'...'z', 'A'...'Z', '0'...'9', '-', '.', '_', '~' => true,
+        else => false,
     };
-    return len;
+}
+
+/// How many triples at the start of `in` make a character of UTF-8. `first` is the first's byte.
+fn encodedSequenceLen(in: []const u8, first: u8) PathError!usize {
+    const len = std.unicode.utf8ByteSequenceLength(first) catch return error.InvalidUtf8;
+    var bytes: [4]u8 = .{ first, 0, 0, 0 };
+    for (bytes[1..len], 1..) |*byte, i| {
+        const rest = in[3 * i ..];
+        if (rest.len == 0 or rest[0] != '%') return error.InvalidUtf8;
+        byte.* = encodedByte(rest) orelse return error.InvalidEncoding;
+    }
+    return if (std.unicode.utf8ValidateSlice(bytes[0..len])) len else error.InvalidUtf8;
+}
+
+/// Whether a glance tells that `raw`, which begins with "/", is its own canonical form: nothing in
+/// it is encoded and no segment is empty or begins with a dot. So it is with nearly all.
+pub inline fn isCanonical(raw: []const u8) bool {
+    inline for (.{ 16, 8, 4 }) |block_len| {
+        if (raw.len >= block_len) return Glance(block_len).all(raw);
+    }
+    var before: u8 = 0;
+    for (raw) |c| {
+        if (before == '/' and (c == '/' or c == '.')) return false;
+        if (c == '?' or c == '%' or c == '\\' or chars.Class.target_stop.has(c)) return false;
+        before = c;
+    }
+    return true;
+}
+
+/// `isCanonical` of paths that are `len` bytes long at least.
+fn Glance(comptime len: usize) type {
+    return struct {
+        const Block = @Vector(len, u8);
+        const Bits = std.meta.Int(.unsigned, len);
+
+        /// Blocks overlap by a byte at least: every two neighbours are together in one of them.
+        fn all(raw: []const u8) bool {
+            var i: usize = 0;
+            while (i + len < raw.len) : (i += len - 1) {
+                if (!one(raw[i..][0..len].*)) return false;
+            }
+            return one(raw[raw.len - len ..][0..len].*);
+        }
+
+        inline fn one(block: Block) bool {
+            const slash = is(block, '/');
+            const outside: Bits = @bitCast(block -% splat('!') > splat('~' - '!'));
+            // `"` and "#"; "<" and ">"; "?".
+            const excluded = is(block & splat(0xfe), '"') | is(block & splat(0xfd), '<') |
+                is(block, '?');
+            const coded = is(block, '%') | is(block, '\\');
+            const odd = slash & (slash | is(block, '.')) >> 1;
+            return outside | excluded | coded | odd == 0;
+        }
+
+        inline fn is(block: Block, comptime c: u8) Bits {
+            return @bitCast(block == splat(c));
+        }
+
+        inline fn splat(comptime c: u8) Block {
+            return @splat(c);
+        }
+    };
+}
+
+/// What the canonical `path` stands for: its triples decoded to the start of `out`. An encoded
+/// slash is refused, since nothing would tell it from the others.
+pub fn decodePath(
+    path: []const u8,
+    out: []u8,
+) (DecodeError || error{AmbiguousSeparator})![]const u8 {
+    const decoded = out[0..try percentDecode(path, out)];
+    const slashes = std.mem.count(u8, decoded, "/");
+    if (slashes != std.mem.count(u8, path, "/")) return error.AmbiguousSeparator;
+    return decoded;
 }
 
 /// Walks the pairs of a query as forms write them: "a=1&b=two+words&c". Empty pairs are skipped.
@@ -182,73 +291,158 @@ const FormBytes = struct {
     }
 };
 
-fn expectPath(expected: []const u8, in: []const u8) !void {
+fn expectPath(expected: []const u8, raw: []const u8) !void {
     var out: [256]u8 = undefined;
-    try std.testing.expectEqualStrings(expected, try normalizePath(in, out[0..in.len]));
+    errdefer std.debug.print("path \"{s}\"\n", .{raw});
+    const path = try canonicalPath(raw, out[0..raw.len]);
+    try std.testing.expectEqualStrings(expected, path);
+    try std.testing.expect(path.len <= raw.len);
+    const same = std.mem.eql(u8, expected, raw);
+    try std.testing.expectEqual(same, path.ptr == raw.ptr);
+    var again: [256]u8 = undefined;
+    try std.testing.expectEqual(path.ptr, (try canonicalPath(path, &again)).ptr);
+    if (isCanonical(raw)) try std.testing.expect(same);
 }
 
-fn expectPathError(expected: PathError, in: []const u8) !void {
+fn expectPathError(expected: PathError, raw: []const u8) !void {
     var out: [256]u8 = undefined;
-    try std.testing.expectError(expected, normalizePath(in, &out));
-}
-
-test "a canonical path is left as it is" {
-    for ([_][]const u8{ "/", "/a", "/a/", "/a/b.html", "/...", "/a/..b/.c" }) |path| {
-        try expectPath(path, path);
+    errdefer std.debug.print("path \"{s}\"\n", .{raw});
+    try std.testing.expectError(expected, canonicalPath(raw, &out));
+    // The same in front of and behind other segments, at every place in a block.
+    var longer: [256]u8 = undefined;
+    for (0..40) |n| {
+        const filler = "/" ++ "a" ** 40;
+        const text = try std.fmt.bufPrint(&longer, "{s}{s}/b", .{ filler[0 .. n + 2], raw });
+        if (expected == error.EscapesRoot) continue;
+        try std.testing.expect(!isCanonical(text));
+        try std.testing.expectError(expected, canonicalPath(text, &out));
     }
+}
+
+test "a canonical path is its own canonical form, without a copy" {
+    for ([_][]const u8{
+        "/",
+        "/a",
+        "/a/",
+        "/a/b.html",
+        "/...",
+        "/a/..b/.c",
+        "/..;/",
+        "/.well-known/acme",
+        "/a;v=1,2/b:c@d",
+        "/a!$&'()*+,;=:@",
+        "/a[]{}|^`",
+        "/a%2Fb%3A%25",
+        "/%C3%A4/%E2%82%AC/%F0%9F%98%80",
+        "/abcdefghijklmnopqrstuvwxyz/0123456789-._~",
+    }) |path| try expectPath(path, path);
 }
 
 test "dot segments and empty segments are resolved, directories keep their slash" {
     try expectPath("/", "//");
     try expectPath("/", "/.");
+    try expectPath("/", "/./");
     try expectPath("/a/b", "//a///b");
     try expectPath("/a/b", "/a/./b");
     try expectPath("/b", "/a/../b");
     try expectPath("/a/", "/a/b/..");
     try expectPath("/a/", "/a/.");
+    try expectPath("/a/", "/a/b//..");
     try expectPath("/", "/a/..");
     try expectPath("/c", "/a/b/../../c");
     try expectPath("/c/", "/a//../c//");
+    try expectPath("/.../..a", "/./.../x/../..a");
 }
 
-test "a path is decoded once" {
-    try expectPath("/a b", "/a%20b");
-    try expectPath("/%41", "/%2541");
-    try expectPath("/ä", "/%c3%A4");
-    try expectPath("/a?b#", "/a%3fb%23");
-    try expectPath("/a+b", "/a+b");
-}
-
-test "an encoded traversal is a traversal" {
+test "an encoded dot is a dot" {
+    try expectPath("/admin", "/%2e/admin");
+    try expectPath("/b", "/a/%2e%2e/b");
+    try expectPath("/b", "/a/.%2E/b");
+    try expectPath("/a/..;/b", "/a/%2e%2E;/b");
+    try expectPath("/a.b", "/a%2eb");
     try expectPathError(error.EscapesRoot, "/..");
     try expectPathError(error.EscapesRoot, "/%2e%2e/etc/passwd");
     try expectPathError(error.EscapesRoot, "/a/.%2E/../b");
-    try expectPath("/b", "/a/%2e%2e/b");
-    try expectPathError(error.AmbiguousSeparator, "/a/..%2f..%2fetc");
-    try expectPathError(error.AmbiguousSeparator, "/a%5c..%5cb");
-    try expectPathError(error.AmbiguousSeparator, "/a\\b");
+    try expectPathError(error.EscapesRoot, "/a/..//..");
 }
 
-test "what no file name should hold is refused" {
-    try expectPathError(error.NotAbsolute, "");
-    try expectPathError(error.NotAbsolute, "*");
-    try expectPathError(error.NotAbsolute, "a");
-    try expectPathError(error.ControlCharacter, "/a%00.html");
-    try expectPathError(error.ControlCharacter, "/%0d%0a");
-    try expectPathError(error.ControlCharacter, "/%7f");
-    try expectPathError(error.InvalidUtf8, "/%ff");
-    try expectPathError(error.InvalidUtf8, "/%c0%ae%c0%ae/");
-    try expectPathError(error.InvalidEncoding, "/%");
-    try expectPathError(error.InvalidEncoding, "/%4");
-    try expectPathError(error.InvalidEncoding, "/%4g");
+test "unreserved characters are decoded once, other triples have capital digits" {
+    try expectPath("/admin", "/%61dmin");
+    try expectPath("/AZaz09-._~", "/%41%5a%61%7A%30%39%2d%2E%5f%7e");
+    try expectPath("/a%20b", "/a%20b");
+    try expectPath("/%2541", "/%2541");
+    try expectPath("/%252e%252E/b", "/%252e%252E/b");
+    try expectPath("/a%2Fb", "/a%2fb");
+    try expectPath("/a%3Fb%23%21", "/a%3fb%23%21");
+    try expectPath("/%C3%A4", "/%c3%a4");
+    try expectPath("/%F0%9F%98%80%E2%82%AC%C2%80", "/%f0%9F%98%80%e2%82%ac%c2%80");
+    try expectPath("/..%2Fetc", "/..%2fetc");
 }
 
-test "a path that does not fit is refused" {
-    var out: [4]u8 = undefined;
-    try std.testing.expectError(error.NoSpaceLeft, normalizePath("/abcd", &out));
-    try std.testing.expectError(error.NoSpaceLeft, normalizePath("/abc/d", &out));
-    try std.testing.expectError(error.NoSpaceLeft, normalizePath("/", out[0..0]));
-    try std.testing.expectEqualStrings("/abc", try normalizePath("/abc", &out));
+test "what readers of a path disagree about is refused" {
+    for ([_][]const u8{ "/a\\b", "/a%5cb", "/%5C", "/..%5c..%5c", "/\\evil.com" }) |raw| {
+        try expectPathError(error.AmbiguousSeparator, raw);
+    }
+    for ([_][]const u8{
+        "/%00", "/a%00.html", "/%0d%0a", "/%7F", "/\x00", "/a\nb", "/\x7f", "/%1f", //
+    }) |raw| {
+        try expectPathError(error.ControlCharacter, raw);
+    }
+    for ([_][]const u8{
+        "/%", "/%4", "/%4g", "/%g4", "/%%34%31", "/%u0041", "/%c3%", "/%+1", "/%-1", //
+    }) |raw| {
+        try expectPathError(error.InvalidEncoding, raw);
+    }
+    for ([_][]const u8{ "/a b", "/a?b", "/a#b", "/\"", "/<", "/>", "/\xc3\xa4", "/\xff" }) |raw| {
+        try expectPathError(error.InvalidEncoding, raw);
+    }
+}
+
+test "what is decoded has to be UTF-8, in its shortest form" {
+    for ([_][]const u8{
+        "/%ff",       "/%80",          "/%C3",             "/%c3a",          "/%c3/%a4",
+        "/%c3%41",    "/%e2%82",       "/%f8%88%80%80%80",
+        // Overlong: ".", "/", a backslash, NUL.
+        "/%c0%ae%c0%ae/", "/%c0%af",
+        "/%C1%9C",    "/%e0%80%af",    "/%f0%80%80%af",    "/%c0%80",
+        // Surrogates, and beyond U+10FFFF.
+               "/%ed%a0%80",
+        "/%ED%BF%BF", "/%f4%90%80%80",
+    }) |raw| try expectPathError(error.InvalidUtf8, raw);
+}
+
+test "a glance finds the same at every place of a path of any length" {
+    var buffer: [70]u8 = undefined;
+    var out: [70]u8 = undefined;
+    for (1..buffer.len + 1) |len| {
+        const path = buffer[0..len];
+        @memset(path, 'a');
+        path[0] = '/';
+        try std.testing.expect(isCanonical(path));
+        for (1..len) |at| {
+            for ("%\\?#\"<> \x00\x7f\x80\xff") |c| {
+                path[at] = c;
+                try std.testing.expect(!isCanonical(path));
+                path[at] = 'a';
+            }
+            for ("/.") |c| {
+                path[at - 1] = '/';
+                path[at] = c;
+                try std.testing.expect(!isCanonical(path));
+                _ = try canonicalPath(path, &out);
+                path[at - 1] = if (at == 1) '/' else 'a';
+                path[at] = 'a';
+            }
+        }
+    }
+}
+
+test "a canonical path is decoded, unless an encoded slash is in it" {
+    var out: [32]u8 = undefined;
+    try std.testing.expectEqualStrings("/ä b/%2F?", try decodePath("/%C3%A4%20b/%252F%3F", &out));
+    try std.testing.expectError(error.AmbiguousSeparator, decodePath("/a%2Fb", &out));
+    try std.testing.expectError(error.InvalidEncoding, decodePath("/a%zz", &out));
+    try std.testing.expectError(error.NoSpaceLeft, decodePath("/abcd", out[0..4]));
 }
 
 test "percentDecode decodes in place" {

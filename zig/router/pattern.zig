@@ -1,12 +1,14 @@
 //! Route patterns: what is one, and what are its parameters.
 //!
 //! A pattern is a path of segments separated by '/':
-//!   * a literal segment matches itself, byte for byte, percent-encoding untouched;
+//!   * a literal segment matches itself;
 //!   * `:name` matches one segment of at least one byte;
 //!   * `*`, as the last segment only, matches the rest of the path, also when nothing is left.
-//! A trailing slash counts: "/a" and "/a/" are two patterns.
+//! A trailing slash counts: "/a" and "/a/" are two patterns. A pattern means its canonical form, as
+//! the path of a request does (http/uri.zig): "/%61//b" is "/a/b".
 
 const std = @import("std");
+const uri = @import("../http/uri.zig");
 
 /// Most parameters in a pattern, the wildcard included.
 pub const params_max = 16;
@@ -15,7 +17,7 @@ pub const path_bytes_max = std.math.maxInt(u16);
 /// Name under which the wildcard's part of the path is found.
 pub const wildcard_name = "*";
 
-pub const Error = error{
+pub const Error = uri.PathError || error{
     /// Does not begin with '/'.
     PatternNotAbsolute,
     /// Longer than `path_bytes_max`.
@@ -33,6 +35,8 @@ pub const Error = error{
     TooManyParameters,
     /// '*' elsewhere than as the whole last segment.
     WildcardNotLast,
+    /// A ".." behind a parameter, which takes it away again.
+    ParameterResolvedAway,
 };
 
 pub const Segment = union(enum) {
@@ -81,10 +85,15 @@ pub const ParamNames = struct {
     }
 };
 
-/// Tells what is wrong with `pattern`, if anything. Meant for start-up: patterns are the
-/// programmer's.
-pub fn check(pattern: []const u8) Error!void {
-    _ = try paramNames(pattern);
+/// Checks `pattern` and writes its canonical form to `out`, which is as long at least; returns that
+/// part. Meant for start-up: patterns are the programmer's.
+pub fn canonical(pattern: []const u8, out: []u8) Error![]const u8 {
+    const names = try paramNames(pattern);
+    const path = try uri.canonicalPath(pattern, out);
+    if (path.ptr == pattern.ptr) @memcpy(out[0..path.len], path);
+    const left = paramNames(path) catch unreachable; // what is left of a good pattern is one
+    if (left.len != names.len) return error.ParameterResolvedAway;
+    return out[0..path.len];
 }
 
 /// Checks `pattern` and returns the names of its parameters, which point into it. The wildcard's is
@@ -141,6 +150,12 @@ pub fn explain(err: Error) []const u8 {
         error.ParameterNameDuplicate => "a parameter name occurs once in a pattern",
         error.TooManyParameters => "a pattern has at most 16 parameters",
         error.WildcardNotLast => "'*' can only be the whole last segment of a pattern",
+        error.ParameterResolvedAway => "a '..' cannot stand behind a parameter",
+        error.InvalidEncoding => "a '%' in a pattern has two hexadecimal digits after it",
+        error.AmbiguousSeparator => "a pattern has no backslash, encoded or not",
+        error.ControlCharacter => "a pattern has no control characters, encoded or not",
+        error.InvalidUtf8 => "what is percent-encoded in a pattern has to be UTF-8",
+        error.EscapesRoot => "a '..' in a pattern leads above the root",
     };
 }
 
@@ -171,8 +186,33 @@ test "a bad pattern is refused with the error that names its defect" {
         .{ "/:*", error.ParameterNameInvalid },
         .{ "/:a/:b/:c/:d/:e/:f/:g/:h/:i/:j/:k/:l/:m/:n/:o/:p/:q", error.TooManyParameters },
         .{ "/:a/:b/:c/:d/:e/:f/:g/:h/:i/:j/:k/:l/:m/:n/:o/:p/*", error.TooManyParameters },
+        .{ "/:id/../a", error.ParameterResolvedAway },
+        .{ "/a/:id/%2e%2E", error.ParameterResolvedAway },
+        .{ "/..", error.EscapesRoot },
+        .{ "/a\\b", error.AmbiguousSeparator },
+        .{ "/a%5cb", error.AmbiguousSeparator },
+        .{ "/a%00", error.ControlCharacter },
+        .{ "/100%", error.InvalidEncoding },
+        .{ "/%c0%ae", error.InvalidUtf8 },
+        .{ "/:na%6de", error.ParameterNameInvalid },
     };
-    for (cases) |case| try std.testing.expectError(case[1], check(case[0]));
+    var out: [path_bytes_max + 1]u8 = undefined;
+    for (cases) |case| {
+        try std.testing.expectError(case[1], canonical(case[0], &out));
+        try std.testing.expect(explain(case[1]).len > 0);
+    }
+}
+
+test "a pattern is made canonical as the path of a request is" {
+    const cases = [_]struct { []const u8, []const u8 }{
+        .{ "/a/:id/*", "/a/:id/*" },
+        .{ "//a///:id", "/a/:id" },
+        .{ "/a/./x/../:id/", "/a/:id/" },
+        .{ "/%61%2d/%c3%a4", "/a-/%C3%A4" },
+        .{ "/%3aid/%2a", "/%3Aid/%2A" },
+    };
+    var out: [64]u8 = undefined;
+    for (cases) |case| try std.testing.expectEqualStrings(case[1], try canonical(case[0], &out));
 }
 
 test "good patterns name their parameters in order, the wildcard as '*'" {

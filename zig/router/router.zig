@@ -1,9 +1,9 @@
 //! Finds what answers a request: a table of patterns, compiled once, matched without allocation.
 //!
 //! Per segment a literal goes before a parameter and a parameter before a wildcard; where the
-//! better one leads nowhere, or has no entry for the method, the next is tried. Paths are matched
-//! raw: "%61" is not "a", "//" is not "/", and "/a/" is not "/a". HEAD is answered by GET's entry
-//! where it has none of its own.
+//! better one leads nowhere, or has no entry for the method, the next is tried. Patterns and paths
+//! are compared in their canonical form (http/uri.zig), byte for byte: "/a/" is not "/a". HEAD is
+//! answered by GET's entry where it has none of its own.
 
 const std = @import("std");
 const Allocator = std.mem.Allocator;
@@ -29,7 +29,7 @@ pub const Span = struct {
     }
 };
 
-/// Where the parameters of the matched pattern lie in the path, in the pattern's order; raw, not
+/// Where the parameters of the matched pattern lie in the path, in the pattern's order; not
 /// percent-decoded. The wildcard's is the last. Its span begins behind the slash, and is empty at
 /// the end of the path when the path stops before the wildcard, with its slash or without.
 pub const Params = struct {
@@ -127,8 +127,9 @@ pub const Router = struct {
         return .{ .tables = compiled.tables() };
     }
 
-    /// Looks up `path`, the raw path of a request, without query. Fills `params` when found, with
-    /// offsets into `path`. Time is bounded by the size of the table and the length of the path.
+    /// Looks up `path`, the canonical path of a request, without query. Fills `params` when found,
+    /// with offsets into `path`. Time is bounded by the size of the table and the length of the
+    /// path.
     pub fn match(self: *const Router, method: Method, path: []const u8, params: *Params) Match {
         params.len = 0;
         if (path.len == 0 or path[0] != '/' or path.len > path_bytes_max) return .none;

@@ -239,16 +239,15 @@ const Builder = struct {
     text_len: u32 = 0,
 
     fn add(self: *Builder, entry: Entry, index: u32, defect: *Defect) Error!void {
-        try pattern_syntax.check(entry.pattern);
-        if (entry.method == .other) return error.MethodUnsupported;
         const text_off = self.text_len;
-        @memcpy(self.storage.text[text_off..][0..entry.pattern.len], entry.pattern);
-        self.text_len += @intCast(entry.pattern.len);
+        const pattern = try pattern_syntax.canonical(entry.pattern, self.storage.text[text_off..]);
+        if (entry.method == .other) return error.MethodUnsupported;
+        self.text_len += @intCast(pattern.len);
 
         var node: u32 = root;
         var static = true;
         var offset: u32 = text_off;
-        var segments = pattern_syntax.SegmentIterator.init(entry.pattern);
+        var segments = pattern_syntax.SegmentIterator.init(pattern);
         const leaf = while (segments.next()) |segment| : (offset += pieceLen(segment)) {
             switch (segment) {
                 .literal => |text| node = self.literalChild(node, text, offset + 1),
@@ -263,7 +262,7 @@ const Builder = struct {
             }
         } else self.leafAt(&self.storage.nodes[node].leaf);
         try self.register(leaf, entry.method, index, defect);
-        if (static) self.addStatic(entry.pattern, text_off, leaf);
+        if (static) self.addStatic(pattern, text_off, leaf);
     }
 
     /// Length of the segment in the pattern, with the slash before it.

@@ -100,6 +100,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         /// Where heads are written that wait for their turn.
         head_buffer: [limits.output_buffer_bytes / 2]u8 = undefined,
         segments: [limits.body_segments_max][]const u8 = undefined,
+        /// The path of the request at hand, where it did not come canonical.
+        path_buffer: []u8,
         date_ms: u64 = 0,
         date_seconds: i64 = -1,
         date_text: [29]u8 = undefined,
@@ -132,6 +134,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             errdefer exchanges.deinit();
             var busy = try std.ArrayListUnmanaged(slots.Id).initCapacity(gpa, port.capacity);
             errdefer busy.deinit(gpa);
+            const path_buffer = try gpa.alloc(u8, config.target_bytes_max);
+            errdefer gpa.free(path_buffer);
             self.* = .{
                 .net = try Net.init(gpa, .{
                     .nodelay = config.nodelay,
@@ -144,6 +148,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .exchanges = exchanges,
                 .busy = busy,
                 .scratch = undefined,
+                .path_buffer = path_buffer,
                 .decode_limits = .{
                     .target_bytes_max = config.target_bytes_max,
                     .head_bytes_max = config.head_bytes_max,
@@ -157,6 +162,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
             self.net.deinit();
+            gpa.free(self.path_buffer);
             self.busy.deinit(gpa);
             self.exchanges.deinit();
             self.* = undefined;
@@ -318,7 +324,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .length => |n| n,
                 .chunked => null,
             };
-            if (admission.refusal(self, framing)) |code| {
+            if (admission.admit(self, framing)) |code| {
                 refusals.refuseDecoded(self, conn, code);
                 return bytes.len;
             }
@@ -381,7 +387,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const head = ex.gathered.front()[0..ex.head_len];
             var hint: u32 = 0;
             const decoded = decoder.decodeHead(head, &hint, self.decode_limits, &self.request);
-            assert(decoded == .head); // it was decoded once, from the same bytes
+            const refused = admission.makePathCanonical(self);
+            assert(decoded == .head and refused == null); // as the first time: the same bytes
             const len = ex.gathered.len - ex.head_len;
             // limits.zig: they are few enough.
             const pieces = ex.gathered.slices(ex.head_len, len, &self.segments).?;

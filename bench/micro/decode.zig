@@ -1,4 +1,5 @@
-//! Nanoseconds to decode a request head, to encode a response head and to undo chunking.
+//! Nanoseconds to decode a request head, to make a path canonical, to encode a response head and to
+//! undo chunking.
 //!
 //!     zig build-exe -OReleaseFast -lc --dep gyrfalcon -Mroot=bench/micro/decode.zig \
 //!         -Mgyrfalcon=zig/gyrfalcon.zig -femit-bin=.zig-cache/decode && .zig-cache/decode
@@ -51,6 +52,10 @@ fn trickle(bytes: []const u8) void {
     }
 }
 
+fn canonical(path: []const u8) void {
+    std.mem.doNotOptimizeAway(gyrfalcon.uri.canonicalPath(path, &out) catch unreachable);
+}
+
 fn encode(bytes: []const u8) void {
     const len = encoder.head(&out, .{
         .field_lines = bytes,
@@ -67,7 +72,7 @@ fn dechunk(bytes: []const u8) void {
     while (true) switch (body.next(rest)) {
         .data => |data| rest = rest[data.consumed..],
         .need_more => return,
-        .end, .err => unreachable,
+        .trailer, .end, .err => unreachable,
     };
 }
 var body: chunked.ChunkedDecoder = .{};
@@ -100,6 +105,12 @@ pub fn main() !void {
     try measure("decode, oha", decode, oha);
     try measure("decode, browser with 12 fields", decode, browser);
     try measure("decode, long fields byte by byte", trickle, long);
+    try measure("path, canonical", canonical, "/");
+    try measure("path, canonical", canonical, "/hello");
+    try measure("path, canonical", canonical, "/products/42");
+    try measure("path, canonical", canonical, "/assets/images/2024/header-large.webp");
+    try measure("path, canonical but encoded", canonical, "/caf%C3%A9/menu%20du%20jour");
+    try measure("path, made canonical", canonical, "/assets//%68eader/../x.webp");
     try measure("encode, Content-Type", encode, "Content-Type: text/plain;charset=utf-8\r\n");
     try measure("undo chunking, 32 KiB chunk", dechunk, chunks);
 }

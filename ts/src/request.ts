@@ -59,7 +59,7 @@ export interface RequestSource extends HeaderSource {
   signal(): AbortSignal;
 }
 
-/** Path parameters as the router found them, still percent-encoded. */
+/** Path parameters as the router found them: parts of the canonical path, percent-encoded. */
 export interface ParamSource {
   /** In the order of the pattern; the wildcard's name is "*". */
   readonly names: readonly string[];
@@ -340,6 +340,7 @@ export class Request<P extends object = Params> {
     return this.#state.method;
   }
 
+  /** Absolute. That of an exchange has the canonical path that the router saw. */
   get url(): string {
     return urlOf(this.#state);
   }

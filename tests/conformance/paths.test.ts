@@ -180,11 +180,7 @@ test('TypeScript sees the canonical path in request.url, and parameters decoded 
     'http://a/param/a%2Fb/A%2541/c?%2e=//',
   ]);
   assert.equal(await ask('/param/%c3%a4/'), ['ä', '', 'http://a/param/%C3%A4/']);
-  assert.equal(await ask('http://B:81/./param/%7eme/x'), [
-    '~me',
-    'x',
-    'http://b:81/param/~me/x',
-  ]);
+  assert.equal(await ask('http://B:81/./param/%7eme/x'), ['~me', 'x', 'http://b:81/param/~me/x']);
 });
 
 test('a pattern means its canonical form', async ({ app }) => {

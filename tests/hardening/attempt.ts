@@ -68,8 +68,13 @@ function last(one: Case, kind: Kind, delivery: Delivery): Step[] {
 
 function fill(step: Step, kind: Kind): Step {
   if (typeof step !== 'string') return step;
-  return step.replaceAll('{path}', kind.path).replaceAll('{missing}', kind.missing);
+  return step
+    .replaceAll('{path}', kind.path)
+    .replaceAll('{missing}', kind.missing)
+    .replaceAll('{encoded}', kind.path.replace(/[^/]/g, encodeByte));
 }
+
+const encodeByte = (character: string): string => `%${character.charCodeAt(0).toString(16)}`;
 
 /** Texts that follow each other become one. */
 function join(steps: readonly Step[]): Step[] {

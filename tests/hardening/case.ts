@@ -1,6 +1,9 @@
 /** What a case of the table is: bytes that a client sends, and what has to come of them. */
 
-/** Sent as latin1. `{path}` and `{missing}` stand for paths of the kind of handler that is asked. */
+/**
+ * Sent as latin1. `{path}` and `{missing}` stand for paths of the kind of handler that is asked, `{encoded}` for the
+ * former with every character percent-encoded but its slashes.
+ */
 export type Text = string;
 
 /** A step between the bytes. */
@@ -13,13 +16,16 @@ export type Step =
   /** Close the sending side. */
   | 'half-close';
 
+/** What one request is answered with. */
+export type Served = string | number | undefined;
+
 /** What has to come of it, the same for every kind of handler. */
 export interface Expected {
   /**
    * The requests that reach their handlers, in order: for each the body that the handler got, which one that echoes
-   * must answer with (undefined: no echo, since the path is another).
+   * must answer with; or the status that every kind must answer with; or undefined where only the answer counts.
    */
-  served?: readonly (string | undefined)[];
+  served?: readonly Served[];
   /** Responses with status 100 before the last of `served`. */
   continues?: number;
   /** What follows is refused by the engine with this status and code, and the connection closes. */
@@ -28,7 +34,10 @@ export interface Expected {
   inBody?: boolean;
   /** The connection ends behind what was served, without a word. */
   closes?: boolean;
-  /** The same, for a handler that answers without the body: the server cannot know, or will not wait for, its end. */
+  /**
+   * A handler that answers the first request without its body gets the connection closed behind that: the server cannot
+   * know where the body ends, or will not wait for it.
+   */
   closesEarly?: boolean;
   /** The client leaves within the last request's body: nobody who waits for the body answers it. */
   cut?: boolean;
@@ -72,14 +81,14 @@ export const refusedBody = (
 export const served = (
   name: string,
   send: Case['send'],
-  ...bodies: (string | undefined)[]
+  ...bodies: Served[]
 ): Omit<Case, 'source'> => ({ name, send, expected: { served: bodies } });
 
 /** The same, and the connection ends behind them. */
 export const servedLast = (
   name: string,
   send: Case['send'],
-  ...bodies: (string | undefined)[]
+  ...bodies: Served[]
 ): Omit<Case, 'source'> => ({ name, send, expected: { served: bodies, closes: true } });
 
 /** A POST with these field lines and this behind the empty line. */

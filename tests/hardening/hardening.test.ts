@@ -4,6 +4,7 @@ import { stopAll } from '../support/process.ts';
 import { attempt, type Delivery } from './attempt.ts';
 import type { Case } from './case.ts';
 import { caseNames, cases } from './cases/all.ts';
+import { bodyBytesMax } from './cases/limits.ts';
 import { judge, type Played } from './judge.ts';
 import { kinds, Servers } from './kinds.ts';
 
@@ -11,7 +12,7 @@ import { kinds, Servers } from './kinds.ts';
 const test = suite('hardening');
 const servers = new Servers();
 
-test.before(() => servers.start({ body_bytes_max: 1024 * 1024 }));
+test.before(() => servers.start({ body_bytes_max: bodyBytesMax }));
 test.after(stopAll);
 
 async function play(one: Case): Promise<Played[]> {

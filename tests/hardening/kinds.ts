@@ -13,23 +13,25 @@ export interface Kind {
   readonly path: string;
   /** Is answered with 404. */
   readonly missing: string;
-  /** Answers with the request's body, when that is whole. The others answer at once, and leave the body alone. */
+  /** Answers with the request's body. */
   readonly echoes: boolean;
+  /** Answers before the body is whole, and leaves that alone. A Zig handler is given the body whole, or nothing. */
+  readonly early: boolean;
 }
+
+const missing = '/nowhere';
+const echo = { path: '/echo', missing, echoes: true, early: false };
+const constant = { path: '/hello', missing, echoes: false, early: true };
+const file = { path: '/files/hello.txt', missing: '/files/nowhere', echoes: false };
 
 /** All kinds, over both servers. */
 export const kinds: readonly Kind[] = [
-  kind('a Zig handler', 'engine', '/echo', true),
-  kind('a static file (Zig)', 'engine', '/files/hello.txt', false),
-  kind('a TypeScript handler', 'serve', '/echo', true),
-  kind('a constant response', 'serve', '/hello', false),
-  kind('a static file (TypeScript)', 'serve', '/files/hello.txt', false),
+  { name: 'a Zig handler', server: 'engine', ...echo },
+  { name: 'a static file of a Zig handler', server: 'engine', ...file, early: false },
+  { name: 'a TypeScript handler', server: 'serve', ...echo },
+  { name: 'a constant response', server: 'serve', ...constant },
+  { name: 'a static file', server: 'serve', ...file, early: true },
 ];
-
-function kind(name: string, server: Kind['server'], path: string, echoes: boolean): Kind {
-  const missing = path.startsWith('/files/') ? '/files/nowhere' : '/nowhere';
-  return { name, server, path, missing, echoes };
-}
 
 /** An option by both of its names. */
 const names = {

@@ -190,6 +190,12 @@ fn skipEmptyLines(bytes: []const u8) ?usize {
     return if (start == bytes.len) null else start;
 }
 
+/// Whether the request that `bytes` begin with has the method HEAD, as far as its head can be read.
+pub fn beginsWithHead(bytes: []const u8) bool {
+    const start = skipEmptyLines(bytes) orelse return false;
+    return std.mem.startsWith(u8, bytes[start..], "HEAD ");
+}
+
 const Step = union(enum) { need_more, next: usize, err: DecodeError };
 
 /// Decodes the request line at `start` and fills in method, target and version. Bytes before

@@ -404,6 +404,15 @@ test "empty lines before a request line are skipped, up to four" {
     }
 }
 
+test "a head that HEAD begins is told from others, whatever its fields are" {
+    for ([_][]const u8{ "HEAD / HTTP/1.1\r\nX", "\r\nHEAD ", "HEAD * HTTP/9.9\r\n" }) |bytes| {
+        try expect(decoder.beginsWithHead(bytes));
+    }
+    for ([_][]const u8{ "", "\r\n", "HEAD", "head / ", "HEADS / ", "GET HEAD ", " HEAD / " }) |b| {
+        try expect(!decoder.beginsWithHead(b));
+    }
+}
+
 test "only empty lines leave the hint at the start of a message" {
     var req = Request{};
     var hint: u32 = 0;

@@ -300,7 +300,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             switch (decoder.decodeHead(bytes, &app.hint, self.decode_limits, &self.request)) {
                 .need_more => return 0,
                 .err => |err| {
-                    refusals.refuse(self, conn, problem.codeOf(err));
+                    refusals.refuseHead(self, conn, bytes, problem.codeOf(err));
                     return bytes.len;
                 },
                 .head => |head| {

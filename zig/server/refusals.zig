@@ -3,6 +3,7 @@
 const std = @import("std");
 const problem = @import("../http/problem.zig");
 const status_codes = @import("../http/status.zig");
+const decoder = @import("../http1/decoder.zig");
 const output_of = @import("output.zig").Output;
 
 pub fn Refusals(comptime D: type) type {
@@ -15,6 +16,14 @@ pub fn Refusals(comptime D: type) type {
             // `request` may be of another message, or decoded in part.
             d.request.version = .http11;
             d.request.method = .GET;
+            refuseDecoded(d, conn, code);
+        }
+
+        /// The same for a head that cannot be read. What HEAD is answered with has no content,
+        /// whatever became of its fields (RFC 9110 §9.3.2).
+        pub fn refuseHead(d: *D, conn: *Conn, bytes: []const u8, code: problem.Code) void {
+            d.request.version = .http11;
+            d.request.method = if (decoder.beginsWithHead(bytes)) .HEAD else .GET;
             refuseDecoded(d, conn, code);
         }
 

@@ -494,8 +494,9 @@ export class Channel {
   ): number {
     const { block, responses } = exchange.port.lane;
     const { slot, generation } = exchange;
-    // The engine counts the bytes of a body that comes whole.
-    const length = body === null ? (parts.length ?? 0) : 0;
+    // The engine counts the bytes of a body that comes whole. Without one, HEAD tells no length.
+    const none = exchange.isHead ? null : 0;
+    const length = body === null ? (parts.length ?? none) : 0;
     return writeHead(block, responses, slot, generation, parts, body, length, true);
   }
 

@@ -10,7 +10,7 @@ export function logError(message: string, error: unknown): void {
 }
 
 /** Lines about framing in a second; the rest is counted and told. */
-const linesMax = 10;
+const linesMax = 20;
 const window = 1000;
 let windowStart = Number.NEGATIVE_INFINITY;
 let lines = 0;

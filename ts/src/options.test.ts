@@ -23,6 +23,13 @@ test('options are translated to the engine’s names', () => {
     keepAliveTimeout: 1000,
     maxRequestBodySize: 10,
     pin: true,
+    trace: true,
+    connect: false,
+    minBodyRate: 0,
+    minResponseRate: 1000,
+    rateGrace: 10,
+    maxConnectionsPerAddress: 5,
+    maxConnectionMemory: 2 ** 25,
     serverName: '',
     ringBytes: 524_288,
     creditBytes: 65_536,
@@ -36,6 +43,13 @@ test('options are translated to the engine’s names', () => {
       idle_timeout_ms: 1000,
       body_bytes_max: 10,
       pin: true,
+      trace: true,
+      connect: false,
+      body_rate_min: 0,
+      write_rate_min: 1000,
+      rate_grace_ms: 10,
+      connections_per_address_max: 5,
+      connection_memory_bytes_max: 2 ** 25,
       server_name: '',
       io: 'epoll',
     },
@@ -47,6 +61,21 @@ test('options are translated to the engine’s names', () => {
 
 test('without options the engine’s defaults hold', () => {
   assert.equal(engineConfig({}), { server: {}, threads: 0 });
+});
+
+test('limits on memory that were not set follow those that were', () => {
+  const cases: [ServeOptions, gathered: number | undefined, connection: number | undefined][] = [
+    [{}, undefined, undefined],
+    [{ bufferMemoryBytes: 2 ** 20 }, 2 ** 19, undefined],
+    [{ maxConnectionMemory: 2 ** 22 }, 2 ** 21 - 2 ** 18, 2 ** 22],
+    [{ outputHighWaterBytes: 2 ** 26 }, undefined, 2 ** 26 + 2 ** 21 + 2 ** 23],
+    [{ outputHighWaterBytes: 2 ** 26, maxConnectionMemory: 2 ** 27 }, undefined, 2 ** 27],
+  ];
+  for (const [options, gathered, connection] of cases) {
+    const { server } = engineConfig(options);
+    assert.is(server.body_buffered_bytes_max, gathered);
+    assert.is(server.connection_memory_bytes_max, connection);
+  }
 });
 
 test('an impossible value is refused: which, what was given, what would be right', () => {
@@ -61,6 +90,9 @@ test('an impossible value is refused: which, what was given, what would be right
     [{ io: 'select' }, /'auto' or 'epoll'/],
     [{ fetch: 'x' }, /Option fetch is 'x' \(it must be a function\)/],
     [{ error: {} }, /must be a function/],
+    [{ onProtocolError: 'log' }, /Option onProtocolError is 'log'/],
+    [{ trace: 'yes' }, /must be a boolean/],
+    [{ minBodyRate: -1 }, /from 0/],
     [{ signal: {} }, /an AbortSignal/],
   ];
   for (const [options, message] of cases) {

@@ -206,23 +206,28 @@ export function engineConfig(options: ServeOptions): EngineConfig {
   if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
     throw invalid('signal', given.signal, 'an AbortSignal');
   }
-  limitBuffered(server);
+  settleMemory(server);
   return { server, threads: 0, ...bridge };
 }
 
 /**
- * A limit on bodies that are gathered follows those on memory, which must hold them. Handlers here
- * get theirs in pieces.
+ * Limits that were not set follow those that were: what one connection may hold has room for its
+ * output, and bodies that are gathered fit both a connection and the pool. (Handlers here get theirs
+ * in pieces.)
  */
-function limitBuffered(server: Record<string, unknown>): void {
+function settleMemory(server: Record<string, unknown>): void {
   const {
     buffer_memory_bytes: pool = 2 ** 27,
-    connection_memory_bytes_max: connection = 2 ** 26,
     output_high_water_bytes: output = 2 ** 18,
-  } = server as Record<string, number>;
-  const room = Math.max(0, connection - output - 2 ** 21);
-  const limit = Math.min(2 ** 23, Math.floor(pool / 2), room);
-  if (limit < 2 ** 23) server.body_buffered_bytes_max = limit;
+    connection_memory_bytes_max: given,
+  } = server as Record<string, number | undefined>;
+  const blocks = 2 ** 21;
+  const gathered = 2 ** 23;
+  const connection = given ?? Math.max(2 ** 26, gathered + output + blocks);
+  if (connection !== 2 ** 26) server.connection_memory_bytes_max = connection;
+  const room = Math.max(0, connection - output - blocks);
+  const limit = Math.min(gathered, Math.floor(pool / 2), room);
+  if (limit < gathered) server.body_buffered_bytes_max = limit;
 }
 
 /** Checks what reload() takes as well. */

@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import * as zlib from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { logged } from '../../tests/support/channel.ts';
 import { GyrfalconError } from './errors.ts';
 import { Headers } from './headers.ts';
 import { PlatformResponse } from './originals.ts';
@@ -151,7 +152,7 @@ test('a locked body, Response.error() and what is no response are refused', () =
   }
 });
 
-test('a declared content-length goes to length, fields of the connection are dropped', () => {
+test('a declared content-length goes to length, fields of the connection are dropped', async () => {
   const headers = {
     'Content-Length': '12',
     connection: 'upgrade',
@@ -164,10 +165,36 @@ test('a declared content-length goes to length, fields of the connection are dro
     etag: '"x"',
   };
   const parts = responseParts(new Response(null, { headers }));
-  assert.equal(parts.fields, ['etag', '"x"']);
+  // The engine sends Upgrade and Trailer where they can be.
+  assert.equal(parts.fields, ['upgrade', 'x', 'trailer', 'x', 'etag', '"x"']);
   assert.is(parts.length, 12);
-  const bad = responseParts(new Response(null, { headers: { 'content-length': '-1' } }));
-  assert.is(bad.length, null);
+  const upstream = responseParts(new PlatformResponse(null, { headers }));
+  assert.equal(upstream.fields, ['etag', '"x"']);
+});
+
+test('framing that cannot be is dropped and told', async () => {
+  const wrong: [string, string][] = [
+    ['content-length', '-1'],
+    ['content-length', '5, 5'],
+    ['content-length', '1e3'],
+    ['transfer-encoding', 'gzip'],
+    ['connection', 'x-mine'],
+  ];
+  for (const pair of wrong) {
+    const lines = await logged(() => {
+      const { fields, length } = responseParts(new Response(null, { headers: [pair] }));
+      assert.equal([fields, length], [[], null]);
+    });
+    assert.match(lines.join(), 'GYR_RESPONSE_FRAMING', pair.join());
+  }
+  const twice = new Headers([
+    ['content-length', '5'],
+    ['content-length', '6'],
+  ]);
+  const lines = await logged(() => {
+    assert.is(responseParts(new Response(null, { headers: twice })).length, 5);
+  });
+  assert.is(lines.length, 1);
 });
 
 test('Connection: close is a wish of the handler, not of an upstream', () => {

@@ -335,7 +335,8 @@ function hasEnginesField(list: readonly string[]): boolean {
 
 /**
  * Moves the declared length from the fields to `length` and drops what is the engine's. What stays
- * is the wish to close the connection, when it is the handler's own (`mayClose`) and no upstream's.
+ * of it, when it is the handler's own (`mayClose`) and no upstream's, is the wish to close the
+ * connection, and Upgrade and Trailer, for the engine to send where they can be.
  */
 function sortOutFields(parts: ResponseParts, mayClose: boolean): void {
   const kept: string[] = [];
@@ -344,6 +345,7 @@ function sortOutFields(parts: ResponseParts, mayClose: boolean): void {
     const name = list[i] as string;
     const value = list[i + 1] as string;
     if (!isEnginesField(name)) kept.push(name, value);
+    else if (mayClose && (name === 'upgrade' || name === 'trailer')) kept.push(name, value);
     else if (name === 'content-length') takeLength(parts, value);
     else if (mayClose && name === 'connection' && value.toLowerCase() === 'close')
       kept.push(name, 'close');
@@ -365,8 +367,7 @@ function takeLength(parts: ResponseParts, value: string): void {
 /** What is dropped without a word, as it changes nothing that the engine does. */
 const harmless = new Map([
   ['transfer-encoding', /^chunked$/i],
-  ['connection', /^(?:(?:keep-alive|close)(?:, *)?)+$/i],
-  ['upgrade', /^$/],
+  ['connection', /^(?:(?:keep-alive|close|upgrade)(?:, *)?)+$/i],
 ]);
 
 function checkDropped(name: string, value: string): void {

@@ -67,5 +67,6 @@ test {
     _ = @import("server/config.zig");
     _ = @import("server/descriptors.zig");
     _ = @import("server/server.zig");
+    _ = @import("server/limits_test.zig");
     _ = @import("server/server_test.zig");
 }

@@ -1,5 +1,6 @@
-// What tests/apps/engine_app.zig answers, by handlers in TypeScript. Argument: options of serve(), as JSON, and `files`,
-// the folder behind /files.
+// What tests/apps/engine_app.zig answers, by handlers in TypeScript; also /slow/N, answered after N ms, and /late/N,
+// which echoes a body that it begins to read after N ms. Argument: options of serve(), as JSON, and `files`, the folder
+// behind /files.
 import { dir, type Request, Response, serve } from 'gyrfalcon';
 
 const { files, ...options } = JSON.parse(process.argv[2] ?? '{}');
@@ -11,6 +12,8 @@ const pattern = Buffer.alloc(
 );
 
 let calls = 0;
+
+const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const numberOf = (request: { params: { n: string } }): number => Number(request.params.n);
 
@@ -65,6 +68,14 @@ const server = serve({
     '/error': () => {
       new Response('the failed response', { headers: { 'x-secret': 'of the failed response' } });
       throw new Error('intended');
+    },
+    '/slow/:n': async (request) => {
+      await rest(numberOf(request));
+      return new Response('slow\n');
+    },
+    '/late/:n': async (request) => {
+      await rest(numberOf(request));
+      return new Response(await request.bytes());
     },
     '/close': () => new Response('closing\n', { headers: { connection: 'close' } }),
   },

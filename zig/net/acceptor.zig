@@ -198,8 +198,8 @@ pub fn Acceptor(comptime Io: type) type {
         }
 
         fn refuse(self: *Self, table: *const AddressTable, accepted: io.Accepted) void {
-            self.backend.closeAccepted(accepted.fd);
             self.refused_total.store(self.refused_total.raw +% 1, .monotonic);
+            self.backend.closeAccepted(accepted.fd);
             var text: [46]u8 = undefined;
             log.limited("{s} has {d} connections open: one more was closed " ++
                 "(connections_per_address_max)", .{ accepted.peer.text(&text), table.limit });

@@ -166,7 +166,12 @@ test('more empty lines than may come before a request are refused at once', asyn
 });
 
 test('what no request begins with is refused at its first byte, so that it holds nothing', async () => {
-  for (const junk of ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', '\x00', '\x80\x2e\x01', '{']) {
+  for (const junk of [
+    '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
+    '\x00',
+    '\x80\x2e\x01',
+    '{',
+  ]) {
     assert.is((await exchange(server.port, junk)).status, 400);
   }
 });

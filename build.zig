@@ -124,9 +124,17 @@ fn addExamples(c: Context, check: *std.Build.Step) void {
 /// The servers that the black-box tests start.
 fn addTestApps(c: Context, check: *std.Build.Step) void {
     const install = c.b.step("test-apps", "Install the executables that the black-box tests start");
-    const exe = c.application("tests/apps/engine_app.zig");
-    install.dependOn(&c.b.addInstallArtifact(exe, .{}).step);
-    check.dependOn(&exe.step);
+    const differential = c.b.addExecutable(.{
+        .name = "differential",
+        .root_module = c.module("zig/differential.zig"),
+    });
+    for ([_]*std.Build.Step.Compile{
+        c.application("tests/apps/engine_app.zig"),
+        differential,
+    }) |exe| {
+        install.dependOn(&c.b.addInstallArtifact(exe, .{}).step);
+        check.dependOn(&exe.step);
+    }
 }
 
 fn addFuzz(c: Context, check: *std.Build.Step) void {

@@ -15,6 +15,7 @@ const entries = [
   'zig/gyrfalcon.zig',
   'zig/main.zig',
   'zig/node.zig',
+  'zig/differential.zig',
   'zig/fuzz.zig',
   'zig/fuzz_coverage.zig',
   'zig/abi_gen.zig',

@@ -36,12 +36,7 @@ export async function attempt(
   const steps = typeof one.send === 'string' ? [one.send] : one.send;
   const filled = join(steps.map((step) => fill(step, kind)));
   const before = delivery === 'behind two others' ? firstTwo(kind) : '';
-  const sent = play(
-    client,
-    port,
-    join([before, ...filled, ...last(one, kind, delivery)]),
-    delivery,
-  );
+  const sent = play(client, port, join([before, ...filled, ...last(one, kind)]), delivery);
   // A client that is refused is told to leave before it has sent everything.
   sent.catch(() => {});
   const received = await client.readToEnd();
@@ -56,13 +51,9 @@ export async function attempt(
 const firstTwo = (kind: Kind): string =>
   `GET ${kind.path} HTTP/1.1\r\nHost: a\r\n\r\nHEAD ${kind.missing} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
-/**
- * The request that shows where the server believes the next message to begin. It is not sent late to a server that has
- * announced the end: that would be answered with a reset.
- */
-function last(one: Case, kind: Kind, delivery: Delivery): Step[] {
+/** The request that shows where the server believes the next message to begin. */
+function last(one: Case, kind: Kind): Step[] {
   if (one.send.includes('half-close')) return [];
-  if (one.expected.closes && delivery === 'in small pieces') return [];
   return [`GET ${kind.path} HTTP/1.1\r\nHost: last\r\nConnection: close\r\n\r\n`];
 }
 

@@ -3,6 +3,7 @@ import { chunks } from './chunks.ts';
 import { framing } from './framing.ts';
 import { limits } from './limits.ts';
 import { lines } from './lines.ts';
+import { paths } from './paths.ts';
 import { pipelines } from './pipelines.ts';
 import { targets } from './targets.ts';
 
@@ -14,6 +15,7 @@ export const cases: readonly Case[] = [
   ...targets,
   ...pipelines,
   ...limits,
+  ...paths,
 ];
 
 /** The name of every case, for documents that refer to them. */

@@ -65,7 +65,9 @@ test {
     _ = @import("handlers/dir_server.zig");
     _ = @import("bridge/tests.zig");
     _ = @import("server/config.zig");
+    _ = @import("server/admission.zig");
     _ = @import("server/descriptors.zig");
+    _ = @import("server/messages_test.zig");
     _ = @import("server/server.zig");
     _ = @import("server/limits_test.zig");
     _ = @import("server/server_test.zig");

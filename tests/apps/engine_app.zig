@@ -21,6 +21,15 @@
 //!   GET  /files/*         the folder, by DirServer; 404 without one
 //!   GET  /error           the handler fails
 //!   GET  /close           asks for the connection to be closed
+//!   *    /trailers        the request's trailers and the length of its body, JSON
+//!   *    /with-trailers/N N bytes of the pattern, trailers X-Sum: N and X-Done: yes
+//!   GET  /early-hints     two Link fields in a 103, then "hinted\n"
+//!   GET  /framing         the handler tries to frame its response by itself: "framed\n"
+//!   GET  /reset           205 with a body and with trailers
+//!   GET  /head-alone      a handler that gives no body to HEAD; "for GET\n" else
+//!   GET  /upgrade         426 with an Upgrade field
+//!   GET  /short-file      a file that is 1000 bytes shorter than it is said to be
+//!   CONNECT tunnel:443    200
 //!   GET  /counters        what was counted so far, JSON
 
 const std = @import("std");
@@ -60,6 +69,7 @@ const App = struct {
 
     pub fn handleRequest(self: *App, req: *Request, res: *Response) !void {
         const path = req.path;
+        if (req.method == .CONNECT and std.mem.eql(u8, req.target, "tunnel:443")) return;
         if (std.mem.eql(u8, path, "/hello")) return res.sendStatic("Hello from the engine\n");
         if (std.mem.eql(u8, path, "/echo")) return echo(req, res);
         if (std.mem.eql(u8, path, "/describe")) return describe(req, res);
@@ -68,6 +78,20 @@ const App = struct {
         if (std.mem.eql(u8, path, "/header")) return anyHeader(req.query, res);
         if (std.mem.startsWith(u8, path, "/files/")) {
             if (files) |*dir| return dir.handle(req, res, path["/files".len..]);
+        }
+        if (std.mem.eql(u8, path, "/trailers")) return describeTrailers(req, res);
+        if (std.mem.eql(u8, path, "/early-hints")) return earlyHints(res);
+        if (std.mem.eql(u8, path, "/framing")) return frame(res);
+        if (std.mem.eql(u8, path, "/reset")) return resetContent(res);
+        if (std.mem.eql(u8, path, "/head-alone")) {
+            return if (req.method != .HEAD) res.sendStatic("for GET\n");
+        }
+        if (std.mem.eql(u8, path, "/upgrade")) {
+            res.text(426, "upgrade\n");
+            return res.header("Upgrade", "example/1");
+        }
+        if (std.mem.eql(u8, path, "/short-file")) {
+            return res.sendFile(try std.posix.dup(file_handle), 1000, file_bytes);
         }
         if (std.mem.eql(u8, path, "/error")) {
             try res.header("X-Secret", "of the failed response");
@@ -78,6 +102,7 @@ const App = struct {
             res.close = true;
             return res.sendStatic("closing\n");
         }
+        if (numberAfter(path, "/with-trailers/")) |n| return withTrailers(res, n);
         if (numberAfter(path, "/size/")) |n| return writePattern(res, n);
         if (numberAfter(path, "/static/")) |n| {
             return res.sendStatic(static_body[0..@min(n, static_bytes)]);
@@ -122,6 +147,58 @@ const App = struct {
         }
         try out.endArray();
         try out.endObject();
+    }
+
+    fn describeTrailers(req: *Request, res: *Response) !void {
+        try res.header("Content-Type", "application/json");
+        var out = std.json.writeStream(res.writer(), .{});
+        try out.beginObject();
+        try out.objectField("bodyBytes");
+        try out.write(req.body.len);
+        try out.objectField("trailers");
+        try out.beginArray();
+        for (req.trailers.slice()) |field| try out.write(.{ field.name, field.value });
+        try out.endArray();
+        try out.endObject();
+    }
+
+    fn withTrailers(res: *Response, count: usize) !void {
+        var digits: [20]u8 = undefined;
+        try res.trailer("X-Sum", try std.fmt.bufPrint(&digits, "{d}", .{count}));
+        try res.trailer("X-Done", "yes");
+        if (res.trailer("Content-Length", "0")) return error.Taken else |_| {}
+        try writePattern(res, count);
+    }
+
+    fn earlyHints(res: *Response) !void {
+        try res.earlyHint("Link", "</style.css>; rel=preload; as=style");
+        try res.earlyHint("Link", "</script.js>; rel=preload; as=script");
+        res.sendStatic("hinted\n");
+    }
+
+    /// Fields that are the engine's to say: each is refused.
+    fn frame(res: *Response) !void {
+        inline for (.{
+            .{ "Content-Length", "3" },
+            .{ "Transfer-Encoding", "chunked" },
+            .{ "Connection", "X-Field" },
+            .{ "Keep-Alive", "timeout=100" },
+            .{ "TE", "trailers" },
+        }) |field| {
+            if (res.header(field[0], field[1])) return error.Taken else |_| {}
+        }
+        try res.header("Trailer", "X-Never");
+        try res.header("Date", "Thu, 01 Jan 1970 00:00:00 GMT");
+        try res.header("Date", "Fri, 02 Jan 1970 00:00:00 GMT");
+        try res.header("Server", "one");
+        try res.header("Server", "two");
+        res.sendStatic("framed\n");
+    }
+
+    fn resetContent(res: *Response) !void {
+        res.status = 205;
+        try res.trailer("X-Never", "1");
+        try res.write("content");
     }
 
     fn writePattern(res: *Response, count: usize) !void {

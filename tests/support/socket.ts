@@ -10,6 +10,8 @@ export interface RawResponse {
   /** Fields by lower-case name; of several with one name, joined by ", ". */
   headers: Map<string, string>;
   body: Buffer;
+  /** Trailer fields by lower-case name, as `headers`. */
+  trailers: Map<string, string>;
 }
 
 /** Bytes as they are sent; a string stands for latin1. */
@@ -113,7 +115,8 @@ export class RawClient {
     if (Number.isNaN(status)) throw new Error(`no status line: ${JSON.stringify(head)}`);
     const headers = fieldsOf(head);
     const none = method === 'HEAD' || status < 200 || status === 204 || status === 304;
-    return { status, head, headers, body: none ? Buffer.alloc(0) : await this.#body(headers, ms) };
+    const [body, trailers] = none ? [Buffer.alloc(0), ''] : await this.#body(headers, ms);
+    return { status, head, headers, body, trailers: fieldsOf(trailers) };
   }
 
   /** Waits until the server has closed the connection. */
@@ -142,13 +145,14 @@ export class RawClient {
     else reset();
   }
 
-  async #body(headers: Map<string, string>, ms: number): Promise<Buffer> {
+  /** The body, and the lines of its trailer section behind an empty one. */
+  async #body(headers: Map<string, string>, ms: number): Promise<[Buffer, string]> {
     if (/\bchunked$/i.test(headers.get('transfer-encoding') ?? '')) return this.#chunks(ms);
     const length = headers.get('content-length');
-    return length === undefined ? this.readToEnd(ms) : this.read(Number(length), ms);
+    return [await (length === undefined ? this.readToEnd(ms) : this.read(Number(length), ms)), ''];
   }
 
-  async #chunks(ms: number): Promise<Buffer> {
+  async #chunks(ms: number): Promise<[Buffer, string]> {
     const parts: Buffer[] = [];
     for (;;) {
       const size = Number.parseInt(await this.#line(ms), 16);
@@ -157,8 +161,13 @@ export class RawClient {
       parts.push(await this.read(size, ms));
       if ((await this.#line(ms)) !== '') throw new Error('a chunk longer than its size');
     }
-    while ((await this.#line(ms)) !== '');
-    return Buffer.concat(parts);
+    let trailers = '';
+    for (;;) {
+      const line = await this.#line(ms);
+      if (line === '') break;
+      trailers += `\r\n${line}`;
+    }
+    return [Buffer.concat(parts), trailers];
   }
 
   async #line(ms: number): Promise<string> {

@@ -73,7 +73,7 @@ pub const header_timeout_ms_default: u32 = 10_000;
 pub const body_timeout_ms_default: u32 = 30_000;
 pub const idle_timeout_ms_default: u32 = 5_000;
 pub const write_timeout_ms_default: u32 = 30_000;
-/// Slower than any network that people use, faster than an attack that is worth its effort, bytes/s.
+/// Slower than any network that people use, faster than attacks worth their effort: bytes/s
 pub const body_rate_min_default: u32 = 240;
 pub const write_rate_min_default: u32 = 240;
 pub const rate_grace_ms_default: u32 = 5_000;

@@ -20,6 +20,7 @@ pub const Code = enum(u16) {
     method_not_implemented = 106,
     trace_with_body = 107,
     tunnel_not_supported = 108,
+    connect_with_body = 109,
     // Lines.
     bare_line_feed = 120,
     bare_carriage_return = 121,
@@ -95,6 +96,7 @@ pub fn statusOf(code: Code) u16 {
         .invalid_target,
         .invalid_version,
         .trace_with_body,
+        .connect_with_body,
         .bare_line_feed,
         .bare_carriage_return,
         .obs_fold,
@@ -166,6 +168,8 @@ pub fn detailOf(code: Code) []const u8 {
         .trace_with_body => "A TRACE request must not have content (RFC 9110 §9.3.8).",
         .tunnel_not_supported => "This server opens no tunnels: CONNECT cannot succeed " ++
             "(RFC 9110 §9.3.6).",
+        .connect_with_body => "A CONNECT request has no content here: what it would mean is not " ++
+            "defined (RFC 9110 §9.3.6).",
         .bare_line_feed => "A line ends with LF alone: lines end with CRLF (RFC 9112 §2.2).",
         .bare_carriage_return => "A CR is not followed by LF: lines end with CRLF (RFC 9112 §2.2).",
         .obs_fold => "A field line begins with white space: values must not be folded over " ++

@@ -41,8 +41,8 @@ pub const Body = union(enum) {
     file: File,
 };
 
-/// A response. A fresh one is 200 with no fields and no body. Content-Length, Date, Server and
-/// Connection are the engine's to set.
+/// A response. A fresh one is 200 with no fields and no body. Content-Length, Transfer-Encoding and
+/// Connection are the engine's to set; Date and Server it sets unless the handler has.
 pub const Response = struct {
     /// 200–599. Another value is answered as 500.
     status: u16 = 200,
@@ -51,6 +51,10 @@ pub const Response = struct {
     close: bool = false,
     has_date: bool = false,
     has_server: bool = false,
+    has_upgrade: bool = false,
+    has_trailer_names: bool = false,
+    /// There are early hints, trailers or fields that depend on how it is sent: Upgrade, Trailer.
+    unusual: bool = false,
     /// Length told in Content-Length when it is not that of `body`:
     /// for HEAD and 304 without a body at hand.
     declared_length: ?u64 = null,
@@ -114,6 +118,7 @@ pub const Response = struct {
         if (trailers.isForbidden(name)) return error.ForbiddenTrailer;
         const line = try self.makeRoom(name.len + value.len + 4, 0);
         putLine(line, name, value);
+        self.unusual = true;
         self.trailers_len += @intCast(line.len);
     }
 
@@ -123,9 +128,12 @@ pub const Response = struct {
     /// responses leave together.
     pub fn earlyHint(self: *Response, name: []const u8, value: []const u8) HeaderError!void {
         if (!fields.isToken(name) or !fields.isFieldValue(value)) return error.InvalidField;
-        if (isConnectionField(name)) return error.FramingField;
+        if (isConnectionField(name) or eql(name, "upgrade") or eql(name, "trailer")) {
+            return error.FramingField;
+        }
         const line = try self.makeRoom(name.len + value.len + 4, self.trailers_len);
         putLine(line, name, value);
+        self.unusual = true;
         self.hints_len += @intCast(line.len);
     }
 
@@ -169,33 +177,97 @@ pub const Response = struct {
     /// False when the field is taken note of and not to be sent as it is.
     fn admit(self: *Response, name: []const u8, value: []const u8) HeaderError!bool {
         switch (name.len) {
+            2, 14, 16, 17 => if (isConnectionField(name)) return error.FramingField,
             4 => if (eql(name, "date")) {
+                if (self.has_date) self.dropField("date");
                 self.has_date = true;
             },
             6 => if (eql(name, "server")) {
+                if (self.has_server) self.dropField("server");
                 self.has_server = true;
             },
-            10 => {
-                if (eql(name, "connection")) {
-                    if (!eql(value, "close")) return error.FramingField;
-                    self.close = true;
-                    return false;
+            7 => {
+                if (eql(name, "upgrade")) return self.admitUpgrade(value);
+                if (eql(name, "trailer")) {
+                    self.has_trailer_names = true;
+                    self.unusual = true;
                 }
-                if (eql(name, "keep-alive")) return error.FramingField;
             },
-            14 => if (eql(name, "content-length")) return error.FramingField,
-            16 => if (eql(name, "proxy-connection")) return error.FramingField,
-            17 => if (eql(name, "transfer-encoding")) return error.FramingField,
+            10 => {
+                if (!isConnectionField(name)) return true;
+                if (!eql(name, "connection") or !eql(value, "close")) return error.FramingField;
+                self.close = true;
+                return false;
+            },
             else => {},
         }
         return true;
     }
 
+    /// Upgrade is for the next hop alone, and Connection has to say so (RFC 9110 §7.8).
+    fn admitUpgrade(self: *Response, value: []const u8) HeaderError!bool {
+        if (self.has_upgrade) self.dropField("upgrade");
+        const line = "Connection: upgrade\r\n";
+        const need = "Upgrade: ".len + value.len + "\r\n".len;
+        if (!self.has_upgrade) {
+            const room = self.lines[self.lines_len..];
+            if (room.len < line.len + need) return error.HeadTooLarge;
+            room[0..line.len].* = line.*;
+            self.lines_len += line.len;
+        }
+        self.has_upgrade = true;
+        self.unusual = true;
+        return true;
+    }
+
+    /// Takes the fields called `name` out.
+    pub fn dropField(self: *Response, name: []const u8) void {
+        @branchHint(.cold);
+        var kept: usize = 0;
+        var rest: []const u8 = self.fieldLines();
+        while (std.mem.indexOfScalar(u8, rest, '\n')) |line_feed| {
+            const line = rest[0 .. line_feed + 1];
+            rest = rest[line.len..];
+            const colon = std.mem.indexOfScalar(u8, line, ':').?; // the lines were made here
+            if (eql(line[0..colon], name)) continue;
+            std.mem.copyForwards(u8, self.lines[kept..][0..line.len], line);
+            kept += line.len;
+        }
+        self.lines_len = @intCast(kept);
+    }
+
+    /// Makes the fields fit how the response is sent: Upgrade is no business of HTTP/1.0 (RFC 9110
+    /// §7.8), and Trailer announces what only chunks can carry (§6.6.2).
+    pub fn settleFields(self: *Response, http10: bool, chunked: bool) void {
+        if (self.has_upgrade and http10) {
+            self.dropField("upgrade");
+            self.dropField("connection");
+        }
+        if (self.has_trailer_names and !chunked) self.dropField("trailer");
+        if (chunked and self.trailers_len > 0 and !self.has_trailer_names) self.nameTrailers();
+    }
+
+    /// Adds the Trailer field, where there is room for it: it is a courtesy.
+    fn nameTrailers(self: *Response) void {
+        var out = std.io.fixedBufferStream(self.lines[self.lines_len..]);
+        const out_writer = out.writer();
+        var rest = self.trailerLines();
+        var prefix: []const u8 = "Trailer: ";
+        while (std.mem.indexOfScalar(u8, rest, '\n')) |line_feed| {
+            const name = rest[0..std.mem.indexOfScalar(u8, rest, ':').?]; // as `trailer` wrote it
+            rest = rest[line_feed + 1 ..];
+            out_writer.print("{s}{s}", .{ prefix, name }) catch return;
+            prefix = ", ";
+        }
+        out_writer.writeAll("\r\n") catch return;
+        self.lines_len += @intCast(out.pos);
+    }
+
     /// Fields that belong to the connection or frame the message.
     fn isConnectionField(name: []const u8) bool {
         for ([_][]const u8{
-            "connection",       "content-length",    "keep-alive",
-            "proxy-connection", "transfer-encoding",
+            "connection",       "content-length", "keep-alive",
+            "proxy-connection", "te",             "transfer-encoding",
         }) |other| if (eql(name, other)) return true;
         return false;
     }
@@ -261,9 +333,10 @@ pub const Response = struct {
         return self.writer().print(fmt, args);
     }
 
-    /// Status and text body in one: replaces what was set, fields stay.
+    /// Status and text body in one: replaces what was set, other fields stay.
     pub fn text(self: *Response, status: u16, bytes: []const u8) void {
         self.status = status;
+        if (self.lines_len > 0) self.dropField("content-type");
         // A head that is full goes without it.
         self.header("Content-Type", "text/plain; charset=utf-8") catch {};
         self.sendStatic(bytes);
@@ -330,12 +403,117 @@ test "framing fields are refused, Connection: close is taken as a wish" {
     defer pool.deinit();
     var lines: [256]u8 = undefined;
     var response = Response.init(&lines, &pool);
-    for ([_][]const u8{ "Content-Length", "transfer-encoding", "Keep-Alive" }) |name| {
+    for ([_][]const u8{
+        "Content-Length", "transfer-encoding", "Keep-Alive", "TE", "Proxy-Connection",
+    }) |name| {
         try testing.expectError(error.FramingField, response.header(name, "1"));
+        try testing.expectError(error.FramingField, response.earlyHint(name, "1"));
+        try testing.expectError(error.ForbiddenTrailer, response.trailer(name, "1"));
     }
     try testing.expectError(error.FramingField, response.header("Connection", "upgrade"));
     try response.header("Connection", "Close");
     try testing.expect(response.close);
+    try testing.expectEqualStrings("", response.fieldLines());
+}
+
+test "a second Date or Server takes the place of the first" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    try response.header("A", "1");
+    try response.header("Date", "one");
+    try response.header("Server", "one");
+    try response.header("Dates", "kept");
+    try response.header("DATE", "two");
+    try response.header("Server", "two");
+    const expected = "A: 1\r\nDates: kept\r\nDATE: two\r\nServer: two\r\n";
+    try testing.expectEqualStrings(expected, response.fieldLines());
+}
+
+test "a text takes the place of what was set, its type too" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    try response.header("content-type", "image/png");
+    try response.header("X", "1");
+    response.text(404, "none");
+    const expected = "X: 1\r\nContent-Type: text/plain; charset=utf-8\r\n";
+    try testing.expectEqualStrings(expected, response.fieldLines());
+}
+
+test "hints and trailers share the room of the fields, each in the order they came" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [64]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    try response.header("A", "1");
+    try response.trailer("T", "1");
+    try response.earlyHint("H", "1");
+    try response.trailer("U", "22");
+    try response.header("B", "2");
+    try response.earlyHint("I", "22");
+    try testing.expectEqualStrings("A: 1\r\nB: 2\r\n", response.fieldLines());
+    try testing.expectEqualStrings("H: 1\r\nI: 22\r\n", response.hintLines());
+    try testing.expectEqualStrings("T: 1\r\nU: 22\r\n", response.trailerLines());
+    // 64 - 12 - 13 - 13 bytes are left.
+    const value = "v" ** 22;
+    try testing.expectError(error.HeadTooLarge, response.header("C", value));
+    try testing.expectError(error.HeadTooLarge, response.trailer("C", value));
+    try testing.expectError(error.HeadTooLarge, response.earlyHint("C", value));
+    try response.trailer("C", value[1..]);
+    try testing.expectEqual(response.lines_len, response.lines.len);
+    try testing.expectEqualStrings("H: 1\r\nI: 22\r\n", response.hintLines());
+    response.reset();
+    try testing.expectEqual(Response.init(&lines, &pool), response);
+}
+
+test "CR, LF and NUL cannot reach hints and trailers" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [64]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    for ([_][]const u8{ "a\r\nb: c", "a\nb", "a\rb", "a\x00b" }) |bad| {
+        try testing.expectError(error.InvalidField, response.trailer("X", bad));
+        try testing.expectError(error.InvalidField, response.trailer(bad, "v"));
+        try testing.expectError(error.InvalidField, response.earlyHint("X", bad));
+        try testing.expectError(error.InvalidField, response.earlyHint(bad, "v"));
+    }
+    try testing.expectEqual(Response.init(&lines, &pool), response);
+}
+
+test "Upgrade brings its connection option, and neither goes to HTTP/1.0" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    try response.header("Upgrade", "one");
+    try response.header("upgrade", "two");
+    const expected = "Connection: upgrade\r\nupgrade: two\r\n";
+    try testing.expectEqualStrings(expected, response.fieldLines());
+    response.settleFields(false, false);
+    try testing.expectEqualStrings(expected, response.fieldLines());
+    response.settleFields(true, false);
+    try testing.expectEqualStrings("", response.fieldLines());
+}
+
+test "Trailer names the trailers, and stays only where they can follow" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    try response.trailer("X-Sum", "1");
+    try response.trailer("X-Two", "2");
+    response.settleFields(false, false);
+    try testing.expectEqualStrings("", response.fieldLines());
+    response.settleFields(false, true);
+    try testing.expectEqualStrings("Trailer: X-Sum, X-Two\r\n", response.fieldLines());
+    response.reset();
+    try response.header("Trailer", "Later");
+    response.settleFields(false, true);
+    try testing.expectEqualStrings("Trailer: Later\r\n", response.fieldLines());
+    response.settleFields(false, false);
     try testing.expectEqualStrings("", response.fieldLines());
 }
 

@@ -70,10 +70,16 @@ pub fn reason(code: u16) []const u8 {
     };
 }
 
-/// Whether a response with `code` may carry content (RFC 9110 §6.4.1): not 1xx, 204, 304. A
-/// response to HEAD never does, which only the caller knows.
+/// Whether a response with `code` ends by what its framing fields say (RFC 9112 §6.3): 1xx, 204 and
+/// 304 end with the head. A response to HEAD always does, which only the caller knows.
 pub fn bodyAllowed(code: u16) bool {
     return code >= 200 and code != 204 and code != 304;
+}
+
+/// Whether a response with `code` may carry content (RFC 9110 §6.4.1): those of `bodyAllowed`, but
+/// 205, whose framing says that there is none (§15.3.6).
+pub fn contentAllowed(code: u16) bool {
+    return bodyAllowed(code) and code != 205;
 }
 
 test "reason phrases of registered codes, and none for the rest" {
@@ -84,7 +90,9 @@ test "reason phrases of registered codes, and none for the rest" {
     try std.testing.expectEqualStrings("", reason(65535));
 }
 
-test "1xx, 204 and 304 have no content" {
+test "1xx, 204 and 304 have no content and no framing, 205 has no content" {
     for ([_]u16{ 100, 101, 103, 199, 204, 304 }) |code| try std.testing.expect(!bodyAllowed(code));
     for ([_]u16{ 200, 205, 206, 303, 404, 999 }) |code| try std.testing.expect(bodyAllowed(code));
+    for ([_]u16{ 100, 199, 204, 205, 304 }) |code| try std.testing.expect(!contentAllowed(code));
+    for ([_]u16{ 200, 206, 303, 404, 999 }) |code| try std.testing.expect(contentAllowed(code));
 }

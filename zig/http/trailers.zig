@@ -57,7 +57,7 @@ test "a forbidden name is one in any case, and only as a whole" {
         for (name) |c| try std.testing.expect(!std.ascii.isUpper(c)); // the decoder compares so
     }
     try std.testing.expect(isForbidden("Content-LENGTH"));
-    for ([_][]const u8{ "X-Sum", "Content-Digest", "content-md5", "Hos", "Hosts", "ETag", "" }) |n| {
+    for ([_][]const u8{ "X-Sum", "Content-Digest", "content-md5", "Hos", "Hosts", "ETag" }) |n| {
         try std.testing.expect(!isForbidden(n));
     }
 }

@@ -52,7 +52,7 @@ pub const Event = union(enum) {
     /// Body data, a slice of the given bytes; `consumed` counts it and the framing before it. There
     /// may be more in the rest of the given bytes.
     data: struct { bytes: []const u8, consumed: usize },
-    /// The next bytes of the trailer section, a slice of the given bytes, cut as the reads were cut.
+    /// The next bytes of the trailer section, a slice of the given bytes, cut as the reads were.
     /// All such pieces of a body together are "name: value\r\n" lines, without the empty line that
     /// ends the section. They mean nothing before `end` has come: what is refused is in them too.
     trailer: struct { bytes: []const u8, consumed: usize },
@@ -109,6 +109,20 @@ pub const ChunkedDecoder = struct {
     /// Bytes that are still to come of the chunk whose data is being read.
     pub fn dataLeft(self: *const ChunkedDecoder) u64 {
         return if (self.state == .data) self.remaining else 0;
+    }
+
+    /// Whether all data has come: at most the trailer section is missing, which is bounded.
+    pub fn lastChunkSeen(self: *const ChunkedDecoder) bool {
+        return switch (self.state) {
+            .trailer_start,
+            .trailer_name,
+            .trailer_value,
+            .trailer_line_feed,
+            .last_line_feed,
+            .done,
+            => true,
+            else => false,
+        };
     }
 
     /// Takes back the last `n` bytes of the `data` event just returned: they will be given again.

@@ -434,10 +434,13 @@ const Seen = struct {
     }
 
     fn noteExpect(seen: *Seen, value: []const u8) void {
-        if (chars.eqlLower(value, "100-continue")) {
-            seen.expect_continue = true;
-        } else {
-            seen.expect_other = true;
+        var expectations = ListIterator{ .rest = value };
+        while (expectations.next()) |expectation| {
+            if (chars.eqlLower(expectation, "100-continue")) {
+                seen.expect_continue = true;
+            } else {
+                seen.expect_other = true;
+            }
         }
     }
 };

@@ -338,7 +338,8 @@ const malformed_semantics = [_]Malformed{
         501,
     },
     .{ post ++ "Expect: 200-ok\r\nContent-Length: 1\r\n\r\n", .expectation_failed, 417 },
-    .{ get ++ "Expect:\r\n\r\n", .expectation_failed, 417 },
+    .{ post ++ "Expect: 100-continue, a=b\r\nContent-Length: 1\r\n\r\n", .expectation_failed, 417 },
+    .{ post ++ "Expect: 100-continue;a\r\nContent-Length: 1\r\n\r\n", .expectation_failed, 417 },
 };
 
 test "every malformed head is refused with its own error and status, at every split" {
@@ -451,6 +452,18 @@ const framing_cases = [_]struct { []const u8, decoder.Framing }{
         .body = .{ .length = 5 },
         .keep_alive = true,
         .expect_continue = true,
+        .upgrade = false,
+    } },
+    .{ post ++ "Expect: ,100-continue,\t100-CONTINUE\r\nContent-Length: 5\r\n\r\n", .{
+        .body = .{ .length = 5 },
+        .keep_alive = true,
+        .expect_continue = true,
+        .upgrade = false,
+    } },
+    .{ post ++ "Expect:\r\nContent-Length: 5\r\n\r\n", .{
+        .body = .{ .length = 5 },
+        .keep_alive = true,
+        .expect_continue = false,
         .upgrade = false,
     } },
     .{ get ++ "Expect: 100-continue\r\n\r\n", .{

@@ -28,6 +28,7 @@ const Address = @import("../core/address.zig").Address;
 const Chain = @import("../core/chain.zig").Chain;
 const chain = @import("../core/chain.zig");
 const limits = @import("../core/limits.zig");
+const log = @import("../core/log.zig");
 const Slots = @import("../core/slots.zig").Slots;
 const Wheel = @import("../core/wheel.zig").Wheel;
 const io = @import("../io/io.zig");
@@ -473,8 +474,12 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 };
                 switch (result) {
                     .sent => |n| {
-                        // The file became shorter: the promised length cannot be kept.
-                        if (n == 0) return false;
+                        if (n == 0) {
+                            // The promised length cannot be kept.
+                            log.limited("a file became shorter while it was sent: the " ++
+                                "connection is closed", .{});
+                            return false;
+                        }
                         conn.queue.consume(&self.pools, n);
                     },
                     .would_block => break,

@@ -159,7 +159,6 @@ pub fn BodyReader(comptime D: type) type {
             ex.gathered.append(&d.net.pools.buffers, head) catch
                 return budget.refuse(d, conn, .input, .pool);
             ex.head_len = @intCast(head.len);
-            if (framing.expect_continue) output.sendContinue(d, ex);
         }
 
         /// The exchange has ended before its body: what is still to come is dropped.
@@ -168,8 +167,8 @@ pub fn BodyReader(comptime D: type) type {
             conn.app.body.sink = .discard;
         }
 
-        /// Takes bytes of the body; returns how many it is done with. Framing counts for the rate as
-        /// content does: how much of it there may be is the decoder's to bound.
+        /// Takes bytes of the body; returns how many it is done with. Framing counts for the rate
+        /// as content does: how much of it there may be is the decoder's to bound.
         pub fn read(d: *D, conn: *Conn, bytes: []const u8) usize {
             const body = &conn.app.body;
             const now = d.net.now_ms;

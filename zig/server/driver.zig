@@ -342,7 +342,11 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             app.more_input = rest.len > (body_len orelse rest.len) or app.more_beyond;
             const consumed = head_len + (body_len orelse 0);
             const res = self.response();
-            switch (self.dispatcher.onRequest(self, ex, &self.request, res)) {
+            const action = switch (self.request.method) {
+                .CONNECT, .TRACE => admission.dispatchUnusual(self, ex, res),
+                else => self.dispatcher.onRequest(self, ex, &self.request, res),
+            };
+            switch (action) {
                 .respond => {
                     self.messageBegun(conn, ex);
                     if (!ex.body_complete) body_reader.begin(self, conn, ex, framing, .discard);
@@ -352,6 +356,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                     assert(!ex.body_complete);
                     self.messageBegun(conn, ex);
                     body_reader.gather(self, conn, ex, bytes[0..head_len], framing);
+                    if (framing.expect_continue and rest.len == 0 and app.phase == .body) {
+                        output.sendContinue(self, ex);
+                    }
                     return head_len;
                 },
                 .pending => {
@@ -359,7 +366,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                     self.messageBegun(conn, ex);
                     if (!ex.body_complete or (self.request.body.len > 0 and !ex.body_taken)) {
                         body_reader.begin(self, conn, ex, framing, .stream);
-                        if (framing.expect_continue and !ex.body_complete) {
+                        // Not to a client that has not waited (RFC 9110 §10.1.1).
+                        if (framing.expect_continue and rest.len == 0) {
                             output.sendContinue(self, ex);
                         }
                         return head_len;

@@ -21,12 +21,17 @@ pub fn Output(comptime D: type) type {
         const Exchange = D.Exchange;
         const budget = budget_of(D);
 
-        /// Nobody reads the body of a request that has been answered. When more of it is to come
-        /// than is worth reading, the connection ends, and the response says so.
+        /// Nobody reads the body of a request that has been answered. When more of it is known to
+        /// come than is worth reading, or it has been as long already, the connection ends, and the
+        /// response says so. A streamed response says nothing: its handler may well go on reading.
         fn announceUnreadBody(conn: *const Conn, ex: *Exchange) void {
             const body = &conn.app.body;
             if (conn.app.phase != .body or body.exchange != ex) return;
-            if (body.left > limits.discard_bytes_max) ex.keep_alive = false;
+            var left = body.left;
+            if (body.is_chunked and !body.decoder.lastChunkSeen()) {
+                left = @max(body.decoder.dataLeft(), body.seen);
+            }
+            if (left > limits.discard_bytes_max) ex.keep_alive = false;
         }
 
         /// Sends a whole response.
@@ -36,22 +41,83 @@ pub fn Output(comptime D: type) type {
             // From here on the dispatcher is done with it,
             // also when the connection fails under the writes.
             markDone(conn, ex);
-            checkStatus(res);
+            _ = checkStatus(ex, res);
             announceUnreadBody(conn, ex);
-            const head_only = ex.is_head or !status_codes.bodyAllowed(res.status);
-            const declared = if (head_only) res.declared_length else null;
-            const length = declared orelse res.bodyLength();
-            writeHead(d, conn, ex, res, length);
-            if (conn.isOpen() and !head_only) writeBody(d, conn, ex, res);
+            if (res.unusual) {
+                respondUnusual(d, conn, ex, res);
+            } else if (ex.is_head or !status_codes.contentAllowed(res.status)) {
+                respondHead(d, conn, ex, res);
+            } else respondBody(d, conn, ex, res);
             res.dropBody();
             if (conn.isOpen()) advance(d, conn);
         }
 
-        fn checkStatus(res: *Response) void {
-            if (res.status >= 200 and res.status <= 599) return;
-            log.limited("a handler set status {d}: answered with 500", .{res.status});
+        fn respondBody(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {
+            writeHead(d, conn, ex, res, res.bodyLength(), true);
+            if (conn.isOpen()) writeBody(d, conn, ex, res);
+        }
+
+        /// Without content, whatever the handler gave.
+        fn respondHead(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {
+            @branchHint(.unlikely);
+            if (res.status == 205) {
+                noteContent(ex, res);
+                return writeHead(d, conn, ex, res, 0, true);
+            }
+            if (!ex.is_head) noteContent(ex, res);
+            // A handler that gave no body to HEAD has not said how long that to GET is: it must
+            // not be told then (RFC 9110 §8.6).
+            const known = res.declared_length != null or res.body != .none;
+            const length = res.declared_length orelse res.bodyLength();
+            writeHead(d, conn, ex, res, if (known) length else null, known);
+        }
+
+        fn noteContent(ex: *const Exchange, res: *const Response) void {
+            if (ex.is_head or res.bodyLength() == 0) return;
+            log.limited("a handler gave a body with status {d}: it is left out", .{res.status});
+        }
+
+        /// With early hints ahead, trailers behind, or fields that depend on the client.
+        fn respondUnusual(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {
+            @branchHint(.cold);
+            if (res.hints_len > 0) emitInterim(d, conn, ex, 103, res.hintLines());
+            if (!conn.isOpen()) return;
+            if (ex.is_head or !status_codes.contentAllowed(res.status)) {
+                return respondHead(d, conn, ex, res);
+            }
+            if (res.trailers_len == 0 or ex.version == .http10) {
+                return respondBody(d, conn, ex, res);
+            }
+            const length = res.bodyLength();
+            writeHead(d, conn, ex, res, null, true);
+            if (length > 0) {
+                var head: [encoder.chunk_head_bytes_max]u8 = undefined;
+                emit(d, conn, ex, encoder.chunkHead(&head, length));
+                if (conn.isOpen()) writeBody(d, conn, ex, res);
+                emit(d, conn, ex, encoder.chunk_end);
+            }
+            emitLastChunk(d, conn, ex, res.trailerLines());
+        }
+
+        /// False: the response has been replaced.
+        fn checkStatus(ex: *const Exchange, res: *Response) bool {
+            if (res.status >= 200 and res.status <= 599) {
+                if (!ex.is_connect or res.status >= 300) return true;
+            }
+            refuseStatus(ex, res);
+            return false;
+        }
+
+        fn refuseStatus(ex: *const Exchange, res: *Response) void {
+            @branchHint(.cold);
+            // A success would make a tunnel of the connection, and there is none (RFC 9110 §9.3.6).
+            const tunnel = ex.is_connect and res.status >= 200 and res.status < 300;
+            const status: u16 = if (tunnel) 501 else 500;
+            log.limited("a handler set status {d}{s}: answered with {d}", .{
+                res.status, if (tunnel) " for CONNECT" else "", status,
+            });
             res.reset();
-            problem.write(res, .text, .internal_error);
+            problem.write(res, .text, if (tunnel) .tunnel_not_supported else .internal_error);
         }
 
         fn isFront(conn: *const Conn, ex: *const Exchange) bool {
@@ -65,7 +131,17 @@ pub fn Output(comptime D: type) type {
             return conn.in_input or conn.input.len == 0;
         }
 
-        fn writeHead(d: *D, conn: *Conn, ex: *Exchange, res: *Response, length: ?u64) void {
+        /// `framed`: whether the head tells where the content ends.
+        fn writeHead(
+            d: *D,
+            conn: *Conn,
+            ex: *Exchange,
+            res: *Response,
+            length: ?u64,
+            framed: bool,
+        ) void {
+            ex.chunked = length == null and framed and ex.version != .http10;
+            if (res.unusual) res.settleFields(ex.version == .http10, ex.chunked and !ex.drop_body);
             if (res.close) ex.keep_alive = false;
             if (d.net.draining and ex.keep_alive and isLast(conn, ex)) {
                 // The client is told that the connection ends.
@@ -83,11 +159,11 @@ pub fn Output(comptime D: type) type {
                 .keep_alive = ex.keep_alive,
                 .has_date = res.has_date,
                 .has_server = res.has_server,
+                .body_allowed = framed,
             };
             if (parts.endsByClose()) ex.keep_alive = false;
             // What follows a response that announces the end is not served (RFC 9112 §9.6).
             if (!ex.keep_alive and conn.app.phase == .head) conn.app.phase = .stop;
-            ex.chunked = length == null and ex.version != .http10;
             const bound: u32 = @intCast(encoder.sizeBound(&parts));
             if (isFront(conn, ex)) {
                 // As much as the bound was reserved.
@@ -152,8 +228,17 @@ pub fn Output(comptime D: type) type {
             @branchHint(.cold);
             if (ex.version == .http10 or ex.response != .none) return;
             if (status < 100 or status > 199 or status == 101) return;
-            const conn = d.connOf(ex);
-            if (!conn.isOpen()) return;
+            emitInterim(d, d.connOf(ex), ex, status, lines);
+        }
+
+        fn emitInterim(
+            d: *D,
+            conn: *Conn,
+            ex: *Exchange,
+            status: u16,
+            lines: []const u8,
+        ) void {
+            if (ex.version == .http10 or !conn.isOpen()) return;
             const waiting = conn.queue.bytes + ex.held.bytes;
             if (waiting + lines.len > d.config.output_high_water_bytes) return;
             // The buffer holds the largest head.
@@ -183,11 +268,13 @@ pub fn Output(comptime D: type) type {
         pub fn beginStream(d: *D, ex: *Exchange, res: *Response, length: ?u64) void {
             assert(ex.response == .none);
             const conn = d.connOf(ex);
-            checkStatus(res);
+            const empty = !checkStatus(ex, res) or res.status == 205;
             ex.response = .streaming;
-            ex.drop_body = ex.is_head or !status_codes.bodyAllowed(res.status);
+            ex.drop_body = ex.is_head or empty or !status_codes.contentAllowed(res.status);
             ex.stream_left = length;
-            writeHead(d, conn, ex, res, length);
+            if (res.hints_len > 0) emitInterim(d, conn, ex, 103, res.hintLines());
+            if (!conn.isOpen()) return res.dropBody();
+            writeHead(d, conn, ex, res, if (empty) 0 else length, true);
             res.dropBody();
         }
 

@@ -1,9 +1,8 @@
 //! Messages that are refused: the error response, and the connection's end behind it.
 
-const std = @import("std");
 const problem = @import("../http/problem.zig");
-const status_codes = @import("../http/status.zig");
 const decoder = @import("../http1/decoder.zig");
+const encoder = @import("../http1/encoder.zig");
 const output_of = @import("output.zig").Output;
 
 pub fn Refusals(comptime D: type) type {
@@ -71,13 +70,14 @@ pub fn Refusals(comptime D: type) type {
             }
             const status = problem.statusOf(code);
             report(d, conn, code, status);
-            var buf: [160]u8 = undefined;
-            const head = std.fmt.bufPrint(
-                &buf,
-                "HTTP/1.1 {d} {s}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                .{ status, status_codes.reason(status) },
-            ) catch unreachable; // reasons are short
-            d.net.write(conn, head);
+            const n = encoder.head(&d.head_buffer, .{
+                .status = status,
+                .length = 0,
+                .date = d.dateNow(),
+                .server = d.config.server_name,
+                .keep_alive = false,
+            }) catch unreachable; // the buffer holds the largest head
+            d.net.write(conn, d.head_buffer[0..n]);
             d.endConn(conn, true);
         }
 

@@ -35,7 +35,7 @@ import { PlatformResponse, standFor } from './originals.ts';
 export interface ResponseInit {
   /** 200 to 599. @default 200 */
   status?: number;
-  /** The reason phrase; HTTP/2 and later do not carry it. @default '' */
+  /** Stays with the response and is not sent: the reason phrase is the status's own. @default '' */
   statusText?: string;
   headers?: HeadersInit;
 }

@@ -43,14 +43,14 @@ pub const Play = struct {
         return self;
     }
 
-    fn attach(self: *Play) !void {
+    pub fn attach(self: *Play) !void {
         var defect: Defect = .{};
         self.doorbell = try self.engine.attach(0, &defect);
         self.requests = .{ .ring = self.engine.block.requestRing(0, 0) };
         self.responses = .{ .ring = self.engine.block.responseRing(0, 0) };
     }
 
-    fn detach(self: *Play) void {
+    pub fn detach(self: *Play) void {
         self.engine.detach(0);
         posix.close(self.doorbell);
     }
@@ -461,7 +461,7 @@ test "random records never end the engine" {
 }
 
 /// Changes some bytes, but neither size nor ids, so that the record is looked at.
-fn spoilAtRandom(random: std.Random, bytes: []u8) void {
+pub fn spoilAtRandom(random: std.Random, bytes: []u8) void {
     for (0..1 + random.uintLessThan(usize, 6)) |_| {
         const at = random.uintLessThan(usize, bytes.len);
         if (at < 4 or (at >= 8 and at < 16)) continue;

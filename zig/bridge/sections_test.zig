@@ -81,9 +81,12 @@ test "trailers end a body that comes in pieces, wherever they are cut" {
     }
 }
 
+/// Ends a body with trailers that are larger than what `fillRing` leaves free.
+const long_trailers = "0\r\nX-Sum: 17\r\nX-Long: " ++ "y" ** 8000 ++ "\r\n\r\n";
+
 /// Sends requests that nobody takes until one finds no room.
 fn fillRing(play: *Play, streams: []std.net.Stream) !void {
-    const filler = "X-Filler: " ++ "y" ** 8000 ++ "\r\n";
+    const filler = "X-Filler: " ++ "y" ** 7000 ++ "\r\n";
     for (streams) |*it| {
         it.* = try play.connect();
         try it.writeAll("GET /x HTTP/1.1\r\nHost: a\r\n" ++ filler ++ "\r\n");
@@ -106,7 +109,7 @@ test "trailers that find the ring full come when there is room" {
     var others: [40]std.net.Stream = undefined;
     try fillRing(&play, &others);
     defer for (others) |other| other.close();
-    try stream.writeAll("0\r\nX-Sum: 17\r\n\r\n");
+    try stream.writeAll(long_trailers);
     const record = try play.nextOf(&.{.request_trailers});
     try testing.expectEqual(head.header.slot, record.header.slot);
     try (try Trailers.of(record)).expectField(0, "X-Sum", "17");
@@ -277,6 +280,80 @@ test "a wrong section costs its exchange and nothing else" {
         try next.writeAll(hostile.request_text);
         try play.publishRaw(std.mem.asBytes(&Answer.to(try play.expect(.request_head))));
         try hostile.expectStatus(next, "200");
+    }
+    try testing.expectEqual(0, play.engine.stats().pending);
+}
+
+test "trailers that are owed to a thread that dies are forgotten with their request" {
+    var play = try Play.open();
+    defer play.close();
+    const stream = try play.connect();
+    defer stream.close();
+    try stream.writeAll(post_head);
+    _ = try play.expect(.request_head);
+    var others: [40]std.net.Stream = undefined;
+    try fillRing(&play, &others);
+    defer for (others) |other| other.close();
+    try stream.writeAll(long_trailers);
+    play.detach();
+    try hostile.expectStatus(stream, "503");
+    try play.attach();
+    const next = try play.connect();
+    defer next.close();
+    try next.writeAll(post_head ++ post_body);
+    while (true) {
+        const record = try play.nextOf(&.{ .request_head, .request_trailers });
+        if (record.header.kind == .request_trailers) break;
+    }
+}
+
+test "trailers that are owed to a client that leaves are not told any more" {
+    var play = try Play.open();
+    defer play.close();
+    const stream = try play.connect();
+    try stream.writeAll(post_head);
+    const head = try play.expect(.request_head);
+    var others: [40]std.net.Stream = undefined;
+    try fillRing(&play, &others);
+    defer for (others) |other| other.close();
+    try stream.writeAll(long_trailers);
+    // A reset: the exchange ends, and its end is owed in the place of the trailers.
+    const linger = extern struct { on: c_int = 1, seconds: c_int = 0 }{};
+    const bytes = std.mem.asBytes(&linger);
+    try std.posix.setsockopt(stream.handle, std.posix.SOL.SOCKET, std.posix.SO.LINGER, bytes);
+    const before = play.engine.stats().pending;
+    stream.close();
+    for (0..10_000) |_| {
+        if (play.engine.stats().pending < before) break;
+        std.time.sleep(std.time.ns_per_ms);
+    } else return error.StillPending;
+    const told = try play.nextOf(&.{ .request_abort, .request_trailers });
+    try testing.expectEqual(.request_abort, told.header.kind);
+    try testing.expectEqual(head.header.slot, told.header.slot);
+}
+
+test "random sections never end the engine" {
+    var play = try Play.open();
+    defer play.close();
+    var prng = std.Random.DefaultPrng.init(testing.random_seed);
+    const random = prng.random();
+    for (0..200) |i| {
+        const stream = try play.connect();
+        defer stream.close();
+        try stream.writeAll("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        const record = try play.nextRequest();
+        const kind: abi.RecordKind = if (i % 2 == 0) .response_trailers else .response_interim;
+        if (i % 4 == 0) try beginAnswer(&play, record);
+        var section = Section.to(record, kind);
+        hostile.spoilAtRandom(random, std.mem.asBytes(&section));
+        try play.publishRaw(std.mem.asBytes(&section));
+        // Whatever that was, an abort ends the exchange if it is still open.
+        var end = Answer.to(record).head.header;
+        end.kind = .response_abort;
+        end.size = @sizeOf(abi.RecordHeader);
+        try play.publishRaw(std.mem.asBytes(&end));
+        var buffer: [4096]u8 = undefined;
+        while (stream.read(&buffer) catch 0 != 0) {}
     }
     try testing.expectEqual(0, play.engine.stats().pending);
 }

@@ -34,6 +34,13 @@ test('options, a fetch object and an app of a class are taken', () => {
   const fetch = (): string => 'x';
   assert.equal(optionsOf('a.ts', { default: { fetch, port: 1 } }), { fetch, port: 1 });
   assert.equal(optionsOf('a.ts', { default: { routes: {} } }), { routes: {} });
+  const onProtocolError = () => {};
+  const both = { default: { fetch }, onProtocolError };
+  assert.equal(optionsOf('a.ts', both), { fetch, onProtocolError });
+  assert.is(
+    optionsOf('a.ts', { default: new App(), onProtocolError }).onProtocolError,
+    onProtocolError,
+  );
   const taken = optionsOf('a.ts', { default: new App() }) as { fetch(): string };
   assert.equal(Object.keys(taken), ['fetch']);
   assert.is(taken.fetch(), 'app');

@@ -38,9 +38,18 @@ async function importApp(url: string): Promise<Record<string, unknown>> {
 
 /**
  * serve()'s options from a module's exports: a plain object is taken as options; any other object, such as a Hono app,
- * is asked for its fetch method alone.
+ * is asked for its fetch method alone. An `onProtocolError` may be an export of its own.
  */
 export function optionsOf(
+  path: string,
+  exported: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const { onProtocolError } = exported;
+  const options = optionsOfApp(path, exported);
+  return onProtocolError === undefined ? options : { onProtocolError, ...options };
+}
+
+function optionsOfApp(
   path: string,
   exported: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {

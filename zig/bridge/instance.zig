@@ -271,6 +271,10 @@ pub const Instance = struct {
         connections: u64 = 0,
         requests: u64 = 0,
         errors: u64 = 0,
+        /// Connections closed at once: their address had all it may have.
+        refused: u64 = 0,
+        /// Connections ended because the client was too slow.
+        timeouts: u64 = 0,
         /// Requests that are with handlers now.
         pending: u64 = 0,
         badRecords: u64 = 0,
@@ -289,6 +293,8 @@ pub const Instance = struct {
             .connections = numbers.connections,
             .requests = numbers.requests_total,
             .errors = numbers.errors_total,
+            .refused = numbers.refused_total,
+            .timeouts = numbers.timeouts_total,
             .pending = pending,
             .badRecords = self.dispatcher.bad_records.load(.monotonic),
             .allocationsAfterStart = numbers.allocations_after_start,

@@ -77,6 +77,41 @@ const server = serve({
       await rest(numberOf(request));
       return new Response(await request.bytes());
     },
+    '/trailers': async (request) => {
+      const { length } = await request.bytes();
+      const trailers = [...(await server.requestTrailers(request))];
+      return Response.json({ bodyBytes: length, trailers });
+    },
+    '/with-trailers/:n': (request) => {
+      const count = numberOf(request);
+      server.responseTrailers(request, { 'X-Sum': String(count), 'X-Done': 'yes' });
+      return new Response(pattern.subarray(0, count));
+    },
+    '/early-hints': (request) => {
+      server.earlyHints(request, [
+        ['Link', '</style.css>; rel=preload; as=style'],
+        ['Link', '</script.js>; rel=preload; as=script'],
+      ]);
+      return new Response('hinted\n');
+    },
+    '/framing': () =>
+      new Response('framed\n', {
+        headers: {
+          'content-length': '3',
+          'transfer-encoding': 'chunked',
+          connection: 'X-Field',
+          'keep-alive': 'timeout=100',
+          te: 'trailers',
+          trailer: 'X-Never',
+          date: 'Thu, 01 Jan 1970 00:00:00 GMT',
+          server: 'one',
+        },
+      }),
+    '/reset': (request) => {
+      server.responseTrailers(request, { 'X-Never': '1' });
+      return new Response(null, { status: 205 });
+    },
+    '/upgrade': () => new Response('upgrade\n', { status: 426, headers: { upgrade: 'example/1' } }),
     '/close': () => new Response('closing\n', { headers: { connection: 'close' } }),
   },
   fetch: () => new Response('not here\n', { status: 404 }),

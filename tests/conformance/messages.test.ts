@@ -1,11 +1,9 @@
-// What handlers may say beside head and body, and what they cannot spoil: over the engine with a Zig handler.
+// Methods and fields that only a Zig handler, or a configuration, brings about.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { startEngine, stopEngine } from '../support/target.ts';
-import { framing } from './cases/framing.ts';
-import { trailers } from './cases/trailers.ts';
 
 const test = suite('messages');
 let server: RunningServer;
@@ -17,9 +15,6 @@ test.before(async () => {
   server = await startEngine({ workers: 1, trace: true, connect: true });
 });
 test.after(stopAll);
-
-trailers(test, port);
-framing(test, port);
 
 test('a handler that gives no body to HEAD leaves its length unsaid', async () => {
   const client = await connect(port());

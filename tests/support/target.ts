@@ -26,6 +26,8 @@ export interface Target {
   readonly name: string;
   /** Options under which idle connections are kept for a minute. */
   readonly patient: EngineOptions;
+  /** Whether /hello is answered before the request's body has come. */
+  readonly early: boolean;
   /** Starts it on a free port of 127.0.0.1. */
   start(options?: EngineOptions): Promise<RunningServer>;
   /** Stops it with SIGTERM, and fails when it did not end as it should. */
@@ -83,6 +85,7 @@ export async function countersOf(server: RunningServer): Promise<Counters> {
 export const engine: Target = {
   name: 'engine',
   patient: { idle_timeout_ms: 60_000 },
+  early: false,
   start: startEngine,
   async stop(server) {
     await stopEngine(server);
@@ -93,6 +96,7 @@ export const engine: Target = {
 export const serveApp: Target = {
   name: 'serve',
   patient: { keepAliveTimeout: 60_000 },
+  early: true,
   start(options = {}) {
     const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
     const app = project('tests', 'apps', 'serve_app.ts');

@@ -2,9 +2,11 @@ import type { Test } from 'uvu';
 import type { RunningServer } from '../../support/process.ts';
 import type { Target } from '../../support/target.ts';
 import { bodies } from './bodies.ts';
+import { earlyAnswers, framing } from './framing.ts';
 import { malformed } from './malformed.ts';
 import { closing, messages } from './messages.ts';
 import { splits } from './splits.ts';
+import { trailers } from './trailers.ts';
 
 /** The whole table over one target. */
 export function conformance(test: Test, target: Target): void {
@@ -18,5 +20,8 @@ export function conformance(test: Test, target: Target): void {
   splits(test, port);
   bodies(test, port);
   malformed(test, port);
+  trailers(test, port);
+  framing(test, port);
+  if (target.early) earlyAnswers(test, port);
   test('the server ends in order after all of that', () => target.stop(server));
 }

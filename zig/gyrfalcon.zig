@@ -42,6 +42,7 @@ test {
     _ = @import("core/wheel.zig");
     _ = @import("io/epoll.zig");
     _ = @import("io/socket.zig");
+    _ = @import("net/acceptor_test.zig");
     _ = @import("net/address_table.zig");
     _ = @import("net/write_queue.zig");
     _ = @import("http/authority.zig");
@@ -71,4 +72,5 @@ test {
     _ = @import("server/server.zig");
     _ = @import("server/limits_test.zig");
     _ = @import("server/server_test.zig");
+    _ = @import("server/timing_test.zig");
 }

@@ -12,6 +12,8 @@ const Port = port.Port;
 
 /// How long accepting rests when the process is out of descriptors, ms.
 const exhausted_pause_ms = 100;
+/// How often that is told at most, ms.
+const exhausted_told_every_ms = 60_000;
 /// How long until full worker queues are tried again, ms.
 const full_queue_pause_ms = 5;
 /// Batches accepted after a stop was asked for: clients that go on connecting must not put it off.
@@ -37,7 +39,8 @@ pub fn Acceptor(comptime Io: type) type {
         /// Set, and then `wake`, to stop accepting
         /// and have the workers drain until then (monotonic ms).
         stop_deadline_ms: std.atomic.Value(u64) = .init(0),
-        exhausted_told: bool = false,
+        /// When the log was last told of it, monotonic ms.
+        exhausted_told_ms: ?u64 = null,
         /// The listener has failed for good.
         broken: bool = false,
         stop_batches_left: u32 = stop_batches_max,
@@ -213,11 +216,7 @@ pub fn Acceptor(comptime Io: type) type {
         pub fn onAcceptFailed(self: *Self, _: u64, failure: io.AcceptError) void {
             switch (failure) {
                 .exhausted => {
-                    if (!self.exhausted_told) log.warn(
-                        "out of descriptors or memory: accepting rests until there are some",
-                        .{},
-                    );
-                    self.exhausted_told = true;
+                    self.tellExhausted();
                     self.pause(exhausted_pause_ms);
                 },
                 .fatal => {
@@ -226,6 +225,13 @@ pub fn Acceptor(comptime Io: type) type {
                     self.backend.pauseAccept(&self.listener);
                 },
             }
+        }
+
+        fn tellExhausted(self: *Self) void {
+            const now = self.backend.nowMs();
+            if (self.exhausted_told_ms) |told| if (now - told < exhausted_told_every_ms) return;
+            self.exhausted_told_ms = now;
+            log.warn("out of descriptors or memory: accepting rests until there are some", .{});
         }
 
         pub fn onRecv(_: *Self, _: u64, _: io.RecvResult) void {}

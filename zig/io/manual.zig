@@ -1,0 +1,139 @@
+//! A backend that a test moves by hand: a clock that stands still until it is set, one connected
+//! socket, a listener whose sockets and failures are listed. For what takes hours, and for what a
+//! kernel does not do on request.
+
+const std = @import("std");
+const posix = std.posix;
+const Address = @import("../core/address.zig").Address;
+const io = @import("io.zig");
+
+pub const Manual = struct {
+    /// Milliseconds. All backends of a thread share the clock.
+    pub threadlocal var clock_ms: u64 = 0;
+
+    /// Of the socket that was opened last.
+    token: u64 = 0,
+    is_open: bool = false,
+    wants_recv: bool = false,
+    /// What the socket takes before it is full, bytes.
+    room: usize = std.math.maxInt(usize),
+    /// What the peer has not acknowledged of what was taken, bytes.
+    in_flight: u64 = 0,
+    /// The last bytes that were taken.
+    sent: std.BoundedArray(u8, 1024) = .{},
+    /// What accepting brings, one after the other; nothing more behind them.
+    incoming: []const Incoming = &.{},
+    wants_accept: bool = true,
+    /// Descriptors that were closed without having been opened.
+    closed_unopened: u32 = 0,
+
+    pub const Incoming = union(enum) { peer: Address, failure: io.AcceptError };
+    pub const Stream = struct { fd: posix.fd_t = -1 };
+    pub const listener_bit: u64 = 1 << 63;
+
+    pub fn init(_: std.mem.Allocator, _: io.Options) error{OutOfMemory}!Manual {
+        return .{};
+    }
+    pub fn deinit(_: *Manual) void {}
+    pub fn wakeDescriptor(_: *const Manual) posix.fd_t {
+        return -1;
+    }
+    pub fn signal(_: posix.fd_t) void {}
+    pub fn nowMs(_: *const Manual) u64 {
+        return clock_ms;
+    }
+    pub fn wallSeconds(_: *const Manual) i64 {
+        return @intCast(clock_ms / 1000);
+    }
+
+    pub fn open(self: *Manual, stream: *Stream, fd: posix.fd_t, token: u64) error{}!void {
+        stream.fd = fd;
+        self.token = token;
+        self.is_open = true;
+        self.wants_recv = true;
+    }
+    pub fn close(self: *Manual, stream: *Stream) void {
+        stream.* = .{};
+        self.is_open = false;
+    }
+    pub fn pauseRecv(self: *Manual, _: *Stream) void {
+        self.wants_recv = false;
+    }
+    pub fn resumeRecv(self: *Manual, _: *Stream) void {
+        self.wants_recv = true;
+    }
+    pub fn hasInput(_: *Manual, _: *const Stream) bool {
+        return false;
+    }
+    pub fn setNoDelay(_: *Manual, _: *Stream) void {}
+    pub fn sendLater(_: *Manual, _: *Stream) void {}
+    pub fn shutdownSend(_: *Manual, _: *Stream) void {}
+    pub fn inFlight(self: *Manual, _: *const Stream) u64 {
+        return self.in_flight;
+    }
+
+    pub fn send(
+        self: *Manual,
+        _: *Stream,
+        iovecs: []const posix.iovec_const,
+        _: bool,
+    ) io.SendResult {
+        if (self.room == 0) return .would_block;
+        var taken: usize = 0;
+        for (iovecs) |iovec| {
+            const n = @min(iovec.len, self.room);
+            self.room -= n;
+            taken += n;
+            const kept = @min(n, self.sent.buffer.len);
+            if (self.sent.len + kept > self.sent.buffer.len) self.sent.clear();
+            self.sent.appendSliceAssumeCapacity(iovec.base[n - kept .. n]);
+        }
+        self.in_flight += taken;
+        return .{ .sent = taken };
+    }
+    pub fn sendFile(_: *Manual, _: *Stream, _: posix.fd_t, _: u64, _: u64) io.SendResult {
+        return .failed;
+    }
+
+    pub fn listen(_: *Manual, stream: *Stream, fd: posix.fd_t, _: u64) error{}!void {
+        stream.fd = fd;
+    }
+    pub fn pauseAccept(self: *Manual, _: *Stream) void {
+        self.wants_accept = false;
+    }
+    pub fn resumeAccept(self: *Manual, _: *Stream) void {
+        self.wants_accept = true;
+    }
+    pub fn acceptBatch(self: *Manual, _: *Stream, context: anytype) bool {
+        while (self.incoming.len > 0 and context.wantsMore(listener_bit)) {
+            const next = self.incoming[0];
+            self.incoming = self.incoming[1..];
+            switch (next) {
+                .peer => |peer| context.onAccept(listener_bit, .{ .fd = 9, .peer = peer }),
+                .failure => |failure| {
+                    context.onAcceptFailed(listener_bit, failure);
+                    return false;
+                },
+            }
+        }
+        return false;
+    }
+    pub fn closeAccepted(self: *Manual, _: posix.fd_t) void {
+        self.closed_unopened += 1;
+    }
+
+    /// Brings what waits to be accepted; input is given to its owner by the test.
+    pub fn poll(self: *Manual, _: i32, context: anytype) bool {
+        context.onAwake();
+        if (comptime @hasDecl(@TypeOf(context.*), "onAccept")) {
+            if (!self.wants_accept) return false;
+            const stream = context.stream(listener_bit) orelse return false;
+            return self.acceptBatch(stream, context);
+        }
+        return false;
+    }
+};
+
+comptime {
+    io.check(Manual);
+}

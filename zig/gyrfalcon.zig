@@ -45,6 +45,7 @@ test {
     _ = @import("net/acceptor_test.zig");
     _ = @import("net/address_table.zig");
     _ = @import("net/write_queue.zig");
+    _ = @import("http/accept.zig");
     _ = @import("http/authority.zig");
     _ = @import("http/chars.zig");
     _ = @import("http/date.zig");

@@ -94,7 +94,8 @@ function question(random: Random): Question {
         ...plain,
         status: 500,
         bytes: headOf('GET', '/error'),
-        isRight: (body) => body.toString().endsWith('Internal Server Error\n'),
+        isRight: (body) =>
+          body.toString().startsWith('500 Internal Server Error: internal_error\n'),
       };
   }
 }

@@ -350,7 +350,7 @@ export class Channel {
   private refuse(port: LanePort, slab: Slab, base: number): void {
     const nothing: CompiledRoute = { handler: () => null, names: [] };
     const exchange = new Exchange(this, port, nothing, slab, base);
-    this.send(exchange, responseParts(new Response(null, { status: 503 })));
+    this.giveUp(exchange);
   }
 
   private takeOther(port: LanePort, at: number, kind: number): void {
@@ -454,8 +454,14 @@ export class Channel {
   private answerError(exchange: Exchange, error: unknown): void {
     if (exchange.phase !== PHASE_OPEN) return;
     logError('gyrfalcon: a handler failed:', error);
-    const response = new Response('Internal Server Error\n', { status: 500 });
-    this.send(exchange, responseParts(response));
+    this.giveUp(exchange);
+  }
+
+  /** Leaves the answer to the engine, which has a page for that. */
+  private giveUp(exchange: Exchange): void {
+    exchange.outgoing = Outgoing.none();
+    exchange.port.keep(exchange);
+    this.pushBroken(exchange);
   }
 
   /** Sends a response; what does not go at once is kept in the exchange. */

@@ -30,7 +30,7 @@ export class Outgoing {
   trailerFields: HeaderList | null = null;
 
   constructor(
-    parts: ResponseParts,
+    parts: ResponseParts | null,
     bytes: Uint8Array | null,
     stream: ReadableStream<Uint8Array> | null,
     length: number | null,
@@ -42,6 +42,13 @@ export class Outgoing {
     this.stream = stream;
     this.ended = stream === null;
     this.trailers = trailers;
+  }
+
+  /** No response at all. */
+  static none(): Outgoing {
+    const none = new Outgoing(null, null, null, null);
+    none.broken = true;
+    return none;
   }
 
   /** Whether nothing of the body will follow `bytes`. */

@@ -66,7 +66,8 @@ pub const RecordKind = enum(u16) {
     response_head = 16,
     /// `Chunk`: more of a response body.
     response_chunk = 17,
-    /// Header only: the response cannot be finished; the connection is to be closed.
+    /// Header only: there will be no response, or no more of it. The engine answers with 500; when
+    /// the head has been sent it closes the connection.
     response_abort = 18,
     /// `Credit`: the engine may send that many more body bytes.
     request_credit = 19,

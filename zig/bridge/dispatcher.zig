@@ -151,11 +151,10 @@ pub const Dispatcher = struct {
         var params: router_file.Params = .{};
         const target = switch (table.router.match(req.method, req.path, &params)) {
             .found => |target| target,
-            .method_not_allowed => |allowed| table.fallback orelse return methodNotAllowed(
-                res,
-                allowed,
-            ),
-            .none => table.fallback orelse return notFound(res),
+            .method_not_allowed => |allowed| table.fallback orelse
+                return methodNotAllowed(req, res, allowed),
+            .none => table.fallback orelse
+                return respondProblem(req, res, .not_found),
         };
         switch (table.targets[target]) {
             .constant => |*constant| {
@@ -178,19 +177,22 @@ pub const Dispatcher = struct {
         return req.path[span.off - 1 ..][0 .. span.len + 1];
     }
 
-    fn notFound(res: *Response) Action {
-        problem.write(res, .text, .not_found);
+    fn respondProblem(req: *const Request, res: *Response, code: problem.Code) Action {
+        problem.write(res, problem.formatOf(&req.fields), code);
         return .respond;
     }
 
-    fn methodNotAllowed(res: *Response, allowed: router_file.MethodSet) Action {
+    fn methodNotAllowed(
+        req: *const Request,
+        res: *Response,
+        allowed: router_file.MethodSet,
+    ) Action {
         var text: [router_file.MethodSet.allow_bytes_max]u8 = undefined;
         res.header(
             "Allow",
             allowed.allow(&text),
         ) catch unreachable; // the first field of a fresh response
-        problem.write(res, .text, .method_not_allowed);
-        return .respond;
+        return respondProblem(req, res, .method_not_allowed);
     }
 
     fn toLane(
@@ -227,8 +229,7 @@ pub const Dispatcher = struct {
         if (any_live) return .busy;
         // A thread may have come since the last turn.
         if (self.noticeThreads(w)) return self.toLane(w, ex, req, res, route, params);
-        problem.write(res, .text, .service_unavailable);
-        return .respond;
+        return respondProblem(req, res, .service_unavailable);
     }
 
     /// Trailers of a body that went along with its head.

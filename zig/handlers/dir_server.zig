@@ -8,6 +8,7 @@ const clock = @import("../core/clock.zig");
 const date = @import("../http/date.zig");
 const fields = @import("../http/fields.zig");
 const mime = @import("../http/mime.zig");
+const problem = @import("../http/problem.zig");
 const status = @import("../http/status.zig");
 const uri = @import("../http/uri.zig");
 const Request = @import("../http/request.zig").Request;
@@ -121,14 +122,14 @@ pub const DirServer = struct {
     pub fn handle(self: *DirServer, req: *const Request, res: *Response, path: []const u8) void {
         const exchange: Exchange = .{ .server = self, .req = req, .res = res, .path = path };
         exchange.answer() catch |err| switch (err) {
-            error.BadPath => res.text(400, status.reason(400)),
-            error.AccessDenied => res.text(403, status.reason(403)),
-            error.NotFound => res.text(404, status.reason(404)),
-            error.Unavailable => res.text(503, status.reason(503)),
+            error.BadPath => exchange.refuse(.invalid_path),
+            error.AccessDenied => exchange.refuse(.access_denied),
+            error.NotFound => exchange.refuse(.not_found),
+            error.Unavailable => exchange.refuse(.service_unavailable),
             // Other fields have filled the head; what is left says no more than that.
             error.HeadTooLarge, error.InvalidField, error.FramingField => {
                 res.lines_len = 0;
-                res.text(500, status.reason(500));
+                exchange.refuse(.internal_error);
             },
         };
     }
@@ -176,7 +177,7 @@ const Exchange = struct {
     fn answer(self: Exchange) Error!void {
         if (self.req.method != .GET and self.req.method != .HEAD) {
             try self.res.header("Allow", "GET, HEAD");
-            return self.res.text(405, status.reason(405));
+            return self.refuse(.method_not_allowed);
         }
         const cache = if (self.server.cache) |*cache| cache else return self.answerFromFile(null);
         if (self.path.len > cached_key_bytes_max) return self.answerFromFile(null);
@@ -377,13 +378,17 @@ const Exchange = struct {
                 try self.addLines(file.lines[0..file.validator_lines]);
                 self.res.status = 304;
             },
-            .precondition_failed => self.res.text(412, status.reason(412)),
+            .precondition_failed => self.refuse(.precondition_failed),
             .unsatisfiable => {
                 try self.res.headerFmt("Content-Range", "bytes */{d}", .{size});
-                self.res.text(416, status.reason(416));
+                self.refuse(.range_not_satisfiable);
             },
         }
         return null;
+    }
+
+    fn refuse(self: Exchange, code: problem.Code) void {
+        problem.write(self.res, problem.formatOf(&self.req.fields), code);
     }
 
     /// Appends field lines that were made here and need no check.

@@ -4,6 +4,8 @@
 
 const std = @import("std");
 const Address = @import("../core/address.zig").Address;
+const accept_field = @import("accept.zig");
+const Fields = @import("fields.zig").Fields;
 const Response = @import("response.zig").Response;
 const status_codes = @import("status.zig");
 
@@ -281,6 +283,95 @@ pub const Format = enum(u8) {
     }
 };
 
+/// The format that a client with this Accept wants more (RFC 9110 §12.5.1). Text where it has no
+/// preference, wants neither, or says nothing that can be understood.
+pub fn formatFor(accept: ?[]const u8) Format {
+    var wishes: Wishes = .{};
+    wishes.add(accept orelse return .text);
+    return wishes.format();
+}
+
+/// The same for all Accept lines of a message, which are one list.
+pub fn formatOf(fields: *const Fields) Format {
+    var wishes: Wishes = .{};
+    var values = fields.iterate("accept");
+    while (values.next()) |value| wishes.add(value);
+    return wishes.format();
+}
+
+/// Bytes of a head that could not be decoded that are looked at.
+const raw_bytes_max = 32 * 1024;
+
+/// The same for a head that was refused, as far as it has been received. Lines end with LF here,
+/// whatever is before it; the first empty line ends the head. Nothing else may be taken from such a
+/// head: two readers might not see the same in it.
+pub fn formatIn(head: []const u8) Format {
+    @branchHint(.cold);
+    const start = std.mem.indexOfNone(u8, head, "\r\n") orelse return .text;
+    const seen = head[start..@min(head.len, start + raw_bytes_max)];
+    var wishes: Wishes = .{};
+    var lines = std.mem.splitScalar(u8, seen, '\n');
+    _ = lines.first();
+    while (lines.next()) |ended| {
+        // The last line may be one that has only come in part.
+        if (lines.index == null) break;
+        const line = std.mem.trimRight(u8, ended, "\r");
+        if (line.len == 0) break;
+        const name = "accept:";
+        if (std.ascii.startsWithIgnoreCase(line, name)) wishes.add(line[name.len..]);
+    }
+    return wishes.format();
+}
+
+/// How much a client wants each of the forms.
+const Wishes = struct {
+    plain: Wish = .{ .type = "text", .subtype = "plain" },
+    json: Wish = .{ .type = "application", .subtype = "json" },
+    problem: Wish = .{ .type = "application", .subtype = "problem+json" },
+    understood: bool = true,
+
+    const Wish = accept_field.Wish;
+
+    fn add(wishes: *Wishes, value: []const u8) void {
+        // What most clients send that are no browsers.
+        if (std.mem.eql(u8, value, "*/*")) return wishes.note(anything);
+        if (value.len > accept_field.value_bytes_max) wishes.understood = false;
+        if (!wishes.understood) return;
+        var ranges: accept_field.Iterator = .{ .bytes = value };
+        while (true) {
+            const range = ranges.next() catch {
+                wishes.understood = false;
+                return;
+            };
+            wishes.note(range orelse return);
+        }
+    }
+
+    const anything: accept_field.Range = .{
+        .type = "*",
+        .subtype = "*",
+        .has_parameters = false,
+        .quality = accept_field.quality_max,
+    };
+
+    fn note(wishes: *Wishes, range: accept_field.Range) void {
+        wishes.plain.note(range);
+        wishes.json.note(range);
+        wishes.problem.note(range);
+    }
+
+    fn format(wishes: *const Wishes) Format {
+        if (!wishes.understood) return .text;
+        // Whoever asks for JSON takes a problem in JSON too, unless it says otherwise.
+        const named = wishes.problem.precision == .exact;
+        const json = if (named) wishes.problem.quality else @max(
+            wishes.problem.quality,
+            wishes.json.quality,
+        );
+        return if (json > wishes.plain.quality) .json else .text;
+    }
+};
+
 /// Makes `res` the page of `code`. Fields that are in it already stay, and go with the page: Allow,
 /// Content-Range.
 pub fn write(res: *Response, format: Format, code: Code) void {
@@ -356,6 +447,112 @@ test "a page tells status, code and detail, in both forms" {
         try testing.expectEqual(statusOf(code), parsed.value.status);
         try testing.expectEqualStrings(@tagName(code), parsed.value.code);
         try testing.expectEqualStrings(detailOf(code), parsed.value.detail);
+    }
+}
+
+test "the format is what the client wants more; text in case of doubt" {
+    try testing.expectEqual(Format.text, formatFor(null));
+    for ([_][]const u8{
+        "",
+        "*/*",
+        "text/plain",
+        "text/*",
+        "text/html",
+        "image/png",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+        // A tie.
+        "application/json, text/plain, */*",
+        "application/json,text/plain",
+        "application/problem+json;q=0.5, text/*;q=0.5",
+        "application/*;q=0.3, */*;q=0.3",
+        // Less than text.
+        "application/json;q=0.5, */*",
+        "application/json;q=0.5, text/plain;q=0.6",
+        "text/plain;charset=utf-8, application/json;q=0.9",
+        "application/json;q=0.9, text/plain;format=flowed",
+        // Not at all.
+        "application/json;q=0",
+        "application/json;q=0, application/problem+json;q=0.000",
+        "application/problem+json;q=0, application/json",
+        "application/xml",
+        "application/vnd.api+json",
+        "application/jsonp",
+        "application/*+json",
+        // What cannot be understood.
+        "application/json;q=2",
+        "application/json;q=abc",
+        "application/json, text",
+        "json",
+        "application/json\x00",
+        "application/json;;q=x",
+        "application/json " ++ "," ** accept_field.value_bytes_max,
+    }) |accept| {
+        errdefer std.debug.print("for {s}\n", .{accept});
+        try testing.expectEqual(Format.text, formatFor(accept));
+    }
+    for ([_][]const u8{
+        "application/json",
+        "Application/JSON",
+        "application/problem+json",
+        "application/*",
+        "application/json;charset=utf-8",
+        "application/json; profile=\"a, b; q=0\"",
+        "application/json, */*;q=0.5",
+        "*/*;q=0.5, application/json",
+        "application/json, text/plain;q=0.9",
+        "text/html, application/json;q=0.001",
+        "text/plain;q=0.5, application/problem+json;q=0.501",
+        "application/json;q=0, application/problem+json",
+        "text/plain;q=0, */*",
+        "text/*;q=0.1, */*;q=0.2",
+        ", application/json ,,",
+        "application/json;q=1.000;x=y",
+    }) |accept| {
+        errdefer std.debug.print("for {s}\n", .{accept});
+        try testing.expectEqual(Format.json, formatFor(accept));
+    }
+}
+
+test "all Accept lines are one list" {
+    var fields: Fields = .{};
+    try testing.expectEqual(Format.text, formatOf(&fields));
+    for ([_][2][]const u8{
+        .{ "Accept", "text/plain;q=0.5" },
+        .{ "Host", "application/json" },
+        .{ "accept", "application/json" },
+    }) |field| try testing.expect(fields.append(field[0], field[1]));
+    try testing.expectEqual(Format.json, formatOf(&fields));
+    try testing.expect(fields.append("ACCEPT", "text/plain;q=1"));
+    try testing.expectEqual(Format.text, formatOf(&fields));
+}
+
+test "a head that was refused still tells how its error is to be told" {
+    const json = "accept:application/json\r\n";
+    for ([_][]const u8{
+        "GET / HTTP/1.1\r\n" ++ json ++ "\r\n",
+        "\r\nGET /\x00 HTTP/1.1\r\nA\x01\r\n" ++ json,
+        "GET / HTTP/1.1\nX\nACCEPT: \tapplication/json\t\n",
+        "HEAD / HTTP/9.9\r\n" ++ json ++ "Accept: text/plain;q=0.1\r\n",
+        "\x16\x03\x01\n" ++ json,
+    }) |head| {
+        errdefer std.debug.print("for {s}\n", .{std.fmt.fmtSliceEscapeLower(head)});
+        try testing.expectEqual(Format.json, formatIn(head));
+    }
+    for ([_][]const u8{
+        "",
+        "\r\n\r\n",
+        "GET /",
+        // Not a line of the head, or not whole.
+        json ++ "Host: a\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n" ++ json,
+        "GET / HTTP/1.1\r\nX-" ++ json,
+        "GET / HTTP/1.1\r\nAccept : application/json\r\n",
+        "GET / HTTP/1.1\r\nAccept: application/json",
+        "GET / HTTP/1.1\r\nAccept: application/json\x00\r\n",
+        "GET /" ++ "a" ** raw_bytes_max ++ "\r\n" ++ json,
+    }) |head| {
+        errdefer std.debug.print("for {s}\n", .{std.fmt.fmtSliceEscapeLower(head)});
+        try testing.expectEqual(Format.text, formatIn(head));
     }
 }
 

@@ -89,7 +89,7 @@ fn trace(req: *const Request, res: *Response) void {
     res.header("Content-Type", "message/http") catch unreachable; // the first of a fresh response
     echo(req.head_bytes, res) catch {
         res.reset();
-        problem.write(res, .text, .out_of_buffers);
+        problem.write(res, problem.formatOf(&req.fields), .out_of_buffers);
     };
 }
 

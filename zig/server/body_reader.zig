@@ -90,7 +90,7 @@ pub fn BodyReader(comptime D: type) type {
                     len += data.bytes.len;
                     used += data.consumed;
                     if (len + dec.dataLeft() > d.config.body_bytes_max) {
-                        beginRefused(conn, ex);
+                        beginRefused(d, conn, ex);
                         refusals.refuse(d, conn, .body_too_large);
                         return error.Refused;
                     }
@@ -108,7 +108,7 @@ pub fn BodyReader(comptime D: type) type {
                 },
                 .need_more => return null,
                 .err => |err| {
-                    beginRefused(conn, ex);
+                    beginRefused(d, conn, ex);
                     refusals.refuse(d, conn, problem.codeOf(err));
                     return error.Refused;
                 },
@@ -222,7 +222,8 @@ pub fn BodyReader(comptime D: type) type {
         }
 
         /// The connection reads the body of `ex`, which is about to be refused.
-        fn beginRefused(conn: *Conn, ex: *Exchange) void {
+        fn beginRefused(d: *const D, conn: *Conn, ex: *Exchange) void {
+            ex.format = problem.formatOf(&d.request.fields);
             conn.app.body = .{ .exchange = ex, .sink = .discard };
             conn.app.phase = .body;
         }

@@ -354,6 +354,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 },
                 .buffer => {
                     assert(!ex.body_complete);
+                    ex.format = problem.formatOf(&self.request.fields);
                     self.messageBegun(conn, ex);
                     body_reader.gather(self, conn, ex, bytes[0..head_len], framing);
                     if (framing.expect_continue and rest.len == 0 and app.phase == .body) {
@@ -363,6 +364,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 },
                 .pending => {
                     ex.dispatched = true;
+                    ex.format = problem.formatOf(&self.request.fields);
                     self.messageBegun(conn, ex);
                     if (!ex.body_complete or (self.request.body.len > 0 and !ex.body_taken)) {
                         body_reader.begin(self, conn, ex, framing, .stream);

@@ -2,6 +2,7 @@
 
 const Chain = @import("../core/chain.zig").Chain;
 const slots = @import("../core/slots.zig");
+const problem = @import("../http/problem.zig");
 const Version = @import("../http/request.zig").Version;
 const WriteQueue = @import("../net/write_queue.zig").WriteQueue;
 
@@ -49,6 +50,8 @@ pub fn Exchange(comptime State: type) type {
         /// The response has no body, whatever is streamed.
         drop_body: bool = false,
         response: Phase = .none,
+        /// The form of an error page that is made when the request's head is gone.
+        format: problem.Format = .text,
         /// Bytes of a streamed response that are still to come; null: chunked or ended by close.
         stream_left: ?u64 = null,
         chunked: bool = false,

@@ -161,7 +161,7 @@ pub fn HandlerDispatcher(comptime Handler: type) type {
                 else
                     "",
             });
-            problem.write(res, .text, .internal_error);
+            problem.write(res, problem.formatOf(&req.fields), .internal_error);
         }
     };
 }

@@ -41,7 +41,7 @@ pub fn Output(comptime D: type) type {
             // From here on the dispatcher is done with it,
             // also when the connection fails under the writes.
             markDone(conn, ex);
-            _ = checkStatus(ex, res);
+            _ = checkStatus(d, ex, res);
             announceUnreadBody(conn, ex);
             if (res.unusual) {
                 respondUnusual(d, conn, ex, res);
@@ -100,24 +100,27 @@ pub fn Output(comptime D: type) type {
         }
 
         /// False: the response has been replaced.
-        fn checkStatus(ex: *const Exchange, res: *Response) bool {
+        fn checkStatus(d: *const D, ex: *const Exchange, res: *Response) bool {
             if (res.status >= 200 and res.status <= 599) {
                 if (!ex.is_connect or res.status >= 300) return true;
             }
-            refuseStatus(ex, res);
+            refuseStatus(d, ex, res);
             return false;
         }
 
-        fn refuseStatus(ex: *const Exchange, res: *Response) void {
+        fn refuseStatus(d: *const D, ex: *const Exchange, res: *Response) void {
             @branchHint(.cold);
             // A success would make a tunnel of the connection, and there is none (RFC 9110 §9.3.6).
             const tunnel = ex.is_connect and res.status >= 200 and res.status < 300;
-            const status: u16 = if (tunnel) 501 else 500;
+            const code: problem.Code = if (tunnel) .tunnel_not_supported else .internal_error;
             log.limited("a handler set status {d}{s}: answered with {d}", .{
-                res.status, if (tunnel) " for CONNECT" else "", status,
+                res.status, if (tunnel) " for CONNECT" else "", problem.statusOf(code),
             });
+            // An exchange that is answered at once is that of `request`.
+            const at_once = !ex.dispatched;
+            const format = if (at_once) problem.formatOf(&d.request.fields) else ex.format;
             res.reset();
-            problem.write(res, .text, if (tunnel) .tunnel_not_supported else .internal_error);
+            problem.write(res, format, code);
         }
 
         fn isFront(conn: *const Conn, ex: *const Exchange) bool {
@@ -214,12 +217,35 @@ pub fn Output(comptime D: type) type {
             }
         }
 
-        /// The engine's page for `code`.
+        /// The engine's page for `code`, in the form that was kept for the exchange.
         pub fn respondError(d: *D, ex: *Exchange, code: problem.Code) void {
             if (ex.response != .none) return d.reset(ex);
             const res = d.response();
-            problem.write(res, .text, code);
+            problem.write(res, ex.format, code);
             respond(d, ex, res);
+        }
+
+        /// The same where there is no exchange to be had: the last response of `conn`, to `request`.
+        pub fn respondBare(
+            d: *D,
+            conn: *Conn,
+            code: problem.Code,
+            format: problem.Format,
+        ) void {
+            const res = d.response();
+            problem.write(res, format, code);
+            const parts: encoder.HeadParts = .{
+                .status = res.status,
+                .field_lines = res.fieldLines(),
+                .length = res.bodyLength(),
+                .date = d.dateNow(),
+                .server = d.config.server_name,
+                .keep_alive = false,
+            };
+            // The buffer holds the largest head.
+            const n = encoder.head(&d.head_buffer, parts) catch unreachable;
+            d.net.write(conn, d.head_buffer[0..n]);
+            if (d.request.method != .HEAD) d.net.writeStatic(conn, problem.page(format, code));
         }
 
         /// Sends an interim response; nothing where the client must not get one (RFC 9110 §15.2),
@@ -268,13 +294,17 @@ pub fn Output(comptime D: type) type {
         pub fn beginStream(d: *D, ex: *Exchange, res: *Response, length: ?u64) void {
             assert(ex.response == .none);
             const conn = d.connOf(ex);
-            const empty = !checkStatus(ex, res) or res.status == 205;
+            const replaced = !checkStatus(d, ex, res);
+            const empty = replaced or res.status == 205;
             ex.response = .streaming;
             ex.drop_body = ex.is_head or empty or !status_codes.contentAllowed(res.status);
             ex.stream_left = length;
             if (res.hints_len > 0) emitInterim(d, conn, ex, 103, res.hintLines());
             if (!conn.isOpen()) return res.dropBody();
-            writeHead(d, conn, ex, res, if (empty) 0 else length, true);
+            const told = if (replaced) res.bodyLength() else if (empty) 0 else length;
+            writeHead(d, conn, ex, res, told, true);
+            // A page in the place of what was to be streamed is sent at once.
+            if (replaced and conn.isOpen() and !ex.is_head) writeBody(d, conn, ex, res);
             res.dropBody();
         }
 

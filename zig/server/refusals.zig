@@ -2,7 +2,6 @@
 
 const problem = @import("../http/problem.zig");
 const decoder = @import("../http1/decoder.zig");
-const encoder = @import("../http1/encoder.zig");
 const output_of = @import("output.zig").Output;
 
 pub fn Refusals(comptime D: type) type {
@@ -12,36 +11,45 @@ pub fn Refusals(comptime D: type) type {
 
         /// Refuses the message that is being read; the connection closes behind the error response.
         pub fn refuse(d: *D, conn: *Conn, code: problem.Code) void {
-            // `request` may be of another message, or decoded in part.
-            d.request.version = .http11;
-            d.request.method = .GET;
-            refuseDecoded(d, conn, code);
+            if (conn.app.phase == .body) return refuseBody(d, conn, code);
+            refuseHead(d, conn, conn.input.front(), code);
         }
 
-        /// The same for a head that cannot be read. What HEAD is answered with has no content,
-        /// whatever became of its fields (RFC 9110 §9.3.2).
+        /// The same for a head that is not in `request`: `bytes` is what there is of it. What HEAD
+        /// is answered with has no content, whatever became of its fields (RFC 9110 §9.3.2).
         pub fn refuseHead(d: *D, conn: *Conn, bytes: []const u8, code: problem.Code) void {
+            // `request` may be of another message, or decoded in part.
             d.request.version = .http11;
             d.request.method = if (decoder.beginsWithHead(bytes)) .HEAD else .GET;
-            refuseDecoded(d, conn, code);
+            refuseMessage(d, conn, code, problem.formatIn(bytes));
         }
 
         /// The same for a message whose head is in `request`.
         pub fn refuseDecoded(d: *D, conn: *Conn, code: problem.Code) void {
-            const app = &conn.app;
-            const reading_body = app.phase == .body;
-            app.phase = .stop;
-            app.message_since_ms = 0;
-            app.served = true;
-            app.more_input = true; // what is left of the message may be on its way
-            if (reading_body) return refuseBody(d, conn, code);
-            const ex = d.takeExchange(conn, 0, false) orelse return refuseBare(d, conn, code);
+            refuseMessage(d, conn, code, problem.formatOf(&d.request.fields));
+        }
+
+        fn refuseMessage(d: *D, conn: *Conn, code: problem.Code, format: problem.Format) void {
+            endInput(conn);
+            const ex = d.takeExchange(conn, 0, false) orelse
+                return refuseBare(d, conn, code, format);
+            ex.format = format;
             report(d, conn, code, problem.statusOf(code));
             output.respondError(d, ex, code);
         }
 
+        /// Nothing can be made of the bytes that follow.
+        fn endInput(conn: *Conn) void {
+            const app = &conn.app;
+            app.phase = .stop;
+            app.message_since_ms = 0;
+            app.served = true;
+            app.more_input = true; // what is left of the message may be on its way
+        }
+
         fn refuseBody(d: *D, conn: *Conn, code: problem.Code) void {
             const app = &conn.app;
+            endInput(conn);
             // Without one it was answered before its body.
             const ex = app.body.exchange orelse {
                 report(d, conn, code, 0);
@@ -60,24 +68,16 @@ pub fn Refusals(comptime D: type) type {
             output.respondError(d, ex, code);
         }
 
-        /// All exchanges are in use: the least response,
+        /// All exchanges are in use: the page without one,
         /// or just the end behind the responses that are still to come.
-        fn refuseBare(d: *D, conn: *Conn, code: problem.Code) void {
+        fn refuseBare(d: *D, conn: *Conn, code: problem.Code, format: problem.Format) void {
             if (conn.app.last) |last| {
                 report(d, conn, code, 0);
                 last.keep_alive = false;
                 return;
             }
-            const status = problem.statusOf(code);
-            report(d, conn, code, status);
-            const n = encoder.head(&d.head_buffer, .{
-                .status = status,
-                .length = 0,
-                .date = d.dateNow(),
-                .server = d.config.server_name,
-                .keep_alive = false,
-            }) catch unreachable; // the buffer holds the largest head
-            d.net.write(conn, d.head_buffer[0..n]);
+            report(d, conn, code, problem.statusOf(code));
+            output.respondBare(d, conn, code, format);
             d.endConn(conn, true);
         }
 

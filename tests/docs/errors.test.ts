@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { ERROR_CODES } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { PROTOCOL_ERRORS } from '../../ts/src/abi.gen.ts';
 import { project } from '../support/process.ts';
 
 const test = suite('docs/ERRORS.md');
@@ -19,6 +20,28 @@ test('the Zig sources use no code that is not in it', () => {
       assert.ok(documented.includes(code), `${name}: ${code}`);
     }
   }
+});
+
+/** Every `code` of zig/http/problem.zig with its status; "–" where there is no answer. */
+function statuses(): Map<string, string> {
+  const source = readFileSync(project('zig', 'http', 'problem.zig'), 'utf8');
+  const body = /pub fn statusOf\(.*?\{(.*?)\n\}\n/s.exec(source)?.[1] ?? '';
+  const found = new Map<string, string>();
+  for (const [, codes, status] of body.matchAll(/((?:\s*\.\w+,?)+)\s*=> (\d+),/g)) {
+    for (const [, code] of codes!.matchAll(/\.(\w+)/g)) {
+      found.set(code!, status === '0' ? '–' : status!);
+    }
+  }
+  return found;
+}
+
+test('its table has every protocol error, in order, with the status and the words that clients see', () => {
+  const rows = [...text.matchAll(/^\| `(\w+)` +\| (\S+) +\| (.+) \|$/gm)];
+  const status = statuses();
+  assert.equal(
+    rows.map(([, ...cells]) => cells),
+    [...PROTOCOL_ERRORS.values()].map(([code, words]) => [code, status.get(code), words]),
+  );
 });
 
 test.run();

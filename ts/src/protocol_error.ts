@@ -4,7 +4,7 @@ import type { Block } from './lane.ts';
 
 /** A message that the engine refused by itself. Nothing that the client sent is in it. */
 export interface ProtocolError {
-  /** What the client was answered. */
+  /** What the client was answered; 0: the connection was closed without an answer. */
   readonly status: number;
   /** What was wrong, stable: docs/ERRORS.md lists them. */
   readonly code: string;

@@ -225,7 +225,8 @@ pub fn Output(comptime D: type) type {
             respond(d, ex, res);
         }
 
-        /// The same where there is no exchange to be had: the last response of `conn`, to `request`.
+        /// The same where there is no exchange to be had: the last response of `conn`, to
+        /// `request`.
         pub fn respondBare(
             d: *D,
             conn: *Conn,

@@ -5,6 +5,7 @@ const std = @import("std");
 const posix = std.posix;
 const testing = std.testing;
 const log = @import("../core/log.zig");
+const problem = @import("../http/problem.zig");
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
 const Config = @import("config.zig").Config;
@@ -274,7 +275,7 @@ test "a stream ends with trailers where there are chunks, and without elsewhere"
     try server.stop();
 }
 
-test "a stream with a status that has no content sends none" {
+test "a stream with a status that has no content sends none, with one that is none a page" {
     var server: Server = undefined;
     try server.start();
     try server.expectAnswers(
@@ -284,9 +285,13 @@ test "a stream with a status that has no content sends none" {
             "HTTP/1.1 304 Not Modified\r\n\r\n" ++ now,
     );
     const text = "Content-Type: text/plain; charset=utf-8\r\nVary: Accept\r\n";
+    const page = comptime problem.page(.text, .internal_error);
     try server.expectAnswers(
         get("/stream/103") ++ get_now,
-        "HTTP/1.1 500 Internal Server Error\r\n" ++ text ++ "Content-Length: 0\r\n\r\n" ++ now,
+        "HTTP/1.1 500 Internal Server Error\r\n" ++ text ++ std.fmt.comptimePrint(
+            "Content-Length: {d}\r\n\r\n{s}",
+            .{ page.len, page },
+        ) ++ now,
     );
     try server.stop();
 }

@@ -111,10 +111,14 @@ const server = serve({
       server.responseTrailers(request, { 'X-Never': '1' });
       return new Response(null, { status: 205 });
     },
+    '/head-alone': ({ method }) => new Response(method === 'HEAD' ? null : 'for GET\n'),
     '/upgrade': () => new Response('upgrade\n', { status: 426, headers: { upgrade: 'example/1' } }),
     '/close': () => new Response('closing\n', { headers: { connection: 'close' } }),
   },
-  fetch: () => new Response('not here\n', { status: 404 }),
+  fetch: ({ url }) =>
+    url === 'http://tunnel:443/'
+      ? new Response('no tunnel\n')
+      : new Response('not here\n', { status: 404 }),
 });
 console.log(`${server.url}`);
 

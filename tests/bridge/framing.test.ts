@@ -123,6 +123,54 @@ test('HEAD announces what GET would send: the body’s length, or the one declar
   client.destroy();
 });
 
+test('HEAD tells no length that the handler has not told: of a stream, of nothing at all', async () => {
+  const server = answering([
+    [new Blob(['x']).stream(), {}],
+    [null, {}],
+  ]);
+  const client = await connect(server.port);
+  for (const path of ['/0', '/1']) {
+    await client.send(get(path, 'HEAD') + get('/right'));
+    const { headers } = await client.response('HEAD');
+    assert.is(headers.get('content-length'), undefined);
+    assert.is(headers.get('transfer-encoding'), undefined);
+    assert.is((await client.response()).body.toString(), 'right');
+  }
+  client.destroy();
+});
+
+test('CONNECT reaches fetch with a URL, where it is configured; a success of it is no tunnel', async () => {
+  const seen: string[] = [];
+  const server = open({
+    connect: true,
+    fetch(request) {
+      seen.push(`${request.method} ${request.url}`);
+      return new Response('body', { status: request.url.includes('tunnel') ? 200 : 403 });
+    },
+  });
+  const cases: [target: string, url: string, status: number][] = [
+    ['example.test:443', 'http://example.test:443/', 403],
+    ['example.test:80', 'http://example.test/', 403],
+    ['[::1]:8443', 'http://[::1]:8443/', 403],
+    ['xn--a:443', `http://127.0.0.1:${server.port}/`, 403],
+    ['tunnel:443', 'http://tunnel:443/', 501],
+  ];
+  for (const [target, url, status] of cases) {
+    const request = `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`;
+    assert.is((await exchange(server.port, request, 'CONNECT')).status, status);
+    assert.is(seen.pop(), `CONNECT ${url}`);
+  }
+  const refusing = open({ fetch: () => new Response('not reached') });
+  const refused = await exchange(refusing.port, 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n');
+  assert.is(refused.status, 501);
+});
+
+test('OPTIONS * has a URL', async () => {
+  const server = open({ fetch: (request) => new Response(request.url) });
+  const { body } = await exchange(server.port, get('*', 'OPTIONS'));
+  assert.is(body.toString(), 'http://a/*');
+});
+
 test('204 and 304 have no Content-Length and no body, whatever was declared', async () => {
   const server = open({
     fetch: (request) =>

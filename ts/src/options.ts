@@ -99,8 +99,8 @@ export interface ServeOptions<Path extends string = string> {
    */
   trace?: boolean;
   /**
-   * Let CONNECT requests come to `fetch`, with a URL of `http://host:port/`; else 501. There is no
-   * tunnel: a response of success is replaced by 501.
+   * Let CONNECT requests come to `fetch`, with a URL of `http://host:port/` (without the port when it
+   * is 80); else 501. There is no tunnel: a response of success is replaced by 501.
    *
    * @default false
    */

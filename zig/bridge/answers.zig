@@ -89,8 +89,7 @@ pub fn Answers(comptime W: type) type {
             const length: ?u64 = if (known) head.body_length else null;
             if (head.header.flags & abi.flag_end != 0) {
                 lane.unlink(&ex.user);
-                // The head of a stream, asked for by HEAD: its length is not 0 but unknown.
-                if (!known and body.len == 0) return endStream(w, ex, res);
+                // HEAD may be told no length: of a stream, say.
                 if (body.len > 0) res.send(body) else res.declared_length = length;
                 w.respond(ex, res);
             } else {
@@ -107,13 +106,6 @@ pub fn Answers(comptime W: type) type {
             if (body.len == 0) return;
             const still = w.exchangeById(id) orelse return; // the connection failed under the head
             if (still.user.phase == .pending) w.streamBody(still, body, false);
-        }
-
-        fn endStream(w: W, ex: *Exchange, res: *Response) bool {
-            const id = ex.id;
-            w.beginStream(ex, res, null);
-            if (w.exchangeById(id)) |still| w.streamBody(still, "", true);
-            return true;
         }
 
         /// False: they cannot be sent, which has been told.

@@ -5,6 +5,7 @@ import { bodies } from './bodies.ts';
 import { earlyAnswers, framing } from './framing.ts';
 import { malformed } from './malformed.ts';
 import { closing, messages } from './messages.ts';
+import { methods } from './methods.ts';
 import { splits } from './splits.ts';
 import { trailers } from './trailers.ts';
 
@@ -23,5 +24,6 @@ export function conformance(test: Test, target: Target): void {
   trailers(test, port);
   framing(test, port);
   if (target.early) earlyAnswers(test, port);
+  methods(test, target);
   test('the server ends in order after all of that', () => target.stop(server));
 }

@@ -276,7 +276,6 @@ export const PROTOCOL_ERRORS: ReadonlyMap<number, readonly [string, string]> = n
   [1400, ['out_of_buffers', "The server is short of memory for this request at the moment: try again later."]],
   [1401, ['too_many_exchanges', "The server has as many requests under way as it can have: try again later."]],
   [1402, ['connection_memory', "This connection has more under way than the server keeps for one: send less at a time, and read the responses."]],
-  [1403, ['too_many_connections_from_address', "There are too many connections from this address: close some, or try again later."]],
   [1500, ['not_found', "Nothing is served under this path."]],
   [1501, ['method_not_allowed', "The resource has no such method: Allow lists those it has."]],
   [1502, ['access_denied', "The server may not read this file."]],

@@ -72,7 +72,6 @@ pub const Code = enum(u16) {
     out_of_buffers = 1400,
     too_many_exchanges = 1401,
     connection_memory = 1402,
-    too_many_connections_from_address = 1403,
     // Answers to requests that were understood.
     not_found = 1500,
     method_not_allowed = 1501,
@@ -145,7 +144,6 @@ pub fn statusOf(code: Code) u16 {
         .out_of_buffers,
         .too_many_exchanges,
         .connection_memory,
-        .too_many_connections_from_address,
         .service_unavailable,
         => 503,
         .version_not_supported => 505,
@@ -235,8 +233,6 @@ pub fn detailOf(code: Code) []const u8 {
             "again later.",
         .connection_memory => "This connection has more under way than the server keeps for " ++
             "one: send less at a time, and read the responses.",
-        .too_many_connections_from_address => "There are too many connections from this " ++
-            "address: close some, or try again later.",
         .not_found => "Nothing is served under this path.",
         .method_not_allowed => "The resource has no such method: Allow lists those it has.",
         .access_denied => "The server may not read this file.",

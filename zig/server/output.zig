@@ -41,20 +41,13 @@ pub fn Output(comptime D: type) type {
             // From here on the dispatcher is done with it,
             // also when the connection fails under the writes.
             markDone(conn, ex);
-            _ = checkStatus(d, ex, res);
             announceUnreadBody(conn, ex);
-            if (res.unusual) {
-                respondUnusual(d, conn, ex, res);
-            } else if (ex.is_head or !status_codes.contentAllowed(res.status)) {
-                respondHead(d, conn, ex, res);
-            } else respondBody(d, conn, ex, res);
+            if (res.status == 200 and !ex.is_head and !ex.is_connect and !res.unusual) {
+                writeHeadInline(d, conn, ex, res, res.bodyLength(), true);
+                if (conn.isOpen()) writeBody(d, conn, ex, res);
+            } else respondUnusual(d, conn, ex, res);
             res.dropBody();
             if (conn.isOpen()) advance(d, conn);
-        }
-
-        fn respondBody(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {
-            writeHead(d, conn, ex, res, res.bodyLength(), true);
-            if (conn.isOpen()) writeBody(d, conn, ex, res);
         }
 
         /// Without content, whatever the handler gave.
@@ -77,18 +70,22 @@ pub fn Output(comptime D: type) type {
             log.limited("a handler gave a body with status {d}: it is left out", .{res.status});
         }
 
-        /// With early hints ahead, trailers behind, or fields that depend on the client.
+        /// With another status than 200, for another method than GET, with early hints ahead,
+        /// trailers behind, or fields that depend on the client.
         fn respondUnusual(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {
-            @branchHint(.cold);
+            @branchHint(.unlikely);
+            _ = checkStatus(d, ex, res);
             if (res.hints_len > 0) emitInterim(d, conn, ex, 103, res.hintLines());
             if (!conn.isOpen()) return;
             if (ex.is_head or !status_codes.contentAllowed(res.status)) {
                 return respondHead(d, conn, ex, res);
             }
-            if (res.trailers_len == 0 or ex.version == .http10) {
-                return respondBody(d, conn, ex, res);
-            }
             const length = res.bodyLength();
+            if (res.trailers_len == 0 or ex.version == .http10) {
+                writeHead(d, conn, ex, res, length, true);
+                if (conn.isOpen()) writeBody(d, conn, ex, res);
+                return;
+            }
             writeHead(d, conn, ex, res, null, true);
             if (length > 0) {
                 var head: [encoder.chunk_head_bytes_max]u8 = undefined;
@@ -136,6 +133,18 @@ pub fn Output(comptime D: type) type {
 
         /// `framed`: whether the head tells where the content ends.
         fn writeHead(
+            d: *D,
+            conn: *Conn,
+            ex: *Exchange,
+            res: *Response,
+            length: ?u64,
+            framed: bool,
+        ) void {
+            @branchHint(.unlikely); // the usual response has it in line
+            writeHeadInline(d, conn, ex, res, length, framed);
+        }
+
+        inline fn writeHeadInline(
             d: *D,
             conn: *Conn,
             ex: *Exchange,

@@ -2,13 +2,14 @@ import * as abi from './abi.gen.ts';
 import type { Doorbell } from './doorbell.ts';
 import { GyrfalconError } from './errors.ts';
 import { bodyUnread, Exchange, PHASE_DONE, PHASE_OPEN, Slab } from './exchange.ts';
+import { checkLength, checkStream, isStream } from './framing.ts';
 import type { HeaderList } from './headers.ts';
 import { type Block, Lane } from './lane.ts';
-import { logError, logFraming } from './log.ts';
+import { logError } from './log.ts';
 import { Outgoing } from './outgoing.ts';
 import { type ProtocolError, protocolErrorOf } from './protocol_error.ts';
 import { fromSource, Request } from './request.ts';
-import { isNullBodyStatus, Response, type ResponseParts, responseParts } from './response.ts';
+import { Response, type ResponseParts, responseParts } from './response.ts';
 import {
   HEAD_TOO_LARGE,
   RING_FULL,
@@ -488,7 +489,7 @@ export class Channel {
       this.headTooLarge(exchange);
     } else {
       const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-      const length = bytes === null ? (parts.length ?? 0) : bytes.length;
+      const length = bytes === null ? lengthOfNone(exchange, parts) : bytes.length;
       this.start(exchange, new Outgoing(parts, bytes, null, length));
     }
   }
@@ -500,9 +501,8 @@ export class Channel {
   ): number {
     const { block, responses } = exchange.port.lane;
     const { slot, generation } = exchange;
-    // The engine counts the bytes of a body that comes whole. Without one, HEAD tells no length.
-    const none = exchange.isHead ? null : 0;
-    const length = body === null ? (parts.length ?? none) : 0;
+    // The engine counts the bytes of a body that comes whole.
+    const length = body === null ? lengthOfNone(exchange, parts) : 0;
     return writeHead(block, responses, slot, generation, parts, body, length, true);
   }
 
@@ -725,34 +725,9 @@ function hasWork(port: LanePort): boolean {
   return port.retry.length > 0 && port.lane.responses.hasRoomAgain();
 }
 
-/** Content-Length beside a body that is at hand: the body's own length is what is sent. */
-function checkLength(exchange: Exchange, parts: ResponseParts): void {
-  const { body, length, status } = parts;
-  if (isStream(body)) return;
-  const bytes =
-    body === null ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.length;
-  if (bytes === length) return;
-  if (bytes === 0 && (exchange.isHead || isNullBodyStatus(status))) parts.body = null;
-  else tellLength(length, `has ${bytes} bytes`);
-}
-
-/** Content-Length beside a stream was sent before the stream ended: the engine closes. */
-function checkStream(outgoing: Outgoing): void {
-  const { length, received } = outgoing;
-  if (length === null || outgoing.isMistold) return;
-  const isShort = outgoing.isLast && received < length;
-  if (!isShort && received <= length) return;
-  outgoing.isMistold = true;
-  tellLength(length, isShort ? `ended after ${received} bytes` : 'has more bytes');
-}
-
-function tellLength(length: number | null, what: string): void {
-  const hint = 'leave it out: the engine counts';
-  logFraming(`Content-Length of a response is ${length}, and its body ${what}`, hint);
-}
-
-function isStream(body: ResponseParts['body']): body is ReadableStream<Uint8Array> {
-  return typeof body === 'object' && body !== null && !(body instanceof Uint8Array);
+/** What is announced beside no body: to HEAD, nothing, unless the handler has told. */
+function lengthOfNone(exchange: Exchange, parts: ResponseParts): number | null {
+  return parts.length ?? (exchange.isHead ? null : 0);
 }
 
 function fitsInline(body: Uint8Array | null): boolean {

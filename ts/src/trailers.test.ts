@@ -460,11 +460,20 @@ test('a full ring drops early hints, and makes trailers wait', async () => {
   assert.is(answers.filter(({ kind }) => kind === abi.KIND_RESPONSE_TRAILERS).length, 2);
 });
 
+/** The number of a code, and its sentence. */
+function numbered(code: string): [number, string] {
+  for (const [number, [name, message]] of abi.PROTOCOL_ERRORS) {
+    if (name === code) return [number, message];
+  }
+  throw new Error(`there is no code ${code}`);
+}
+
 test('a refused message is told with its code, its sentence and its address, and no more', async () => {
   const errors: ProtocolError[] = [];
   const fixture = open(done, { protocolError: (error) => errors.push(error) });
+  const [code, message] = numbered('obs_fold');
   fixture.mirror.protocolError({
-    code: 122,
+    code,
     status: 400,
     dropped: 7,
     peer: { family: 4, bytes: [192, 0, 2, 1], port: 4711 },
@@ -475,7 +484,7 @@ test('a refused message is told with its code, its sentence and its address, and
     {
       status: 400,
       code: 'obs_fold',
-      message: abi.PROTOCOL_ERRORS.get(122)?.[1],
+      message,
       address: { address: '192.0.2.1', family: 'IPv4', port: 4711 },
       dropped: 7,
     },
@@ -493,7 +502,7 @@ test('what onProtocolError throws is logged, and the channel goes on', async () 
     },
   });
   const lines = await logged(async () => {
-    for (let i = 0; i < 2; i++) fixture.mirror.protocolError({ code: 122, status: 400 });
+    for (let i = 0; i < 2; i++) fixture.mirror.protocolError({ code: 0, status: 400 });
     fixture.doorbell.ring();
     await tick();
   });

@@ -46,7 +46,7 @@ function sectionFields(
 
 function checkSize(list: HeaderList): void {
   let bytes = 0;
-  for (const text of list) bytes += text.length;
+  for (const text of list) bytes += text.length + 2; // ": " and CRLF
   const { RESPONSE_FIELD_BYTES_MAX: bytesMax, RESPONSE_FIELD_COUNT_MAX: countMax } = abi;
   if (bytes <= bytesMax && list.length / 2 <= countMax) return;
   const hint = `at most ${countMax} fields and ${bytesMax} bytes`;

@@ -1,0 +1,36 @@
+/** What a handler says of its response's length, held against the body. */
+import type { Exchange } from './exchange.ts';
+import { logFraming } from './log.ts';
+import type { Outgoing } from './outgoing.ts';
+import { isNullBodyStatus, type ResponseParts } from './response.ts';
+
+/** Content-Length beside a body that is at hand: the body's own length is what is sent. */
+export function checkLength(exchange: Exchange, parts: ResponseParts): void {
+  const { body, length, status } = parts;
+  if (isStream(body)) return;
+  const bytes =
+    body === null ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+  if (bytes === length) return;
+  if (bytes === 0 && (exchange.isHead || isNullBodyStatus(status))) parts.body = null;
+  else tellLength(length, `has ${bytes} bytes`);
+}
+
+/** Content-Length beside a stream was sent before the stream ended: the engine closes. */
+export function checkStream(outgoing: Outgoing): void {
+  const { length, received } = outgoing;
+  if (length === null || outgoing.isMistold) return;
+  const isShort = outgoing.isLast && received < length;
+  if (!isShort && received <= length) return;
+  outgoing.isMistold = true;
+  tellLength(length, isShort ? `ended after ${received} bytes` : 'has more bytes');
+}
+
+function tellLength(length: number | null, what: string): void {
+  const hint = 'leave it out: the engine counts';
+  logFraming(`Content-Length of a response is ${length}, and its body ${what}`, hint);
+}
+
+/** Whether the body is to be read bit by bit. */
+export function isStream(body: ResponseParts['body']): body is ReadableStream<Uint8Array> {
+  return typeof body === 'object' && body !== null && !(body instanceof Uint8Array);
+}

@@ -71,7 +71,8 @@ const Conditions = struct {
 
     fn note(self: *Conditions, place: *?[]const u8, value: []const u8) void {
         self.any = true;
-        if (place.* == null) place.* = value;
+        // More than one line is a list, which none of these fields can be: as good as none.
+        place.* = if (place.* == null) value else "";
     }
 };
 
@@ -166,6 +167,9 @@ test "conditions decide in the order of RFC 9110 §13.2.2" {
         // If-None-Match takes the place of If-Modified-Since, whichever way it decides.
         .{ .whole, &.{ .{ "If-None-Match", "\"a\"" }, .{ "If-Modified-Since", later } } },
         .{ .not_modified, &.{ .{ "If-None-Match", "\"t\"" }, .{ "If-Modified-Since", earlier } } },
+        // Two lines are one value that is no date.
+        .{ .whole, &.{ .{ "If-Modified-Since", same }, .{ "If-Modified-Since", same } } },
+        .{ .whole, &.{ .{ "If-Unmodified-Since", earlier }, .{ "if-unmodified-since", earlier } } },
         // A failed precondition goes first.
         .{ .precondition_failed, &.{ .{ "If-None-Match", "\"t\"" }, .{ "If-Match", "\"a\"" } } },
         .{ .not_modified, &.{ .{ "Range", "bytes=0-0" }, .{ "If-None-Match", "\"t\"" } } },
@@ -182,6 +186,7 @@ test "one range is a part, several or malformed ones are the whole" {
     try expectOutcome(.whole, false, &.{.{ "Range", "bytes=10-19" }}); // HEAD
     try expectOutcome(.whole, true, &.{.{ "Range", "bytes=0-0,2-3" }});
     try expectOutcome(.whole, true, &.{.{ "Range", "lines=1-2" }});
+    try expectOutcome(.whole, true, &.{ .{ "Range", "bytes=0-0" }, .{ "Range", "bytes=2-3" } });
     try expectOutcome(.unsatisfiable, true, &.{.{ "Range", "bytes=100-" }});
 }
 
@@ -193,6 +198,7 @@ test "If-Range lets the range count only for the same content" {
     for ([_][]const u8{ "\"a\"", "W/\"t\"", earlier, later, "", "*" }) |value| {
         try expectOutcome(.whole, true, &.{ wanted, .{ "If-Range", value } });
     }
+    try expectOutcome(.whole, true, &.{ wanted, .{ "If-Range", "\"t\"" }, .{ "If-Range", same } });
     // Without effect when there is no range.
     try expectOutcome(.whole, true, &.{.{ "If-Range", "\"a\"" }});
     // A range outside a content that the client does not have is not its fault.

@@ -233,6 +233,7 @@ export const PROTOCOL_ERRORS: ReadonlyMap<number, readonly [string, string]> = n
   [1107, ['trace_with_body', "A TRACE request must not have content (RFC 9110 §9.3.8)."]],
   [1108, ['tunnel_not_supported', "This server opens no tunnels: CONNECT cannot succeed (RFC 9110 §9.3.6)."]],
   [1109, ['connect_with_body', "A CONNECT request has no content here: what it would mean is not defined (RFC 9110 §9.3.6)."]],
+  [1110, ['misdirected_request', "An https resource is served over secured connections only, which this one is not (RFC 9110 §7.4)."]],
   [1120, ['bare_line_feed', "A line ends with LF alone: lines end with CRLF (RFC 9112 §2.2)."]],
   [1121, ['bare_carriage_return', "A CR is not followed by LF: lines end with CRLF (RFC 9112 §2.2)."]],
   [1122, ['obs_fold', "A field line begins with white space: values must not be folded over lines (RFC 9112 §5.2)."]],

@@ -23,6 +23,7 @@ pub const Code = enum(u16) {
     trace_with_body = 1107,
     tunnel_not_supported = 1108,
     connect_with_body = 1109,
+    misdirected_request = 1110,
     // Lines.
     bare_line_feed = 1120,
     bare_carriage_return = 1121,
@@ -134,6 +135,7 @@ pub fn statusOf(code: Code) u16 {
         .uri_too_long => 414,
         .range_not_satisfiable => 416,
         .expectation_failed => 417,
+        .misdirected_request => 421,
         .head_too_large, .too_many_fields, .trailers_too_large, .too_many_trailers => 431,
         .internal_error => 500,
         .method_too_long,
@@ -170,6 +172,8 @@ pub fn detailOf(code: Code) []const u8 {
             "(RFC 9110 §9.3.6).",
         .connect_with_body => "A CONNECT request has no content here: what it would mean is not " ++
             "defined (RFC 9110 §9.3.6).",
+        .misdirected_request => "An https resource is served over secured connections only, which " ++
+            "this one is not (RFC 9110 §7.4).",
         .bare_line_feed => "A line ends with LF alone: lines end with CRLF (RFC 9112 §2.2).",
         .bare_carriage_return => "A CR is not followed by LF: lines end with CRLF (RFC 9112 §2.2).",
         .obs_fold => "A field line begins with white space: values must not be folded over " ++

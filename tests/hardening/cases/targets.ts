@@ -87,12 +87,20 @@ const absolute = (name: string, target: string, code = 'invalid_target') =>
   refused(`target: ${name}`, `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`, 400, code);
 const fineTarget = (name: string, target: string) =>
   served(`target: ${name}`, `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`, '');
+const misdirected = (name: string, target: string) =>
+  refused(
+    `target: ${name}`,
+    `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`,
+    421,
+    'misdirected_request',
+  );
 
 const absoluteForm = group('RFC 9112 §3.2.2; RFC 9110 §4.2, §7.1', [
   fineTarget('absolute', 'http://a{path}'),
   fineTarget('absolute, another host than Host', 'http://b{path}'),
   fineTarget('absolute, with a port', 'http://a:8080{path}'),
-  fineTarget('absolute, of https', 'https://a{path}'),
+  misdirected('absolute, of https', 'https://a{path}'),
+  misdirected('absolute, of https in capitals', 'HTTPS://a:443{path}'),
   fineTarget('absolute, in capitals', 'HTTP://A{path}'),
   fineTarget('absolute, an IPv6 address', 'http://[::1]:80{path}'),
   absolute('absolute, of another scheme', 'ftp://a{path}'),

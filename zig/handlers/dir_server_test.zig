@@ -430,6 +430,66 @@ test "one byte range is sent as a part, from the cache and from a file" {
     }
 }
 
+test "conditions are ignored where the answer would be no success without them" {
+    var site = try Site.init(.{});
+    defer site.deinit();
+    const conditions = [_]Line{
+        .{ "If-Match", "\"x\"" },
+        .{ "If-None-Match", "*" },
+        .{ "If-Modified-Since", "Fri, 31 Dec 9999 23:59:59 GMT" },
+        .{ "If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT" },
+    };
+    const Case = struct { Method, []const u8, u16 };
+    for ([_]Case{
+        .{ .GET, "/nothing", 404 },
+        .{ .HEAD, "/nothing", 404 },
+        .{ .GET, "/sub", 301 },
+        .{ .POST, "/style.css", 405 },
+        .{ .OPTIONS, "/style.css", 405 },
+    }) |case| {
+        for (conditions) |line| {
+            var reply = try site.ask(case[0], case[1], &.{line});
+            defer reply.drop();
+            try testing.expectEqual(case[2], reply.res.status);
+        }
+    }
+}
+
+test "a part and a 304 have the fields that a cache would have had of the whole" {
+    var site = try Site.init(.{ .max_age_s = 60 });
+    defer site.deinit();
+    var whole = try site.ask(.GET, "/digits.txt", &.{});
+    var copy: [64]u8 = undefined;
+    const tag = try std.fmt.bufPrint(&copy, "{s}", .{whole.header("ETag").?});
+    whole.drop();
+    for ([_]struct { Line, u16 }{
+        .{ .{ "Range", "bytes=0-3" }, 206 },
+        .{ .{ "If-None-Match", tag }, 304 },
+    }) |case| {
+        var reply = try site.ask(.GET, "/digits.txt", &.{case[0]});
+        defer reply.drop();
+        try testing.expectEqual(case[1], reply.res.status);
+        try reply.expectHeader("ETag", tag);
+        try reply.expectHeader("Cache-Control", "max-age=60");
+    }
+}
+
+test "a file that changes has another strong tag" {
+    var site = try Site.init(.{ .cache_ms = 0 });
+    defer site.deinit();
+    var tags: [2][64]u8 = undefined;
+    var lengths: [2]usize = undefined;
+    for (0..2) |i| {
+        try site.write("public/style.css", if (i == 0) "body{}" else "BODY{}");
+        try site.setModified("public/style.css", 784_111_777 + @as(i64, @intCast(i)));
+        var reply = try site.ask(.GET, "/style.css", &.{});
+        defer reply.drop();
+        lengths[i] = (try std.fmt.bufPrint(&tags[i], "{s}", .{reply.header("ETag").?})).len;
+        try testing.expectEqual('"', tags[i][0]); // no W/
+    }
+    try testing.expect(!std.mem.eql(u8, tags[0][0..lengths[0]], tags[1][0..lengths[1]]));
+}
+
 test "a large file goes by descriptor, whole and in part" {
     var site = try Site.init(.{});
     defer site.deinit();

@@ -6,6 +6,7 @@ import { earlyAnswers, framing } from './framing.ts';
 import { malformed } from './malformed.ts';
 import { closing, messages } from './messages.ts';
 import { methods } from './methods.ts';
+import { semantics } from './semantics.ts';
 import { splits } from './splits.ts';
 import { trailers } from './trailers.ts';
 
@@ -18,6 +19,7 @@ export function conformance(test: Test, target: Target): void {
   });
   messages(test, port);
   closing(test, port);
+  semantics(test, port);
   splits(test, port);
   bodies(test, port);
   malformed(test, port);

@@ -9,7 +9,10 @@ const page = readFileSync(project('docs', 'CONFORMANCE.md'), 'utf8');
 
 /** By the key that the page gives it, the file of a test. */
 const files = new Map(
-  [...page.matchAll(/^\| `(\w+)` \| (\S+) \|$/gm)].map((row) => [row[1] as string, row[2] as string]),
+  [...page.matchAll(/^\| `(\w+)` \| (\S+) \|$/gm)].map((row) => [
+    row[1] as string,
+    row[2] as string,
+  ]),
 );
 
 interface Row {
@@ -81,8 +84,8 @@ test('every requirement has a test, or says why it has none', () => {
   );
 });
 
-test('it has as many rows as ever', () => {
-  assert.ok(rows.length >= 190, `${rows.length} rows`);
+test('no row has been lost', () => {
+  assert.ok(rows.length >= 260, `${rows.length} rows`);
 });
 
 test.run();

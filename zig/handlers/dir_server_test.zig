@@ -471,7 +471,19 @@ test "a part and a 304 have the fields that a cache would have had of the whole"
         try testing.expectEqual(case[1], reply.res.status);
         try reply.expectHeader("ETag", tag);
         try reply.expectHeader("Cache-Control", "max-age=60");
+        if (case[1] == 304) continue;
+        try reply.expectHeader("Content-Type", "text/plain; charset=utf-8");
+        try testing.expect(reply.header("Last-Modified") != null);
     }
+}
+
+test "Content-Range in a request for a file changes nothing" {
+    var site = try Site.init(.{});
+    defer site.deinit();
+    var reply = try site.ask(.GET, "/digits.txt", &.{.{ "Content-Range", "bytes 0-1/10" }});
+    defer reply.drop();
+    try testing.expectEqual(200, reply.res.status);
+    try reply.expectBody("0123456789");
 }
 
 test "a file that changes has another strong tag" {

@@ -60,4 +60,20 @@ export function semantics(test: Test, port: () => number): void {
       assert.is((await client.readToEnd()).length, 0, target);
     }
   });
+
+  test('an error page comes as text or as JSON by Accept, and says that it varies', async () => {
+    for (const [accept, type] of [
+      ['', 'text/plain; charset=utf-8'],
+      ['Accept: */*\r\n', 'text/plain; charset=utf-8'],
+      ['Accept: image/png\r\n', 'text/plain; charset=utf-8'],
+      ['Accept: application/json\r\n', 'application/problem+json'],
+      ['Accept: text/plain;q=0.5, application/problem+json\r\n', 'application/problem+json'],
+    ] as const) {
+      const request = get('/%00').replace('\r\n\r\n', `\r\n${accept}\r\n`);
+      const { headers, body } = await exchange(port(), request);
+      assert.is(headers.get('content-type'), type, accept);
+      assert.is(headers.get('vary'), 'Accept', accept);
+      assert.match(body.toString(), 'control_character_in_path');
+    }
+  });
 }

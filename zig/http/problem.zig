@@ -172,8 +172,8 @@ pub fn detailOf(code: Code) []const u8 {
             "(RFC 9110 §9.3.6).",
         .connect_with_body => "A CONNECT request has no content here: what it would mean is not " ++
             "defined (RFC 9110 §9.3.6).",
-        .misdirected_request => "An https resource is served over secured connections only, which " ++
-            "this one is not (RFC 9110 §7.4).",
+        .misdirected_request => "An https resource is served over secured connections only, " ++
+            "which this one is not (RFC 9110 §7.4).",
         .bare_line_feed => "A line ends with LF alone: lines end with CRLF (RFC 9112 §2.2).",
         .bare_carriage_return => "A CR is not followed by LF: lines end with CRLF (RFC 9112 §2.2).",
         .obs_fold => "A field line begins with white space: values must not be folded over " ++

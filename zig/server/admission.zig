@@ -26,8 +26,8 @@ pub fn Admission(comptime D: type) type {
             return makePathCanonical(d);
         }
 
-        /// An https resource is to be had over a secured connection alone (RFC 9110 §7.4), and there
-        /// is none here.
+        /// An https resource is to be had over a secured connection alone (RFC 9110 §7.4), and
+        /// there is none here.
         fn isOfHttps(d: *const D) bool {
             @branchHint(.cold);
             return std.ascii.startsWithIgnoreCase(d.request.target, "https://");

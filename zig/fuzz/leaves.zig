@@ -4,10 +4,11 @@ const uri = @import("../http/uri.zig");
 const range = @import("../http/range.zig");
 const date = @import("../http/date.zig");
 const range_reference = @import("range_reference.zig");
+const uri_reference = @import("uri_reference.zig");
 const mutator = @import("mutator.zig");
 const require = mutator.require;
 
-const text_bytes_max = 4096;
+const text_bytes_max = 1024;
 
 pub const uri_words = [_][]const u8{
     "/",
@@ -70,10 +71,13 @@ pub fn runPath(input: []const u8) !void {
     const raw = raw_buffer[0 .. 1 + rest_len];
 
     var out: [text_bytes_max + 1]u8 = undefined;
+    var expected_buffer: uri_reference.Text = .{};
+    const expected = uri_reference.canonicalPath(raw, &expected_buffer);
     const path = uri.canonicalPath(raw, out[0..raw.len]) catch {
-        try require(!uri.isCanonical(raw));
+        try require(!uri.isCanonical(raw) and expected == null);
         return;
     };
+    try require(expected != null and std.mem.eql(u8, expected.?, path));
     try require(path.len <= raw.len);
     try require((path.ptr == raw.ptr) == std.mem.eql(u8, path, raw));
     if (uri.isCanonical(raw)) try require(path.ptr == raw.ptr);

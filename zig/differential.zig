@@ -79,12 +79,14 @@ fn frame(case: []const u8, out: anytype) !End {
             .head => |head| head,
         };
         at += head.consumed;
-        var body = Body{};
-        const end = readBody(case, &at, head.framing.body, &body);
+        var body = Body{ .complete = req.method == .CONNECT };
+        const end = if (body.complete)
+            End.connect
+        else
+            readBody(case, &at, head.framing.body, &body);
         if (count > 0) try out.writeByte(',');
         try writeRequest(out, &req, &body, at);
         if (end) |reason| return reason;
-        if (req.method == .CONNECT) return .connect;
         if (!head.framing.keep_alive) return .closed;
     }
 }

@@ -172,10 +172,10 @@ export const rules: readonly Rule[] = [
   },
   {
     name: 'empty-list-elements',
-    ours: ['took', 'waits'],
-    theirs: ['refused'],
-    codes: ['HPE_INVALID_TRANSFER_ENCODING'],
-    when: (p) => /\ntransfer-encoding:[^\r\n]*,[ \t]*\r\n/i.test(head(p)),
+    ours: ['refused'],
+    theirs: goesOn,
+    codes: ['invalid_transfer_encoding'],
+    when: (p) => /\ntransfer-encoding:[ \t]*,/i.test(head(p)),
   },
   {
     name: 'number-range',
@@ -203,7 +203,7 @@ export const rules: readonly Rule[] = [
     ours: ['took', 'waits'],
     theirs: ['refused'],
     codes: ['HPE_INVALID_CHUNK_SIZE', 'HPE_STRICT'],
-    when: (p) => /[0-9a-f][ \t]+(?:;|$)|;[ \t]|[ \t]=|=[ \t]|"[ \t]+;/i.test(chunks(p)),
+    when: (p) => /[0-9a-f][ \t]+(?:;|$)|;[ \t]|[ \t]=|=[ \t]|"[ \t]+(?:;|$)/i.test(chunks(p)),
   },
   {
     name: 'extension-grammar',

@@ -23,6 +23,7 @@
 //!   GET  /close           asks for the connection to be closed
 //!   *    /trailers        the request's trailers and the length of its body, JSON
 //!   *    /with-trailers/N N bytes of the pattern, trailers X-Sum: N and X-Done: yes
+//!   *    /file-trailers/N N bytes of the pattern by sendFile, trailers as before
 //!   GET  /early-hints     two Link fields in a 103, then "hinted\n"
 //!   GET  /framing         the handler tries to frame its response by itself: "framed\n"
 //!   GET  /reset           205 with a body and with trailers
@@ -103,6 +104,10 @@ const App = struct {
             return res.sendStatic("closing\n");
         }
         if (numberAfter(path, "/with-trailers/")) |n| return withTrailers(res, n);
+        if (numberAfter(path, "/file-trailers/")) |n| {
+            try withTrailers(res, n);
+            return sendFile(res, @min(n, file_bytes));
+        }
         if (numberAfter(path, "/size/")) |n| return writePattern(res, n);
         if (numberAfter(path, "/static/")) |n| {
             return res.sendStatic(static_body[0..@min(n, static_bytes)]);

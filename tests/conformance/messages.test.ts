@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { connect, exchange } from '../support/socket.ts';
-import { startEngine, stopEngine } from '../support/target.ts';
+import { patternOf, startEngine, stopEngine } from '../support/target.ts';
 
 const test = suite('messages');
 let server: RunningServer;
@@ -23,6 +23,18 @@ test('a file shorter than was promised ends the connection, not the message', as
   assert.match(received.toString('latin1'), 'Content-Length: 4194304\r\n');
   assert.not.match(received.toString('latin1'), 'Hello from the engine');
   assert.match(server.stderr(), 'a file became shorter');
+});
+
+test('trailers follow a file of any size, in a pipeline too', async () => {
+  const client = await connect(port());
+  const sizes = [0, 1, 60_000, 3_000_000, 1000];
+  await client.send(sizes.map((size) => get(`/file-trailers/${size}`)).join(''));
+  for (const size of sizes) {
+    const response = await client.response();
+    assert.ok(response.body.equals(patternOf(size)), `${size} bytes`);
+    assert.is(response.trailers.get('x-sum'), String(size));
+  }
+  client.destroy();
 });
 
 test('the Server field can be switched off, the Date field is always there', async () => {

@@ -128,7 +128,7 @@ pub const DirServer = struct {
             error.Unavailable => exchange.refuse(.service_unavailable),
             // Other fields have filled the head; what is left says no more than that.
             error.HeadTooLarge, error.InvalidField, error.FramingField => {
-                res.lines_len = 0;
+                res.clearFields();
                 exchange.refuse(.internal_error);
             },
         };

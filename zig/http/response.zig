@@ -236,6 +236,16 @@ pub const Response = struct {
         self.lines_len = @intCast(kept);
     }
 
+    /// Takes all fields out, and with them what was noted of them. Hints, trailers, body and the
+    /// wish to close stay.
+    pub fn clearFields(self: *Response) void {
+        self.lines_len = 0;
+        self.has_date = false;
+        self.has_server = false;
+        self.has_upgrade = false;
+        self.has_trailer_names = false;
+    }
+
     /// Makes the fields fit how the response is sent: Upgrade is no business of HTTP/1.0 (RFC 9110
     /// §7.8), and Trailer announces what only chunks can carry (§6.6.2).
     pub fn settleFields(self: *Response, http10: bool, chunked: bool) void {
@@ -429,6 +439,19 @@ test "a second Date or Server takes the place of the first" {
     try response.header("Server", "two");
     const expected = "A: 1\r\nDates: kept\r\nDATE: two\r\nServer: two\r\n";
     try testing.expectEqualStrings(expected, response.fieldLines());
+}
+
+test "fields that are cleared leave nothing that stands for them" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    for ([_][]const u8{ "Date", "Server", "Upgrade", "Trailer" }) |name| {
+        try response.header(name, "x");
+    }
+    response.clearFields();
+    response.unusual = false;
+    try testing.expectEqual(Response.init(&lines, &pool), response);
 }
 
 test "a text takes the place of what was set, its type too" {

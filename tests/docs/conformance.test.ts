@@ -52,9 +52,12 @@ function namesIn(path: string): RegExp[] {
   ];
 }
 
-test('every file that it names is there', () => {
+test('every file that it names is there and is referred to', () => {
   assert.ok(files.size > 20);
-  for (const path of files.values()) assert.ok(existsSync(project(path)), path);
+  for (const [key, path] of files) {
+    assert.ok(existsSync(project(path)), path);
+    assert.ok(page.includes(`${key} › `), key);
+  }
 });
 
 test('every test that it names is there, in the file that it says', () => {

@@ -374,6 +374,12 @@ test "a table that cannot be is refused with what is wrong, and leaks nothing" {
     const split: TargetDescription = .{ .kind = .constant, .fields = &.{ "a", "b\r\nc: d" } };
     for ([_]Case{
         .{ .code = "GYR_ROUTE_PATTERN", .entries = &.{.{ .pattern = "/:", .target = 0 }} },
+        .{ .code = "GYR_ROUTE_PATTERN", .entries = &.{.{ .pattern = "/a%5cb", .target = 0 }} },
+        .{ .code = "GYR_ROUTE_PATTERN", .entries = &.{.{ .pattern = "/:id/..", .target = 0 }} },
+        .{
+            .code = "GYR_ROUTE_PATTERN",
+            .entries = &.{ .{ .pattern = "/a", .target = 0 }, .{ .pattern = "//%61", .target = 0 } },
+        },
         .{
             .code = "GYR_ROUTE_VALUE",
             .entries = &.{.{ .pattern = "/", .method = "get", .target = 0 }},

@@ -336,6 +336,44 @@ test('reload replaces onProtocolError, and takes it away', async () => {
   assert.equal(heard, ['first', 'second']);
 });
 
+test('clients that come, go and leave in the middle of trailers leave nothing behind', async () => {
+  const server = open({
+    async fetch(request, it) {
+      it.earlyHints(request, { link: '</a.css>' });
+      it.responseTrailers(request, async () => ({ 'x-sum': `${(await trailers).get('x-sum')}` }));
+      const trailers = it.requestTrailers(request);
+      return new Response('body');
+    },
+  });
+  const message = post('3\r\nabc\r\n0\r\nx-sum: 6\r\n\r\n');
+  const one = async (number: number): Promise<void> => {
+    const client = await connect(server.port);
+    const cut = (number * 7) % message.length;
+    if (number % 3 === 0) {
+      await client.send(message.slice(0, cut));
+      client.reset();
+    } else {
+      await client.send(message, [cut]);
+      const raw = await client.readUntil((bytes) => bytes.includes('0\r\nx-sum: 6\r\n\r\n'));
+      assert.match(
+        raw.toString(),
+        /^HTTP\/1\.1 103 .*\r\n\r\n4\r\nbody\r\n0\r\nx-sum: 6\r\n\r\n$/s,
+      );
+      client.destroy();
+    }
+  };
+  for (let round = 0; round < 10; round++) {
+    await Promise.all(Array.from({ length: 30 }, (_, i) => one(round * 30 + i)));
+  }
+  await until(() => {
+    const { pending, connections, bufferBytes } = server.stats();
+    return pending === 0 && connections === 0 && bufferBytes === 0;
+  }, 'nothing left');
+  assert.is(server.stats().badRecords, 0);
+  assert.is(server.stats().allocationsAfterStart, 0);
+  assert.not.match(log, /GYR_(?!BODY_UNREAD|RESPONSE_TRAILERS)/);
+});
+
 test('misuse is a 500 with a coded line, and never the end of the process', async () => {
   const codes: ErrorCode[] = [
     'GYR_REQUEST_FOREIGN',

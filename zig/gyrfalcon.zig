@@ -72,6 +72,7 @@ test {
     _ = @import("server/messages_test.zig");
     _ = @import("server/server.zig");
     _ = @import("server/limits_test.zig");
+    _ = @import("server/problems_test.zig");
     _ = @import("server/server_test.zig");
     _ = @import("server/timing_test.zig");
 }

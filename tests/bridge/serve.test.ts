@@ -78,6 +78,16 @@ test('without fetch, the engine answers 404, and 405 with the methods that there
   const refused = await get(server, '/a', { method: 'DELETE' });
   assert.is(refused.status, 405);
   assert.is(refused.headers.get('allow'), 'GET, HEAD, PUT');
+  const accept = { headers: { accept: 'application/json' } };
+  for (const [path, init, status, code] of [
+    ['/b', accept, 404, 'not_found'],
+    ['/a', { ...accept, method: 'DELETE' }, 405, 'method_not_allowed'],
+  ] as const) {
+    const response = await get(server, path, init);
+    assert.is(response.headers.get('content-type'), 'application/problem+json');
+    const problem = (await response.json()) as { status: number; code: string };
+    assert.equal([problem.status, problem.code], [status, code]);
+  }
 });
 
 test('HEAD has the head of GET and no body, whatever answers', async () => {

@@ -5,6 +5,7 @@ const testing = std.testing;
 const posix = std.posix;
 const Buddy = @import("../core/buddy.zig").Buddy;
 const Method = @import("../http/method.zig").Method;
+const problem = @import("../http/problem.zig");
 const uri = @import("../http/uri.zig");
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
@@ -274,6 +275,25 @@ test "methods other than GET and HEAD are refused with Allow" {
         defer reply.drop();
         try testing.expectEqual(405, reply.res.status);
         try reply.expectHeader("Allow", "GET, HEAD");
+    }
+}
+
+test "refusals are pages with a code, as text or as JSON" {
+    var site = try Site.init(.{});
+    defer site.deinit();
+    for ([_]struct { Method, []const u8, Line, problem.Code }{
+        .{ .GET, "/nothing", .{ "X", "" }, .not_found },
+        .{ .PUT, "/style.css", .{ "X", "" }, .method_not_allowed },
+        .{ .GET, "/style.css", .{ "If-Match", "\"other\"" }, .precondition_failed },
+        .{ .GET, "/digits.txt", .{ "Range", "bytes=10-" }, .range_not_satisfiable },
+    }) |case| {
+        inline for (.{ .text, .json }, .{ "*/*", "application/json" }) |format, accept| {
+            var reply = try site.ask(case[0], case[1], &.{ case[2], .{ "Accept", accept } });
+            defer reply.drop();
+            try testing.expectEqual(problem.statusOf(case[3]), reply.res.status);
+            try reply.expectHeader("Vary", "Accept");
+            try reply.expectBody(problem.page(format, case[3]));
+        }
     }
 }
 

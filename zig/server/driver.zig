@@ -407,7 +407,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             self.request.trailers.len = 0;
             if (ex.trailers.len > 0) {
                 _ = self.trailerFields(ex) catch
-                    return output.respondError(self, ex, .out_of_buffers);
+                    return refusals.refuseWhole(self, conn, ex, .out_of_buffers);
             }
             ex.body_complete = true;
             const res = self.response();

@@ -68,6 +68,12 @@ pub fn Refusals(comptime D: type) type {
             output.respondError(d, ex, code);
         }
 
+        /// Refuses a message that has been read to its end: the connection can go on.
+        pub fn refuseWhole(d: *D, conn: *Conn, ex: *D.Exchange, code: problem.Code) void {
+            report(d, conn, code, problem.statusOf(code));
+            output.respondError(d, ex, code);
+        }
+
         /// All exchanges are in use: the page without one,
         /// or just the end behind the responses that are still to come.
         fn refuseBare(d: *D, conn: *Conn, code: problem.Code, format: problem.Format) void {

@@ -6,6 +6,7 @@ import { earlyAnswers, framing } from './framing.ts';
 import { malformed } from './malformed.ts';
 import { closing, messages } from './messages.ts';
 import { methods } from './methods.ts';
+import { problems } from './problems.ts';
 import { semantics } from './semantics.ts';
 import { splits } from './splits.ts';
 import { trailers } from './trailers.ts';
@@ -23,6 +24,7 @@ export function conformance(test: Test, target: Target): void {
   splits(test, port);
   bodies(test, port);
   malformed(test, port);
+  problems(test, port);
   trailers(test, port);
   framing(test, port);
   if (target.early) earlyAnswers(test, port);

@@ -139,9 +139,15 @@ fn addTestApps(c: Context, check: *std.Build.Step) void {
 
 fn addFuzz(c: Context, check: *std.Build.Step) void {
     const exe = c.b.addExecutable(.{ .name = "fuzz", .root_module = c.module("zig/fuzz.zig") });
-    const run = c.b.addRunArtifact(exe);
-    if (c.b.args) |args| run.addArgs(args);
-    c.b.step("fuzz", "Run a fuzzer: zig build fuzz -- [--smoke] [--seed N]").dependOn(&run.step);
+    const step = c.b.step("fuzz", "Run a fuzzer: zig build fuzz -- [--smoke] [--seed N]; " ++
+        "or the simulator: zig build fuzz -Dseed=N [-Dminutes=M]");
+    if (addSimulator(c, check)) |run| {
+        step.dependOn(&run.step);
+    } else {
+        const run = c.b.addRunArtifact(exe);
+        if (c.b.args) |args| run.addArgs(args);
+        step.dependOn(&run.step);
+    }
     check.dependOn(&exe.step);
 
     const library = c.b.addLibrary(.{
@@ -154,6 +160,41 @@ fn addFuzz(c: Context, check: *std.Build.Step) void {
     c.b.step("fuzz-library", "Install the fuzzers as libFuzzer takes them")
         .dependOn(&c.b.addInstallArtifact(library, .{}).step);
     check.dependOn(&library.step);
+}
+
+/// The simulator, ReleaseSafe; null when no option asks for it.
+fn addSimulator(c: Context, check: *std.Build.Step) ?*std.Build.Step.Run {
+    check.dependOn(&c.b.addExecutable(.{
+        .name = "sim-check",
+        .root_module = c.module("zig/sim.zig"),
+    }).step);
+    const Option = struct { name: []const u8, about: []const u8 };
+    const options = [_]Option{
+        .{ .name = "seed", .about = "Replay this seed of the simulator, or begin at it" },
+        .{ .name = "seeds", .about = "Run so many seeds of the simulator" },
+        .{ .name = "minutes", .about = "Run the simulator for so long, seed after seed" },
+    };
+    var values: [options.len]?u64 = undefined;
+    var any = false;
+    for (options, &values) |option, *value| {
+        value.* = c.b.option(u64, option.name, option.about);
+        any = any or value.* != null;
+    }
+    if (!any) return null;
+    const exe = c.b.addExecutable(.{ .name = "sim", .root_module = c.b.createModule(.{
+        .root_source_file = c.b.path("zig/sim.zig"),
+        .target = c.target,
+        .optimize = .ReleaseSafe,
+        .link_libc = true,
+    }) });
+    const run = c.b.addRunArtifact(exe);
+    run.has_side_effects = true;
+    run.stdio = .inherit;
+    for (options, values) |option, value| {
+        const number = value orelse continue;
+        run.addArgs(&.{ c.b.fmt("--{s}", .{option.name}), c.b.fmt("{d}", .{number}) });
+    }
+    return run;
 }
 
 /// Zig is the source of the bridge's ABI; ts/src/abi.gen.ts is written from it and checked in.

@@ -75,4 +75,5 @@ test {
     _ = @import("server/problems_test.zig");
     _ = @import("server/server_test.zig");
     _ = @import("server/timing_test.zig");
+    _ = @import("sim/run.zig");
 }

@@ -50,6 +50,15 @@ export const stages = [
       one('fuzz', zig, ['build', 'fuzz', '-Doptimize=ReleaseSafe', '--', '--smoke']),
   },
   {
+    name: 'sim',
+    about: 'the simulator over a smoke set of seeds; it finds the bugs that are planted',
+    run: async ({ zig }) => {
+      const seeds = await one('sim', zig, ['build', 'fuzz', '-Dseed=1', '-Dseeds=120']);
+      const bugs = await one('planted bugs', process.execPath, [at('scripts', 'sim-bugs.mjs')]);
+      return together([seeds, bugs]);
+    },
+  },
+  {
     name: 'unit',
     about: 'TypeScript units',
     engine: true,
@@ -95,6 +104,17 @@ async function one(name, command, args, hint) {
   console.log(tail(output, 80));
   const failure = hint === undefined ? name : `${name}: ${hint}`;
   return { passed: 0, failed: 1, skipped: 0, failures: [failure] };
+}
+
+/** Several programs of one stage. */
+function together(outcomes) {
+  const total = (key) => outcomes.reduce((all, outcome) => all + outcome[key], 0);
+  return {
+    passed: total('passed'),
+    failed: total('failed'),
+    skipped: total('skipped'),
+    failures: outcomes.flatMap(({ failures }) => failures),
+  };
 }
 
 /** All Zig files but those that somebody is trying something in. */

@@ -18,6 +18,7 @@ const entries = [
   'zig/differential.zig',
   'zig/fuzz.zig',
   'zig/fuzz_coverage.zig',
+  'zig/sim.zig',
   'zig/abi_gen.zig',
 ];
 

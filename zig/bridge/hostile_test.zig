@@ -387,6 +387,28 @@ test "more body than there is credit for closes the connection" {
     try testing.expectEqual(1, play.engine.stats().badRecords);
 }
 
+test "an HTTP/1.0 body that is given up ended by FIN, as a whole one does" {
+    var play = try Play.open();
+    defer play.close();
+    const stream = try play.connect();
+    defer stream.close();
+    try stream.writeAll("GET / HTTP/1.0\r\n\r\n");
+    var answer = Answer.to(try play.expect(.request_head));
+    answer.head.header.flags = 0;
+    answer.head.body_length = abi.length_unknown; // the connection's end will end it
+    try play.publishRaw(std.mem.asBytes(&answer));
+    var buffer: [4096]u8 = undefined;
+    _ = try readHead(stream, &buffer);
+    var end = answer.head.header;
+    end.kind = .response_abort;
+    end.size = @sizeOf(abi.RecordHeader);
+    try play.publishRaw(std.mem.asBytes(&end));
+    const outcome = while (stream.read(&buffer)) |n| {
+        if (n == 0) break error.EndOfStream;
+    } else |err| err;
+    try testing.expectEqual(error.ConnectionResetByPeer, outcome);
+}
+
 test "a spoiled response ring costs what is under way, and the lane goes on behind it" {
     var play = try Play.open();
     defer play.close();

@@ -87,6 +87,11 @@ pub const Epoll = struct {
         stream.* = .{};
     }
 
+    pub fn abort(self: *Epoll, stream: *Stream) void {
+        socket.setResetOnClose(stream.fd);
+        self.close(stream);
+    }
+
     pub fn closeAccepted(_: *Epoll, fd: posix.fd_t) void {
         posix.close(fd);
     }

@@ -19,6 +19,7 @@
 //!   B.init(gpa, Options) !B, deinit()
 //!   open(*Stream, fd, token) !void        start receiving on a connected, non-blocking socket
 //!   close(*Stream) void                   the only place that closes the descriptor
+//!   abort(*Stream) void                   closes with a reset: the peer sees that bytes lack
 //!   pauseRecv / resumeRecv(*Stream)       stop and restart receiving; a reset is told all the same
 //!   hasInput(*const Stream) bool          bytes, or the end, can be received now
 //!   send(*Stream, iovecs, more) SendResult        now, as much as goes
@@ -85,6 +86,7 @@ pub fn check(comptime B: type) void {
         "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
         "hasInput",    "setNoDelay",   "acceptBatch",    "closeAccepted",
         "nowMs",       "wallSeconds",  "inFlight",       "signal",
+        "abort",
     };
     inline for (names) |name| {
         if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++

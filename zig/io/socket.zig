@@ -91,6 +91,12 @@ pub fn setNoDelay(fd: posix.socket_t) void {
     setOption(fd, posix.IPPROTO.TCP, posix.TCP.NODELAY, 1) catch {};
 }
 
+/// A close is a reset from now on. Failure leaves a close that looks like an end.
+pub fn setResetOnClose(fd: posix.socket_t) void {
+    const linger = extern struct { on: c_int = 1, seconds: c_int = 0 }{};
+    posix.setsockopt(fd, posix.SOL.SOCKET, posix.SO.LINGER, std.mem.asBytes(&linger)) catch {};
+}
+
 fn narrow(err: anyerror) ListenError {
     return switch (err) {
         error.AddressInUse => error.AddressInUse,

@@ -63,6 +63,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             in_pump: bool = false,
             finish_when_sent: bool = false,
             linger: bool = false,
+            /// Set by the protocol: the connection's end would look like that of a message that is
+            /// not whole.
+            is_cut: bool = false,
             /// Received and not consumed. Empty, and without a block, between messages.
             input: Chain = .{},
             queue: WriteQueue = .{},
@@ -521,10 +524,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase == .open) self.protocol.onClose(conn);
             conn.phase = .closed;
             if (self.batch.owner == @as(?*anyopaque, conn)) self.batch.reset();
+            const is_cut = conn.is_cut or !conn.queue.isEmpty();
             conn.input.deinit(&self.pools.buffers);
             conn.queue.deinit(&self.pools);
             self.wheel.drop(conn.id.slot);
-            self.backend.close(&conn.stream);
+            if (is_cut) self.backend.abort(&conn.stream) else self.backend.close(&conn.stream);
             // The slot is given back at the end of the turn:
             // callers up the stack still hold the pointer.
             conn.next_closed = self.closed;

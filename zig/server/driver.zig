@@ -230,6 +230,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         /// Gives the exchange up and closes its connection.
         pub fn reset(self: *Self, ex: *Exchange) void {
             const conn = self.connOf(ex);
+            conn.is_cut = ex.endsByClose();
             ex.response = .done;
             self.net.close(conn);
         }
@@ -577,6 +578,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         pub fn onClose(self: *Self, conn: *Conn) void {
+            if (conn.app.first) |ex| if (ex.endsByClose()) {
+                conn.is_cut = true;
+            };
             self.dropExchanges(conn);
             if (conn.app.pause.busy) self.forgetBusy(conn.id);
         }

@@ -69,5 +69,11 @@ pub fn Exchange(comptime State: type) type {
         user: State = .{},
 
         pub const Phase = enum(u8) { none, streaming, done };
+
+        /// A body is under way that nothing but the connection's end will end (RFC 9112 §6.3).
+        pub fn endsByClose(self: *const Self) bool {
+            return self.response == .streaming and !self.chunked and !self.drop_body and
+                self.stream_left == null;
+        }
     };
 }

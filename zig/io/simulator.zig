@@ -1,0 +1,408 @@
+//! The simulator backend: the I/O interface over a simulated network, deterministic by seed. It
+//! does what a kernel may do and rarely does: short reads and writes at any byte, events late, in
+//! any order or for nothing, resets, failing accepts. What no kernel would see, the use of a
+//! descriptor after its close, it ends with a panic.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const Allocator = std.mem.Allocator;
+const limits = @import("../core/limits.zig");
+const io = @import("io.zig");
+const network_file = @import("simulated_network.zig");
+const Link = network_file.Link;
+const Network = network_file.Network;
+
+pub const Simulator = struct {
+    network: *Network,
+    index: u32,
+    receive_buffer: []u8,
+    /// What one poll tells.
+    events: []Event,
+    gpa: Allocator,
+
+    /// The network that `init` joins. A simulation has one thread.
+    pub threadlocal var current: ?*Network = null;
+
+    pub const Stream = struct {
+        fd: posix.fd_t = -1,
+        token: u64 = 0,
+    };
+
+    pub const listener_bit: u64 = 1 << 63;
+
+    pub fn init(gpa: Allocator, options: io.Options) !Simulator {
+        const network = current.?;
+        assert(network.backends < Network.backends_max);
+        network.backends += 1;
+        const receive_buffer = try gpa.alloc(u8, options.receive_buffer_bytes);
+        errdefer gpa.free(receive_buffer);
+        return .{
+            .network = network,
+            .index = network.backends - 1,
+            .receive_buffer = receive_buffer,
+            .events = try gpa.alloc(Event, network.links.len + network.closed.len + 1),
+            .gpa = gpa,
+        };
+    }
+
+    pub fn deinit(self: *Simulator) void {
+        self.gpa.free(self.events);
+        self.gpa.free(self.receive_buffer);
+        self.* = undefined;
+    }
+
+    pub fn wakeDescriptor(self: *const Simulator) posix.fd_t {
+        return Network.wake_fd_first + @as(posix.fd_t, @intCast(self.index));
+    }
+
+    pub fn signal(fd: posix.fd_t) void {
+        current.?.woken[@intCast(fd - Network.wake_fd_first)] = true;
+    }
+
+    pub fn nowMs(self: *const Simulator) u64 {
+        return self.network.now_ms;
+    }
+
+    pub fn wallSeconds(self: *const Simulator) i64 {
+        const elapsed: i64 = @intCast(self.network.now_ms / 1000);
+        return @max(self.network.wall_offset_s + elapsed, 0);
+    }
+
+    /// Whether a poll would bring something: for whoever decides when to call it.
+    pub fn hasEvents(self: *const Simulator) bool {
+        const network = self.network;
+        if (network.woken[self.index]) return true;
+        if (network.listener) |listener| {
+            if (listener.backend == self.index and listener.wants and network.hasWaiting())
+                return true;
+        }
+        for (network.links) |*link| {
+            if (self.eventsOf(link) != null) return true;
+        }
+        return false;
+    }
+
+    pub fn open(self: *Simulator, stream: *Stream, fd: posix.fd_t, token: u64) !void {
+        const link = self.network.byHandle(fd);
+        assert(link.server == .accepted);
+        stream.* = .{ .fd = fd, .token = token };
+        if (self.network.chance(self.network.faults.open_refused)) return error.SystemResources;
+        link.server = .open;
+        link.backend = self.index;
+        link.token = token;
+        link.wants_recv = true;
+        self.network.note(link, "server opens", token, 0);
+    }
+
+    pub fn close(self: *Simulator, stream: *Stream) void {
+        if (stream.fd == Network.listener_fd) {
+            self.network.stopListening();
+        } else self.network.serverClose(self.network.byHandle(stream.fd), false);
+        stream.* = .{};
+    }
+
+    pub fn abort(self: *Simulator, stream: *Stream) void {
+        self.network.serverClose(self.network.byHandle(stream.fd), true);
+        stream.* = .{};
+    }
+
+    pub fn closeAccepted(self: *Simulator, fd: posix.fd_t) void {
+        self.network.serverClose(self.network.byHandle(fd), false);
+    }
+
+    pub fn setNoDelay(self: *Simulator, stream: *Stream) void {
+        _ = self.network.byHandle(stream.fd);
+    }
+
+    pub fn pauseRecv(self: *Simulator, stream: *Stream) void {
+        self.network.byHandle(stream.fd).wants_recv = false;
+    }
+
+    pub fn resumeRecv(self: *Simulator, stream: *Stream) void {
+        self.network.byHandle(stream.fd).wants_recv = true;
+    }
+
+    pub fn sendLater(self: *Simulator, stream: *Stream) void {
+        self.network.byHandle(stream.fd).wants_send = true;
+    }
+
+    pub fn hasInput(self: *Simulator, stream: *const Stream) bool {
+        const link = self.network.byHandle(stream.fd);
+        return link.up.readable(self.network.now_ms) or self.isReset(link);
+    }
+
+    pub fn inFlight(self: *Simulator, stream: *const Stream) u64 {
+        const link = self.network.byHandle(stream.fd);
+        return link.down.len - link.down.arrived;
+    }
+
+    pub fn shutdownSend(self: *Simulator, stream: *Stream) void {
+        const link = self.network.byHandle(stream.fd);
+        link.server_finished = true;
+        link.down.finish(self.network.arrival());
+        self.network.note(link, "server half-closes", 0, 0);
+    }
+
+    fn isReset(self: *const Simulator, link: *const Link) bool {
+        return link.reset_server_at <= self.network.now_ms;
+    }
+
+    // Sending.
+
+    pub fn send(
+        self: *Simulator,
+        stream: *Stream,
+        iovecs: []const posix.iovec_const,
+        _: bool,
+    ) io.SendResult {
+        const link = self.network.byHandle(stream.fd);
+        var total: usize = 0;
+        for (iovecs) |iovec| total += iovec.len;
+        assert(total > 0);
+        const quota = self.quotaFor(link, total) catch |err| return resultOf(err);
+        var left = quota;
+        for (iovecs) |iovec| {
+            const n = @min(left, iovec.len);
+            self.deliver(link, iovec.base[0..n]);
+            left -= n;
+        }
+        self.network.note(link, "server sends", quota, total);
+        return .{ .sent = quota };
+    }
+
+    pub fn sendFile(
+        self: *Simulator,
+        stream: *Stream,
+        fd: posix.fd_t,
+        offset: u64,
+        len: u64,
+    ) io.SendResult {
+        const link = self.network.byHandle(stream.fd);
+        var buffer: [16 * 1024]u8 = undefined;
+        const wanted: usize = @intCast(@min(len, buffer.len));
+        const quota = self.quotaFor(link, wanted) catch |err| return resultOf(err);
+        const n = posix.pread(fd, buffer[0..quota], offset) catch return .failed;
+        self.deliver(link, buffer[0..n]);
+        self.network.note(link, "server sends of a file", n, len);
+        return .{ .sent = n };
+    }
+
+    const Refused = error{ WouldBlock, Gone };
+
+    fn resultOf(err: Refused) io.SendResult {
+        return switch (err) {
+            error.WouldBlock => .would_block,
+            error.Gone => .failed,
+        };
+    }
+
+    /// How much of `total` bytes is taken now, at least one.
+    fn quotaFor(self: *Simulator, link: *Link, total: usize) Refused!usize {
+        const network = self.network;
+        if (link.server_finished) std.debug.panic("sent after the FIN, {d} bytes", .{total});
+        if (self.isReset(link)) return error.Gone;
+        if (network.chance(network.faults.refused_send)) return error.WouldBlock;
+        if (!link.client_open) {
+            // It is told later; the first bytes to one that has gone are taken.
+            link.reset_server_at = @min(link.reset_server_at, network.arrival());
+            return total;
+        }
+        const room = @min(link.down.room(), total);
+        if (room == 0) return error.WouldBlock;
+        if (!network.chance(network.faults.short_send)) return room;
+        return network.random().intRangeAtMost(usize, 1, room);
+    }
+
+    fn deliver(self: *Simulator, link: *Link, bytes: []const u8) void {
+        if (bytes.len == 0 or !link.client_open) return;
+        link.down.push(bytes, self.network.arrival());
+        link.down.land(self.network.now_ms);
+    }
+
+    // Accepting.
+
+    pub fn listen(self: *Simulator, stream: *Stream, fd: posix.fd_t, token: u64) !void {
+        assert(fd == Network.listener_fd and token & listener_bit != 0);
+        stream.* = .{ .fd = fd, .token = token };
+        self.network.listener = .{ .backend = self.index, .token = token, .wants = true };
+        self.network.descriptors += 1;
+    }
+
+    pub fn pauseAccept(self: *Simulator, _: *Stream) void {
+        self.network.listener.?.wants = false;
+    }
+
+    pub fn resumeAccept(self: *Simulator, _: *Stream) void {
+        self.network.listener.?.wants = true;
+    }
+
+    pub fn acceptBatch(self: *Simulator, stream: *Stream, context: anytype) bool {
+        const network = self.network;
+        const faults = &network.faults;
+        const token = stream.token;
+        for (0..network.random().intRangeAtMost(u32, 1, limits.accept_batch)) |_| {
+            if (!context.wantsMore(token)) return false;
+            if (network.chance(faults.accept_interrupted)) continue;
+            const exhausted = network.chance(faults.accept_exhausted);
+            if (exhausted or network.descriptors >= faults.descriptors_max) {
+                context.onAcceptFailed(token, .exhausted);
+                return false;
+            }
+            const link = network.takeWaiting() orelse return false;
+            if (network.chance(faults.accept_aborted)) {
+                network.lose(link);
+                continue;
+            }
+            link.server = .accepted;
+            network.descriptors += 1;
+            network.note(link, "accepted", network.descriptors, 0);
+            context.onAccept(token, .{ .fd = network.handleOf(link), .peer = link.peer });
+        }
+        return true;
+    }
+
+    // Polling.
+
+    const Event = struct {
+        token: u64,
+        fd: posix.fd_t,
+        in: bool = false,
+        out: bool = false,
+        gone: bool = false,
+        accept: bool = false,
+    };
+
+    /// Tells what has happened. It never waits: virtual time passes between the calls.
+    pub fn poll(self: *Simulator, _: i32, context: anytype) bool {
+        const network = self.network;
+        var events = std.ArrayListUnmanaged(Event).initBuffer(self.events);
+        context.onAwake();
+        if (network.chance(network.faults.spurious_event)) return false; // EINTR
+        network.woken[self.index] = false;
+        self.collect(&events);
+        network.random().shuffle(Event, events.items);
+        const told = @min(events.items.len, network.faults.events_max);
+        for (events.items[0..told]) |event| {
+            const stream = context.stream(event.token) orelse continue;
+            if (stream.fd != event.fd) std.debug.panic(
+                "an event for a stream that was closed (token {x}) found its slot's next user",
+                .{event.token},
+            );
+            if (comptime accepts(@TypeOf(context.*))) {
+                if (event.accept) {
+                    _ = self.acceptBatch(stream, context);
+                    continue;
+                }
+            }
+            self.serve(event, context);
+        }
+        return told < events.items.len;
+    }
+
+    fn accepts(comptime Context: type) bool {
+        return @hasDecl(Context, "onAccept");
+    }
+
+    fn collect(self: *Simulator, events: *std.ArrayListUnmanaged(Event)) void {
+        const network = self.network;
+        if (network.listener) |listener| {
+            if (listener.backend == self.index and listener.wants and network.hasWaiting()) {
+                events.appendAssumeCapacity(.{
+                    .token = listener.token,
+                    .fd = Network.listener_fd,
+                    .accept = true,
+                });
+            }
+        }
+        for (network.links) |*link| {
+            const event = self.eventsOf(link) orelse self.spuriousOf(link) orelse continue;
+            if (!network.chance(network.faults.held_event)) events.appendAssumeCapacity(event);
+        }
+        const closed = network.closed[0..@min(network.closed_count, network.closed.len)];
+        for (closed) |stale| {
+            if (stale.backend != self.index) continue;
+            if (!network.chance(network.faults.late_event)) continue;
+            events.appendAssumeCapacity(.{
+                .token = stale.token,
+                .fd = stale.fd,
+                .in = true,
+                .out = true,
+            });
+        }
+    }
+
+    /// What a poll tells of `link`; null: nothing.
+    fn eventsOf(self: *const Simulator, link: *const Link) ?Event {
+        if (!link.used or link.server != .open or link.backend != self.index) return null;
+        const network = self.network;
+        const ended = link.server_finished and link.up.atEnd(network.now_ms);
+        const event: Event = .{
+            .token = link.token,
+            .fd = network.handleOf(link),
+            .in = link.wants_recv and
+                (link.up.readable(network.now_ms) or self.isReset(link)),
+            .out = link.wants_send and (link.down.room() > 0 or self.isReset(link) or
+                !link.client_open),
+            .gone = self.isReset(link) or ended,
+        };
+        return if (event.in or event.out or event.gone) event else null;
+    }
+
+    /// A socket is told to take bytes, and takes none.
+    fn spuriousOf(self: *Simulator, link: *const Link) ?Event {
+        if (!link.used or link.server != .open or link.backend != self.index) return null;
+        if (!link.wants_send or !self.network.chance(self.network.faults.spurious_event))
+            return null;
+        return .{ .token = link.token, .fd = self.network.handleOf(link), .out = true };
+    }
+
+    fn serve(self: *Simulator, event: Event, context: anytype) void {
+        // An event of a stream that is gone was passed over, so that the link is there.
+        const link = self.network.byHandle(event.fd);
+        if (event.in and link.wants_recv) {
+            self.receive(link, event.token, context);
+        } else if (event.gone) {
+            self.network.note(link, "server is told of the end", 0, 0);
+            context.onRecv(event.token, .failed);
+        }
+        if (!event.out) return;
+        const stream = context.stream(event.token) orelse return;
+        const current_link = self.network.byHandle(stream.fd);
+        if (!current_link.wants_send) return;
+        current_link.wants_send = false;
+        context.onSent(event.token, 0);
+    }
+
+    fn receive(self: *Simulator, link: *Link, token: u64, context: anytype) void {
+        const network = self.network;
+        if (network.chance(network.faults.spurious_event)) return; // EAGAIN
+        const whole = @min(self.receive_buffer.len, link.up.arrived);
+        if (whole == 0) {
+            if (self.isReset(link)) {
+                network.note(link, "server is told of the reset", 0, 0);
+                return context.onRecv(token, .failed);
+            }
+            if (!link.up.atEnd(network.now_ms)) return;
+            network.note(link, "server reads the end", 0, 0);
+            return context.onRecv(token, .eof);
+        }
+        const short = network.chance(network.faults.short_recv);
+        const count = if (short) network.random().intRangeAtMost(usize, 1, whole) else whole;
+        const bytes = self.receive_buffer[0..count];
+        _ = link.up.pull(bytes);
+        network.note(link, "server reads", count, whole);
+        context.onRecv(token, .{ .bytes = bytes });
+        // Who looks at them after the call sees it.
+        @memset(bytes, 0xa5);
+    }
+};
+
+comptime {
+    io.check(Simulator);
+}
+
+test {
+    _ = @import("simulated_link.zig");
+    _ = network_file;
+}

@@ -1,0 +1,87 @@
+//! The simulation's Zig handler: every way in which a handler can hand over a body.
+
+const std = @import("std");
+const posix = std.posix;
+const Request = @import("../http/request.zig").Request;
+const Response = @import("../http/response.zig").Response;
+const DirServer = @import("../handlers/dir_server.zig").DirServer;
+const Files = @import("files.zig").Files;
+const Pattern = @import("pattern.zig").Pattern;
+const plan_file = @import("plan.zig");
+const Plan = plan_file.Plan;
+
+pub const Handler = struct {
+    files: *Files,
+    dir: *DirServer,
+    /// A body that is borrowed until the next call.
+    borrowed: [Plan.shared_bytes_max]u8 = undefined,
+    errors: u64 = 0,
+
+    pub fn init() Handler {
+        unreachable; // the simulation fills it in
+    }
+
+    pub fn deinit(_: *Handler) void {}
+
+    pub fn handleRequest(self: *Handler, req: *Request, res: *Response) !void {
+        if (std.mem.startsWith(u8, req.path, "/files/")) {
+            return self.dir.handle(req, res, req.path["/files".len..]);
+        }
+        const connection = plan_file.connectionOf(req.peer.bytes, req.peer.port);
+        const plan = Plan.parse(req.path, req.query) orelse {
+            res.status = 404;
+            return;
+        };
+        if (plan.kind == .fail) return error.Planned;
+        try res.headerFmt("X-Id", "{d}.{d}", .{ connection, plan.number });
+        if (plan.close) try res.header("Connection", "close");
+        res.status = plan.status();
+        switch (plan.kind) {
+            .status, .fail => {},
+            .gen => try self.generate(res, plan, connection),
+            .echo, .sum => {
+                if (!isWhole(req, plan, connection)) res.status = 422;
+                try self.generate(res, plan, connection);
+            },
+        }
+    }
+
+    pub fn onError(self: *Handler, _: anyerror, _: *Request, res: *Response) void {
+        self.errors += 1;
+        res.text(500, "planned\n");
+    }
+
+    fn generate(self: *Handler, res: *Response, plan: Plan, connection: u32) !void {
+        const pattern = plan.pattern(connection);
+        const length = plan.answerLength();
+        switch (plan.style) {
+            .static => res.sendStatic(self.files.shared[0..length]),
+            .file => res.sendFile(try self.files.open(), 0, length),
+            .written => {
+                var at: u32 = 0;
+                var piece: [1000]u8 = undefined;
+                while (at < length) {
+                    const n = @min(piece.len, length - at);
+                    pattern.fill(piece[0..n], at);
+                    try res.write(piece[0..n]);
+                    at += n;
+                }
+            },
+            else => {
+                pattern.fill(self.borrowed[0..length], 0);
+                res.send(self.borrowed[0..length]);
+            },
+        }
+    }
+
+    /// Whether the request's body is the one that this client sends with this request.
+    fn isWhole(req: *const Request, plan: Plan, connection: u32) bool {
+        const pattern = Pattern.of(.request, connection, plan.number);
+        var at: u64 = 0;
+        for (req.body.segments) |segment| {
+            if (pattern.difference(segment, at) != null) return false;
+            at += segment.len;
+        }
+        return at == req.body.len and (plan.kind == .sum or at == plan.length);
+    }
+};

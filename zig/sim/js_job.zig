@@ -1,0 +1,293 @@
+//! One request with a simulated JS thread, from its head to the end of its answer.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const abi = @import("../bridge/abi.zig");
+const ring_file = @import("../bridge/ring.zig");
+const network_file = @import("../io/simulated_network.zig");
+const Network = network_file.Network;
+const never = network_file.never;
+const Pattern = @import("pattern.zig").Pattern;
+const plan_file = @import("plan.zig");
+const Plan = plan_file.Plan;
+
+pub const Job = struct {
+    worker: u32,
+    slot: u32,
+    generation: u32,
+    connection: u32,
+    /// Null: the path is none that a client asks for.
+    plan: ?Plan,
+    head_only: bool,
+    version10: bool,
+    due_ms: u64,
+    /// Of the request's body.
+    received: u64 = 0,
+    expected: u64,
+    body_ended: bool,
+    body_spoiled: bool = false,
+    /// Received and not granted again.
+    ungranted: u32 = 0,
+    head_sent: bool = false,
+    sent: u64 = 0,
+    /// Body bytes that may be sent.
+    credit: u32 = 0,
+    /// Waits for room in the ring.
+    blocked: bool = false,
+    streams: bool,
+    tells_length: bool,
+
+    pub const Step = enum {
+        done,
+        /// No room in the ring.
+        full,
+        /// For the rest of the body, or for credit.
+        waits,
+        again,
+    };
+
+    const thought_ms_max = 400;
+
+    pub fn begin(network: *Network, worker: u32, record: *const ring_file.Record) !Job {
+        const head = record.fixed(abi.RequestHead).?;
+        const tables = @as(usize, head.param_count) * @sizeOf(abi.Span) +
+            @as(usize, head.field_count) * @sizeOf(abi.FieldSpan);
+        const text = record.bytes[@sizeOf(abi.RequestHead) + tables ..][0..head.head_bytes];
+        const random = network.random();
+        const port = head.peer_port;
+        var self: Job = .{
+            .worker = worker,
+            .slot = record.header.slot,
+            .generation = record.header.generation,
+            .connection = plan_file.connectionOf(head.peer_address, port),
+            .plan = Plan.parse(part(text, head.path), part(text, head.query)),
+            .head_only = head.method == .HEAD,
+            .version10 = head.version == .http10,
+            .due_ms = network.now_ms + if (random.boolean())
+                0
+            else
+                random.uintLessThan(u64, thought_ms_max),
+            .expected = head.body_length,
+            .body_ended = head.header.flags & abi.flag_end != 0,
+            .streams = random.boolean(),
+            .tells_length = random.boolean(),
+        };
+        const at = @sizeOf(abi.RequestHead) + tables + head.head_bytes;
+        self.check(record.bytes[at..][0..head.inline_bytes]);
+        return self;
+    }
+
+    fn part(text: []const u8, span: abi.Span) []const u8 {
+        return text[span.offset..][0..span.len];
+    }
+
+    pub fn note(self: *const Job, network: *Network, what: []const u8) void {
+        network.trace.note(network.now_ms, self.connection, what, self.slot, self.generation);
+    }
+
+    // The request's body.
+
+    fn check(self: *Job, bytes: []const u8) void {
+        const plan = self.plan orelse return;
+        const pattern = Pattern.of(.request, self.connection, plan.number);
+        if (pattern.difference(bytes, self.received) != null) self.body_spoiled = true;
+        self.received += bytes.len;
+    }
+
+    pub fn takeBody(self: *Job, network: *Network, record: *const ring_file.Record) void {
+        const chunk = record.fixed(abi.Chunk).?;
+        assert(!self.body_ended);
+        self.check(record.bytes[@sizeOf(abi.Chunk)..][0..chunk.len]);
+        self.ungranted += chunk.len;
+        if (record.header.flags & abi.flag_end != 0) self.body_ended = true;
+        self.due_ms = @min(self.due_ms, network.now_ms);
+    }
+
+    /// They end the body.
+    pub fn takeTrailers(self: *Job, network: *Network, _: *const ring_file.Record) void {
+        assert(!self.body_ended);
+        self.body_ended = true;
+        self.due_ms = @min(self.due_ms, network.now_ms);
+    }
+
+    // The answer.
+
+    pub fn step(self: *Job, network: *Network, ring: *ring_file.Producer) !Step {
+        if (self.ungranted > 0 and !self.body_ended) {
+            if (!try self.grant(ring)) return .full;
+        }
+        const plan = self.plan orelse return self.refuse(ring);
+        if (!self.head_sent) {
+            const early = plan.style == .early and !self.streams;
+            if (!self.body_ended and !early) return .waits;
+            return self.sendHead(network, ring, plan);
+        }
+        return self.sendPiece(network, ring, plan);
+    }
+
+    fn grant(self: *Job, ring: *ring_file.Producer) !bool {
+        const room = try ring.reserve(@sizeOf(abi.Credit)) orelse return false;
+        const record: *abi.Credit = @ptrCast(room.ptr);
+        record.* = .{
+            .header = self.header(@sizeOf(abi.Credit), .request_credit, 0),
+            .grant = self.ungranted,
+            .reserved = 0,
+        };
+        ring.commit(@sizeOf(abi.Credit));
+        self.ungranted = 0;
+        return true;
+    }
+
+    fn header(self: *const Job, size: u32, kind: abi.RecordKind, flags: u16) abi.RecordHeader {
+        return .{
+            .size = size,
+            .kind = kind,
+            .flags = flags,
+            .slot = self.slot,
+            .generation = self.generation,
+        };
+    }
+
+    fn refuse(self: *Job, ring: *ring_file.Producer) !Step {
+        const answer: Answer = .{ .status = 404, .end = true };
+        return if (try self.writeHead(ring, answer)) .done else .full;
+    }
+
+    const Answer = struct {
+        status: u16,
+        fields: []const Field = &.{},
+        /// Of `pattern`, from its beginning.
+        inline_bytes: u32 = 0,
+        pattern: Pattern = .shared,
+        length: u64 = 0,
+        end: bool,
+    };
+    const Field = struct { name: []const u8, value: []const u8 };
+
+    /// What the body has, and what is said of it.
+    fn told(plan: Plan) struct { sent: u64, length: u64 } {
+        const length: u64 = plan.answerLength();
+        return switch (plan.style) {
+            .less => .{ .sent = length - 5, .length = length },
+            .more => .{ .sent = length + 5, .length = length },
+            else => .{ .sent = length, .length = length },
+        };
+    }
+
+    fn sendHead(self: *Job, network: *Network, ring: *ring_file.Producer, plan: Plan) !Step {
+        if (plan.kind == .fail) return self.abort(ring);
+        var buffer: [32]u8 = undefined;
+        const id = std.fmt.bufPrint(&buffer, "{d}.{d}", .{ self.connection, plan.number }) catch
+            unreachable; // it fits
+        const fields = [_]Field{
+            .{ .name = "X-Id", .value = id },
+            .{ .name = "Connection", .value = "close" },
+        };
+        const lengths = told(plan);
+        const spoils = lengths.sent != lengths.length;
+        const inline_max = @min(abi.response_inline_bytes_max, self.credit);
+        const streams = spoils or self.streams or lengths.sent > inline_max;
+        const empty = plan.kind == .status or self.head_only;
+        const first = if (empty) 0 else @min(lengths.sent, inline_max);
+        const bad_body = (plan.kind == .echo or plan.kind == .sum) and self.isBodyWrong(plan);
+        const answer: Answer = .{
+            .status = if (bad_body) 422 else plan.status(),
+            .fields = fields[0..if (plan.close) 2 else 1],
+            .inline_bytes = @intCast(if (streams) first / 2 else first),
+            .pattern = plan.pattern(self.connection),
+            .length = if (plan.kind == .status)
+                0
+            else if (spoils or self.tells_length)
+                lengths.length
+            else
+                abi.length_unknown,
+            .end = empty or !streams,
+        };
+        if (!try self.writeHead(ring, answer)) return .full;
+        self.note(network, "JS answers");
+        if (answer.end) return .done;
+        self.head_sent = true;
+        self.sent = answer.inline_bytes;
+        self.credit -= answer.inline_bytes;
+        return .again;
+    }
+
+    fn isBodyWrong(self: *const Job, plan: Plan) bool {
+        if (self.body_spoiled) return true;
+        if (!self.body_ended) return false; // answered early
+        if (self.expected != abi.length_unknown and self.received != self.expected) return true;
+        return plan.kind == .echo and self.received != plan.length;
+    }
+
+    fn writeHead(self: *Job, ring: *ring_file.Producer, answer: Answer) !bool {
+        var field_bytes: u32 = 0;
+        for (answer.fields) |field| field_bytes += @intCast(field.name.len + field.value.len);
+        const table_bytes: u32 = @intCast(answer.fields.len * @sizeOf(abi.ResponseField));
+        const size = abi.recordSize(
+            @sizeOf(abi.ResponseHead) + table_bytes + field_bytes + answer.inline_bytes,
+        );
+        const room = try ring.reserve(size) orelse return false;
+        const record: *abi.ResponseHead = @ptrCast(room.ptr);
+        record.* = .{
+            .header = self.header(size, .response_head, if (answer.end) abi.flag_end else 0),
+            .status = answer.status,
+            .field_count = @intCast(answer.fields.len),
+            .content_type = .none,
+            .reserved = .{ 0, 0, 0 },
+            .field_bytes = field_bytes,
+            .inline_bytes = answer.inline_bytes,
+            .body_length = answer.length,
+        };
+        var at: usize = @sizeOf(abi.ResponseHead);
+        for (answer.fields) |field| {
+            const entry: abi.ResponseField = .{
+                .name_len = @intCast(field.name.len),
+                .value_len = @intCast(field.value.len),
+            };
+            @memcpy(room[at..][0..@sizeOf(abi.ResponseField)], std.mem.asBytes(&entry));
+            at += @sizeOf(abi.ResponseField);
+        }
+        for (answer.fields) |field| for ([_][]const u8{ field.name, field.value }) |text| {
+            @memcpy(room[at..][0..text.len], text);
+            at += text.len;
+        };
+        answer.pattern.fill(room[at..][0..answer.inline_bytes], 0);
+        ring.commit(size);
+        return true;
+    }
+
+    fn abort(self: *Job, ring: *ring_file.Producer) !Step {
+        const size = @sizeOf(abi.RecordHeader);
+        const room = try ring.reserve(size) orelse return .full;
+        const record: *abi.RecordHeader = @ptrCast(room.ptr);
+        record.* = self.header(size, .response_abort, 0);
+        ring.commit(size);
+        return .done;
+    }
+
+    fn sendPiece(self: *Job, network: *Network, ring: *ring_file.Producer, plan: Plan) !Step {
+        const total = told(plan).sent;
+        const left = total - self.sent;
+        if (left > 0 and self.credit == 0) return .waits;
+        const most: u32 = @intCast(@min(left, self.credit, abi.chunk_bytes_max));
+        const random = network.random();
+        const n = if (most > 1 and random.boolean())
+            random.intRangeAtMost(u32, 1, most)
+        else
+            most;
+        const end = self.sent + n == total;
+        const size = abi.recordSize(@sizeOf(abi.Chunk) + n);
+        const room = try ring.reserve(size) orelse return .full;
+        const record: *abi.Chunk = @ptrCast(room.ptr);
+        record.* = .{
+            .header = self.header(size, .response_chunk, if (end) abi.flag_end else 0),
+            .len = n,
+            .reserved = 0,
+        };
+        plan.pattern(self.connection).fill(room[@sizeOf(abi.Chunk)..][0..n], self.sent);
+        ring.commit(size);
+        self.sent += n;
+        self.credit -= n;
+        return if (end) .done else .again;
+    }
+};

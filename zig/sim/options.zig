@@ -1,0 +1,120 @@
+//! What one simulated run is like, all of it decided by the seed: the server's limits, the faults
+//! of the network, and what else goes wrong.
+
+const std = @import("std");
+const Config = @import("../server/config.zig").Config;
+const Faults = @import("../io/simulated_network.zig").Faults;
+
+pub const Options = struct {
+    seed: u64,
+    /// Handlers in JavaScript, played by a stub; else a handler in Zig.
+    bridge: bool,
+    /// Nothing happens that may cost a well-behaved client its answer: it has to get all of them.
+    calm: bool,
+    config: Config,
+    faults: Faults,
+    clients: u32,
+    /// Clients that are there at a time, about.
+    crowd: u32,
+    js_threads: u32,
+    js_dies: bool,
+    /// Virtual ms after the start at which the server is told to stop; null: after the last client.
+    drain_after_ms: ?u64,
+    drain_grace_ms: u64,
+    /// All stands still for seconds now and then, as when a machine is suspended.
+    stalls: bool,
+    wall_jumps: bool,
+
+    pub fn of(seed: u64) Options {
+        var prng = std.Random.DefaultPrng.init(seed *% 0x9e37_79b9_7f4a_7c15 +% 1);
+        const random = prng.random();
+        const calm = random.uintLessThan(u8, 3) == 0;
+        var self: Options = .{
+            .seed = seed,
+            .bridge = random.boolean(),
+            .calm = calm,
+            .config = configOf(random, calm),
+            .faults = faultsOf(random, calm),
+            .clients = random.intRangeAtMost(u32, 20, 120),
+            .crowd = random.intRangeAtMost(u32, 1, 24),
+            .js_threads = random.intRangeAtMost(u32, 1, 2),
+            .js_dies = false,
+            .drain_after_ms = null,
+            .drain_grace_ms = random.intRangeAtMost(u64, 1, 5_000),
+            .stalls = false,
+            .wall_jumps = random.boolean(),
+        };
+        if (calm) return self;
+        self.js_dies = random.uintLessThan(u8, 3) == 0;
+        self.stalls = random.uintLessThan(u8, 4) == 0;
+        if (random.uintLessThan(u8, 3) == 0) {
+            self.drain_after_ms = random.intRangeAtMost(u64, 1, 20_000);
+        }
+        return self;
+    }
+
+    fn configOf(random: std.Random, calm: bool) Config {
+        const scarce = !calm and random.boolean();
+        const deep = random.boolean();
+        return .{
+            .workers = random.intRangeAtMost(u32, 1, 2),
+            .connections_max = if (scarce) random.intRangeAtMost(u32, 2, 12) else 64,
+            .receive_buffer_bytes = if (random.boolean()) 4096 else 65536,
+            .buffer_memory_bytes = @as(u64, if (scarce) 1 else 32) << 20,
+            .output_high_water_bytes = if (random.boolean()) 16 * 1024 else 256 * 1024,
+            .pipeline_depth_max = if (deep) 64 else random.intRangeAtMost(u16, 1, 6),
+            .exchanges_max = if (scarce and random.boolean())
+                random.intRangeAtMost(u32, 1, 8)
+            else
+                0,
+            .header_timeout_ms = random.intRangeAtMost(u32, 2_000, 4_000),
+            .body_timeout_ms = random.intRangeAtMost(u32, 2_000, 4_000),
+            .idle_timeout_ms = random.intRangeAtMost(u32, 500, 4_000),
+            .write_timeout_ms = random.intRangeAtMost(u32, 2_000, 4_000),
+            .target_bytes_max = 600,
+            .head_bytes_max = if (random.boolean()) 2048 else 16 * 1024,
+            .header_count_max = 24,
+            .body_bytes_max = 1 << 20,
+            .body_buffered_bytes_max = 512 * 1024,
+        };
+    }
+
+    fn faultsOf(random: std.Random, calm: bool) Faults {
+        const harsh = random.uintLessThan(u8, 4) != 0;
+        const small: u32 = if (random.uintLessThan(u8, 3) == 0) 16 else 3000;
+        var faults: Faults = .{
+            // Few bytes at a time and far away would be too slow for every timeout.
+            .delay_ms_max = if (random.boolean())
+                random.uintAtMost(u32, if (small == 16) 3 else 60)
+            else
+                0,
+            .buffer_bytes_min = small,
+            .buffer_bytes_max = random.intRangeAtMost(u32, small, 40_000),
+            .events_max = if (random.boolean()) random.intRangeAtMost(u32, 1, 8) else 256,
+            .reset_discards = random.boolean(),
+        };
+        if (harsh) {
+            faults.short_recv = random.uintLessThan(u16, 600);
+            faults.short_send = random.uintLessThan(u16, 600);
+            faults.refused_send = random.uintLessThan(u16, 200);
+            faults.spurious_event = random.uintLessThan(u16, 100);
+            faults.held_event = random.uintLessThan(u16, 300);
+            faults.late_event = random.uintLessThan(u16, 300);
+            faults.accept_interrupted = random.uintLessThan(u16, 300);
+        }
+        if (calm) return faults;
+        faults.accept_aborted = random.uintLessThan(u16, 60);
+        faults.accept_exhausted = random.uintLessThan(u16, 100);
+        faults.open_refused = random.uintLessThan(u16, 30);
+        faults.backlog_max = random.intRangeAtMost(u32, 1, 64);
+        if (random.boolean()) faults.descriptors_max = random.intRangeAtMost(u32, 3, 16);
+        return faults;
+    }
+};
+
+test "every seed gives a configuration that the server takes" {
+    for (0..500) |seed| {
+        const options = Options.of(seed);
+        try std.testing.expectEqual(null, options.config.validate());
+    }
+}

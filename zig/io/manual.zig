@@ -118,6 +118,10 @@ pub const Manual = struct {
         }
         return false;
     }
+    pub fn abort(self: *Manual, stream: *Stream) void {
+        self.close(stream);
+    }
+
     pub fn closeAccepted(self: *Manual, _: posix.fd_t) void {
         self.closed_unopened += 1;
     }

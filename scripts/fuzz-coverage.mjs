@@ -11,7 +11,7 @@ import { main, setup } from './lib/setup.mjs';
 const usage = `usage: node scripts/fuzz-coverage.mjs NAME [--minutes N] [--keep] [--replay FILE]
 
 NAME: decoder, chunked, uri, range or date.
---minutes N    how long (default 60)
+--minutes N    how long (default 60; 0: only what is there already)
 --keep         adds the smallest set of inputs that reach every edge to tests/fuzz/NAME afterwards
 --replay FILE  runs one input, such as one that failed
 
@@ -69,7 +69,8 @@ async function build(folder) {
 /** libFuzzer's options for a run of so many seconds. */
 function options(name, folder, seconds) {
   return [
-    `-max_total_time=${seconds}`,
+    // No time at all is no limit to libFuzzer.
+    seconds === 0 ? '-runs=0' : `-max_total_time=${seconds}`,
     `-max_len=${inputBytesMax}`,
     `-artifact_prefix=${join(folder, 'failed')}/`,
     `-dict=${join(folder, 'words')}`,

@@ -96,6 +96,11 @@ export class RawClient {
     return this.#take(this.received.length);
   }
 
+  /** Waits until something has been received that was not taken, or the connection has ended. */
+  async readAhead(ms = deadlineMs): Promise<void> {
+    await this.#wait(() => this.ended || this.received.length > 0, 'bytes from the server', ms);
+  }
+
   /** Takes exactly `length` bytes. */
   async read(length: number, ms = deadlineMs): Promise<Buffer> {
     await this.#waitFor(() => this.received.length >= length, `${length} bytes`, ms);

@@ -191,6 +191,7 @@ export class Channel {
     if (exchange.phase !== PHASE_OPEN || exchange.outgoing !== null || exchange.isHttp10) {
       return false;
     }
+    if (fields.length === 0) return false;
     const { block, responses } = exchange.port.lane;
     const { slot, generation } = exchange;
     const kind = abi.KIND_RESPONSE_INTERIM;

@@ -388,6 +388,7 @@ test('trailers that are declared behind the response are refused', async () => {
 test('early hints go before the response, more than once', async () => {
   const link = '</a.css>; rel=preload; as=style';
   const fixture = open(async (request) => {
+    assert.not.ok(fixture.server.earlyHints(request, {}), 'nothing to say');
     assert.ok(fixture.server.earlyHints(request, { Link: link }));
     await tick();
     assert.ok(

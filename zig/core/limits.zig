@@ -100,6 +100,7 @@ comptime {
     assert(trailer_bytes_max <= head_bytes_max_bound); // offsets of 16 bits cross the bridge
     assert(head_bytes_max_bound < buffer_bytes_max); // a head is contiguous
     assert(target_bytes_max_default < head_bytes_max_default);
+    assert(response_head_bytes_max <= head_bytes_max_default); // RFC 9110 §2.3
     assert(body_buffered_bytes_max_default <= body_bytes_max_default);
     assert(body_buffered_bytes_max_default <= buffer_memory_bytes_default / 2);
     assert(body_buffered_bytes_max_default <= body_buffered_bytes_max_bound);

@@ -105,6 +105,7 @@ const absoluteForm = group('RFC 9112 §3.2.2; RFC 9110 §4.2, §7.1', [
   fineTarget('absolute, an IPv6 address', 'http://[::1]:80{path}'),
   absolute('absolute, of another scheme', 'ftp://a{path}'),
   absolute('absolute, without a host', 'http://{path}'),
+  absolute('absolute, of https, without a host', 'https://{path}'),
   absolute('absolute, with a port and no host', 'http://:80{path}'),
   absolute('absolute, with one slash', 'http:{path}'),
   absolute('absolute, with user information', 'http://user@a{path}'),

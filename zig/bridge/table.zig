@@ -378,7 +378,10 @@ test "a table that cannot be is refused with what is wrong, and leaks nothing" {
         .{ .code = "GYR_ROUTE_PATTERN", .entries = &.{.{ .pattern = "/:id/..", .target = 0 }} },
         .{
             .code = "GYR_ROUTE_PATTERN",
-            .entries = &.{ .{ .pattern = "/a", .target = 0 }, .{ .pattern = "//%61", .target = 0 } },
+            .entries = &.{
+                .{ .pattern = "/a", .target = 0 },
+                .{ .pattern = "//%61", .target = 0 },
+            },
         },
         .{
             .code = "GYR_ROUTE_VALUE",

@@ -58,7 +58,7 @@ const twoFramings = group('RFC 9112 §6.3 (3); request smuggling CL.TE and TE.CL
   ),
   refused(
     'framing: both in GET',
-    get('Content-Length: 5', 'Transfer-Encoding: chunked') + '0\r\n\r\n',
+    `${get('Content-Length: 5', 'Transfer-Encoding: chunked')}0\r\n\r\n`,
     400,
     both,
   ),

@@ -277,6 +277,28 @@ const fields = group('RFC 9112 §5; RFC 9110 §5.1, §5.5', [
   served('field: by every token character', get("!#$%&'*+-.^_`|~09azAZ: x"), ''),
 ]);
 
+/** Refusals in JSON say the same as in text. */
+const json = group('RFC 9110 §12.5.1; RFC 9457', [
+  refused(
+    'Accept: JSON, and a field that is none',
+    get('Accept: application/json', 'X(: y'),
+    400,
+    '"code":"invalid_field_name"',
+  ),
+  refused(
+    'Accept: JSON, and a path that is none',
+    get('Accept: application/problem+json').replace('{path}', '/%00'),
+    400,
+    '"code":"control_character_in_path"',
+  ),
+  refusedBody(
+    'Accept: JSON, and a chunk that is none',
+    `${get('Accept: application/json', 'Transfer-Encoding: chunked')}x\r\n`,
+    400,
+    '"code":"invalid_chunk_size"',
+  ),
+]);
+
 /** HEAD is answered without content, also when its head cannot be read. */
 const head = group('RFC 9110 §9.3.2; RFC 9112 §6.3 (1)', [
   ...[
@@ -329,5 +351,6 @@ export const lines: readonly Case[] = [
   ...beginnings,
   ...endings,
   ...fields,
+  ...json,
   ...head,
 ];

@@ -184,7 +184,7 @@ const expectations: Case[] = group('RFC 9110 §10.1.1; Expect-based desync (2025
   {
     ...served(
       'Expect: 100-continue, and the body at once',
-      expecting('Content-Length: 5') + 'hello' + get(),
+      `${expecting('Content-Length: 5')}hello${get()}`,
       'hello',
       '',
     ),

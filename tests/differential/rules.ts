@@ -69,6 +69,20 @@ export const rules: readonly Rule[] = [
     when: (p) => /\n(?:transfer-encoding|content-length):[^\r\n]*\t/i.test(head(p)),
   },
   {
+    name: 'tab-around-value',
+    ours: ['refused'],
+    theirs: goesOn,
+    codes: ['invalid_transfer_encoding', 'duplicate_content_length'],
+    when: (p) => /\n(?:transfer-encoding|content-length):[^\r\n]*\t/i.test(head(p)),
+  },
+  {
+    name: 'connect-framing',
+    ours: ['refused'],
+    theirs: goesOn,
+    codes: ['invalid_transfer_encoding', 'invalid_content_length'],
+    when: (p) => method(p) === 'CONNECT',
+  },
+  {
     name: 'close-wins',
     ours: ['stopped'],
     theirs: ['took', 'waits', 'refused'],
@@ -87,7 +101,7 @@ export const rules: readonly Rule[] = [
     name: 'pri',
     ours: ['took', 'refused', 'waits'],
     theirs: ['stopped'],
-    when: ({ text }) => /(?:^|\n)PRI /.test(text),
+    when: ({ text }) => text.includes('PRI /'),
   },
   {
     name: 'pri',

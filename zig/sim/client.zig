@@ -353,10 +353,15 @@ pub const Client = struct {
 
     fn onInterim(self: *Client, due: *const Request, status: u16) void {
         if (due.expected == .anything) return;
+        if (status == 103 and isHinted(due) and !self.in_response) return;
         if (status != 100 or !due.expects_continue or self.continued)
             self.fail("an interim {d} that nothing asked for", .{status});
         self.continued = true;
         self.sends_at = self.network.now_ms;
+    }
+
+    fn isHinted(due: *const Request) bool {
+        return due.expected == .answer and due.expected.answer.hasHint() and !due.http10;
     }
 
     fn onHead(self: *Client, due: *const Request, head: *const Head) void {
@@ -458,7 +463,10 @@ pub const Client = struct {
     fn onResponse(self: *Client, due: *const Request) void {
         const head = &self.reader.head;
         if (!due.head_only) switch (due.expected) {
-            .answer => |plan| if (head.id != null) self.checkLength(plan.answerLength()),
+            .answer => |plan| if (head.id != null) {
+                self.checkLength(plan.answerLength());
+                self.checkTrailer(plan);
+            },
             .file => |file| if (head.status == 200 or head.status == 206)
                 self.checkLength(file.length),
             .spoiled => |plan| if (plan.style == .less and head.id != null)
@@ -475,6 +483,16 @@ pub const Client = struct {
         const all = self.next == self.script.requests.len;
         if (all and self.manner.ending == .close)
             self.closes_at = self.network.now_ms + self.pause(300);
+    }
+
+    fn checkTrailer(self: *const Client, plan: Plan) void {
+        const due = self.reader.head.chunked and self.body_seen > 0 and plan.hasTrailer();
+        const sum = self.reader.sum orelse {
+            if (due) self.fail("response {d} lacks its trailer", .{self.next});
+            return;
+        };
+        if (!due or sum != plan.number)
+            self.fail("response {d} has the trailer of response {d}", .{ self.next, sum });
     }
 
     fn checkLength(self: *const Client, length: u64) void {

@@ -54,6 +54,12 @@ pub const Handler = struct {
     fn generate(self: *Handler, res: *Response, plan: Plan, connection: u32) !void {
         const pattern = plan.pattern(connection);
         const length = plan.answerLength();
+        if (plan.hasHint()) try res.earlyHint(Plan.hint[0], Plan.hint[1]);
+        if (plan.hasTrailer()) {
+            var digits: [10]u8 = undefined;
+            const number = std.fmt.bufPrint(&digits, "{d}", .{plan.number}) catch unreachable; // u32
+            try res.trailer(Plan.trailer_name, number);
+        }
         switch (plan.style) {
             .static => res.sendStatic(self.files.shared[0..length]),
             .file => res.sendFile(try self.files.open(), 0, length),
@@ -77,6 +83,11 @@ pub const Handler = struct {
     /// Whether the request's body is the one that this client sends with this request.
     fn isWhole(req: *const Request, plan: Plan, connection: u32) bool {
         const pattern = Pattern.of(.request, connection, plan.number);
+        if (req.header("Trailer") != null) {
+            const text = req.trailers.get(Plan.trailer_name) orelse return false;
+            const number = std.fmt.parseInt(u32, text, 10) catch return false;
+            if (number != plan.number) return false;
+        }
         var at: u64 = 0;
         for (req.body.segments) |segment| {
             if (pattern.difference(segment, at) != null) return false;

@@ -28,6 +28,7 @@ pub const Job = struct {
     body_spoiled: bool = false,
     /// Received and not granted again.
     ungranted: u32 = 0,
+    hinted: bool = false,
     head_sent: bool = false,
     sent: u64 = 0,
     /// Body bytes that may be sent.
@@ -104,10 +105,18 @@ pub const Job = struct {
     }
 
     /// They end the body.
-    pub fn takeTrailers(self: *Job, network: *Network, _: *const ring_file.Record) void {
+    pub fn takeTrailers(self: *Job, network: *Network, record: *const ring_file.Record) void {
         assert(!self.body_ended);
         self.body_ended = true;
         self.due_ms = @min(self.due_ms, network.now_ms);
+        const plan = self.plan orelse return;
+        const trailers = record.fixed(abi.RequestTrailers).?;
+        const spans = @as(usize, trailers.field_count) * @sizeOf(abi.FieldSpan);
+        const lines = record.bytes[@sizeOf(abi.RequestTrailers) + spans ..][0..trailers.line_bytes];
+        var buffer: [32]u8 = undefined;
+        const line = std.fmt.bufPrint(&buffer, "x-sum: {d}\r\n", .{plan.number}) catch
+            unreachable; // it fits
+        if (std.mem.indexOf(u8, lines, line) == null) self.body_spoiled = true;
     }
 
     // The answer.
@@ -120,6 +129,12 @@ pub const Job = struct {
         if (!self.head_sent) {
             const early = plan.style == .early and !self.streams;
             if (!self.body_ended and !early) return .waits;
+            if (plan.hasHint() and !self.hinted) {
+                const hint: Field = .{ .name = Plan.hint[0], .value = Plan.hint[1] };
+                if (!try self.writeSection(ring, .response_interim, 103, hint)) return .full;
+                self.hinted = true;
+                return .again;
+            }
             return self.sendHead(network, ring, plan);
         }
         return self.sendPiece(network, ring, plan);
@@ -268,6 +283,7 @@ pub const Job = struct {
     fn sendPiece(self: *Job, network: *Network, ring: *ring_file.Producer, plan: Plan) !Step {
         const total = told(plan).sent;
         const left = total - self.sent;
+        if (left == 0 and plan.hasTrailer()) return self.sendTrailer(ring, plan);
         if (left > 0 and self.credit == 0) return .waits;
         const most: u32 = @intCast(@min(left, self.credit, abi.chunk_bytes_max));
         const random = network.random();
@@ -275,7 +291,8 @@ pub const Job = struct {
             random.intRangeAtMost(u32, 1, most)
         else
             most;
-        const end = self.sent + n == total;
+        const is_last = self.sent + n == total;
+        const end = is_last and !plan.hasTrailer();
         const size = abi.recordSize(@sizeOf(abi.Chunk) + n);
         const room = try ring.reserve(size) orelse return .full;
         const record: *abi.Chunk = @ptrCast(room.ptr);
@@ -289,5 +306,46 @@ pub const Job = struct {
         self.sent += n;
         self.credit -= n;
         return if (end) .done else .again;
+    }
+
+    /// The body's end, with a trailer; what is not sent in chunks goes without.
+    fn sendTrailer(self: *Job, ring: *ring_file.Producer, plan: Plan) !Step {
+        assert(plan.hasTrailer());
+        var buffer: [16]u8 = undefined;
+        const number = std.fmt.bufPrint(&buffer, "{d}", .{plan.number}) catch
+            unreachable; // it fits
+        const field: Field = .{ .name = Plan.trailer_name, .value = number };
+        return if (try self.writeSection(ring, .response_trailers, 0, field)) .done else .full;
+    }
+
+    /// A section of one field.
+    fn writeSection(
+        self: *Job,
+        ring: *ring_file.Producer,
+        kind: abi.RecordKind,
+        status: u16,
+        field: Field,
+    ) !bool {
+        const fixed = @sizeOf(abi.FieldSection) + @sizeOf(abi.ResponseField);
+        const text_bytes: u32 = @intCast(field.name.len + field.value.len);
+        const size = abi.recordSize(fixed + text_bytes);
+        const room = try ring.reserve(size) orelse return false;
+        const record: *abi.FieldSection = @ptrCast(room.ptr);
+        record.* = .{
+            .header = self.header(size, kind, 0),
+            .status = status,
+            .field_count = 1,
+            .field_bytes = text_bytes,
+        };
+        const entry: abi.ResponseField = .{
+            .name_len = @intCast(field.name.len),
+            .value_len = @intCast(field.value.len),
+        };
+        const bytes = std.mem.asBytes(&entry);
+        @memcpy(room[@sizeOf(abi.FieldSection)..][0..bytes.len], bytes);
+        @memcpy(room[fixed..][0..field.name.len], field.name);
+        @memcpy(room[fixed + field.name.len ..][0..field.value.len], field.value);
+        ring.commit(size);
+        return true;
     }
 };

@@ -75,6 +75,19 @@ pub const Plan = struct {
         };
     }
 
+    /// The answer, if it comes in chunks, has a trailer with the request's number in it.
+    pub fn hasTrailer(self: Plan) bool {
+        return self.kind == .gen and self.style == .written and self.number % 2 == 1;
+    }
+
+    /// A 103 (Early Hints) comes before the answer.
+    pub fn hasHint(self: Plan) bool {
+        return self.kind == .gen and self.style == .early and self.number % 2 == 1;
+    }
+
+    pub const trailer_name = "X-Sum";
+    pub const hint = .{ "Link", "</style.css>; rel=preload; as=style" };
+
     /// Bytes of the answer's body.
     pub fn answerLength(self: Plan) u32 {
         return switch (self.kind) {

@@ -34,8 +34,8 @@ pub const Reader = struct {
     text: [head_bytes_max]u8 = undefined,
     text_len: usize = 0,
     left: u64 = 0,
-    /// Field lines behind the last chunk.
-    trailers: u32 = 0,
+    /// The number in the trailer X-Sum.
+    sum: ?u32 = null,
 
     const head_bytes_max = 20 * 1024;
 
@@ -102,8 +102,9 @@ pub const Reader = struct {
                 .trailer => {
                     const line = try self.take(bytes, "\r\n") orelse return .more;
                     if (line.len == 2) return self.finish();
-                    _ = try parseField(line[0 .. line.len - 2]);
-                    self.trailers += 1;
+                    const field = try parseField(line[0 .. line.len - 2]);
+                    if (!std.ascii.eqlIgnoreCase(field.name, "x-sum")) return error.BadField;
+                    self.sum = std.fmt.parseInt(u32, field.value, 10) catch return error.BadField;
                 },
             }
         }
@@ -116,7 +117,7 @@ pub const Reader = struct {
 
     fn begin(self: *Reader, head_only: bool) Violation!void {
         const head = &self.head;
-        self.trailers = 0;
+        self.sum = null;
         self.left = 0;
         const bodiless = head.status == 204 or head.status == 304;
         if (bodiless and head.chunked) return error.FramingNotAllowed;
@@ -257,7 +258,7 @@ test "the reader takes what is right" {
     try testing.expectEqual(.{ 200, 3 }, try statuses(ok ++ "Content-Length: 3\r\n\r\nabc", false));
     try testing.expectEqual(.{ 200, 0 }, try statuses(ok ++ "Content-Length: 3\r\n\r\n", true));
     const chunked = ok ++ "Transfer-Encoding: chunked\r\n\r\n" ++
-        "2\r\nab\r\n1\r\nc\r\n0\r\nx: y\r\n\r\n";
+        "2\r\nab\r\n1\r\nc\r\n0\r\nx-sum: 1\r\n\r\n";
     try testing.expectEqual(.{ 200, 3 }, try statuses(chunked, false));
 }
 

@@ -148,9 +148,11 @@ const Writer = struct {
         const expects = framing != .none and !http10 and body_length > 0 and self.one(4);
         if (expects) try self.bytes.appendSlice("Expect: 100-continue\r\n");
         try self.framingLine(framing, body_length);
+        const trailer = framing == .chunked and self.one(3);
+        if (trailer) try self.bytes.appendSlice("Trailer: X-Sum\r\n");
         try self.bytes.appendSlice("\r\n");
         const head_end = self.bytes.items.len;
-        if (framing != .none) try self.body(framing, body_length, number);
+        if (framing != .none) try self.body(framing, body_length, number, trailer);
         self.ended = close or plan.close or spoils or (http10 and !keep_alive);
         try self.requests.append(.{
             .start = start,
@@ -225,7 +227,7 @@ const Writer = struct {
         }
     }
 
-    fn body(self: *Writer, framing: Framing, length: u32, number: u32) !void {
+    fn body(self: *Writer, framing: Framing, length: u32, number: u32, trailer: bool) !void {
         const pattern = Pattern.of(.request, self.connection, number);
         var at: u32 = 0;
         const largest: u32 = if (self.one(6)) 20 else 20_000;
@@ -242,7 +244,7 @@ const Writer = struct {
         }
         if (framing != .chunked) return;
         try self.bytes.appendSlice(if (self.one(4)) "000\r\n" else "0\r\n");
-        if (self.one(3)) try self.bytes.appendSlice("X-Sum: 12\r\nX-Other:\r\n");
+        if (trailer) try self.bytes.writer().print("X-Other:\r\nx-sum: {d}\r\n", .{number});
         try self.bytes.appendSlice("\r\n");
     }
 

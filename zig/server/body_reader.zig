@@ -11,12 +11,14 @@ const rate = @import("../core/rate.zig");
 const budget_of = @import("budget.zig").Budget;
 const output_of = @import("output.zig").Output;
 const refusals_of = @import("refusals.zig").Refusals;
+const timing_of = @import("timing.zig").Timing;
 
 pub fn BodyReader(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
         const output = output_of(D);
+        const timing = timing_of(D);
         const refusals = refusals_of(D);
         const budget = budget_of(D);
 
@@ -42,6 +44,8 @@ pub fn BodyReader(comptime D: type) type {
             /// Something of it came, or reading went on, monotonic ms.
             since_ms: u64 = 0,
             meter: rate.Meter = .{},
+            /// Nothing came yet, and 100 (Continue) waits behind earlier responses.
+            awaits_continue: bool = false,
             decoder: chunked.ChunkedDecoder = .{},
         };
 
@@ -172,6 +176,7 @@ pub fn BodyReader(comptime D: type) type {
         pub fn read(d: *D, conn: *Conn, bytes: []const u8) usize {
             const body = &conn.app.body;
             const now = d.net.now_ms;
+            if (body.awaits_continue) timing.onInvited(d, conn); // unasked
             body.since_ms = now;
             const taken = readSome(d, conn, bytes);
             body.meter.add(d.rates.body, taken, now);

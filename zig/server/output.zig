@@ -292,6 +292,7 @@ pub fn Output(comptime D: type) type {
         /// Tells a client that waits for it to send its body.
         pub fn sendContinue(d: *D, ex: *Exchange) void {
             const conn = d.connOf(ex);
+            conn.app.body.awaits_continue = true;
             emit(d, conn, ex, encoder.continue_response);
         }
 

@@ -3,7 +3,7 @@
 //!
 //!   unsent output   the client takes some within `write_timeout_ms`, and `write_rate_min` a second
 //!   a body          some comes within `body_timeout_ms`, and `body_rate_min` a second; not while
-//!                   the engine does not read it
+//!                   the engine does not read it, nor before a 100 (Continue) has left
 //!   a head          it is whole `header_timeout_ms` after its first byte, whatever else goes on
 //!   nothing         `idle_timeout_ms`; on a new connection `header_timeout_ms`
 
@@ -57,6 +57,7 @@ pub fn Timing(comptime D: type) type {
         /// Sets the connection's timer for what it waits for now.
         pub fn afterEvent(d: *D, conn: *Conn) void {
             const app = &conn.app;
+            if (app.body.awaits_continue) inviteIfSent(d, conn);
             const slot = conn.id.slot;
             const deadline = @min(writeDeadline(d, conn), readDeadline(d, conn));
             if (deadline != never) {
@@ -86,11 +87,29 @@ pub fn Timing(comptime D: type) type {
                     return app.message_since_ms + d.config.header_timeout_ms;
                 },
                 .body => {
+                    if (app.body.awaits_continue) return never;
                     const fast = app.body.meter.deadlineMs(d.rates.body) orelse never;
                     return @min(fast, app.body.since_ms + d.config.body_timeout_ms);
                 },
                 .stop => return never,
             }
+        }
+
+        /// Once 100 (Continue) has left, behind all earlier responses, the body is the client's to
+        /// send.
+        fn inviteIfSent(d: *D, conn: *Conn) void {
+            const app = &conn.app;
+            const is_sent = conn.queue.isEmpty() and app.first == app.body.exchange;
+            if (is_sent) onInvited(d, conn);
+        }
+
+        /// The body's time begins.
+        pub fn onInvited(d: *D, conn: *Conn) void {
+            const body = &conn.app.body;
+            body.awaits_continue = false;
+            body.since_ms = d.net.now_ms;
+            body.meter.begin(d.rates.body, d.net.now_ms);
+            if (conn.paused) body.meter.pause(d.rates.body, d.net.now_ms);
         }
 
         pub fn onTimer(d: *D, conn: *Conn) void {

@@ -276,6 +276,30 @@ test "a body is bounded while a response waits for its client" {
     try bench.end();
 }
 
+test "a body timed out while its 100 (Continue) waited behind an earlier response" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    bench.config.output_high_water_bytes = 1 << 24; // so that the next request is read
+    bench.backend().room = 1000;
+    bench.feed(get_large);
+    bench.feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n" ++
+        "Expect: 100-continue\r\n\r\n");
+    const conn = bench.driver.net.conns.get(@bitCast(bench.backend().token)).?;
+    while (bench.isServed() and !conn.queue.isEmpty()) {
+        bench.pass(100);
+        bench.backend().in_flight = 0; // its client reads, for twenty seconds
+        bench.backend().room = 5_000;
+        bench.driver.net.onSent(bench.backend().token, 0);
+    }
+    try bench.expectError(null);
+    try testing.expect(bench.passedMs() > 15 * second);
+    bench.mark();
+    // From here on it is the client's turn.
+    try bench.expectEndAfter(5 * second, "", 1);
+    try bench.expectError(.body_too_slow);
+    try bench.end();
+}
+
 test "a client that takes nothing of its response has five seconds" {
     var bench: Bench = undefined;
     try bench.begin();

@@ -31,6 +31,8 @@ pub const Manner = struct {
     /// What it does once it has sent so many bytes.
     giving_up: enum { not, reset, close, stall, stop_reading } = .not,
     giving_up_after: usize = 0,
+    /// Sends more slowly than any minimum rate: the server has to end that.
+    creeps: bool = false,
     /// Goes on sending behind a response that announced the end.
     rude: bool = false,
     /// Sends a body unasked when 100 (Continue) has not come for so long; null: never.
@@ -43,7 +45,7 @@ pub const Manner = struct {
         };
         if (random.boolean()) self.continue_patience_ms = null;
         self.ending = random.enumValue(@TypeOf(self.ending));
-        switch (random.uintLessThan(u8, 6)) {
+        switch (random.uintLessThan(u8, 8)) {
             0 => { // a trickle, above any minimum rate
                 self.send_bytes_max = random.intRangeAtMost(u32, 20, 3_000);
                 self.send_pause_ms = random.intRangeAtMost(u32, 0, 40);
@@ -52,6 +54,11 @@ pub const Manner = struct {
             2 => {
                 self.read_bytes_max = random.intRangeAtMost(u32, 100, 5_000);
                 self.read_pause_ms = random.intRangeAtMost(u32, 0, 40);
+            },
+            3 => if (random.boolean()) {
+                self.creeps = true;
+                self.send_bytes_max = random.intRangeAtMost(u32, 1, 8);
+                self.send_pause_ms = random.intRangeAtMost(u32, 200, 500);
             },
             else => {},
         }
@@ -97,6 +104,7 @@ pub const Client = struct {
     sends_at: u64 = 0,
     closes_at: u64 = never,
     last_progress_ms: u64 = 0,
+    connected_ms: u64 = 0,
     responses: u32 = 0,
 
     /// The connection whose client found a fault, for the report.
@@ -153,13 +161,25 @@ pub const Client = struct {
         if (self.phase != .talking) return;
         const link = self.link.?;
         if (link.server == .waiting or link.server == .accepted) return;
+        if (self.manner.creeps) self.checkCreeping();
         if (self.network.now_ms - self.last_progress_ms <= patience_ms) return;
         self.fail("nothing has happened for {d} ms: the connection does not end", .{patience_ms});
+    }
+
+    /// However few bytes come at a time, each message has its deadline, and a body its rate.
+    fn checkCreeping(self: *const Client) void {
+        const rate = self.options.config.body_rate_min;
+        if (rate == 0) return;
+        const bytes_ms = self.script.bytes.len * 1000 / rate;
+        const bound_ms = patience_ms * (self.script.requests.len + 1) + bytes_ms;
+        const age_ms = self.network.now_ms - self.connected_ms;
+        if (age_ms > bound_ms) self.fail("it creeps on for {d} ms", .{age_ms});
     }
 
     /// All stood still for so long: nobody is to blame for it.
     pub fn forgive(self: *Client, stall_ms: u64) void {
         self.last_progress_ms += stall_ms;
+        self.connected_ms += stall_ms;
     }
 
     pub fn fail(self: *const Client, comptime fmt: []const u8, args: anytype) noreturn {
@@ -185,6 +205,7 @@ pub const Client = struct {
         };
         self.phase = .talking;
         self.last_progress_ms = network.now_ms;
+        self.connected_ms = network.now_ms;
     }
 
     fn end(self: *Client) void {

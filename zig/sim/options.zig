@@ -56,7 +56,7 @@ pub const Options = struct {
     fn configOf(random: std.Random, calm: bool) Config {
         const scarce = !calm and random.boolean();
         const deep = random.boolean();
-        return .{
+        var config: Config = .{
             .workers = random.intRangeAtMost(u32, 1, 2),
             .connections_max = if (scarce) random.intRangeAtMost(u32, 2, 12) else 64,
             .receive_buffer_bytes = if (random.boolean()) 4096 else 65536,
@@ -76,7 +76,15 @@ pub const Options = struct {
             .header_count_max = 24,
             .body_bytes_max = 1 << 20,
             .body_buffered_bytes_max = 512 * 1024,
+            .body_rate_min = if (random.uintLessThan(u8, 4) == 0) 0 else 240,
+            .write_rate_min = if (random.uintLessThan(u8, 4) == 0) 0 else 240,
+            .rate_grace_ms = random.intRangeAtMost(u32, 1_000, 5_000),
         };
+        if (random.boolean()) {
+            config.connection_memory_bytes_max =
+                config.body_buffered_bytes_max + config.output_high_water_bytes + (2 << 20);
+        }
+        return config;
     }
 
     fn faultsOf(random: std.Random, calm: bool) Faults {

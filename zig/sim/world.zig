@@ -157,7 +157,7 @@ pub fn World(comptime Backend: type) type {
 
         /// Whether a client can expect all its answers of a server that is well.
         fn isStrict(nature: script_file.Nature, manner: Manner, script: Script) bool {
-            if (nature == .mutated or manner.giving_up != .not) return false;
+            if (nature == .mutated or manner.giving_up != .not or manner.creeps) return false;
             if (manner.read_pause_ms == 0) return true;
             // Who reads slowly what is followed by a reset may lose it (RFC 9112 §9.6), and is
             // idle in the server's eyes once the rest is in the kernel's buffers.

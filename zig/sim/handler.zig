@@ -57,7 +57,8 @@ pub const Handler = struct {
         if (plan.hasHint()) try res.earlyHint(Plan.hint[0], Plan.hint[1]);
         if (plan.hasTrailer()) {
             var digits: [10]u8 = undefined;
-            const number = std.fmt.bufPrint(&digits, "{d}", .{plan.number}) catch unreachable; // u32
+            const number = std.fmt.bufPrint(&digits, "{d}", .{plan.number}) catch
+                unreachable; // it fits
             try res.trailer(Plan.trailer_name, number);
         }
         switch (plan.style) {

@@ -136,6 +136,14 @@ for (const [name, prefix, port] of targets) {
   });
 }
 
+test('a route that stands before a directory is not got round by another spelling', async ({
+  app,
+}) => {
+  for (const path of ['/@private/x', '/%40private/x', '//%40priv%61te/./x', '/x/..//@private/x']) {
+    assert.is((await exchange(app.port, get(`/dir${path}`))).status, 403, path);
+  }
+});
+
 test('a Zig handler sees the canonical path, the target as it was sent and the query untouched', async ({
   zig,
 }) => {

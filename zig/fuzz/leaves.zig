@@ -112,7 +112,7 @@ fn requireCanonical(path: []const u8) !void {
     try require(separated == if (uri.decodePath(path, &decoded)) |_| true else |_| false);
 }
 
-/// Dots and unreserved characters that are encoded, and segments that lead nowhere, change nothing.
+/// Characters that stand for themselves and are encoded, and segments that lead nowhere, change nothing.
 fn requireOneForm(path: []const u8) !void {
     var longer: [8 * text_bytes_max]u8 = undefined;
     var stream = std.io.fixedBufferStream(&longer);
@@ -122,7 +122,7 @@ fn requireOneForm(path: []const u8) !void {
         if (c == '/') {
             const detours = [_][]const u8{ "/", "//", "/./", "/%2e/", "/x/../", "/x%2F/%2E./" };
             try to.writeAll(detours[i % detours.len]);
-        } else if (!in_triple and (std.ascii.isAlphanumeric(c) or c == '.')) {
+        } else if (!in_triple and c != '%') {
             try if (i % 2 == 0) to.print("%{X:0>2}", .{c}) else to.print("%{x:0>2}", .{c});
         } else if (in_triple) {
             try to.writeByte(std.ascii.toLower(c));

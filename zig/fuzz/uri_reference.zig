@@ -44,7 +44,7 @@ fn appendSegment(part: []const u8, text: *Text) bool {
         if (!encoded and (byte == ' ' or byte >= 0x80)) return false;
         if (!encoded and std.mem.indexOfScalar(u8, "\"#<>?", byte) != null) return false;
         decoded.appendAssumeCapacity(byte);
-        if (encoded and !isUnreserved(byte)) {
+        if (encoded and !isPlain(byte)) {
             const capitals = "0123456789ABCDEF";
             const triple = [_]u8{ '%', capitals[byte >> 4], capitals[byte & 15] };
             text.appendSliceAssumeCapacity(&triple);
@@ -60,6 +60,7 @@ fn tripleAt(part: []const u8, at: usize) ?u8 {
     return std.fmt.parseInt(u8, part[at + 1 ..][0..2], 16) catch unreachable;
 }
 
-fn isUnreserved(c: u8) bool {
-    return std.ascii.isAlphanumeric(c) or std.mem.indexOfScalar(u8, "-._~", c) != null;
+/// Visible ASCII that has no meaning of its own in a segment.
+fn isPlain(c: u8) bool {
+    return std.ascii.isPrint(c) and std.mem.indexOfScalar(u8, " \"#%/<>?\\", c) == null;
 }

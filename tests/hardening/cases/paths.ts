@@ -21,6 +21,7 @@ const equal = group('RFC 3986 §6.2.2', [
   same('a segment left by one encoded dot', '/x/.%2E{path}'),
   same('a segment left by the other encoded dot', '/x/%2e.{path}'),
   same('unreserved characters encoded', '{encoded}'),
+  same('reserved characters encoded in a segment that is left again', '/x%40%3a%3B%2b/..{path}'),
   same('a query of dots and slashes', '{path}?/../%2e%2e//\\'),
   same('a query of what is refused in paths', '{path}?%00%0d%0a%5c%ff%zz%'),
   same('an absolute target with dot segments', 'http://a/x/..{path}'),

@@ -71,6 +71,7 @@ test {
     _ = @import("server/descriptors.zig");
     _ = @import("server/messages_test.zig");
     _ = @import("server/server.zig");
+    _ = @import("server/driver_test.zig");
     _ = @import("server/limits_test.zig");
     _ = @import("server/problems_test.zig");
     _ = @import("server/server_test.zig");

@@ -15,6 +15,8 @@ pub const Manual = struct {
     token: u64 = 0,
     is_open: bool = false,
     wants_recv: bool = false,
+    /// Sending on this descriptor fails.
+    broken_fd: ?posix.fd_t = null,
     /// What the socket takes before it is full, bytes.
     room: usize = std.math.maxInt(usize),
     /// What the peer has not acknowledged of what was taken, bytes.
@@ -74,10 +76,11 @@ pub const Manual = struct {
 
     pub fn send(
         self: *Manual,
-        _: *Stream,
+        stream: *Stream,
         iovecs: []const posix.iovec_const,
         _: bool,
     ) io.SendResult {
+        if (self.broken_fd) |fd| if (fd == stream.fd) return .failed;
         if (self.room == 0) return .would_block;
         var taken: usize = 0;
         for (iovecs) |iovec| {

@@ -289,10 +289,13 @@ pub fn BodyReader(comptime D: type) type {
             const ex = app.body.exchange;
             const sink = app.body.sink;
             app.body.exchange = null;
+            // What follows a response that announces the end is not served (RFC 9112 §9.6), be it
+            // to this request or, given while its body was read, to one before it.
             app.phase = .head;
-            if (ex) |current| if (!current.keep_alive) {
-                app.phase = .stop;
-            };
+            var at = app.first;
+            while (at) |one| : (at = one.next) {
+                if (!one.keep_alive) app.phase = .stop;
+            }
             if (sink == .gather) d.dispatchGathered(conn, ex.?);
         }
     };

@@ -246,7 +246,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         /// Offers the requests again that were refused as `busy`.
         pub fn retryBusy(self: *Self) void {
             var left = self.busy.items.len;
-            while (left > 0) : (left -= 1) {
+            // What one of them sends may end another.
+            while (left > 0 and self.hasBusy()) : (left -= 1) {
                 const id = self.busy.orderedRemove(0);
                 const conn = self.net.conns.get(id) orelse continue;
                 if (!conn.app.pause.busy) continue;

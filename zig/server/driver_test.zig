@@ -1,0 +1,158 @@
+//! Exchanges of one turn in an order that the test chooses, on a backend that it moves by hand:
+//! what one connection's end does to the others, and what follows an answer that ends it.
+
+const std = @import("std");
+const testing = std.testing;
+const log = @import("../core/log.zig");
+const Request = @import("../http/request.zig").Request;
+const Response = @import("../http/response.zig").Response;
+const Manual = @import("../io/manual.zig").Manual;
+const Port = @import("../net/port.zig").Port;
+const Config = @import("config.zig").Config;
+const Driver = @import("driver.zig").Driver;
+const exchange = @import("exchange.zig");
+
+/// /wait and what has a body wait for the test; /busy finds room once `has_room` is set; anything
+/// is answered at once then.
+const Script = struct {
+    has_room: bool = false,
+    /// In the next turn these are answered, and then the busy ones are offered again.
+    to_answer: std.BoundedArray(exchange.ExchangeId, 4) = .{},
+    closes: bool = false,
+    waiting: std.BoundedArray(exchange.ExchangeId, 4) = .{},
+    answered_at_once: u32 = 0,
+
+    pub const WorkerState = struct {};
+    pub const ExchangeState = struct {};
+
+    pub fn workerStart(_: *Script, _: anytype) error{}!void {}
+    pub fn workerStop(_: *Script, _: anytype) void {}
+    pub fn onSent(_: *Script, _: anytype, _: anytype, _: u64) void {}
+    pub fn onAbort(_: *Script, _: anytype, _: anytype) void {}
+    pub fn hasWork(self: *Script, _: anytype) bool {
+        return self.to_answer.len > 0;
+    }
+    pub fn onBody(_: *Script, _: anytype, _: anytype, bytes: []const u8, _: bool) usize {
+        return bytes.len;
+    }
+
+    pub fn onRequest(
+        self: *Script,
+        _: anytype,
+        ex: anytype,
+        req: *Request,
+        res: *Response,
+    ) exchange.Action {
+        if (std.mem.eql(u8, req.path, "/busy") and !self.has_room) return .busy;
+        if (std.mem.eql(u8, req.path, "/wait") or !ex.body_complete) {
+            self.waiting.appendAssumeCapacity(ex.id);
+            return .pending;
+        }
+        self.answered_at_once += 1;
+        res.sendStatic("now");
+        return .respond;
+    }
+
+    pub fn onTurn(self: *Script, w: anytype) void {
+        if (self.to_answer.len == 0) return;
+        while (self.to_answer.pop()) |id| {
+            const res = w.response();
+            res.close = self.closes;
+            res.sendStatic("later");
+            w.respond(w.exchangeById(id).?, res);
+        }
+        if (w.hasBusy()) w.retryBusy();
+    }
+};
+
+const Bench = struct {
+    config: Config = .{ .buffer_memory_bytes = 1 << 24, .connection_memory_bytes_max = 1 << 24 },
+    asleep: u32 = 0,
+    port: Port,
+    script: Script = .{},
+    driver: Driver(Manual, Script),
+
+    /// `self` must stay where it is.
+    fn begin(self: *Bench) !void {
+        log.setLevel(.off);
+        Manual.clock_ms = 1_000_000;
+        self.* = .{ .port = .{ .capacity = 4, .asleep = &self.asleep }, .driver = undefined };
+        const gpa = testing.allocator;
+        try self.driver.init(gpa, &self.config, &self.port, &self.script, 0);
+        self.driver.net.begin();
+    }
+
+    /// Ends the connections of `tokens`, which may have ended before.
+    fn end(self: *Bench, tokens: []const u64) !void {
+        for (tokens) |token| {
+            if (self.driver.net.stream(token) != null) self.driver.net.onRecv(token, .failed);
+        }
+        self.driver.net.turn(0);
+        try testing.expectEqual(@as(u32, 0), self.driver.net.conns.used);
+        try testing.expectEqual(@as(u64, 0), self.driver.net.pools.buffers.bytes_used);
+        try testing.expectEqual(@as(u32, 0), self.driver.exchanges.used);
+        try testing.expectEqual(@as(usize, 0), self.driver.busy.items.len);
+        self.driver.deinit(testing.allocator);
+    }
+
+    /// A new connection's token.
+    fn connect(self: *Bench, fd: std.posix.fd_t) !u64 {
+        _ = self.port.open.fetchAdd(1, .seq_cst);
+        try testing.expect(self.port.accepted.push(.{ .fd = fd, .peer = .{} }));
+        self.driver.net.turn(0);
+        return self.driver.net.backend.token;
+    }
+
+    fn feed(self: *Bench, token: u64, bytes: []const u8) void {
+        var buffer: [1024]u8 = undefined;
+        @memcpy(buffer[0..bytes.len], bytes);
+        self.driver.net.onAwake();
+        self.driver.net.onRecv(token, .{ .bytes = buffer[0..bytes.len] });
+        self.driver.net.turn(0);
+    }
+
+    /// Answers the waiting request number `index`.
+    fn answer(self: *Bench, index: usize) void {
+        self.script.to_answer.appendAssumeCapacity(self.script.waiting.get(index));
+        self.driver.net.turn(0);
+    }
+};
+
+inline fn get(comptime path: []const u8) []const u8 {
+    return "GET " ++ path ++ " HTTP/1.1\r\nHost: a\r\n\r\n";
+}
+
+test "requests that wait for room are offered again although one's connection fails meanwhile" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const first = try bench.connect(5);
+    const second = try bench.connect(6);
+    bench.feed(first, get("/busy"));
+    bench.feed(second, get("/wait") ++ get("/busy"));
+    try testing.expectEqual(@as(usize, 2), bench.driver.busy.items.len);
+    bench.script.has_room = true;
+    // The answer to the second is gathered when the first gets its own, and cannot be sent.
+    bench.driver.net.backend.broken_fd = 6;
+    bench.answer(0);
+    try testing.expectEqual(@as(u32, 1), bench.script.answered_at_once);
+    try bench.end(&.{ first, second });
+}
+
+test "nothing is served behind an answer that ends the connection, also while a body is read" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const token = try bench.connect(5);
+    const head = "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+    bench.feed(token, get("/wait") ++ get("/wait") ++ head ++ "ab");
+    try testing.expectEqual(@as(usize, 3), bench.script.waiting.len);
+    bench.script.closes = true;
+    bench.answer(1); // it is not the first's turn yet
+    bench.feed(token, "cd" ++ get("/now"));
+    try testing.expectEqual(@as(u32, 0), bench.script.answered_at_once);
+    bench.script.closes = false;
+    bench.answer(0);
+    const sent = bench.driver.net.backend.sent.constSlice();
+    try testing.expectEqual(@as(usize, 2), std.mem.count(u8, sent, "later"));
+    try testing.expectEqual(@as(usize, 1), std.mem.count(u8, sent, "Connection: close"));
+    try bench.end(&.{token});
+}

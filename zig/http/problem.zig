@@ -5,6 +5,7 @@
 const std = @import("std");
 const Address = @import("../core/address.zig").Address;
 const accept_field = @import("accept.zig");
+const chars = @import("chars.zig");
 const Fields = @import("fields.zig").Fields;
 const Response = @import("response.zig").Response;
 const status_codes = @import("status.zig");
@@ -291,8 +292,18 @@ pub fn formatFor(accept: ?[]const u8) Format {
     return wishes.format();
 }
 
-/// The same for all Accept lines of a message, which are one list.
+/// The same for all Accept lines of a message, which are one list. It is asked of each request that
+/// waits for its answer: no Accept, and what most clients send that are no browsers, cost nothing.
 pub fn formatOf(fields: *const Fields) Format {
+    for (fields.slice()) |field| {
+        if (!chars.eqlLower(field.name, "accept")) continue;
+        if (!std.mem.eql(u8, field.value, "*/*")) return formatOfAll(fields);
+    }
+    return .text;
+}
+
+fn formatOfAll(fields: *const Fields) Format {
+    @branchHint(.unlikely);
     var wishes: Wishes = .{};
     var values = fields.iterate("accept");
     while (values.next()) |value| wishes.add(value);
@@ -333,8 +344,6 @@ const Wishes = struct {
     const Wish = accept_field.Wish;
 
     fn add(wishes: *Wishes, value: []const u8) void {
-        // What most clients send that are no browsers.
-        if (std.mem.eql(u8, value, "*/*")) return wishes.note(anything);
         if (value.len > accept_field.value_bytes_max) wishes.understood = false;
         if (!wishes.understood) return;
         var ranges: accept_field.Iterator = .{ .bytes = value };
@@ -343,21 +352,11 @@ const Wishes = struct {
                 wishes.understood = false;
                 return;
             };
-            wishes.note(range orelse return);
+            const known = range orelse return;
+            wishes.plain.note(known);
+            wishes.json.note(known);
+            wishes.problem.note(known);
         }
-    }
-
-    const anything: accept_field.Range = .{
-        .type = "*",
-        .subtype = "*",
-        .has_parameters = false,
-        .quality = accept_field.quality_max,
-    };
-
-    fn note(wishes: *Wishes, range: accept_field.Range) void {
-        wishes.plain.note(range);
-        wishes.json.note(range);
-        wishes.problem.note(range);
     }
 
     fn format(wishes: *const Wishes) Format {
@@ -516,6 +515,11 @@ test "the format is what the client wants more; text in case of doubt" {
 test "all Accept lines are one list" {
     var fields: Fields = .{};
     try testing.expectEqual(Format.text, formatOf(&fields));
+    for ([_]Format{ .text, .text, .json }, [_][]const u8{ "*/*", "*/*", "text/*;q=0" }) |want, v| {
+        try testing.expect(fields.append("Accept", v));
+        try testing.expectEqual(want, formatOf(&fields));
+    }
+    fields.len = 0;
     for ([_][2][]const u8{
         .{ "Accept", "text/plain;q=0.5" },
         .{ "Host", "application/json" },

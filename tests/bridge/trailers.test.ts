@@ -401,4 +401,25 @@ test('misuse is a 500 with a coded line, and never the end of the process', asyn
   }
 });
 
+test('fields of a response fit up to the last byte of their lines, and one more has a code', async () => {
+  const type = 'text/plain';
+  const room = 16_384 - `content-type: ${type}\r\na: \r\n`.length;
+  const server = open({
+    fetch(request) {
+      const more = Number(new URL(request.url).pathname.slice(1));
+      const headers = { 'content-type': type, a: 'x'.repeat(room + more) };
+      return new Response(new URL(request.url).search ? new Blob(['x']).stream() : 'x', {
+        headers,
+      });
+    },
+  });
+  for (const query of ['', '?stream']) {
+    log = '';
+    assert.is((await exchange(server.port, get(`/0${query}`))).status, 200);
+    assert.is(log, '');
+    assert.is((await exchange(server.port, get(`/1${query}`))).status, 500);
+    assert.match(log, 'GYR_RESPONSE_HEAD_TOO_LARGE');
+  }
+});
+
 test.run();

@@ -41,6 +41,9 @@ export function writeUtf8(u8: Buffer, text: string, at: number): number {
   return at + length;
 }
 
+/** ": " and CRLF of a field line, bytes. */
+const lineExtra = 4;
+
 /** What `writeHead` found. */
 export const WRITTEN = 0;
 export const RING_FULL = 1;
@@ -64,17 +67,23 @@ export function writeHead(
   let contentType = 0;
   let fieldCount = 0;
   let fieldBytes = 0;
+  let typeBytes = 0;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
     if (contentType === 0 && name === 'content-type') {
       contentType = contentTypeNumbers.get(value) ?? 0;
-      if (contentType !== 0) continue;
+      if (contentType !== 0) {
+        typeBytes = name.length + value.length + lineExtra;
+        continue;
+      }
     }
     fieldCount++;
     fieldBytes += name.length + value.length;
   }
-  if (fieldBytes > abi.RESPONSE_FIELD_BYTES_MAX || fieldCount > abi.RESPONSE_FIELD_COUNT_MAX) {
+  // The engine has room for the lines that it makes of them.
+  const lineBytes = fieldBytes + fieldCount * lineExtra + typeBytes;
+  if (lineBytes > abi.RESPONSE_FIELD_BYTES_MAX || fieldCount > abi.RESPONSE_FIELD_COUNT_MAX) {
     return HEAD_TOO_LARGE;
   }
   const { u8, u16, i32 } = block;

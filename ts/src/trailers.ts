@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import * as abi from './abi.gen.ts';
 import { GyrfalconError } from './errors.ts';
 import {
@@ -12,6 +13,8 @@ import { isEnginesField } from './response.ts';
 /** Trailers of a response: fields, or what makes them once the body's last byte is on its way. */
 export type TrailersInit = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is these that are looked for
+const controls = /[\x00-\x08\x0a-\x1f\x7f]/;
 const forbiddenTrailers = new Set(abi.FORBIDDEN_TRAILERS);
 
 /**
@@ -36,6 +39,9 @@ function sectionFields(
   fillList(list, given);
   for (let i = 0; i < list.length; i += 2) {
     const name = list[i] as string;
+    const value = list[i + 1] as string;
+    // The engine refuses them, which would cost the whole response (RFC 9110 §5.5).
+    if (controls.test(value)) throw new TypeError(`Invalid value of ${name}: ${inspect(value)}`);
     if (!isForbidden(name)) continue;
     const hint = 'it belongs in the head, or is for the engine to say';
     throw new GyrfalconError('GYR_FIELD_FORBIDDEN', `${name} cannot stand in ${where}`, hint);

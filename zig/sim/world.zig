@@ -74,7 +74,8 @@ pub fn World(comptime Backend: type) type {
         const Actor = union(enum) { acceptor, worker: usize, player: usize, client: usize };
 
         const steps_max = 3_000_000;
-        const virtual_ms_max = 4 * 3600 * 1000;
+        /// Where the minimum rates are off, a client may take hours for its body.
+        const virtual_ms_max = 40 * 3600 * 1000;
 
         pub fn init(
             self: *Self,

@@ -61,6 +61,10 @@ pub const discard_bytes_max: u64 = 256 * 1024;
 /// Time that a closing connection is given to read what was sent before it is torn down, ms.
 pub const linger_ms: u32 = 2_000;
 
+/// A turn of a worker that took longer than this held its connections up: a handler did not come
+/// back, or the machine stood still, ms.
+pub const held_up_ms: u32 = 200;
+
 pub const connections_max_default: u32 = 10_000;
 pub const workers_max: u32 = 256;
 pub const backlog_default: u31 = 2048;

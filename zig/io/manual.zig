@@ -26,9 +26,12 @@ pub const Manual = struct {
     /// What accepting brings, one after the other; nothing more behind them.
     incoming: []const Incoming = &.{},
     wants_accept: bool = true,
+    /// What connections receive, one of them with each poll.
+    ready: []const Ready = &.{},
     /// Descriptors that were closed without having been opened.
     closed_unopened: u32 = 0,
 
+    pub const Ready = struct { token: u64, bytes: []const u8 };
     pub const Incoming = union(enum) { peer: Address, failure: io.AcceptError };
     pub const Stream = struct { fd: posix.fd_t = -1 };
     pub const listener_bit: u64 = 1 << 63;
@@ -129,7 +132,7 @@ pub const Manual = struct {
         self.closed_unopened += 1;
     }
 
-    /// Brings what waits to be accepted; input is given to its owner by the test.
+    /// Brings what waits to be accepted, or the next of `ready`. True when there may be more.
     pub fn poll(self: *Manual, _: i32, context: anytype) bool {
         context.onAwake();
         if (comptime @hasDecl(@TypeOf(context.*), "onAccept")) {
@@ -137,7 +140,13 @@ pub const Manual = struct {
             const stream = context.stream(listener_bit) orelse return false;
             return self.acceptBatch(stream, context);
         }
-        return false;
+        if (self.ready.len == 0) return false;
+        var buffer: [1024]u8 = undefined;
+        const next = self.ready[0];
+        self.ready = self.ready[1..];
+        @memcpy(buffer[0..next.bytes.len], next.bytes);
+        context.onRecv(next.token, .{ .bytes = buffer[0..next.bytes.len] });
+        return self.ready.len > 0;
     }
 };
 

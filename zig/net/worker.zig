@@ -164,13 +164,22 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// One turn of the loop: wait, serve what came, let the protocol flush what it gathered.
         pub fn turn(self: *Self, timeout_ms: i32) void {
-            _ = self.backend.poll(timeout_ms, self);
+            const before_ms = self.now_ms;
+            const more = self.backend.poll(timeout_ms, self);
+            if (more and self.now_ms - before_ms >= limits.held_up_ms) self.pollRest();
             self.drainAccepted();
             self.wheel.advance(self.now_ms, self);
             self.protocol.onTurn(); // after the timers, so that it tells what they ended
             self.flush();
             self.reap();
             self.checkDrain();
+        }
+
+        /// What lies in the sockets is served before timers tell that it did not come: when it was
+        /// the worker that was late, its senders were in time.
+        fn pollRest(self: *Self) void {
+            @branchHint(.cold);
+            for (0..self.conns.used / 64 + 1) |_| if (!self.backend.poll(0, self)) return;
         }
 
         fn timeout(self: *Self) i32 {
@@ -587,7 +596,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 // What lies in the sockets already is served: its clients were in time.
                 self.drainAccepted(); // before `draining`, which closes an idle connection at once
                 self.draining = true;
-                for (0..self.conns.used / 64 + 1) |_| if (!self.backend.poll(0, self)) break;
+                self.pollRest();
                 self.forEachOpen(drainOne);
                 self.protocol.onTurn();
                 self.flush();

@@ -156,3 +156,20 @@ test "nothing is served behind an answer that ends the connection, also while a 
     try testing.expectEqual(@as(usize, 1), std.mem.count(u8, sent, "Connection: close"));
     try bench.end(&.{token});
 }
+
+test "what came while the worker was held up counts as in time, more than one poll brings too" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const tokens = [_]u64{ try bench.connect(5), try bench.connect(6), try bench.connect(7) };
+    for (tokens) |token| bench.feed(token, "GET /now HTTP/1.1\r\nHost");
+    Manual.clock_ms += bench.config.header_timeout_ms + 1000;
+    bench.driver.net.backend.ready = &.{
+        .{ .token = tokens[0], .bytes = ": a\r\n\r\n" },
+        .{ .token = tokens[1], .bytes = ": a\r\n\r\n" },
+    };
+    bench.driver.net.turn(0);
+    try testing.expectEqual(@as(u32, 2), bench.script.answered_at_once);
+    // From the third nothing has come.
+    try testing.expectEqual(@as(u64, 1), bench.driver.timeouts_total.raw);
+    try bench.end(&tokens);
+}

@@ -270,6 +270,22 @@ test('a stream that fails, or gives what are no bytes, breaks the response off',
   }
 });
 
+test('a foreign stream that cannot be cancelled costs its own response alone', async () => {
+  const body = {
+    getReader: () => {
+      throw new Error('no reader');
+    },
+  };
+  const foreign = Object.create(null, { [Symbol.toStringTag]: { value: 'Response' } });
+  Object.assign(foreign, { status: 200, headers: new Headers(), body, bodyUsed: false });
+  const { ask, channel } = open(() => foreign);
+  await logged(() => {
+    assert.is(ask().at(-1)?.kind, abi.KIND_RESPONSE_ABORT);
+    assert.is(ask({ method: 'HEAD' })[0]?.status, 200);
+  });
+  assert.is(channel.pending, 0);
+});
+
 test('a response whose fields do not fit is the engine’s 500', async () => {
   const { ask } = open(() => new Response('', { headers: { 'x-big': 'x'.repeat(20_000) } }));
   const lines = await logged(() => assert.is(ask()[0]?.kind, abi.KIND_RESPONSE_ABORT));

@@ -6,7 +6,7 @@ import { checkLength, checkStream, isStream } from './framing.ts';
 import type { HeaderList } from './headers.ts';
 import { type Block, Lane } from './lane.ts';
 import { logError } from './log.ts';
-import { Outgoing } from './outgoing.ts';
+import { cancelQuietly, Outgoing } from './outgoing.ts';
 import { type ProtocolError, protocolErrorOf } from './protocol_error.ts';
 import { fromSource, Request } from './request.ts';
 import { Response, type ResponseParts, responseParts } from './response.ts';
@@ -742,7 +742,5 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 function discard(body: ResponseParts['body']): void {
-  if (isStream(body)) {
-    body.cancel().catch(() => {}); // the source's own trouble with being cancelled concerns nobody
-  }
+  if (isStream(body)) cancelQuietly(body);
 }

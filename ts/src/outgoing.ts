@@ -109,8 +109,22 @@ export class Outgoing {
     if (this.cancelled) return;
     this.cancelled = true;
     if (this.ended) return;
-    const cancelling =
-      this.reader === null ? this.stream?.cancel(reason) : this.reader.cancel(reason);
-    cancelling?.catch(() => {}); // the source's own trouble with being cancelled concerns nobody
+    const source = this.reader ?? this.stream;
+    if (source !== null) cancelQuietly(source, reason);
+  }
+}
+
+/**
+ * The source's own trouble with being cancelled concerns nobody. Another library's stream may throw
+ * at once, or have no such method: that must not end the turn that other requests share.
+ */
+export function cancelQuietly(
+  source: Pick<ReadableStream<Uint8Array>, 'cancel'>,
+  reason?: unknown,
+): void {
+  try {
+    Promise.resolve(source.cancel(reason)).catch(() => {});
+  } catch {
+    // as above
   }
 }

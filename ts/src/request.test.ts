@@ -189,9 +189,11 @@ test('a read that fails while nobody waits for it is no unhandled rejection', as
     stream: () => new ReadableStream(),
     collect: () => Promise.reject(new Error('the client is gone')),
   };
-  const source = new FakeSource();
-  source.body = () => body;
-  void received(source).text();
+  for (const method of ['text', 'bytes', 'json', 'blob', 'formData'] as const) {
+    const source = new FakeSource();
+    source.body = () => body;
+    void received(source)[method]();
+  }
   // Node.js looks for unhandled rejections when the microtasks are done.
   await new Promise((resolve) => setImmediate(resolve));
   process.off('unhandledRejection', note);

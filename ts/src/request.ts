@@ -461,16 +461,20 @@ export class Request<P extends object = Params> {
   }
 
   /** The whole body as a Blob, typed by content-type. */
-  async blob(): Promise<Blob> {
-    const bytes = await readBody(this, bodyOf, takeBytes);
-    const type = extractMimeType(this.headers.get('content-type'));
-    return new Blob([bytes], { type: type === null ? '' : serializeMimeType(type) });
+  blob(): Promise<Blob> {
+    return quietly(async () => {
+      const bytes = await readBody(this, bodyOf, takeBytes);
+      const type = extractMimeType(this.headers.get('content-type'));
+      return new Blob([bytes], { type: type === null ? '' : serializeMimeType(type) });
+    });
   }
 
   /** The whole body as a form: multipart/form-data or application/x-www-form-urlencoded. */
-  async formData(): Promise<FormData> {
-    const bytes = await readBody(this, bodyOf, takeBytes);
-    return parseFormData(bytes, this.headers.get('content-type'));
+  formData(): Promise<FormData> {
+    return quietly(async () => {
+      const bytes = await readBody(this, bodyOf, takeBytes);
+      return parseFormData(bytes, this.headers.get('content-type'));
+    });
   }
 
   /** How `console.log` shows it. */
@@ -482,6 +486,13 @@ export class Request<P extends object = Params> {
 }
 
 standFor(Request, PlatformRequest);
+
+/** As `readBody`: where nobody waits for what failed, that ends no process. */
+function quietly<T>(read: () => Promise<T>): Promise<T> {
+  const result = read();
+  result.catch(() => {});
+  return result;
+}
 
 /** The exchange that a request came by; null for one that a program made, and for copies. */
 export function sourceOf(request: unknown): RequestSource | null {

@@ -286,6 +286,32 @@ test('a foreign stream that cannot be cancelled costs its own response alone', a
   assert.is(channel.pending, 0);
 });
 
+test('a foreign response of anything but text costs its own request alone', async () => {
+  const responses: [status: unknown, fields: unknown[][], isSent: boolean][] = [
+    [200, [[7, null]], true], // as Headers would take it
+    [200, [['x', { toString: 1 }]], false],
+    [200, [['x', Symbol('y')]], false],
+    [200, [['x', 'a\r\nb: c']], false],
+    ['OK', [], false],
+    [Number.NaN, [], false],
+  ];
+  let next = 0;
+  const { ask, channel } = open(() => {
+    const [status, fields] = responses[next] as [unknown, unknown[][]];
+    const headers = Object.assign(fields, { get: () => null });
+    const foreign = Object.create(null, { [Symbol.toStringTag]: { value: 'Response' } });
+    return Object.assign(foreign, { status, headers, body: null, bodyUsed: false, statusText: '' });
+  });
+  await logged(() => {
+    for (const [, , isSent] of responses) {
+      const kind = isSent ? abi.KIND_RESPONSE_HEAD : abi.KIND_RESPONSE_ABORT;
+      assert.is(ask().at(-1)?.kind, kind, `response ${next}`);
+      next++;
+    }
+  });
+  assert.is(channel.pending, 0);
+});
+
 test('a response whose fields do not fit is the engine’s 500', async () => {
   const { ask } = open(() => new Response('', { headers: { 'x-big': 'x'.repeat(20_000) } }));
   const lines = await logged(() => assert.is(ask()[0]?.kind, abi.KIND_RESPONSE_ABORT));

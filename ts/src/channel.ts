@@ -225,7 +225,16 @@ export class Channel {
   turn(): void {
     if (this.closed) return;
     Atomics.store(this.block.i32, this.asleep, 0);
-    let more = this.serveLanes();
+    let more = true; // what is thrown ends this turn, not all turns
+    try {
+      more = this.serveLanes();
+    } finally {
+      this.endTurn(more);
+    }
+  }
+
+  private endTurn(hasMore: boolean): void {
+    let more = hasMore;
     this.flush();
     if (!more) {
       Atomics.store(this.block.i32, this.asleep, 1);
@@ -419,7 +428,7 @@ export class Channel {
       this.failed(exchange, error);
       return;
     }
-    this.send(exchange, parts);
+    this.trySend(exchange, parts);
   }
 
   /** What a handler threw goes to the program's own error handler, once. */
@@ -438,7 +447,7 @@ export class Channel {
         this.answerError(exchange, second);
         return;
       }
-      this.send(exchange, parts);
+      this.trySend(exchange, parts);
     };
     try {
       const result = handle(error, exchange.request as Request);
@@ -464,6 +473,15 @@ export class Channel {
     exchange.outgoing = Outgoing.none();
     exchange.port.keep(exchange);
     this.pushBroken(exchange);
+  }
+
+  /** A response costs its own request at most, whatever it is made of. */
+  private trySend(exchange: Exchange, parts: ResponseParts): void {
+    try {
+      this.send(exchange, parts);
+    } catch (error) {
+      this.answerError(exchange, error);
+    }
   }
 
   /** Sends a response; what does not go at once is kept in the exchange. */

@@ -26,6 +26,8 @@ import {
   type HeadersInit,
   headersFromList,
   listHas,
+  normalizeName,
+  normalizeValue,
 } from './headers.ts';
 import { logFraming } from './log.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
@@ -456,6 +458,8 @@ function foreignParts(response: unknown): ResponseParts {
   }
   const { status, body } = response;
   if (status === 0) throw refuseError();
+  if (!Number.isInteger(status))
+    throw refused(`The status of a response is ${inspect(status)}`, 'it must be an integer');
   if (response.bodyUsed || body?.locked) {
     throw refuseUsed();
   }
@@ -463,7 +467,7 @@ function foreignParts(response: unknown): ResponseParts {
   const fields: string[] = [];
   for (const [name, value] of response.headers) {
     if (!decoded || (name !== 'content-encoding' && name !== 'content-length'))
-      fields.push(name, value);
+      fields.push(normalizeName(name), normalizeValue(value)); // of a library, they may be anything
   }
   const parts: ResponseParts = {
     status,

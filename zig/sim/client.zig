@@ -157,10 +157,13 @@ pub const Client = struct {
     }
 
     /// Fails when nothing has happened for too long.
-    pub fn checkLiveness(self: *const Client) void {
+    pub fn checkLiveness(self: *Client) void {
         if (self.phase != .talking) return;
         const link = self.link.?;
-        if (link.server == .waiting or link.server == .accepted) return;
+        if (link.server == .waiting or link.server == .accepted) {
+            self.last_progress_ms = self.network.now_ms; // the server's deadlines begin with it
+            return;
+        }
         if (self.manner.creeps) self.checkCreeping();
         if (self.network.now_ms - self.last_progress_ms <= patience_ms) return;
         self.fail("nothing has happened for {d} ms: the connection does not end", .{patience_ms});

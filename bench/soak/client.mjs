@@ -47,8 +47,7 @@ export class Connection {
     return new Promise((resolve) => {
       if (this.socket.destroyed) resolve();
       else this.socket.write(bytes, 'latin1', () => resolve());
-      this.socket.once('close', resolve);
-    }).finally(() => this.socket.removeAllListeners('drain'));
+    });
   }
 
   /** Reads no more until `resume`. */

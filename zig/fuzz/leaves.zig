@@ -112,7 +112,8 @@ fn requireCanonical(path: []const u8) !void {
     try require(separated == if (uri.decodePath(path, &decoded)) |_| true else |_| false);
 }
 
-/// Characters that stand for themselves and are encoded, and segments that lead nowhere, change nothing.
+/// Characters that stand for themselves and are encoded, and segments that lead nowhere, change
+/// nothing.
 fn requireOneForm(path: []const u8) !void {
     var longer: [8 * text_bytes_max]u8 = undefined;
     var stream = std.io.fixedBufferStream(&longer);

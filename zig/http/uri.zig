@@ -53,7 +53,7 @@ pub const PathError = error{
 
 /// The canonical form of an absolute path, still percent-encoded (RFC 3986 §6.2.2): what everybody
 /// compares. Dot segments are resolved, also where their dots are encoded, and empty segments are
-/// left out; what a path may hold as it is, is decoded, the triples of the rest have capital digits:
+/// left out; what a path may hold as it is, is decoded, triples of the rest have capital digits:
 /// two canonical paths differ only where their segments do when they are decoded. "%2F" stays and
 /// separates nothing. The path of a directory ends with "/": "/a/", "/a/.", "/a/b/..".
 ///
@@ -124,7 +124,7 @@ fn checkCharacter(c: u8) PathError!void {
 }
 
 /// What stands for itself in a segment. RFC 3986 §2.2 lets "@" and "%40" differ, but nothing here
-/// tells them apart: with two forms of one name, a rule for the one could be got round by the other.
+/// tells them apart: with two forms of one name, a rule for one could be got round by the other.
 fn isPlain(c: u8) bool {
     return switch (c) {
         '%', '/', '\\', '?', '"', '#', '<', '>' => false,

@@ -297,7 +297,7 @@ test('a foreign response of anything but text costs its own request alone', asyn
   ];
   let next = 0;
   const { ask, channel } = open(() => {
-    const [status, fields] = responses[next] as [unknown, unknown[][]];
+    const [status, fields] = responses[next] as (typeof responses)[number];
     const headers = Object.assign(fields, { get: () => null });
     const foreign = Object.create(null, { [Symbol.toStringTag]: { value: 'Response' } });
     return Object.assign(foreign, { status, headers, body: null, bodyUsed: false, statusText: '' });

@@ -75,7 +75,7 @@ pub fn World(comptime Backend: type) type {
         const Actor = union(enum) { acceptor, worker: usize, player: usize, client: usize };
 
         /// Without a pause in which time passes.
-        const steps_max = 500_000;
+        const steps_max = 3_000_000;
         /// Where the minimum rates are off, a client may take hours for its body.
         const virtual_ms_max = 40 * 3600 * 1000;
 

@@ -49,6 +49,7 @@ function drawPanel({ title, unit, values }, index, minutes) {
 export function drawGraph(heading, minutes, lines) {
   const height = panel.top + lines.length * (panel.height + panel.gap);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">
+<title>${escapeText(heading)}</title>
 <rect width="${width}" height="${height}" fill="white"/>
 <text x="${panel.left}" y="26" font-size="15">${escapeText(heading)}</text>
 ${lines.map((line, index) => drawPanel(line, index, minutes)).join('\n')}

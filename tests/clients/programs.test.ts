@@ -28,7 +28,7 @@ const goClient = join(folder, 'client');
 
 /** Builds the Go client; why there is none. A cold build cache takes longer than it is worth. */
 function lacksGo(): string | undefined {
-  const seconds = 10;
+  const seconds = 60;
   const lacking = lacks('go', 'version');
   if (lacking !== undefined) return lacking;
   const { status, error, stderr } = spawnSync(

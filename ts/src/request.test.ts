@@ -414,7 +414,7 @@ test('a received URL is what the URL parser makes of it, whatever was seen befor
 });
 
 test('a received URL that cannot be parsed gives way to one that can', () => {
-  for (const host of ['a b', 'xn--a', '1.2.3.4.5', 'a%00b', '[::1::2]']) {
+  for (const host of ['a b', '1.2.3.4.5', 'a%00b', '[::1::2]']) {
     assert.is(canonicalUrl(`http://${host}/x`), null, host);
     const source = new FakeSource();
     source.target = `http://${host}/x`;

@@ -1,32 +1,14 @@
 /** What a handler says of framing, hosts and heads, and what reaches the wire. */
-import { Headers, Request, Response, type ServeOptions, type Server, serve } from 'gyrfalcon';
+import { Headers, Request, Response, type Server } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { serversOf } from '../support/servers.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
 
 const test = suite('framing');
-const running: Server[] = [];
-const consoleError = console.error;
-let log = '';
-
-function open(options: ServeOptions): Server {
-  const server = serve({ port: 0, workers: 1, hostname: '127.0.0.1', ...options }) as Server;
-  running.push(server);
-  return server;
-}
-
-test.before.each(() => {
-  log = '';
-  console.error = (...parts: unknown[]) => {
-    log += `${parts.map(String).join(' ')}\n`;
-  };
-});
-
-test.after.each(async () => {
-  await Promise.all(running.splice(0).map((server) => server.stop(true)));
-  console.error = consoleError;
-});
+const servers = serversOf(test);
+const { open } = servers;
 
 const get = (path: string, method = 'GET'): string =>
   `${method} ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
@@ -60,12 +42,12 @@ test('a wrong Content-Length beside a body at hand is told, and the body’s own
   const server = answering(responses);
   const client = await connect(server.port);
   for (const [number] of responses.entries()) {
-    log = '';
+    servers.log = '';
     await client.send(get(`/${number}`) + get('/right'));
     const { headers, body } = await client.response();
     assert.is(headers.get('content-length'), String(body.length), `${number}`);
     assert.is(body.length, number === 8 ? 0 : 10);
-    assert.match(log, 'GYR_RESPONSE_FRAMING', `${number}`);
+    assert.match(servers.log, 'GYR_RESPONSE_FRAMING', `${number}`);
     assert.is((await client.response()).body.toString(), 'right');
   }
   client.destroy();
@@ -79,7 +61,7 @@ test('a right Content-Length is taken without a word', async () => {
   for (const path of ['/0', '/1']) {
     assert.ok((await exchange(server.port, get(path))).headers.has('content-length'));
   }
-  assert.is(log, '');
+  assert.is(servers.log, '');
 });
 
 for (const [what, length, received] of [
@@ -99,7 +81,7 @@ for (const [what, length, received] of [
     assert.match(all, `content-length: ${length}\r\n`.replace('content-length', 'Content-Length'));
     assert.is(all.split('\r\n\r\n')[1], received);
     assert.is(all.match(/HTTP\/1\.1/g)?.length, 1, 'no second response');
-    await until(() => log.includes('GYR_RESPONSE_FRAMING'), 'the line in the log');
+    await until(() => servers.log.includes('GYR_RESPONSE_FRAMING'), 'the line in the log');
   });
 }
 
@@ -119,7 +101,7 @@ test('HEAD announces what GET would send: the body’s length, or the one declar
     assert.is((await client.response('HEAD')).headers.get('content-length'), length);
     assert.is((await client.response()).body.toString(), '0123456789');
   }
-  assert.is(log, '');
+  assert.is(servers.log, '');
   client.destroy();
 });
 
@@ -200,7 +182,7 @@ test('Transfer-Encoding, Connection and the like are not sent, and told when the
   ]);
   const client = await connect(server.port);
   for (const number of [0, 1, 2]) {
-    log = '';
+    servers.log = '';
     await client.send(get(`/${number}`));
     const { headers, body } = await client.response();
     assert.is(body.toString(), 'body');
@@ -208,7 +190,7 @@ test('Transfer-Encoding, Connection and the like are not sent, and told when the
     for (const name of ['transfer-encoding', 'connection', 'keep-alive', 'te']) {
       assert.is(headers.get(name), undefined);
     }
-    assert.is(log.includes('GYR_RESPONSE_FRAMING'), number > 0, `${number}`);
+    assert.is(servers.log.includes('GYR_RESPONSE_FRAMING'), number > 0, `${number}`);
   }
   client.destroy();
 });

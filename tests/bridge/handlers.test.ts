@@ -1,34 +1,21 @@
 /** What handlers may do wrong: each costs its own request, never the process or the next request. */
 import { Readable } from 'node:stream';
-import { Response, type Server, serve } from 'gyrfalcon';
+import { Response, type Server } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { serversOf } from '../support/servers.ts';
 import { connect } from '../support/socket.ts';
 
 const test = suite('handlers');
-const running: Server[] = [];
+const servers = serversOf(test);
 
 /** Serves one handler, whatever it gives, beside /alive. */
 function open(handler: () => unknown, error?: (error: Error) => Response): Server {
-  const server = serve({
-    port: 0,
-    workers: 1,
-    hostname: '127.0.0.1',
+  return servers.open({
     ...(error === undefined ? {} : { error }),
     routes: { '/': handler as () => Response, '/alive': () => new Response('alive') },
   });
-  running.push(server);
-  return server;
 }
-
-const logError = console.error;
-test.before.each(() => {
-  console.error = () => {};
-});
-test.after.each(async () => {
-  console.error = logError;
-  await Promise.all(running.splice(0).map((server) => server.stop(true)));
-});
 
 /** The status of GET / (or of another method), and whether the server answers afterwards. */
 async function statusOf(handler: () => unknown, method = 'GET'): Promise<number> {

@@ -2,32 +2,18 @@
 import { type GyrfalconError, type Server, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { serversOf } from '../support/servers.ts';
 import { connect } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
 
 const test = suite('threads');
 const module = new URL('./fixtures/threads_app.ts', import.meta.url);
-const running: Server[] = [];
-const consoleError = console.error;
-let log = '';
+const servers = serversOf(test);
 
 async function open(threads: number, workers = 1): Promise<Server> {
-  const server = await serve({ port: 0, hostname: '127.0.0.1', workers, threads, module });
-  running.push(server);
-  return server;
+  const options = { port: 0, hostname: '127.0.0.1', workers, threads, module };
+  return servers.keep(await serve(options));
 }
-
-test.before.each(() => {
-  log = '';
-  console.error = (...parts: unknown[]) => {
-    log += `${parts.map(String).join(' ')}\n`;
-  };
-});
-
-test.after.each(async () => {
-  await Promise.all(running.splice(0).map((server) => server.stop(true)));
-  console.error = consoleError;
-});
 
 const get = (server: Server, path: string) => fetch(new URL(path, server.url));
 const text = async (server: Server, path: string) => (await get(server, path)).text();
@@ -113,8 +99,8 @@ test('a thread that dies costs its own requests a 503, and is started anew', asy
       return now.size === 2;
     }, 'two threads');
   }
-  assert.match(log, 'died: exit code 3');
-  assert.match(log, 'nobody catches this');
+  assert.match(servers.log, 'died: exit code 3');
+  assert.match(servers.log, 'nobody catches this');
 });
 
 test('without any thread, handlers are 503 and constants go on', async () => {
@@ -162,7 +148,7 @@ test('reload imports the module anew in every thread', async () => {
     threads: 2,
     module: new URL('./fixtures/changing_app.ts', import.meta.url),
   });
-  running.push(server);
+  servers.keep(server);
   assert.is(await text(server, '/'), 'import 1');
   await server.reload();
   for (let i = 0; i < 6; i++) assert.is(await text(server, '/'), 'import 2');

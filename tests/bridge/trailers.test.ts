@@ -13,31 +13,13 @@ import { Hono } from 'hono';
 import { Client } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { serversOf } from '../support/servers.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
 
 const test = suite('trailers');
-const running: Server[] = [];
-const consoleError = console.error;
-let log = '';
-
-function open(options: ServeOptions): Server {
-  const server = serve({ port: 0, workers: 1, hostname: '127.0.0.1', ...options }) as Server;
-  running.push(server);
-  return server;
-}
-
-test.before.each(() => {
-  log = '';
-  console.error = (...parts: unknown[]) => {
-    log += `${parts.map(String).join(' ')}\n`;
-  };
-});
-
-test.after.each(async () => {
-  await Promise.all(running.splice(0).map((server) => server.stop(true)));
-  console.error = consoleError;
-});
+const servers = serversOf(test);
+const { open } = servers;
 
 const get = (path: string, fields = ''): string =>
   `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`;
@@ -193,7 +175,7 @@ test('a trailer function that throws closes the connection before the end of the
   await client.send(get('/'));
   const all = (await client.readToEnd()).toString();
   assert.not.match(all, '\r\n0\r\n');
-  assert.match(log, 'GYR_RESPONSE_TRAILERS');
+  assert.match(servers.log, 'GYR_RESPONSE_TRAILERS');
 });
 
 test('early hints arrive while the handler is still at work', async () => {
@@ -273,7 +255,7 @@ test('a Hono app has trailers and early hints by c.env', async () => {
 test('in worker threads all of it works as well', async () => {
   const module = new URL('./fixtures/trailers_app.ts', import.meta.url);
   const server = await serve({ port: 0, hostname: '127.0.0.1', workers: 1, threads: 2, module });
-  running.push(server);
+  servers.keep(server);
   const client = await connect(server.port);
   for (let i = 0; i < 4; i++) {
     await client.send(post('3\r\nabc\r\n0\r\nx-sum: 6\r\n\r\n').replace('POST /', 'POST /both'));
@@ -314,7 +296,7 @@ test('onProtocolError hears of refused messages, and what it throws ends nothing
   assert.is(errors[0]?.address?.address, '127.0.0.1');
   assert.not.match(JSON.stringify(errors), 'Secret');
   assert.is((await exchange(server.port, get('/'))).body.toString(), 'alive');
-  await until(() => log.includes('onProtocolError failed'), 'the line in the log');
+  await until(() => servers.log.includes('onProtocolError failed'), 'the line in the log');
 });
 
 test('reload replaces onProtocolError, and takes it away', async () => {
@@ -371,7 +353,7 @@ test('clients that come, go and leave in the middle of trailers leave nothing be
   }, 'nothing left');
   assert.is(server.stats().badRecords, 0);
   assert.is(server.stats().allocationsAfterStart, 0);
-  assert.not.match(log, /GYR_(?!BODY_UNREAD|RESPONSE_TRAILERS)/);
+  assert.not.match(servers.log, /GYR_(?!BODY_UNREAD|RESPONSE_TRAILERS)/);
 });
 
 test('misuse is a 500 with a coded line, and never the end of the process', async () => {
@@ -394,10 +376,10 @@ test('misuse is a 500 with a coded line, and never the end of the process', asyn
     },
   });
   for (const [number, code] of codes.entries()) {
-    log = '';
+    servers.log = '';
     const response = await exchange(server.port, get(`/${number}`));
     assert.is(response.status, 500);
-    assert.match(log, code);
+    assert.match(servers.log, code);
   }
 });
 
@@ -414,11 +396,11 @@ test('fields of a response fit up to the last byte of their lines, and one more 
     },
   });
   for (const query of ['', '?stream']) {
-    log = '';
+    servers.log = '';
     assert.is((await exchange(server.port, get(`/0${query}`))).status, 200);
-    assert.is(log, '');
+    assert.is(servers.log, '');
     assert.is((await exchange(server.port, get(`/1${query}`))).status, 500);
-    assert.match(log, 'GYR_RESPONSE_HEAD_TOO_LARGE');
+    assert.match(servers.log, 'GYR_RESPONSE_HEAD_TOO_LARGE');
   }
 });
 

@@ -26,7 +26,7 @@ const test = suite<Context>('client programs', {} as Context);
 const folder = mkdtempSync(join(tmpdir(), 'gyrfalcon-programs-'));
 const goClient = join(folder, 'client');
 
-/** Builds the Go client; why there is none. A cold build cache takes longer than it is worth. */
+/** Builds the Go client; why there is none. With a cold cache that is Go's net/http too. */
 function lacksGo(): string | undefined {
   const seconds = 60;
   const lacking = lacks('go', 'version');

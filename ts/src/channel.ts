@@ -428,7 +428,11 @@ export class Channel {
       this.failed(exchange, error);
       return;
     }
-    this.trySend(exchange, parts);
+    try {
+      this.send(exchange, parts);
+    } catch (error) {
+      this.answerError(exchange, error); // it costs its own request at most
+    }
   }
 
   /** What a handler threw goes to the program's own error handler, once. */
@@ -440,14 +444,11 @@ export class Channel {
       return;
     }
     const settle = (value: HandlerResult) => {
-      let parts: ResponseParts;
       try {
-        parts = responseParts(value as Response);
+        this.send(exchange, responseParts(value as Response));
       } catch (second) {
         this.answerError(exchange, second);
-        return;
       }
-      this.trySend(exchange, parts);
     };
     try {
       const result = handle(error, exchange.request as Request);
@@ -473,15 +474,6 @@ export class Channel {
     exchange.outgoing = Outgoing.none();
     exchange.port.keep(exchange);
     this.pushBroken(exchange);
-  }
-
-  /** A response costs its own request at most, whatever it is made of. */
-  private trySend(exchange: Exchange, parts: ResponseParts): void {
-    try {
-      this.send(exchange, parts);
-    } catch (error) {
-      this.answerError(exchange, error);
-    }
   }
 
   /** Sends a response; what does not go at once is kept in the exchange. */

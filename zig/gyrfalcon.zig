@@ -39,6 +39,7 @@ test {
     _ = @import("core/rate.zig");
     _ = @import("core/slots.zig");
     _ = @import("core/spsc.zig");
+    _ = @import("core/system.zig");
     _ = @import("core/wheel.zig");
     _ = @import("io/epoll.zig");
     _ = @import("io/socket.zig");

@@ -6,6 +6,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("abi.zig");
 const memory = @import("../core/memory.zig");
+const system = @import("../core/system.zig");
 const Ring = @import("ring.zig").Ring;
 
 pub const Layout = struct {
@@ -64,11 +65,8 @@ pub const Block = struct {
 
     /// Gives the block back; its pages go back to the system, its addresses stay valid.
     pub fn release(self: *Block) void {
-        std.posix.madvise(
-            self.bytes.ptr,
-            self.bytes.len,
-            std.posix.MADV.DONTNEED,
-        ) catch @memset(self.bytes, 0);
+        // Pages that are locked in memory (mlockall) cannot be given back.
+        system.discardMemory(self.bytes) catch @memset(self.bytes, 0);
         self.header().stopped = 1; // what a late reader should find
         idle.give(self.bytes);
         self.* = undefined;
@@ -142,7 +140,7 @@ const Idle = struct {
         defer self.mutex.unlock();
         // Without a place in the list the addresses stay reserved for good: 16 bytes of memory are
         // all that is missing.
-        self.list.append(std.heap.page_allocator, bytes) catch return;
+        self.list.append(std.heap.c_allocator, bytes) catch return;
     }
 };
 

@@ -5,6 +5,7 @@ const std = @import("std");
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const log = @import("../core/log.zig");
+const system = @import("../core/system.zig");
 const Config = @import("../server/config.zig").Config;
 const server_engine = @import("../server/engine.zig");
 const abi = @import("abi.zig");
@@ -184,7 +185,7 @@ pub const Instance = struct {
         while (true) {
             const fd = self.dispatcher.threads.attach(thread) catch |err| {
                 if (err == error.WorkersBusy and waited_ms < patience_ms and !self.isStopped()) {
-                    std.time.sleep(std.time.ns_per_ms);
+                    system.sleepMs(1);
                     waited_ms += 1;
                     continue;
                 }
@@ -223,7 +224,7 @@ pub const Instance = struct {
                 return;
             }
             if (waited_ms % 100 == 99) self.wakeAll();
-            std.time.sleep(std.time.ns_per_ms);
+            system.sleepMs(1);
         }
         old.destroy();
     }

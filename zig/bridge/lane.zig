@@ -12,6 +12,7 @@ const Consumer = ring_file.Consumer;
 const Corrupt = ring_file.Corrupt;
 const Chain = @import("../core/chain.zig").Chain;
 const Id = @import("../core/slots.zig").Id;
+const system = @import("../core/system.zig");
 const Fields = @import("../http/fields.zig").Fields;
 const ProtocolError = @import("../http/problem.zig").ProtocolError;
 const Request = @import("../http/request.zig").Request;
@@ -415,7 +416,7 @@ const TargetPlace = struct {
 /// One byte on a thread's pipe. A full pipe has rings enough in it. False: nobody holds the other
 /// end any more.
 pub fn ringDoorbell(fd: posix.fd_t) bool {
-    _ = posix.write(fd, "!") catch |err| return err != error.BrokenPipe;
+    _ = system.write(fd, "!") catch |err| return err != error.BrokenPipe;
     return true;
 }
 

@@ -5,6 +5,7 @@
 const std = @import("std");
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
+const system = @import("../core/system.zig");
 
 pub fn isAttached(epoch: u32) bool {
     return epoch & 1 == 1;
@@ -45,7 +46,7 @@ pub const Threads = struct {
         return self.places[thread].doorbell.load(.acquire);
     }
 
-    pub const AttachError = error{ AlreadyAttached, WorkersBusy, NoSuchThread } || posix.PipeError;
+    pub const AttachError = error{ AlreadyAttached, WorkersBusy, NoSuchThread } || system.Error;
 
     /// Any thread: takes a place. Returns the reading end of its doorbell, which is the caller's.
     /// `WorkersBusy`: not all workers have noticed that the last thread in this place is gone; try
@@ -58,7 +59,7 @@ pub const Threads = struct {
         const current = place.epoch.load(.acquire);
         if (isAttached(current)) return error.AlreadyAttached;
         if (place.unaware.load(.acquire) != 0) return error.WorkersBusy;
-        const ends = try posix.pipe2(.{ .NONBLOCK = true, .CLOEXEC = true });
+        const ends = try system.pipe(.{ .NONBLOCK = true, .CLOEXEC = true });
         place.doorbell.store(ends[1], .release);
         place.epoch.store(current + 1, .seq_cst);
         return ends[0];
@@ -96,7 +97,7 @@ pub const Threads = struct {
 
     fn closeDoorbell(place: *Place) void {
         const fd = place.doorbell.swap(-1, .acq_rel);
-        if (fd != -1) posix.close(fd);
+        if (fd != -1) system.close(fd);
     }
 };
 

@@ -70,6 +70,8 @@ pub const workers_max: u32 = 256;
 pub const backlog_default: u31 = 2048;
 /// Accepted sockets on their way from the acceptor to one worker.
 pub const accept_queue_length: u32 = 1024;
+/// How long a worker rests before it waits again, when the system refused to let it wait, ms.
+pub const poll_failed_pause_ms: u32 = 10;
 /// Sockets accepted in one go before the acceptor hands them out.
 pub const accept_batch: u32 = 64;
 

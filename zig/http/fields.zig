@@ -36,19 +36,6 @@ pub const Fields = struct {
         return fields.items[0..fields.len];
     }
 
-    /// Whether a comma-separated list field called `name` holds `token` in any of its lines; both
-    /// are compared without regard to case. Parameters belong to the element: "a;q=1" is not "a".
-    pub fn hasToken(fields: *const Fields, name: []const u8, token: []const u8) bool {
-        var values = fields.iterate(name);
-        while (values.next()) |value| {
-            var elements = ListIterator{ .rest = value };
-            while (elements.next()) |element| {
-                if (std.ascii.eqlIgnoreCase(element, token)) return true;
-            }
-        }
-        return false;
-    }
-
     /// Adds a field. Returns false, and adds nothing, when all `capacity` places are taken.
     pub fn append(fields: *Fields, name: []const u8, value: []const u8) bool {
         if (fields.len == capacity) return false;
@@ -129,16 +116,6 @@ test "iterate yields every line of that name in order" {
     try std.testing.expectEqualStrings(",, three ,", it.next().?);
     try std.testing.expectEqual(null, it.next());
     try std.testing.expectEqual(null, it.next());
-}
-
-test "hasToken looks at whole elements in all lines" {
-    const fields = sample();
-    try std.testing.expect(fields.hasToken("Accept", "ONE"));
-    try std.testing.expect(fields.hasToken("accept", "three"));
-    try std.testing.expect(!fields.hasToken("accept", "two"));
-    try std.testing.expect(!fields.hasToken("accept", ""));
-    try std.testing.expect(!fields.hasToken("accept", "thre"));
-    try std.testing.expect(!fields.hasToken("x-empty", "a"));
 }
 
 test "append refuses what does not fit" {

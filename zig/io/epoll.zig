@@ -10,6 +10,8 @@ const Allocator = std.mem.Allocator;
 const Address = @import("../core/address.zig").Address;
 const clock = @import("../core/clock.zig");
 const limits = @import("../core/limits.zig");
+const log = @import("../core/log.zig");
+const system = @import("../core/system.zig");
 const io = @import("io.zig");
 const socket = @import("socket.zig");
 
@@ -31,16 +33,16 @@ pub const Epoll = struct {
     };
 
     pub fn init(gpa: Allocator, options: io.Options) !Epoll {
-        const epoll_fd = try posix.epoll_create1(linux.EPOLL.CLOEXEC);
-        errdefer posix.close(epoll_fd);
-        const wake_fd = try posix.eventfd(0, linux.EFD.CLOEXEC | linux.EFD.NONBLOCK);
-        errdefer posix.close(wake_fd);
+        const epoll_fd = try system.epollCreate();
+        errdefer system.close(epoll_fd);
+        const wake_fd = try system.eventDescriptor(linux.EFD.CLOEXEC | linux.EFD.NONBLOCK);
+        errdefer system.close(wake_fd);
         // Edge-triggered and never read: each write is one wake, and there is no read to pay for.
         var event: linux.epoll_event = .{
             .events = linux.EPOLL.IN | linux.EPOLL.ET,
             .data = .{ .u64 = wake_token },
         };
-        try posix.epoll_ctl(epoll_fd, linux.EPOLL.CTL_ADD, wake_fd, &event);
+        try system.epollControl(epoll_fd, linux.EPOLL.CTL_ADD, wake_fd, &event);
         return .{
             .epoll_fd = epoll_fd,
             .wake_fd = wake_fd,
@@ -51,8 +53,8 @@ pub const Epoll = struct {
 
     pub fn deinit(self: *Epoll) void {
         self.gpa.free(self.receive_buffer);
-        posix.close(self.wake_fd);
-        posix.close(self.epoll_fd);
+        system.close(self.wake_fd);
+        system.close(self.epoll_fd);
         self.* = undefined;
     }
 
@@ -62,8 +64,9 @@ pub const Epoll = struct {
 
     /// It cannot fail for want of room: the counter holds 2^64 - 2 wakes.
     pub fn signal(fd: posix.fd_t) void {
-        // The descriptor is open as long as its owner.
-        _ = posix.write(fd, std.mem.asBytes(&@as(u64, 1))) catch unreachable;
+        _ = system.write(fd, std.mem.asBytes(&@as(u64, 1))) catch |err| {
+            log.limited("a worker could not be woken: {s}", .{@errorName(err)});
+        };
     }
 
     pub fn nowMs(_: *const Epoll) u64 {
@@ -78,12 +81,12 @@ pub const Epoll = struct {
         assert(token != wake_token);
         stream.* = .{ .fd = fd, .token = token, .interest = linux.EPOLL.IN };
         var event: linux.epoll_event = .{ .events = stream.interest, .data = .{ .u64 = token } };
-        try posix.epoll_ctl(self.epoll_fd, linux.EPOLL.CTL_ADD, fd, &event);
+        try system.epollControl(self.epoll_fd, linux.EPOLL.CTL_ADD, fd, &event);
     }
 
     /// The kernel drops the registration with the descriptor: nobody else holds a duplicate of it.
     pub fn close(_: *Epoll, stream: *Stream) void {
-        posix.close(stream.fd);
+        system.close(stream.fd);
         stream.* = .{};
     }
 
@@ -93,7 +96,7 @@ pub const Epoll = struct {
     }
 
     pub fn closeAccepted(_: *Epoll, fd: posix.fd_t) void {
-        posix.close(fd);
+        system.close(fd);
     }
 
     pub fn setNoDelay(_: *Epoll, stream: *Stream) void {
@@ -109,10 +112,7 @@ pub const Epoll = struct {
     }
 
     pub fn hasInput(_: *Epoll, stream: *const Stream) bool {
-        var fds = [_]posix.pollfd{.{ .fd = stream.fd, .events = posix.POLL.IN, .revents = 0 }};
-        // Out of kernel memory: as good as none.
-        const ready = posix.poll(&fds, 0) catch return false;
-        return ready == 1 and fds[0].revents & posix.POLL.IN != 0;
+        return system.isReady(stream.fd, linux.POLL.IN) catch false; // not known: as good as none
     }
 
     /// SIOCOUTQ (tcp(7)).
@@ -131,16 +131,15 @@ pub const Epoll = struct {
         stream.interest = interest;
         var event: linux.epoll_event = .{ .events = interest, .data = .{ .u64 = stream.token } };
         const op = linux.EPOLL.CTL_MOD;
-        posix.epoll_ctl(self.epoll_fd, op, stream.fd, &event) catch |err| switch (err) {
-            // Out of kernel memory: end the connection rather than lose an event;
+        system.epollControl(self.epoll_fd, op, stream.fd, &event) catch {
+            // Out of kernel memory, or forbidden: end the connection rather than lose an event;
             // the peer sees a reset. It may be gone already.
-            error.SystemResources => posix.shutdown(stream.fd, .both) catch {},
-            else => unreachable, // the descriptor is open and registered: `open` succeeded
+            system.shutdown(stream.fd, .both) catch {};
         };
     }
 
     pub fn shutdownSend(_: *Epoll, stream: *Stream) void {
-        posix.shutdown(stream.fd, .send) catch {}; // a connection that is gone needs no FIN
+        system.shutdown(stream.fd, .send) catch {}; // a connection that is gone needs no FIN
     }
 
     /// One `sendmsg`. `more` holds the last segment back for what follows at once (MSG_MORE).
@@ -265,7 +264,7 @@ pub const Epoll = struct {
         const count: usize = switch (linux.E.init(rc)) {
             .SUCCESS => rc,
             .INTR => 0,
-            else => unreachable, // the descriptor is an epoll's and the buffer is good
+            else => |errno| waitFailed(system.errorOf(errno)),
         };
         context.onAwake();
         for (self.events[0..count]) |event| {
@@ -281,6 +280,17 @@ pub const Epoll = struct {
             self.serve(stream, token, event.events, context);
         }
         return count == events_max;
+    }
+
+    /// A filter may forbid the call, of a process that has been running for long. The loop goes on,
+    /// for the day that it is allowed again, and must not spin.
+    fn waitFailed(err: system.Error) usize {
+        log.limited("waiting for connections failed ({s}): tried again in {d} ms", .{
+            @errorName(err),
+            limits.poll_failed_pause_ms,
+        });
+        system.sleepMs(limits.poll_failed_pause_ms);
+        return 0;
     }
 
     /// A context that owns no listener need not say what to do with accepted sockets.
@@ -417,7 +427,40 @@ test "epoll: a write to the wake descriptor ends a poll, once" {
     defer backend.deinit();
     var recorder: Recorder = .{ .received = .init(testing.allocator) };
     defer recorder.received.deinit();
-    _ = try posix.write(backend.wakeDescriptor(), std.mem.asBytes(&@as(u64, 1)));
-    _ = backend.poll(10_000, &recorder); // returns at once, or the test run notices ten seconds
-    _ = backend.poll(0, &recorder);
+    var timer = try std.time.Timer.start();
+    Epoll.signal(backend.wakeDescriptor());
+    _ = backend.poll(10_000, &recorder);
+    try testing.expect(timer.lap() < 5 * std.time.ns_per_s);
+    const wait_ms = 50;
+    _ = backend.poll(wait_ms, &recorder); // nothing is left of it
+    try testing.expect(timer.lap() >= wait_ms * std.time.ns_per_ms);
+}
+
+test "epoll: a wait that the system refuses is over soon, with nothing" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
+    const own = backend.epoll_fd;
+    // No epoll: EINVAL, as a filter's EPERM would be.
+    backend.epoll_fd = backend.wake_fd;
+    log.setLevel(.off);
+    defer log.setLevel(.info);
+    var recorder: Recorder = .{ .received = .init(testing.allocator) };
+    defer recorder.received.deinit();
+    try testing.expect(!backend.poll(-1, &recorder));
+    backend.epoll_fd = own;
+    backend.deinit();
+}
+
+test "epoll: a socket whose events can no longer be asked for is ended" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
+    defer backend.deinit();
+    const fds = try socketPair();
+    defer posix.close(fds[1]);
+    var stream: Epoll.Stream = .{};
+    try backend.open(&stream, fds[0], 0);
+    defer backend.close(&stream);
+    // ENOENT from epoll_ctl, where another time it might be ENOMEM.
+    try system.epollControl(backend.epoll_fd, linux.EPOLL.CTL_DEL, fds[0], null);
+    backend.pauseRecv(&stream);
+    var byte: [1]u8 = undefined;
+    try testing.expectEqual(0, try posix.read(fds[1], &byte));
 }

@@ -8,6 +8,7 @@ const assert = std.debug.assert;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const limits = @import("../core/limits.zig");
+const system = @import("../core/system.zig");
 const io = @import("io.zig");
 const network_file = @import("simulated_network.zig");
 const Link = network_file.Link;
@@ -182,7 +183,7 @@ pub const Simulator = struct {
         var buffer: [16 * 1024]u8 = undefined;
         const wanted: usize = @intCast(@min(len, buffer.len));
         const quota = self.quotaFor(link, wanted) catch |err| return resultOf(err);
-        const n = posix.pread(fd, buffer[0..quota], offset) catch return .failed;
+        const n = system.readAt(fd, buffer[0..quota], offset) catch return .failed;
         self.deliver(link, buffer[0..n]);
         self.network.note(link, "server sends of a file", n, len);
         return .{ .sent = n };

@@ -6,8 +6,10 @@ const assert = std.debug.assert;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const Address = @import("../core/address.zig").Address;
+const clock = @import("../core/clock.zig");
 const FrozenAllocator = @import("../core/frozen_allocator.zig").FrozenAllocator;
 const log = @import("../core/log.zig");
+const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
 const Epoll = @import("../io/epoll.zig").Epoll;
 const socket = @import("../io/socket.zig");
@@ -157,19 +159,6 @@ pub fn Engine(comptime Dispatcher: type) type {
                 inline else => |impl| impl.wakeAll(),
             }
         }
-
-        /// Lets the engine allocate for a while: a new route table. `refreeze` ends it.
-        pub fn thaw(self: *Self) void {
-            switch (self.impl) {
-                inline else => |impl| impl.frozen.thaw(),
-            }
-        }
-
-        pub fn refreeze(self: *Self) void {
-            switch (self.impl) {
-                inline else => |impl| impl.frozen.freeze(),
-            }
-        }
     };
 }
 
@@ -209,13 +198,17 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             config: *const Config,
             dispatcher: *Dispatcher,
         ) StartError!*Self {
+            if (!clock.isReadable()) {
+                log.err("the system's clocks cannot be read", .{});
+                return error.Unexpected;
+            }
             const listener = try socket.listen(parent, .{
                 .hostname = config.hostname,
                 .port = config.port,
                 .backlog = config.backlog,
             });
             var listener_owned = true;
-            errdefer if (listener_owned) posix.close(listener.fd);
+            errdefer if (listener_owned) system.close(listener.fd);
             const self = try parent.create(Self);
             errdefer parent.destroy(self);
             const descriptors_max = descriptors.prepare(config.connections_max, listener.fd);
@@ -269,7 +262,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             var connections: u64 = 1; // the one that the acceptor may hold
             for (self.ports) |*port| connections += port.capacity;
             var seed: AddressTable.Seed = undefined;
-            posix.getrandom(&seed) catch return error.SystemResources;
+            system.random(&seed) catch return error.SystemResources;
             self.addresses = try AddressTable.init(connections, limit, seed);
         }
 
@@ -318,7 +311,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             while (self.threads_started < self.drivers.len) : (self.threads_started += 1) {
                 _ = self.running.fetchAdd(1, .acq_rel);
                 const index = self.threads_started;
-                self.threads[index] = std.Thread.spawn(.{}, runWorker, .{ self, index }) catch {
+                self.threads[index] = system.spawn(runWorker, .{ self, index }) catch {
                     _ = self.running.fetchSub(1, .acq_rel);
                     for (index..self.drivers.len) |_| self.ready.finish();
                     return error.ThreadQuotaExceeded;
@@ -327,7 +320,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             self.ready.wait();
             if (self.start_failed.load(.acquire)) return error.WorkerStartFailed;
             _ = self.running.fetchAdd(1, .acq_rel);
-            self.acceptor_thread = std.Thread.spawn(.{}, runAcceptor, .{self}) catch {
+            self.acceptor_thread = system.spawn(runAcceptor, .{self}) catch {
                 _ = self.running.fetchSub(1, .acq_rel);
                 return error.ThreadQuotaExceeded;
             };

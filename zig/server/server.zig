@@ -4,6 +4,7 @@ const std = @import("std");
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
 const log = @import("../core/log.zig");
+const system = @import("../core/system.zig");
 const Config = @import("config.zig").Config;
 const engine = @import("engine.zig");
 const HandlerDispatcher = @import("handler.zig").HandlerDispatcher;
@@ -88,7 +89,7 @@ pub fn Server(comptime Handler: type) type {
                 log.info("stopping: {d} ms for what is in flight", .{timeout_ms});
             }
             self.engine.requestStop(timeout_ms);
-            const watcher = std.Thread.spawn(.{}, secondSignal, .{ self, stop_fd }) catch null;
+            const watcher = system.spawn(secondSignal, .{ self, stop_fd }) catch null;
             self.engine.join();
             signals.release(stop_fd);
             if (watcher) |thread| thread.join();

@@ -87,7 +87,7 @@ pub const shutdown_timeout_ms_default: u32 = 10_000;
 
 /// Resolution of the timer wheel, ms. Timeouts fire up to one tick late, never early.
 pub const tick_ms: u32 = 50;
-/// Slots of the timer wheel; later deadlines go round again.
+/// Slots of the timer wheel; deadlines more than one round off wait in theirs.
 pub const wheel_slots: u32 = 1024;
 
 /// Engine memory of an idle connection, bytes: the design's target,

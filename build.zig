@@ -197,9 +197,9 @@ fn addSimulator(c: Context, check: *std.Build.Step) ?*std.Build.Step.Run {
     return run;
 }
 
-/// Zig is the source of the bridge's ABI; ts/src/abi.gen.ts is written from it and checked in.
+/// Zig is the source of the bridge's ABI; ts/src/bridge/abi.gen.ts is written from it, and kept.
 fn addAbi(c: Context, check: *std.Build.Step) void {
-    const generated = "ts/src/abi.gen.ts";
+    const generated = "ts/src/bridge/abi.gen.ts";
     const root_module = c.module("zig/abi_gen.zig");
     const exe = c.b.addExecutable(.{ .name = "abi_gen", .root_module = root_module });
     check.dependOn(&exe.step);

@@ -1,5 +1,5 @@
 //! The engine as a node-zigar module: the control plane of Node.js. What it exports is called from
-//! ts/src/engine.ts; requests and responses do not pass here but through shared memory
+//! ts/src/bridge/engine.ts; requests and responses do not pass here but through shared memory
 //! (bridge/abi.zig).
 
 const registry = @import("bridge/registry.zig");

@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const source = fileURLToPath(new URL('../../ts/src/', import.meta.url));
-const contents = `export { Headers } from './headers.ts';
-export { Request, fromSource } from './request.ts';
-export { Response, responseParts } from './response.ts';`;
+const contents = `export { Headers } from './fetch/headers.ts';
+export { Request, fromSource } from './fetch/request.ts';
+export { Response, responseParts } from './fetch/response.ts';`;
 const bundle = await build({
   stdin: { contents, resolveDir: source, loader: 'ts' },
   bundle: true,

@@ -34,7 +34,7 @@ export const stages = [
   },
   {
     name: 'abi',
-    about: 'ts/src/abi.gen.ts is what the Zig declarations give',
+    about: 'ts/src/bridge/abi.gen.ts is what the Zig declarations give',
     run: ({ zig }) => one('abi', zig, ['build', 'abi-check'], 'run `zig build abi`'),
   },
   { name: 'zig', about: 'zig build test', run: (context) => zigTests(context) },

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { ERROR_CODES } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { PROTOCOL_ERRORS } from '../../ts/src/abi.gen.ts';
+import { PROTOCOL_ERRORS } from '../../ts/src/bridge/abi.gen.ts';
 import { project } from '../support/process.ts';
 
 const test = suite('docs/ERRORS.md');

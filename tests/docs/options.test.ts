@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import { project } from '../support/process.ts';
 
-/** Name and `@default` of each option, as `ts/src/options.ts` declares them. */
+/** Name and `@default` of each option, as `ts/src/server/options.ts` declares them. */
 function declared(): Map<string, string> {
-  const source = readFileSync(project('ts/src/options.ts'), 'utf8');
+  const source = readFileSync(project('ts/src/server/options.ts'), 'utf8');
   const body = /export interface ServeOptions[^{]*\{\n(.*?)\n\}/s.exec(source)?.[1] ?? '';
   const options = new Map<string, string>();
   for (const match of body.matchAll(/\/\*\*(.*?)\*\/\n {2}(\w+)\?:/gs)) {

@@ -1,8 +1,8 @@
 /** One JS thread's side of the bridge, over an engine that the test plays. */
-import { Channel } from '../../ts/src/channel.ts';
-import type { ProtocolError } from '../../ts/src/protocol_error.ts';
-import type { Request } from '../../ts/src/request.ts';
-import { RequestServer } from '../../ts/src/request_server.ts';
+import { Channel } from '../../ts/src/bridge/channel.ts';
+import type { ProtocolError } from '../../ts/src/bridge/protocol_error.ts';
+import type { Request } from '../../ts/src/fetch/request.ts';
+import { RequestServer } from '../../ts/src/server/request_server.ts';
 import {
   EngineMirror,
   type MirrorAnswer,

@@ -1,7 +1,7 @@
 /** The engine's end of the lanes, in JavaScript, over an ordinary ArrayBuffer: for tests of the other end. */
-import * as abi from '../../ts/src/abi.gen.ts';
-import type { Doorbell } from '../../ts/src/doorbell.ts';
-import { Block, RingReader, RingWriter, recordSize } from '../../ts/src/lane.ts';
+import * as abi from '../../ts/src/bridge/abi.gen.ts';
+import type { Doorbell } from '../../ts/src/bridge/doorbell.ts';
+import { Block, RingReader, RingWriter, recordSize } from '../../ts/src/bridge/lane.ts';
 
 /** What a test says of a request. */
 export interface MirrorRequest {

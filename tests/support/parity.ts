@@ -1,10 +1,14 @@
 import { inspect } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Headers } from '../../ts/src/headers.ts';
-import { PlatformHeaders, PlatformRequest, PlatformResponse } from '../../ts/src/originals.ts';
-import { Request } from '../../ts/src/request.ts';
-import { Response } from '../../ts/src/response.ts';
+import { Headers } from '../../ts/src/fetch/headers.ts';
+import {
+  PlatformHeaders,
+  PlatformRequest,
+  PlatformResponse,
+} from '../../ts/src/fetch/originals.ts';
+import { Request } from '../../ts/src/fetch/request.ts';
+import { Response } from '../../ts/src/fetch/response.ts';
 
 // One table, two implementations: every case is run with the light classes and with the platform's
 // (undici), and what they give has to be equal, down to the class of the error. Where a case says

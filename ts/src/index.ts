@@ -9,15 +9,16 @@
  * console.log(server.url.href);
  * ```
  */
-export type { SocketAddress } from './address.ts';
-export { defineApp } from './define_app.ts';
-export { ERROR_CODES, type ErrorCode, GyrfalconError } from './errors.ts';
-export { installGlobals } from './globals.ts';
-export { Headers } from './headers.ts';
-export type { ServeOptions } from './options.ts';
-export type { ProtocolError } from './protocol_error.ts';
-export { Request } from './request.ts';
-export { Response } from './response.ts';
+export type { SocketAddress } from './bridge/address.ts';
+export type { ProtocolError } from './bridge/protocol_error.ts';
+export type { TrailersInit } from './bridge/trailers.ts';
+export { ERROR_CODES, type ErrorCode, GyrfalconError } from './core/errors.ts';
+export { installGlobals } from './fetch/globals.ts';
+export { Headers } from './fetch/headers.ts';
+export { Request } from './fetch/request.ts';
+export { Response } from './fetch/response.ts';
+export { defineApp } from './server/define_app.ts';
+export type { ServeOptions } from './server/options.ts';
 export {
   type DirOptions,
   type DirRoute,
@@ -28,7 +29,6 @@ export {
   type Routes,
   type RouteTarget,
   type RouteValue,
-} from './routes.ts';
-export { serve } from './serve.ts';
-export type { Server } from './server.ts';
-export type { TrailersInit } from './trailers.ts';
+} from './server/routes.ts';
+export { serve } from './server/serve.ts';
+export type { Server } from './server/server.ts';

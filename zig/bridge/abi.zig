@@ -1,5 +1,5 @@
 //! The binary interface between the engine and a JS thread: the one source of every offset, size
-//! and number that both sides use. `abi_gen.zig` writes ts/src/abi.gen.ts from the declarations
+//! and number that both sides use. `abi_gen.zig` writes ts/src/bridge/abi.gen.ts from the declarations
 //! here.
 //!
 //! A lane is a pair of single-producer single-consumer rings in memory that the engine owns.

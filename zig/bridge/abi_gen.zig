@@ -1,4 +1,4 @@
-//! Writes ts/src/abi.gen.ts: every constant, offset, size and enum value of `abi.zig`, by
+//! Writes ts/src/bridge/abi.gen.ts: every constant, offset, size and enum value of `abi.zig`, by
 //! reflection. Usage: `abi_gen [file]`; without a file it writes to standard output.
 
 const std = @import("std");

@@ -9,7 +9,7 @@ const DirServer = @import("../handlers/dir_server.zig").DirServer;
 const router_file = @import("../router/router.zig");
 const Router = router_file.Router;
 
-/// The table as ts/src/routes.ts writes it.
+/// The table as ts/src/server/routes.ts writes it.
 pub const Description = struct {
     entries: []const Entry = &.{},
     targets: []const TargetDescription = &.{},

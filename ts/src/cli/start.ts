@@ -1,5 +1,5 @@
 /** `gyrfalcon start`: serves the app that a module exports, until a signal. */
-import { installGlobals } from '../globals.ts';
+import { installGlobals } from '../fetch/globals.ts';
 import { type ServeOptions, type Server, serve } from '../index.ts';
 import { loadApp } from './app.ts';
 import type { Invocation } from './arguments.ts';

@@ -1,8 +1,8 @@
-import type { SocketAddress } from './address.ts';
-import type { Headers, HeadersInit } from './headers.ts';
+import type { SocketAddress } from '../bridge/address.ts';
+import type { TrailersInit } from '../bridge/trailers.ts';
+import type { Headers, HeadersInit } from '../fetch/headers.ts';
+import type { Request } from '../fetch/request.ts';
 import type { ServeOptions } from './options.ts';
-import type { Request } from './request.ts';
-import type { TrailersInit } from './trailers.ts';
 
 /** Counters of a running server since its start, and its present state. */
 export type ServerStats = Readonly<Record<string, number>>;

@@ -1,4 +1,4 @@
-import type { BodySource } from './body.ts';
+import type { BodySource } from '../fetch/body.ts';
 import type { Exchange } from './exchange.ts';
 
 /**

@@ -1,13 +1,13 @@
+import { GyrfalconError } from '../core/errors.ts';
+import type { BodySource } from '../fetch/body.ts';
+import type { ParamSource, Request, RequestSource } from '../fetch/request.ts';
+import { isNullBodyStatus } from '../fetch/response.ts';
+import type { CompiledRoute } from '../server/routes.ts';
 import * as abi from './abi.gen.ts';
 import { type SocketAddress, socketAddress } from './address.ts';
-import type { BodySource } from './body.ts';
 import type { Channel, LanePort } from './channel.ts';
-import { GyrfalconError } from './errors.ts';
 import { IncomingBody } from './incoming_body.ts';
 import type { Outgoing } from './outgoing.ts';
-import type { ParamSource, Request, RequestSource } from './request.ts';
-import { isNullBodyStatus } from './response.ts';
-import type { CompiledRoute } from './routes.ts';
 import { Trailers } from './trailers.ts';
 
 /**

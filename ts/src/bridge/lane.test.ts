@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { EngineMirror } from '../../tests/support/engine_mirror.ts';
+import { EngineMirror } from '../../../tests/support/engine_mirror.ts';
 import * as abi from './abi.gen.ts';
 import { Block, Lane, RingReader, RingWriter, recordSize } from './lane.ts';
 

@@ -1,5 +1,5 @@
 import { test } from 'uvu';
-import { type Api, type Case, compare } from '../../tests/support/parity.ts';
+import { type Api, type Case, compare } from '../../../tests/support/parity.ts';
 
 type Any = InstanceType<Api['Response']>;
 type Message = Any | InstanceType<Api['Request']>;

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { GyrfalconError } from './errors.ts';
-import { PlatformResponse } from './originals.ts';
-import { Request } from './request.ts';
-import { Response } from './response.ts';
+import { GyrfalconError } from '../core/errors.ts';
+import { PlatformResponse } from '../fetch/originals.ts';
+import { Request } from '../fetch/request.ts';
+import { Response } from '../fetch/response.ts';
 import { compileTable, DirRoute, dir, type Handler, type RouteParams } from './routes.ts';
 
 const handler = () => new Response('x');

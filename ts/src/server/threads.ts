@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import type { Engine, EngineId } from './engine.ts';
-import { type ErrorCode, GyrfalconError } from './errors.ts';
+import type { Engine, EngineId } from '../bridge/engine.ts';
+import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
 import type { EngineTable } from './routes.ts';
 
 /** What a worker thread is started with. */

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { inspect } from 'node:util';
-import { GyrfalconError } from './errors.ts';
-import { PlatformResponse } from './originals.ts';
-import type { Params, Request } from './request.ts';
-import { Response, type ResponseParts, responseParts } from './response.ts';
+import { GyrfalconError } from '../core/errors.ts';
+import { PlatformResponse } from '../fetch/originals.ts';
+import type { Params, Request } from '../fetch/request.ts';
+import { Response, type ResponseParts, responseParts } from '../fetch/response.ts';
 import type { Server } from './server.ts';
 
 type Awaitable<T> = T | Promise<T>;

@@ -1,15 +1,16 @@
+import { GyrfalconError } from '../core/errors.ts';
+import { logError } from '../core/log.ts';
+import type { HeaderList } from '../fetch/headers.ts';
+import { fromSource, Request } from '../fetch/request.ts';
+import { Response, type ResponseParts, responseParts } from '../fetch/response.ts';
+import type { CompiledRoute } from '../server/routes.ts';
 import * as abi from './abi.gen.ts';
 import type { Doorbell } from './doorbell.ts';
-import { GyrfalconError } from './errors.ts';
 import { bodyUnread, Exchange, PHASE_DONE, PHASE_OPEN, Slab } from './exchange.ts';
 import { checkLength, checkStream, isStream } from './framing.ts';
-import type { HeaderList } from './headers.ts';
 import { type Block, Lane } from './lane.ts';
-import { logError } from './log.ts';
 import { cancelQuietly, Outgoing } from './outgoing.ts';
 import { type ProtocolError, protocolErrorOf } from './protocol_error.ts';
-import { fromSource, Request } from './request.ts';
-import { Response, type ResponseParts, responseParts } from './response.ts';
 import {
   HEAD_TOO_LARGE,
   RING_FULL,
@@ -20,7 +21,6 @@ import {
   writeFieldSection,
   writeHead,
 } from './response_record.ts';
-import type { CompiledRoute } from './routes.ts';
 import type { Trailers } from './trailers.ts';
 
 /** Records of one turn are copied to slabs of this size; one that is larger gets its own. Bytes. */

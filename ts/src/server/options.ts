@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
-import { GyrfalconError } from './errors.ts';
-import type { ProtocolError } from './protocol_error.ts';
-import type { Request } from './request.ts';
-import type { Response } from './response.ts';
+import type { ProtocolError } from '../bridge/protocol_error.ts';
+import { GyrfalconError } from '../core/errors.ts';
+import type { Request } from '../fetch/request.ts';
+import type { Response } from '../fetch/response.ts';
 import type { Routes } from './routes.ts';
 import type { Server } from './server.ts';
 

@@ -1,6 +1,8 @@
 // biome-ignore-all lint/complexity/noArguments: Web IDL tells an absent argument from undefined.
 import { inspect } from 'node:util';
 import * as zlib from 'node:zlib';
+import { GyrfalconError } from '../core/errors.ts';
+import { logFraming } from '../core/log.ts';
 import {
   type Body,
   type BodyInit,
@@ -17,7 +19,6 @@ import {
   takeJson,
   takeText,
 } from './body.ts';
-import { GyrfalconError } from './errors.ts';
 import { parseFormData } from './form_data.ts';
 import {
   fillList,
@@ -29,7 +30,6 @@ import {
   normalizeName,
   normalizeValue,
 } from './headers.ts';
-import { logFraming } from './log.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
 import { PlatformResponse, standFor } from './originals.ts';
 

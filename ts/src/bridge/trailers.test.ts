@@ -1,12 +1,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Fixture, logged, open, tick } from '../../tests/support/channel.ts';
-import type { MirrorAnswer } from '../../tests/support/engine_mirror.ts';
-import { until } from '../../tests/support/wait.ts';
+import { type Fixture, logged, open, tick } from '../../../tests/support/channel.ts';
+import type { MirrorAnswer } from '../../../tests/support/engine_mirror.ts';
+import { until } from '../../../tests/support/wait.ts';
+import { Request } from '../fetch/request.ts';
+import { Response } from '../fetch/response.ts';
 import * as abi from './abi.gen.ts';
 import type { ProtocolError } from './protocol_error.ts';
-import { Request } from './request.ts';
-import { Response } from './response.ts';
 
 const done = () => new Response('done');
 

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ERROR_CODES, GyrfalconError } from './errors.ts';
+import { ERROR_CODES, GyrfalconError } from '../core/errors.ts';
 import { checkTableOptions, engineConfig, type ServeOptions, stopDeadline } from './options.ts';
 
 const fetch = () => new Response('x');

@@ -1,5 +1,5 @@
-import type { HeaderList } from './headers.ts';
-import type { ResponseParts } from './response.ts';
+import type { HeaderList } from '../fetch/headers.ts';
+import type { ResponseParts } from '../fetch/response.ts';
 import type { Trailers } from './trailers.ts';
 
 /** A response that did not fit one record: what is left of it to send. */

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type ErrorCode, GyrfalconError } from './errors.ts';
+import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
 
 /** What the engine tells after its start. */
 export interface EngineInfo {

@@ -1,14 +1,14 @@
 import { inspect } from 'node:util';
-import * as abi from './abi.gen.ts';
-import { GyrfalconError } from './errors.ts';
+import { GyrfalconError } from '../core/errors.ts';
 import {
   fillList,
   type HeaderList,
   type Headers,
   type HeadersInit,
   headersFromList,
-} from './headers.ts';
-import { isEnginesField } from './response.ts';
+} from '../fetch/headers.ts';
+import { isEnginesField } from '../fetch/response.ts';
+import * as abi from './abi.gen.ts';
 
 /** Trailers of a response: fields, or what makes them once the body's last byte is on its way. */
 export type TrailersInit = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);

@@ -1,7 +1,7 @@
+import type { ResponseParts } from '../fetch/response.ts';
 import * as abi from './abi.gen.ts';
 import type { Block, RingWriter } from './lane.ts';
 import { recordSize } from './lane.ts';
-import type { ResponseParts } from './response.ts';
 
 type WriteMethod = (text: string, at: number, max?: number) => number;
 interface NativeWrites {

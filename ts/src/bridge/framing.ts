@@ -1,8 +1,9 @@
 /** What a handler says of its response's length, held against the body. */
+
+import { logFraming } from '../core/log.ts';
+import { isNullBodyStatus, type ResponseParts } from '../fetch/response.ts';
 import type { Exchange } from './exchange.ts';
-import { logFraming } from './log.ts';
 import type { Outgoing } from './outgoing.ts';
-import { isNullBodyStatus, type ResponseParts } from './response.ts';
 
 /** Content-Length beside a body that is at hand: the body's own length is what is sent. */
 export function checkLength(exchange: Exchange, parts: ResponseParts): void {

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
-import { type App, Channel } from './channel.ts';
-import { PipeDoorbell } from './doorbell.ts';
-import { type Engine, type EngineId, type EngineInfo, loadEngine } from './engine.ts';
-import { GyrfalconError } from './errors.ts';
-import { installGlobals } from './globals.ts';
-import { Block } from './lane.ts';
+import { type App, Channel } from '../bridge/channel.ts';
+import { PipeDoorbell } from '../bridge/doorbell.ts';
+import { type Engine, type EngineId, type EngineInfo, loadEngine } from '../bridge/engine.ts';
+import { Block } from '../bridge/lane.ts';
+import { GyrfalconError } from '../core/errors.ts';
+import { installGlobals } from '../fetch/globals.ts';
 import {
   checkTableOptions,
   type EngineConfig,

@@ -1,12 +1,12 @@
 /** Where a worker thread of `serve({ threads })` begins. */
-import './loader/register.ts';
+import '../loader/register.ts';
 import { parentPort, workerData } from 'node:worker_threads';
-import { type App, Channel } from './channel.ts';
-import { PipeDoorbell } from './doorbell.ts';
-import { type EngineId, loadEngine } from './engine.ts';
-import { GyrfalconError } from './errors.ts';
-import { installGlobals } from './globals.ts';
-import { Block } from './lane.ts';
+import { type App, Channel } from '../bridge/channel.ts';
+import { PipeDoorbell } from '../bridge/doorbell.ts';
+import { type EngineId, loadEngine } from '../bridge/engine.ts';
+import { Block } from '../bridge/lane.ts';
+import { GyrfalconError } from '../core/errors.ts';
+import { installGlobals } from '../fetch/globals.ts';
 import { checkTableOptions, type ServeOptions, stopDeadline } from './options.ts';
 import { RequestServer } from './request_server.ts';
 import { compileTable, type EngineTable } from './routes.ts';

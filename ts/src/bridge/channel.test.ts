@@ -1,13 +1,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { logged, open, type TestHandler, tick } from '../../tests/support/channel.ts';
-import type { MirrorAnswer } from '../../tests/support/engine_mirror.ts';
-import { until } from '../../tests/support/wait.ts';
+import { logged, open, type TestHandler, tick } from '../../../tests/support/channel.ts';
+import type { MirrorAnswer } from '../../../tests/support/engine_mirror.ts';
+import { until } from '../../../tests/support/wait.ts';
+import type { Request } from '../fetch/request.ts';
+import { Response } from '../fetch/response.ts';
+import { requestAddress } from '../server/request_server.ts';
 import * as abi from './abi.gen.ts';
 import type { SocketAddress } from './address.ts';
-import type { Request } from './request.ts';
-import { requestAddress } from './request_server.ts';
-import { Response } from './response.ts';
 
 test('a synchronous handler is answered within the turn, in one record', () => {
   const { ask } = open(() => new Response('hi', { status: 201, headers: { 'x-a': 'b' } }));

@@ -1,9 +1,9 @@
-import type { SocketAddress } from './address.ts';
-import { GyrfalconError } from './errors.ts';
-import { Exchange, PHASE_DONE } from './exchange.ts';
-import type { Headers, HeadersInit } from './headers.ts';
-import { dropBody, type Request, sourceOf } from './request.ts';
-import { hintFields, type TrailersInit } from './trailers.ts';
+import type { SocketAddress } from '../bridge/address.ts';
+import { Exchange, PHASE_DONE } from '../bridge/exchange.ts';
+import { hintFields, type TrailersInit } from '../bridge/trailers.ts';
+import { GyrfalconError } from '../core/errors.ts';
+import type { Headers, HeadersInit } from '../fetch/headers.ts';
+import { dropBody, type Request, sourceOf } from '../fetch/request.ts';
 
 /** The parts of `Server` that concern one request, wherever its handlers run. */
 export abstract class RequestServer {

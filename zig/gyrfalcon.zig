@@ -31,8 +31,10 @@ pub const uri = @import("http/uri.zig");
 test {
     _ = @import("core/address.zig");
     _ = @import("core/buddy.zig");
+    _ = @import("core/cgroup.zig");
     _ = @import("core/chain.zig");
     _ = @import("core/clock.zig");
+    _ = @import("core/cpus.zig");
     _ = @import("core/frozen_allocator.zig");
     _ = @import("core/limits.zig");
     _ = @import("core/memory.zig");

@@ -12,8 +12,8 @@ const usage =
     \\
     \\  --port N        port to listen on, 0 for any (default 3000)
     \\  --host H        name or address to listen on (default: every interface)
-    \\  --workers N     worker threads (default: one per core)
-    \\  --pin           pin each worker to a core
+    \\  --workers N     worker threads (default: one per CPU that it may use)
+    \\  --pin           pin each worker to a CPU
     \\  --dotfiles      serve names that begin with a dot
     \\  --max-age S     send Cache-Control: max-age=S
     \\  --help          show this

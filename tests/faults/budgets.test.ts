@@ -4,15 +4,17 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
+import { testUnless } from '../support/skip.ts';
 import { connect, exchange, type RawClient } from '../support/socket.ts';
 import {
   countersOf,
   engine,
+  limitDescriptors,
+  limitsAreFixed,
   memoryOf,
   patternOf,
   serveApp,
   startEngine,
-  startEngineWithFew,
   stopEngine,
 } from '../support/target.ts';
 import { until } from '../support/wait.ts';
@@ -174,16 +176,14 @@ test('with the defaults one connection cannot take the whole pool of its worker'
   await stopEngine(server);
 });
 
-test('without a descriptor for a file the request is answered with 503, and served when there is one', async () => {
+const scarce = 'without a descriptor for a file the request is 503, and served when there is one';
+testUnless(test, limitsAreFixed, scarce, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gyrfalcon-'));
   for (let index = 0; index < 3; index += 1) {
     writeFileSync(join(folder, `${index}.bin`), patternOf(200_000));
   }
-  const server = await startEngineWithFew(60, {
-    workers: 1,
-    files: folder,
-    idle_timeout_ms: 60_000,
-  });
+  const server = await startEngine({ workers: 1, files: folder, idle_timeout_ms: 60_000 });
+  limitDescriptors(server, 60);
   // More than there are descriptors: all are in use, and the next one that is free is taken.
   const clients = await Promise.all(Array.from({ length: 70 }, () => connect(server.port)));
   for (const client of clients) await client.send(hello);

@@ -1,9 +1,10 @@
 /** The servers that one table of tests is run over: the engine with a Zig handler, and a TypeScript app. */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as assert from 'uvu/assert';
-import { listening, project, type RunningServer, start } from './process.ts';
+import { lacks, listening, project, type RunningServer, start } from './process.ts';
 
 /** Configuration of the engine, by the names of zig/server/config.zig. */
 export type EngineOptions = Readonly<Record<string, string | number | boolean>>;
@@ -52,13 +53,13 @@ export async function startEngine(options: EngineOptions = {}): Promise<RunningS
   return listening(start(zigProgram('engine_app'), asArguments(options)));
 }
 
-/** Starts it with at most `descriptors` open files. */
-export async function startEngineWithFew(
-  descriptors: number,
-  options: EngineOptions = {},
-): Promise<RunningServer> {
-  const script = `ulimit -n ${descriptors} && exec "$0" "$@"`;
-  return listening(start('sh', ['-c', script, zigProgram('engine_app'), ...asArguments(options)]));
+/** Why the limit of a running server cannot be lowered here, or undefined when it can. */
+export const limitsAreFixed = lacks('prlimit');
+
+/** From here on it may open no descriptor from number `descriptors` on; what is open stays open. */
+export function limitDescriptors(server: RunningServer, descriptors: number): void {
+  const limit = [`--pid=${server.child.pid}`, `--nofile=${descriptors}`];
+  assert.is(spawnSync('prlimit', limit).status, 0, 'prlimit');
 }
 
 /** Stops it; it must end with 0, having allocated nothing after its start and leaked nothing. */

@@ -270,6 +270,9 @@ pub const Instance = struct {
     pub const Stats = struct {
         workers: u32 = 0,
         connections: u64 = 0,
+        /// Connections that are served at a time: `maxConnections`, or as many as there are
+        /// descriptors for.
+        maxConnections: u64 = 0,
         requests: u64 = 0,
         errors: u64 = 0,
         /// Connections closed at once: their address had all it may have.
@@ -292,6 +295,7 @@ pub const Instance = struct {
         return .{
             .workers = numbers.workers,
             .connections = numbers.connections,
+            .maxConnections = numbers.connections_max,
             .requests = numbers.requests_total,
             .errors = numbers.errors_total,
             .refused = numbers.refused_total,

@@ -67,6 +67,8 @@ pub const held_up_ms: u32 = 200;
 
 pub const connections_max_default: u32 = 10_000;
 pub const workers_max: u32 = 256;
+/// CPUs that a machine may have: as many as Linux can be built for.
+pub const cpus_max: u32 = 8192;
 pub const backlog_default: u31 = 2048;
 /// Accepted sockets on their way from the acceptor to one worker.
 pub const accept_queue_length: u32 = 1024;

@@ -291,6 +291,24 @@ pub fn random(buffer: []u8) Error!void {
     }
 }
 
+/// Fills `words` with the CPUs that the calling thread may run on; the system has none beyond
+/// them, or answers `InvalidArgument`.
+pub fn affinity(words: []usize) Error!void {
+    const bytes = std.mem.sliceAsBytes(words);
+    // std's call has the length of its own set in its type.
+    const set = @intFromPtr(bytes.ptr);
+    const filled = try check(linux.syscall3(.sched_getaffinity, 0, bytes.len, set));
+    @memset(bytes[filled..], 0);
+}
+
+/// The calling thread runs on these CPUs alone. None of them, or none that it may have, is
+/// `InvalidArgument`.
+pub fn setAffinity(words: []const usize) Error!void {
+    const bytes = std.mem.sliceAsBytes(words);
+    const set = @intFromPtr(bytes.ptr);
+    _ = try check(linux.syscall3(.sched_setaffinity, 0, bytes.len, set));
+}
+
 /// Pages of zeroes, `bytes` of them rounded up to whole ones.
 pub fn mapMemory(bytes: usize) Error![*]align(std.heap.page_size_min) u8 {
     const rights = linux.PROT.READ | linux.PROT.WRITE;

@@ -2,6 +2,7 @@
 //! `validate` tells what is wrong with one that was set.
 
 const std = @import("std");
+const cpus_file = @import("../core/cpus.zig");
 const limits = @import("../core/limits.zig");
 const io = @import("../io/io.zig");
 
@@ -12,9 +13,9 @@ pub const Config = struct {
     port: u16 = 3000,
     /// Waiting connections that the kernel holds.
     backlog: u31 = limits.backlog_default,
-    /// 0: one per core.
+    /// 0: one for each CPU that this process may use, its container's quota counted.
     workers: u32 = 0,
-    /// Pin worker n to core n.
+    /// Pin worker n to the n-th of the CPUs that this process may run on.
     pin: bool = false,
     io: io.Kind = .auto,
     /// Open connections, all workers together. More wait in the backlog.
@@ -136,11 +137,12 @@ pub const Config = struct {
         return self.body_buffered_bytes_max + self.output_high_water_bytes + blocks;
     }
 
-    /// Workers to start: as configured, else the cores this process may use.
+    /// Workers to start: as configured, else one for each CPU that this process may use: those of
+    /// its set, and no more than the quota of its container comes to, rounded up.
     pub fn workerCount(self: *const Config) u32 {
         if (self.workers != 0) return self.workers;
-        const cores = std.Thread.getCpuCount() catch 1; // unknown: one always works
-        return @intCast(std.math.clamp(cores, 1, @min(limits.workers_max, self.connections_max)));
+        const cpus = cpus_file.Share.read("").cpus();
+        return @min(cpus, limits.workers_max, self.connections_max);
     }
 };
 

@@ -7,6 +7,7 @@ const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const Address = @import("../core/address.zig").Address;
 const clock = @import("../core/clock.zig");
+const CpuSet = @import("../core/cpus.zig").Set;
 const FrozenAllocator = @import("../core/frozen_allocator.zig").FrozenAllocator;
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
@@ -27,6 +28,9 @@ pub const StartError = socket.ListenError ||
 pub const Stats = struct {
     workers: u32,
     connections: u64,
+    /// Connections that are served at a time: `Config.connections_max`, or as many as there are
+    /// descriptors for.
+    connections_max: u64,
     requests_total: u64,
     errors_total: u64,
     /// Connections closed when they were accepted: their address had all it may have.
@@ -171,6 +175,9 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         frozen: FrozenAllocator,
         config: *const Config,
         dispatcher: *Dispatcher,
+        descriptors: descriptors.Plan,
+        /// Where workers are pinned to; read when they are started.
+        cpu_set: CpuSet = .{},
         address: Address,
         ports: []Port,
         drivers: []WorkerDriver,
@@ -211,15 +218,12 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             errdefer if (listener_owned) system.close(listener.fd);
             const self = try parent.create(Self);
             errdefer parent.destroy(self);
-            const descriptors_max = descriptors.prepare(config.connections_max, listener.fd);
-            if (descriptors_max < config.connections_max) log.warn(
-                "the limit of open files is {d}: fewer than connections_max ({d}) can be served " ++
-                    "at once (ulimit -n)",
-                .{ descriptors_max, config.connections_max },
-            );
             const count = config.workerCount();
+            const plan = prepareDescriptors(config, count, listener.fd);
+            errdefer plan.release();
             self.* = .{
                 .parent = parent,
+                .descriptors = plan,
                 .frozen = .{ .child = parent },
                 .config = config,
                 .dispatcher = dispatcher,
@@ -256,6 +260,23 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             return self;
         }
 
+        fn prepareDescriptors(
+            config: *const Config,
+            workers: u32,
+            fd: posix.fd_t,
+        ) descriptors.Plan {
+            const plan = descriptors.prepare(.{
+                .connections = config.connections_max,
+                .engine = 2 * (workers + 1), // each worker and the acceptor: to wait, and to wake
+            }, fd);
+            if (plan.connections < config.connections_max) log.warn(
+                "the limit of open files is {d} (ulimit -n): {d} connections are served at a " ++
+                    "time, not connections_max, {d}",
+                .{ plan.limit orelse 0, plan.connections, config.connections_max },
+            );
+            return plan;
+        }
+
         fn makeAddressTable(self: *Self) StartError!void {
             const limit = self.config.connections_per_address_max;
             if (limit == 0) return;
@@ -268,7 +289,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
 
         fn makeWorker(self: *Self, gpa: Allocator, index: u32) StartError!void {
             const count: u32 = @intCast(self.ports.len);
-            const total = self.config.connections_max;
+            const total = self.descriptors.connections;
             const capacity = total / count + @intFromBool(index < total % count);
             self.asleep[index] = .{};
             self.ports[index] = .{
@@ -302,10 +323,15 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             gpa.free(self.asleep);
             gpa.free(self.ports);
             assert(self.frozen.bytes.load(.monotonic) == 0);
+            self.descriptors.release();
             parent.destroy(self);
         }
 
         fn start(self: *Self) StartError!void {
+            if (self.config.pin) self.cpu_set = CpuSet.ofThread() catch |err| blk: {
+                log.warn("the CPUs to pin workers to are not known: {s}", .{@errorName(err)});
+                break :blk .{};
+            };
             self.ready.startMany(self.drivers.len);
             errdefer self.abandonStart();
             while (self.threads_started < self.drivers.len) : (self.threads_started += 1) {
@@ -338,7 +364,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
 
         fn runWorker(self: *Self, index: usize) void {
             const driver = &self.drivers[index];
-            if (self.config.pin) pinTo(index);
+            if (self.config.pin) self.pin(index);
             if (self.dispatcher.workerStart(driver)) {
                 self.ready.finish();
                 self.go.wait();
@@ -364,13 +390,15 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             if (self.running.fetchSub(1, .acq_rel) == 1) if (on_stopped) |it| it.call(it.context);
         }
 
-        fn pinTo(index: usize) void {
-            const cores = std.Thread.getCpuCount() catch return; // unknown: unpinned works as well
-            var set = std.mem.zeroes(std.os.linux.cpu_set_t);
-            const core = index % cores;
-            set[core / @bitSizeOf(usize)] |= @as(usize, 1) << @intCast(core % @bitSizeOf(usize));
-            std.os.linux.sched_setaffinity(0, &set) catch
-                log.warn("worker {d} could not be pinned to core {d}", .{ index, core });
+        /// Worker n goes to the n-th CPU of the process's set, and round again.
+        fn pin(self: *const Self, index: usize) void {
+            const count = self.cpu_set.count();
+            if (count == 0) return; // told already
+            const cpu = self.cpu_set.at(@intCast(index % count));
+            CpuSet.only(cpu).apply() catch |err| log.warn(
+                "worker {d} could not be pinned to CPU {d}: {s}",
+                .{ index, cpu, @errorName(err) },
+            );
         }
 
         fn requestStop(self: *Self, timeout_ms: u32) void {
@@ -419,6 +447,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             var total: Stats = .{
                 .workers = @intCast(self.drivers.len),
                 .connections = 0,
+                .connections_max = 0,
                 .requests_total = 0,
                 .errors_total = 0,
                 .refused_total = self.acceptor.refused_total.load(.monotonic),
@@ -428,6 +457,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             };
             for (self.drivers, self.ports) |*driver, *port| {
                 total.connections += port.open.load(.monotonic);
+                total.connections_max += port.capacity;
                 total.requests_total += driver.requests_total.load(.monotonic);
                 total.errors_total += driver.errors_total.load(.monotonic);
                 total.timeouts_total += driver.timeouts_total.load(.monotonic);

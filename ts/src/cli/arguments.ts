@@ -57,7 +57,7 @@ const start: CommandSpec = {
     workers: {
       short: 'w',
       value: 'N',
-      help: 'engine workers (default: one per core)',
+      help: 'engine workers (default: one per CPU that the process may use)',
       range: [1, 1024],
     },
   },

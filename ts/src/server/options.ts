@@ -39,15 +39,24 @@ export interface ServeOptions<Path extends string = string> {
    * `onProtocolError`.
    */
   module?: string | URL;
-  /** Threads of the engine; 0: one per core. @default 0 */
+  /**
+   * Threads of the engine; 0: one for each CPU that the process may use, its container's quota
+   * counted.
+   *
+   * @default 0
+   */
   workers?: number;
-  /** Pin each engine thread to a core. @default false */
+  /** Pin engine thread n to the n-th of the CPUs that the process may run on. @default false */
   pin?: boolean;
   /** How connections are waited for. @default 'auto' */
   io?: 'auto' | 'epoll';
   /** Connections that the system holds until they are accepted. @default 2048 */
   backlog?: number;
-  /** Open connections; more wait in the backlog. @default 10000 */
+  /**
+   * Open connections; more wait in the backlog. A lower limit of open files (`ulimit -n`) lowers it.
+   *
+   * @default 10000
+   */
   maxConnections?: number;
   /** Open connections of one IPv4 address or IPv6 /64; more are closed. 0: no such limit. @default 0 */
   maxConnectionsPerAddress?: number;

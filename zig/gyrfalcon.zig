@@ -37,6 +37,7 @@ test {
     _ = @import("core/cpus.zig");
     _ = @import("core/frozen_allocator.zig");
     _ = @import("core/limits.zig");
+    _ = @import("core/list.zig");
     _ = @import("core/memory.zig");
     _ = @import("core/rate.zig");
     _ = @import("core/slots.zig");
@@ -75,6 +76,7 @@ test {
     _ = @import("server/messages_test.zig");
     _ = @import("server/server.zig");
     _ = @import("server/driver_test.zig");
+    _ = @import("server/exchange_pool.zig");
     _ = @import("server/limits_test.zig");
     _ = @import("server/problems_test.zig");
     _ = @import("server/server_test.zig");

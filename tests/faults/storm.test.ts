@@ -210,7 +210,7 @@ test('engine: random clients get the right answers or a refusal when it is short
   const server = await engine.start({
     workers: 2,
     connections_max: 20,
-    exchanges_max: 30,
+    exchanges_spare: 10,
     pipeline_depth_max: 3,
     receive_buffer_bytes: 4096,
     output_high_water_bytes: 16_384,

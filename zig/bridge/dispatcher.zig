@@ -359,8 +359,8 @@ pub const Dispatcher = struct {
 
     pub fn onTurn(self: *Dispatcher, w: anytype) void {
         self.settleTable(w);
-        _ = self.noticeThreads(w);
-        var room = false;
+        // What waits for a lane may go on that of a thread that has come.
+        var room = self.noticeThreads(w);
         for (w.state.lanes) |*lane| {
             if (!lane.live) continue;
             Answers(@TypeOf(w)).drain(self, w, lane);

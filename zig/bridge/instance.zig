@@ -33,8 +33,6 @@ pub const Error = error{ OutOfMemory, Refused };
 
 /// How long a control call waits for the workers, ms. They answer within a turn of their loop.
 const patience_ms = 5_000;
-/// Room in the exchange pool for pipelined requests, per worker.
-const pipelined_exchanges = 1024;
 
 pub const Instance = struct {
     gpa: Allocator,
@@ -57,14 +55,6 @@ pub const Instance = struct {
         self.config = description.server;
         try checkConfig(&self.config, &description, defect);
         self.config.workers = self.config.workerCount();
-        if (self.config.exchanges_max == 0) {
-            const connections = std.math.divCeil(
-                u32,
-                self.config.connections_max,
-                self.config.workers,
-            ) catch unreachable;
-            self.config.exchanges_max = connections + pipelined_exchanges;
-        }
         self.bodies = .{};
         self.engine = null;
         self.ended = .init(false);
@@ -78,7 +68,8 @@ pub const Instance = struct {
         errdefer self.block.release();
         const table = try Table.create(gpa, &description.table, &self.bodies, defect);
         errdefer table.destroy();
-        self.dispatcher = try Dispatcher.init(gpa, self.block, table, self.config.exchanges_max);
+        const exchanges_max = self.config.exchangesMax(self.config.workers);
+        self.dispatcher = try Dispatcher.init(gpa, self.block, table, exchanges_max);
         return self;
     }
 

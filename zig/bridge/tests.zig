@@ -9,5 +9,6 @@ test {
     _ = @import("sections_test.zig");
     _ = @import("table.zig");
     _ = @import("threads.zig");
+    _ = @import("waits_test.zig");
     @import("std").testing.refAllDecls(@import("registry.zig"));
 }

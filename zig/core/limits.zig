@@ -51,6 +51,10 @@ pub const body_buffered_bytes_max_bound: u64 =
 
 /// Requests of one connection whose responses are outstanding (pipelining); more are not read.
 pub const pipeline_depth_max_default: u16 = 64;
+/// Requests of a worker under way beyond the first of each of its connections.
+pub const exchanges_spare_default: u32 = 1024;
+/// How long a request may wait for a handler's thread that takes it, ms.
+pub const dispatch_timeout_ms_default: u32 = 10_000;
 /// Unsent response bytes of one connection above which its requests are no longer read, bytes.
 pub const output_high_water_bytes_default: u32 = 256 * 1024;
 /// Pool memory that one connection may hold, bytes.
@@ -58,6 +62,12 @@ pub const connection_memory_bytes_max_default: u64 = 64 * 1024 * 1024;
 /// Bytes of a request body that a handler did not want and that are read and dropped so that the
 /// connection can be kept. Above it the connection is closed instead.
 pub const discard_bytes_max: u64 = 256 * 1024;
+/// Entries of write queues for each connection of a worker; more come from a spare part.
+pub const write_nodes_per_connection: u32 = 4;
+pub const write_nodes_spare: u32 = 1024;
+/// While more than three quarters of a worker's pool are in use, a connection that holds more than
+/// this gets no more of it: the rest is for those that hold little, bytes.
+pub const connection_memory_share_bytes: u64 = 64 * 1024;
 /// Time that a closing connection is given to read what was sent before it is torn down, ms.
 pub const linger_ms: u32 = 2_000;
 

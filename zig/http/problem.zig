@@ -72,7 +72,7 @@ pub const Code = enum(u16) {
     response_too_slow = 1304,
     // Room.
     out_of_buffers = 1400,
-    too_many_exchanges = 1401,
+    dispatch_timeout = 1401,
     connection_memory = 1402,
     // Answers to requests that were understood.
     not_found = 1500,
@@ -145,7 +145,7 @@ pub fn statusOf(code: Code) u16 {
         .unknown_transfer_coding,
         => 501,
         .out_of_buffers,
-        .too_many_exchanges,
+        .dispatch_timeout,
         .connection_memory,
         .service_unavailable,
         => 503,
@@ -234,7 +234,7 @@ pub fn detailOf(code: Code) []const u8 {
             "for.",
         .out_of_buffers => "The server is short of memory for this request at the moment: try " ++
             "again later.",
-        .too_many_exchanges => "The server has as many requests under way as it can have: try " ++
+        .dispatch_timeout => "No handler of the server took the request for too long: try " ++
             "again later.",
         .connection_memory => "This connection has more under way than the server keeps for " ++
             "one: send less at a time, and read the responses.",

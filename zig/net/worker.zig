@@ -14,7 +14,8 @@
 //!   onTimer(p, conn)                       the timer it set has fired
 //!   onDrain(p, conn)                       shutdown: finish what is in flight
 //!   onClose(p, conn)                       the connection is gone
-//!   isOverBudget(p, conn) bool             asked when more of the pool is held for it
+//!   overBudget(p, conn) ?Owner             asked when more of the pool is held for it: whose
+//!                                          room is used up
 //!   onNoMemory(p, conn, .input, owner)     bytes from the peer found no room in the pool, or put
 //!                                          the connection over its budget
 //!   onNoMemory(p, conn, .output, owner)    the same of bytes for the peer: to be closed
@@ -113,7 +114,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             errdefer wheel.deinit();
             var buffers = try @import("../core/buddy.zig").Buddy.init(options.buffer_memory_bytes);
             errdefer buffers.deinit();
-            var nodes = try write_queue.NodePool.init(@as(usize, port.capacity) * 4 + 1024);
+            var nodes = try write_queue.NodePool.initFor(port.capacity);
             errdefer nodes.deinit();
             return .{
                 .backend = backend,
@@ -262,8 +263,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             // Without memory for input this connection cannot go on, the others can.
             conn.input.append(&self.pools.buffers, bytes) catch
                 return self.protocol.onNoMemory(conn, .input, .pool);
-            if (self.protocol.isOverBudget(conn))
-                self.protocol.onNoMemory(conn, .input, .connection);
+            if (self.protocol.overBudget(conn)) |owner|
+                self.protocol.onNoMemory(conn, .input, owner);
         }
 
         /// Gives buffered input to the protocol until it wants more, pauses or the connection ends.
@@ -437,8 +438,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const had_queue = !conn.queue.isEmpty();
             self.batch.moveRest(sent, &conn.queue, &self.pools) catch
                 return self.protocol.onNoMemory(conn, .output, .pool);
-            if (self.protocol.isOverBudget(conn))
-                return self.protocol.onNoMemory(conn, .output, .connection);
+            if (self.protocol.overBudget(conn)) |owner|
+                return self.protocol.onNoMemory(conn, .output, owner);
             if (had_queue) return;
             self.backend.sendLater(&conn.stream);
             self.protocol.onUnsent(conn);
@@ -459,8 +460,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 const sent = before - conn.queue.bytes;
                 if (sent > 0) self.protocol.onProgress(conn, sent);
                 if (conn.phase != .open or conn.queue.isEmpty()) return;
-                if (self.protocol.isOverBudget(conn))
-                    return self.protocol.onNoMemory(conn, .output, .connection);
+                if (self.protocol.overBudget(conn)) |owner|
+                    return self.protocol.onNoMemory(conn, .output, owner);
                 self.protocol.onUnsent(conn);
             }
         }

@@ -24,11 +24,27 @@ pub const Node = struct {
 /// The nodes of all queues of a worker.
 pub const NodePool = struct {
     nodes: []align(memory.page_bytes) Node,
+    /// Nodes that are left for the first response of each connection.
+    reserved: usize = 0,
+    used: usize = 0,
     fresh: usize = 0,
     free: ?*Node = null,
 
     pub fn init(count: usize) error{OutOfMemory}!NodePool {
         return .{ .nodes = try memory.reserve(Node, count) };
+    }
+
+    /// Enough for `connections` connections, and a spare part.
+    pub fn initFor(connections: u32) error{OutOfMemory}!NodePool {
+        const reserved = @as(usize, connections) * limits.write_nodes_per_connection;
+        var self = try init(reserved + limits.write_nodes_spare);
+        self.reserved = reserved;
+        return self;
+    }
+
+    /// Whether a connection that has output under way may come to need more.
+    pub fn hasSpare(self: *const NodePool) bool {
+        return self.nodes.len - self.used > self.reserved;
     }
 
     pub fn deinit(self: *NodePool) void {
@@ -39,16 +55,19 @@ pub const NodePool = struct {
     fn take(self: *NodePool) ?*Node {
         if (self.free) |node| {
             self.free = node.next;
+            self.used += 1;
             return node;
         }
         if (self.fresh == self.nodes.len) return null;
         self.fresh += 1;
+        self.used += 1;
         return &self.nodes[self.fresh - 1];
     }
 
     fn give(self: *NodePool, node: *Node) void {
         node.* = .{ .next = self.free, .source = undefined };
         self.free = node;
+        self.used -= 1;
     }
 };
 

@@ -190,7 +190,7 @@ pub fn BodyReader(comptime D: type) type {
                 const taken = deliver(d, conn, bytes[0..n], n == body.left);
                 if (conn.app.phase != .body) return bytes.len;
                 body.left -= taken;
-                if (taken < n) d.pause(conn, "body");
+                if (taken < n) d.pause(conn, .body);
                 if (body.left == 0) end(d, conn, bytes.len > taken);
                 return taken;
             }
@@ -207,7 +207,7 @@ pub fn BodyReader(comptime D: type) type {
                     if (conn.app.phase != .body) return bytes.len;
                     const kept = data.bytes.len - taken;
                     body.decoder.unread(kept);
-                    if (kept > 0) d.pause(conn, "body");
+                    if (kept > 0) d.pause(conn, .body);
                     return data.consumed - kept;
                 },
                 .trailer => |piece| {
@@ -265,7 +265,7 @@ pub fn BodyReader(comptime D: type) type {
             }
             ex.gathered.append(&d.net.pools.buffers, bytes) catch
                 return budget.refuse(d, conn, .input, .pool);
-            if (budget.isOver(d, conn)) budget.refuse(d, conn, .input, .connection);
+            if (budget.over(d, conn)) |owner| budget.refuse(d, conn, .input, owner);
         }
 
         fn keepTrailers(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {

@@ -1,5 +1,6 @@
 //! Pool memory: what one connection may hold of it, and what happens when there is none.
 
+const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const Code = @import("../http/problem.zig").Code;
 const refusals_of = @import("refusals.zig").Refusals;
@@ -14,11 +15,17 @@ pub fn Budget(comptime D: type) type {
         const Conn = D.Conn;
         const refusals = refusals_of(D);
 
-        pub fn isOver(d: *const D, conn: *const Conn) bool {
+        /// Whose room is used up when `conn` holds what it holds; null: there is enough.
+        pub fn over(d: *const D, conn: *const Conn) ?Owner {
+            const buffers = &d.net.pools.buffers;
             const max = d.config.connection_memory_bytes_max;
+            const common = d.config.buffer_memory_bytes / 4 * 3;
             // Nobody holds more than all of them together.
-            if (d.net.pools.buffers.bytes_used <= max) return false;
-            return held(conn) > max;
+            if (buffers.bytes_used <= @min(max, common)) return null;
+            const bytes = held(conn);
+            if (bytes > max) return .connection;
+            const is_large = bytes > limits.connection_memory_share_bytes;
+            return if (is_large and buffers.bytes_used > common) .pool else null;
         }
 
         /// The blocks that belong to a connection, bytes.

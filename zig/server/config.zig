@@ -35,8 +35,8 @@ pub const Config = struct {
     output_high_water_bytes: u32 = limits.output_high_water_bytes_default,
     /// Requests of one connection whose responses are outstanding.
     pipeline_depth_max: u16 = limits.pipeline_depth_max_default,
-    /// Exchanges in flight in one worker; 0: as many as connections, and 1024 more for pipelines.
-    exchanges_max: u32 = 0,
+    /// Requests of a worker under way beyond the first of each of its connections: pipelines.
+    exchanges_spare: u32 = limits.exchanges_spare_default,
 
     /// From a message's first byte to the end of its head, ms.
     /// Also for the first byte of a new connection.
@@ -54,6 +54,8 @@ pub const Config = struct {
     write_rate_min: u32 = limits.write_rate_min_default,
     /// For how long a body or a response may be slower than its rate, from its beginning, ms.
     rate_grace_ms: u32 = limits.rate_grace_ms_default,
+    /// How long a request may wait for a thread of the handler's that takes it, ms.
+    dispatch_timeout_ms: u32 = limits.dispatch_timeout_ms_default,
     /// What a stop grants to exchanges in flight, ms.
     shutdown_timeout_ms: u32 = limits.shutdown_timeout_ms_default,
 
@@ -105,6 +107,8 @@ pub const Config = struct {
             return .{ .option = "body_buffered_bytes_max", .rule = "at most 46137344" };
         if (self.pipeline_depth_max == 0)
             return .{ .option = "pipeline_depth_max", .rule = "at least 1" };
+        if (self.exchanges_spare > 1 << 24)
+            return .{ .option = "exchanges_spare", .rule = "at most 16777216" };
         if (self.output_high_water_bytes < 16 * 1024)
             return .{ .option = "output_high_water_bytes", .rule = "at least 16384" };
         if (self.connection_memory_bytes_max < self.connectionMemoryMin())
@@ -125,6 +129,7 @@ pub const Config = struct {
             "idle_timeout_ms",
             "write_timeout_ms",
             "rate_grace_ms",
+            "dispatch_timeout_ms",
         }) |name| {
             if (@field(self, name) == 0) return .{ .option = name, .rule = "at least 1" };
         }
@@ -135,6 +140,16 @@ pub const Config = struct {
     fn connectionMemoryMin(self: *const Config) u64 {
         const blocks = 2 * @as(u64, limits.buffer_bytes_max);
         return self.body_buffered_bytes_max + self.output_high_water_bytes + blocks;
+    }
+
+    /// How many of `total` connections are those of worker `index` of `count`.
+    pub fn connectionsOf(total: u32, index: u32, count: u32) u32 {
+        return @max(total / count + @intFromBool(index < total % count), 1);
+    }
+
+    /// Exchanges of a worker that has the most connections.
+    pub fn exchangesMax(self: *const Config, workers: u32) u32 {
+        return connectionsOf(self.connections_max, 0, workers) + self.exchanges_spare;
     }
 
     /// Workers to start: as configured, else one for each CPU that this process may use: those of

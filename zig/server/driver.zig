@@ -5,6 +5,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const limits = @import("../core/limits.zig");
+const list = @import("../core/list.zig");
 const log = @import("../core/log.zig");
 const slots = @import("../core/slots.zig");
 const date = @import("../http/date.zig");
@@ -21,6 +22,7 @@ const net_worker = @import("../net/worker.zig");
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
 const exchange = @import("exchange.zig");
+const ExchangePool = @import("exchange_pool.zig").ExchangePool;
 const Output = @import("output.zig").Output;
 const BodyReader = @import("body_reader.zig").BodyReader;
 const Admission = @import("admission.zig").Admission;
@@ -51,6 +53,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             first: ?*Exchange = null,
             last: ?*Exchange = null,
             depth: u16 = 0,
+            /// In memory, of responses that wait for an earlier one, bytes.
+            held_bytes: u64 = 0,
             phase: Phase = .head,
             pause: Pause = .{},
             /// A request was read on it.
@@ -67,6 +71,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             opened_ms: u64 = 0,
             /// Since when input is not read, monotonic ms; means something while `pause` is set.
             paused_ms: u64 = 0,
+            /// Among those whose request the dispatcher refused as `busy`.
+            busy: list.Link(Conn) = .{},
+            /// Since when that request waits, monotonic ms; 0 while none does.
+            busy_since_ms: u64 = 0,
             write: timing_file.WriteState = .{},
             body: body_reader.State = .{},
 
@@ -83,17 +91,39 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 pub fn any(self: Pause) bool {
                     return @as(u8, @bitCast(self)) != 0;
                 }
+
+                pub fn has(self: Pause, reason: PauseReason) bool {
+                    return @as(u8, @bitCast(self)) & bit(reason) != 0;
+                }
+
+                pub fn set(self: *Pause, reason: PauseReason, on: bool) void {
+                    const others = @as(u8, @bitCast(self.*)) & ~bit(reason);
+                    self.* = @bitCast(others | if (on) bit(reason) else 0);
+                }
+
+                fn bit(reason: PauseReason) u8 {
+                    return @as(u8, 1) << @intFromEnum(reason);
+                }
             };
         };
+
+        /// Why a connection is not read; the bits of `Pause`.
+        pub const PauseReason = enum(u3) { output, busy, body };
+
+        const BusyList = list.List(Conn, busyLinkOf);
+
+        fn busyLinkOf(conn: *Conn) *list.Link(Conn) {
+            return &conn.app.busy;
+        }
 
         net: Net,
         dispatcher: *Dispatcher,
         config: *const Config,
         index: u32,
         state: Dispatcher.WorkerState = .{},
-        exchanges: slots.Slots(Exchange),
+        exchanges: ExchangePool(Exchange),
         /// Connections whose request the dispatcher refused as `busy`, oldest first.
-        busy: std.ArrayListUnmanaged(slots.Id) = .{},
+        busy: BusyList = .{},
         request: Request = .{},
         scratch: Response,
         lines: [limits.response_head_bytes_max]u8 = undefined,
@@ -125,15 +155,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             dispatcher: *Dispatcher,
             index: u32,
         ) !void {
-            const exchanges_max = if (config.exchanges_max != 0)
-                config.exchanges_max
-            else
-                port.capacity + 1024;
             comptime assert(idle_bytes <= limits.idle_connection_bytes_max);
-            var exchanges = try slots.Slots(Exchange).init(exchanges_max);
+            var exchanges = try ExchangePool(Exchange).init(port.capacity, config.exchanges_spare);
             errdefer exchanges.deinit();
-            var busy = try std.ArrayListUnmanaged(slots.Id).initCapacity(gpa, port.capacity);
-            errdefer busy.deinit(gpa);
             const path_buffer = try gpa.alloc(u8, config.target_bytes_max);
             errdefer gpa.free(path_buffer);
             self.* = .{
@@ -146,7 +170,6 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .config = config,
                 .index = index,
                 .exchanges = exchanges,
-                .busy = busy,
                 .scratch = undefined,
                 .path_buffer = path_buffer,
                 .decode_limits = .{
@@ -163,7 +186,6 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
             self.net.deinit();
             gpa.free(self.path_buffer);
-            self.busy.deinit(gpa);
             self.exchanges.deinit();
             self.* = undefined;
         }
@@ -239,26 +261,24 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub fn resumeBody(self: *Self, ex: *Exchange) void {
             const conn = self.connOf(ex);
             if (conn.app.body.exchange != ex) return;
-            self.unpause(conn, "body");
+            self.unpause(conn, .body);
             if (conn.isOpen()) self.afterEvent(conn);
         }
 
         /// Offers the requests again that were refused as `busy`.
         pub fn retryBusy(self: *Self) void {
-            var left = self.busy.items.len;
+            var left = self.busy.len;
             // What one of them sends may end another.
-            while (left > 0 and self.hasBusy()) : (left -= 1) {
-                const id = self.busy.orderedRemove(0);
-                const conn = self.net.conns.get(id) orelse continue;
-                if (!conn.app.pause.busy) continue;
-                self.unpause(conn, "busy");
+            while (left > 0) : (left -= 1) {
+                const conn = self.busy.pop() orelse return;
+                self.unpause(conn, .busy);
                 if (conn.isOpen()) self.afterEvent(conn);
                 if (conn.app.pause.busy) return; // refused again: the others would be too
             }
         }
 
         pub fn hasBusy(self: *const Self) bool {
-            return self.busy.items.len > 0;
+            return self.busy.len > 0;
         }
 
         // For net/.
@@ -295,7 +315,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         fn onHead(self: *Self, conn: *Conn, bytes: []const u8) usize {
             const app = &conn.app;
             if (self.outputFull(conn)) {
-                self.pause(conn, "output");
+                self.pause(conn, .output);
                 return 0;
             }
             if (app.message_since_ms == 0) app.message_since_ms = self.net.now_ms;
@@ -331,10 +351,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 return bytes.len;
             }
             const ex = self.takeExchange(conn, length, framing.keep_alive) orelse {
-                if (app.depth > 0) {
-                    self.pause(conn, "output"); // until one of its own has ended
-                } else refusals.refuseDecoded(self, conn, .too_many_exchanges);
-                return if (app.depth > 0 and app.phase == .head) 0 else bytes.len;
+                unreachable; // `onHead` has looked
             };
             const rest = bytes[head_len..];
             const body_len = body_reader.whole(self, conn, ex, rest, framing) catch
@@ -379,16 +396,33 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 },
                 .busy => {
                     self.dropLast(conn, ex);
-                    self.pause(conn, "busy");
-                    self.busy.appendAssumeCapacity(conn.id); // one entry per connection at most
+                    self.waitForRoom(conn);
                     return 0;
                 },
             }
             return consumed;
         }
 
+        /// The request stays unread until `retryBusy`, or until its time is up.
+        fn waitForRoom(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            if (app.busy_since_ms == 0) app.busy_since_ms = self.net.now_ms;
+            self.pause(conn, .busy);
+            self.busy.append(conn);
+        }
+
+        /// No thread of the handler's has taken the request in time.
+        pub fn giveUpWaiting(self: *Self, conn: *Conn) void {
+            self.busy.remove(conn);
+            conn.app.busy_since_ms = 0;
+            refusals.refuse(self, conn, .dispatch_timeout);
+            // What follows is read, and dropped: a client that leaves is noticed.
+            self.unpause(conn, .busy);
+        }
+
         fn messageBegun(self: *Self, conn: *Conn, ex: *Exchange) void {
             conn.app.served = true;
+            conn.app.busy_since_ms = 0;
             conn.app.message_since_ms = 0;
             if (!ex.keep_alive) conn.app.phase = .stop;
             self.requests_total.store(self.requests_total.raw +% 1, .monotonic);
@@ -423,7 +457,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         // Exchanges.
 
         pub fn takeExchange(self: *Self, conn: *Conn, length: ?u64, keep_alive: bool) ?*Exchange {
-            const id = self.exchanges.take() orelse return null;
+            const app = &conn.app;
+            const id = self.exchanges.take(app.depth) orelse return null;
             const ex = self.exchanges.get(id).?;
             ex.* = .{
                 .id = id,
@@ -433,8 +468,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .is_connect = self.request.method == .CONNECT,
                 .keep_alive = keep_alive,
                 .body_length = length,
+                .prev = app.last,
             };
-            const app = &conn.app;
             if (app.last) |last| last.next = ex else app.first = ex;
             app.last = ex;
             app.depth += 1;
@@ -450,17 +485,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         fn dropLast(self: *Self, conn: *Conn, ex: *Exchange) void {
             const app = &conn.app;
             assert(app.last == ex);
-            if (app.first == ex) {
-                app.first = null;
-                app.last = null;
-            } else {
-                var at = app.first.?;
-                while (at.next != ex) at = at.next.?;
-                at.next = null;
-                app.last = at;
-            }
+            app.last = ex.prev;
+            if (ex.prev) |before| before.next = null else app.first = null;
             app.depth -= 1;
-            self.freeExchange(ex);
+            self.freeExchange(conn, ex);
         }
 
         /// Takes the first exchange, which is done, off its connection.
@@ -468,21 +496,23 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const app = &conn.app;
             const ex = app.first.?;
             app.first = ex.next;
-            if (app.first == null) app.last = null;
+            if (ex.next) |next| next.prev = null else app.last = null;
             app.depth -= 1;
             if (app.body.exchange == ex) body_reader.abandon(conn);
-            self.freeExchange(ex);
+            self.freeExchange(conn, ex);
         }
 
-        fn freeExchange(self: *Self, ex: *Exchange) void {
+        /// `conn` has let go of it.
+        fn freeExchange(self: *Self, conn: *Conn, ex: *Exchange) void {
+            conn.app.held_bytes -= ex.held_bytes;
             ex.gathered.deinit(&self.net.pools.buffers);
             ex.trailers.deinit(&self.net.pools.buffers);
             ex.held.deinit(&self.net.pools);
-            self.exchanges.release(ex.id);
+            self.exchanges.release(ex.id, conn.app.depth);
         }
 
-        pub fn isOverBudget(self: *const Self, conn: *const Conn) bool {
-            return budget.isOver(self, conn);
+        pub fn overBudget(self: *const Self, conn: *const Conn) ?budget_file.Owner {
+            return budget.over(self, conn);
         }
 
         pub fn onNoMemory(
@@ -543,18 +573,19 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         pub fn unpauseOutput(self: *Self, conn: *Conn) void {
-            if (!self.outputFull(conn)) self.unpause(conn, "output");
+            if (!self.outputFull(conn)) self.unpause(conn, .output);
         }
 
-        /// Whether so much is under way to this client that its next request has to wait.
+        /// Whether so much is under way to this client that its next request has to wait. What a
+        /// client that has nothing under way needs is always there.
         fn outputFull(self: *const Self, conn: *const Conn) bool {
             const app = &conn.app;
+            if (app.depth == 0 and conn.queue.isEmpty()) return false;
             if (app.depth >= self.config.pipeline_depth_max) return true;
-            var bytes = conn.queue.bytes;
             // Responses that wait for an earlier one occupy memory as well.
-            var at = app.first;
-            while (at) |ex| : (at = ex.next) bytes += ex.held.memory_bytes;
-            return bytes >= self.config.output_high_water_bytes;
+            const bytes = conn.queue.bytes + app.held_bytes;
+            if (bytes >= self.config.output_high_water_bytes) return true;
+            return !self.exchanges.hasRoom(app.depth) or !self.net.pools.nodes.hasSpare();
         }
 
         pub fn onDrain(self: *Self, conn: *Conn) void {
@@ -583,7 +614,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 conn.is_cut = true;
             };
             self.dropExchanges(conn);
-            if (conn.app.pause.busy) self.forgetBusy(conn.id);
+            self.busy.drop(conn);
         }
 
         /// Ends all exchanges that have no response yet; nothing more is read as a request.
@@ -593,33 +624,26 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             app.phase = .stop;
             app.first = null;
             app.last = null;
-            app.depth = 0;
             app.body.exchange = null;
             while (at) |ex| {
                 at = ex.next;
                 if (ex.dispatched and ex.response != .done) self.dispatcher.onAbort(self, ex);
-                self.freeExchange(ex);
+                app.depth -= 1;
+                self.freeExchange(conn, ex);
             }
-        }
-
-        fn forgetBusy(self: *Self, id: slots.Id) void {
-            for (self.busy.items, 0..) |item, i| if (item == id) {
-                _ = self.busy.orderedRemove(i);
-                return;
-            };
         }
 
         // Pausing.
 
-        pub fn pause(self: *Self, conn: *Conn, comptime reason: []const u8) void {
+        pub fn pause(self: *Self, conn: *Conn, reason: PauseReason) void {
             if (!conn.app.pause.any()) timing.onPause(self, conn);
-            @field(conn.app.pause, reason) = true;
+            conn.app.pause.set(reason, true);
             self.net.pauseInput(conn);
         }
 
-        pub fn unpause(self: *Self, conn: *Conn, comptime reason: []const u8) void {
-            if (!@field(conn.app.pause, reason)) return;
-            @field(conn.app.pause, reason) = false;
+        pub fn unpause(self: *Self, conn: *Conn, reason: PauseReason) void {
+            if (!conn.app.pause.has(reason)) return;
+            conn.app.pause.set(reason, false);
             if (conn.app.pause.any()) return;
             timing.onUnpause(self, conn);
             self.net.resumeInput(conn);

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const testing = std.testing;
+const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
@@ -19,7 +20,7 @@ const Script = struct {
     /// In the next turn these are answered, and then the busy ones are offered again.
     to_answer: std.BoundedArray(exchange.ExchangeId, 4) = .{},
     closes: bool = false,
-    waiting: std.BoundedArray(exchange.ExchangeId, 4) = .{},
+    waiting: std.BoundedArray(exchange.ExchangeId, 8) = .{},
     answered_at_once: u32 = 0,
 
     pub const WorkerState = struct {};
@@ -90,8 +91,8 @@ const Bench = struct {
         self.driver.net.turn(0);
         try testing.expectEqual(@as(u32, 0), self.driver.net.conns.used);
         try testing.expectEqual(@as(u64, 0), self.driver.net.pools.buffers.bytes_used);
-        try testing.expectEqual(@as(u32, 0), self.driver.exchanges.used);
-        try testing.expectEqual(@as(usize, 0), self.driver.busy.items.len);
+        try testing.expectEqual(@as(u32, 0), self.driver.exchanges.used());
+        try testing.expectEqual(@as(u32, 0), self.driver.busy.len);
         self.driver.deinit(testing.allocator);
     }
 
@@ -129,7 +130,7 @@ test "requests that wait for room are offered again although one's connection fa
     const second = try bench.connect(6);
     bench.feed(first, get("/busy"));
     bench.feed(second, get("/wait") ++ get("/busy"));
-    try testing.expectEqual(@as(usize, 2), bench.driver.busy.items.len);
+    try testing.expectEqual(@as(u32, 2), bench.driver.busy.len);
     bench.script.has_room = true;
     // The answer to the second is gathered when the first gets its own, and cannot be sent.
     bench.driver.net.backend.broken_fd = 6;
@@ -172,4 +173,64 @@ test "what came while the worker was held up counts as in time, more than one po
     // From the third nothing has come.
     try testing.expectEqual(@as(u64, 1), bench.driver.timeouts_total.raw);
     try bench.end(&tokens);
+}
+
+test "a client that pipelines leaves the first exchange of every other connection" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    bench.driver.exchanges.spare = 2;
+    const greedy = try bench.connect(5);
+    bench.feed(greedy, get("/wait") ** 4 ++ get("/now"));
+    try testing.expectEqual(@as(usize, 3), bench.script.waiting.len); // its first and the spare
+    const other = try bench.connect(6);
+    const third = try bench.connect(7);
+    bench.feed(other, get("/now"));
+    bench.feed(third, get("/wait"));
+    try testing.expectEqual(@as(u32, 1), bench.script.answered_at_once);
+    try testing.expectEqual(@as(u64, 0), bench.driver.errors_total.raw);
+    // As its own are answered, it gets on.
+    for (0..3) |i| bench.answer(i);
+    try testing.expectEqual(@as(usize, 5), bench.script.waiting.len);
+    bench.answer(4);
+    try testing.expectEqual(@as(u32, 2), bench.script.answered_at_once);
+    try bench.end(&.{ greedy, other, third });
+}
+
+test "while entries of write queues are scarce, who has output under way is not read" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const nodes = &bench.driver.net.pools.nodes;
+    const greedy = try bench.connect(5);
+    const other = try bench.connect(6);
+    nodes.used += limits.write_nodes_spare;
+    bench.feed(greedy, get("/wait") ++ get("/wait"));
+    try testing.expectEqual(@as(usize, 1), bench.script.waiting.len);
+    bench.feed(other, get("/now"));
+    try testing.expectEqual(@as(u32, 1), bench.script.answered_at_once);
+    nodes.used -= limits.write_nodes_spare;
+    bench.answer(0);
+    try testing.expectEqual(@as(usize, 2), bench.script.waiting.len);
+    try bench.end(&.{ greedy, other });
+}
+
+test "a request that waits for room is answered with 503 when its time is up" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const token = try bench.connect(5);
+    bench.feed(token, get("/wait") ++ get("/busy") ++ get("/now"));
+    Manual.clock_ms += bench.config.dispatch_timeout_ms / 2;
+    bench.driver.net.turn(0);
+    try testing.expectEqual(@as(u32, 1), bench.driver.busy.len);
+    // It is not begun anew by being offered in vain.
+    bench.driver.retryBusy();
+    Manual.clock_ms += bench.config.dispatch_timeout_ms / 2 + 100;
+    bench.driver.net.turn(0);
+    try testing.expectEqual(@as(u32, 0), bench.driver.busy.len);
+    bench.script.has_room = true;
+    bench.answer(0);
+    const sent = bench.driver.net.backend.sent.constSlice();
+    try testing.expect(std.mem.indexOf(u8, sent, "later").? <
+        std.mem.indexOf(u8, sent, "dispatch_timeout").?);
+    try testing.expectEqual(@as(u32, 0), bench.script.answered_at_once);
+    try bench.end(&.{token});
 }

@@ -289,11 +289,10 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
 
         fn makeWorker(self: *Self, gpa: Allocator, index: u32) StartError!void {
             const count: u32 = @intCast(self.ports.len);
-            const total = self.descriptors.connections;
-            const capacity = total / count + @intFromBool(index < total % count);
+            const connections = self.descriptors.connections;
             self.asleep[index] = .{};
             self.ports[index] = .{
-                .capacity = @max(capacity, 1),
+                .capacity = Config.connectionsOf(connections, index, count),
                 .asleep = if (@hasDecl(Dispatcher, "asleepFlag"))
                     self.dispatcher.asleepFlag(index)
                 else

@@ -29,8 +29,9 @@ pub fn Exchange(comptime State: type) type {
         id: ExchangeId,
         /// The connection it arrived on.
         conn: slots.Id,
-        /// The next request of the same connection.
+        /// The next request of the same connection, and the one before.
         next: ?*Self = null,
+        prev: ?*Self = null,
         version: Version,
         /// The response has no body (RFC 9110 §9.3.2).
         is_head: bool,
@@ -66,6 +67,8 @@ pub fn Exchange(comptime State: type) type {
         trailers: Chain = .{},
         /// Response bytes that wait for the responses of earlier requests.
         held: WriteQueue = .{},
+        /// What of it is in memory, as its connection has counted it, bytes.
+        held_bytes: u64 = 0,
         user: State = .{},
 
         pub const Phase = enum(u8) { none, streaming, done };

@@ -184,12 +184,15 @@ pub fn Output(comptime D: type) type {
             }
             // The buffer holds the largest head.
             const n = encoder.head(&d.head_buffer, parts) catch unreachable;
-            hold(d, conn, ex.held.appendCopy(&d.net.pools, d.head_buffer[0..n]));
+            hold(d, conn, ex, ex.held.appendCopy(&d.net.pools, d.head_buffer[0..n]));
         }
 
-        fn hold(d: *D, conn: *Conn, result: WriteQueue.Error!void) void {
+        /// Something was appended to what `ex` holds back, with this result.
+        fn hold(d: *D, conn: *Conn, ex: *Exchange, result: WriteQueue.Error!void) void {
             result catch return budget.refuse(d, conn, .output, .pool);
-            if (budget.isOver(d, conn)) budget.refuse(d, conn, .output, .connection);
+            conn.app.held_bytes += ex.held.memory_bytes - ex.held_bytes;
+            ex.held_bytes = ex.held.memory_bytes;
+            if (budget.over(d, conn)) |owner| budget.refuse(d, conn, .output, owner);
         }
 
         fn writeBody(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {
@@ -200,15 +203,15 @@ pub fn Output(comptime D: type) type {
                 .borrowed => |bytes| if (front)
                     d.net.writeBorrowed(conn, bytes)
                 else
-                    hold(d, conn, ex.held.appendCopy(pools, bytes)),
+                    hold(d, conn, ex, ex.held.appendCopy(pools, bytes)),
                 .static => |bytes| if (front)
                     d.net.writeStatic(conn, bytes)
                 else
-                    hold(d, conn, ex.held.appendStatic(pools, bytes)),
+                    hold(d, conn, ex, ex.held.appendStatic(pools, bytes)),
                 .written => |*chain| if (front)
                     d.net.writeChain(conn, chain)
                 else
-                    hold(d, conn, ex.held.appendChain(pools, chain)),
+                    hold(d, conn, ex, ex.held.appendChain(pools, chain)),
                 .file => |file| {
                     res.body = .none; // the descriptor changes hands
                     if (file.length == 0) return posix.close(file.fd);
@@ -220,7 +223,7 @@ pub fn Output(comptime D: type) type {
                     if (front) return d.net.writeFile(conn, range);
                     ex.held.appendFile(pools, range) catch {
                         posix.close(file.fd);
-                        hold(d, conn, error.OutOfBuffers);
+                        hold(d, conn, ex, error.OutOfBuffers);
                     };
                 },
             }
@@ -232,30 +235,6 @@ pub fn Output(comptime D: type) type {
             const res = d.response();
             problem.write(res, ex.format, code);
             respond(d, ex, res);
-        }
-
-        /// The same where there is no exchange to be had: the last response of `conn`, to
-        /// `request`.
-        pub fn respondBare(
-            d: *D,
-            conn: *Conn,
-            code: problem.Code,
-            format: problem.Format,
-        ) void {
-            const res = d.response();
-            problem.write(res, format, code);
-            const parts: encoder.HeadParts = .{
-                .status = res.status,
-                .field_lines = res.fieldLines(),
-                .length = res.bodyLength(),
-                .date = d.dateNow(),
-                .server = d.config.server_name,
-                .keep_alive = false,
-            };
-            // The buffer holds the largest head.
-            const n = encoder.head(&d.head_buffer, parts) catch unreachable;
-            d.net.write(conn, d.head_buffer[0..n]);
-            if (d.request.method != .HEAD) d.net.writeStatic(conn, problem.page(format, code));
         }
 
         /// Sends an interim response; nothing where the client must not get one (RFC 9110 §15.2),
@@ -299,7 +278,7 @@ pub fn Output(comptime D: type) type {
         fn emit(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {
             if (!conn.isOpen()) return;
             if (isFront(conn, ex)) return d.net.writeBorrowed(conn, bytes);
-            hold(d, conn, ex.held.appendCopy(&d.net.pools, bytes));
+            hold(d, conn, ex, ex.held.appendCopy(&d.net.pools, bytes));
         }
 
         pub fn beginStream(d: *D, ex: *Exchange, res: *Response, length: ?u64) void {
@@ -417,13 +396,15 @@ pub fn Output(comptime D: type) type {
                 }
                 const next = app.first orelse break;
                 if (!next.held.isEmpty()) {
+                    app.held_bytes -= next.held_bytes;
+                    next.held_bytes = 0;
                     d.net.writeQueue(conn, &next.held);
                     if (!conn.isOpen()) return;
                 }
                 // Sending may have ended it.
                 if (app.first == next and next.response == .streaming) credit(d, conn, next);
             }
-            if (app.pause.body and app.body.sink == .discard) d.unpause(conn, "body");
+            if (app.pause.body and app.body.sink == .discard) d.unpause(conn, .body);
             if (app.pause.output) d.unpauseOutput(conn);
             if (!conn.isOpen()) return;
             if (app.first == null and conn.eof and !conn.in_input and !conn.paused) {

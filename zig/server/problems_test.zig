@@ -129,27 +129,6 @@ test "a refused message is told to the hook once, a failure of the handler never
     try play.stop();
 }
 
-test "with all exchanges in use, errors have their pages and are told as well" {
-    var play: Play = .{};
-    try play.start(.{ .exchanges_max = 1 });
-    const holder = try play.connect();
-    defer holder.close();
-    // Its body is awaited.
-    try holder.writeAll("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n" ++
-        "Expect: 100-continue\r\n\r\n");
-    var buffer: [1024]u8 = undefined;
-    const interim = "HTTP/1.1 100 Continue\r\n\r\n";
-    _ = try holder.reader().readAll(buffer[0..interim.len]);
-    try play.expectRefused("GET / HTTP/1.1\r\n" ++ json ++ "\r\n", .json, .missing_host);
-    const get = "GET / HTTP/1.1\r\nHost: a\r\n";
-    try play.expectRefused(get ++ "\r\n", .text, .too_many_exchanges);
-    try play.expectRefused(get ++ json ++ "\r\n", .json, .too_many_exchanges);
-    try holder.writeAll("body");
-    const len = try holder.read(&buffer);
-    try testing.expectStringStartsWith(buffer[0..len], "HTTP/1.1 200 ");
-    try play.stop();
-}
-
 test "clients that are too slow are told of, with the status that they got" {
     var play: Play = .{};
     try play.start(.{ .header_timeout_ms = 100, .body_timeout_ms = 100, .write_timeout_ms = 100 });

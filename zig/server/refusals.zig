@@ -31,8 +31,12 @@ pub fn Refusals(comptime D: type) type {
 
         fn refuseMessage(d: *D, conn: *Conn, code: problem.Code, format: problem.Format) void {
             endInput(conn);
-            const ex = d.takeExchange(conn, 0, false) orelse
-                return refuseBare(d, conn, code, format);
+            const ex = d.takeExchange(conn, 0, false) orelse {
+                // The spare exchanges are in use: just the end behind the responses to come.
+                report(d, conn, code, 0);
+                conn.app.last.?.keep_alive = false;
+                return;
+            };
             ex.format = format;
             report(d, conn, code, problem.statusOf(code));
             output.respondError(d, ex, code);
@@ -72,19 +76,6 @@ pub fn Refusals(comptime D: type) type {
         pub fn refuseWhole(d: *D, conn: *Conn, ex: *D.Exchange, code: problem.Code) void {
             report(d, conn, code, problem.statusOf(code));
             output.respondError(d, ex, code);
-        }
-
-        /// All exchanges are in use: the page without one,
-        /// or just the end behind the responses that are still to come.
-        fn refuseBare(d: *D, conn: *Conn, code: problem.Code, format: problem.Format) void {
-            if (conn.app.last) |last| {
-                report(d, conn, code, 0);
-                last.keep_alive = false;
-                return;
-            }
-            report(d, conn, code, problem.statusOf(code));
-            output.respondBare(d, conn, code, format);
-            d.endConn(conn, true);
         }
 
         /// Closes the connection without a response, or in the middle of one, and tells why.

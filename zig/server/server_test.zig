@@ -194,9 +194,9 @@ test "when all connections have closed, every pool is whole again" {
     server.requestStop(deadline_ms);
     server.join(); // the workers' own counters may be read now
     for (server.engine.impl.epoll.drivers) |*driver| {
-        try testing.expectEqual(@as(u32, 0), driver.exchanges.used);
+        try testing.expectEqual(@as(u32, 0), driver.exchanges.used());
         try testing.expectEqual(@as(u32, 0), driver.net.conns.used);
-        try testing.expectEqual(@as(usize, 0), driver.busy.items.len);
+        try testing.expectEqual(@as(u32, 0), driver.busy.len);
     }
 }
 

@@ -5,6 +5,7 @@
 //!   a body          some comes within `body_timeout_ms`, and `body_rate_min` a second; not while
 //!                   the engine does not read it, nor before a 100 (Continue) has left
 //!   a head          it is whole `header_timeout_ms` after its first byte, whatever else goes on
+//!   a thread        of the handler's takes a request within `dispatch_timeout_ms`
 //!   nothing         `idle_timeout_ms`; on a new connection `header_timeout_ms`
 
 const std = @import("std");
@@ -59,10 +60,14 @@ pub fn Timing(comptime D: type) type {
             const app = &conn.app;
             if (app.body.awaits_continue) inviteIfSent(d, conn);
             const slot = conn.id.slot;
-            const deadline = @min(writeDeadline(d, conn), readDeadline(d, conn));
+            const deadline = @min(
+                writeDeadline(d, conn),
+                readDeadline(d, conn),
+                roomDeadline(d, conn),
+            );
             if (deadline != never) {
                 d.net.wheel.set(slot, deadline);
-            } else if (app.first != null or app.pause.busy) {
+            } else if (app.first != null) {
                 d.net.wheel.clear(slot); // the handler takes the time it takes
             } else if (d.net.draining) {
                 d.finishIfIdle(conn);
@@ -95,6 +100,12 @@ pub fn Timing(comptime D: type) type {
             }
         }
 
+        /// Until when a thread has to have taken the request that waits for one.
+        fn roomDeadline(d: *const D, conn: *const Conn) u64 {
+            if (!conn.app.pause.busy) return never;
+            return conn.app.busy_since_ms + d.config.dispatch_timeout_ms;
+        }
+
         /// Once 100 (Continue) has left, behind all earlier responses, the body is the client's to
         /// send.
         fn inviteIfSent(d: *D, conn: *Conn) void {
@@ -121,6 +132,7 @@ pub fn Timing(comptime D: type) type {
                 const code: Code = if (silent) .write_timeout else .response_too_slow;
                 return refusals.closeFor(d, conn, code);
             }
+            if (now >= roomDeadline(d, conn)) return d.giveUpWaiting(conn);
             const deadline = readDeadline(d, conn);
             if (now >= deadline) return refuseLate(d, conn);
             // Else it is set anew when this event is over.

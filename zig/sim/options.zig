@@ -63,10 +63,10 @@ pub const Options = struct {
             .buffer_memory_bytes = @as(u64, if (scarce) 1 else 32) << 20,
             .output_high_water_bytes = if (random.boolean()) 16 * 1024 else 256 * 1024,
             .pipeline_depth_max = if (deep) 64 else random.intRangeAtMost(u16, 1, 6),
-            .exchanges_max = if (scarce and random.boolean())
-                random.intRangeAtMost(u32, 1, 8)
+            .exchanges_spare = if (scarce and random.boolean())
+                random.uintAtMost(u32, 8)
             else
-                0,
+                1024,
             .header_timeout_ms = random.intRangeAtMost(u32, 2_000, 4_000),
             .body_timeout_ms = random.intRangeAtMost(u32, 2_000, 4_000),
             .idle_timeout_ms = random.intRangeAtMost(u32, 500, 4_000),

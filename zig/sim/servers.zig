@@ -87,10 +87,7 @@ pub const JsServer = struct {
             .fallback = 0,
         }, &self.bodies, &defect);
         self.table.targets[1].dir.settle_ns = 0; // a real clock decides nothing here
-        const exchanges = if (config.exchanges_max != 0)
-            config.exchanges_max
-        else
-            config.connections_max + 1024;
+        const exchanges = config.exchangesMax(config.workers);
         self.dispatcher = try Dispatcher.init(gpa, self.block, self.table, exchanges);
         self.threads = try gpa.alloc(JsThread, options.js_threads);
         for (self.threads, 0..) |*thread, i| thread.* = try JsThread.init(

@@ -393,10 +393,10 @@ pub fn World(comptime Backend: type) type {
         fn checkPools(self: *Self, worker: *Worker) void {
             const net = &worker.net;
             self.expect("connections", net.conns.used);
-            self.expect("exchanges", worker.exchanges.used);
+            self.expect("exchanges", worker.exchanges.used());
             self.expect("bytes of buffers", net.pools.buffers.bytes_used);
             self.expect("timers", net.wheel.active);
-            self.expect("requests that wait for room", worker.busy.items.len);
+            self.expect("requests that wait for room", worker.busy.len);
             self.expect("bytes in the batch", net.batch.bytes);
             var free: usize = 0;
             var node = net.pools.nodes.free;

@@ -275,7 +275,7 @@ export const PROTOCOL_ERRORS: ReadonlyMap<number, readonly [string, string]> = n
   [1303, ['write_timeout', "The client stopped reading the response."]],
   [1304, ['response_too_slow', "The client read the response more slowly than this server waits for."]],
   [1400, ['out_of_buffers', "The server is short of memory for this request at the moment: try again later."]],
-  [1401, ['too_many_exchanges', "The server has as many requests under way as it can have: try again later."]],
+  [1401, ['dispatch_timeout', "No handler of the server took the request for too long: try again later."]],
   [1402, ['connection_memory', "This connection has more under way than the server keeps for one: send less at a time, and read the responses."]],
   [1500, ['not_found', "Nothing is served under this path."]],
   [1501, ['method_not_allowed', "The resource has no such method: Allow lists those it has."]],

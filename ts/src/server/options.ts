@@ -76,6 +76,8 @@ export interface ServeOptions<Path extends string = string> {
   minResponseRate?: number;
   /** How long a body or a response may be slower than its rate. @default 5000 */
   rateGrace?: number;
+  /** How long a request waits for a thread that takes it before it gets a 503. @default 10000 */
+  dispatchTimeout?: number;
   /** What `stop()` grants to requests in flight. @default 10000 */
   shutdownTimeout?: number;
   /** A larger body is refused with 413. @default 128 MiB */
@@ -148,6 +150,7 @@ const numberRules: Record<string, NumberRule> = {
   minBodyRate: bytes('body_rate_min', 0, 2 ** 32 - 1),
   minResponseRate: bytes('write_rate_min', 0, 2 ** 32 - 1),
   rateGrace: time('rate_grace_ms'),
+  dispatchTimeout: time('dispatch_timeout_ms'),
   shutdownTimeout: time('shutdown_timeout_ms', 0),
   maxRequestBodySize: bytes('body_bytes_max', 0, Number.MAX_SAFE_INTEGER),
   maxUrlBytes: bytes('target_bytes_max', 1, 65_535),

@@ -1,0 +1,89 @@
+//! Requests that wait for a thread: while one thread takes nothing, another that comes does, and
+//! who waits too long is told so.
+
+const std = @import("std");
+const testing = std.testing;
+const posix = std.posix;
+const Defect = @import("instance.zig").Defect;
+const hostile = @import("hostile_test.zig");
+const Play = hostile.Play;
+const ring_file = @import("ring.zig");
+
+const connections_max = 64;
+/// Enough of these fill the ring of a thread that takes none.
+const large_request = "GET / HTTP/1.1\r\nHost: a\r\nX: " ++ "x" ** 8000 ++ "\r\n\r\n";
+
+fn configOf(comptime timeout_ms: []const u8) []const u8 {
+    return "{\"server\":{\"port\":0,\"hostname\":\"127.0.0.1\",\"workers\":1," ++
+        "\"connections_max\":64,\"dispatch_timeout_ms\":" ++ timeout_ms ++ "}," ++
+        "\"threads\":2,\"ring_bytes\":262144," ++
+        "\"table\":{\"targets\":[{\"kind\":\"lane\",\"route\":7}],\"fallback\":0,\"entries\":[]}}";
+}
+
+/// Clients with a request each: more than the thread's ring has room for.
+const Crowd = struct {
+    streams: [connections_max - 1]std.net.Stream = undefined,
+    count: usize = 0,
+
+    fn come(self: *Crowd, play: *const Play) !void {
+        while (self.count < self.streams.len) : (self.count += 1) {
+            const stream = try play.connect();
+            self.streams[self.count] = stream;
+            try stream.writeAll(large_request);
+        }
+        // All of them have been read when no more of the ring is taken.
+        for (0..10_000) |_| {
+            const read = play.engine.stats().requests;
+            std.time.sleep(20 * std.time.ns_per_ms);
+            if (read > 8 and play.engine.stats().requests == read) return;
+        }
+        return error.NotInTime;
+    }
+
+    fn leave(self: *Crowd) void {
+        for (self.streams[0..self.count]) |stream| stream.close();
+    }
+};
+
+test "a request that waits for a full lane is offered to a thread that comes meanwhile" {
+    var play = try Play.openWith(configOf("60000"));
+    defer play.close();
+    var crowd: Crowd = .{};
+    defer crowd.leave();
+    try crowd.come(&play);
+    const taken = play.engine.stats().requests;
+    try testing.expect(taken < crowd.count);
+    var defect: Defect = .{};
+    const doorbell = try play.engine.attach(1, &defect);
+    defer posix.close(doorbell);
+    defer play.engine.detach(1);
+    var other = play;
+    other.requests = .{ .ring = play.engine.block.requestRing(0, 1) };
+    for (taken..crowd.count) |_| _ = try other.nextRequest();
+}
+
+test "a request that no thread takes in time is answered with 503, and its connection ends" {
+    var play = try Play.openWith(configOf("300"));
+    defer play.close();
+    var crowd: Crowd = .{};
+    defer crowd.leave();
+    try crowd.come(&play);
+    const taken = play.engine.stats().requests;
+    try testing.expect(taken < crowd.count);
+    var refused: usize = 0;
+    for (crowd.streams[0..crowd.count]) |stream| {
+        var fds = [1]posix.pollfd{.{ .fd = stream.handle, .events = posix.POLL.IN, .revents = 0 }};
+        const last = refused + taken == crowd.count;
+        if (try posix.poll(&fds, if (last) 0 else 2000) == 0) continue;
+        try hostile.expectText(stream, "dispatch_timeout");
+        refused += 1;
+    }
+    try testing.expectEqual(crowd.count - taken, refused);
+    try testing.expectEqual(refused, play.engine.stats().errors);
+    // The thread goes on: what it has is answered, and a new request is taken.
+    for (0..taken) |_| _ = try play.nextRequest();
+    const fresh = try play.connect();
+    defer fresh.close();
+    try fresh.writeAll(hostile.request_text);
+    _ = try play.nextRequest();
+}

@@ -134,6 +134,19 @@ test('serve: answers that wait behind a slow first one are bounded, in order and
   await serveApp.stop(server);
 });
 
+test('serve: clients that pipeline slow requests in great number take no other client’s turn', async () => {
+  const server = await serveApp.start({ workers: 1 });
+  const greedy = await Promise.all(Array.from({ length: 180 }, () => connect(server.port)));
+  for (const client of greedy) await client.send(get('/slow/4000').repeat(64));
+  await until(async () => (await countersOf(server)).connections >= 180, 'all connections');
+  for (const path of ['/hello', '/size/10', '/describe']) {
+    assert.is((await exchange(server.port, get(path))).status, 200, path);
+  }
+  for (const client of greedy) client.destroy();
+  await settled(server);
+  await serveApp.stop(server);
+});
+
 test('serve: a connection above its memory is closed, and the others go on', async () => {
   const server = await serveApp.start({ workers: 1, maxConnectionMemory: 11 * MiB });
   const other = await connect(server.port);

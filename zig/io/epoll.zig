@@ -183,9 +183,7 @@ pub const Epoll = struct {
         len: u64,
     ) io.SendResult {
         var at: i64 = @intCast(offset);
-        // One call goes on for as long as the peer keeps up:
-        // it must not keep the other connections waiting.
-        const count: usize = @intCast(@min(len, limits.sendfile_bytes_max));
+        const count: usize = @intCast(len);
         while (true) {
             const rc = linux.sendfile(stream.fd, fd, &at, count);
             switch (linux.E.init(rc)) {

@@ -23,7 +23,8 @@
 //!   pauseRecv / resumeRecv(*Stream)       stop and restart receiving; a reset is told all the same
 //!   hasInput(*const Stream) bool          bytes, or the end, can be received now
 //!   send(*Stream, iovecs, more) SendResult        now, as much as goes
-//!   sendFile(*Stream, fd, offset, len) SendResult now, as much as goes
+//!   sendFile(*Stream, fd, offset, len) SendResult now, as much as goes: `len` bounds how long
+//!                                         it may take
 //!   sendLater(*Stream)                    ask for onSent when the socket takes bytes again
 //!   inFlight(*const Stream) u64           sent and not acknowledged by the peer, bytes; 0 where
 //!                                         that is not known

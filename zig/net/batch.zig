@@ -78,7 +78,7 @@ pub const Batch = struct {
         self.bytes += slice.len;
     }
 
-    pub fn pieces(self: *const Batch) []const posix.iovec_const {
+    pub fn pieces(self: *Batch) []posix.iovec_const {
         return self.iovecs[0..self.count];
     }
 
@@ -90,7 +90,7 @@ pub const Batch = struct {
         pools: *write_queue.Pools,
     ) write_queue.WriteQueue.Error!void {
         var skip = sent;
-        for (self.pieces(), self.kinds[0..self.count]) |iovec, kind| {
+        for (self.iovecs[0..self.count], self.kinds[0..self.count]) |iovec, kind| {
             if (skip >= iovec.len) {
                 skip -= iovec.len;
                 continue;

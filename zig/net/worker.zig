@@ -1,6 +1,9 @@
 //! A worker: one thread, one backend, and the connections it owns from accept to close. Byte
 //! streams in and out; what the bytes mean is the protocol's.
 //!
+//! A connection gets so many bytes and so many requests in one turn of the loop. What is left then
+//! goes on a ready list, and on with the next turn, behind what came for the others meanwhile.
+//!
 //! `Protocol` declares:
 //!   ConnState                              per connection; `.{}` is a fresh one
 //!   onOpen(p, conn)                        after the slot was filled
@@ -29,6 +32,7 @@ const Address = @import("../core/address.zig").Address;
 const Chain = @import("../core/chain.zig").Chain;
 const chain = @import("../core/chain.zig");
 const limits = @import("../core/limits.zig");
+const list = @import("../core/list.zig");
 const log = @import("../core/log.zig");
 const Slots = @import("../core/slots.zig").Slots;
 const Wheel = @import("../core/wheel.zig").Wheel;
@@ -58,12 +62,19 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             phase: Phase = .open,
             /// Input is not given to the protocol: `resumeInput` ends it.
             paused: bool = false,
+            /// The peer sends no more; and the protocol knows.
             eof: bool = false,
+            eof_told: bool = false,
             /// Within the input loop: a `resumeInput` is remembered, not nested.
             in_input: bool = false,
             in_pump: bool = false,
             finish_when_sent: bool = false,
             linger: bool = false,
+            /// In the worker's ready list: it has used up its turn, and goes on with the next. Its
+            /// events wait that long.
+            ready: list.Link(Conn) = .{},
+            /// What it has had of turn `spent.turn`.
+            spent: Spent = .{},
             /// Set by the protocol: the connection's end would look like that of a message that is
             /// not whole.
             is_cut: bool = false,
@@ -75,10 +86,18 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
             pub const Phase = enum(u8) { open, lingering, closed };
 
+            const Spent = struct { turn: u32 = 0, bytes: u32 = 0, requests: u16 = 0 };
+
+            fn readyLink(self: *Conn) *list.Link(Conn) {
+                return &self.ready;
+            }
+
             pub fn isOpen(self: *const Conn) bool {
                 return self.phase == .open;
             }
         };
+
+        const ReadyList = list.List(Conn, Conn.readyLink);
 
         backend: Io,
         protocol: *Protocol,
@@ -90,6 +109,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         batch: Batch,
         now_ms: u64 = 0,
         closed: ?*Conn = null,
+        /// Connections that have something left to do, those that wait longest first.
+        ready: ReadyList = .{},
+        /// Counts the turns of the loop.
+        turn_number: u32 = 0,
         draining: bool = false,
         /// Told when a connection ends: the acceptor may be waiting for room.
         on_room: ?*const fn (context: *anyopaque) void = null,
@@ -166,8 +189,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// One turn of the loop: wait, serve what came, let the protocol flush what it gathered.
         pub fn turn(self: *Self, timeout_ms: i32) void {
             const before_ms = self.now_ms;
+            const left = self.ready.len;
+            self.turn_number +%= 1;
             const more = self.backend.poll(timeout_ms, self);
             if (more and self.now_ms - before_ms >= limits.held_up_ms) self.pollRest();
+            self.serveReady(left);
             self.drainAccepted();
             self.wheel.advance(self.now_ms, self);
             self.protocol.onTurn(); // after the timers, so that it tells what they ended
@@ -184,6 +210,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         fn timeout(self: *Self) i32 {
+            if (self.ready.len > 0) return 0;
             if (!self.port.accepted.isEmpty() or self.protocol.hasWork()) return 0;
             const deadline = self.port.drain_deadline_ms.load(.seq_cst);
             if (deadline != 0 and !self.draining) return 0;
@@ -206,7 +233,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         pub fn stream(self: *Self, token: u64) ?*Io.Stream {
             const conn = self.conns.get(@bitCast(token)) orelse return null;
-            return if (conn.phase == .closed) null else &conn.stream;
+            if (conn.phase == .closed or conn.ready.is_linked) return null;
+            return &conn.stream;
         }
 
         pub fn onRecv(self: *Self, token: u64, result: io.RecvResult) void {
@@ -269,7 +297,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Gives buffered input to the protocol until it wants more, pauses or the connection ends.
         fn processInput(self: *Self, conn: *Conn) void {
-            if (conn.in_input) return;
+            if (conn.in_input or conn.ready.is_linked) return;
             conn.in_input = true;
             defer conn.in_input = false;
             while (conn.phase == .open and !conn.paused and conn.input.len > 0) {
@@ -280,7 +308,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     conn.input.consume(&self.pools.buffers, n);
                     continue;
                 }
-                if (conn.paused or front.len == conn.input.len) return;
+                if (conn.paused or conn.ready.is_linked or front.len == conn.input.len) return;
                 const doubled = @as(u64, front.len) * 2;
                 const want = @min(conn.input.len, doubled, chain.contiguous_bytes_max);
                 if (want <= front.len) return self.protocol.onNoMemory(conn, .input, .pool);
@@ -297,7 +325,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         fn checkEof(self: *Self, conn: *Conn) void {
-            if (conn.eof and conn.phase == .open and !conn.paused) self.protocol.onEof(conn);
+            if (!conn.eof or conn.eof_told or conn.phase != .open) return;
+            if (conn.paused or conn.ready.is_linked) return; // it has more input
+            conn.eof_told = true;
+            self.protocol.onEof(conn);
         }
 
         /// No more bytes for the protocol until `resumeInput`: what is unread stays in the socket.
@@ -318,7 +349,55 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Whether the socket holds what the protocol has not seen.
         pub fn hasInput(self: *Self, conn: *Conn) bool {
-            return !conn.eof and self.backend.hasInput(&conn.stream);
+            return conn.ready.is_linked or (!conn.eof and self.backend.hasInput(&conn.stream));
+        }
+
+        // Turns.
+
+        /// What `conn` has had of this turn.
+        fn spentOf(self: *const Self, conn: *Conn) *Conn.Spent {
+            const spent = &conn.spent;
+            if (spent.turn != self.turn_number) spent.* = .{ .turn = self.turn_number };
+            return spent;
+        }
+
+        fn noteSent(self: *const Self, conn: *Conn, bytes: usize) void {
+            const spent = self.spentOf(conn);
+            spent.bytes +|= std.math.lossyCast(u32, bytes);
+        }
+
+        /// Bytes that `conn` may still be sent in this turn.
+        fn bytesLeft(self: *const Self, conn: *Conn) u32 {
+            return limits.turn_bytes_max -| self.spentOf(conn).bytes;
+        }
+
+        /// Asked before each request. False: the connection has had its share of this turn. Its
+        /// input is given to the protocol again in the next.
+        pub fn beginRequest(self: *Self, conn: *Conn) bool {
+            const spent = self.spentOf(conn);
+            const gathered = if (self.batch.owner == @as(?*anyopaque, conn)) self.batch.bytes else 0;
+            const has_turn = spent.requests < limits.turn_requests_max and
+                spent.bytes + gathered < limits.turn_bytes_max;
+            if (has_turn) spent.requests += 1 else self.goOnLater(conn);
+            return has_turn;
+        }
+
+        fn goOnLater(self: *Self, conn: *Conn) void {
+            if (!conn.ready.is_linked) self.ready.append(conn);
+        }
+
+        /// Goes on with the first `count` connections of the ready list.
+        fn serveReady(self: *Self, count: u32) void {
+            for (0..count) |_| {
+                // One may have ended meanwhile; what came to the list in this turn is behind them.
+                const conn = self.ready.first orelse return;
+                if (conn.spent.turn == self.turn_number) return;
+                self.ready.remove(conn);
+                if (!conn.queue.isEmpty()) self.pump(conn);
+                if (conn.phase == .open) self.processInput(conn);
+                self.checkEof(conn);
+                self.settle(conn);
+            }
         }
 
         // Output. All of these may close the connection: look at `isOpen` afterwards.
@@ -427,9 +506,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const conn: *Conn = @alignCast(@ptrCast(self.batch.owner.?));
             defer self.batch.reset();
             if (conn.phase != .open) return;
-            const iovecs = self.batch.pieces();
             var sent: usize = 0;
-            if (conn.queue.isEmpty()) switch (self.backend.send(&conn.stream, iovecs, more)) {
+            if (conn.queue.isEmpty()) switch (self.send(conn, self.batch.pieces(), more)) {
                 .sent => |n| sent = n,
                 .would_block => {},
                 .failed => return self.close(conn),
@@ -441,8 +519,36 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (self.protocol.overBudget(conn)) |owner|
                 return self.protocol.onNoMemory(conn, .output, owner);
             if (had_queue) return;
+            if (self.bytesLeft(conn) == 0) return self.goOnLater(conn);
             self.backend.sendLater(&conn.stream);
             self.protocol.onUnsent(conn);
+        }
+
+        /// Sends as much of `iovecs` as the connection's turn has left and the socket takes. Where
+        /// the turn ends it, `bytesLeft` is 0 afterwards.
+        fn send(self: *Self, conn: *Conn, iovecs: []posix.iovec_const, more: bool) io.SendResult {
+            const quota = self.bytesLeft(conn);
+            if (quota == 0) return .would_block;
+            const part = cut(iovecs, quota);
+            const last = &iovecs[part.count - 1];
+            const whole_len = last.len;
+            last.len = part.last_len;
+            defer last.len = whole_len;
+            const result = self.backend.send(&conn.stream, iovecs[0..part.count], more);
+            if (result == .sent) self.noteSent(conn, result.sent);
+            return result;
+        }
+
+        const Part = struct { count: usize, last_len: usize };
+
+        /// The pieces that hold the first `bytes` of `iovecs`, and how much of the last of them.
+        fn cut(iovecs: []const posix.iovec_const, bytes: usize) Part {
+            var left = bytes;
+            for (iovecs, 1..) |iovec, count| {
+                if (iovec.len >= left) return .{ .count = count, .last_len = left };
+                left -= iovec.len;
+            }
+            return .{ .count = iovecs.len, .last_len = iovecs[iovecs.len - 1].len };
         }
 
         /// Sends from the write queue until it is empty or the socket is full.
@@ -459,7 +565,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             } else {
                 const sent = before - conn.queue.bytes;
                 if (sent > 0) self.protocol.onProgress(conn, sent);
-                if (conn.phase != .open or conn.queue.isEmpty()) return;
+                if (conn.phase != .open or conn.queue.isEmpty() or conn.ready.is_linked) return;
                 if (self.protocol.overBudget(conn)) |owner|
                     return self.protocol.onNoMemory(conn, .output, owner);
                 self.protocol.onUnsent(conn);
@@ -467,24 +573,19 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         fn pumpQueue(self: *Self, conn: *Conn) bool {
-            // A fast reader of a large body must not starve the others: after so many calls the
-            // rest waits for its next turn.
-            for (0..16) |_| {
-                if (conn.queue.isEmpty()) return true;
+            while (!conn.queue.isEmpty()) {
+                const quota = self.bytesLeft(conn);
+                if (quota == 0) {
+                    self.goOnLater(conn);
+                    return true;
+                }
                 var iovecs: [limits.iovecs_max]posix.iovec_const = undefined;
                 var file_follows = false;
-                const ready = conn.queue.iovecs(&iovecs, &file_follows);
-                const result = if (ready.len > 0)
-                    self.backend.send(&conn.stream, ready, file_follows)
-                else file: {
-                    const file = conn.queue.first.?.source.file;
-                    break :file self.backend.sendFile(
-                        &conn.stream,
-                        file.fd,
-                        file.offset,
-                        file.length,
-                    );
-                };
+                const pieces = conn.queue.iovecs(&iovecs, &file_follows);
+                const result = if (pieces.len > 0)
+                    self.send(conn, pieces, file_follows)
+                else
+                    self.sendFile(conn, conn.queue.first.?.source.file, quota);
                 switch (result) {
                     .sent => |n| {
                         if (n == 0) {
@@ -495,12 +596,26 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                         }
                         conn.queue.consume(&self.pools, n);
                     },
-                    .would_block => break,
+                    .would_block => {
+                        self.backend.sendLater(&conn.stream);
+                        return true;
+                    },
                     .failed => return false,
                 }
             }
-            if (!conn.queue.isEmpty()) self.backend.sendLater(&conn.stream);
             return true;
+        }
+
+        fn sendFile(
+            self: *Self,
+            conn: *Conn,
+            file: write_queue.FileRange,
+            quota: u32,
+        ) io.SendResult {
+            const len = @min(file.length, quota);
+            const result = self.backend.sendFile(&conn.stream, file.fd, file.offset, len);
+            if (result == .sent) self.noteSent(conn, result.sent);
+            return result;
         }
 
         // The end.
@@ -522,6 +637,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (!conn.linger or conn.eof) return self.close(conn);
             self.protocol.onClose(conn);
             conn.phase = .lingering;
+            self.ready.drop(conn);
             conn.input.deinit(&self.pools.buffers);
             self.backend.shutdownSend(&conn.stream);
             self.backend.resumeRecv(&conn.stream);
@@ -533,6 +649,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase == .closed) return;
             if (conn.phase == .open) self.protocol.onClose(conn);
             conn.phase = .closed;
+            self.ready.drop(conn);
             if (self.batch.owner == @as(?*anyopaque, conn)) self.batch.reset();
             const is_cut = conn.is_cut or !conn.queue.isEmpty();
             conn.input.deinit(&self.pools.buffers);

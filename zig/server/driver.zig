@@ -318,6 +318,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 self.pause(conn, .output);
                 return 0;
             }
+            if (!self.net.beginRequest(conn)) return 0;
             if (app.message_since_ms == 0) app.message_since_ms = self.net.now_ms;
             switch (decoder.decodeHead(bytes, &app.hint, self.decode_limits, &self.request)) {
                 .need_more => return 0,

@@ -50,7 +50,7 @@ const Script = struct {
             return .pending;
         }
         self.answered_at_once += 1;
-        res.sendStatic("now");
+        res.sendStatic(if (std.mem.eql(u8, req.path, "/large")) &large else "now");
         return .respond;
     }
 
@@ -65,6 +65,8 @@ const Script = struct {
         if (w.hasBusy()) w.retryBusy();
     }
 };
+
+const large = [_]u8{'l'} ** (4 * 1024 * 1024);
 
 const Bench = struct {
     config: Config = .{ .buffer_memory_bytes = 1 << 24, .connection_memory_bytes_max = 1 << 24 },
@@ -105,7 +107,7 @@ const Bench = struct {
     }
 
     fn feed(self: *Bench, token: u64, bytes: []const u8) void {
-        var buffer: [1024]u8 = undefined;
+        var buffer: [16 * 1024]u8 = undefined;
         @memcpy(buffer[0..bytes.len], bytes);
         self.driver.net.onAwake();
         self.driver.net.onRecv(token, .{ .bytes = buffer[0..bytes.len] });
@@ -233,4 +235,72 @@ test "a request that waits for room is answered with 503 when its time is up" {
         std.mem.indexOf(u8, sent, "dispatch_timeout").?);
     try testing.expectEqual(@as(u32, 0), bench.script.answered_at_once);
     try bench.end(&.{token});
+}
+
+test "requests beyond a connection's share of a turn are answered in the turns that follow" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const net = &bench.driver.net;
+    const greedy = try bench.connect(5);
+    const other = try bench.connect(6);
+    const share = limits.turn_requests_max;
+    var buffer: [16 * 1024]u8 = undefined;
+    const bytes = buffer[0 .. (3 * share + 1) * get("/now").len];
+    for (0..3 * share + 1) |i| @memcpy(bytes[i * get("/now").len ..][0..get("/now").len], get("/now"));
+    net.turn_number +%= 1;
+    net.onRecv(greedy, .{ .bytes = bytes });
+    try testing.expectEqual(share, bench.script.answered_at_once);
+    try testing.expectEqual(0, net.beginTurn()); // it does not sleep
+    net.backend.ready = &.{.{ .token = other, .bytes = get("/wait") }};
+    net.turn(0);
+    try testing.expectEqual(2 * share, bench.script.answered_at_once);
+    try testing.expectEqual(1, bench.script.waiting.len); // not behind all of the other's
+    net.turn(0);
+    net.turn(0);
+    try testing.expectEqual(3 * share + 1, bench.script.answered_at_once);
+    try testing.expectEqual(0, net.ready.len);
+    try bench.end(&.{ greedy, other });
+}
+
+test "bytes beyond a connection's share of a turn are sent in the turns that follow" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const net = &bench.driver.net;
+    const greedy = try bench.connect(5);
+    const other = try bench.connect(6);
+    bench.feed(greedy, get("/large") ++ get("/large"));
+    const share = limits.turn_bytes_max;
+    const turns = (2 * large.len) / share;
+    for (2..turns) |_| { // receiving them was one, `feed` made another
+        const before = net.backend.in_flight;
+        net.turn(0);
+        try testing.expectEqual(share, net.backend.in_flight - before);
+        try testing.expectEqual(0, bench.driver.timeouts_total.raw);
+    }
+    bench.feed(other, get("/now"));
+    try testing.expectEqual(3, bench.script.answered_at_once);
+    net.turn(0);
+    try testing.expectEqual(0, net.ready.len);
+    try testing.expect(net.backend.in_flight > 2 * large.len);
+    try bench.end(&.{ greedy, other });
+}
+
+test "a client that leaves while its share is used up is let go, and so is one that a stop finds" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const greedy = try bench.connect(5);
+    const second = try bench.connect(6);
+    for ([_]u64{ greedy, second }) |token| bench.feed(token, get("/large"));
+    try testing.expectEqual(2, bench.driver.net.ready.len);
+    bench.driver.net.backend.broken_fd = 5;
+    bench.driver.net.turn(0);
+    try testing.expectEqual(1, bench.driver.net.ready.len);
+    try testing.expectEqual(1, bench.driver.net.conns.used);
+    bench.port.drain_deadline_ms.store(Manual.clock_ms + 10, .seq_cst);
+    bench.driver.net.turn(0);
+    try testing.expectEqual(1, bench.driver.net.conns.used); // its response is sent to its end
+    Manual.clock_ms += 20;
+    bench.driver.net.turn(0);
+    try testing.expect(bench.driver.net.isDone());
+    try bench.end(&.{});
 }

@@ -77,8 +77,9 @@ pub fn Timing(comptime D: type) type {
         }
 
         fn writeDeadline(d: *const D, conn: *const Conn) u64 {
-            if (conn.queue.isEmpty()) return never;
             const state = &conn.app.write;
+            // While it does not run, it is not the client that output waits for.
+            if (conn.queue.isEmpty() or !state.meter.is_running) return never;
             const fast = state.meter.deadlineMs(d.rates.write) orelse never;
             return @min(fast, state.since_ms + d.config.write_timeout_ms);
         }

@@ -23,9 +23,11 @@
 //!                                          the connection over its budget
 //!   onNoMemory(p, conn, .output, owner)    the same of bytes for the peer: to be closed
 //!   afterEvent(p, conn)                    all callbacks of one event are done: set the timer
+//!   checkInvariants(p, conn)               asserts what holds of an open connection between events
 //!   onTurn(p), hasWork(p) bool             once per loop turn; before sleeping
 
 const std = @import("std");
+const builtin = @import("builtin");
 const assert = std.debug.assert;
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
@@ -502,7 +504,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         fn flushMore(self: *Self, more: bool) void {
-            if (self.batch.isEmpty()) return;
+            if (self.batch.isEmpty()) return self.batch.reset(); // it may have had an owner
             const conn: *Conn = @alignCast(@ptrCast(self.batch.owner.?));
             defer self.batch.reset();
             if (conn.phase != .open) return;
@@ -681,6 +683,59 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase != .open) return;
             if (self.batch.owner == @as(?*anyopaque, conn)) self.flush();
             if (conn.phase == .open) self.protocol.afterEvent(conn);
+            if (std.debug.runtime_safety and builtin.mode == .Debug) self.checkConn(conn);
+        }
+
+        // What always holds.
+
+        /// Asserts what holds of every connection between two turns, and of what they share. For
+        /// tests, and the simulator's every step.
+        pub fn checkInvariants(self: *Self) void {
+            assert(self.batch.isEmpty() and self.batch.owner == null);
+            assert(self.closed == null);
+            var linked: u32 = 0;
+            var used: u32 = 0;
+            for (0..self.conns.fresh) |slot| {
+                if (!self.conns.isUsed(@intCast(slot))) continue;
+                const conn = &self.conns.items[slot];
+                assert(conn.phase != .closed); // its slot was given back
+                self.checkConn(conn);
+                linked += @intFromBool(conn.ready.is_linked);
+                used += 1;
+            }
+            assert(used == self.conns.used);
+            assert(linked == self.ready.len);
+            assert(used <= self.port.open.load(.monotonic));
+        }
+
+        /// Asserts what holds of a connection between two events.
+        fn checkConn(self: *Self, conn: *Conn) void {
+            assert(self.conns.get(conn.id) == conn);
+            assert(!conn.in_input and !conn.in_pump);
+            assert((conn.queue.bytes == 0) == conn.queue.isEmpty());
+            assert((conn.input.len == 0) == (conn.input.first == null));
+            switch (conn.phase) {
+                .open => {
+                    assert(conn.stream.fd != -1);
+                    assert(!conn.eof_told or conn.eof);
+                    // A connection that ends waits for its output alone.
+                    assert(!conn.finish_when_sent or !conn.queue.isEmpty());
+                    assert(conn.spent.requests <= limits.turn_requests_max);
+                    // A turn is overdrawn by what was gathered before, and no more.
+                    const most = limits.turn_bytes_max + limits.output_buffer_bytes;
+                    assert(conn.spent.bytes <= most);
+                    self.protocol.checkInvariants(conn);
+                },
+                .lingering => {
+                    assert(conn.stream.fd != -1 and !conn.eof);
+                    assert(conn.queue.isEmpty() and conn.input.len == 0);
+                    assert(!conn.ready.is_linked);
+                },
+                .closed => {
+                    assert(conn.queue.isEmpty() and conn.input.len == 0);
+                    assert(!conn.ready.is_linked);
+                },
+            }
         }
 
         // Accepting and draining.

@@ -634,6 +634,39 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             }
         }
 
+        /// Asserts what holds of an open connection between two events.
+        pub fn checkInvariants(self: *Self, conn: *Conn) void {
+            const app = &conn.app;
+            assert((app.first == null) == (app.last == null));
+            assert(app.depth <= self.config.pipeline_depth_max + 1); // one that was refused
+            var depth: u16 = 0;
+            var held: u64 = 0;
+            var before: ?*Exchange = null;
+            var reads_body = false;
+            var at = app.first;
+            while (at) |ex| : (at = ex.next) {
+                assert(self.exchanges.get(ex.id) == ex);
+                assert(ex.conn == conn.id);
+                assert(ex.prev == before);
+                assert(ex.held_bytes == ex.held.memory_bytes);
+                // The first writes to its connection; one that is done has left it.
+                if (before == null) assert(ex.held.isEmpty() and ex.response != .done);
+                reads_body = reads_body or app.body.exchange == ex;
+                held += ex.held_bytes;
+                depth += 1;
+                before = ex;
+            }
+            assert(app.last == before);
+            assert(app.depth == depth);
+            assert(app.held_bytes == held);
+            assert(app.body.exchange == null or (reads_body and app.phase == .body));
+            // What is paused has a reason, and who waits for room is in the list of those.
+            assert(app.pause.any() == conn.paused);
+            assert(app.pause.busy == app.busy.is_linked);
+            assert(!app.pause.busy or app.busy_since_ms != 0);
+            assert(!app.pause.body or app.body.exchange != null);
+        }
+
         // Pausing.
 
         pub fn pause(self: *Self, conn: *Conn, reason: PauseReason) void {

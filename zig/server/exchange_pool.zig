@@ -53,6 +53,12 @@ pub fn ExchangePool(comptime Exchange: type) type {
             return id;
         }
 
+        /// Asserts that the shares are kept.
+        pub fn check(self: *const Self) void {
+            assert(self.served <= self.slots.used);
+            assert(self.slots.used - self.served <= self.spare);
+        }
+
         /// Gives an exchange back; its connection has `depth` left.
         pub fn release(self: *Self, id: slots.Id, depth: u16) void {
             self.slots.release(id);

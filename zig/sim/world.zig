@@ -342,6 +342,8 @@ pub fn World(comptime Backend: type) type {
             const net = &self.workers[i].net;
             if (loop.state == .between) return loop.wait(net.beginTurn(), self.network.now_ms);
             net.turn(loop.timeout);
+            net.checkInvariants();
+            self.workers[i].exchanges.check();
             loop.state = if (net.isDone()) .done else .between;
         }
 

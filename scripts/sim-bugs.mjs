@@ -37,7 +37,7 @@ function find(bug, zig, work) {
   cpSync(at('zig'), join(work, 'zig'), { recursive: true });
   writeFileSync(join(work, bug.file), planted(bug));
   const program = join(work, 'sim');
-  // Unoptimised: what has to be compiled three times takes longer than what has to be run.
+  // Unoptimised: what has to be compiled that often takes longer than what has to be run.
   const args = ['build-exe', 'zig/sim.zig', '-lc', `-femit-bin=${program}`];
   args.push('--cache-dir', join(toolchain, 'sim-bugs'));
   const built = spawnSync(zig, args, { cwd: work, encoding: 'utf8' });

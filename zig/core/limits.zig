@@ -21,9 +21,9 @@ pub const output_buffer_bytes: u32 = 64 * 1024;
 /// Bodies up to this size are copied behind their head, so that head and body take one iovec.
 pub const inline_body_bytes_max: u32 = 2 * 1024;
 /// Bytes that a connection is sent in one turn of its worker before the others have theirs.
-pub const turn_bytes_max: u32 = 512 * 1024;
+pub const turn_bytes_max_default: u32 = 512 * 1024;
 /// Requests of a connection that are begun in one turn of its worker.
-pub const turn_requests_max: u16 = 64;
+pub const turn_requests_max_default: u16 = 64;
 /// iovecs in one vectored write. IOV_MAX is 1024 on every system served; more than 64 wins nothing.
 pub const iovecs_max: u32 = 64;
 
@@ -128,7 +128,7 @@ comptime {
     assert(connection_memory_bytes_max_default <= buffer_memory_bytes_default / 2);
     assert(response_head_bytes_max + inline_body_bytes_max <= output_buffer_bytes / 2);
     assert(body_segments_max <= iovecs_max);
-    assert(output_buffer_bytes <= turn_bytes_max); // what is gathered leaves in one turn
+    assert(output_buffer_bytes <= turn_bytes_max_default); // what is gathered leaves in one turn
     assert(std.math.isPowerOfTwo(wheel_slots));
     assert(std.math.isPowerOfTwo(accept_queue_length));
 }

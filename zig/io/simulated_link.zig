@@ -127,6 +127,8 @@ pub const Link = struct {
     reset_server_at: u64 = never,
     reset_client_at: u64 = never,
     server_finished: bool = false,
+    /// Sent by the server since its turn began: for whoever checks its share.
+    turn_bytes: u64 = 0,
 
     pub const Server = enum {
         none,

@@ -216,6 +216,7 @@ pub const Simulator = struct {
     }
 
     fn deliver(self: *Simulator, link: *Link, bytes: []const u8) void {
+        link.turn_bytes += bytes.len;
         if (bytes.len == 0 or !link.client_open) return;
         link.down.push(bytes, self.network.arrival());
         link.down.land(self.network.now_ms);

@@ -51,6 +51,9 @@ pub const Options = struct {
     nodelay: bool,
     buffer_memory_bytes: u64,
     receive_buffer_bytes: u32,
+    /// What a connection gets in one turn.
+    turn_bytes_max: u32 = limits.turn_bytes_max_default,
+    turn_requests_max: u16 = limits.turn_requests_max_default,
 };
 
 pub fn Worker(comptime Io: type, comptime Protocol: type) type {
@@ -370,7 +373,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Bytes that `conn` may still be sent in this turn.
         fn bytesLeft(self: *const Self, conn: *Conn) u32 {
-            return limits.turn_bytes_max -| self.spentOf(conn).bytes;
+            return self.options.turn_bytes_max -| self.spentOf(conn).bytes;
         }
 
         /// Asked before each request. False: the connection has had its share of this turn. Its
@@ -378,8 +381,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub fn beginRequest(self: *Self, conn: *Conn) bool {
             const spent = self.spentOf(conn);
             const gathered = if (self.batch.owner == @as(?*anyopaque, conn)) self.batch.bytes else 0;
-            const has_turn = spent.requests < limits.turn_requests_max and
-                spent.bytes + gathered < limits.turn_bytes_max;
+            const has_turn = spent.requests < self.options.turn_requests_max and
+                spent.bytes + gathered < self.options.turn_bytes_max;
             if (has_turn) spent.requests += 1 else self.goOnLater(conn);
             return has_turn;
         }
@@ -720,10 +723,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     assert(!conn.eof_told or conn.eof);
                     // A connection that ends waits for its output alone.
                     assert(!conn.finish_when_sent or !conn.queue.isEmpty());
-                    assert(conn.spent.requests <= limits.turn_requests_max);
-                    // A turn is overdrawn by what was gathered before, and no more.
-                    const most = limits.turn_bytes_max + limits.output_buffer_bytes;
-                    assert(conn.spent.bytes <= most);
+                    assert(conn.spent.requests <= self.options.turn_requests_max);
+                    assert(conn.spent.bytes <= self.options.turn_bytes_max);
                     self.protocol.checkInvariants(conn);
                 },
                 .lingering => {

@@ -33,6 +33,10 @@ pub const Config = struct {
     connection_memory_bytes_max: u64 = limits.connection_memory_bytes_max_default,
     /// Unsent response bytes of one connection above which its next requests wait.
     output_high_water_bytes: u32 = limits.output_high_water_bytes_default,
+    /// Bytes that a connection is sent in one turn of its worker before the others have theirs.
+    turn_bytes_max: u32 = limits.turn_bytes_max_default,
+    /// Requests of a connection that are begun in one turn of its worker.
+    turn_requests_max: u16 = limits.turn_requests_max_default,
     /// Requests of one connection whose responses are outstanding.
     pipeline_depth_max: u16 = limits.pipeline_depth_max_default,
     /// Requests of a worker under way beyond the first of each of its connections: pipelines.
@@ -105,6 +109,10 @@ pub const Config = struct {
             };
         if (self.body_buffered_bytes_max > limits.body_buffered_bytes_max_bound)
             return .{ .option = "body_buffered_bytes_max", .rule = "at most 46137344" };
+        if (self.turn_bytes_max < 4096)
+            return .{ .option = "turn_bytes_max", .rule = "at least 4096" };
+        if (self.turn_requests_max == 0)
+            return .{ .option = "turn_requests_max", .rule = "at least 1" };
         if (self.pipeline_depth_max == 0)
             return .{ .option = "pipeline_depth_max", .rule = "at least 1" };
         if (self.exchanges_spare > 1 << 24)

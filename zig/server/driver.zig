@@ -165,6 +165,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                     .nodelay = config.nodelay,
                     .buffer_memory_bytes = config.buffer_memory_bytes,
                     .receive_buffer_bytes = config.receive_buffer_bytes,
+                    .turn_bytes_max = config.turn_bytes_max,
+                    .turn_requests_max = config.turn_requests_max,
                 }, port, self),
                 .dispatcher = dispatcher,
                 .config = config,

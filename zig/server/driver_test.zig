@@ -243,7 +243,7 @@ test "requests beyond a connection's share of a turn are answered in the turns t
     const net = &bench.driver.net;
     const greedy = try bench.connect(5);
     const other = try bench.connect(6);
-    const share = limits.turn_requests_max;
+    const share = limits.turn_requests_max_default;
     var buffer: [16 * 1024]u8 = undefined;
     const bytes = buffer[0 .. (3 * share + 1) * get("/now").len];
     for (0..3 * share + 1) |i| @memcpy(bytes[i * get("/now").len ..][0..get("/now").len], get("/now"));
@@ -269,7 +269,7 @@ test "bytes beyond a connection's share of a turn are sent in the turns that fol
     const greedy = try bench.connect(5);
     const other = try bench.connect(6);
     bench.feed(greedy, get("/large") ++ get("/large"));
-    const share = limits.turn_bytes_max;
+    const share = limits.turn_bytes_max_default;
     const turns = (2 * large.len) / share;
     for (2..turns) |_| { // receiving them was one, `feed` made another
         const before = net.backend.in_flight;

@@ -63,6 +63,14 @@ pub const Options = struct {
             .buffer_memory_bytes = @as(u64, if (scarce) 1 else 32) << 20,
             .output_high_water_bytes = if (random.boolean()) 16 * 1024 else 256 * 1024,
             .pipeline_depth_max = if (deep) 64 else random.intRangeAtMost(u16, 1, 6),
+            .turn_bytes_max = if (random.boolean())
+                random.intRangeAtMost(u32, 4096, 20_000)
+            else
+                512 * 1024,
+            .turn_requests_max = if (random.boolean())
+                random.intRangeAtMost(u16, 1, 4)
+            else
+                64,
             .exchanges_spare = if (scarce and random.boolean())
                 random.uintAtMost(u32, 8)
             else

@@ -343,8 +343,20 @@ pub fn World(comptime Backend: type) type {
             if (loop.state == .between) return loop.wait(net.beginTurn(), self.network.now_ms);
             net.turn(loop.timeout);
             net.checkInvariants();
+            self.checkShares(net.backend.index);
             self.workers[i].exchanges.check();
             loop.state = if (net.isDone()) .done else .between;
+        }
+
+        /// No client was sent more in this turn than its share.
+        fn checkShares(self: *Self, backend: u32) void {
+            const share = self.options.config.turn_bytes_max;
+            for (self.network.links) |*link| {
+                if (!link.used or link.backend != backend) continue;
+                if (link.turn_bytes > share)
+                    self.fail("a client got {d} bytes in one turn", .{link.turn_bytes});
+                link.turn_bytes = 0;
+            }
         }
 
         fn stepClient(self: *Self, i: usize) void {

@@ -5,6 +5,7 @@ const Parsed = @import("../http/range.zig").Parsed;
 
 /// What the field `value` asks of content of `size` bytes.
 pub fn parse(value: []const u8, size: u64) Parsed {
+    if (size == 0) return .none;
     const equals = std.mem.indexOfScalar(u8, value, '=') orelse return .none;
     if (!std.ascii.eqlIgnoreCase(value[0..equals], "bytes")) return .none;
     const spec = std.mem.trim(u8, value[equals + 1 ..], " \t");
@@ -16,7 +17,6 @@ pub fn parse(value: []const u8, size: u64) Parsed {
     if (left.len == 0) {
         const suffix = number(right);
         if (suffix == 0) return .unsatisfiable;
-        if (size == 0) return .none;
         const first = if (suffix > size) 0 else size - suffix;
         return .{ .range = .{ .first = @intCast(first), .last = size - 1 } };
     }

@@ -450,6 +450,20 @@ test "one byte range is sent as a part, from the cache and from a file" {
     }
 }
 
+test "a range of an empty file is the whole of it, with 200" {
+    inline for (.{ true, false }) |cache| {
+        var site = try Site.init(.{ .cache = cache });
+        defer site.deinit();
+        for ([_][]const u8{ "bytes=0-", "bytes=0-0", "bytes=-5" }) |value| {
+            var reply = try site.ask(.GET, "/empty.txt", &.{.{ "Range", value }});
+            defer reply.drop();
+            try testing.expectEqual(200, reply.res.status);
+            try testing.expect(reply.header("Content-Range") == null);
+            try reply.expectBody("");
+        }
+    }
+}
+
 test "conditions are ignored where the answer would be no success without them" {
     var site = try Site.init(.{});
     defer site.deinit();

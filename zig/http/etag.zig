@@ -71,12 +71,6 @@ pub fn listMatches(value: []const u8, tag: Tag, comparison: Comparison) bool {
     return false;
 }
 
-/// Whether If-None-Match says that the client has the representation whose tag is `current`: answer
-/// 304 to GET and HEAD, 412 to others. `current` must be a tag.
-pub fn noneMatchHas(value: []const u8, current: []const u8) bool {
-    return listMatches(value, Tag.parse(current).?, .weak);
-}
-
 /// Whether an If-Range field holds, so that the Range field counts (RFC 9110 §13.1.5): the same
 /// strong tag, or exactly the date of the last modification. `current` must be a tag; `modified` is
 /// in seconds since 1970, null when there is no Last-Modified.
@@ -108,10 +102,10 @@ test "a tag is quoted text, weak with W/ before it" {
 }
 
 test "If-None-Match compares weakly and looks through its whole list" {
-    const tag = "W/\"x\"";
+    const tag = Tag.parse("W/\"x\"").?;
     for ([_][]const u8{
         "*", " * ", "\"x\"", "W/\"x\"", "\"a\", \"x\"", ",, W/\"a\" ,W/\"x\",", "\"a,b\",\"x\"",
-    }) |value| try expect(noneMatchHas(value, tag));
+    }) |value| try expect(listMatches(value, tag, .weak));
     for ([_][]const u8{
         "",
         ",",
@@ -123,7 +117,7 @@ test "If-None-Match compares weakly and looks through its whole list" {
         "\"x",
         "\"a\"\"x\"",
         "\"a\"x,\"x\"",
-    }) |value| try expect(!noneMatchHas(value, tag));
+    }) |value| try expect(!listMatches(value, tag, .weak));
 }
 
 test "If-Match compares strongly" {

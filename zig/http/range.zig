@@ -24,8 +24,10 @@ pub const Parsed = union(enum) {
 
 /// Reads the value of a Range field against content of `size` bytes. A last position past the end
 /// is the end, a suffix longer than the content is all of it (RFC 9110 §14.1.2). A server may
-/// ignore any Range field, so several ranges and anything malformed are `none`.
+/// ignore any Range field (§14.2), so several ranges and anything malformed are `none`, and so is
+/// any range of empty content: clients that ask in pieces ("bytes=0-") want the 200.
 pub fn parse(value: []const u8, size: u64) Parsed {
+    if (size == 0) return .none;
     const unit = "bytes=";
     if (value.len <= unit.len or !std.ascii.startsWithIgnoreCase(value, unit)) return .none;
     const spec = chars.trimOws(value[unit.len..]);
@@ -46,8 +48,6 @@ pub fn parse(value: []const u8, size: u64) Parsed {
 fn parseSuffix(text: []const u8, size: u64) Parsed {
     const suffix = parseDigits(text) orelse return .none;
     if (suffix == 0) return .unsatisfiable;
-    // Satisfiable, but no Content-Range can say "nothing": the whole, empty content answers it.
-    if (size == 0) return .none;
     return .{ .range = .{ .first = size -| suffix, .last = size - 1 } };
 }
 
@@ -88,8 +88,12 @@ test "a range that lies behind the content is unsatisfiable" {
     for ([_][]const u8{
         "bytes=1000-", "bytes=1000-2000", "bytes=99999999999999999999-", "bytes=-0",
     }) |value| try std.testing.expectEqual(Parsed.unsatisfiable, parse(value, 1000));
-    try std.testing.expectEqual(Parsed.unsatisfiable, parse("bytes=0-", 0));
-    try std.testing.expectEqual(Parsed.none, parse("bytes=-1", 0));
+}
+
+test "every range of empty content serves the whole" {
+    for ([_][]const u8{
+        "bytes=0-", "bytes=0-0", "bytes=0-99", "bytes=7-", "bytes=-1", "bytes=-0", "bytes=1-0", "x",
+    }) |value| try std.testing.expectEqual(Parsed.none, parse(value, 0));
 }
 
 test "what is malformed, of another unit or several ranges serves the whole" {

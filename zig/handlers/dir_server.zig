@@ -478,6 +478,9 @@ fn readUnchanged(opened: Opened, out: []u8) bool {
 
 test {
     _ = @import("dir_server_test.zig");
+    _ = @import("dir_server_faults_test.zig");
+    _ = @import("dir_server_fresh_test.zig");
+    _ = @import("dir_server_validators_test.zig");
     _ = cache_file;
     _ = conditions;
     _ = root_file;

@@ -1,0 +1,131 @@
+//! Tests of DirServer: files that change while they are served, and the cache.
+
+const std = @import("std");
+const testing = std.testing;
+const Buddy = @import("../core/buddy.zig").Buddy;
+const Request = @import("../http/request.zig").Request;
+const Response = @import("../http/response.zig").Response;
+const DirServer = @import("dir_server.zig").DirServer;
+const fixture = @import("dir_server_fixture.zig");
+const test_ms = &fixture.test_ms;
+const Site = fixture.Site;
+
+test "a kept content is served for cache_ms and not longer" {
+    var site = try Site.init(.{ .cache_ms = 1000 });
+    defer site.deinit();
+    try site.expectBody("/style.css", "body{}");
+    try site.write("public/style.css", "body{color:red}");
+    _ = test_ms.fetchAdd(999, .monotonic);
+    try site.expectBody("/style.css", "body{}");
+    _ = test_ms.fetchAdd(1, .monotonic);
+    try site.expectBody("/style.css", "body{color:red}");
+    try site.tmp.dir.deleteFile("public/style.css");
+    try site.expectBody("/style.css", "body{color:red}");
+    _ = test_ms.fetchAdd(1000, .monotonic);
+    try site.expectStatus("/style.css", 404);
+    try site.expectStatus("/style.css", 404);
+    try site.write("public/style.css", "back");
+    try site.expectBody("/style.css", "back");
+}
+
+test "with cache_ms 0 every request sees the file as it is" {
+    var site = try Site.init(.{ .cache_ms = 0 });
+    defer site.deinit();
+    try site.expectBody("/style.css", "body{}");
+    // Of the same size: the times tell.
+    try site.write("public/style.css", "BODY{}");
+    try site.setModified("public/style.css", 784_111_777);
+    try site.expectBody("/style.css", "BODY{}");
+    // A file swapped for one outside is not followed.
+    try site.tmp.dir.deleteFile("public/style.css");
+    try site.tmp.dir.symLink("../secret", "public/style.css", .{});
+    try site.expectStatus("/style.css", 404);
+}
+
+test "an unchanged file is not read again when it is looked at again" {
+    var site = try Site.init(.{});
+    defer site.deinit();
+    var first = try site.ask(.GET, "/style.css", &.{});
+    const place = first.res.body.borrowed.ptr;
+    first.drop();
+    _ = test_ms.fetchAdd(5000, .monotonic);
+    var second = try site.ask(.GET, "/style.css", &.{});
+    defer second.drop();
+    try testing.expectEqual(place, second.res.body.borrowed.ptr);
+}
+
+test "a file that has just changed is not kept yet" {
+    var site = try Site.init(.{});
+    defer site.deinit();
+    site.server.settle_ns = 3600 * std.time.ns_per_s;
+    for (0..2) |_| {
+        var reply = try site.ask(.GET, "/style.css", &.{});
+        defer reply.drop();
+        try testing.expectEqual(.file, std.meta.activeTag(reply.res.body));
+    }
+    try site.write("public/style.css", "BODY{}");
+    try site.expectBody("/style.css", "BODY{}");
+}
+
+test "more files than the cache holds are all served right" {
+    var site = try Site.init(.{});
+    defer site.deinit();
+    const content = try testing.allocator.alloc(u8, 30_000);
+    defer testing.allocator.free(content);
+    var name: [32]u8 = undefined;
+    for (0..20) |i| {
+        @memset(content, @intCast(i));
+        try site.write(try std.fmt.bufPrint(&name, "public/f{d}", .{i}), content);
+    }
+    for (0..3) |_| {
+        for (0..20) |i| {
+            @memset(content, @intCast(i));
+            try site.expectBody(try std.fmt.bufPrint(&name, "/f{d}", .{i}), content);
+        }
+    }
+}
+
+test "threads that ask while files change get whole contents" {
+    var site = try Site.init(.{ .cache_ms = 0 });
+    defer site.deinit();
+    const Flag = std.atomic.Value(bool);
+    const Asker = struct {
+        fn run(server: *DirServer, mixed: *std.atomic.Value(u32), done: *Flag) void {
+            var pool = Buddy.init(1) catch return;
+            defer pool.deinit();
+            var lines: [4096]u8 = undefined;
+            while (!done.load(.acquire)) {
+                var res = Response.init(&lines, &pool);
+                const req: Request = .{ .path = "/swapped" };
+                server.handle(&req, &res, "/swapped");
+                defer res.dropBody();
+                if (res.status != 200) _ = mixed.fetchAdd(1, .monotonic);
+                if (res.body != .borrowed) continue;
+                const body = res.body.borrowed;
+                const whole = body.len > 0 and std.mem.allEqual(u8, body, body[0]) and
+                    body.len == 1000 + @as(usize, body[0]);
+                if (!whole) _ = mixed.fetchAdd(1, .monotonic);
+            }
+        }
+    };
+    var content: [1256]u8 = undefined;
+    var mixed: std.atomic.Value(u32) = .init(0);
+    var done: Flag = .init(false);
+    try replace(&site, &content, 0);
+    var threads: [2]std.Thread = undefined;
+    for (&threads) |*thread| {
+        thread.* = try std.Thread.spawn(.{}, Asker.run, .{ &site.server, &mixed, &done });
+    }
+    for (1..2000) |i| try replace(&site, &content, @truncate(i));
+    done.store(true, .release);
+    for (threads) |thread| thread.join();
+    try testing.expectEqual(0, mixed.load(.monotonic));
+}
+
+/// Writes a new file and moves it to the place of the old one, as deployments do.
+fn replace(site: *Site, content: *[1256]u8, salt: u8) !void {
+    const part = content[0 .. 1000 + @as(usize, salt)];
+    @memset(part, salt);
+    try site.write("public/next", part);
+    try site.tmp.dir.rename("public/next", "public/swapped");
+}

@@ -3,14 +3,22 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import { project } from '../support/process.ts';
 
-/** Name and `@default` of each option, as `ts/src/server/options.ts` declares them. */
+/** Name and `@default` of each option, as the two interfaces declare them. */
 function declared(): Map<string, string> {
-  const source = readFileSync(project('ts/src/server/options.ts'), 'utf8');
-  const body = /export interface ServeOptions[^{]*\{\n(.*?)\n\}/s.exec(source)?.[1] ?? '';
   const options = new Map<string, string>();
-  for (const match of body.matchAll(/\/\*\*(.*?)\*\/\n {2}(\w+)\?:/gs)) {
-    const comment = (match[1] as string).replace(/\s*\n\s*\*\s*/g, ' ').trim();
-    options.set(match[2] as string, /@default (.*)$/.exec(comment)?.[1]?.trim() ?? '');
+  for (const [file, name] of [
+    ['server.ts', 'HandlerOptions'],
+    ['options.ts', 'ServeOptions'],
+  ]) {
+    const source = readFileSync(project('ts/src/server', file as string), 'utf8');
+    const body = new RegExp(`export interface ${name}[^{]*\\{\\n(.*?)\\n\\}`, 's').exec(
+      source,
+    )?.[1];
+    assert.ok(body, `${name} was found in ${file}`);
+    for (const match of body.matchAll(/\/\*\*(.*?)\*\/\n {2}(\w+)\?:/gs)) {
+      const comment = (match[1] as string).replace(/\s*\n\s*\*\s*/g, ' ').trim();
+      options.set(match[2] as string, /@default (.*)$/.exec(comment)?.[1]?.trim() ?? '');
+    }
   }
   return options;
 }

@@ -11,7 +11,7 @@ import { testUnless } from '../support/skip.ts';
 const columns = 100;
 const lines = 800;
 /** Where the compiler begins: every other file below zig/ is imported from one of these. */
-const entries = [
+const zigEntries = [
   'zig/gyrfalcon.zig',
   'zig/main.zig',
   'zig/node.zig',
@@ -20,6 +20,14 @@ const entries = [
   'zig/fuzz_coverage.zig',
   'zig/sim.zig',
   'zig/abi_gen.zig',
+];
+/** The same for ts/src: what is imported, run, or given to Node.js by its name. */
+const tsEntries = [
+  'ts/src/index.ts',
+  'ts/src/cli/main.ts',
+  'ts/src/loader/register.ts',
+  'ts/src/loader/hooks.ts',
+  'ts/src/server/thread_entry.ts',
 ];
 
 const listing = spawnSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' });
@@ -67,11 +75,18 @@ interface Import {
   to: string;
 }
 
+/** How each language names the file that it imports. `import type` counts too. */
+const importing: Record<string, RegExp> = {
+  zig: /@import\("([^"]+\.zig)"\)/g,
+  ts: /(?:\bfrom|^\s*import|\bimport\() ?'(\.[^']+)'/g,
+};
+
 /** Imports of files, by the paths they have in the project; comments are passed over. */
 function importsOf(path: string): Import[] {
+  const pattern = importing[posix.extname(path).slice(1)] as RegExp;
   return linesOf(path).flatMap((line, at) => {
-    const code = line.replace(/^\s*\/\/.*$/, '');
-    return [...code.matchAll(/@import\("([^"]+\.zig)"\)/g)].map((match) => ({
+    const code = line.replace(/^\s*(?:\/\/|\*|\/\*).*$/, '');
+    return [...code.matchAll(pattern)].map((match) => ({
       from: path,
       line: at + 1,
       to: posix.join(posix.dirname(path), match[1] as string),
@@ -79,24 +94,74 @@ function importsOf(path: string): Import[] {
   });
 }
 
-/** The room of a file below zig/: its folder's name, or undefined for zig/*.zig. */
-function roomOf(path: string): string | undefined {
-  return /^zig\/(\w+)\//.exec(path)?.[1];
+/** The room of a file below `top`: its folder's name, or undefined for what stands above the rooms. */
+function roomOf(top: string, path: string): string | undefined {
+  return path.startsWith(`${top}/`) ? /^(\w+)\//.exec(path.slice(top.length + 1))?.[1] : undefined;
 }
 
-/** Per room those it may know, as the table in docs/ARCHITECTURE.md says. */
-function rooms(): Map<string, Set<string>> {
+/** Per room of `top` those it may know, as the table in docs/ARCHITECTURE.md says. */
+function rooms(top: string): Map<string, Set<string>> {
   const allowed = new Map<string, Set<string>>();
   const page = readFileSync(project('docs', 'ARCHITECTURE.md'), 'utf8');
-  for (const row of page.matchAll(/^\| `zig\/(\w+)` \|.*\| ([^|]*) \|$/gm)) {
+  const rows = new RegExp(`^\\| \`${top}/(\\w+)\` \\|.*\\| ([^|]*) \\|$`, 'gm');
+  for (const row of page.matchAll(rows)) {
     const [room, known] = [row[1] as string, row[2] as string];
     let names = known.split(', ');
     if (known === 'all above') names = [...allowed.keys()];
     if (known === 'nothing') names = [];
-    for (const name of names) assert.ok(allowed.has(name), `zig/${room} may know ${name}, no room`);
+    // Only rooms above: so there can be no circle of rooms.
+    for (const name of names) assert.ok(allowed.has(name), `${top}/${room} may know ${name}?`);
     allowed.set(room, new Set(names));
   }
+  assert.ok(allowed.size > 1, `the rooms of ${top} were found`);
   return allowed;
+}
+
+/** Imports of rooms' files that the table does not allow. Tests may take helpers from elsewhere. */
+function strangers(top: string): string[] {
+  const allowed = rooms(top);
+  return sources(posix.basename(top) === 'zig' ? '.zig' : '.ts').flatMap((path) => {
+    const room = roomOf(top, path);
+    if (room === undefined) return [];
+    const known = allowed.get(room);
+    if (known === undefined) return [`${path}:1: ${top}/${room} is not in the table of folders`];
+    return importsOf(path)
+      .filter(({ to }) => to.startsWith(`${top}/`) || !path.endsWith('.test.ts'))
+      .filter(({ to }) => roomOf(top, to) !== room && !known.has(roomOf(top, to) ?? ''))
+      .map(({ line, to }) => `${path}:${line}: ${top}/${room} may not know ${to}`);
+  });
+}
+
+/** Files that import themselves by way of others, one way per circle: `a → b → a`. */
+function circles(files: string[]): string[] {
+  const found: string[] = [];
+  const state = new Map<string, 'open' | 'done'>();
+  const way: string[] = [];
+  const visit = (path: string): void => {
+    if (state.get(path) === 'done') return;
+    if (state.get(path) === 'open') {
+      found.push([...way.slice(way.indexOf(path)), path].join(' → '));
+      return;
+    }
+    state.set(path, 'open');
+    way.push(path);
+    for (const { to } of importsOf(path)) if (files.includes(to)) visit(to);
+    way.pop();
+    state.set(path, 'done');
+  };
+  for (const path of files) visit(path);
+  return found;
+}
+
+/** Files that nothing leads to from `entries`. */
+function unreached(files: string[], entries: string[]): string[] {
+  const reached = new Set(entries);
+  // A set that grows while it is walked is walked to its end.
+  for (const path of reached) {
+    if (!existsSync(project(path))) continue;
+    for (const { to } of importsOf(path)) reached.add(to);
+  }
+  return files.filter((path) => !reached.has(path)).map((path) => `${path}:1: no file imports it`);
 }
 
 const test = suite('sources');
@@ -120,29 +185,24 @@ check('nothing is left to do', () => {
   none(complaints(sources('.zig', '.ts', '.mts', '.mjs', '.zon'), (line) => left.exec(line)?.[0]));
 });
 
-check('every room of zig/ imports those alone that docs/ARCHITECTURE.md lets it know', () => {
-  const allowed = rooms();
-  const found = sources('.zig').flatMap((path) => {
-    const room = roomOf(path);
-    if (room === undefined) return [];
-    const known = allowed.get(room);
-    if (known === undefined) return [`${path}:1: zig/${room} is not in the table of folders`];
-    return importsOf(path)
-      .filter(({ to }) => roomOf(to) !== room && !known.has(roomOf(to) ?? ''))
-      .map(({ line, to }) => `${path}:${line}: zig/${room} may not know ${to}`);
+for (const top of ['zig', 'ts/src']) {
+  check(`every room of ${top}/ imports those alone that docs/ARCHITECTURE.md lets it know`, () => {
+    none(strangers(top));
   });
-  none(found);
+}
+
+check('no file of ts/src imports itself by way of others, types included', () => {
+  none(circles(sources('.ts').filter((path) => path.startsWith('ts/src/'))));
 });
 
 check('every file of zig/ is imported from where the compiler begins', () => {
   const files = sources('.zig').filter((path) => path.startsWith('zig/'));
-  const reached = new Set(entries);
-  // A set that grows while it is walked is walked to its end.
-  for (const path of reached) {
-    if (!existsSync(project(path))) continue;
-    for (const { to } of importsOf(path)) reached.add(to);
-  }
-  none(files.filter((path) => !reached.has(path)).map((path) => `${path}:1: no file imports it`));
+  none(unreached(files, zigEntries));
+});
+
+check('every file of ts/src is imported from where programs and threads begin', () => {
+  const files = sources('.ts').filter((path) => /^ts\/src\/.*(?<!\.test)\.ts$/.test(path));
+  none(unreached(files, tsEntries));
 });
 
 test('package.json and the executable tell the same version', () => {

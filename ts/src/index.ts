@@ -18,17 +18,15 @@ export { Headers } from './fetch/headers.ts';
 export { Request } from './fetch/request.ts';
 export { Response } from './fetch/response.ts';
 export { defineApp } from './server/define_app.ts';
+export { type DirOptions, type DirRoute, dir } from './server/dir.ts';
 export type { ServeOptions } from './server/options.ts';
-export {
-  type DirOptions,
-  type DirRoute,
-  dir,
-  type Handler,
-  type RouteMethod,
-  type RouteParams,
-  type Routes,
-  type RouteTarget,
-  type RouteValue,
-} from './server/routes.ts';
 export { serve } from './server/serve.ts';
-export type { Server } from './server/server.ts';
+export type {
+  Handler,
+  RouteMethod,
+  RouteParams,
+  Routes,
+  RouteTarget,
+  RouteValue,
+  Server,
+} from './server/server.ts';

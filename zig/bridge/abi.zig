@@ -1,6 +1,6 @@
 //! The binary interface between the engine and a JS thread: the one source of every offset, size
-//! and number that both sides use. `abi_gen.zig` writes ts/src/bridge/abi.gen.ts from the declarations
-//! here.
+//! and number that both sides use. `abi_gen.zig` writes ts/src/bridge/abi.gen.ts from the
+//! declarations here.
 //!
 //! A lane is a pair of single-producer single-consumer rings in memory that the engine owns.
 //! Positions are byte counters that wrap at 2^32; a ring's capacity is a power of two, so `position

@@ -90,8 +90,8 @@ pub const Wheel = struct {
     }
 
     /// Serves all ticks up to `now_ms`. Calls `context.onTimer(index)` for each timer that fires,
-    /// disarmed before the call. It may set, clear or drop any timer, also one that is due now: that
-    /// one fires if it is still armed for now when its turn comes.
+    /// disarmed before the call. It may set, clear or drop any timer, also one that is due now:
+    /// that one fires if it is still armed for now when its turn comes.
     pub fn advance(self: *Wheel, now_ms: u64, context: anytype) void {
         assert(self.heads[due_list] == none); // not from a callback
         const now = now_ms / limits.tick_ms;
@@ -113,8 +113,8 @@ pub const Wheel = struct {
         self.next_tick = self.nextTick();
     }
 
-    /// Moves what is due to the due list and what has a deadline that belongs elsewhere to its slot,
-    /// and lets go of what is disarmed. What is left is for later rounds.
+    /// Moves what is due to the due list and what has a deadline that belongs elsewhere to its
+    /// slot, and lets go of what is disarmed. What is left is for later rounds.
     fn visit(self: *Wheel, slot: u32) void {
         var earliest = off;
         var at = self.heads[slot];

@@ -5,7 +5,6 @@ import type { MirrorAnswer } from '../../../tests/support/engine_mirror.ts';
 import { until } from '../../../tests/support/wait.ts';
 import type { Request } from '../fetch/request.ts';
 import { Response } from '../fetch/response.ts';
-import { requestAddress } from '../server/request_server.ts';
 import * as abi from './abi.gen.ts';
 import type { SocketAddress } from './address.ts';
 
@@ -76,8 +75,8 @@ test('a target in absolute form is the URL', () => {
 
 test('the address of the client is told, IPv4 and IPv6', () => {
   let address: SocketAddress | null = null;
-  const { ask } = open((request) => {
-    address = requestAddress(request);
+  const { ask, server } = open((request) => {
+    address = server.requestIP(request);
     return new Response(null);
   });
   ask({ peer: { family: 4, bytes: [192, 0, 2, 7], port: 5555 } });

@@ -3,21 +3,28 @@ import { logError } from '../core/log.ts';
 import type { HeaderList } from '../fetch/headers.ts';
 import { fromSource, Request } from '../fetch/request.ts';
 import { Response, type ResponseParts, responseParts } from '../fetch/response.ts';
-import type { CompiledRoute } from '../server/routes.ts';
 import * as abi from './abi.gen.ts';
+import type { App, CompiledRoute, HandlerResult } from './app.ts';
 import type { Doorbell } from './doorbell.ts';
-import { bodyUnread, Exchange, PHASE_DONE, PHASE_OPEN, Slab } from './exchange.ts';
+import {
+  bodyUnread,
+  Exchange,
+  type ExchangeChannel,
+  PHASE_DONE,
+  PHASE_OPEN,
+  Slab,
+} from './exchange.ts';
 import { checkLength, checkStream, isStream } from './framing.ts';
 import { type Block, Lane } from './lane.ts';
+import { LanePort } from './lane_port.ts';
 import { cancelQuietly, Outgoing } from './outgoing.ts';
-import { type ProtocolError, protocolErrorOf } from './protocol_error.ts';
+import { protocolErrorOf } from './protocol_error.ts';
 import {
   HEAD_TOO_LARGE,
   RING_FULL,
   WRITTEN,
   writeAbort,
   writeChunk,
-  writeCredit,
   writeFieldSection,
   writeHead,
 } from './response_record.ts';
@@ -32,79 +39,12 @@ const batchMax = 64;
 /** Text up to this length surely fits a head record, whatever its characters are. */
 const inlineTextMax = Math.floor(abi.RESPONSE_INLINE_BYTES_MAX / 3);
 
-/** What a handler may give, and what the channel finds when it does not. */
-export type HandlerResult = unknown;
-
-/** The program behind a channel: everything that reload may replace. */
-export interface App {
-  /** By the numbers of the route table; holes are numbers of older tables. */
-  routes: readonly (CompiledRoute | undefined)[];
-  /** Makes a response of what a handler threw; null: 500 and a line in the log. */
-  error: ((error: unknown, request: Request) => HandlerResult) | null;
-  /** Hears of messages that were refused; null: nobody does. */
-  protocolError: ((error: ProtocolError) => unknown) | null;
-}
-
-/** One lane, and the exchanges on it that are not finished. */
-export class LanePort {
-  readonly lane: Lane;
-  /** By slot. */
-  readonly live: (Exchange | null)[] = [];
-  /** Exchanges that found the response ring full, in order. */
-  retry: Exchange[] = [];
-  private readonly channel: Channel;
-
-  constructor(channel: Channel, lane: Lane) {
-    this.channel = channel;
-    this.lane = lane;
-  }
-
-  /** Lets the engine send `bytes` more of a request body. Small grants are saved up. */
-  grant(exchange: Exchange, bytes: number): void {
-    exchange.owed += bytes;
-    if (exchange.owed * 4 >= this.lane.block.creditBytes) this.sendGrant(exchange);
-  }
-
-  sendGrant(exchange: Exchange): void {
-    const { block, responses } = this.lane;
-    if (exchange.owed === 0 || exchange.phase !== PHASE_OPEN) return;
-    if (writeCredit(block, responses, exchange.slot, exchange.generation, exchange.owed)) {
-      exchange.owed = 0;
-      this.channel.wrote();
-    } else {
-      this.queue(exchange);
-    }
-  }
-
-  queue(exchange: Exchange): void {
-    if (exchange.queued) return;
-    exchange.queued = true;
-    this.retry.push(exchange);
-  }
-
-  keep(exchange: Exchange): void {
-    const { live } = this;
-    while (live.length <= exchange.slot) live.push(null);
-    live[exchange.slot] = exchange;
-  }
-
-  forget(exchange: Exchange): void {
-    if (this.live[exchange.slot] === exchange) this.live[exchange.slot] = null;
-  }
-
-  find(slot: number, generation: number): Exchange | null {
-    const exchange = this.live[slot];
-    if (exchange === undefined || exchange === null) return null;
-    return exchange.generation === generation ? exchange : null;
-  }
-}
-
 /**
  * Everything between the engine and the handlers of one JS thread: takes requests out of the
  * thread's lanes, calls handlers, and writes what they give. One publish and at most one wake per
  * worker and batch.
  */
-export class Channel {
+export class Channel implements ExchangeChannel {
   /** Host of requests that name none. */
   authority = 'localhost';
   private readonly block: Block;
@@ -146,7 +86,7 @@ export class Channel {
     this.onStopped = onStopped;
     this.asleep = (block.threadOffset(thread) + abi.THREAD_LINE_ASLEEP) >> 2;
     for (let worker = 0; worker < block.workerCount; worker++) {
-      this.ports.push(new LanePort(this, new Lane(block, worker, thread)));
+      this.ports.push(new LanePort(() => this.wrote(), new Lane(block, worker, thread)));
     }
     doorbell.open(() => this.turn());
     this.turn();
@@ -178,7 +118,7 @@ export class Channel {
     do {
       await new Promise((resolve) => setImmediate(resolve));
       this.turn();
-    } while (!this.closed && this.ports.some(hasWork));
+    } while (!this.closed && this.ports.some((port) => port.hasWork));
     // Unless yet another table has come in the meantime.
     if (this.currentApp.routes.length === app.routes.length) this.setApp(app);
   }
@@ -238,7 +178,7 @@ export class Channel {
     this.flush();
     if (!more) {
       Atomics.store(this.block.i32, this.asleep, 1);
-      more = this.ports.some(hasWork);
+      more = this.ports.some((port) => port.hasWork);
       if (more) Atomics.store(this.block.i32, this.asleep, 0);
     }
     if (more && !this.turnPlanned) {
@@ -482,7 +422,7 @@ export class Channel {
       discard(parts.body);
       return;
     }
-    if (parts.length !== null) checkLength(exchange, parts);
+    if (parts.length !== null) checkLength(parts, exchange.isHead);
     const { body } = parts;
     if (exchange.trailers?.areDeclared && exchange.takesTrailers(parts.status)) {
       this.sendTrailing(exchange, parts, exchange.trailers);
@@ -729,11 +669,6 @@ function requestTrailers({ u8, u16 }: Block, at: number): HeaderList {
     list.push(list.length % 2 === 0 ? text.toLowerCase() : text);
   }
   return list;
-}
-
-function hasWork(port: LanePort): boolean {
-  if (port.lane.requests.hasMore()) return true;
-  return port.retry.length > 0 && port.lane.responses.hasRoomAgain();
 }
 
 /** What is announced beside no body: to HEAD, nothing, unless the handler has told. */

@@ -1,12 +1,13 @@
 import { GyrfalconError } from '../core/errors.ts';
 import type { BodySource } from '../fetch/body.ts';
+import type { HeaderList } from '../fetch/headers.ts';
 import type { ParamSource, Request, RequestSource } from '../fetch/request.ts';
 import { isNullBodyStatus } from '../fetch/response.ts';
-import type { CompiledRoute } from '../server/routes.ts';
 import * as abi from './abi.gen.ts';
 import { type SocketAddress, socketAddress } from './address.ts';
-import type { Channel, LanePort } from './channel.ts';
-import { IncomingBody } from './incoming_body.ts';
+import type { CompiledRoute } from './app.ts';
+import { type BodyOrigin, IncomingBody } from './incoming_body.ts';
+import type { Lane } from './lane.ts';
 import type { Outgoing } from './outgoing.ts';
 import { Trailers } from './trailers.ts';
 
@@ -61,13 +62,35 @@ export const PHASE_DONE = 1;
 /** The client is gone, or the engine has given the exchange up. */
 export const PHASE_ABORTED = 2;
 
+/** What an exchange, and whoever holds one, needs of the channel that took it in. */
+export interface ExchangeChannel {
+  /** Host of requests that name none. */
+  readonly authority: string;
+  /** What the handler got as its second argument. */
+  readonly server: unknown;
+  /** Sends an interim response; false when it went nowhere. */
+  hint(exchange: Exchange, fields: HeaderList): boolean;
+}
+
+/** What an exchange, and whoever answers it, needs of the lane that it came over. */
+export interface ExchangePort {
+  readonly lane: Lane;
+  /** Lets the engine send `bytes` more of the request's body. Small grants are saved up. */
+  grant(exchange: Exchange, bytes: number): void;
+  /** The exchange found the ring full: it gets another try when there is room. */
+  queue(exchange: Exchange): void;
+  /** Records of the engine's find the exchange from now on, until `forget`. */
+  keep(exchange: Exchange): void;
+  forget(exchange: Exchange): void;
+}
+
 /**
  * One request on its way through a JS thread: reads the request's record when it is asked, and
  * holds what is left to send and to receive.
  */
-export class Exchange implements RequestSource, ParamSource {
-  readonly channel: Channel;
-  readonly port: LanePort;
+export class Exchange implements RequestSource, ParamSource, BodyOrigin {
+  readonly channel: ExchangeChannel;
+  readonly port: ExchangePort;
   readonly route: CompiledRoute;
   readonly slot: number;
   readonly generation: number;
@@ -88,7 +111,13 @@ export class Exchange implements RequestSource, ParamSource {
   private slab: Slab;
   private base: number;
 
-  constructor(channel: Channel, port: LanePort, route: CompiledRoute, slab: Slab, base: number) {
+  constructor(
+    channel: ExchangeChannel,
+    port: ExchangePort,
+    route: CompiledRoute,
+    slab: Slab,
+    base: number,
+  ) {
     this.channel = channel;
     this.port = port;
     this.route = route;
@@ -207,6 +236,10 @@ export class Exchange implements RequestSource, ParamSource {
     const start =
       this.headOffset() + (this.slab.i32[(this.base + abi.REQUEST_HEAD_HEAD_BYTES) >> 2] as number);
     return this.slab.u8.subarray(start, start + bytes);
+  }
+
+  grant(bytes: number): void {
+    this.port.grant(this, bytes);
   }
 
   signal(): AbortSignal {

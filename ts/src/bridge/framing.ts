@@ -2,17 +2,16 @@
 
 import { logFraming } from '../core/log.ts';
 import { isNullBodyStatus, type ResponseParts } from '../fetch/response.ts';
-import type { Exchange } from './exchange.ts';
 import type { Outgoing } from './outgoing.ts';
 
 /** Content-Length beside a body that is at hand: the body's own length is what is sent. */
-export function checkLength(exchange: Exchange, parts: ResponseParts): void {
+export function checkLength(parts: ResponseParts, isHead: boolean): void {
   const { body, length, status } = parts;
   if (isStream(body)) return;
   const bytes =
     body === null ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.length;
   if (bytes === length) return;
-  if (bytes === 0 && (exchange.isHead || isNullBodyStatus(status))) parts.body = null;
+  if (bytes === 0 && (isHead || isNullBodyStatus(status))) parts.body = null;
   else tellLength(length, `has ${bytes} bytes`);
 }
 

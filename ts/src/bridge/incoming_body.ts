@@ -1,12 +1,21 @@
 import type { BodySource } from '../fetch/body.ts';
-import type { Exchange } from './exchange.ts';
+
+/** Where the body of a request comes from: its exchange. */
+export interface BodyOrigin {
+  /** Whether the whole body came with the head. */
+  readonly bodyIsInline: boolean;
+  /** The part of it that came with the head, as a view of the request's record. */
+  inlineBody(): Uint8Array;
+  /** Lets the engine send `bytes` more. */
+  grant(bytes: number): void;
+}
 
 /**
  * The body of a request as it arrives from the engine. What has arrived and was not consumed stays
  * below the credit: the engine is granted more only when a reader takes something.
  */
 export class IncomingBody implements BodySource {
-  private readonly exchange: Exchange;
+  private readonly origin: BodyOrigin;
   /** The first may be a view of the request's record; the others are private memory. */
   private readonly chunks: Uint8Array[] = [];
   private length = 0;
@@ -19,10 +28,10 @@ export class IncomingBody implements BodySource {
   private wanted = false;
   private dropped = false;
 
-  constructor(exchange: Exchange) {
-    this.exchange = exchange;
-    this.ended = exchange.bodyIsInline;
-    const inline = exchange.inlineBody();
+  constructor(origin: BodyOrigin) {
+    this.origin = origin;
+    this.ended = origin.bodyIsInline;
+    const inline = origin.inlineBody();
     if (inline.length === 0) return;
     this.chunks.push(inline);
     this.length = inline.length;
@@ -118,7 +127,7 @@ export class IncomingBody implements BodySource {
   }
 
   private grant(bytes: number): void {
-    if (!this.ended) this.exchange.port.grant(this.exchange, bytes);
+    if (!this.ended) this.origin.grant(bytes);
   }
 
   private join(): Uint8Array {

@@ -1,6 +1,8 @@
 /** `gyrfalcon start`: serves the app that a module exports, until a signal. */
 import { installGlobals } from '../fetch/globals.ts';
-import { type ServeOptions, type Server, serve } from '../index.ts';
+import type { ServeOptions } from '../server/options.ts';
+import { serve } from '../server/serve.ts';
+import type { Server } from '../server/server.ts';
 import { loadApp } from './app.ts';
 import type { Invocation } from './arguments.ts';
 import { CliError } from './errors.ts';

@@ -1,34 +1,13 @@
 import { inspect } from 'node:util';
-import type { ProtocolError } from '../bridge/protocol_error.ts';
 import { GyrfalconError } from '../core/errors.ts';
-import type { Request } from '../fetch/request.ts';
-import type { Response } from '../fetch/response.ts';
-import type { Routes } from './routes.ts';
-import type { Server } from './server.ts';
+import type { HandlerOptions, Server } from './server.ts';
 
 /** Options of `serve()`. Times are milliseconds, sizes bytes. */
-export interface ServeOptions<Path extends string = string> {
+export interface ServeOptions<Path extends string = string> extends HandlerOptions<Path> {
   /** 0: the system picks a free one. @default 3000 */
   port?: number;
   /** Name or address to listen on. @default every interface, IPv6 and IPv4 */
   hostname?: string;
-  /** Patterns and what answers them. */
-  routes?: Routes<Path>;
-  /** Answers what no route matches. @default 404 */
-  fetch?: (
-    request: Request,
-    server: Server,
-  ) => Response | globalThis.Response | Promise<Response | globalThis.Response>;
-  /** Answers for a handler that threw. @default 500 and a line in the log */
-  error?: (
-    error: Error,
-    request: Request,
-  ) => Response | globalThis.Response | Promise<Response | globalThis.Response>;
-  /**
-   * Hears of messages that the engine refused by itself; not awaited. Under a flood it hears of some
-   * of them, and how many it missed.
-   */
-  onProtocolError?: (error: ProtocolError) => unknown;
   /**
    * Run the handlers in this many worker threads; each imports `module`. 0: on the calling thread.
    * @default 0

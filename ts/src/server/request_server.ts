@@ -8,7 +8,8 @@ import { dropBody, type Request, sourceOf } from '../fetch/request.ts';
 /** The parts of `Server` that concern one request, wherever its handlers run. */
 export abstract class RequestServer {
   requestIP(request: Request | globalThis.Request): SocketAddress | null {
-    return requestAddress(request);
+    const source = sourceOf(request);
+    return source instanceof Exchange ? source.peer() : null;
   }
 
   earlyHints(request: Request | globalThis.Request, fields: HeadersInit): boolean {
@@ -46,10 +47,4 @@ export abstract class RequestServer {
     const message = `server.${method}() was given a request that did not come to this server`;
     throw new GyrfalconError('GYR_REQUEST_FOREIGN', message, hint);
   }
-}
-
-/** The client's address, for requests of an exchange. */
-export function requestAddress(request: unknown): SocketAddress | null {
-  const source = sourceOf(request);
-  return source instanceof Exchange ? source.peer() : null;
 }

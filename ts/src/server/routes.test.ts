@@ -7,7 +7,9 @@ import { GyrfalconError } from '../core/errors.ts';
 import { PlatformResponse } from '../fetch/originals.ts';
 import { Request } from '../fetch/request.ts';
 import { Response } from '../fetch/response.ts';
-import { compileTable, DirRoute, dir, type Handler, type RouteParams } from './routes.ts';
+import { DirRoute, dir } from './dir.ts';
+import { compileTable } from './routes.ts';
+import type { Handler, RouteParams } from './server.ts';
 
 const handler = () => new Response('x');
 

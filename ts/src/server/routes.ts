@@ -1,104 +1,10 @@
-import { resolve } from 'node:path';
 import { inspect } from 'node:util';
+import type { CompiledRoute } from '../bridge/app.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { PlatformResponse } from '../fetch/originals.ts';
-import type { Params, Request } from '../fetch/request.ts';
 import { Response, type ResponseParts, responseParts } from '../fetch/response.ts';
-import type { Server } from './server.ts';
-
-type Awaitable<T> = T | Promise<T>;
-type AnyResponse = Response | globalThis.Response;
-
-type ParamNames<Path extends string> = Path extends `${infer Segment}/${infer Rest}`
-  ? ParamNames<Segment> | ParamNames<Rest>
-  : Path extends `:${infer Name}`
-    ? Name
-    : Path extends '*'
-      ? '*'
-      : never;
-
-/** The parameters of a route pattern: `RouteParams<'/users/:id'>` is `{ id: string }`. */
-export type RouteParams<Path extends string> = string extends Path
-  ? Params
-  : { [Name in ParamNames<Path>]: string };
-
-/** Answers the requests of a route. What it throws, or rejects with, goes to `error`. */
-export type Handler<Path extends string = string> = (
-  request: Request<RouteParams<Path>>,
-  server: Server,
-) => Awaitable<AnyResponse>;
-
-/** Methods that a route can tell apart. GET answers HEAD too, unless HEAD is there. */
-export type RouteMethod =
-  | 'GET'
-  | 'HEAD'
-  | 'POST'
-  | 'PUT'
-  | 'DELETE'
-  | 'CONNECT'
-  | 'OPTIONS'
-  | 'TRACE'
-  | 'PATCH';
-
-/** A handler, a constant response that the engine answers by itself, or a directory. */
-export type RouteTarget<Path extends string = string> = Handler<Path> | AnyResponse | DirRoute;
-
-/** What stands beside a pattern: one target for every method, or a table of methods. */
-export type RouteValue<Path extends string = string> =
-  | RouteTarget<Path>
-  | { [Method in RouteMethod]?: RouteTarget<Path> };
-
-/** Patterns and what answers them: '/', '/users/:id', '/files/*'. */
-export type Routes<Path extends string = string> = { [P in Path]: RouteValue<P> };
-
-/** Options of `dir()`. */
-export interface DirOptions {
-  /** Files that stand for a folder, in order. @default ['index.html'] */
-  index?: readonly string[];
-  /** Keep small files in memory. @default true */
-  cache?: boolean;
-  /** How long a kept file is taken as unchanged, milliseconds. @default 1000 */
-  cacheTime?: number;
-  /** Serve files and folders whose name begins with a dot. @default false */
-  dotfiles?: boolean;
-  /** Cache-Control: max-age, seconds; not sent unless set. */
-  maxAge?: number;
-  /** Redirect a folder's path without a final slash to the one with. @default true */
-  redirect?: boolean;
-}
-
-/** A directory that the engine serves by itself. Made by `dir()`. */
-export class DirRoute {
-  /** Absolute path. */
-  readonly root: string;
-  readonly options: Readonly<DirOptions>;
-
-  constructor(root: string, options: DirOptions) {
-    this.root = root;
-    this.options = options;
-  }
-}
-
-/**
- * A static directory, for a route whose pattern ends in `/*`. The engine serves it: JavaScript is
- * not asked. A relative path is taken from the current folder of the process.
- *
- * @example
- * serve({ routes: { '/assets/*': dir('./public') } })
- */
-export function dir(root: string, options: DirOptions = {}): DirRoute {
-  if (typeof root !== 'string' || root === '') {
-    const message = `dir() needs the path of a folder, not ${inspect(root)}`;
-    throw new GyrfalconError('GYR_ROUTE_DIRECTORY', message);
-  }
-  return new DirRoute(resolve(root), options);
-}
-
-/** A handler with the names of its pattern's parameters. */
-export interface CompiledRoute {
-  readonly handler: (request: Request, server: unknown) => unknown;
-  readonly names: readonly string[];
-}
+import { DirRoute } from './dir.ts';
+import type { AnyResponse } from './server.ts';
 
 /** The route table as the engine takes it: JSON. */
 export interface EngineTable {

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
-import { type App, Channel } from '../bridge/channel.ts';
+import type { App } from '../bridge/app.ts';
+import { Channel } from '../bridge/channel.ts';
 import { PipeDoorbell } from '../bridge/doorbell.ts';
 import { type Engine, type EngineId, type EngineInfo, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
@@ -14,7 +15,7 @@ import {
 } from './options.ts';
 import { RequestServer } from './request_server.ts';
 import { type CompiledTable, compileTable, type EngineTable } from './routes.ts';
-import type { HandlerOption, Server, ServerStats, StopOptions } from './server.ts';
+import type { HandlerOptions, Server, ServerStats, StopOptions } from './server.ts';
 import { ThreadPool } from './threads.ts';
 
 /**
@@ -102,7 +103,7 @@ abstract class BaseServer extends RequestServer implements Server {
     return this.ended;
   }
 
-  abstract reload(options?: Pick<ServeOptions, HandlerOption>): Promise<void>;
+  abstract reload(options?: HandlerOptions): Promise<void>;
   abstract ref(): void;
   abstract unref(): void;
 
@@ -192,7 +193,7 @@ class LocalServer extends BaseServer {
     this.listening();
   }
 
-  async reload(options: Pick<ServeOptions, HandlerOption> = {}): Promise<void> {
+  async reload(options: HandlerOptions = {}): Promise<void> {
     this.checkRunning();
     checkTableOptions(options);
     const { app, compiled } = this.compile(options);
@@ -217,7 +218,7 @@ class LocalServer extends BaseServer {
     this.doorbell?.unref();
   }
 
-  private compile(options: Pick<ServeOptions, HandlerOption>): {
+  private compile(options: HandlerOptions): {
     app: App;
     compiled: CompiledTable;
   } {
@@ -300,7 +301,7 @@ class ThreadedServer extends BaseServer {
 }
 
 /** What a channel needs of the handlers and of the table that was made of them. */
-export function appOf(options: Pick<ServeOptions, HandlerOption>, { routes }: CompiledTable): App {
+export function appOf(options: HandlerOptions, { routes }: CompiledTable): App {
   return {
     routes,
     error: errorHandler(options.error),

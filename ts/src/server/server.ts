@@ -1,8 +1,75 @@
+/**
+ * What a program gives a server, and the server that its handlers are given: these types name each
+ * other, so they stand in one file.
+ */
 import type { SocketAddress } from '../bridge/address.ts';
+import type { ProtocolError } from '../bridge/protocol_error.ts';
 import type { TrailersInit } from '../bridge/trailers.ts';
 import type { Headers, HeadersInit } from '../fetch/headers.ts';
-import type { Request } from '../fetch/request.ts';
-import type { ServeOptions } from './options.ts';
+import type { Params, Request } from '../fetch/request.ts';
+import type { Response } from '../fetch/response.ts';
+import type { DirRoute } from './dir.ts';
+
+type Awaitable<T> = T | Promise<T>;
+/** A light response, or one of the platform's. */
+export type AnyResponse = Response | globalThis.Response;
+
+type ParamNames<Path extends string> = Path extends `${infer Segment}/${infer Rest}`
+  ? ParamNames<Segment> | ParamNames<Rest>
+  : Path extends `:${infer Name}`
+    ? Name
+    : Path extends '*'
+      ? '*'
+      : never;
+
+/** The parameters of a route pattern: `RouteParams<'/users/:id'>` is `{ id: string }`. */
+export type RouteParams<Path extends string> = string extends Path
+  ? Params
+  : { [Name in ParamNames<Path>]: string };
+
+/** Answers the requests of a route. What it throws, or rejects with, goes to `error`. */
+export type Handler<Path extends string = string> = (
+  request: Request<RouteParams<Path>>,
+  server: Server,
+) => Awaitable<AnyResponse>;
+
+/** Methods that a route can tell apart. GET answers HEAD too, unless HEAD is there. */
+export type RouteMethod =
+  | 'GET'
+  | 'HEAD'
+  | 'POST'
+  | 'PUT'
+  | 'DELETE'
+  | 'CONNECT'
+  | 'OPTIONS'
+  | 'TRACE'
+  | 'PATCH';
+
+/** A handler, a constant response that the engine answers by itself, or a directory. */
+export type RouteTarget<Path extends string = string> = Handler<Path> | AnyResponse | DirRoute;
+
+/** What stands beside a pattern: one target for every method, or a table of methods. */
+export type RouteValue<Path extends string = string> =
+  | RouteTarget<Path>
+  | { [Method in RouteMethod]?: RouteTarget<Path> };
+
+/** Patterns and what answers them: '/', '/users/:id', '/files/*'. */
+export type Routes<Path extends string = string> = { [P in Path]: RouteValue<P> };
+
+/** The options that handle: what reload() replaces, and what a module of `threads` exports. */
+export interface HandlerOptions<Path extends string = string> {
+  /** Patterns and what answers them. */
+  routes?: Routes<Path>;
+  /** Answers what no route matches. @default 404 */
+  fetch?: (request: Request, server: Server) => Awaitable<AnyResponse>;
+  /** Answers for a handler that threw. @default 500 and a line in the log */
+  error?: (error: Error, request: Request) => Awaitable<AnyResponse>;
+  /**
+   * Hears of messages that the engine refused by itself; not awaited. Under a flood it hears of some
+   * of them, and how many it missed.
+   */
+  onProtocolError?: (error: ProtocolError) => unknown;
+}
 
 /** Counters of a running server since its start, and its present state. */
 export type ServerStats = Readonly<Record<string, number>>;
@@ -12,9 +79,6 @@ export interface StopOptions {
   /** Milliseconds that exchanges in flight get. @default the option shutdownTimeout */
   deadline?: number;
 }
-
-/** The options that handle: what reload() replaces, and what a module of `threads` exports. */
-export type HandlerOption = 'routes' | 'fetch' | 'error' | 'onProtocolError';
 
 /** A running server. */
 export interface Server {
@@ -31,7 +95,7 @@ export interface Server {
    * Replaces routes, fetch and error while serving; requests that are being handled are not
    * touched. With `threads` the module is imported anew instead, and no options are taken.
    */
-  reload(options?: Pick<ServeOptions, HandlerOption>): Promise<void>;
+  reload(options?: HandlerOptions): Promise<void>;
   /** Address of the client, or null when the request did not come from this server. */
   requestIP(request: Request | globalThis.Request): SocketAddress | null;
   /**

@@ -1,20 +1,19 @@
 /** Where a worker thread of `serve({ threads })` begins. */
 import '../loader/register.ts';
 import { parentPort, workerData } from 'node:worker_threads';
-import { type App, Channel } from '../bridge/channel.ts';
+import type { App } from '../bridge/app.ts';
+import { Channel } from '../bridge/channel.ts';
 import { PipeDoorbell } from '../bridge/doorbell.ts';
 import { type EngineId, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { installGlobals } from '../fetch/globals.ts';
-import { checkTableOptions, type ServeOptions, stopDeadline } from './options.ts';
+import { checkTableOptions, stopDeadline } from './options.ts';
 import { RequestServer } from './request_server.ts';
 import { compileTable, type EngineTable } from './routes.ts';
 import { appOf, urlOf } from './serve.ts';
-import type { HandlerOption, Server, ServerStats, StopOptions } from './server.ts';
+import type { HandlerOptions, Server, ServerStats, StopOptions } from './server.ts';
 import type { ThreadData, ThreadOrder, ThreadReport } from './threads.ts';
-
-type Handlers = Pick<ServeOptions, HandlerOption>;
 
 const data = workerData as ThreadData;
 
@@ -105,7 +104,7 @@ class ThreadProgram {
   }
 }
 
-async function importHandlers(version: number): Promise<Handlers> {
+async function importHandlers(version: number): Promise<HandlerOptions> {
   const url = new URL(data.module);
   if (version > 0) url.searchParams.set('gyrfalcon', String(version));
   let exported: { default?: unknown; onProtocolError?: unknown };
@@ -116,17 +115,17 @@ async function importHandlers(version: number): Promise<Handlers> {
     throw new GyrfalconError('GYR_MODULE', `Module ${data.module} cannot be imported: ${text}`);
   }
   const handlers = handlersOf(exported.default);
-  const hook = exported.onProtocolError as Handlers['onProtocolError'];
+  const hook = exported.onProtocolError as HandlerOptions['onProtocolError'];
   return hook === undefined ? handlers : { onProtocolError: hook, ...handlers };
 }
 
 /** A plain object is taken as it is; of any other, such as a Hono app, its fetch alone. */
-function handlersOf(app: unknown): Handlers {
+function handlersOf(app: unknown): HandlerOptions {
   if (typeof app !== 'object' || app === null) {
     const hint = 'export default { fetch(request) { … } }, with routes beside it or in its place';
     throw new GyrfalconError('GYR_MODULE', `Module ${data.module} has no default export`, hint);
   }
-  const { routes, fetch, error, onProtocolError } = app as Handlers;
+  const { routes, fetch, error, onProtocolError } = app as HandlerOptions;
   const prototype: unknown = Object.getPrototypeOf(app);
   if (prototype !== Object.prototype && prototype !== null) {
     return { ...(fetch === undefined ? {} : { fetch: fetch.bind(app) }) };

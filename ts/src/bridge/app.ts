@@ -1,0 +1,21 @@
+import type { Request } from '../fetch/request.ts';
+import type { ProtocolError } from './protocol_error.ts';
+
+/** What a handler may give, and what the channel finds when it does not. */
+export type HandlerResult = unknown;
+
+/** A handler with the names of its pattern's parameters. */
+export interface CompiledRoute {
+  readonly handler: (request: Request, server: unknown) => unknown;
+  readonly names: readonly string[];
+}
+
+/** The program behind a channel: everything that reload may replace. */
+export interface App {
+  /** By the numbers of the route table; holes are numbers of older tables. */
+  routes: readonly (CompiledRoute | undefined)[];
+  /** Makes a response of what a handler threw; null: 500 and a line in the log. */
+  error: ((error: unknown, request: Request) => HandlerResult) | null;
+  /** Hears of messages that were refused; null: nobody does. */
+  protocolError: ((error: ProtocolError) => unknown) | null;
+}

@@ -1,0 +1,63 @@
+import { type Exchange, type ExchangePort, PHASE_OPEN } from './exchange.ts';
+import type { Lane } from './lane.ts';
+import { writeCredit } from './response_record.ts';
+
+/** One lane, and the exchanges on it that are not finished. */
+export class LanePort implements ExchangePort {
+  readonly lane: Lane;
+  /** By slot. */
+  readonly live: (Exchange | null)[] = [];
+  /** Exchanges that found the response ring full, in order. */
+  retry: Exchange[] = [];
+  private readonly wrote: () => void;
+
+  /** `wrote` is called when a record stands in the ring that was not published. */
+  constructor(wrote: () => void, lane: Lane) {
+    this.wrote = wrote;
+    this.lane = lane;
+  }
+
+  grant(exchange: Exchange, bytes: number): void {
+    exchange.owed += bytes;
+    if (exchange.owed * 4 >= this.lane.block.creditBytes) this.sendGrant(exchange);
+  }
+
+  sendGrant(exchange: Exchange): void {
+    const { block, responses } = this.lane;
+    if (exchange.owed === 0 || exchange.phase !== PHASE_OPEN) return;
+    if (writeCredit(block, responses, exchange.slot, exchange.generation, exchange.owed)) {
+      exchange.owed = 0;
+      this.wrote();
+    } else {
+      this.queue(exchange);
+    }
+  }
+
+  queue(exchange: Exchange): void {
+    if (exchange.queued) return;
+    exchange.queued = true;
+    this.retry.push(exchange);
+  }
+
+  keep(exchange: Exchange): void {
+    const { live } = this;
+    while (live.length <= exchange.slot) live.push(null);
+    live[exchange.slot] = exchange;
+  }
+
+  forget(exchange: Exchange): void {
+    if (this.live[exchange.slot] === exchange) this.live[exchange.slot] = null;
+  }
+
+  find(slot: number, generation: number): Exchange | null {
+    const exchange = this.live[slot];
+    if (exchange === undefined || exchange === null) return null;
+    return exchange.generation === generation ? exchange : null;
+  }
+
+  /** Whether there is something to take, or room for what found none. */
+  get hasWork(): boolean {
+    if (this.lane.requests.hasMore()) return true;
+    return this.retry.length > 0 && this.lane.responses.hasRoomAgain();
+  }
+}

@@ -263,7 +263,7 @@ pub const Table = struct {
         return switch (err) {
             error.FileNotFound => "there is no such directory",
             error.NotDir => "it is not a directory",
-            error.AccessDenied => "this user may not read it",
+            error.AccessDenied, error.PermissionDenied => "this user may not read it",
             error.InvalidIndexName => "an index name is a file name without slash",
             else => @errorName(err),
         };

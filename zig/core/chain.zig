@@ -84,6 +84,23 @@ pub const Chain = struct {
         self.len += bytes.len;
     }
 
+    /// Room for `len` bytes in one piece, at most `contiguous_bytes_max`, in a chain that is empty.
+    /// `commit` tells which of them were written.
+    pub fn reserve(self: *Chain, pool: *Buddy, len: usize) error{OutOfBuffers}![]u8 {
+        assert(self.first == null and len <= contiguous_bytes_max);
+        const segment = try self.grow(pool, len);
+        return segment.room()[0..len];
+    }
+
+    /// Of the room that `reserve` gave, `len` bytes from `start` on are the chain's now.
+    pub fn commit(self: *Chain, start: u32, len: u32) void {
+        const segment = self.last.?;
+        assert(self.len == 0 and start + len <= segment.capacity);
+        segment.start = start;
+        segment.end = start + len;
+        self.len = len;
+    }
+
     fn grow(self: *Chain, pool: *Buddy, need: usize) error{OutOfBuffers}!*Segment {
         const doubled: buddy.Order =
             if (self.last) |last| @min(last.order + 1, buddy.order_max) else 0;

@@ -129,6 +129,40 @@ pub fn open(path: []const u8, flags: posix.O, mode: u32) Error!posix.fd_t {
     return openAt(posix.AT.FDCWD, path, flags, mode);
 }
 
+/// openat2(2): `resolve` are its RESOLVE_* flags. `WouldBlock` when a rename elsewhere made the
+/// look-up inconclusive.
+pub fn openResolving(
+    dir: posix.fd_t,
+    path: []const u8,
+    flags: posix.O,
+    resolve: u64,
+) Error!posix.fd_t {
+    const How = extern struct { flags: u64, mode: u64, resolve: u64 };
+    const how: How = .{ .flags = @as(u32, @bitCast(flags)), .mode = 0, .resolve = resolve };
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    const name = @intFromPtr(try terminated(&buffer, path));
+    const dir_argument: usize = @bitCast(@as(isize, dir));
+    while (true) {
+        const rc = linux.syscall4(.openat2, dir_argument, name, @intFromPtr(&how), @sizeOf(How));
+        const fd = check(rc) catch |err| if (err == error.Interrupted) continue else return err;
+        return @intCast(fd);
+    }
+}
+
+/// What the link at `path` says, as far as it fits `buffer`.
+pub fn readLinkAt(dir: posix.fd_t, path: []const u8, buffer: []u8) Error![]u8 {
+    var name_buffer: [posix.PATH_MAX]u8 = undefined;
+    const name = try terminated(&name_buffer, path);
+    return buffer[0..try check(linux.readlinkat(dir, name, buffer.ptr, buffer.len))];
+}
+
+/// The absolute path of what `fd` has open, as the system knows it now.
+pub fn pathOf(fd: posix.fd_t, buffer: []u8) Error![]u8 {
+    var name: [32]u8 = undefined;
+    const link = std.fmt.bufPrint(&name, "/proc/self/fd/{d}", .{fd}) catch unreachable; // it fits
+    return readLinkAt(posix.AT.FDCWD, link, buffer);
+}
+
 pub fn unlink(path: []const u8) Error!void {
     var buffer: [posix.PATH_MAX]u8 = undefined;
     _ = try check(linux.unlink(try terminated(&buffer, path)));

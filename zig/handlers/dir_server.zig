@@ -3,8 +3,8 @@
 
 const std = @import("std");
 const Allocator = std.mem.Allocator;
-const posix = std.posix;
 const clock = @import("../core/clock.zig");
+const system = @import("../core/system.zig");
 const date = @import("../http/date.zig");
 const fields = @import("../http/fields.zig");
 const mime = @import("../http/mime.zig");
@@ -16,6 +16,7 @@ const Response = @import("../http/response.zig").Response;
 const HeaderError = @import("../http/response.zig").HeaderError;
 const cache_file = @import("dir_server_cache.zig");
 const conditions = @import("dir_server_conditions.zig");
+const reading = @import("dir_server_reading.zig");
 const root_file = @import("dir_server_root.zig");
 const Cache = cache_file.Cache;
 const Entry = cache_file.Entry;
@@ -71,7 +72,7 @@ pub const DirServer = struct {
         redirect: bool = true,
     };
 
-    pub const InitError = posix.OpenError || Allocator.Error || error{
+    pub const InitError = system.Error || Allocator.Error || error{
         /// An index name that is empty, too long, "." or "..", or has a '/' or NUL in it.
         InvalidIndexName,
         /// `cache_bytes` below 256 KiB, or above 64 GiB.
@@ -116,8 +117,8 @@ pub const DirServer = struct {
 
     /// Answers `req` with the file that `path` names: the request's path, canonical as it is, or
     /// what of it follows the mount point, from a "/" on; "" where the request stops at the mount
-    /// point without its slash. Fills `res` with 200, 206, 301, 304, 400, 403, 404, 405, 412, 416
-    /// or 503; fields that are in it already stay. The content may be borrowed until this thread
+    /// point without its slash. Fills `res` with 200, 206, 301, 304, 400, 403, 404, 405, 412, 416,
+    /// 500 or 503; fields that are in it already stay. The content may be borrowed until this thread
     /// calls `handle` again. Allocates nothing.
     pub fn handle(self: *DirServer, req: *const Request, res: *Response, path: []const u8) void {
         const exchange: Exchange = .{ .server = self, .req = req, .res = res, .path = path };
@@ -125,7 +126,9 @@ pub const DirServer = struct {
             error.BadPath => exchange.refuse(.invalid_path),
             error.AccessDenied => exchange.refuse(.access_denied),
             error.NotFound => exchange.refuse(.not_found),
-            error.Unavailable => exchange.refuse(.service_unavailable),
+            error.Unavailable, error.Changed => exchange.refuse(.service_unavailable),
+            error.Unreadable => exchange.refuse(.file_unreadable),
+            error.OutOfBuffers => exchange.refuse(.out_of_buffers),
             // Other fields have filled the head; what is left says no more than that.
             error.HeadTooLarge, error.InvalidField, error.FramingField => {
                 res.clearFields();
@@ -165,7 +168,10 @@ const Representation = struct {
     validators: conditions.Validators,
 };
 
-const Error = root_file.OpenError || HeaderError || error{BadPath};
+const Error = root_file.OpenError || HeaderError || error{ BadPath, Changed, OutOfBuffers };
+
+/// Times that a file which changes under the look at it is looked at.
+const attempts_max = 4;
 
 /// One call of `handle`.
 const Exchange = struct {
@@ -214,11 +220,19 @@ const Exchange = struct {
             }
         }
         entry.valid.store(false, .release);
-        return self.respond(file, pin);
+        self.respond(file, pin) catch |err| {
+            return if (err == error.Changed) self.answerFromFile(pin) else err;
+        };
     }
 
     fn answerFromFile(self: Exchange, pin: ?*cache_file.Pin) Error!void {
         var buffer: [root_file.path_bytes_max]u8 = undefined;
+        for (1..attempts_max) |_| {
+            return self.respond(try self.locate(&buffer), pin) catch |err| {
+                if (err == error.Changed) continue;
+                return err;
+            };
+        }
         return self.respond(try self.locate(&buffer), pin);
     }
 
@@ -267,18 +281,23 @@ const Exchange = struct {
         return error.NotFound;
     }
 
+    /// Answers with `file`, and takes it over. `Changed`: it was not the same all the while, and the
+    /// response is as it was.
     fn respond(self: Exchange, file: ?Located, pin: ?*cache_file.Pin) Error!void {
         const found = file orelse return self.redirectToDirectory();
         var buffer: [lines_bytes_max]u8 = undefined;
         var tag: [Entry.tag_bytes_max]u8 = undefined;
         const representation = self.describe(found, &buffer, &tag);
+        if (found.opened.version.size > cached_file_bytes_max) {
+            return self.respondFromFile(found.opened, representation);
+        }
+        defer found.opened.close();
         if (pin) |mine| {
-            if (self.keep(mine, found.opened, representation)) |entry| {
-                found.opened.close();
+            if (try self.keep(mine, found.opened, representation)) |entry| {
                 return self.respondFromEntry(entry);
             }
         }
-        return self.respondFromFile(found.opened.fd, representation);
+        return self.respondFromCopy(found.opened, representation);
     }
 
     /// Reads the file into the cache; null when it is not to be kept, or cannot be now.
@@ -287,21 +306,18 @@ const Exchange = struct {
         pin: *cache_file.Pin,
         opened: Opened,
         representation: Representation,
-    ) ?*Entry {
-        const size = opened.version.size;
-        if (size > cached_file_bytes_max or !self.isSettled(opened.version)) return null;
+    ) Error!?*Entry {
+        if (!self.isSettled(opened.version)) return null;
         const cache = &self.server.cache.?;
         const entry = cache.begin(.{
             .key = @intCast(self.path.len),
             .lines = @intCast(representation.lines.len),
-            .body = @intCast(size),
+            .body = @intCast(opened.version.size),
         }) orelse return null;
+        errdefer cache.cancel(entry);
         @memcpy(entry.key(), self.path);
         @memcpy(entry.lines(), representation.lines);
-        if (!readUnchanged(opened, entry.body())) {
-            cache.cancel(entry);
-            return null;
-        }
+        try reading.whole(opened, entry.bodyRoom());
         entry.validator_lines = representation.validator_lines;
         entry.version = opened.version;
         entry.modified_s = representation.validators.modified_s;
@@ -337,21 +353,40 @@ const Exchange = struct {
         }
     }
 
-    /// Takes `fd` over.
-    fn respondFromFile(self: Exchange, fd: posix.fd_t, file: Representation) Error!void {
-        const begun = self.begin(file) catch |err| {
-            posix.close(fd);
-            return err;
-        };
-        const part = begun orelse return posix.close(fd);
+    /// Sends a small file that is not kept from memory of the worker's: no descriptor waits for
+    /// slow clients, and what is wrong with the file is known before the head is sent.
+    fn respondFromCopy(self: Exchange, opened: Opened, file: Representation) Error!void {
+        const start = self.res.lines_len;
+        const part = try self.begin(file) orelse return;
         if (self.req.method == .HEAD) {
             self.res.declared_length = part.length;
-        } else if (part.length == 0) {
-            self.res.sendStatic("");
-        } else {
-            return self.res.sendFile(fd, part.offset, part.length);
+            return;
         }
-        posix.close(fd);
+        errdefer self.takeBack(start);
+        const size: u32 = @intCast(opened.version.size);
+        try reading.whole(opened, try self.res.reserveBody(size + 1));
+        self.res.commitBody(@intCast(part.offset), @intCast(part.length));
+    }
+
+    /// Sends a large file from its descriptor.
+    fn respondFromFile(self: Exchange, opened: Opened, file: Representation) Error!void {
+        errdefer opened.close();
+        const start = self.res.lines_len;
+        const part = try self.begin(file) orelse return opened.close();
+        if (self.req.method == .HEAD) {
+            self.res.declared_length = part.length;
+            return opened.close();
+        }
+        errdefer self.takeBack(start);
+        try reading.probe(opened);
+        self.res.sendFile(opened.fd, part.offset, part.length);
+    }
+
+    /// Undoes `begin`: another answer follows.
+    fn takeBack(self: Exchange, lines_len: u32) void {
+        self.res.dropBody();
+        self.res.lines_len = lines_len;
+        self.res.status = 200;
     }
 
     /// What of a content is sent.
@@ -463,19 +498,6 @@ fn isHidden(path: []const u8) bool {
     return std.mem.indexOf(u8, path[exempt..], "/.") != null;
 }
 
-/// Reads the whole file into `out`, which has its size. False when it did not stay as it was
-/// opened.
-fn readUnchanged(opened: Opened, out: []u8) bool {
-    var n: usize = 0;
-    while (n < out.len) {
-        const got = posix.pread(opened.fd, out[n..], n) catch return false;
-        if (got == 0) return false;
-        n += got;
-    }
-    const after = root_file.Version.read(opened.fd) catch return false;
-    return after.eql(opened.version);
-}
-
 test {
     _ = @import("dir_server_test.zig");
     _ = @import("dir_server_faults_test.zig");
@@ -483,5 +505,6 @@ test {
     _ = @import("dir_server_validators_test.zig");
     _ = cache_file;
     _ = conditions;
+    _ = reading;
     _ = root_file;
 }

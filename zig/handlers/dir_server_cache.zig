@@ -27,7 +27,7 @@ pub const Lengths = struct {
     body: u32,
 
     fn units(self: Lengths) u32 {
-        const bytes = entry_offset + @sizeOf(Entry) + self.key + self.lines + self.body;
+        const bytes = entry_offset + @sizeOf(Entry) + self.key + self.lines + self.body + 1;
         return @intCast(std.math.divCeil(usize, bytes, unit) catch unreachable);
     }
 };
@@ -73,6 +73,12 @@ pub const Entry = struct {
     /// The file's content.
     pub fn body(self: *Entry) []u8 {
         return self.bytes()[self.lengths.key + self.lengths.lines ..][0..self.lengths.body];
+    }
+
+    /// Room to read the content to: one byte longer, to see that there is no more.
+    pub fn bodyRoom(self: *Entry) []u8 {
+        const room = self.body();
+        return room.ptr[0 .. room.len + 1];
     }
 
     pub fn etag(self: *const Entry) []const u8 {

@@ -61,3 +61,22 @@ test "a head too full for the file's fields is a 500 that leaks no descriptor" {
         try testing.expectEqual(before, after);
     }
 }
+
+/// Asks a server of the directory `root` for `path`, and expects `status`.
+fn expectStatusBelow(root: []const u8, path: []const u8, status: u16, cache: bool) !void {
+    errdefer std.debug.print("{s}{s}, cache {}\n", .{ root, path, cache });
+    var site = try Site.initAt(root, .{ .cache = cache });
+    defer site.deinit();
+    for (0..2) |_| try site.expectStatus(path, status);
+}
+
+test "a file that cannot be read, or is not as long as it says, is a 500" {
+    if (@import("builtin").os.tag != .linux) return error.SkipZigTest; // the files are Linux's
+    std.fs.accessAbsolute("/sys/class/net/lo/speed", .{}) catch return error.SkipZigTest; // no sysfs
+    for ([_]bool{ true, false }) |cache| {
+        try expectStatusBelow("/sys/class/net/lo", "/speed", 500, cache); // EINVAL
+        try expectStatusBelow("/sys/class/net/lo", "/address", 500, cache); // 4096 bytes, it says
+        try expectStatusBelow("/proc/self", "/mem", 500, cache); // EIO, and no bytes, it says
+        try expectStatusBelow("/proc/self", "/status", 500, cache); // no bytes, it says
+    }
+}

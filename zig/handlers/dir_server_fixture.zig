@@ -44,8 +44,17 @@ pub const Site = struct {
         errdefer tmp.cleanup();
         try fill(&tmp.dir);
         var buffer: [std.fs.max_path_bytes]u8 = undefined;
+        return serve(tmp, try tmp.dir.realpath("public", &buffer), setup);
+    }
+
+    /// A site of a directory that is there already.
+    pub fn initAt(root: []const u8, setup: Setup) !Site {
+        return serve(testing.tmpDir(.{}), root, setup);
+    }
+
+    fn serve(tmp: testing.TmpDir, root: []const u8, setup: Setup) !Site {
         var server = try DirServer.init(testing.allocator, .{
-            .root = try tmp.dir.realpath("public", &buffer),
+            .root = root,
             .index = setup.index,
             .cache = setup.cache,
             .cache_ms = setup.cache_ms,
@@ -173,7 +182,10 @@ pub const Reply = struct {
         switch (self.res.body) {
             .none => try testing.expectEqualStrings(want, ""),
             .borrowed, .static => |bytes| try testing.expectEqualStrings(want, bytes),
-            .written => return error.UnexpectedBody,
+            .written => |chain| {
+                try testing.expectEqual(want.len, chain.len);
+                try testing.expectEqualSlices(u8, want, chain.front());
+            },
             .file => |file| {
                 try testing.expectEqual(want.len, file.length);
                 const got = try testing.allocator.alloc(u8, want.len);

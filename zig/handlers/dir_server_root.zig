@@ -10,6 +10,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const assert = std.debug.assert;
 const posix = std.posix;
+const system = @import("../core/system.zig");
 
 const linux = builtin.os.tag == .linux;
 
@@ -25,9 +26,47 @@ pub const OpenError = error{
     /// socket, a FIFO.
     NotFound,
     AccessDenied,
-    /// No descriptors or no memory left: the client may try again.
+    /// No descriptors or no memory left, or a file system that is away: the client may try again.
     Unavailable,
+    /// The system cannot read it, or what it says of it is not so.
+    Unreadable,
 };
+
+/// What an answer of the system to a look-up means for its request.
+pub fn refusal(err: system.Error) OpenError {
+    return switch (err) {
+        error.AccessDenied, error.PermissionDenied => error.AccessDenied,
+        error.FileNotFound,
+        error.NotDir,
+        error.SymLinkLoop,
+        error.NameTooLong,
+        // No file has such a name; it left the root; a device or a FIFO that nobody serves.
+        error.InvalidArgument,
+        error.CrossDevice,
+        error.NoDevice,
+        => error.NotFound,
+        error.ProcessFdQuotaExceeded,
+        error.SystemFdQuotaExceeded,
+        error.SystemResources,
+        error.WouldBlock,
+        error.Interrupted,
+        error.FileBusy,
+        // Network file systems, and those of other processes.
+        error.StaleHandle,
+        error.SocketNotConnected,
+        error.ConnectionAborted,
+        error.ConnectionTimedOut,
+        => error.Unavailable,
+        else => error.Unreadable,
+    };
+}
+
+/// What an answer of the system to looking at an open file, or to reading it, means for its request:
+/// the file is there.
+pub fn fault(err: system.Error) OpenError {
+    const refused = refusal(err);
+    return if (refused == error.NotFound) error.Unreadable else refused;
+}
 
 /// Identity of a file's content: when any of it differs, the content may.
 pub const Version = struct {
@@ -43,12 +82,12 @@ pub const Version = struct {
     }
 
     /// The version of the open file `fd` now.
-    pub fn read(fd: posix.fd_t) posix.FStatError!Version {
-        const stat = try posix.fstat(fd);
+    pub fn read(fd: posix.fd_t) OpenError!Version {
+        const stat = system.fstat(fd) catch |err| return fault(err);
         return of(&stat);
     }
 
-    fn of(stat: *const posix.Stat) Version {
+    fn of(stat: *const std.os.linux.Stat) Version {
         return .{
             .size = @intCast(@max(stat.size, 0)),
             .inode = stat.ino,
@@ -58,7 +97,7 @@ pub const Version = struct {
         };
     }
 
-    fn nanoseconds(time: posix.timespec) i128 {
+    fn nanoseconds(time: std.os.linux.timespec) i128 {
         return @as(i128, time.sec) * std.time.ns_per_s + time.nsec;
     }
 };
@@ -70,7 +109,7 @@ pub const Opened = struct {
     version: Version,
 
     pub fn close(self: Opened) void {
-        posix.close(self.fd);
+        system.close(self.fd);
     }
 };
 
@@ -82,14 +121,14 @@ pub const Root = struct {
 
     /// Opens the directory `path`. It is held: renaming it or replacing a link in `path` later does
     /// not change which directory is served.
-    pub fn open(path: []const u8) posix.OpenError!Root {
+    pub fn open(path: []const u8) system.Error!Root {
         const flags: posix.O = .{ .ACCMODE = .RDONLY, .DIRECTORY = true, .CLOEXEC = true };
-        const fd = try posix.open(path, flags, 0);
+        const fd = try system.open(path, flags, 0);
         return .{ .fd = fd, .lookup = if (hasOpenat2(fd)) .openat2 else .components };
     }
 
     pub fn close(self: *Root) void {
-        posix.close(self.fd);
+        system.close(self.fd);
         self.* = undefined;
     }
 
@@ -107,12 +146,8 @@ pub const Root = struct {
     }
 
     fn examine(fd: posix.fd_t) OpenError!Opened {
-        errdefer posix.close(fd);
-        const stat = posix.fstat(fd) catch |err| return switch (err) {
-            error.AccessDenied => error.AccessDenied,
-            error.SystemResources => error.Unavailable,
-            error.Unexpected => error.NotFound,
-        };
+        errdefer system.close(fd);
+        const stat = system.fstat(fd) catch |err| return fault(err);
         if (!posix.S.ISREG(stat.mode) and !posix.S.ISDIR(stat.mode)) return error.NotFound;
         return .{
             .fd = fd,
@@ -123,35 +158,34 @@ pub const Root = struct {
 
     fn openResolved(self: *const Root, path: []const u8) OpenError!posix.fd_t {
         if (!linux) unreachable; // `open` does not choose it elsewhere
-        switch (openat2(self.fd, if (path.len == 0) "." else path, resolve.beneath)) {
-            .fd => |fd| return fd,
+        return openat2(self.fd, pathOrSelf(path), resolve.beneath) catch |err| switch (err) {
             // It left the root on its way: refused, unless it came back.
-            .errno => |errno| {
-                return if (errno == .XDEV) self.openRealPath(path) else failure(errno);
-            },
-        }
+            error.CrossDevice => self.openRealPath(path),
+            else => refusal(err),
+        };
     }
 
     /// Opens `path`, whose links are absolute or pass through directories above the root, if the
     /// file at its end is below the root. The look-up itself opens nothing (O_PATH).
     fn openRealPath(self: *const Root, path: []const u8) OpenError!posix.fd_t {
-        const place = posix.openat(self.fd, path, .{ .PATH = true, .CLOEXEC = true }, 0) catch
-            return error.NotFound;
-        defer posix.close(place);
+        const flags: posix.O = .{ .PATH = true, .CLOEXEC = true };
+        const place = system.openAt(self.fd, path, flags, 0) catch |err| return refusal(err);
+        defer system.close(place);
         var real_buffer: [std.fs.max_path_bytes]u8 = undefined;
-        const real = std.os.getFdPath(place, &real_buffer) catch return error.NotFound;
+        const real = system.pathOf(place, &real_buffer) catch |err| return refusal(err);
         const below = try self.pathBelow(real);
-        const flags = resolve.beneath | resolve.no_symlinks;
-        return switch (openat2(self.fd, if (below.len == 0) "." else below, flags)) {
-            .fd => |fd| fd,
-            .errno => |errno| failure(errno),
-        };
+        const how = resolve.beneath | resolve.no_symlinks;
+        return openat2(self.fd, pathOrSelf(below), how) catch |err| refusal(err);
+    }
+
+    fn pathOrSelf(path: []const u8) []const u8 {
+        return if (path.len == 0) "." else path;
     }
 
     /// The part of the absolute path `real` below the root's own, without a slash before it.
     fn pathBelow(self: *const Root, real: []const u8) OpenError![]const u8 {
         var buffer: [std.fs.max_path_bytes]u8 = undefined;
-        const own = std.os.getFdPath(self.fd, &buffer) catch return error.NotFound;
+        const own = system.pathOf(self.fd, &buffer) catch |err| return refusal(err);
         const base = std.mem.trimRight(u8, own, "/");
         if (!std.mem.startsWith(u8, real, base)) return error.NotFound;
         const rest = real[base.len..];
@@ -181,7 +215,7 @@ const Walk = struct {
     /// The file, or null when the path was rewritten and is to be walked again.
     fn run(self: *Walk) OpenError!?posix.fd_t {
         var directory = self.root.fd;
-        defer if (directory != self.root.fd) posix.close(directory);
+        defer if (directory != self.root.fd) system.close(directory);
         if (self.len == 0) return try self.openLast(directory, ".");
         var start: usize = 0;
         while (true) {
@@ -200,7 +234,7 @@ const Walk = struct {
                 return null;
             };
             if (last) return try self.checkLast(fd);
-            if (directory != self.root.fd) posix.close(directory);
+            if (directory != self.root.fd) system.close(directory);
             directory = fd;
             start = end + 1;
         }
@@ -216,8 +250,8 @@ const Walk = struct {
 
     fn checkLast(self: *Walk, fd: posix.fd_t) OpenError!posix.fd_t {
         if (!self.must_be_directory) return fd;
-        errdefer posix.close(fd);
-        const stat = posix.fstat(fd) catch return error.NotFound;
+        errdefer system.close(fd);
+        const stat = system.fstat(fd) catch |err| return fault(err);
         return if (posix.S.ISDIR(stat.mode)) fd else error.NotFound;
     }
 
@@ -232,8 +266,8 @@ const Walk = struct {
     /// Puts the target of the link at [start, end) in its place.
     fn expandLink(self: *Walk, directory: posix.fd_t, start: usize, end: usize) OpenError!void {
         var buffer: [std.fs.max_path_bytes]u8 = undefined;
-        const target = posix.readlinkat(directory, self.path[start..end], &buffer) catch
-            return error.NotFound;
+        const target = system.readLinkAt(directory, self.path[start..end], &buffer) catch |err|
+            return refusal(err);
         const rest = self.path[end..self.len];
         if (target.len > 0 and target[0] == '/') {
             return self.replace(&.{ try self.root.pathBelow(target), rest });
@@ -287,28 +321,13 @@ const Walk = struct {
         name: []const u8,
         flags: posix.O,
     ) (OpenError || error{PerhapsLink})!posix.fd_t {
-        const name_z = posix.toPosixPath(name) catch return error.NotFound;
-        for (0..attempts_max) |_| {
-            const rc = posix.system.openat(directory, &name_z, flags, @as(posix.mode_t, 0));
-            switch (posix.errno(rc)) {
-                .SUCCESS => return @intCast(rc),
-                .INTR => continue,
-                // What systems answer for a link that is not to be followed.
-                .LOOP, .MLINK, .NOTDIR => return error.PerhapsLink,
-                else => |errno| return failure(errno),
-            }
-        }
-        return error.Unavailable;
+        return system.openAt(directory, name, flags, 0) catch |err| switch (err) {
+            // What the system answers for a link that is not to be followed.
+            error.SymLinkLoop, error.NotDir => error.PerhapsLink,
+            else => refusal(err),
+        };
     }
 };
-
-fn failure(errno: posix.E) OpenError {
-    return switch (errno) {
-        .ACCES, .PERM => error.AccessDenied,
-        .MFILE, .NFILE, .NOMEM, .AGAIN, .INTR => error.Unavailable,
-        else => error.NotFound,
-    };
-}
 
 const resolve = struct {
     const no_magic_links = 0x02;
@@ -316,49 +335,29 @@ const resolve = struct {
     const beneath = 0x08 | no_magic_links;
 };
 
-const Openat2Result = union(enum) { fd: posix.fd_t, errno: posix.E };
-
 /// openat2(2): read-only, close-on-exec, not waiting for FIFOs, not taking a terminal over.
-fn openat2(directory: posix.fd_t, path: []const u8, flags: u64) Openat2Result {
-    const os = std.os.linux;
-    const How = extern struct { flags: u64, mode: u64, resolve: u64 };
-    const open_flags: os.O = .{
+fn openat2(directory: posix.fd_t, path: []const u8, flags: u64) system.Error!posix.fd_t {
+    const open_flags: posix.O = .{
         .ACCMODE = .RDONLY,
         .CLOEXEC = true,
         .NONBLOCK = true,
         .NOCTTY = true,
     };
-    const how: How = .{ .flags = @as(u32, @bitCast(open_flags)), .mode = 0, .resolve = flags };
-    const path_z = posix.toPosixPath(path) catch return .{ .errno = .NAMETOOLONG };
-    var errno: posix.E = .AGAIN;
     for (0..attempts_max) |_| {
-        const rc = os.syscall4(
-            .openat2,
-            @bitCast(@as(isize, directory)),
-            @intFromPtr(&path_z),
-            @intFromPtr(&how),
-            @sizeOf(How),
-        );
-        errno = os.E.init(rc);
-        switch (errno) {
-            .SUCCESS => return .{ .fd = @intCast(rc) },
-            .INTR, .AGAIN => {},
-            else => break,
-        }
+        return system.openResolving(directory, path, open_flags, flags) catch |err| switch (err) {
+            error.WouldBlock => continue,
+            else => err,
+        };
     }
-    return .{ .errno = errno };
+    return error.WouldBlock;
 }
 
 /// Whether the kernel has openat2 and lets us use it.
 fn hasOpenat2(directory: posix.fd_t) bool {
     if (!linux) return false;
-    switch (openat2(directory, ".", resolve.beneath)) {
-        .fd => |fd| {
-            posix.close(fd);
-            return true;
-        },
-        .errno => return false,
-    }
+    const fd = openat2(directory, ".", resolve.beneath) catch return false;
+    system.close(fd);
+    return true;
 }
 
 const testing = std.testing;
@@ -526,6 +525,20 @@ test "a FIFO and a socket are refused without waiting" {
         try makeFifo(&fixture.tmp.dir, "site/fifo");
         try fixture.expectError("fifo", error.NotFound);
     }
+}
+
+test "whatever the system answers, the request has an error" {
+    for (1..4096) |number| {
+        const err = system.errorOf(@enumFromInt(number));
+        const want = if (err == error.Unexpected) error.Unreadable else refusal(err);
+        try testing.expectEqual(want, refusal(err));
+        try testing.expect(fault(err) != error.NotFound);
+    }
+    try testing.expectEqual(error.Unreadable, refusal(error.InputOutput));
+    try testing.expectEqual(error.Unavailable, refusal(error.StaleHandle));
+    try testing.expectEqual(error.Unavailable, refusal(error.ProcessFdQuotaExceeded));
+    try testing.expectEqual(error.AccessDenied, refusal(error.PermissionDenied));
+    try testing.expectEqual(error.NotFound, refusal(error.NoDevice));
 }
 
 fn makeFifo(dir: *std.fs.Dir, path: [*:0]const u8) !void {

@@ -82,6 +82,7 @@ pub const Code = enum(u16) {
     range_not_satisfiable = 1504,
     internal_error = 1505,
     service_unavailable = 1506,
+    file_unreadable = 1507,
 };
 
 /// A message that was refused, as hooks see it.
@@ -138,7 +139,7 @@ pub fn statusOf(code: Code) u16 {
         .expectation_failed => 417,
         .misdirected_request => 421,
         .head_too_large, .too_many_fields, .trailers_too_large, .too_many_trailers => 431,
-        .internal_error => 500,
+        .internal_error, .file_unreadable => 500,
         .method_too_long,
         .method_not_implemented,
         .tunnel_not_supported,
@@ -246,6 +247,7 @@ pub fn detailOf(code: Code) []const u8 {
         .range_not_satisfiable => "None of the requested ranges is within the content: " ++
             "Content-Range tells its size.",
         .internal_error => "The server failed to answer this request.",
+        .file_unreadable => "The server cannot read this file.",
         .service_unavailable => "The server cannot answer this request at the moment: try again " ++
             "later.",
     };

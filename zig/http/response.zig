@@ -322,6 +322,23 @@ pub const Response = struct {
         if (self.body.written.block_bytes > self.memory_bytes_max) return error.OutOfBuffers;
     }
 
+    /// Room for `len` bytes in a pool block of its own, to make a body in; what was set is replaced.
+    /// `commitBody` tells which of them are the body. After an error there is none.
+    pub fn reserveBody(self: *Response, len: u32) error{OutOfBuffers}![]u8 {
+        self.dropBody();
+        var chain: Chain = .{};
+        const room = try chain.reserve(self.pool, len);
+        self.body = .{ .written = chain };
+        if (chain.block_bytes <= self.memory_bytes_max) return room;
+        self.dropBody();
+        return error.OutOfBuffers;
+    }
+
+    /// The body is `len` bytes from `start` on of the room that `reserveBody` gave.
+    pub fn commitBody(self: *Response, start: u32, len: u32) void {
+        self.body.written.commit(start, len);
+    }
+
     pub const Writer = std.io.GenericWriter(*Response, error{OutOfBuffers}, writeSome);
 
     /// A standard writer that appends to the body.
@@ -394,6 +411,38 @@ test "a body takes no more of the pool than it may" {
     try testing.expectEqual(@as(u64, 0), pool.bytes_used);
     try response.write("again");
     response.reset();
+}
+
+test "a body is read into room of its own, which replaces what was set" {
+    var pool = try Buddy.init(1 << 20);
+    defer pool.deinit();
+    var lines: [256]u8 = undefined;
+    var response = Response.init(&lines, &pool);
+    try response.write("what was set");
+    const room = try response.reserveBody(65_537);
+    @memset(room[0..65_536], 'x');
+    room[7] = 'y';
+    response.commitBody(7, 65_529);
+    try testing.expectEqual(65_529, response.bodyLength());
+    const body = response.body.written.front();
+    try testing.expectEqual(65_529, body.len);
+    try testing.expect(body[0] == 'y' and std.mem.allEqual(u8, body[1..], 'x'));
+    response.reset();
+    try testing.expectEqual(@as(u64, 0), pool.bytes_used);
+    response.memory_bytes_max = 4096;
+    try testing.expectError(error.OutOfBuffers, response.reserveBody(5000));
+    try testing.expectEqual(@as(u64, 0), pool.bytes_used);
+    response.memory_bytes_max = std.math.maxInt(u64);
+    try testing.expectError(error.OutOfBuffers, reserveInFullPool(&response, &pool));
+    try testing.expectEqual(@as(u64, 0), pool.bytes_used);
+}
+
+/// Asks for room when the pool is used up.
+fn reserveInFullPool(response: *Response, pool: *Buddy) error{OutOfBuffers}!void {
+    var others: [300]Chain = [_]Chain{.{}} ** 300;
+    defer for (&others) |*chain| chain.deinit(pool);
+    for (&others) |*chain| _ = chain.reserve(pool, 4000) catch break;
+    _ = try response.reserveBody(4000);
 }
 
 test "CR, LF and NUL cannot reach a head, in name or value" {

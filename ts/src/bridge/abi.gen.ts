@@ -284,4 +284,5 @@ export const PROTOCOL_ERRORS: ReadonlyMap<number, readonly [string, string]> = n
   [1504, ['range_not_satisfiable', "None of the requested ranges is within the content: Content-Range tells its size."]],
   [1505, ['internal_error', "The server failed to answer this request."]],
   [1506, ['service_unavailable', "The server cannot answer this request at the moment: try again later."]],
+  [1507, ['file_unreadable', "The server cannot read this file."]],
 ]);

@@ -77,6 +77,7 @@ test {
     _ = @import("server/server.zig");
     _ = @import("server/driver_test.zig");
     _ = @import("server/exchange_pool.zig");
+    _ = @import("server/half_close_test.zig");
     _ = @import("server/limits_test.zig");
     _ = @import("server/problems_test.zig");
     _ = @import("server/server_test.zig");

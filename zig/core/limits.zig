@@ -97,6 +97,9 @@ pub const write_timeout_ms_default: u32 = 30_000;
 pub const body_rate_min_default: u32 = 240;
 pub const write_rate_min_default: u32 = 240;
 pub const rate_grace_ms_default: u32 = 5_000;
+pub const half_close_timeout_ms_default: u32 = 5_000;
+/// A stop gives a half-closed connection no longer than this between two pieces of its response.
+pub const half_close_drain_ms: u32 = 500;
 pub const shutdown_timeout_ms_default: u32 = 10_000;
 
 /// Resolution of the timer wheel, ms. Timeouts fire up to one tick late, never early.

@@ -29,6 +29,8 @@ pub const Epoll = struct {
         fd: posix.fd_t = -1,
         /// What epoll is asked to report; 0 while unregistered or paused.
         interest: u32 = 0,
+        /// The peer's end has been told: it is not asked for any more.
+        ended: bool = false,
         token: u64 = 0,
     };
 
@@ -104,11 +106,13 @@ pub const Epoll = struct {
     }
 
     pub fn pauseRecv(self: *Epoll, stream: *Stream) void {
-        self.setInterest(stream, stream.interest & ~@as(u32, linux.EPOLL.IN));
+        const rest = stream.interest & ~@as(u32, linux.EPOLL.IN);
+        self.setInterest(stream, if (stream.ended) rest else rest | linux.EPOLL.RDHUP);
     }
 
     pub fn resumeRecv(self: *Epoll, stream: *Stream) void {
-        self.setInterest(stream, stream.interest | linux.EPOLL.IN);
+        const rest = stream.interest & ~@as(u32, linux.EPOLL.RDHUP);
+        self.setInterest(stream, rest | linux.EPOLL.IN);
     }
 
     pub fn hasInput(_: *Epoll, stream: *const Stream) bool {
@@ -302,6 +306,11 @@ pub const Epoll = struct {
             self.receive(stream, token, context);
         } else if (gone) {
             context.onRecv(token, .failed);
+        } else if (events & linux.EPOLL.RDHUP != 0 and stream.interest & linux.EPOLL.RDHUP != 0) {
+            // Level-triggered as well: it would be told with every poll.
+            self.setInterest(stream, stream.interest & ~@as(u32, linux.EPOLL.RDHUP));
+            stream.ended = true;
+            context.onRecv(token, .eof_ahead);
         }
         if (events & linux.EPOLL.OUT != 0) {
             const current = context.stream(token) orelse return;
@@ -316,7 +325,10 @@ pub const Epoll = struct {
         const flags = linux.MSG.DONTWAIT;
         const rc = linux.recvfrom(stream.fd, buffer.ptr, buffer.len, flags, null, null);
         switch (linux.E.init(rc)) {
-            .SUCCESS => context.onRecv(token, if (rc == 0) .eof else .{ .bytes = buffer[0..rc] }),
+            .SUCCESS => {
+                if (rc == 0) stream.ended = true;
+                context.onRecv(token, if (rc == 0) .eof else .{ .bytes = buffer[0..rc] });
+            },
             .AGAIN, .INTR, .NOBUFS, .NOMEM => {}, // level-triggered: told again
             else => context.onRecv(token, .failed),
         }
@@ -333,6 +345,7 @@ const Recorder = struct {
     streams: [2]Epoll.Stream = .{ .{}, .{} },
     received: std.ArrayList(u8),
     eof: bool = false,
+    eof_ahead: u32 = 0,
     failed: bool = false,
     sent_calls: u32 = 0,
 
@@ -344,6 +357,7 @@ const Recorder = struct {
         switch (result) {
             .bytes => |bytes| self.received.appendSlice(bytes) catch unreachable,
             .eof => self.eof = true,
+            .eof_ahead => self.eof_ahead += 1,
             .failed => self.failed = true,
         }
     }
@@ -387,6 +401,38 @@ test "epoll: bytes, a pause, the end of the stream" {
     try testing.expect(recorder.eof);
     backend.close(&recorder.streams[0]);
     posix.close(fds[1]);
+}
+
+test "epoll: the peer's end is told once while nothing is received, ahead of what it has sent" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
+    defer backend.deinit();
+    const fds = try socketPair();
+    defer posix.close(fds[1]);
+    var recorder: Recorder = .{ .received = .init(testing.allocator) };
+    defer recorder.received.deinit();
+    const stream = &recorder.streams[0];
+    try backend.open(stream, fds[0], 0);
+    defer backend.close(stream);
+    backend.pauseRecv(stream);
+    _ = try posix.write(fds[1], "last words");
+    _ = backend.poll(0, &recorder);
+    try testing.expectEqual(@as(u32, 0), recorder.eof_ahead);
+    try posix.shutdown(fds[1], .send);
+    _ = backend.poll(1000, &recorder);
+    try testing.expectEqual(@as(u32, 1), recorder.eof_ahead);
+    _ = backend.poll(0, &recorder);
+    backend.resumeRecv(stream);
+    _ = backend.poll(1000, &recorder);
+    try testing.expectEqualStrings("last words", recorder.received.items);
+    backend.pauseRecv(stream);
+    _ = backend.poll(0, &recorder);
+    try testing.expect(!recorder.eof and !recorder.failed);
+    backend.resumeRecv(stream);
+    _ = backend.poll(1000, &recorder);
+    try testing.expect(recorder.eof);
+    backend.pauseRecv(stream);
+    _ = backend.poll(0, &recorder);
+    try testing.expectEqual(@as(u32, 1), recorder.eof_ahead);
 }
 
 test "epoll: a full socket says so and tells when it takes bytes again" {

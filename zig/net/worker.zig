@@ -11,6 +11,8 @@
 //!                                          with. 0: wants more in one piece
 //!   onEof(p, conn)                         all input was given to onBytes and the peer sends no
 //!                                          more
+//!   onEofAhead(p, conn)                    the same while input is paused: what is unread comes
+//!                                          before its end, which onEof tells when input goes on
 //!   onUnsent(p, conn)                      the socket is full: bytes wait in the write queue
 //!   onProgress(p, conn, bytes)             the socket took so many from the write queue, or it is
 //!                                          empty
@@ -70,6 +72,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             /// The peer sends no more; and the protocol knows.
             eof: bool = false,
             eof_told: bool = false,
+            /// The peer sends no more, and input is paused: its end stands behind what is unread.
+            eof_ahead: bool = false,
             /// Within the input loop: a `resumeInput` is remembered, not nested.
             in_input: bool = false,
             in_pump: bool = false,
@@ -99,6 +103,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
             pub fn isOpen(self: *const Conn) bool {
                 return self.phase == .open;
+            }
+
+            /// The peer sends no more. It may still read, or be gone.
+            pub fn hasPeerEnded(self: *const Conn) bool {
+                return self.eof_told or self.eof_ahead;
             }
         };
 
@@ -248,6 +257,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             switch (result) {
                 .bytes => |bytes| if (conn.phase == .open) self.receive(conn, bytes),
                 .eof => self.receiveEof(conn),
+                .eof_ahead => if (conn.phase == .open) self.noteEofAhead(conn),
                 .failed => self.close(conn),
             }
             self.settle(conn);
@@ -326,7 +336,12 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase == .lingering) return self.close(conn);
             conn.eof = true;
             self.backend.pauseRecv(&conn.stream);
-            self.checkEof(conn);
+            if (conn.paused) self.noteEofAhead(conn) else self.checkEof(conn);
+        }
+
+        fn noteEofAhead(self: *Self, conn: *Conn) void {
+            conn.eof_ahead = true;
+            self.protocol.onEofAhead(conn);
         }
 
         fn checkEof(self: *Self, conn: *Conn) void {

@@ -60,6 +60,9 @@ pub const Config = struct {
     rate_grace_ms: u32 = limits.rate_grace_ms_default,
     /// How long a request may wait for a thread of the handler's that takes it, ms.
     dispatch_timeout_ms: u32 = limits.dispatch_timeout_ms_default,
+    /// For how long a streamed response may pause once its client has ended its own side, which is
+    /// how most clients that have gone look, ms; 0: for ever.
+    half_close_timeout_ms: u32 = limits.half_close_timeout_ms_default,
     /// What a stop grants to exchanges in flight, ms.
     shutdown_timeout_ms: u32 = limits.shutdown_timeout_ms_default,
 

@@ -534,13 +534,25 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             if (app.first == null) return self.endConn(conn, false);
             app.phase = .stop;
             app.message_since_ms = 0;
-            // The requests were complete: their responses may still be read (RFC 9112 §9.6), but
-            // nobody may be there any more.
+            // The requests were complete: their responses may still be read (RFC 9112 §9.6).
+            self.tellEof(conn);
+        }
+
+        /// Bytes are unread before the client's end: they are served as always.
+        pub fn onEofAhead(self: *Self, conn: *Conn) void {
+            self.tellEof(conn);
+        }
+
+        /// Nobody may be there any more: whoever works for this client is told, once.
+        fn tellEof(self: *Self, conn: *Conn) void {
+            timing.onPeerEnd(self, conn);
             if (!@hasDecl(Dispatcher, "onEof")) return;
-            var at = app.first;
+            var at = conn.app.first;
             while (at) |ex| {
                 at = ex.next;
-                if (ex.dispatched and ex.response != .done) self.dispatcher.onEof(self, ex);
+                if (!ex.dispatched or ex.response == .done or ex.eof_told) continue;
+                ex.eof_told = true;
+                self.dispatcher.onEof(self, ex);
                 if (!conn.isOpen()) return;
             }
         }

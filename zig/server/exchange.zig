@@ -48,6 +48,8 @@ pub fn Exchange(comptime State: type) type {
         body_taken: bool = false,
         /// The dispatcher holds its id: it is told when the exchange ends early.
         dispatched: bool = false,
+        /// The dispatcher was told that the client sends no more.
+        eof_told: bool = false,
         /// The response has no body, whatever is streamed.
         drop_body: bool = false,
         response: Phase = .none,

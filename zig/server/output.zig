@@ -12,6 +12,7 @@ const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
 const budget_of = @import("budget.zig").Budget;
 const encoder = @import("../http1/encoder.zig");
+const timing_of = @import("timing.zig").Timing;
 const FileRange = @import("../net/write_queue.zig").FileRange;
 const WriteQueue = @import("../net/write_queue.zig").WriteQueue;
 
@@ -20,6 +21,7 @@ pub fn Output(comptime D: type) type {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
         const budget = budget_of(D);
+        const timing = timing_of(D);
 
         /// Nobody reads the body of a request that has been answered. When more of it is known to
         /// come than is worth reading, or it has been as long already, the connection ends, and the
@@ -296,6 +298,7 @@ pub fn Output(comptime D: type) type {
             // A page in the place of what was to be streamed is sent at once.
             if (replaced and conn.isOpen() and !ex.is_head) writeBody(d, conn, ex, res);
             res.dropBody();
+            if (conn.isOpen() and isFront(conn, ex)) timing.onStreamed(d, conn);
         }
 
         pub fn streamBody(d: *D, ex: *Exchange, bytes: []const u8, end: bool) void {
@@ -317,7 +320,9 @@ pub fn Output(comptime D: type) type {
             if (!conn.isOpen()) return;
             if (excess) return spoiled(d, conn, ex, "more than its Content-Length");
             if (end) return endBody(d, conn, ex, "");
-            if (isFront(conn, ex)) credit(d, conn, ex);
+            if (!isFront(conn, ex)) return;
+            timing.onStreamed(d, conn);
+            credit(d, conn, ex);
         }
 
         fn writeChunk(d: *D, conn: *Conn, ex: *Exchange, data: []const u8) void {

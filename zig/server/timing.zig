@@ -6,9 +6,11 @@
 //!                   the engine does not read it, nor before a 100 (Continue) has left
 //!   a head          it is whole `header_timeout_ms` after its first byte, whatever else goes on
 //!   a thread        of the handler's takes a request within `dispatch_timeout_ms`
+//!   a stream        once its client sends no more, some of it comes within `half_close_timeout_ms`
 //!   nothing         `idle_timeout_ms`; on a new connection `header_timeout_ms`
 
 const std = @import("std");
+const limits = @import("../core/limits.zig");
 const rate = @import("../core/rate.zig");
 const Code = @import("../http/problem.zig").Code;
 const Config = @import("config.zig").Config;
@@ -44,9 +46,10 @@ pub const Rates = struct {
 pub const WriteState = struct {
     /// Runs while there is unsent output.
     meter: rate.Meter = .{},
-    /// The client took something, monotonic ms.
+    /// The client took something, monotonic ms. Once it sends no more: or it was sent something.
     since_ms: u64 = 0,
-    /// Given to the system and not known to be taken, bytes.
+    /// Given to the system and not known to be taken, bytes. Between bouts of unsent output: what
+    /// was found to be so when a stream had paused for long; 0 before.
     in_flight: u64 = 0,
 };
 
@@ -64,6 +67,7 @@ pub fn Timing(comptime D: type) type {
                 writeDeadline(d, conn),
                 readDeadline(d, conn),
                 roomDeadline(d, conn),
+                streamDeadline(d, conn),
             );
             if (deadline != never) {
                 d.net.wheel.set(slot, deadline);
@@ -107,6 +111,25 @@ pub fn Timing(comptime D: type) type {
             return conn.app.busy_since_ms + d.config.dispatch_timeout_ms;
         }
 
+        /// A client that has gone looks like one that has only ended its own side, until it is sent
+        /// something. A stream that has nothing to send would never find out.
+        fn streamDeadline(d: *const D, conn: *const Conn) u64 {
+            const app = &conn.app;
+            if (!conn.hasPeerEnded() or !conn.queue.isEmpty()) return never;
+            const ex = app.first orelse return never;
+            // A handler that has not answered yet keeps its chance.
+            if (ex.response != .streaming) return never;
+            const pause_ms = d.config.half_close_timeout_ms;
+            if (pause_ms == 0) return never;
+            if (app.write.in_flight > 0) return app.write.since_ms + d.config.write_timeout_ms;
+            // A handler that reads on is at work.
+            const read_ms = if (app.phase == .body) app.body.since_ms else 0;
+            return @max(app.write.since_ms, read_ms) + if (d.net.draining)
+                @min(pause_ms, limits.half_close_drain_ms)
+            else
+                pause_ms;
+        }
+
         /// Once 100 (Continue) has left, behind all earlier responses, the body is the client's to
         /// send.
         fn inviteIfSent(d: *D, conn: *Conn) void {
@@ -136,6 +159,7 @@ pub fn Timing(comptime D: type) type {
             if (now >= roomDeadline(d, conn)) return d.giveUpWaiting(conn);
             const deadline = readDeadline(d, conn);
             if (now >= deadline) return refuseLate(d, conn);
+            if (now >= streamDeadline(d, conn) and !isArriving(d, conn)) return d.net.close(conn);
             // Else it is set anew when this event is over.
             const rests = deadline == never and conn.queue.isEmpty();
             if (rests and app.first == null and !app.pause.busy) d.endConn(conn, false);
@@ -170,6 +194,37 @@ pub fn Timing(comptime D: type) type {
             return d.net.now_ms < writeDeadline(d, conn);
         }
 
+        /// The client will send no more.
+        pub fn onPeerEnd(d: *D, conn: *Conn) void {
+            noteSent(d, conn);
+        }
+
+        /// Some of the first exchange's stream was sent, or it has begun.
+        pub fn onStreamed(d: *D, conn: *Conn) void {
+            if (!conn.hasPeerEnded()) return;
+            noteSent(d, conn);
+            if (conn.isOpen()) afterEvent(d, conn);
+        }
+
+        /// What a half-closed client is given from now on may pause anew.
+        fn noteSent(d: *D, conn: *Conn) void {
+            if (!conn.hasPeerEnded() or !conn.queue.isEmpty()) return;
+            conn.app.write.since_ms = d.net.now_ms;
+            conn.app.write.in_flight = 0;
+        }
+
+        /// Whether the client takes what the system still holds for it. That is bounded as unsent
+        /// output is.
+        fn isArriving(d: *D, conn: *Conn) bool {
+            const state = &conn.app.write;
+            const before = state.in_flight;
+            state.in_flight = d.net.backend.inFlight(&conn.stream);
+            if (state.in_flight == 0) return false;
+            if (before != 0 and state.in_flight >= before) return false;
+            state.since_ms = d.net.now_ms;
+            return true;
+        }
+
         /// The socket is full: bytes wait for the client.
         pub fn onUnsent(d: *D, conn: *Conn) void {
             const state = &conn.app.write;
@@ -184,7 +239,10 @@ pub fn Timing(comptime D: type) type {
         /// The socket took `bytes` of what waits.
         pub fn onProgress(d: *D, conn: *Conn, bytes: u64) void {
             const state = &conn.app.write;
-            if (conn.queue.isEmpty()) return state.meter.stop();
+            if (conn.queue.isEmpty()) {
+                state.meter.stop();
+                return noteSent(d, conn);
+            }
             if (bytes == 0) return;
             state.in_flight += bytes;
             state.since_ms = d.net.now_ms;

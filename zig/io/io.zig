@@ -20,9 +20,9 @@
 //!   open(*Stream, fd, token) !void        start receiving on a connected, non-blocking socket
 //!   close(*Stream) void                   the only place that closes the descriptor
 //!   abort(*Stream) void                   closes with a reset: the peer sees that bytes lack
-//!   pauseRecv / resumeRecv(*Stream)       stop and restart receiving; a reset is told all the same,
-//!                                         and once, where the system knows it, that the peer sends
-//!                                         no more (`eof_ahead`)
+//!   pauseRecv / resumeRecv(*Stream)       stop and restart receiving; a reset is told all the
+//!                                         same, and once, where the system knows it, the peer's
+//!                                         end (`eof_ahead`)
 //!   hasInput(*const Stream) bool          bytes, or the end, can be received now
 //!   send(*Stream, iovecs, more) SendResult        now, as much as goes
 //!   sendFile(*Stream, fd, offset, len) SendResult now, as much as goes: `len` bounds how long

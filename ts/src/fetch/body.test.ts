@@ -66,6 +66,17 @@ test('a Readable is read no faster than the body, and destroyed when that is can
   assert.is(source.destroyed, true);
 });
 
+test('a Readable that is silent is destroyed when the body is cancelled', async () => {
+  const source = new Readable({ read() {} });
+  source.push('some');
+  const reader = (responseParts(new Response(source)).body as ReadableStream).getReader();
+  await reader.read();
+  const pending = reader.read();
+  await reader.cancel();
+  assert.ok(source.destroyed);
+  assert.ok((await pending).done);
+});
+
 test('an iterable that gives neither bytes nor text is an error of the body', async () => {
   const numbers = (async function* () {
     yield 1 as never;

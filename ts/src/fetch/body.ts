@@ -123,6 +123,9 @@ function streamOfIterable(iterable: AsyncIterable<unknown>): ReadableStream<Uint
         else controller.enqueue(chunkBytes(value));
       },
       async cancel(reason) {
+        // The `return()` of a Node.js stream that has nothing to give waits until it has.
+        const { pipe, destroy } = iterable as Partial<Readable>;
+        if (typeof pipe === 'function' && typeof destroy === 'function') destroy.call(iterable);
         await iterator.return?.(reason);
       },
     },

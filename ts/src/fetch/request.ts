@@ -359,7 +359,10 @@ export class Request<P extends object = Params> {
     this.#state.params = params;
   }
 
-  /** Aborted when the client goes away before the response has been sent. */
+  /**
+   * Aborted when the client goes away before the response has been sent, or ends its own side: it may
+   * have gone, or still read what it gets.
+   */
   get signal(): AbortSignal {
     return signalOf(this.#state);
   }

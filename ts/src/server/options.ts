@@ -57,6 +57,12 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   rateGrace?: number;
   /** How long a request waits for a thread that takes it before it gets a 503. @default 10000 */
   dispatchTimeout?: number;
+  /**
+   * How long a streamed response may pause once its client has ended its own side, which is how most
+   * clients that have gone look. Above it the stream is cancelled. 0: such a client may wait for
+   * ever. @default 5000
+   */
+  halfCloseTimeout?: number;
   /** What `stop()` grants to requests in flight. @default 10000 */
   shutdownTimeout?: number;
   /** A larger body is refused with 413. @default 128 MiB */
@@ -130,6 +136,7 @@ const numberRules: Record<string, NumberRule> = {
   minResponseRate: bytes('write_rate_min', 0, 2 ** 32 - 1),
   rateGrace: time('rate_grace_ms'),
   dispatchTimeout: time('dispatch_timeout_ms'),
+  halfCloseTimeout: time('half_close_timeout_ms', 0),
   shutdownTimeout: time('shutdown_timeout_ms', 0),
   maxRequestBodySize: bytes('body_bytes_max', 0, Number.MAX_SAFE_INTEGER),
   maxUrlBytes: bytes('target_bytes_max', 1, 65_535),

@@ -129,6 +129,10 @@ pub const Link = struct {
     server_finished: bool = false,
     /// Sent by the server since its turn began: for whoever checks its share.
     turn_bytes: u64 = 0,
+    /// The server was told of the client's FIN, or has read it.
+    fin_told: bool = false,
+    /// When the client closed its end, virtual ms.
+    client_left_ms: u64 = never,
 
     pub const Server = enum {
         none,
@@ -157,6 +161,11 @@ pub const Link = struct {
 
     pub fn serverHasDescriptor(self: *const Link) bool {
         return self.server == .accepted or self.server == .open;
+    }
+
+    /// All stood still for so long: nobody is to blame for it.
+    pub fn forgive(self: *Link, stall_ms: u64) void {
+        if (self.client_left_ms != never) self.client_left_ms += stall_ms;
     }
 
     /// What is on its way arrives.

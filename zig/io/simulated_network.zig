@@ -224,6 +224,7 @@ pub const Network = struct {
     pub fn clientClose(self: *Network, link: *Link, abort: bool) void {
         assert(link.client_open);
         link.client_open = false;
+        link.client_left_ms = self.now_ms;
         if (abort or link.down.len > 0) {
             const at = @max(self.arrival(), link.up.lastArrival());
             link.reset_server_at = @min(link.reset_server_at, at);

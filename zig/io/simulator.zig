@@ -93,6 +93,8 @@ pub const Simulator = struct {
         link.backend = self.index;
         link.token = token;
         link.wants_recv = true;
+        // The engine's time begins here.
+        if (!link.client_open) link.client_left_ms = self.network.now_ms;
         self.network.note(link, "server opens", token, 0);
     }
 
@@ -272,6 +274,8 @@ pub const Simulator = struct {
         in: bool = false,
         out: bool = false,
         gone: bool = false,
+        /// The client's FIN, where nothing is received.
+        ahead: bool = false,
         accept: bool = false,
     };
 
@@ -347,8 +351,9 @@ pub const Simulator = struct {
             .out = link.wants_send and (link.down.room() > 0 or self.isReset(link) or
                 !link.client_open),
             .gone = self.isReset(link) or ended,
+            .ahead = !link.wants_recv and !link.fin_told and link.up.fin_at <= network.now_ms,
         };
-        return if (event.in or event.out or event.gone) event else null;
+        return if (event.in or event.out or event.gone or event.ahead) event else null;
     }
 
     /// A socket is told to take bytes, and takes none.
@@ -367,6 +372,10 @@ pub const Simulator = struct {
         } else if (event.gone) {
             self.network.note(link, "server is told of the end", 0, 0);
             context.onRecv(event.token, .failed);
+        } else if (event.ahead and !link.wants_recv and !link.fin_told) {
+            link.fin_told = true;
+            self.network.note(link, "server is told of the FIN", 0, 0);
+            context.onRecv(event.token, .eof_ahead);
         }
         if (!event.out) return;
         const stream = context.stream(event.token) orelse return;
@@ -387,6 +396,7 @@ pub const Simulator = struct {
             }
             if (!link.up.atEnd(network.now_ms)) return;
             network.note(link, "server reads the end", 0, 0);
+            link.fin_told = true;
             return context.onRecv(token, .eof);
         }
         const short = network.chance(network.faults.short_recv);

@@ -305,8 +305,12 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 const n = switch (conn.app.phase) {
                     .head => self.onHead(conn, rest),
                     .body => body_reader.read(self, conn, rest),
-                    // After a refused message nothing can be made of the bytes that follow.
-                    .stop => rest.len,
+                    // Nothing is made of bytes behind the last message. That there are some counts
+                    // for how the connection is closed.
+                    .stop => stop: {
+                        conn.app.more_input = true;
+                        break :stop rest.len;
+                    },
                 };
                 if (n == 0) break;
                 used += n;

@@ -160,6 +160,21 @@ test "nothing is served behind an answer that ends the connection, also while a 
     try bench.end(&.{token});
 }
 
+test "bytes that come behind the last request, before its answer, let the client read that first" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const token = try bench.connect(5);
+    bench.feed(token, "GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    bench.feed(token, "more, which nobody reads as a request");
+    bench.answer(0);
+    // A close would turn what the client still sends into a reset (RFC 9112 §9.6).
+    try testing.expect(bench.driver.net.backend.is_open);
+    Manual.clock_ms += limits.linger_ms + 100;
+    bench.driver.net.turn(0);
+    try testing.expect(!bench.driver.net.backend.is_open);
+    try bench.end(&.{token});
+}
+
 test "what came while the worker was held up counts as in time, more than one poll brings too" {
     var bench: Bench = undefined;
     try bench.begin();

@@ -203,7 +203,7 @@ pub fn Timing(comptime D: type) type {
         pub fn onStreamed(d: *D, conn: *Conn) void {
             if (!conn.hasPeerEnded()) return;
             noteSent(d, conn);
-            if (conn.isOpen()) afterEvent(d, conn);
+            afterEvent(d, conn);
         }
 
         /// What a half-closed client is given from now on may pause anew.

@@ -28,6 +28,8 @@ pub const Manner = struct {
     read_pause_ms: u32 = 0,
     /// What it does when all is answered, or when all is sent.
     ending: enum { close, half_close, wait } = .close,
+    /// Closes soon after the head of a response that does not end.
+    leaves: bool = false,
     /// What it does once it has sent so many bytes.
     giving_up: enum { not, reset, close, stall, stop_reading } = .not,
     giving_up_after: usize = 0,
@@ -63,6 +65,15 @@ pub const Manner = struct {
             else => {},
         }
         return self;
+    }
+
+    /// A response does not come to its end while the client is there: it half-closes, or leaves.
+    pub fn facingSilence(self: *Manner, random: std.Random) void {
+        self.leaves = random.boolean();
+        self.ending = .half_close;
+        if (self.leaves and random.boolean()) self.ending = .wait;
+        // Otherwise it is there for ever, and nobody is to blame.
+        if (self.giving_up == .stall or self.giving_up == .stop_reading) self.giving_up = .not;
     }
 
     pub fn giveUp(self: *Manner, random: std.Random, script_bytes: usize) void {
@@ -114,7 +125,7 @@ pub const Client = struct {
 
     /// Within what time something has to happen on a connection, virtual ms: the longest timeout,
     /// the linger time, a handler's longest thought, and some.
-    const patience_ms = 25_000;
+    pub const patience_ms = 25_000;
 
     // What the scheduler asks.
 
@@ -398,6 +409,7 @@ pub const Client = struct {
                 .{ id.connection, id.number },
             );
         }
+        if (self.manner.leaves and isSilent(due)) self.leave();
         if (due.expected == .anything) return;
         if (self.sent <= due.start and head.status != 408 and head.status != 503)
             self.fail("status {d} before its request was sent", .{head.status});
@@ -420,6 +432,14 @@ pub const Client = struct {
             self.fail("the response to request {d} does not announce the end", .{self.next});
         if (self.strict and head.close and !mayClose(due))
             self.fail("the response to request {d} announces the end for nothing", .{self.next});
+    }
+
+    fn isSilent(due: *const Request) bool {
+        return due.expected == .spoiled and due.expected.spoiled.style == .silent;
+    }
+
+    fn leave(self: *Client) void {
+        self.closes_at = self.network.now_ms + self.pause(300);
     }
 
     fn isPlanned(self: *const Client, plan: Plan, head: *const Head) bool {
@@ -493,7 +513,7 @@ pub const Client = struct {
             },
             .file => |file| if (head.status == 200 or head.status == 206)
                 self.checkLength(file.length),
-            .spoiled => |plan| if (plan.style == .less and head.id != null)
+            .spoiled => |plan| if (plan.style != .more and head.id != null)
                 self.fail("a response that lacks bytes looks whole", .{}),
             .refused, .anything => {},
         };
@@ -506,7 +526,7 @@ pub const Client = struct {
         if (due.expected != .anything) self.next += 1;
         const all = self.next == self.script.requests.len;
         if (all and self.manner.ending == .close)
-            self.closes_at = self.network.now_ms + self.pause(300);
+            self.leave();
     }
 
     fn checkTrailer(self: *const Client, plan: Plan) void {

@@ -185,6 +185,7 @@ pub const Job = struct {
         return switch (plan.style) {
             .less => .{ .sent = length - 5, .length = length },
             .more => .{ .sent = length + 5, .length = length },
+            .silent => .{ .sent = length / 2, .length = length },
             else => .{ .sent = length, .length = length },
         };
     }
@@ -212,7 +213,7 @@ pub const Job = struct {
             .pattern = plan.pattern(self.connection),
             .length = if (plan.kind == .status)
                 0
-            else if (spoils or self.tells_length)
+            else if (self.tells_length or (spoils and plan.style != .silent))
                 lengths.length
             else
                 abi.length_unknown,
@@ -283,6 +284,7 @@ pub const Job = struct {
     fn sendPiece(self: *Job, network: *Network, ring: *ring_file.Producer, plan: Plan) !Step {
         const total = told(plan).sent;
         const left = total - self.sent;
+        if (left == 0 and plan.style == .silent) return .waits;
         if (left == 0 and plan.hasTrailer()) return self.sendTrailer(ring, plan);
         if (left > 0 and self.credit == 0) return .waits;
         const most: u32 = @intCast(@min(left, self.credit, abi.chunk_bytes_max));
@@ -292,7 +294,7 @@ pub const Job = struct {
         else
             most;
         const is_last = self.sent + n == total;
-        const end = is_last and !plan.hasTrailer();
+        const end = is_last and !plan.hasTrailer() and plan.style != .silent;
         const size = abi.recordSize(@sizeOf(abi.Chunk) + n);
         const room = try ring.reserve(size) orelse return .full;
         const record: *abi.Chunk = @ptrCast(room.ptr);

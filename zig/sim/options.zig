@@ -79,6 +79,7 @@ pub const Options = struct {
             .body_timeout_ms = random.intRangeAtMost(u32, 2_000, 4_000),
             .idle_timeout_ms = random.intRangeAtMost(u32, 500, 4_000),
             .write_timeout_ms = random.intRangeAtMost(u32, 2_000, 4_000),
+            .half_close_timeout_ms = random.intRangeAtMost(u32, 500, 4_000),
             .target_bytes_max = 600,
             .head_bytes_max = if (random.boolean()) 2048 else 16 * 1024,
             .header_count_max = 24,

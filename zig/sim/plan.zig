@@ -40,7 +40,17 @@ pub const Plan = struct {
         less,
         /// Beyond the bridge alone: more bytes than its Content-Length.
         more,
+        /// Beyond the bridge alone: some of its bytes, and then nothing until its client has left.
+        silent,
     };
+
+    /// The handler does not keep what the answer's head promises.
+    pub fn isSpoiled(self: Plan) bool {
+        return switch (self.style) {
+            .less, .more, .silent => true,
+            .whole, .written, .static, .file, .early => false,
+        };
+    }
 
     pub const shared_bytes_max = 300_000;
 

@@ -38,6 +38,12 @@ pub const Request = struct {
 pub const Script = struct {
     bytes: []u8,
     requests: []Request,
+
+    /// The last response does not come to its end while its client is there.
+    pub fn endsInSilence(self: *const Script) bool {
+        const last = self.requests[self.requests.len - 1];
+        return last.expected == .spoiled and last.expected.spoiled.style == .silent;
+    }
 };
 
 pub const Nature = enum { good, malformed, mutated };
@@ -124,7 +130,7 @@ const Writer = struct {
         if (plan.kind == .status) plan.length = if (self.one(2)) 204 else 404;
         if (plan.kind == .fail and !self.one(4)) plan.kind = .gen;
         if (plan.kind == .fail) plan.close = false;
-        const spoils = plan.style == .less or plan.style == .more;
+        const spoils = plan.isSpoiled();
         if (spoils) {
             plan.kind = .gen;
             plan.length = @max(plan.length, 10);
@@ -170,6 +176,8 @@ const Writer = struct {
         const chosen = self.random.enumValue(Plan.Style);
         return switch (chosen) {
             .less, .more => if (self.options.bridge and self.one(3)) chosen else .whole,
+            // Of changed bytes nobody knows whether their client has to leave.
+            .silent => if (self.options.bridge and self.heads and self.one(3)) chosen else .whole,
             else => chosen,
         };
     }

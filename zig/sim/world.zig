@@ -146,6 +146,7 @@ pub fn World(comptime Backend: type) type {
             if (self.random.uintLessThan(u8, 5) == 0) {
                 manner.giveUp(self.random, script.bytes.len);
             }
+            if (script.endsInSilence()) manner.facingSilence(self.random);
             client.* = .{
                 .id = id,
                 .network = self.network,
@@ -241,6 +242,7 @@ pub fn World(comptime Backend: type) type {
                 network.trace.note(network.now_ms, Trace.nobody, "all stands still", stall, 0);
                 network.advance(network.now_ms + stall);
                 for (self.crowd.items) |i| self.clients[i].forgive(stall);
+                for (network.links) |*link| if (link.used) link.forgive(stall);
             }
             if (self.options.wall_jumps and network.chance(1)) {
                 network.wall_offset_s = self.random.uintLessThan(u32, 4_000_000_000);
@@ -296,6 +298,18 @@ pub fn World(comptime Backend: type) type {
             if (at - self.started_ms > virtual_ms_max)
                 self.fail("no end after {d} ms", .{virtual_ms_max});
             for (self.crowd.items) |i| self.clients[i].checkLiveness();
+            self.checkGone();
+        }
+
+        /// A connection whose client has closed it ends in time, whatever is being done for it.
+        fn checkGone(self: *const Self) void {
+            for (self.network.links) |*link| {
+                if (!link.used or link.client_open or link.server != .open) continue;
+                const ms = self.network.now_ms - link.client_left_ms;
+                if (ms <= Client.patience_ms) continue;
+                Client.failing = link.id;
+                std.debug.panic("connection {d}: its client left {d} ms ago", .{ link.id, ms });
+            }
         }
 
         /// Somebody goes on and on, and time does not pass.

@@ -85,7 +85,7 @@ const Bench = struct {
         if (self.isOpen()) self.driver.net.onRecv(self.backend().token, .failed);
         self.driver.net.turn(0);
         try testing.expectEqual(@as(u64, 0), self.driver.net.pools.buffers.bytes_used);
-        try testing.expectEqual(@as(u32, 0), self.driver.exchanges.used);
+        try testing.expectEqual(@as(u32, 0), self.driver.exchanges.used());
         self.driver.deinit(testing.allocator);
     }
 

@@ -35,6 +35,9 @@ const settle_ns_default = 50 * std.time.ns_per_ms;
 /// The same where times are kept in whole seconds (some network and removable file systems).
 const settle_coarse_ns = 2 * std.time.ns_per_s;
 
+/// Modification times up to this are no times, seconds since 1970.
+const reproducible_s_max = 1;
+
 /// A static directory. Made once, then used by any number of threads at the same time.
 pub const DirServer = struct {
     root: Root,
@@ -343,6 +346,8 @@ const Exchange = struct {
             .validators = .{
                 .tag = entry.etag(),
                 .modified_s = entry.modified_s,
+                .changed_s = entry.version.changedSeconds(),
+                .is_settled = true, // or it would not be kept
                 .size = entry.lengths.body,
             },
         }) orelse return;
@@ -458,16 +463,18 @@ const Exchange = struct {
         tag_buffer: *[Entry.tag_bytes_max]u8,
     ) Representation {
         const version = file.opened.version;
-        const modified = @divFloor(version.modified_ns, std.time.ns_per_s);
-        // A Last-Modified later than Date is not to be sent (RFC 9110 §8.8.2.1).
-        const modified_s: i64 = @intCast(std.math.clamp(modified, 0, clock.realtimeSeconds()));
-        var modified_text: [date.length]u8 = undefined;
-        date.format(modified_s, &modified_text);
-        const tag = formatTag(version, tag_buffer);
+        const is_settled = self.isSettled(version);
+        const tag = formatTag(version, is_settled, tag_buffer);
         var stream = std.io.fixedBufferStream(buffer);
         const out = stream.writer();
         // All pieces are bounded and fit: media types come from our own table.
-        out.print("Last-Modified: {s}\r\nETag: {s}\r\n", .{ modified_text, tag }) catch unreachable;
+        const modified_s = modifiedOf(version);
+        if (modified_s) |seconds| {
+            var text: [date.length]u8 = undefined;
+            date.format(seconds, &text);
+            out.print("Last-Modified: {s}\r\n", .{text}) catch unreachable;
+        }
+        out.print("ETag: {s}\r\n", .{tag}) catch unreachable;
         if (self.server.max_age_s) |age| {
             out.print("Cache-Control: max-age={d}\r\n", .{age}) catch unreachable;
         }
@@ -478,17 +485,47 @@ const Exchange = struct {
         return .{
             .lines = stream.getWritten(),
             .validator_lines = validator_lines,
-            .validators = .{ .tag = tag, .modified_s = modified_s, .size = version.size },
+            .validators = .{
+                .tag = tag,
+                .modified_s = modified_s,
+                .changed_s = version.changedSeconds(),
+                .is_settled = is_settled,
+                .size = version.size,
+            },
         };
     }
 };
 
-/// A strong tag of modification time, size and inode; the latter mixed, as it is nobody's business.
-fn formatTag(version: root_file.Version, out: *[Entry.tag_bytes_max]u8) []const u8 {
-    const inode: u32 = @truncate(std.hash.Wyhash.hash(0, std.mem.asBytes(&version.inode)));
-    const modified: u64 = @truncate(@as(u128, @bitCast(version.modified_ns)));
-    const parts = .{ modified, version.size, inode };
-    return std.fmt.bufPrint(out, "\"{x}-{x}-{x}\"", parts) catch unreachable; // 16 + 16 + 8 digits
+/// What Last-Modified says, seconds since 1970. Null for the times of builds that are to be
+/// reproducible, which say the same of every content.
+fn modifiedOf(version: root_file.Version) ?i64 {
+    const modified_s = version.modifiedSeconds();
+    if (modified_s <= reproducible_s_max) return null;
+    // A Last-Modified later than Date is not to be sent (RFC 9110 §8.8.2.1).
+    return @min(modified_s, clock.realtimeSeconds());
+}
+
+/// A tag of the time of the last change, which a content cannot be put in place without, of size,
+/// and of modification time, inode and device, the latter mixed, as they are nobody's business.
+/// While a change may follow that the times do not tell it is a weak one, of a text that the strong
+/// one which follows does not have.
+fn formatTag(
+    version: root_file.Version,
+    is_settled: bool,
+    out: *[Entry.tag_bytes_max]u8,
+) []const u8 {
+    const changed: u64 = @truncate(@as(u128, @bitCast(version.changed_ns)));
+    const mixed: u32 = @truncate(std.hash.Wyhash.hash(
+        @truncate(@as(u128, @bitCast(version.modified_ns))),
+        std.mem.asBytes(&[_]u64{ version.inode, version.device }),
+    ));
+    // Of one length for all files of a size.
+    const parts = .{ changed, version.size, mixed };
+    const strong = "\"{x:0>16}-{x}-{x:0>8}\"";
+    const weak = "W/\"{x:0>16}-{x}-{x:0>8}-0\"";
+    // 46 bytes at most.
+    if (is_settled) return std.fmt.bufPrint(out, strong, parts) catch unreachable;
+    return std.fmt.bufPrint(out, weak, parts) catch unreachable;
 }
 
 /// Whether a segment of the decoded path begins with a dot, "/.well-known/" at its start aside.

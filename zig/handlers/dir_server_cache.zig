@@ -49,8 +49,8 @@ pub const Entry = struct {
     /// How many bytes of `lines` go with a 304.
     validator_lines: u32,
     version: Version,
-    /// Seconds since 1970, as Last-Modified says.
-    modified_s: i64,
+    /// Seconds since 1970, as Last-Modified says; null: there is no such field.
+    modified_s: ?i64,
     tag: [tag_bytes_max]u8,
     tag_len: u8,
     /// When the content was last found to be the file's, monotonic milliseconds.

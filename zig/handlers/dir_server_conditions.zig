@@ -10,10 +10,15 @@ const Fields = @import("../http/fields.zig").Fields;
 
 /// The file as validators see it.
 pub const Validators = struct {
-    /// Strong entity tag, with its quotes.
+    /// Entity tag, with its quotes.
     tag: []const u8,
-    /// What Last-Modified says, seconds since 1970.
-    modified_s: i64,
+    /// What Last-Modified says, seconds since 1970; null: there is no such field.
+    modified_s: ?i64,
+    /// When content or inode last changed, which cannot be set back, seconds since 1970. A date is a
+    /// validator only where it is not before this: contents can be put in place with any other.
+    changed_s: i64,
+    /// What changes the content from now on changes the tag.
+    is_settled: bool,
     /// Length of the content, bytes.
     size: u64,
 };
@@ -83,27 +88,41 @@ pub fn evaluate(fields: *const Fields, is_get: bool, file: Validators) Outcome {
     if (!conditions.any) return .whole;
     if (conditions.if_match) {
         if (!anyMatches(fields, "if-match", file.tag, .strong)) return .precondition_failed;
-    } else if (seconds(conditions.if_unmodified_since)) |since| {
-        if (file.modified_s > since) return .precondition_failed;
+    } else if (isModifiedSince(file, conditions.if_unmodified_since)) |modified| {
+        if (modified) return .precondition_failed;
     }
     if (conditions.if_none_match) {
-        if (anyMatches(fields, "if-none-match", file.tag, .weak)) return .not_modified;
-    } else if (seconds(conditions.if_modified_since)) |since| {
-        if (file.modified_s <= since) return .not_modified;
+        const known = if (file.is_settled) file.tag else null;
+        if (anyMatches(fields, "if-none-match", known, .weak)) return .not_modified;
+    } else if (isModifiedSince(file, conditions.if_modified_since)) |modified| {
+        if (!modified and file.is_settled) return .not_modified;
     }
     const wanted = conditions.range orelse return .whole;
     if (!is_get) return .whole;
     if (conditions.if_range) |value| {
-        // A date of this very second may still come to name two contents (RFC 9110 §8.8.2.2).
-        const settled = file.modified_s < clock.realtimeSeconds();
-        const modified_s = if (settled) file.modified_s else null;
-        if (!etag.rangeHolds(value, file.tag, modified_s)) return .whole;
+        if (!etag.rangeHolds(value, file.tag, strongDate(file))) return .whole;
     }
     return switch (range.parse(wanted, file.size)) {
         .none => .whole,
         .unsatisfiable => .unsatisfiable,
         .range => |part| .{ .part = part },
     };
+}
+
+/// Whether the file is not as it was at `value`, a date; null when that is no question, and the
+/// field to be ignored (RFC 9110 §13.1.3, §13.1.4).
+fn isModifiedSince(file: Validators, value: ?[]const u8) ?bool {
+    const since = seconds(value) orelse return null;
+    const modified_s = file.modified_s orelse return null;
+    return @max(modified_s, file.changed_s) > since;
+}
+
+/// The date that names this content alone; null when there is none (RFC 9110 §8.8.2.2).
+fn strongDate(file: Validators) ?i64 {
+    const modified_s = file.modified_s orelse return null;
+    if (file.changed_s > modified_s) return null;
+    // That of this very second may still come to name two contents.
+    return if (modified_s < clock.realtimeSeconds()) modified_s else null;
 }
 
 /// A date that is not one counts as absent (RFC 9110 §13.1.3, §13.1.4).
@@ -114,10 +133,10 @@ fn seconds(value: ?[]const u8) ?i64 {
 fn anyMatches(
     fields: *const Fields,
     name: []const u8,
-    tag: []const u8,
+    tag: ?[]const u8,
     comparison: etag.Comparison,
 ) bool {
-    const current = etag.Tag.parse(tag).?;
+    const current = if (tag) |text| etag.Tag.parse(text).? else null;
     var values = fields.iterate(name);
     while (values.next()) |value| {
         if (etag.listMatches(value, current, comparison)) return true;
@@ -127,7 +146,13 @@ fn anyMatches(
 
 const testing = std.testing;
 
-const sample: Validators = .{ .tag = "\"t\"", .modified_s = 784_111_777, .size = 100 };
+const sample: Validators = .{
+    .tag = "\"t\"",
+    .modified_s = 784_111_777,
+    .changed_s = 784_111_777,
+    .is_settled = true,
+    .size = 100,
+};
 const same = "Sun, 06 Nov 1994 08:49:37 GMT";
 const earlier = "Sun, 06 Nov 1994 08:49:36 GMT";
 const later = "Sun, 06 Nov 1994 08:49:38 GMT";
@@ -135,10 +160,14 @@ const later = "Sun, 06 Nov 1994 08:49:38 GMT";
 const Line = [2][]const u8;
 
 fn expectOutcome(want: Outcome, is_get: bool, lines: []const Line) !void {
+    return expectOutcomeOf(sample, want, is_get, lines);
+}
+
+fn expectOutcomeOf(file: Validators, want: Outcome, is_get: bool, lines: []const Line) !void {
     var fields: Fields = .{};
     for (lines) |line| try testing.expect(fields.append(line[0], line[1]));
     errdefer for (lines) |line| std.debug.print("{s}: {s}\n", .{ line[0], line[1] });
-    try testing.expectEqual(want, evaluate(&fields, is_get, sample));
+    try testing.expectEqual(want, evaluate(&fields, is_get, file));
 }
 
 test "conditions decide in the order of RFC 9110 §13.2.2" {
@@ -204,4 +233,42 @@ test "If-Range lets the range count only for the same content" {
     // A range outside a content that the client does not have is not its fault.
     const outside: Line = .{ "Range", "bytes=500-" };
     try expectOutcome(.whole, true, &.{ outside, .{ "If-Range", "\"a\"" } });
+}
+
+test "no date holds against a later change" {
+    var file = sample;
+    file.changed_s += 1;
+    const wanted: Line = .{ "Range", "bytes=10-19" };
+    try expectOutcomeOf(file, .whole, true, &.{.{ "If-Modified-Since", same }});
+    try expectOutcomeOf(file, .not_modified, true, &.{.{ "If-Modified-Since", later }});
+    const unmodified: Line = .{ "If-Unmodified-Since", same };
+    try expectOutcomeOf(file, .precondition_failed, true, &.{unmodified});
+    try expectOutcomeOf(file, .whole, true, &.{.{ "If-Unmodified-Since", later }});
+    try expectOutcomeOf(file, .whole, true, &.{ wanted, .{ "If-Range", same } });
+    try expectOutcomeOf(file, .whole, true, &.{ wanted, .{ "If-Range", later } });
+    try expectOutcomeOf(file, .not_modified, true, &.{.{ "If-None-Match", "\"t\"" }});
+}
+
+test "without a date no condition of dates holds" {
+    var file = sample;
+    file.modified_s = null;
+    const wanted: Line = .{ "Range", "bytes=10-19" };
+    for ([_][]const u8{ earlier, same, later }) |date_text| {
+        try expectOutcomeOf(file, .whole, true, &.{.{ "If-Modified-Since", date_text }});
+        try expectOutcomeOf(file, .whole, true, &.{.{ "If-Unmodified-Since", date_text }});
+        try expectOutcomeOf(file, .whole, true, &.{ wanted, .{ "If-Range", date_text } });
+    }
+}
+
+test "a content that may still change unseen is sent, whatever the client has" {
+    var file = sample;
+    file.tag = "W/\"t\"";
+    file.is_settled = false;
+    const wanted: Line = .{ "Range", "bytes=10-19" };
+    try expectOutcomeOf(file, .whole, true, &.{.{ "If-None-Match", "W/\"t\", \"t\"" }});
+    try expectOutcomeOf(file, .not_modified, true, &.{.{ "If-None-Match", "*" }});
+    try expectOutcomeOf(file, .whole, true, &.{.{ "If-Modified-Since", later }});
+    try expectOutcomeOf(file, .whole, true, &.{ wanted, .{ "If-Range", "W/\"t\"" } });
+    try expectOutcomeOf(file, .precondition_failed, true, &.{.{ "If-Match", "\"t\"" }});
+    try expectOutcomeOf(file, .whole, true, &.{.{ "If-Match", "*" }});
 }

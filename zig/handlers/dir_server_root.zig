@@ -77,6 +77,20 @@ pub const Version = struct {
     /// Time of the last change of content or inode, which cannot be set back.
     changed_ns: i128,
 
+    /// The last change of content or inode, seconds since 1970.
+    pub fn changedSeconds(self: *const Version) i64 {
+        return secondsOf(self.changed_ns);
+    }
+
+    /// The last change of the content as the file says, seconds since 1970.
+    pub fn modifiedSeconds(self: *const Version) i64 {
+        return secondsOf(self.modified_ns);
+    }
+
+    fn secondsOf(ns: i128) i64 {
+        return @intCast(@divFloor(ns, std.time.ns_per_s));
+    }
+
     pub fn eql(a: Version, b: Version) bool {
         return std.meta.eql(a, b);
     }

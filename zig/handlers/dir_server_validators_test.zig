@@ -6,6 +6,7 @@ const Method = @import("../http/method.zig").Method;
 const date = @import("../http/date.zig");
 const fixture = @import("dir_server_fixture.zig");
 const Line = fixture.Line;
+const test_ms = &fixture.test_ms;
 const Site = fixture.Site;
 
 test "a client that has the content is answered 304 with validators only" {
@@ -25,7 +26,7 @@ test "a client that has the content is answered 304 with validators only" {
         for ([_]Line{
             .{ "If-None-Match", tag },
             .{ "If-None-Match", "*" },
-            .{ "If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT" },
+            .{ "If-Modified-Since", "Fri, 31 Dec 9999 23:59:59 GMT" },
         }) |line| {
             for ([_]Method{ .GET, .HEAD }) |method| {
                 var reply = try site.ask(method, "/style.css", &.{line});
@@ -176,4 +177,75 @@ test "a modification time in the future is told as now" {
     defer reply.drop();
     const told = date.parse(reply.header("Last-Modified").?).?;
     try testing.expect(told >= now - 1 and told <= now + 60);
+}
+
+test "no validator survives new content of the same size and modification time" {
+    const Way = enum { in_place, remade };
+    inline for (.{ Way.in_place, Way.remade }) |way| {
+        var site = try Site.init(.{ .cache_ms = 0 });
+        defer site.deinit();
+        const path = "public/style.css";
+        try site.setModified(path, 784_111_777);
+        var copy: [64]u8 = undefined;
+        const tag = blk: {
+            var reply = try site.ask(.GET, "/style.css", &.{});
+            defer reply.drop();
+            try reply.expectHeader("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+            break :blk try std.fmt.bufPrint(&copy, "{s}", .{reply.header("ETag").?});
+        };
+        // So that the kernel's clock has ticked: it is the change time alone that tells.
+        std.time.sleep(20 * std.time.ns_per_ms);
+        if (way == .remade) try site.tmp.dir.deleteFile(path);
+        try site.write(path, "BODY{}");
+        try site.setModified(path, 784_111_777);
+        const date_text = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for ([_][]const Line{
+            &.{.{ "If-None-Match", tag }},
+            &.{.{ "If-Modified-Since", date_text }},
+            &.{ .{ "Range", "bytes=0-3" }, .{ "If-Range", tag } },
+            &.{ .{ "Range", "bytes=0-3" }, .{ "If-Range", date_text } },
+        }) |lines| {
+            var reply = try site.ask(.GET, "/style.css", lines);
+            defer reply.drop();
+            try testing.expectEqual(200, reply.res.status);
+            try reply.expectBody("BODY{}");
+            try testing.expect(!std.mem.eql(u8, tag, reply.header("ETag").?));
+        }
+    }
+}
+
+test "the modification times of reproducible builds are no dates" {
+    inline for (.{ true, false }) |cache| {
+        var site = try Site.init(.{ .cache = cache });
+        defer site.deinit();
+        for ([_]i64{ 0, 1, 2 }) |seconds| {
+            try site.setModified("public/style.css", seconds);
+            _ = test_ms.fetchAdd(5000, .monotonic);
+            const since: Line = .{ "If-Modified-Since", "Fri, 31 Dec 9999 23:59:59 GMT" };
+            var reply = try site.ask(.GET, "/style.css", &.{since});
+            defer reply.drop();
+            const is_date = seconds > 1;
+            try testing.expectEqual(is_date, reply.header("Last-Modified") != null);
+            try testing.expectEqual(@as(u16, if (is_date) 304 else 200), reply.res.status);
+            try testing.expect(reply.header("ETag") != null);
+        }
+    }
+}
+
+test "a file that has just changed has a weak tag that settles into another" {
+    var site = try Site.init(.{});
+    defer site.deinit();
+    site.server.settle_ns = 3600 * std.time.ns_per_s;
+    var copy: [64]u8 = undefined;
+    const weak = blk: {
+        var reply = try site.ask(.GET, "/style.css", &.{});
+        defer reply.drop();
+        break :blk try std.fmt.bufPrint(&copy, "{s}", .{reply.header("ETag").?});
+    };
+    try testing.expect(std.mem.startsWith(u8, weak, "W/\""));
+    site.server.settle_ns = 0;
+    var settled = try site.ask(.GET, "/style.css", &.{.{ "If-None-Match", weak }});
+    defer settled.drop();
+    try testing.expectEqual(200, settled.res.status);
+    try testing.expectEqual('"', settled.header("ETag").?[0]);
 }

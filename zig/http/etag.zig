@@ -47,11 +47,12 @@ fn scan(text: []const u8) ?usize {
 pub const Comparison = enum { weak, strong };
 
 /// Whether `value`, of one If-None-Match (`weak`) or If-Match (`strong`) field, is "*" or a list
-/// that holds `tag`, the current one of an existing representation. What follows a malformed
-/// element is not looked at.
-pub fn listMatches(value: []const u8, tag: Tag, comparison: Comparison) bool {
+/// that holds `current`, the tag of an existing representation; null: it has none that anybody could
+/// know. What follows a malformed element is not looked at.
+pub fn listMatches(value: []const u8, current: ?Tag, comparison: Comparison) bool {
     var rest = chars.trimOws(value);
     if (std.mem.eql(u8, rest, "*")) return true;
+    const tag = current orelse return false;
     while (rest.len > 0) {
         if (rest[0] == ',' or chars.isOws(rest[0])) {
             rest = rest[1..];

@@ -33,24 +33,14 @@ pub const Files = struct {
         };
     }
 
-    /// A file's tag holds its inode, mixed and in hexadecimal: one of full length, so that the
-    /// responses of all runs are of one length.
     fn make(dir: std.fs.Dir, size: u32, shared: []const u8) !void {
         var name_buffer: [32]u8 = undefined;
         const name = try std.fmt.bufPrint(&name_buffer, "{d}.bin", .{size});
-        while (true) {
-            var spare_buffer: [32]u8 = undefined;
-            const file = try dir.createFile(name, .{});
-            defer file.close();
-            try file.writeAll(shared[0..size]);
-            const past = 1_600_000_000 * std.time.ns_per_s;
-            try file.updateTimes(past, past);
-            const inode: u64 = (try file.stat()).inode;
-            const mixed: u32 = @truncate(std.hash.Wyhash.hash(0, std.mem.asBytes(&inode)));
-            if (mixed >= 0x1000_0000) return;
-            // Kept under another name, lest the next one gets the same inode.
-            try dir.rename(name, try std.fmt.bufPrint(&spare_buffer, "spare-{x}", .{inode}));
-        }
+        const file = try dir.createFile(name, .{});
+        defer file.close();
+        try file.writeAll(shared[0..size]);
+        const past = 1_600_000_000 * std.time.ns_per_s;
+        try file.updateTimes(past, past);
     }
 
     pub fn deinit(self: *Files) void {

@@ -71,6 +71,7 @@ fn steps(b: *std.Build) void {
     addExamples(c, check);
     addTestApps(c, check);
     addFuzz(c, check);
+    addModel(c, check);
     addAbi(c, check);
     addBench(c, check);
 }
@@ -195,6 +196,21 @@ fn addSimulator(c: Context, check: *std.Build.Step) ?*std.Build.Step.Run {
         run.addArgs(&.{ c.b.fmt("--{s}", .{option.name}), c.b.fmt("{d}", .{number}) });
     }
     return run;
+}
+
+/// The check of the sleep and wake protocols against the memory model, ReleaseSafe.
+fn addModel(c: Context, check: *std.Build.Step) void {
+    const exe = c.b.addExecutable(.{ .name = "model", .root_module = c.b.createModule(.{
+        .root_source_file = c.b.path("zig/model.zig"),
+        .target = c.target,
+        .optimize = .ReleaseSafe,
+    }) });
+    const run = c.b.addRunArtifact(exe);
+    run.stdio = .inherit;
+    if (c.b.args) |args| run.addArgs(args);
+    c.b.step("model", "Check the wake protocols against the memory model: " ++
+        "zig build model -- [--examples]").dependOn(&run.step);
+    check.dependOn(&exe.step);
 }
 
 /// Zig is the source of the bridge's ABI; ts/src/bridge/abi.gen.ts is written from it, and kept.

@@ -46,8 +46,11 @@ test {
     _ = @import("core/wheel.zig");
     _ = @import("io/epoll.zig");
     _ = @import("io/socket.zig");
+    _ = @import("model/litmus_test.zig");
+    _ = @import("model/wake_test.zig");
     _ = @import("net/acceptor_test.zig");
     _ = @import("net/address_table.zig");
+    _ = @import("net/port.zig");
     _ = @import("net/write_queue.zig");
     _ = @import("http/accept.zig");
     _ = @import("http/authority.zig");

@@ -8,6 +8,7 @@ const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const log = @import("../core/log.zig");
 const memory = @import("../core/memory.zig");
+const orders = @import("../core/orders.zig").wake;
 const Id = @import("../core/slots.zig").Id;
 const Method = @import("../http/method.zig").Method;
 const problem = @import("../http/problem.zig");
@@ -385,13 +386,13 @@ pub const Dispatcher = struct {
     }
 
     pub fn hasWork(self: *Dispatcher, w: anytype) bool {
-        if (w.state.settling or w.state.table != self.table.load(.acquire)) return true;
+        if (w.state.settling or w.state.table != self.table.load(orders.look)) return true;
         for (w.state.lanes) |*lane| {
             if (self.threads.epoch(lane.index) != lane.epoch) return true;
             if (!lane.live) continue;
             // Aborts that were written after `onTurn` are published by the next one.
             if (lane.requests.tail != lane.requests.published) return true;
-            if (!lane.responses.isEmpty() or lane.hasRoomAgain()) return true;
+            if (!lane.responses.isEmpty() or lane.hasRoomOrWishes()) return true;
         }
         return false;
     }

@@ -5,6 +5,7 @@ const std = @import("std");
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const log = @import("../core/log.zig");
+const orders = @import("../core/orders.zig").wake;
 const system = @import("../core/system.zig");
 const Config = @import("../server/config.zig").Config;
 const server_engine = @import("../server/engine.zig");
@@ -203,7 +204,7 @@ pub const Instance = struct {
         defer arena.deinit();
         const description = try parse(table_file.Description, arena.allocator(), json, defect);
         const fresh = try Table.create(self.gpa, &description, &self.bodies, defect);
-        const old = self.dispatcher.table.swap(fresh, .acq_rel);
+        const old = self.dispatcher.table.swap(fresh, orders.publish);
         self.wakeAll();
         var waited_ms: u32 = 0;
         while (self.engine != null and !self.dispatcher.tableSettled()) : (waited_ms += 1) {

@@ -11,6 +11,7 @@ const Producer = ring_file.Producer;
 const Consumer = ring_file.Consumer;
 const Corrupt = ring_file.Corrupt;
 const Chain = @import("../core/chain.zig").Chain;
+const orders = @import("../core/orders.zig").wake;
 const Id = @import("../core/slots.zig").Id;
 const system = @import("../core/system.zig");
 const Fields = @import("../http/fields.zig").Fields;
@@ -127,7 +128,7 @@ pub const Lane = struct {
         if (try self.requests.reserve(size)) |room| return room;
         self.full = true;
         // First the wish, then another look: JS looks at the wish after it has made room.
-        @atomicStore(u32, &self.control.request_wanted, 1, .seq_cst);
+        @atomicStore(u32, &self.control.request_wanted, 1, orders.asleep);
         const room = try self.requests.reserve(size) orelse {
             self.head_when_full = self.requests.head_seen;
             return null;
@@ -140,11 +141,16 @@ pub const Lane = struct {
     pub fn hasRoomAgain(self: *const Lane) bool {
         // Not `head_seen`: a smaller record that was written since, and found room, has moved that
         // on.
-        return self.full and @atomicLoad(
-            u32,
-            self.requests.ring.head,
-            .seq_cst,
-        ) != self.head_when_full;
+        if (!self.full) return false;
+        return @atomicLoad(u32, self.requests.ring.head, orders.look) != self.head_when_full;
+    }
+
+    /// `hasRoomAgain` for the look before sleep. The wish is stated anew: JS may have taken it down
+    /// for room that turned out too small, and found nobody asleep.
+    pub fn hasRoomOrWishes(self: *const Lane) bool {
+        if (!self.full) return false;
+        @atomicStore(u32, &self.control.request_wanted, 1, orders.asleep);
+        return self.hasRoomAgain();
     }
 
     /// A record of the header alone. False: no room.
@@ -337,17 +343,15 @@ pub const Lane = struct {
     /// and has something to do. False: the thread is gone.
     pub fn flush(self: *Lane, doorbell_fd: posix.fd_t) bool {
         var ring = self.requests.publish();
-        if (self.responses.release() and @atomicLoad(
-            u32,
-            &self.control.response_wanted,
-            .seq_cst,
-        ) == 1) {
-            @atomicStore(u32, &self.control.response_wanted, 0, .seq_cst);
+        const wanted = &self.control.response_wanted;
+        if (self.responses.release() and @atomicLoad(u32, wanted, orders.peek) == 1) {
+            @atomicStore(u32, wanted, 0, orders.unwish);
             ring = true;
         }
         if (!ring) return true;
-        if (@atomicLoad(u32, &self.thread_line.asleep, .seq_cst) == 0) return true;
-        if (@atomicRmw(u32, &self.thread_line.asleep, .Xchg, 0, .seq_cst) != 1) return true;
+        const asleep = &self.thread_line.asleep;
+        if (@atomicLoad(u32, asleep, orders.peek) == 0) return true;
+        if (@atomicRmw(u32, asleep, .Xchg, 0, orders.take) != 1) return true;
         return ringDoorbell(doorbell_fd);
     }
 };
@@ -468,4 +472,24 @@ test "a path that was not sent canonical takes the place of the one that was" {
         const rest = "HTTP/1.1\r\nHost: h\r\n\r\n".len + request.query.len;
         try std.testing.expectEqualStrings(sent[sent.len - rest ..], head[head.len - rest ..]);
     }
+}
+
+test "a wish for room that JS has taken down for too little of it is stated anew before sleep" {
+    var block = try Block.take(.{
+        .workers = 1,
+        .threads = 1,
+        .ring_bytes = abi.ring_bytes_min,
+        .credit_bytes = abi.credit_bytes_min,
+    });
+    defer block.release();
+    var lane = Lane.init(block, 0, 0, &.{});
+    const id: Id = .{ .slot = 0, .generation = 0 };
+    const chunk = [_]u8{'x'} ** abi.chunk_bytes_max;
+    while (try lane.writeChunk(id, &chunk, false)) {}
+    try std.testing.expectEqual(1, lane.control.request_wanted);
+    lane.control.request_wanted = 0;
+    try std.testing.expect(!lane.hasRoomOrWishes());
+    try std.testing.expectEqual(1, lane.control.request_wanted);
+    lane.control.request_head = 8;
+    try std.testing.expect(lane.hasRoomOrWishes());
 }

@@ -6,6 +6,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("abi.zig");
+const orders = @import("../core/orders.zig").wake;
 
 /// The ring's memory as both sides see it.
 pub const Ring = struct {
@@ -56,8 +57,8 @@ pub const Producer = struct {
     pub fn publish(p: *Producer) bool {
         if (p.tail == p.published) return false;
         p.published = p.tail;
-        // Sequentially consistent: the caller looks at the other side's asleep flag next.
-        @atomicStore(u32, p.ring.tail, p.tail, .seq_cst);
+        // The caller looks at the other side's asleep flag next.
+        @atomicStore(u32, p.ring.tail, p.tail, orders.publish);
         return true;
     }
 
@@ -70,7 +71,7 @@ pub const Producer = struct {
     /// Whether `need` bytes are free, together or not.
     pub fn hasRoom(p: *Producer, need: u32) Corrupt!bool {
         if (p.ring.capacity - (p.tail -% p.head_seen) >= need) return true;
-        const head = @atomicLoad(u32, p.ring.head, .seq_cst);
+        const head = @atomicLoad(u32, p.ring.head, orders.look);
         const used = p.tail -% head;
         // The reader may only have moved forward, and not past what was published.
         if (used > p.tail -% p.head_seen or used < p.tail -% p.published) return error.CorruptRing;
@@ -149,25 +150,26 @@ pub const Consumer = struct {
     pub fn release(c: *Consumer) bool {
         if (c.head == c.released) return false;
         c.released = c.head;
-        @atomicStore(u32, c.ring.head, c.head, .seq_cst);
+        @atomicStore(u32, c.ring.head, c.head, orders.publish);
         return true;
     }
 
-    /// Whether the writer has published something that `next` has not returned.
+    /// Whether the writer has published nothing that `next` has not returned. Also for the look
+    /// between setting an asleep flag and sleeping.
     pub fn isEmpty(c: *const Consumer) bool {
-        return c.head == @atomicLoad(u32, c.ring.tail, .seq_cst);
+        return c.head == @atomicLoad(u32, c.ring.tail, orders.look);
     }
 
     /// Drops everything published, after `CorruptRing`. The writer's tail is taken as it is, on the
     /// record grid.
     pub fn resync(c: *Consumer) void {
-        c.head = @atomicLoad(u32, c.ring.tail, .seq_cst) & ~@as(u32, abi.record_align - 1);
+        c.head = @atomicLoad(u32, c.ring.tail, orders.read) & ~@as(u32, abi.record_align - 1);
         c.tail_seen = c.head;
         _ = c.release();
     }
 
     fn refresh(c: *Consumer) Corrupt!bool {
-        const tail = @atomicLoad(u32, c.ring.tail, .acquire);
+        const tail = @atomicLoad(u32, c.ring.tail, orders.read);
         if (tail == c.head) return false;
         if (tail -% c.released > c.ring.capacity) return error.CorruptRing;
         if (tail % abi.record_align != 0) return error.CorruptRing;

@@ -5,6 +5,7 @@ test {
     _ = @import("abi_gen.zig");
     _ = @import("block.zig");
     _ = @import("hostile_test.zig");
+    _ = @import("lane.zig");
     _ = @import("ring_test.zig");
     _ = @import("sections_test.zig");
     _ = @import("table.zig");

@@ -5,6 +5,7 @@
 const std = @import("std");
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
+const orders = @import("../core/orders.zig").wake;
 const system = @import("../core/system.zig");
 
 pub fn isAttached(epoch: u32) bool {
@@ -38,8 +39,9 @@ pub const Threads = struct {
         self.* = undefined;
     }
 
+    /// Also for a worker's look between setting its asleep flag and sleeping.
     pub fn epoch(self: *const Threads, thread: u32) u32 {
-        return self.places[thread].epoch.load(.acquire);
+        return self.places[thread].epoch.load(orders.look);
     }
 
     pub fn doorbell(self: *const Threads, thread: u32) posix.fd_t {
@@ -48,7 +50,7 @@ pub const Threads = struct {
 
     pub const AttachError = error{ AlreadyAttached, WorkersBusy, NoSuchThread } || system.Error;
 
-    /// Any thread: takes a place. Returns the reading end of its doorbell, which is the caller's.
+    /// Any thread: takes a place; the workers are to be woken. Returns the reading end of its doorbell, which is the caller's.
     /// `WorkersBusy`: not all workers have noticed that the last thread in this place is gone; try
     /// again.
     pub fn attach(self: *Threads, thread: u32) AttachError!posix.fd_t {
@@ -61,7 +63,7 @@ pub const Threads = struct {
         if (place.unaware.load(.acquire) != 0) return error.WorkersBusy;
         const ends = try system.pipe(.{ .NONBLOCK = true, .CLOEXEC = true });
         place.doorbell.store(ends[1], .release);
-        place.epoch.store(current + 1, .seq_cst);
+        place.epoch.store(current +% 1, orders.publish);
         return ends[0];
     }
 
@@ -75,7 +77,7 @@ pub const Threads = struct {
         const current = place.epoch.load(.acquire);
         if (!isAttached(current)) return false;
         place.unaware.store(self.workers, .release);
-        place.epoch.store(current +% 1, .seq_cst);
+        place.epoch.store(current +% 1, orders.publish);
         return true;
     }
 

@@ -2,38 +2,38 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
+const orders = @import("orders.zig").wake;
 
 pub fn Spsc(comptime T: type, comptime capacity: u32) type {
     comptime assert(std.math.isPowerOfTwo(capacity));
     return struct {
         const Self = @This();
 
-        head: std.atomic.Value(u32) align(64) = .init(0),
-        tail: std.atomic.Value(u32) align(64) = .init(0),
-        items: [capacity]T align(64) = undefined,
+        head: std.atomic.Value(u32) align(std.atomic.cache_line) = .init(0),
+        tail: std.atomic.Value(u32) align(std.atomic.cache_line) = .init(0),
+        items: [capacity]T align(std.atomic.cache_line) = undefined,
 
-        /// Producer: false when the queue is full.
+        /// Producer: false when the queue is full. The consumer may sleep: wake it.
         pub fn push(self: *Self, item: T) bool {
             const tail = self.tail.load(.monotonic);
-            if (tail -% self.head.load(.acquire) == capacity) return false;
+            if (tail -% self.head.load(orders.read) == capacity) return false;
             self.items[tail % capacity] = item;
-            self.tail.store(tail +% 1, .release);
+            self.tail.store(tail +% 1, orders.publish);
             return true;
         }
 
         /// Consumer: null when the queue is empty.
         pub fn pop(self: *Self) ?T {
             const head = self.head.load(.monotonic);
-            if (head == self.tail.load(.acquire)) return null;
+            if (head == self.tail.load(orders.read)) return null;
             const item = self.items[head % capacity];
-            self.head.store(head +% 1, .release);
+            self.head.store(head +% 1, orders.give_back);
             return item;
         }
 
-        /// Either side; sequentially consistent,
-        /// for the check between setting an asleep flag and sleeping.
+        /// Consumer: also for the look between setting its asleep flag and sleeping.
         pub fn isEmpty(self: *const Self) bool {
-            return self.head.load(.seq_cst) == self.tail.load(.seq_cst);
+            return self.head.load(.monotonic) == self.tail.load(orders.look);
         }
     };
 }

@@ -5,6 +5,7 @@ const std = @import("std");
 const posix = std.posix;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
+const orders = @import("../core/orders.zig").wake;
 const io = @import("../io/io.zig");
 const AddressTable = @import("address_table.zig").AddressTable;
 const port = @import("port.zig");
@@ -71,7 +72,7 @@ pub fn Acceptor(comptime Io: type) type {
         /// Any worker: a connection has ended.
         pub fn onRoom(context: *anyopaque) void {
             const self: *Self = @alignCast(@ptrCast(context));
-            if (self.waits_for_room.load(.seq_cst) and self.waits_for_room.swap(false, .seq_cst))
+            if (self.waits_for_room.load(orders.peek) and self.waits_for_room.swap(false, orders.take))
                 Io.signal(self.backend.wakeDescriptor());
         }
 
@@ -117,7 +118,7 @@ pub fn Acceptor(comptime Io: type) type {
                 const deadline = self.stop_deadline_ms.load(.seq_cst);
                 if (deadline == told) return; // else: it was shortened meanwhile
                 for (self.ports) |*worker| {
-                    worker.drain_deadline_ms.store(deadline, .seq_cst);
+                    worker.drain_deadline_ms.store(deadline, orders.publish);
                     worker.wake(Io);
                 }
                 told = deadline;
@@ -141,10 +142,10 @@ pub fn Acceptor(comptime Io: type) type {
             if (self.held != null) return self.pause(full_queue_pause_ms);
             if (!self.hasRoom()) {
                 self.backend.pauseAccept(&self.listener);
-                self.waits_for_room.store(true, .seq_cst);
+                self.waits_for_room.store(true, orders.asleep);
                 // Else: one closed meanwhile and may not have seen the flag.
                 if (!self.hasRoom()) return;
-                self.waits_for_room.store(false, .seq_cst);
+                self.waits_for_room.store(false, orders.awake);
             }
             self.backend.resumeAccept(&self.listener);
         }
@@ -156,7 +157,7 @@ pub fn Acceptor(comptime Io: type) type {
 
         fn hasRoom(self: *Self) bool {
             for (self.ports) |*worker| {
-                if (worker.open.load(.seq_cst) < worker.capacity) return true;
+                if (worker.open.load(orders.look) < worker.capacity) return true;
             }
             return false;
         }

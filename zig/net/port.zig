@@ -4,6 +4,7 @@
 const std = @import("std");
 const posix = std.posix;
 const limits = @import("../core/limits.zig");
+const orders = @import("../core/orders.zig").wake;
 const Spsc = @import("../core/spsc.zig").Spsc;
 const Address = @import("../core/address.zig").Address;
 
@@ -11,18 +12,30 @@ pub const Accepted = struct { fd: posix.socket_t, peer: Address };
 
 pub const Port = struct {
     accepted: Spsc(Accepted, limits.accept_queue_length) = .{},
+    /// Sockets handed over and not closed yet. The acceptor adds, the worker subtracts: on a line of
+    /// its own, so that neither takes away what the worker reads in each turn.
+    open: std.atomic.Value(u32) align(std.atomic.cache_line) = .init(0),
+    /// Monotonic ms at which a worker that drains closes what is left; 0 while it serves.
+    drain_deadline_ms: std.atomic.Value(u64) align(std.atomic.cache_line) = .init(0),
     /// Connections that the worker has room for.
     capacity: u32,
-    /// Sockets handed over and not closed yet. The acceptor adds, the worker subtracts.
-    open: std.atomic.Value(u32) align(64) = .init(0),
-    /// Monotonic ms at which a worker that drains closes what is left; 0 while it serves.
-    drain_deadline_ms: std.atomic.Value(u64) = .init(0),
     wake_fd: posix.fd_t = -1,
     /// 1 while the worker sleeps or is about to. Whoever exchanges it to 0 sends the wake.
     asleep: *u32,
 
     /// Wakes the worker if it sleeps. Publish first, then call.
     pub fn wake(self: *Port, comptime Io: type) void {
-        if (@atomicRmw(u32, self.asleep, .Xchg, 0, .seq_cst) == 1) Io.signal(self.wake_fd);
+        if (@atomicRmw(u32, self.asleep, .Xchg, 0, orders.take) == 1) Io.signal(self.wake_fd);
     }
 };
+
+test "what the acceptor and the worker both write shares its cache line with nothing" {
+    const line = std.atomic.cache_line;
+    const open = @offsetOf(Port, "open") / line;
+    inline for (.{ "accepted", "drain_deadline_ms", "capacity", "wake_fd", "asleep" }) |name| {
+        const first = @offsetOf(Port, name) / line;
+        const bytes = @sizeOf(@FieldType(Port, name));
+        const last = (@offsetOf(Port, name) + bytes - 1) / line;
+        try std.testing.expect(open < first or open > last);
+    }
+}

@@ -36,6 +36,7 @@ const Address = @import("../core/address.zig").Address;
 const Chain = @import("../core/chain.zig").Chain;
 const chain = @import("../core/chain.zig");
 const limits = @import("../core/limits.zig");
+const orders = @import("../core/orders.zig").wake;
 const list = @import("../core/list.zig");
 const log = @import("../core/log.zig");
 const Slots = @import("../core/slots.zig").Slots;
@@ -196,7 +197,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Announces sleep to the other threads; returns for how long `turn` may wait, ms.
         pub fn beginTurn(self: *Self) i32 {
-            @atomicStore(u32, self.port.asleep, 1, .seq_cst);
+            @atomicStore(u32, self.port.asleep, 1, orders.asleep);
             return self.timeout();
         }
 
@@ -226,7 +227,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         fn timeout(self: *Self) i32 {
             if (self.ready.len > 0) return 0;
             if (!self.port.accepted.isEmpty() or self.protocol.hasWork()) return 0;
-            const deadline = self.port.drain_deadline_ms.load(.seq_cst);
+            const deadline = self.port.drain_deadline_ms.load(orders.look);
             if (deadline != 0 and !self.draining) return 0;
             var wait: i32 = -1;
             if (self.wheel.timeoutMs(self.now_ms)) |ms| wait = @intCast(@min(ms, 60_000));
@@ -241,7 +242,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// The wait is over, callbacks follow: nobody needs to wake this worker now.
         pub fn onAwake(self: *Self) void {
-            @atomicStore(u32, self.port.asleep, 0, .seq_cst);
+            @atomicStore(u32, self.port.asleep, 0, orders.awake);
             self.now_ms = self.backend.nowMs();
         }
 
@@ -691,7 +692,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 count += 1;
             }
             if (count == 0) return;
-            _ = self.port.open.fetchSub(count, .seq_cst);
+            _ = self.port.open.fetchSub(count, orders.publish);
             if (self.on_room) |call| call(self.on_room_context.?);
         }
 
@@ -779,7 +780,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         fn checkDrain(self: *Self) void {
-            const deadline = self.port.drain_deadline_ms.load(.seq_cst);
+            const deadline = self.port.drain_deadline_ms.load(orders.read);
             if (deadline == 0) return;
             if (!self.draining) {
                 // What lies in the sockets already is served: its clients were in time.

@@ -65,14 +65,28 @@ test('a full ring refuses, says that it waits, and has room again after a releas
   assert.is(both.block.i32[wanted], 0);
   assert.not(put(both, 64, 4));
   assert.is(both.block.i32[wanted], 1);
-  assert.not(both.writer.hasRoomAgain());
+  assert.not(both.writer.hasRoomOrWishes());
   both.writer.publish();
   assert.equal(take(both), { size: 64, mark: 0 });
-  assert.not(both.writer.hasRoomAgain());
+  assert.not(both.writer.hasRoomOrWishes());
   assert.ok(both.reader.release());
   assert.not(both.reader.release());
-  assert.ok(both.writer.hasRoomAgain());
+  assert.ok(both.writer.hasRoomOrWishes());
   assert.ok(put(both, 64, 4));
+});
+
+test('a wish for room that was taken down for too little of it is stated anew before sleep', () => {
+  const both = ends(0);
+  const wanted = (both.block.laneOffset(0, 0) + abi.LANE_CONTROL_RESPONSE_WANTED) >> 2;
+  assert.ok(put(both, 16, 1));
+  for (let i = 0; i < 3; i++) assert.ok(put(both, 80, 2));
+  both.writer.publish();
+  take(both);
+  both.reader.release();
+  assert.not(put(both, 64, 3));
+  both.block.i32[wanted] = 0; // the reader, which finds nobody asleep
+  assert.not(both.writer.hasRoomOrWishes());
+  assert.is(both.block.i32[wanted], 1);
 });
 
 test('room that has come is still seen when a smaller record has used some of it meanwhile', () => {
@@ -84,7 +98,7 @@ test('room that has come is still seen when a smaller record has used some of it
   take(both);
   both.reader.release();
   assert.ok(put(both, 32, 4));
-  assert.ok(both.writer.hasRoomAgain(), 'for the one that waits');
+  assert.ok(both.writer.hasRoomOrWishes(), 'for the one that waits');
   assert.ok(put(both, 64, 3));
 });
 

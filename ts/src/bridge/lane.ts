@@ -194,8 +194,13 @@ export class RingWriter {
     return true;
   }
 
-  /** Whether the reader has consumed something since the ring was last found full. */
-  hasRoomAgain(): boolean {
+  /**
+   * Whether the reader has consumed something since the ring was last found full: the look before
+   * sleep of who waits for room. The wish is stated anew, since the reader may have taken it down
+   * for room that turned out too small, and found nobody asleep.
+   */
+  hasRoomOrWishes(): boolean {
+    Atomics.store(this.i32, this.wantedIndex, 1);
     // Not `headSeen`: a record that was written since, and found room, has moved that on.
     return Atomics.load(this.i32, this.headIndex) !== this.headWhenFull;
   }

@@ -58,6 +58,6 @@ export class LanePort implements ExchangePort {
   /** Whether there is something to take, or room for what found none. */
   get hasWork(): boolean {
     if (this.lane.requests.hasMore()) return true;
-    return this.retry.length > 0 && this.lane.responses.hasRoomAgain();
+    return this.retry.length > 0 && this.lane.responses.hasRoomOrWishes();
   }
 }

@@ -375,7 +375,18 @@ pub const Dispatcher = struct {
         for (w.state.lanes) |*lane| {
             if (!lane.live or lane.flush(self.threads.doorbell(lane.index))) continue;
             // It has ended without a word: what it had is answered with 503 in the next turn.
-            _ = self.threads.detach(lane.index);
+            if (self.threads.detach(lane.index)) self.wakeOthers(w);
+        }
+    }
+
+    /// What the other workers have with a thread that is gone is theirs to answer.
+    fn wakeOthers(self: *Dispatcher, w: anytype) void {
+        @branchHint(.cold);
+        const Io = @TypeOf(w.net.backend);
+        for (0..self.block.layout.workers) |index| {
+            const line = self.block.worker(@intCast(index));
+            if (index == w.index) continue;
+            if (@atomicRmw(u32, &line.asleep, .Xchg, 0, orders.take) == 1) Io.signal(line.wake_fd);
         }
     }
 

@@ -4,6 +4,7 @@
 const std = @import("std");
 const testing = std.testing;
 const posix = std.posix;
+const log = @import("../core/log.zig");
 const Defect = @import("instance.zig").Defect;
 const hostile = @import("hostile_test.zig");
 const Play = hostile.Play;
@@ -86,4 +87,30 @@ test "a request that no thread takes in time is answered with 503, and its conne
     defer fresh.close();
     try fresh.writeAll(hostile.request_text);
     _ = try play.nextRequest();
+}
+
+test "workers that sleep hear of a thread that another worker has found gone" {
+    var play = try Play.openWith(
+        \\{"server":{"port":0,"hostname":"127.0.0.1","workers":2,"connections_max":64,
+        \\"header_timeout_ms":600000},
+        \\"threads":1,"ring_bytes":262144,
+        \\"table":{"targets":[{"kind":"lane","route":7}],"fallback":0,"entries":[]}}
+    );
+    defer play.engine.destroy();
+    defer log.setLevel(.info);
+    // The workers take connections in turn.
+    var streams: [2]std.net.Stream = undefined;
+    for (&streams, 0..) |*stream, worker| {
+        stream.* = try play.connect();
+        try stream.writeAll(hostile.request_text);
+        var other = play;
+        other.requests = .{ .ring = play.engine.block.requestRing(@intCast(worker), 0) };
+        _ = try other.nextRequest();
+    }
+    defer for (streams) |stream| stream.close();
+    // It ends without a word while it sleeps: who rings finds out.
+    posix.close(play.doorbell);
+    @atomicStore(u32, &play.engine.block.thread(0).asleep, 1, .seq_cst);
+    try streams[0].writeAll(hostile.request_text);
+    for (streams) |stream| try hostile.expectStatus(stream, "503");
 }

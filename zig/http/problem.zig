@@ -295,13 +295,44 @@ pub fn formatFor(accept: ?[]const u8) Format {
 }
 
 /// The same for all Accept lines of a message, which are one list. It is asked of each request that
-/// waits for its answer: no Accept, and what most clients send that are no browsers, cost nothing.
+/// waits for its answer, and hardly ever needed. So what cannot prefer JSON is not parsed.
 pub fn formatOf(fields: *const Fields) Format {
     for (fields.slice()) |field| {
         if (!chars.eqlLower(field.name, "accept")) continue;
-        if (!std.mem.eql(u8, field.value, "*/*")) return formatOfAll(fields);
+        if (tellsFormsApart(field.value)) return formatOfAll(fields);
     }
     return .text;
+}
+
+/// False: the list names neither of the forms, nor all types that begin as one of them does. Then
+/// both are wanted equally, by "*/*" or not at all.
+fn tellsFormsApart(accept: []const u8) bool {
+    const block_len = 32;
+    const Block = @Vector(block_len, u8);
+    const slashes: Block = @splat('/');
+    var at: usize = 0;
+    while (at + block_len <= accept.len) : (at += block_len) {
+        const block: Block = accept[at..][0..block_len].*;
+        var mask: u32 = @bitCast(block == slashes);
+        while (mask != 0) : (mask &= mask - 1) {
+            if (mayNameForm(accept, at + @ctz(mask))) return true;
+        }
+    }
+    for (accept[at..], at..) |c, i| if (c == '/' and mayNameForm(accept, i)) return true;
+    return false;
+}
+
+/// Whether the subtype behind `slash` may be of "text/*", "text/plain", "application/*",
+/// "application/json" or "application/problem+json". True for a few others as well.
+fn mayNameForm(accept: []const u8, slash: usize) bool {
+    const subtype = accept[slash + 1 ..];
+    if (subtype.len < 2) return subtype.len == 1; // "*" or nonsense: the parser knows
+    return switch (subtype[0] | 0x20) {
+        '*' => slash == 0 or accept[slash - 1] != '*',
+        'j' => true,
+        'p' => subtype[1] | 0x20 == 'l' or subtype[1] | 0x20 == 'r',
+        else => false,
+    };
 }
 
 fn formatOfAll(fields: *const Fields) Format {
@@ -530,6 +561,36 @@ test "all Accept lines are one list" {
     try testing.expectEqual(Format.json, formatOf(&fields));
     try testing.expect(fields.append("ACCEPT", "text/plain;q=1"));
     try testing.expectEqual(Format.text, formatOf(&fields));
+}
+
+test "what is not parsed would have given text" {
+    const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp," ++
+        "image/apng,image/png,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7";
+    try testing.expect(!tellsFormsApart(browser));
+    try testing.expect(!tellsFormsApart("*/*;q=0.5"));
+    // Ranges of all kinds, in any order and at any place of a block.
+    const ranges = [_][]const u8{
+        "*/*",              "*/*;q=0.2",        "text/*",           "text/*;q=0.3",
+        "application/*",    "text/plain;q=0",   "Application/JSON", "application/problem+json",
+        "application/json", "text/html",        "image/png",        "a/b",
+        "TEXT/PLAIN",       "x/p",              "application/xml",  "*/",
+        "application/",     "a/b;c=\"text/*\"", "text/PLAIN;q=0.1", "APPLICATION/*;q=0.4",
+    };
+    var prng = std.Random.DefaultPrng.init(3);
+    const random = prng.random();
+    var skipped: u32 = 0;
+    for (0..20_000) |_| {
+        var list: std.BoundedArray(u8, 256) = .{};
+        for (0..random.intRangeAtMost(u8, 1, 6)) |_| {
+            list.appendSliceAssumeCapacity(ranges[random.uintLessThan(usize, ranges.len)]);
+            list.appendAssumeCapacity(',');
+            list.appendNTimesAssumeCapacity(' ', random.uintAtMost(u8, 3));
+        }
+        if (tellsFormsApart(list.constSlice())) continue;
+        skipped += 1;
+        try testing.expectEqual(Format.text, formatFor(list.constSlice()));
+    }
+    try testing.expect(skipped > 500);
 }
 
 test "a head that was refused still tells how its error is to be told" {

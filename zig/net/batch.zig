@@ -4,6 +4,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
+const Chain = @import("../core/chain.zig").Chain;
 const limits = @import("../core/limits.zig");
 const memory = @import("../core/memory.zig");
 const write_queue = @import("write_queue.zig");
@@ -80,6 +81,21 @@ pub const Batch = struct {
 
     pub fn pieces(self: *Batch) []posix.iovec_const {
         return self.iovecs[0..self.count];
+    }
+
+    /// The pieces, and behind them as many blocks of `chain` as there are iovecs for. The blocks do
+    /// not become part of the batch.
+    pub fn piecesWith(self: *Batch, chain: ?*const Chain) []posix.iovec_const {
+        var count = self.count;
+        var at = if (chain) |it| it.first else null;
+        while (at) |segment| : (at = segment.next) {
+            if (count == limits.iovecs_max) break;
+            const bytes = segment.bytes();
+            if (bytes.len == 0) continue;
+            self.iovecs[count] = .{ .base = bytes.ptr, .len = bytes.len };
+            count += 1;
+        }
+        return self.iovecs[0..count];
     }
 
     /// Queues all but the first `sent` bytes: static bytes by reference, the others as copies.

@@ -34,7 +34,7 @@ const assert = std.debug.assert;
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
 const Chain = @import("../core/chain.zig").Chain;
-const chain = @import("../core/chain.zig");
+const contiguous_bytes_max = @import("../core/chain.zig").contiguous_bytes_max;
 const limits = @import("../core/limits.zig");
 const orders = @import("../core/orders.zig").wake;
 const list = @import("../core/list.zig");
@@ -326,7 +326,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 }
                 if (conn.paused or conn.ready.is_linked or front.len == conn.input.len) return;
                 const doubled = @as(u64, front.len) * 2;
-                const want = @min(conn.input.len, doubled, chain.contiguous_bytes_max);
+                const want = @min(conn.input.len, doubled, contiguous_bytes_max);
                 if (want <= front.len) return self.protocol.onNoMemory(conn, .input, .pool);
                 _ = conn.input.contiguous(&self.pools.buffers, @intCast(want)) catch
                     return self.protocol.onNoMemory(conn, .input, .pool);
@@ -476,13 +476,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 return source.deinit(&self.pools.buffers);
             }
             self.batchFor(conn);
-            self.flushMore(true);
-            if (conn.phase != .open) return source.deinit(&self.pools.buffers);
-            conn.queue.appendChain(&self.pools, source) catch {
-                source.deinit(&self.pools.buffers);
-                return self.protocol.onNoMemory(conn, .output, .pool);
-            };
-            self.pump(conn);
+            if (!self.batch.fitsSlice()) self.flush();
+            self.batch.owner = conn;
+            self.flushWith(source, false);
         }
 
         /// Sends a range of a file; the descriptor belongs to the worker from here on.
@@ -524,25 +520,51 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         fn flushMore(self: *Self, more: bool) void {
             if (self.batch.isEmpty()) return self.batch.reset(); // it may have had an owner
+            self.flushWith(null, more);
+        }
+
+        /// Sends what has been gathered, and the blocks of `source` behind it, in one call. Takes
+        /// the blocks over.
+        fn flushWith(self: *Self, source: ?*Chain, more: bool) void {
             const conn: *Conn = @alignCast(@ptrCast(self.batch.owner.?));
+            // What is left of them when this returns has found no place.
+            defer if (source) |chain| chain.deinit(&self.pools.buffers);
             defer self.batch.reset();
             if (conn.phase != .open) return;
-            var sent: usize = 0;
-            if (conn.queue.isEmpty()) switch (self.send(conn, self.batch.pieces(), more)) {
-                .sent => |n| sent = n,
-                .would_block => {},
-                .failed => return self.close(conn),
-            };
-            if (sent == self.batch.bytes) return;
             const had_queue = !conn.queue.isEmpty();
-            self.batch.moveRest(sent, &conn.queue, &self.pools) catch
+            const gathered = self.batch.bytes;
+            var sent: usize = 0;
+            if (!had_queue) {
+                const pieces = self.batch.piecesWith(source);
+                switch (self.send(conn, pieces, more)) {
+                    .sent => |n| sent = n,
+                    .would_block => {},
+                    .failed => return self.close(conn),
+                }
+            }
+            self.queueRest(conn, source, gathered, sent) catch
                 return self.protocol.onNoMemory(conn, .output, .pool);
+            if (conn.queue.isEmpty()) return;
             if (self.protocol.overBudget(conn)) |owner|
                 return self.protocol.onNoMemory(conn, .output, owner);
             if (had_queue) return;
             if (self.bytesLeft(conn) == 0) return self.goOnLater(conn);
             self.backend.sendLater(&conn.stream);
             self.protocol.onUnsent(conn);
+        }
+
+        /// Queues what is left of the batch and of `source` when `sent` bytes of both have left.
+        fn queueRest(
+            self: *Self,
+            conn: *Conn,
+            source: ?*Chain,
+            gathered: usize,
+            sent: usize,
+        ) WriteQueue.Error!void {
+            if (sent < gathered) try self.batch.moveRest(sent, &conn.queue, &self.pools);
+            const chain = source orelse return;
+            chain.consume(&self.pools.buffers, sent -| gathered);
+            if (chain.len > 0) try conn.queue.appendChain(&self.pools, chain);
         }
 
         /// Sends as much of `iovecs` as the connection's turn has left and the socket takes. Where

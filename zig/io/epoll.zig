@@ -320,6 +320,11 @@ pub const Epoll = struct {
         }
     }
 
+    /// Receives what is there, without waiting for an event that tells so.
+    pub fn receiveNow(self: *Epoll, stream: *Stream, context: anytype) void {
+        self.receive(stream, stream.token, context);
+    }
+
     fn receive(self: *Epoll, stream: *Stream, token: u64, context: anytype) void {
         const buffer = self.receive_buffer;
         const flags = linux.MSG.DONTWAIT;

@@ -23,6 +23,7 @@
 //!   pauseRecv / resumeRecv(*Stream)       stop and restart receiving; a reset is told all the
 //!                                         same, and once, where the system knows it, the peer's
 //!                                         end (`eof_ahead`)
+//!   receiveNow(*Stream, context)          calls onRecv with what is there, if anything is
 //!   hasInput(*const Stream) bool          bytes, or the end, can be received now
 //!   send(*Stream, iovecs, more) SendResult        now, as much as goes
 //!   sendFile(*Stream, fd, offset, len) SendResult now, as much as goes: `len` bounds how long
@@ -92,7 +93,7 @@ pub fn check(comptime B: type) void {
         "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
         "hasInput",    "setNoDelay",   "acceptBatch",    "closeAccepted",
         "nowMs",       "wallSeconds",  "inFlight",       "signal",
-        "abort",
+        "abort",       "receiveNow",
     };
     inline for (names) |name| {
         if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++

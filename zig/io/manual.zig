@@ -67,6 +67,7 @@ pub const Manual = struct {
     pub fn resumeRecv(self: *Manual, _: *Stream) void {
         self.wants_recv = true;
     }
+    pub fn receiveNow(_: *Manual, _: *Stream, _: anytype) void {}
     pub fn hasInput(_: *Manual, _: *const Stream) bool {
         return false;
     }

@@ -385,6 +385,12 @@ pub const Simulator = struct {
         context.onSent(event.token, 0);
     }
 
+    pub fn receiveNow(self: *Simulator, stream: *Stream, context: anytype) void {
+        const link = self.network.byHandle(stream.fd);
+        if (link.up.readable(self.network.now_ms) or self.isReset(link))
+            self.receive(link, stream.token, context);
+    }
+
     fn receive(self: *Simulator, link: *Link, token: u64, context: anytype) void {
         const network = self.network;
         if (network.chance(network.faults.spurious_event)) return; // EAGAIN

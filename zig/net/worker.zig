@@ -799,6 +799,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (self.options.nodelay) self.backend.setNoDelay(&conn.stream);
             self.protocol.onOpen(conn);
             self.protocol.afterEvent(conn);
+            // On its way here its first request has mostly come.
+            self.backend.receiveNow(&conn.stream, self);
         }
 
         fn checkDrain(self: *Self) void {

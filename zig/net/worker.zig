@@ -63,11 +63,26 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
     return struct {
         const Self = @This();
 
+        /// In memory: what is written under backpressure, then the protocol's part, whose end is
+        /// looked at with each request, and what of this part is. Zig orders by alignment and then
+        /// as declared, so that words come before bytes; `hot_bytes` holds it so.
         pub const Conn = struct {
+            queue: WriteQueue align(64) = .{},
+            /// Received and not consumed. Empty, and without a block, between messages.
+            input: Chain = .{},
+            /// Its place in the worker's ready list.
+            ready: list.Link(Conn) = .{},
+            next_closed: ?*Conn = null,
+            padding: [padding_bytes]u8 align(8) = undefined,
+            app: Protocol.ConnState = .{},
             stream: Io.Stream = .{},
             id: Id,
+            /// What it has had of turn `spent.turn`.
+            spent: Spent = .{},
             peer: Address,
             phase: Phase = .open,
+            /// It has used up its turn and goes on with the next. Its events wait that long.
+            is_ready: bool = false,
             /// Input is not given to the protocol: `resumeInput` ends it.
             paused: bool = false,
             /// The peer sends no more; and the protocol knows.
@@ -80,19 +95,14 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             in_pump: bool = false,
             finish_when_sent: bool = false,
             linger: bool = false,
-            /// In the worker's ready list: it has used up its turn, and goes on with the next. Its
-            /// events wait that long.
-            ready: list.Link(Conn) = .{},
-            /// What it has had of turn `spent.turn`.
-            spent: Spent = .{},
             /// Set by the protocol: the connection's end would look like that of a message that is
             /// not whole.
             is_cut: bool = false,
-            /// Received and not consumed. Empty, and without a block, between messages.
-            input: Chain = .{},
-            queue: WriteQueue = .{},
-            next_closed: ?*Conn = null,
-            app: Protocol.ConnState = .{},
+
+            const cold_bytes = @sizeOf(WriteQueue) + @sizeOf(Chain) + @sizeOf(list.Link(Conn)) +
+                @sizeOf(?*Conn) + Protocol.ConnState.hot_offset;
+            /// The hot fields begin a cache line.
+            const padding_bytes = std.mem.alignForward(usize, cold_bytes, 64) - cold_bytes;
 
             pub const Phase = enum(u8) { open, lingering, closed };
 
@@ -111,6 +121,12 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 return self.eof_told or self.eof_ahead;
             }
         };
+
+        comptime {
+            const hot = @offsetOf(Conn, "app") + Protocol.ConnState.hot_offset;
+            assert(hot % 64 == 0);
+            assert(@sizeOf(Conn) - hot == 128);
+        }
 
         const ReadyList = list.List(Conn, Conn.readyLink);
 
@@ -248,7 +264,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         pub fn stream(self: *Self, token: u64) ?*Io.Stream {
             const conn = self.conns.get(@bitCast(token)) orelse return null;
-            if (conn.phase == .closed or conn.ready.is_linked) return null;
+            if (conn.phase == .closed or conn.is_ready) return null;
             return &conn.stream;
         }
 
@@ -313,7 +329,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Gives buffered input to the protocol until it wants more, pauses or the connection ends.
         fn processInput(self: *Self, conn: *Conn) void {
-            if (conn.in_input or conn.ready.is_linked) return;
+            if (conn.in_input or conn.is_ready) return;
             conn.in_input = true;
             defer conn.in_input = false;
             while (conn.phase == .open and !conn.paused and conn.input.len > 0) {
@@ -324,7 +340,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     conn.input.consume(&self.pools.buffers, n);
                     continue;
                 }
-                if (conn.paused or conn.ready.is_linked or front.len == conn.input.len) return;
+                if (conn.paused or conn.is_ready or front.len == conn.input.len) return;
                 const doubled = @as(u64, front.len) * 2;
                 const want = @min(conn.input.len, doubled, contiguous_bytes_max);
                 if (want <= front.len) return self.protocol.onNoMemory(conn, .input, .pool);
@@ -347,7 +363,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         fn checkEof(self: *Self, conn: *Conn) void {
             if (!conn.eof or conn.eof_told or conn.phase != .open) return;
-            if (conn.paused or conn.ready.is_linked) return; // it has more input
+            if (conn.paused or conn.is_ready) return; // it has more input
             conn.eof_told = true;
             self.protocol.onEof(conn);
         }
@@ -370,7 +386,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Whether the socket holds what the protocol has not seen.
         pub fn hasInput(self: *Self, conn: *Conn) bool {
-            return conn.ready.is_linked or (!conn.eof and self.backend.hasInput(&conn.stream));
+            return conn.is_ready or (!conn.eof and self.backend.hasInput(&conn.stream));
         }
 
         // Turns.
@@ -404,7 +420,15 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         fn goOnLater(self: *Self, conn: *Conn) void {
-            if (!conn.ready.is_linked) self.ready.append(conn);
+            if (conn.is_ready) return;
+            conn.is_ready = true;
+            self.ready.append(conn);
+        }
+
+        fn leaveReady(self: *Self, conn: *Conn) void {
+            if (!conn.is_ready) return;
+            conn.is_ready = false;
+            self.ready.remove(conn);
         }
 
         /// Goes on with the first `count` connections of the ready list.
@@ -413,7 +437,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 // One may have ended meanwhile; what came to the list in this turn is behind them.
                 const conn = self.ready.first orelse return;
                 if (conn.spent.turn == self.turn_number) return;
-                self.ready.remove(conn);
+                self.leaveReady(conn);
                 if (!conn.queue.isEmpty()) self.pump(conn);
                 if (conn.phase == .open) self.processInput(conn);
                 self.checkEof(conn);
@@ -608,7 +632,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             } else {
                 const sent = before - conn.queue.bytes;
                 if (sent > 0) self.protocol.onProgress(conn, sent);
-                if (conn.phase != .open or conn.queue.isEmpty() or conn.ready.is_linked) return;
+                if (conn.phase != .open or conn.queue.isEmpty() or conn.is_ready) return;
                 if (self.protocol.overBudget(conn)) |owner|
                     return self.protocol.onNoMemory(conn, .output, owner);
                 self.protocol.onUnsent(conn);
@@ -680,7 +704,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (!conn.linger or conn.eof) return self.close(conn);
             self.protocol.onClose(conn);
             conn.phase = .lingering;
-            self.ready.drop(conn);
+            self.leaveReady(conn);
             conn.input.deinit(&self.pools.buffers);
             self.backend.shutdownSend(&conn.stream);
             self.backend.resumeRecv(&conn.stream);
@@ -692,7 +716,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase == .closed) return;
             if (conn.phase == .open) self.protocol.onClose(conn);
             conn.phase = .closed;
-            self.ready.drop(conn);
+            self.leaveReady(conn);
             if (self.batch.owner == @as(?*anyopaque, conn)) self.batch.reset();
             const is_cut = conn.is_cut or !conn.queue.isEmpty();
             conn.input.deinit(&self.pools.buffers);
@@ -741,7 +765,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 const conn = &self.conns.items[slot];
                 assert(conn.phase != .closed); // its slot was given back
                 self.checkConn(conn);
-                linked += @intFromBool(conn.ready.is_linked);
+                linked += @intFromBool(conn.is_ready);
                 used += 1;
             }
             assert(used == self.conns.used);
@@ -752,6 +776,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// Asserts what holds of a connection between two events.
         fn checkConn(self: *Self, conn: *Conn) void {
             assert(self.conns.get(conn.id) == conn);
+            assert(conn.is_ready == conn.ready.is_linked);
             assert(!conn.in_input and !conn.in_pump);
             assert((conn.queue.bytes == 0) == conn.queue.isEmpty());
             assert((conn.input.len == 0) == (conn.input.first == null));
@@ -768,11 +793,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 .lingering => {
                     assert(conn.stream.fd != -1 and !conn.eof);
                     assert(conn.queue.isEmpty() and conn.input.len == 0);
-                    assert(!conn.ready.is_linked);
+                    assert(!conn.is_ready);
                 },
                 .closed => {
                     assert(conn.queue.isEmpty() and conn.input.len == 0);
-                    assert(!conn.ready.is_linked);
+                    assert(!conn.is_ready);
                 },
             }
         }

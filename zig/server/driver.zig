@@ -49,12 +49,28 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         /// The HTTP part of a connection.
         pub const ConnState = struct {
+            body: body_reader.State = .{},
+            write: timing_file.WriteState = .{},
+            /// Among those whose request the dispatcher refused as `busy`.
+            busy: list.Link(Conn) = .{},
+            /// Since when that request waits, monotonic ms; 0 while none does.
+            busy_since_ms: u64 = 0,
+            /// Since when input is not read, monotonic ms; means something while `pause` is set.
+            paused_ms: u64 = 0,
+            opened_ms: u64 = 0,
+
+            // Looked at with each request: `hot_offset`.
+
             /// Exchanges in the order of their requests.
             first: ?*Exchange = null,
             last: ?*Exchange = null,
-            depth: u16 = 0,
+            /// First byte of the message that is being read, monotonic ms; 0 between messages.
+            message_since_ms: u64 = 0,
             /// In memory, of responses that wait for an earlier one, bytes.
             held_bytes: u64 = 0,
+            /// Opaque to all but the head decoder.
+            hint: u32 = 0,
+            depth: u16 = 0,
             phase: Phase = .head,
             pause: Pause = .{},
             /// A request was read on it.
@@ -64,19 +80,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             more_input: bool = false,
             /// More bytes are buffered behind those that are being looked at.
             more_beyond: bool = false,
-            /// Opaque to all but the head decoder.
-            hint: u32 = 0,
-            /// First byte of the message that is being read, monotonic ms; 0 between messages.
-            message_since_ms: u64 = 0,
-            opened_ms: u64 = 0,
-            /// Since when input is not read, monotonic ms; means something while `pause` is set.
-            paused_ms: u64 = 0,
-            /// Among those whose request the dispatcher refused as `busy`.
-            busy: list.Link(Conn) = .{},
-            /// Since when that request waits, monotonic ms; 0 while none does.
-            busy_since_ms: u64 = 0,
-            write: timing_file.WriteState = .{},
-            body: body_reader.State = .{},
+
+            pub const hot_offset = @offsetOf(ConnState, "first");
 
             pub const Phase = enum(u8) { head, body, stop };
             pub const Pause = packed struct(u8) {
@@ -505,7 +510,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             app.first = ex.next;
             if (ex.next) |next| next.prev = null else app.last = null;
             app.depth -= 1;
-            if (app.body.exchange == ex) body_reader.abandon(conn);
+            if (app.phase == .body and app.body.exchange == ex) body_reader.abandon(conn);
             self.freeExchange(conn, ex);
         }
 

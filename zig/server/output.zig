@@ -364,7 +364,8 @@ pub fn Output(comptime D: type) type {
         /// Nobody wants what is still to come of the request's body.
         fn markDone(conn: *Conn, ex: *Exchange) void {
             ex.response = .done;
-            if (conn.app.body.exchange == ex) conn.app.body.sink = .discard;
+            const app = &conn.app;
+            if (app.phase == .body and app.body.exchange == ex) app.body.sink = .discard;
         }
 
         /// A body that does not keep what its head promised: the client has to see that,

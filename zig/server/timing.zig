@@ -61,7 +61,7 @@ pub fn Timing(comptime D: type) type {
         /// Sets the connection's timer for what it waits for now.
         pub fn afterEvent(d: *D, conn: *Conn) void {
             const app = &conn.app;
-            if (app.body.awaits_continue) inviteIfSent(d, conn);
+            if (app.phase == .body and app.body.awaits_continue) inviteIfSent(d, conn);
             const slot = conn.id.slot;
             const deadline = @min(
                 writeDeadline(d, conn),

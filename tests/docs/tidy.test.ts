@@ -19,6 +19,7 @@ const zigEntries = [
   'zig/fuzz.zig',
   'zig/fuzz_coverage.zig',
   'zig/sim.zig',
+  'zig/model.zig',
   'zig/abi_gen.zig',
 ];
 /** The same for ts/src: what is imported, run, or given to Node.js by its name. */

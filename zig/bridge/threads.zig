@@ -50,7 +50,8 @@ pub const Threads = struct {
 
     pub const AttachError = error{ AlreadyAttached, WorkersBusy, NoSuchThread } || system.Error;
 
-    /// Any thread: takes a place; the workers are to be woken. Returns the reading end of its doorbell, which is the caller's.
+    /// Any thread: takes a place; the workers are to be woken. Returns the reading end of its
+    /// doorbell, which is the caller's.
     /// `WorkersBusy`: not all workers have noticed that the last thread in this place is gone; try
     /// again.
     pub fn attach(self: *Threads, thread: u32) AttachError!posix.fd_t {

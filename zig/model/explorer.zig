@@ -1,9 +1,9 @@
 //! Runs a program in every way that the memory model allows, and says what can go wrong.
 //!
 //! An execution does not depend on the order in which its events were added, as long as each comes
-//! after what it reads from. So steps that choose nothing but their place among the writes are taken
-//! as soon as they can be, and an execution that was reached before, by another order of steps, is
-//! not looked at again (whole executions are compared, not hashes).
+//! after what it reads from. So steps that choose nothing but their place among the writes are
+//! taken as soon as they can be, and an execution that was reached before, by another order of
+//! steps, is not looked at again (whole executions are compared, not hashes).
 
 const std = @import("std");
 const Allocator = std.mem.Allocator;

@@ -290,7 +290,10 @@ fn weaker(field: std.meta.FieldEnum(Orders), order: p.Order) []const p.Order {
         .asleep, .awake, .publish, .take, .unwish, .give_back => false,
     };
     return switch (order) {
-        .seq_cst => if (is_load) &.{.acquire} else if (field == .take) &.{.acq_rel} else &.{.release},
+        .seq_cst => if (is_load) &.{.acquire} else switch (field) {
+            .take => &.{.acq_rel},
+            else => &.{.release},
+        },
         .acq_rel => &.{ .acquire, .release },
         .acquire, .release => &.{.monotonic},
         .monotonic => &.{},

@@ -72,8 +72,10 @@ pub fn Acceptor(comptime Io: type) type {
         /// Any worker: a connection has ended.
         pub fn onRoom(context: *anyopaque) void {
             const self: *Self = @alignCast(@ptrCast(context));
-            if (self.waits_for_room.load(orders.peek) and self.waits_for_room.swap(false, orders.take))
+            if (!self.waits_for_room.load(orders.peek)) return;
+            if (self.waits_for_room.swap(false, orders.take)) {
                 Io.signal(self.backend.wakeDescriptor());
+            }
         }
 
         pub fn run(self: *Self) void {

@@ -12,8 +12,8 @@ pub const Accepted = struct { fd: posix.socket_t, peer: Address };
 
 pub const Port = struct {
     accepted: Spsc(Accepted, limits.accept_queue_length) = .{},
-    /// Sockets handed over and not closed yet. The acceptor adds, the worker subtracts: on a line of
-    /// its own, so that neither takes away what the worker reads in each turn.
+    /// Sockets handed over and not closed yet. The acceptor adds, the worker subtracts: on a line
+    /// of its own, so that what the worker reads in each turn is not taken from it.
     open: std.atomic.Value(u32) align(std.atomic.cache_line) = .init(0),
     /// Monotonic ms at which a worker that drains closes what is left; 0 while it serves.
     drain_deadline_ms: std.atomic.Value(u64) align(std.atomic.cache_line) = .init(0),

@@ -234,11 +234,29 @@ fn addAbi(c: Context, check: *std.Build.Step) void {
 /// The race against other servers. It compiles its programs by itself, ReleaseFast, with this Zig.
 fn addBench(c: Context, check: *std.Build.Step) void {
     const run = c.b.addSystemCommand(&.{ "node", "bench/race.mjs" });
-    run.setEnvironmentVariable("ZIG", c.b.graph.zig_exe);
+    if (std.fs.path.dirname(c.b.graph.zig_exe)) |folder| run.addPathDir(folder);
     run.stdio = .inherit;
     if (c.b.args) |args| run.addArgs(args);
     c.b.step("bench", "Race other servers: zig build bench -- [--help]").dependOn(&run.step);
 
+    const decode = c.b.addExecutable(.{ .name = "decode", .root_module = c.b.createModule(.{
+        .root_source_file = c.b.path("bench/micro/decode.zig"),
+        .target = c.target,
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+    }) });
+    decode.root_module.addImport("gyrfalcon", c.b.createModule(.{
+        .root_source_file = c.b.path("zig/gyrfalcon.zig"),
+        .target = c.target,
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+    }));
+    const measure = c.b.addRunArtifact(decode);
+    measure.has_side_effects = true;
+    measure.stdio = .inherit;
+    c.b.step("bench-decode", "Time the decoder and the encoder").dependOn(&measure.step);
+
+    check.dependOn(&c.application("bench/micro/decode.zig").step);
     check.dependOn(&c.application("bench/apps/zig_hello.zig").step);
     for ([_][]const u8{ "floor", "load" }) |name| {
         const root = c.b.fmt("bench/{s}.zig", .{name});

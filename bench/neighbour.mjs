@@ -1,6 +1,6 @@
 // What one greedy client costs the others: some connections pipeline requests for a large file and read as fast as they
 // can, while a neighbour asks for something small, one request at a time. Prints the neighbour's latency without and
-// with them. `node bench/neighbour.mjs [--greedy 8] [--seconds 5]`
+// with them. `node bench/neighbour.mjs [--greedy 8] [--seconds 5] [--smoke]`
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
@@ -8,21 +8,30 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { main, setup } from '../scripts/lib/setup.mjs';
+import { checkCores } from './lib/machine.mjs';
 
 const { values } = parseArgs({
   options: {
     greedy: { type: 'string', default: '8' },
     seconds: { type: 'string', default: '5' },
+    smoke: { type: 'boolean', default: false },
     /** Of a child of this program: to be greedy towards this port. */
     child: { type: 'string' },
   },
 });
 const greedy = Number(values.greedy);
-const seconds = Number(values.seconds);
+const seconds = values.smoke ? 0.5 : Number(values.seconds);
 const fileBytes = 1_000_000;
 
 if (values.child !== undefined) beGreedy(Number(values.child));
-else await measure();
+else {
+  await main(async () => {
+    checkCores({ serverCore: 0, loadCore: 1 });
+    await setup({ quiet: true });
+    await measure();
+  });
+}
 
 function beGreedy(port) {
   const batch = 'GET /files/large.bin HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(64);

@@ -5,9 +5,12 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { MissingError } from '../scripts/lib/project.mjs';
+import { main } from '../scripts/lib/setup.mjs';
 import { prepareFiles } from './contenders.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
-import { load } from './lib/load.mjs';
+import { chooseLoad, load } from './lib/load.mjs';
+import { checkCores } from './lib/machine.mjs';
 import { readOptions } from './lib/options.mjs';
 import { stop, tree } from './lib/process.mjs';
 import { home, run } from './lib/tools.mjs';
@@ -25,7 +28,7 @@ const callers = flag('--callers');
 const instructions = flag('--callgrind');
 if (name === undefined || name.startsWith('-') || !(top > 0)) {
   console.error(
-    'usage: node bench/profile.mjs NAME [--top 40] [--callers] [--callgrind] [options]',
+    'usage: node bench/profile.mjs NAME [--top 40] [--callers] [--callgrind] [--smoke] [options]',
   );
   process.exit(2);
 }
@@ -33,13 +36,19 @@ const options = readOptions(['--seconds', '5', ...rest]);
 const [row] = choose([name]);
 
 const folder = join(home, 'profile');
-await mkdir(folder, { recursive: true });
-await prepareFiles();
 const found = (program) =>
   (process.env.PATH ?? '').split(delimiter).some((part) => existsSync(join(part, program)));
-if (found('perf') && !instructions) await withPerf();
-else if (found('valgrind')) await withCallgrind();
-else throw new Error('neither perf (linux-perf) nor valgrind is on PATH: install one of them');
+
+await main(async () => {
+  checkCores(options);
+  await mkdir(folder, { recursive: true });
+  await prepareFiles();
+  await chooseLoad(options);
+  if (found('perf') && !instructions) await withPerf();
+  else if (found('valgrind')) await withCallgrind();
+  else if (instructions) throw new MissingError('valgrind is not on PATH: install it');
+  else throw new MissingError('neither perf (linux-perf) nor valgrind is on PATH: install one');
+});
 
 async function withPerf() {
   // Node.js then tells perf the names of compiled JavaScript, in /tmp/perf-PID.map.

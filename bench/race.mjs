@@ -1,10 +1,12 @@
 // The race: every contender beside the others, in interleaved rounds. Method: bench/README.md.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { MissingError, SetupError } from '../scripts/lib/project.mjs';
+import { main } from '../scripts/lib/setup.mjs';
 import { contenders, prepareFiles } from './contenders.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
-import { load } from './lib/load.mjs';
-import { machineFacts } from './lib/machine.mjs';
+import { chooseLoad, load } from './lib/load.mjs';
+import { checkCores, machineFacts } from './lib/machine.mjs';
 import { readOptions } from './lib/options.mjs';
 import {
   coreBusyMicros,
@@ -28,14 +30,21 @@ if (options.list) {
   process.exit(0);
 }
 
-raiseGroup(options.nice);
-await prepareFiles();
-const entrants = await startAll(choose(options.only));
-try {
-  await race(entrants);
-} finally {
-  await Promise.all(entrants.map(({ server }) => stop(server)));
-}
+/** Contenders that this machine lacks the program of, with the reason. */
+const missing = [];
+
+await main(async () => {
+  checkCores(options);
+  raiseGroup(options.nice);
+  await prepareFiles();
+  await chooseLoad(options);
+  const entrants = await startAll(choose(options.only));
+  try {
+    await race(entrants);
+  } finally {
+    await Promise.all(entrants.map(({ server }) => stop(server)));
+  }
+});
 
 /** Starts and verifies all; those that take on another's response size come last. */
 async function startAll(rows) {
@@ -49,14 +58,18 @@ async function startAll(rows) {
       console.error(`${row.name.padEnd(16)}verified, ${entrant.responseBytes} bytes per response`);
     } catch (error) {
       console.error(`${row.name} is left out: ${error.message}\n`);
-      process.exitCode = 1;
+      if (error instanceof MissingError) missing.push(`${row.name}: ${error.message}`);
+      else process.exitCode = 1;
     }
   }
   return rows.filter(({ name }) => started.has(name)).map(({ name }) => started.get(name));
 }
 
 async function race(entrants) {
-  if (entrants.length === 0) throw new Error('no contender is left');
+  if (entrants.length === 0) {
+    const Reason = process.exitCode === undefined ? MissingError : SetupError;
+    throw new Reason('no contender is left');
+  }
   if (options.warmup > 0) {
     for (const entrant of entrants) await measure(entrant, { ...options, seconds: options.warmup });
   }
@@ -136,7 +149,9 @@ async function report(slots, entrants) {
   await writeFile(`${path.replace(/\.json$/, '')}.md`, markdown(results, verdicts, facts));
 
   console.log(`\n${textTable(results)}\n`);
-  for (const verdict of verdicts) console.log(goalText(verdict));
+  if (options.smoke) console.log('a smoke run: everything runs, the numbers mean nothing');
+  else for (const verdict of verdicts) console.log(goalText(verdict));
+  for (const line of missing) console.log(`left out, ${line}`);
   console.log(
     `\n${Object.entries(facts)
       .map(([key, value]) => `${key}: ${value}`)

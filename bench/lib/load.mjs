@@ -2,6 +2,7 @@
 // with one thread, and bench/load.zig.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { MissingError } from '../../scripts/lib/project.mjs';
 import { libraryEnv, oha, root, wrk, zigProgram } from './tools.mjs';
 
 /**
@@ -47,6 +48,22 @@ const generators = {
   oha: { command: ohaWithReport, read: readOha },
   least: { command: least, read: readReport },
 };
+
+/**
+ * Settles which load generator is used where none was asked for: wrk, else, told, the one that is built here.
+ * @param {import('./options.mjs').Options} options  its `load` is set
+ */
+export async function chooseLoad(options) {
+  if (options.load !== null) return;
+  try {
+    await wrk();
+    options.load = 'wrk';
+  } catch (error) {
+    if (!(error instanceof MissingError)) throw error;
+    options.load = 'least';
+    console.error(`${error.message}; the load comes from bench/load.zig instead`);
+  }
+}
 
 /** What --load takes. */
 export const loadNames = Object.keys(generators);

@@ -1,7 +1,9 @@
 // Facts about the machine and the programs: without them a number means nothing.
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
-import { bun, libraryEnv, nginx, run, versionOf, wrk, zig } from './tools.mjs';
+import { MissingError } from '../../scripts/lib/project.mjs';
+import { had, libraryEnv, run, versionOf } from './tools.mjs';
 
 /** @returns {Promise<Record<string, string | number>>} plain values, ready to be printed */
 export async function machineFacts() {
@@ -19,17 +21,26 @@ export async function machineFacts() {
     kernel: release(),
     load_average: loadavg()[0].toFixed(2),
     node: process.version,
-    bun: await version(bun, '--version'),
-    nginx: await version(nginx, '-v'),
-    wrk: await version(wrk, '-v'),
-    zig: await version(zig, 'version'),
+    bun: await version('bun', '--version'),
+    nginx: await version('nginx', '-v'),
+    wrk: await version('wrk', '-v'),
+    zig: await version('zig', 'version'),
   };
 }
 
-async function version(tool, flag) {
-  try {
-    return await versionOf([await tool(), flag], libraryEnv);
-  } catch {
-    return 'not available';
+/** Of a tool that this run has used: one that it did without is not fetched for its version. */
+async function version(name, flag) {
+  const path = await had(name);
+  return path === null ? 'not used' : await versionOf([path, flag], libraryEnv);
+}
+
+/** Throws a MissingError unless a server can have one core to itself and its load another. */
+export function checkCores({ serverCore, loadCore }) {
+  for (const core of [serverCore, loadCore]) {
+    const { status, error } = spawnSync('taskset', ['-c', String(core), 'true'], {
+      stdio: 'ignore',
+    });
+    if (error !== undefined) throw new MissingError('taskset is not on PATH: this needs Linux');
+    if (status !== 0) throw new MissingError(`no core ${core} here: two are needed`);
   }
 }

@@ -8,7 +8,8 @@ import { loadNames } from './load.mjs';
  * @property {number} seconds      length of one measurement (default 1)
  * @property {number} warmup       seconds of load before the first round (default 2, 0 for none)
  * @property {number} connections  keep-alive connections of the load (default 64)
- * @property {'wrk' | 'oha' | 'least'} load  load generator; least: bench/load.zig (default wrk)
+ * @property {'wrk' | 'oha' | 'least' | null} load  load generator; least: bench/load.zig; null: none was asked
+ *   for, and chooseLoad() says which
  * @property {boolean} typical     requests carry a browser's fields (default: Host only)
  * @property {string[]} only       contender names or groups; empty: all
  * @property {number} serverCore   core of the server under test (default 0)
@@ -16,19 +17,22 @@ import { loadNames } from './load.mjs';
  * @property {number} nice         of server and load (default 0; below 0 needs root)
  * @property {number} calm         seconds to wait, at most, for quiet cores before each slot
  * @property {string} output       where the JSON goes
+ * @property {boolean} smoke       as short as it goes: shows that everything runs, and measures nothing
  */
 
 const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2] [--connections 64]
        [--only name,name] [--server-core 0] [--load-core 1] [--nice 0] [--calm 0]
        [--output bench/results/latest.json] [--load wrk|oha|least]
-       [--typical] [--list]
+       [--typical] [--smoke] [--list]
 
   --only   names or groups of bench/contenders.mjs (the floor and Bun's handler are what the
            ratios refer to: without them those columns stay empty)
-  --load   least is bench/load.zig: it parses nothing and keeps a fast server busier than wrk
+  --load   wrk unless it cannot be had; least is bench/load.zig: it parses nothing and keeps a
+           fast server busier than wrk
   --typical  requests carry the fields that a browser sends, not Host alone
   --nice   e.g. --nice=-15 as root: keeps other work on the machine from taking the two cores
-  --calm   waits up to so many seconds before each slot until other work leaves the cores alone`;
+  --calm   waits up to so many seconds before each slot until other work leaves the cores alone
+  --smoke  one round of a second for each, whatever else is said: shows that everything runs`;
 
 const flags = {
   rounds: { type: 'string', default: '7' },
@@ -41,10 +45,21 @@ const flags = {
   nice: { type: 'string', default: '0' },
   calm: { type: 'string', default: '0' },
   output: { type: 'string', default: 'bench/results/latest.json' },
-  load: { type: 'string', default: 'wrk' },
+  load: { type: 'string' },
+  smoke: { type: 'boolean', default: false },
   typical: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
+};
+
+/** What --smoke makes of the other options. */
+const smoke = {
+  rounds: 1,
+  seconds: 1,
+  warmup: 0,
+  connections: 16,
+  calm: 0,
+  output: 'bench/results/smoke.json',
 };
 
 /** @returns {Options & { list: boolean }} prints usage and exits when the command line is wrong */
@@ -60,11 +75,11 @@ export function readOptions(argv = process.argv.slice(2)) {
     console.log(usage);
     process.exit(0);
   }
-  if (!loadNames.includes(values.load)) {
+  if (values.load !== undefined && !loadNames.includes(values.load)) {
     console.error(`--load takes ${loadNames.join(', ')}, not '${values.load}'`);
     process.exit(2);
   }
-  return {
+  const options = {
     rounds: integer(values, 'rounds', 1, 1000),
     seconds: integer(values, 'seconds', 1, 600),
     warmup: integer(values, 'warmup', 0, 60),
@@ -74,11 +89,13 @@ export function readOptions(argv = process.argv.slice(2)) {
     loadCore: integer(values, 'load-core', 0, 1023),
     nice: integer(values, 'nice', -20, 19),
     calm: integer(values, 'calm', 0, 600),
-    load: values.load,
+    load: values.load ?? null,
     typical: values.typical,
     output: values.output,
     list: values.list,
+    smoke: values.smoke,
   };
+  return values.smoke ? { ...options, ...smoke } : options;
 }
 
 function integer(values, name, min, max) {

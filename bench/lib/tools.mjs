@@ -1,22 +1,24 @@
-// What the race needs beside this repository: taken from PATH, else fetched into .toolchain/bench
-// (ignored by git) by apt-get download, npm and Zig. Nothing is installed into the system.
+// What the race needs beside this repository. Zig and the package are set up as `npm start` does; peers are taken from
+// PATH, else fetched into .toolchain/bench (ignored by git) by apt-get download and npm. Nothing is installed into the
+// system. What cannot be had is a MissingError: the contender is left out, with the reason.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { MissingError, root, toolchain } from '../../scripts/lib/project.mjs';
+import { npm, outputOf, tail } from '../../scripts/lib/run.mjs';
+import { setup } from '../../scripts/lib/setup.mjs';
+
+export { root };
 
 const execute = promisify(execFile);
 
-/** The repository. */
-export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** Where everything goes that the race fetches, builds or generates. */
-export const home = join(root, '.toolchain', 'bench');
+export const home = join(toolchain, 'bench');
 
 const OHA_VERSION = '1.16.0';
 const BUN_VERSION = '1.4.5';
-const ZIG_VERSION = '0.14.1';
 
 /** Runs a command to its end; the Error carries what it printed. */
 export async function run(command, options = {}) {
@@ -42,16 +44,26 @@ function memo(key, make) {
   return once.get(key);
 }
 
+/** @returns {Promise<string | null>} the path of a tool that this run has asked for and got, else null */
+export const had = async (name) => (await once.get(name)?.catch(() => null)) ?? null;
+
 /** @returns {Promise<string>} path of a program that Debian packages */
 async function debian(name, packages, inside) {
   const installed = onPath(name);
   if (installed !== null) return installed;
   const unpacked = join(home, 'root', inside);
   if (existsSync(unpacked)) return unpacked;
-  if (onPath('apt-get') === null) throw new Error(`${name} is not on PATH: install it`);
+  const advice = `${name} is not on PATH: install it`;
+  if (onPath('apt-get') === null || onPath('dpkg-deb') === null) throw new MissingError(advice);
   const downloads = join(home, 'deb', name);
+  await rm(downloads, { recursive: true, force: true });
   await mkdir(downloads, { recursive: true });
-  await run(['apt-get', 'download', ...packages], { cwd: downloads });
+  try {
+    await run(['apt-get', 'download', ...packages], { cwd: downloads });
+  } catch (error) {
+    const why = error.message.split('\n').at(-1);
+    throw new MissingError(`${advice}, or have apt find ${packages.join(', ')} (${why})`);
+  }
   for (const file of await readdir(downloads)) {
     if (file.endsWith('.deb')) {
       await run(['dpkg-deb', '-x', join(downloads, file), join(home, 'root')]);
@@ -61,9 +73,11 @@ async function debian(name, packages, inside) {
   return unpacked;
 }
 
+const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+
 /** Programs that were unpacked and not installed find their libraries by this. */
 export const libraryEnv = {
-  LD_LIBRARY_PATH: [join(home, 'root/usr/lib/x86_64-linux-gnu'), process.env.LD_LIBRARY_PATH]
+  LD_LIBRARY_PATH: [join(home, `root/usr/lib/${machine}-linux-gnu`), process.env.LD_LIBRARY_PATH]
     .filter(Boolean)
     .join(delimiter),
 };
@@ -78,7 +92,9 @@ export const oha = () =>
     if (installed !== null) return installed;
     const binary = join(home, 'cargo/bin/oha');
     if (existsSync(binary)) return binary;
-    if (onPath('cargo') === null) throw new Error('oha is not on PATH, nor is cargo to build it');
+    if (onPath('cargo') === null) {
+      throw new MissingError('oha is not on PATH, nor is cargo to build it');
+    }
     const version = ['--version', OHA_VERSION, '--locked'];
     await run(['cargo', 'install', 'oha', ...version, '--root', join(home, 'cargo')]);
     return binary;
@@ -86,33 +102,38 @@ export const oha = () =>
 
 export const nginx = () => memo('nginx', () => debian('nginx', ['nginx'], 'usr/sbin/nginx'));
 
-/** @returns {Promise<string>} the Bun executable, from PATH or from npm's package `bun` */
+/** @returns {Promise<string>} the Bun executable, from npm's package `bun` */
 export const bun = () =>
   memo('bun', async () => {
     const folder = join(home, 'npm');
-    const binary = join(folder, 'node_modules/bun/bin/bun.exe');
-    if (existsSync(binary)) return binary;
+    const there = await bunIn(folder);
+    if (there !== null) return there;
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'package.json'), '{"private":true}\n');
-    await run(['npm', 'install', '--no-audit', '--no-fund', `bun@${BUN_VERSION}`], { cwd: folder });
-    return binary;
+    const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    const { code, output } = await npm([...args, `bun@${BUN_VERSION}`], { cwd: folder });
+    if (code !== 0) throw new MissingError(`npm could not install Bun\n${tail(output)}`);
+    const installed = await bunIn(folder);
+    if (installed !== null) return installed;
+    throw new MissingError(`the Bun of npm's package bun@${BUN_VERSION} does not run here`);
   });
 
-/** @returns {Promise<string>} a Zig compiler of the version that this project is written for */
-export const zig = () =>
-  memo('zig', async () => {
-    const candidates = [
-      process.env.ZIG,
-      onPath('zig'),
-      join(root, '.toolchain/ziglang/zig'),
-      join(root, '.toolchain/zig/ziglang/zig'),
-    ];
-    for (const path of candidates) {
-      if (!path || !existsSync(path)) continue;
-      if ((await run([path, 'version'])).trim() === ZIG_VERSION) return path;
-    }
-    throw new Error(`Zig ${ZIG_VERSION} was not found: run \`npm start\` once, or set ZIG`);
-  });
+/**
+ * The executable of the platform's package, which is what the install script of `bun` would link to. No install script
+ * is run. A system may get more than one package (for glibc, for musl): the one that runs is taken.
+ */
+async function bunIn(folder) {
+  const scope = join(folder, 'node_modules', '@oven');
+  const packages = existsSync(scope) ? await readdir(scope) : [];
+  const binaries = packages.map((name) => join(scope, name, 'bin', 'bun'));
+  return binaries.find((path) => outputOf(path, ['--version']) === BUN_VERSION) ?? null;
+}
+
+/** @returns {Promise<string>} Zig, as every script of this project finds it */
+export const zig = () => memo('zig', async () => (await setup({ engine: false, quiet: true })).zig);
+
+/** The package as `npm start` builds it: engine and TypeScript, where they are stale. */
+export const built = () => memo('built', () => setup({ quiet: true }));
 
 /**
  * Compiles a Zig program with ReleaseFast; Zig's own cache makes an unchanged one free.
@@ -136,10 +157,6 @@ export const zigProgram = (name, source, plain = false) =>
     ]);
     return output;
   });
-
-/** Builds the package as `npm start` does, once: engine and TypeScript, where they are stale. */
-export const built = () =>
-  memo('built', () => run([process.execPath, join(root, 'scripts/bootstrap.mjs'), '--no-start']));
 
 /** @returns {Promise<string>} the first line that a program prints about its version */
 export async function versionOf(command, env) {

@@ -1,8 +1,7 @@
 //! Nanoseconds to decode a request head, to make a path canonical, to encode a response head and to
 //! undo chunking.
 //!
-//!     zig build-exe -OReleaseFast -lc --dep gyrfalcon -Mroot=bench/micro/decode.zig \
-//!         -Mgyrfalcon=zig/gyrfalcon.zig -femit-bin=.zig-cache/decode && .zig-cache/decode
+//!     zig build bench-decode
 //!
 //! Each number is the least of 15 samples of about 20 ms: the cost when nothing disturbs.
 const std = @import("std");

@@ -1,11 +1,12 @@
 // Nanoseconds per operation of the light Web API classes, beside the platform's.
 //
-//   node bench/micro/objects.mjs [filter]
+//   node bench/micro/objects.mjs [filter] [--smoke]
 //
 // Each figure is the median of several timed batches after a warm-up. Promises are timed with their
 // await, so those rows carry the cost of one microtask turn.
 
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 const source = fileURLToPath(new URL('../../ts/src/', import.meta.url));
@@ -24,20 +25,25 @@ const code = Buffer.from(bundle.outputFiles[0].contents).toString('base64');
 const light = await import(`data:text/javascript;base64,${code}`);
 const { Headers, Request, Response, fromSource, responseParts } = light;
 
-const filter = process.argv[2] ?? '';
-const batches = 15;
+const { values, positionals } = parseArgs({
+  options: { smoke: { type: 'boolean', default: false } },
+  allowPositionals: true,
+});
+const filter = positionals[0] ?? '';
+const batches = values.smoke ? 1 : 15;
+const warmUps = values.smoke ? 0 : 5;
 let sink;
 
 async function measure(name, count, run) {
   if (!name.includes(filter)) return;
   const times = [];
-  for (let batch = 0; batch < batches + 5; batch++) {
+  for (let batch = 0; batch < warmUps + batches; batch++) {
     const start = process.hrtime.bigint();
     for (let i = 0; i < count; i++) {
       const result = run(i);
       sink = result instanceof Promise ? await result : result;
     }
-    if (batch >= 5) times.push(Number(process.hrtime.bigint() - start) / count);
+    if (batch >= warmUps) times.push(Number(process.hrtime.bigint() - start) / count);
   }
   times.sort((a, b) => a - b);
   const median = times[batches >> 1];

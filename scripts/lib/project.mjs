@@ -26,6 +26,12 @@ export const toolchain = at('.toolchain');
 /** The error of a step whose message says all there is to say: shown without a stack. */
 export class SetupError extends Error {}
 
+/** What a command needs, this machine lacks, and nobody installs by himself. */
+export class MissingError extends SetupError {}
+
+/** The exit code of a command that ends with a MissingError: EX_UNAVAILABLE of sysexits.h. */
+export const exitMissing = 69;
+
 /** All files below `directory` for which `keep(path relative to the project)` holds, sorted. */
 export function filesBelow(directory, keep = () => true) {
   const found = [];

@@ -1,7 +1,7 @@
 // From a fresh clone to something that runs.
 import { chmodSync, existsSync, symlinkSync } from 'node:fs';
 import { buildEngine, buildTypeScript } from './build.mjs';
-import { at, SetupError, withLock } from './project.mjs';
+import { at, exitMissing, MissingError, SetupError, withLock } from './project.mjs';
 import { Progress } from './run.mjs';
 import { checkNode, findZig, installPackages } from './toolchain.mjs';
 
@@ -40,6 +40,6 @@ export async function main(action) {
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     console.error(`error: ${error.message}`);
-    process.exitCode = 1;
+    process.exitCode = error instanceof MissingError ? exitMissing : 1;
   }
 }

@@ -4,16 +4,17 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { at, root, SetupError } from './lib/project.mjs';
+import { at, MissingError, root, SetupError } from './lib/project.mjs';
 import { outputOf, run, tail } from './lib/run.mjs';
 import { main, setup } from './lib/setup.mjs';
 
-const usage = `usage: node scripts/fuzz-coverage.mjs NAME [--minutes N] [--keep] [--replay FILE]
+const usage = `usage: node scripts/fuzz-coverage.mjs NAME [--minutes N] [--keep] [--replay FILE] [--smoke]
 
 NAME: decoder, chunked, uri, range or date.
 --minutes N    how long (default 60; 0: only what is there already)
 --keep         adds the smallest set of inputs that reach every edge to tests/fuzz/NAME afterwards
 --replay FILE  runs one input, such as one that failed
+--smoke        five seconds, and nothing is kept in the project: shows that it runs
 
 Inputs that were found are kept in build/fuzz/NAME/corpus; those that fail, in build/fuzz/NAME/failed.
 Needs a C++ compiler and libFuzzer from LLVM's compiler-rt: on Debian, g++ and libclang-rt-14-dev.
@@ -22,6 +23,7 @@ GYRFALCON_LIBFUZZER may name the archive.
 
 /** Inputs longer than this reach nothing new and take their time. */
 const inputBytesMax = 4096;
+const smokeSeconds = 5;
 /** Inputs kept in the project are small. */
 const keptBytesMax = 1024;
 
@@ -42,7 +44,9 @@ function libFuzzer() {
       if (existsSync(archive)) return archive;
     }
   }
-  throw new SetupError('no libFuzzer here: install libclang-rt-14-dev, or set GYRFALCON_LIBFUZZER');
+  throw new MissingError(
+    'no libFuzzer here: install libclang-rt-14-dev, or set GYRFALCON_LIBFUZZER',
+  );
 }
 
 async function mustRun(command, args) {
@@ -55,7 +59,7 @@ async function build(folder) {
   const archive = libFuzzer();
   const compiler = process.env.CXX ?? 'g++';
   if (outputOf(compiler, ['--version']) === undefined) {
-    throw new SetupError(`no C++ compiler to link with: ${compiler} does not run`);
+    throw new MissingError(`no C++ compiler to link with: ${compiler} does not run`);
   }
   const args = ['build', 'fuzz-library', '-Doptimize=ReleaseSafe', '--prefix', folder];
   const { zig } = await setup({ engine: false, quiet: true });
@@ -146,10 +150,11 @@ await main(async () => {
       minutes: { type: 'string', default: '60' },
       keep: { type: 'boolean', default: false },
       replay: { type: 'string' },
+      smoke: { type: 'boolean', default: false },
     },
   });
   const [name, ...rest] = positionals;
-  const seconds = Math.round(Number(values.minutes) * 60);
+  const seconds = values.smoke ? smokeSeconds : Math.round(Number(values.minutes) * 60);
   if (
     name === undefined ||
     rest.length > 0 ||
@@ -169,6 +174,6 @@ await main(async () => {
   }
   const { code, said } = await fuzz(program, name, options(name, folder, seconds), folder);
   console.log(JSON.stringify({ name, seconds, ...summary(said), failed: code !== 0 }));
-  if (values.keep) await keep(program, name, folder);
+  if (values.keep && !values.smoke) await keep(program, name, folder);
   process.exitCode = code === 0 ? 0 : 1;
 });

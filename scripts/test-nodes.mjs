@@ -1,6 +1,7 @@
 // `npm run test:nodes`: the stages that run TypeScript, under this Node.js and under the other versions that are
 // supported. Their binaries come from npm (what the package `node` would choose for this system) into .toolchain.
-//   npm run test:nodes -- --only cli      arguments are those of npm test
+//   npm run test:nodes -- --only unit     arguments are those of npm test
+//   npm run test:nodes -- --smoke         one test file: that each Node.js is there and runs
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,13 +11,20 @@ import { main } from './lib/setup.mjs';
 
 const versions = ['22', '24'];
 const stages = 'unit,blackbox,examples,readme';
+/** What --smoke makes of the options. */
+const smoke = { only: 'unit', filter: 'fetch/mime_type' };
 
 await main(async () => {
   const { values } = parseArgs({
-    options: { only: { type: 'string', default: stages }, filter: { type: 'string' } },
+    options: {
+      only: { type: 'string', default: stages },
+      filter: { type: 'string' },
+      smoke: { type: 'boolean', default: false },
+    },
   });
-  const args = ['--only', values.only];
-  if (values.filter !== undefined) args.push('--filter', values.filter);
+  const { only, filter } = values.smoke ? smoke : values;
+  const args = ['--only', only];
+  if (filter !== undefined) args.push('--filter', filter);
   const own = process.versions.node.split('.')[0];
   const nodes = [{ version: own, path: process.execPath }];
   for (const version of versions.filter((other) => other !== own)) {

@@ -1,6 +1,7 @@
 // `npm test`: sets the project up and runs all tests. The last line is the sum of them.
 //   npm test -- --only unit,blackbox     these stages alone (--list names them)
 //   npm test -- --filter chunked         test files, and Zig tests, whose name contains this
+//   npm test -- --all                    also the stages that take long
 import { parseArgs } from 'node:util';
 import { SetupError } from './lib/project.mjs';
 import { main, setup } from './lib/setup.mjs';
@@ -11,14 +12,17 @@ await main(async () => {
     options: {
       only: { type: 'string' },
       filter: { type: 'string' },
+      all: { type: 'boolean', default: false },
       list: { type: 'boolean' },
     },
   });
   if (values.list) {
-    for (const stage of stages) console.log(`${stage.name.padEnd(10)}${stage.about}`);
+    for (const { name, about, long } of stages) {
+      console.log(`${name.padEnd(10)}${about}${long ? ' (with --all or --only)' : ''}`);
+    }
     return;
   }
-  const chosen = choose(values.only);
+  const chosen = choose(values);
   const { zig } = await setup({ engine: chosen.some((stage) => stage.engine) });
   const context = { zig, filter: values.filter };
   const outcomes = [];
@@ -30,10 +34,13 @@ await main(async () => {
     outcomes.push({ name: stage.name, seconds, ...outcome });
   }
   summarize(outcomes);
+  if (values.filter !== undefined && sum(outcomes) === sum([])) {
+    throw new SetupError(`no test of these stages has "${values.filter}" in its name`);
+  }
 });
 
-function choose(only) {
-  if (only === undefined) return stages;
+function choose({ only, all }) {
+  if (only === undefined) return stages.filter(({ long }) => all || !long);
   const names = only.split(',');
   const unknown = names.find((name) => !stages.some((stage) => stage.name === name));
   if (unknown !== undefined) {

@@ -7,8 +7,13 @@ import { run, tail } from './run.mjs';
 
 /** Where the Zig executables for the tests are installed, built ReleaseSafe. */
 const zigPrefix = at('build', 'zig');
+const goClient = at('build', 'go', 'client');
+const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 
-/** All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. */
+/**
+ * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. `long`:
+ * it takes more than its share of ten minutes, and runs when it is asked for (`--all`, `--only`).
+ */
 export const stages = [
   {
     name: 'format',
@@ -62,28 +67,32 @@ export const stages = [
     name: 'unit',
     about: 'TypeScript units',
     engine: true,
-    run: (context) => files(context, at('ts', 'src'), { jobs: 2 }),
+    run: (context) => runTests(context, testFiles(context, 'ts/src'), 2),
   },
   {
     name: 'blackbox',
     about: 'the whole server over sockets, engine built ReleaseSafe',
     engine: true,
     run: (context) =>
-      zigExecutables(context, () =>
-        files(context, at('tests'), { except: /^tests\/(?:examples|readme)\// }),
-      ),
+      withPrograms(context, testFiles(context, 'tests', /^tests\/(?:examples|readme)\//)),
   },
   {
     name: 'examples',
     about: 'every example',
     engine: true,
-    run: (context) => zigExecutables(context, () => files(context, at('tests', 'examples'))),
+    run: (context) => withPrograms(context, testFiles(context, 'tests/examples')),
   },
   {
     name: 'readme',
     about: 'every snippet of the README',
     engine: true,
-    run: (context) => files(context, at('tests', 'readme')),
+    run: (context) => runTests(context, testFiles(context, 'tests/readme')),
+  },
+  {
+    name: 'commands',
+    about: 'every command of the Markdown files, in a short form, in a fresh clone',
+    long: true,
+    run: () => commands(),
   },
 ];
 
@@ -140,38 +149,74 @@ async function zigTests({ zig, filter }, options = []) {
   return { passed, failed, skipped, failures };
 }
 
-/** Builds the Zig executables that the tests of `action` start. */
-async function zigExecutables({ zig }, action) {
-  const args = [
-    'build',
-    'install',
-    'examples',
-    'test-apps',
-    '-Doptimize=ReleaseSafe',
-    '--prefix',
-    zigPrefix,
-  ];
-  const { code, output } = await run(zig, args, { cwd: root });
-  const outcome = await action();
-  if (code === 0) return outcome;
-  console.log(tail(output, 60));
-  const failures = [...outcome.failures, 'the Zig executables do not build'];
-  return { ...outcome, failed: outcome.failed + 1, failures };
+/** Runs test files that start programs which have to be built. */
+async function withPrograms(context, chosen) {
+  const failures = [];
+  if (chosen.length > 0 && !(await zigExecutables(context))) {
+    failures.push('the Zig executables do not build');
+  }
+  if (chosen.some((path) => path.includes('/tests/clients/'))) await buildGoClient();
+  const outcome = await runTests(context, chosen);
+  outcome.failed += failures.length;
+  outcome.failures.push(...failures);
+  return outcome;
 }
 
-function files({ zig, filter = '' }, folder, { jobs = 1, except } = {}) {
-  const chosen = filesBelow(folder, (path) => {
+/** Builds the Zig executables that tests start. False, and what Zig said is printed, when it does not work. */
+async function zigExecutables({ zig }) {
+  const steps = ['install', 'examples', 'test-apps'];
+  const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', zigPrefix];
+  const { code, output } = await run(zig, args, { cwd: root });
+  if (code !== 0) console.log(tail(output, 60));
+  return code === 0;
+}
+
+/**
+ * Builds the client of tests/clients that is written in Go, if Go is here. With a cold cache that is Go's net/http too,
+ * which may take minutes. When it does not work what Go said is printed, and the test that misses the program fails.
+ */
+async function buildGoClient() {
+  const args = ['build', '-o', goClient, at('tests', 'clients', 'fixtures', 'go', 'main.go')];
+  const env = { ...process.env, GOFLAGS: '-mod=mod' };
+  const { code, missing, output } = await run('go', args, { env, timeoutMs: 480_000 });
+  if (code !== 0 && !missing) console.log(tail(`go ${args.join(' ')}\n${output}`, 40));
+}
+
+/** The test files below `folder` that the filter lets pass. */
+function testFiles({ filter = '' }, folder, except) {
+  return filesBelow(at(folder), (path) => {
     return path.endsWith('.test.ts') && path.includes(filter) && !except?.test(path);
   });
+}
+
+function runTests({ zig }, chosen, jobs = 1) {
   return runFiles(chosen, {
     root,
     jobs,
-    loader: pathToFileURL(at('dist', 'loader', 'register.js')).href,
+    loader,
     env: {
       GYRFALCON_ENGINE: enginePath,
+      GYRFALCON_GO_CLIENT: goClient,
       GYRFALCON_SETUP: '0',
       GYRFALCON_ZIG: zig,
       GYRFALCON_ZIG_PREFIX: zigPrefix,
     },
   });
+}
+
+/** The programs of tests/commands tell by themselves what they do; their last line is the sum. */
+async function commands() {
+  const args = ['--import', loader, at('tests', 'commands', 'run.ts')];
+  const { code, output } = await run(process.execPath, args, { cwd: root, echo: true });
+  const outcome = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const last = output.trimEnd().split('\n').at(-1);
+  for (const [, count, key] of last.matchAll(/(\d+) (passed|failed|skipped)/g)) {
+    outcome[key] = Number(count);
+  }
+  outcome.failures.push(...[...output.matchAll(/^ {2}✘ (.*)$/gm)].map(([, what]) => what));
+  if (code !== 0 && outcome.failed === 0) {
+    outcome.failed = 1;
+    outcome.failures.push(`tests/commands/run.ts ended with exit code ${code}`);
+  }
+  return outcome;
 }

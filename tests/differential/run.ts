@@ -1,7 +1,7 @@
 /**
  * The comparison itself, and its long run:
  *
- *   node --import ./scripts/ts.mjs tests/differential/run.ts [--seed N] [--minutes N | --count N]
+ *   node --import ./scripts/ts.mjs tests/differential/run.ts [--seed N] [--minutes N | --count N] [--smoke]
  *
  * Case i of a run is made from the seed and i alone. Ends with 1 when a disagreement falls in no class.
  */
@@ -81,10 +81,11 @@ async function main(): Promise<void> {
       seed: { type: 'string', default: '1' },
       minutes: { type: 'string' },
       count: { type: 'string', default: '200' },
+      smoke: { type: 'boolean', default: false },
     },
   });
   const limit =
-    values.minutes === undefined
+    values.minutes === undefined || values.smoke
       ? { count: Number(values.count) }
       : { deadline: Date.now() + Number(values.minutes) * 60_000 };
   const { cases, requests, refused, classes, examples, unexplained } = await compare(

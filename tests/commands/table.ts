@@ -1,0 +1,112 @@
+/** How each command that Markdown names is run by the tests, in seconds where the command itself takes minutes. */
+
+/** Commands of one kind. The first row whose pattern matches is the one. */
+export interface Row {
+  readonly pattern: RegExp;
+  /** What is run in the place of the command; the command itself unless given. */
+  readonly short?: (command: string) => string;
+  /** It is a server: it has to print its URL, to answer under it, and to end on SIGTERM. */
+  readonly serves?: boolean;
+  /** Files that the page has the reader make first, by name. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** What the machine may lack: the command then ends with 69 and says so, and is skipped. */
+  readonly mayLack?: RegExp;
+  /** It is not run here; who runs it. */
+  readonly elsewhere?: string;
+  /** Before this row, with whatever they have to compile. */
+  readonly minutes?: number;
+}
+
+const smoke = (command: string): string => `${command} --smoke`;
+const app = "export default { fetch: () => new Response('a fresh clone\\n') };\n";
+const program = `import { serve } from 'gyrfalcon';
+const server = serve({ port: 0, fetch: () => new Response('a program\\n') });
+console.log(\`Listening on \${server.url}\`);
+process.once('SIGTERM', () => server.stop());
+`;
+
+/** In the order in which they are run: the first sets everything up. */
+export const rows: readonly Row[] = [
+  { pattern: /^npm start$/, short: () => 'npm start -- --port 0', serves: true, minutes: 30 },
+  { pattern: /^npm run build$/ },
+  { pattern: /^npm run bootstrap$/, short: () => 'node scripts/bootstrap.mjs --no-start' },
+  { pattern: /^export PATH=/, short: (command) => `${command}; test "$(zig version)" = 0.14.1` },
+
+  // The package
+  {
+    pattern: /^npx gyrfalcon start app\.ts$/,
+    short: (command) => `${command} --port 0`,
+    serves: true,
+    files: { 'app.ts': app },
+  },
+  { pattern: /^gyrfalcon start --help$/, short: (command) => `npx ${command}` },
+  {
+    pattern: /^node --import gyrfalcon\/loader file\.ts$/,
+    serves: true,
+    files: { 'file.ts': program },
+  },
+  { pattern: /^curl /, elsewhere: 'tests/readme asks the server of the block before it' },
+
+  // Tests
+  { pattern: /^npm test$/, short: () => 'npm test -- --only format,types,lint' },
+  { pattern: /^npm test -- --list$/ },
+  { pattern: /^npm test -- --all$/, short: () => 'npm test -- --all --list' },
+  { pattern: /^\.ci\/run$/, elsewhere: 'it is what runs this' },
+  { pattern: /^npm run test:commands$/, elsewhere: 'it is what runs this' },
+  { pattern: /^npm run test:nodes$/, short: (command) => `${command} -- --smoke` },
+  { pattern: /^npm test -- --only / },
+  { pattern: /^node --import \.\/scripts\/ts\.mjs ts\/src\/\S+\.test\.ts$/ },
+  { pattern: /^npm run (?:check|lint|format)$/ },
+
+  // Zig
+  { pattern: /^zig fmt/, short: () => 'zig fmt zig examples build.zig' },
+  { pattern: /^zig build (?:check|abi)$/ },
+  { pattern: /^zig build test -Dtest-filter=\w+$/ },
+  { pattern: /^zig build test-apps / },
+  {
+    pattern: /^zig build fuzz -D(?:seed=N|seed=\d+)$/,
+    short: (command) => command.replace('=N', '=7'),
+  },
+  {
+    pattern: /^zig build fuzz -Dseed=\d+ -D(?:minutes|seeds)=\d+$/,
+    short: (command) => command.replace(/-Dminutes=\d+|-Dseeds=\d+/, '-Dseeds=20'),
+  },
+  { pattern: /^zig build fuzz .*-- /, short: smoke },
+  { pattern: /^zig build run-\w+$/, short: (command) => `${command} -- 0`, serves: true },
+  { pattern: /^zig build bench-decode$/ },
+  { pattern: /^zig build$/ },
+  {
+    pattern: /^zig-out\/bin\/gyrfalcon serve \.\/public$/,
+    short: (command) => `${command} --port 0`,
+    serves: true,
+    files: { 'public/index.html': 'a fresh clone\n' },
+  },
+
+  // What runs long
+  { pattern: /^node scripts\/sim-bugs\.mjs$/, short: (command) => `${command} parser` },
+  {
+    pattern: /^node scripts\/fuzz-coverage\.mjs /,
+    short: (command) =>
+      smoke(command).replace('FILE', 'tests/fuzz/decoder/$(ls tests/fuzz/decoder | head -1)'),
+    mayLack: /libFuzzer|C\+\+ compiler/,
+  },
+  { pattern: /^node --import \.\/scripts\/ts\.mjs tests\/differential\/run\.ts /, short: smoke },
+  { pattern: /^node bench\/soak\.mjs /, short: smoke },
+
+  // Measurements
+  { pattern: /^node bench\/race\.mjs --(?:list|help)$/ },
+  { pattern: /^npm run bench$/, short: (command) => `${command} -- --smoke` },
+  {
+    pattern: /^(?:npm run bench -- |node bench\/race\.mjs )/,
+    short: smoke,
+    mayLack: /taskset|core/,
+  },
+  { pattern: /^node bench\/(?:idle|neighbour)\.mjs/, short: smoke, mayLack: /taskset|core/ },
+  { pattern: /^node bench\/profile\.mjs/, short: smoke, mayLack: /taskset|core|perf|valgrind/ },
+  { pattern: /^node bench\/micro\/objects\.mjs/, short: smoke },
+];
+
+/** The row of a command; undefined when the table has none. */
+export function rowOf(command: string): Row | undefined {
+  return rows.find(({ pattern }) => pattern.test(command));
+}

@@ -35,6 +35,7 @@ test {
     _ = @import("core/chain.zig");
     _ = @import("core/clock.zig");
     _ = @import("core/cpus.zig");
+    _ = @import("core/file_handle.zig");
     _ = @import("core/frozen_allocator.zig");
     _ = @import("core/limits.zig");
     _ = @import("core/list.zig");

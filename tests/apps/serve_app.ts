@@ -1,6 +1,6 @@
-// What tests/apps/engine_app.zig answers, by handlers in TypeScript; also /slow/N, answered after N ms, and /late/N,
-// which echoes a body that it begins to read after N ms. Argument: options of serve(), as JSON, and `files`, the folder
-// behind /files.
+// What tests/apps/engine_app.zig answers, by handlers in TypeScript; also /slow/N, answered after N ms, /late/N, which
+// echoes a body that it begins to read after N ms, and /wait, answered when /release is asked for. Argument: options of
+// serve(), as JSON, and `files`, the folder behind /files.
 import { dir, type Request, Response, serve } from 'gyrfalcon';
 
 const { files, ...options } = JSON.parse(process.argv[2] ?? '{}');
@@ -12,6 +12,11 @@ const pattern = Buffer.alloc(
 );
 
 let calls = 0;
+
+let release = (): void => {};
+const released = new Promise<void>((resolve) => {
+  release = resolve;
+});
 
 const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -72,6 +77,14 @@ const server = serve({
     '/slow/:n': async (request) => {
       await rest(numberOf(request));
       return new Response('slow\n');
+    },
+    '/wait': async () => {
+      await released;
+      return new Response('waited\n');
+    },
+    '/release': () => {
+      release();
+      return new Response('released\n');
     },
     '/late/:n': async (request) => {
       await rest(numberOf(request));

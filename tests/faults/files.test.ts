@@ -1,10 +1,13 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
-import { startEngine, stopEngine } from '../support/target.ts';
+import { serveApp, startEngine, stopEngine } from '../support/target.ts';
+import { until } from '../support/wait.ts';
 
 // Files that cannot be served as they should, and many at a time: their own requests pay, nobody else's.
 const test = suite('files');
@@ -28,6 +31,46 @@ testUnless(test, noSysfs, 'a file that cannot be read costs its own request alon
   client.destroy();
   assert.is((await exchange(server.port, get('/files/nothing'))).status, 404);
   await stopEngine(server);
+});
+
+/** A folder with `count` files that are too large for the cache of contents. */
+function folderOf(count: number): string {
+  const folder = mkdtempSync(join(tmpdir(), 'gyrfalcon-files-'));
+  for (let n = 0; n < count; n += 1)
+    writeFileSync(join(folder, `${n}.bin`), Buffer.alloc(70_000, n));
+  return folder;
+}
+
+test('files that wait behind a slow response hold few descriptors, and all come', async () => {
+  const count = 63;
+  const folder = folderOf(count);
+  const server = await serveApp.start({ files: folder, workers: 1 });
+  const opened = (): number => readdirSync(`/proc/${server.child.pid}/fd`).length;
+  const before = opened();
+  const connections = 40;
+  const clients = await Promise.all(
+    Array.from({ length: connections }, () => connect(server.port)),
+  );
+  const pipeline = Array.from({ length: count }, (_, n) => get(`/files/${n}.bin`)).join('');
+  for (const client of clients) await client.send(get('/wait') + pipeline);
+  await until(() => opened() > before + connections, 'the files to be opened');
+  // Somebody else is served meanwhile.
+  assert.is((await exchange(server.port, get('/hello'))).status, 200);
+  const held = opened() - before - connections;
+  assert.ok(held <= 4 * connections, `${held} files are open`);
+  await exchange(server.port, get('/release'));
+  for (const client of clients.slice(0, 5)) {
+    assert.is((await client.response()).status, 200);
+    for (let n = 0; n < count; n += 1) {
+      const { status, body } = await client.response();
+      assert.is(status, 200);
+      assert.ok(body.equals(Buffer.alloc(70_000, n)), `file ${n}`);
+    }
+  }
+  for (const client of clients) client.destroy();
+  await until(() => opened() <= before + 130, 'the files to be closed');
+  await serveApp.stop(server);
+  rmSync(folder, { recursive: true });
 });
 
 test.run();

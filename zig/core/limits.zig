@@ -59,6 +59,11 @@ pub const exchanges_spare_default: u32 = 1024;
 pub const dispatch_timeout_ms_default: u32 = 10_000;
 /// Unsent response bytes of one connection above which its requests are no longer read, bytes.
 pub const output_high_water_bytes_default: u32 = 256 * 1024;
+/// Open files of one connection's responses that wait for an earlier one or for their client; above
+/// it its requests are no longer read.
+pub const connection_files_max: u32 = 4;
+/// Files are sent from descriptors below this number: Linux gives none beyond, unless it is told to.
+pub const file_descriptor_max: u32 = 1 << 20;
 /// Pool memory that one connection may hold, bytes.
 pub const connection_memory_bytes_max_default: u64 = 64 * 1024 * 1024;
 /// Bytes of a request body that a handler did not want and that are read and dropped so that the

@@ -190,7 +190,7 @@ pub const Reply = struct {
                 try testing.expectEqual(want.len, file.length);
                 const got = try testing.allocator.alloc(u8, want.len);
                 defer testing.allocator.free(got);
-                const n = try std.posix.pread(file.fd, got, file.offset);
+                const n = try std.posix.pread(file.handle.fd(), got, file.offset);
                 try testing.expectEqualSlices(u8, want, got[0..n]);
             },
         }

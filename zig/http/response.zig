@@ -5,6 +5,7 @@ const assert = std.debug.assert;
 const posix = std.posix;
 const Buddy = @import("../core/buddy.zig").Buddy;
 const Chain = @import("../core/chain.zig").Chain;
+const FileHandle = @import("../core/file_handle.zig").FileHandle;
 const fields = @import("fields.zig");
 const trailers = @import("trailers.zig");
 
@@ -25,9 +26,9 @@ pub const TrailerError = HeaderError || error{
     ForbiddenTrailer,
 };
 
-/// A range of an open file. The engine closes the descriptor
-/// when the range is sent or the connection ends.
-pub const File = struct { fd: posix.fd_t, offset: u64, length: u64 };
+/// A range of an open file, of which it is an owner: the engine releases it when the range is sent
+/// or the connection ends.
+pub const File = struct { handle: FileHandle, offset: u64, length: u64 };
 
 /// Where the body's bytes are.
 pub const Body = union(enum) {
@@ -72,11 +73,11 @@ pub const Response = struct {
         return .{ .lines = lines, .pool = pool };
     }
 
-    /// Gives up the body: its blocks return to the pool, its file is closed. The engine calls it.
+    /// Gives up the body: its blocks return to the pool, its file is released. The engine calls it.
     pub fn dropBody(self: *Response) void {
         switch (self.body) {
             .written => |*chain| chain.deinit(self.pool),
-            .file => |file| posix.close(file.fd),
+            .file => |file| file.handle.release(),
             .none, .borrowed, .static => {},
         }
         self.body = .none;
@@ -307,8 +308,15 @@ pub const Response = struct {
     /// Sets the body to a range of an open file.
     /// The engine takes the descriptor over and closes it.
     pub fn sendFile(self: *Response, fd: posix.fd_t, offset: u64, length: u64) void {
+        if (FileHandle.adopt(fd)) |handle| return self.sendHandle(handle, offset, length);
+        self.text(503, "out of descriptors\n");
+    }
+
+    /// The same for a file that others may be sending too. The response takes the place of one of
+    /// its owners.
+    pub fn sendHandle(self: *Response, handle: FileHandle, offset: u64, length: u64) void {
         self.dropBody();
-        self.body = .{ .file = .{ .fd = fd, .offset = offset, .length = length } };
+        self.body = .{ .file = .{ .handle = handle, .offset = offset, .length = length } };
     }
 
     /// Appends a copy of `bytes` to the body, in pool blocks that double in size.

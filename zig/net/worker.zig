@@ -505,14 +505,14 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.flushWith(source, false);
         }
 
-        /// Sends a range of a file; the descriptor belongs to the worker from here on.
+        /// Sends a range of a file; the worker is the owner from here on.
         pub fn writeFile(self: *Self, conn: *Conn, file: write_queue.FileRange) void {
-            if (conn.phase != .open or file.length == 0) return posix.close(file.fd);
+            if (conn.phase != .open or file.length == 0) return file.handle.release();
             self.batchFor(conn);
             self.flushMore(true);
-            if (conn.phase != .open) return posix.close(file.fd);
+            if (conn.phase != .open) return file.handle.release();
             conn.queue.appendFile(&self.pools, file) catch {
-                posix.close(file.fd);
+                file.handle.release();
                 return self.protocol.onNoMemory(conn, .output, .pool);
             };
             self.pump(conn);
@@ -680,8 +680,15 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             quota: u32,
         ) io.SendResult {
             const len = @min(file.length, quota);
-            const result = self.backend.sendFile(&conn.stream, file.fd, file.offset, len);
-            if (result == .sent) self.noteSent(conn, result.sent);
+            const result = self.backend.sendFile(&conn.stream, file.handle.fd(), file.offset, len);
+            switch (result) {
+                .sent => |n| {
+                    self.noteSent(conn, n);
+                    if (n == 0) file.handle.doubt();
+                },
+                .would_block => {},
+                .failed => file.handle.doubt(), // or the client has gone
+            }
             return result;
         }
 

@@ -8,11 +8,13 @@ const posix = std.posix;
 const buddy = @import("../core/buddy.zig");
 const Buddy = buddy.Buddy;
 const Chain = @import("../core/chain.zig").Chain;
+const FileHandle = @import("../core/file_handle.zig").FileHandle;
 const Segment = @import("../core/chain.zig").Segment;
 const limits = @import("../core/limits.zig");
 const memory = @import("../core/memory.zig");
 
-pub const FileRange = struct { fd: posix.fd_t, offset: u64, length: u64 };
+/// A range of an open file, of which it is an owner.
+pub const FileRange = struct { handle: FileHandle, offset: u64, length: u64 };
 
 pub const Node = struct {
     next: ?*Node,
@@ -83,6 +85,8 @@ pub const WriteQueue = struct {
     memory_bytes: u64 = 0,
     /// What its blocks take of the pool.
     block_bytes: u64 = 0,
+    /// Ranges of files in it, each of which may keep a descriptor open.
+    files: u32 = 0,
 
     pub const Error = error{OutOfBuffers};
 
@@ -145,10 +149,10 @@ pub const WriteQueue = struct {
         if (bytes.len > 0) try self.push(pools, .{ .static = bytes }, bytes.len, false);
     }
 
-    /// Appends a file range; the queue owns the descriptor from here on,
-    /// unless an error is returned.
+    /// Appends a file range; the queue is the owner from here on, unless an error is returned.
     pub fn appendFile(self: *WriteQueue, pools: *Pools, file: FileRange) Error!void {
         try self.push(pools, .{ .file = file }, file.length, false);
+        self.files += 1;
     }
 
     fn push(
@@ -177,6 +181,7 @@ pub const WriteQueue = struct {
         self.last = other.last;
         self.count(other.bytes, other.memory_bytes);
         self.block_bytes += other.block_bytes;
+        self.files += other.files;
         other.* = .{};
     }
 
@@ -249,7 +254,10 @@ pub const WriteQueue = struct {
                 segment.destroy(&pools.buffers);
             },
             .static => {},
-            .file => |file| posix.close(file.fd),
+            .file => |file| {
+                self.files -= 1;
+                file.handle.release();
+            },
         }
         pools.nodes.give(node);
     }
@@ -326,8 +334,16 @@ test "a queue that is given up closes its files and returns its blocks" {
     const fd = try posix.open("/dev/null", .{}, 0);
     var queue: WriteQueue = .{};
     try queue.appendCopy(&pools, "head");
-    try queue.appendFile(&pools, .{ .fd = fd, .offset = 0, .length = 10 });
+    const handle = FileHandle.adopt(fd).?;
+    // Two ranges of one file.
+    try queue.appendFile(&pools, .{ .handle = handle.retain(), .offset = 5, .length = 5 });
+    try queue.appendFile(&pools, .{ .handle = handle, .offset = 0, .length = 10 });
+    try testing.expectEqual(2, queue.files);
+    queue.consume(&pools, 4 + 5);
+    try testing.expectEqual(1, queue.files);
+    try testing.expect(std.c.fcntl(fd, posix.F.GETFD) >= 0);
     queue.deinit(&pools);
+    try testing.expectEqual(0, queue.files);
     try testing.expectEqual(@as(u64, 0), pools.buffers.bytes_used);
     try testing.expectEqual(posix.E.BADF, posix.errno(std.c.fcntl(fd, posix.F.GETFD)));
 }

@@ -71,6 +71,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             /// Opaque to all but the head decoder.
             hint: u32 = 0,
             depth: u16 = 0,
+            /// Ranges of files in responses that wait for an earlier one.
+            held_files: u32 = 0,
             phase: Phase = .head,
             pause: Pause = .{},
             /// A request was read on it.
@@ -517,6 +519,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         /// `conn` has let go of it.
         fn freeExchange(self: *Self, conn: *Conn, ex: *Exchange) void {
             conn.app.held_bytes -= ex.held_bytes;
+            conn.app.held_files -= ex.held_files;
             ex.gathered.deinit(&self.net.pools.buffers);
             ex.trailers.deinit(&self.net.pools.buffers);
             ex.held.deinit(&self.net.pools);
@@ -609,6 +612,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             // Responses that wait for an earlier one occupy memory as well.
             const bytes = conn.queue.bytes + app.held_bytes;
             if (bytes >= self.config.output_high_water_bytes) return true;
+            if (conn.queue.files + app.held_files >= limits.connection_files_max) return true;
             return !self.exchanges.hasRoom(app.depth) or !self.net.pools.nodes.hasSpare();
         }
 
@@ -664,6 +668,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             assert(app.depth <= self.config.pipeline_depth_max + 1); // one that was refused
             var depth: u16 = 0;
             var held: u64 = 0;
+            var held_files: u32 = 0;
             var before: ?*Exchange = null;
             var reads_body = false;
             var at = app.first;
@@ -672,16 +677,20 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 assert(ex.conn == conn.id);
                 assert(ex.prev == before);
                 assert(ex.held_bytes == ex.held.memory_bytes);
+                assert(ex.held_files == ex.held.files);
                 // The first writes to its connection; one that is done has left it.
                 if (before == null) assert(ex.held.isEmpty() and ex.response != .done);
                 reads_body = reads_body or app.body.exchange == ex;
                 held += ex.held_bytes;
+                held_files += ex.held_files;
                 depth += 1;
                 before = ex;
             }
             assert(app.last == before);
             assert(app.depth == depth);
             assert(app.held_bytes == held);
+            assert(app.held_files == held_files);
+            assert(conn.queue.files + held_files <= limits.connection_files_max);
             assert(app.body.exchange == null or (reads_body and app.phase == .body));
             // What is paused has a reason, and who waits for room is in the list of those.
             assert(app.pause.any() == conn.paused);

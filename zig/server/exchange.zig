@@ -71,6 +71,8 @@ pub fn Exchange(comptime State: type) type {
         held: WriteQueue = .{},
         /// What of it is in memory, as its connection has counted it, bytes.
         held_bytes: u64 = 0,
+        /// The ranges of files in `held`, as counted for the connection.
+        held_files: u32 = 0,
         user: State = .{},
 
         pub const Phase = enum(u8) { none, streaming, done };

@@ -3,7 +3,6 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const posix = std.posix;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const problem = @import("../http/problem.zig");
@@ -193,7 +192,9 @@ pub fn Output(comptime D: type) type {
         fn hold(d: *D, conn: *Conn, ex: *Exchange, result: WriteQueue.Error!void) void {
             result catch return budget.refuse(d, conn, .output, .pool);
             conn.app.held_bytes += ex.held.memory_bytes - ex.held_bytes;
+            conn.app.held_files += ex.held.files - ex.held_files;
             ex.held_bytes = ex.held.memory_bytes;
+            ex.held_files = ex.held.files;
             if (budget.over(d, conn)) |owner| budget.refuse(d, conn, .output, owner);
         }
 
@@ -215,18 +216,17 @@ pub fn Output(comptime D: type) type {
                 else
                     hold(d, conn, ex, ex.held.appendChain(pools, chain)),
                 .file => |file| {
-                    res.body = .none; // the descriptor changes hands
-                    if (file.length == 0) return posix.close(file.fd);
+                    res.body = .none; // the file changes hands
+                    if (file.length == 0) return file.handle.release();
                     const range: FileRange = .{
-                        .fd = file.fd,
+                        .handle = file.handle,
                         .offset = file.offset,
                         .length = file.length,
                     };
                     if (front) return d.net.writeFile(conn, range);
-                    ex.held.appendFile(pools, range) catch {
-                        posix.close(file.fd);
-                        hold(d, conn, ex, error.OutOfBuffers);
-                    };
+                    const result = ex.held.appendFile(pools, range);
+                    result catch file.handle.release();
+                    hold(d, conn, ex, result);
                 },
             }
         }
@@ -403,7 +403,9 @@ pub fn Output(comptime D: type) type {
                 const next = app.first orelse break;
                 if (!next.held.isEmpty()) {
                     app.held_bytes -= next.held_bytes;
+                    app.held_files -= next.held_files;
                     next.held_bytes = 0;
+                    next.held_files = 0;
                     d.net.writeQueue(conn, &next.held);
                     if (!conn.isOpen()) return;
                 }

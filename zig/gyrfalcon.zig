@@ -39,6 +39,7 @@ test {
     _ = @import("core/frozen_allocator.zig");
     _ = @import("core/limits.zig");
     _ = @import("core/list.zig");
+    _ = @import("core/log.zig");
     _ = @import("core/memory.zig");
     _ = @import("core/rate.zig");
     _ = @import("core/slots.zig");

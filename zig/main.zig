@@ -3,7 +3,11 @@
 //!     gyrfalcon serve ./public --port 8080
 
 const std = @import("std");
+const system = @import("core/system.zig");
 const gyrfalcon = @import("gyrfalcon.zig");
+
+const stdout = std.posix.STDOUT_FILENO;
+const stderr = std.posix.STDERR_FILENO;
 
 const usage =
     \\Usage: gyrfalcon serve <directory> [options]
@@ -16,6 +20,8 @@ const usage =
     \\  --pin           pin each worker to a CPU
     \\  --dotfiles      serve names that begin with a dot
     \\  --max-age S     send Cache-Control: max-age=S
+    \\  --log L         how much to tell: silent, error, warn, info, debug (default info)
+    \\  --quiet         tell errors alone: --log error
     \\  --help          show this
     \\  --version       show the version
     \\
@@ -26,6 +32,8 @@ const version = "0.1.0";
 const Site = struct {
     gpa: std.mem.Allocator,
     dir: gyrfalcon.DirServer,
+    /// Whether the URL is told on standard output.
+    tells: bool,
 
     pub fn init() error{NeedsDirectory}!Site {
         return error.NeedsDirectory; // made by `initWith`
@@ -35,10 +43,8 @@ const Site = struct {
         self.dir.deinit(self.gpa);
     }
 
-    pub fn onListening(_: *Site, address: gyrfalcon.Address) void {
-        const out = std.io.getStdOut().writer();
-        // Standard output that is closed: the log line on standard error tells the port too.
-        out.print("Listening on http://localhost:{d}/\n", .{address.port}) catch {};
+    pub fn onListening(self: *Site, address: gyrfalcon.Address) void {
+        if (self.tells) say(stdout, "Listening on http://localhost:{d}/\n", .{address.port});
     }
 
     pub fn handleRequest(self: *Site, req: *gyrfalcon.Request, res: *gyrfalcon.Response) void {
@@ -57,14 +63,13 @@ pub fn main() !u8 {
     const gpa = std.heap.c_allocator;
     const args = try std.process.argsAlloc(gpa);
     defer std.process.argsFree(gpa, args);
-    const stdout = std.io.getStdOut().writer();
     for (args[1..]) |arg| {
         if (std.mem.eql(u8, arg, "--help")) {
-            try stdout.writeAll(usage);
+            say(stdout, usage, .{});
             return 0;
         }
         if (std.mem.eql(u8, arg, "--version")) {
-            try stdout.writeAll(version ++ "\n");
+            say(stdout, version ++ "\n", .{});
             return 0;
         }
     }
@@ -77,7 +82,8 @@ pub fn main() !u8 {
         complain("cannot serve {s}: {s}", .{ arguments.directory, @errorName(err) });
         return 1;
     };
-    var site: Site = .{ .gpa = gpa, .dir = dir };
+    const tells = @intFromEnum(arguments.config.log) >= @intFromEnum(gyrfalcon.log.Level.info);
+    var site: Site = .{ .gpa = gpa, .dir = dir, .tells = tells };
     var server: gyrfalcon.Server(Site) = undefined;
     server.initWith(gpa, arguments.config, site) catch |err| {
         site.deinit();
@@ -93,7 +99,7 @@ pub fn main() !u8 {
 fn parse(args: []const [:0]const u8) ?Arguments {
     var out: Arguments = .{};
     if (args.len == 0 or !std.mem.eql(u8, args[0], "serve")) {
-        std.debug.print(usage, .{});
+        say(stderr, usage, .{});
         return null;
     }
     var i: usize = 1;
@@ -108,6 +114,8 @@ fn parse(args: []const [:0]const u8) ?Arguments {
             out.config.pin = true;
         } else if (std.mem.eql(u8, arg, "--dotfiles")) {
             out.dotfiles = true;
+        } else if (std.mem.eql(u8, arg, "--quiet")) {
+            out.config.log = .@"error";
         } else {
             i += 1;
             if (i == args.len) {
@@ -127,6 +135,11 @@ fn setOption(out: *Arguments, name: []const u8, value: []const u8) bool {
         out.config.port = number(u16, name, value) orelse return false;
     } else if (std.mem.eql(u8, name, "--workers")) {
         out.config.workers = number(u32, name, value) orelse return false;
+    } else if (std.mem.eql(u8, name, "--log")) {
+        out.config.log = std.meta.stringToEnum(gyrfalcon.log.Level, value) orelse {
+            complain("--log takes one of silent, error, warn, info, debug, got {s}", .{value});
+            return false;
+        };
     } else if (std.mem.eql(u8, name, "--max-age")) {
         out.max_age_s = number(u32, name, value) orelse return false;
     } else {
@@ -149,7 +162,17 @@ fn refuse(comptime fmt: []const u8, arg: []const u8) ?Arguments {
 }
 
 fn complain(comptime fmt: []const u8, args: anytype) void {
-    std.debug.print("gyrfalcon: " ++ fmt ++ "\n", args);
+    say(stderr, "gyrfalcon: " ++ fmt ++ "\n", args);
+}
+
+/// Cut where the buffer ends. What is closed, or not read by anybody, hears nothing.
+fn say(fd: std.posix.fd_t, comptime fmt: []const u8, args: anytype) void {
+    var buffer: [4096]u8 = undefined;
+    var rest: []const u8 = std.fmt.bufPrint(&buffer, fmt, args) catch &buffer;
+    while (rest.len > 0) {
+        const n = system.write(fd, rest) catch return;
+        rest = rest[n..];
+    }
 }
 
 fn explain(err: anyerror) []const u8 {

@@ -2,6 +2,7 @@
 import {
   dir,
   GyrfalconError,
+  type ListenInfo,
   Request,
   Response,
   type ServeOptions,
@@ -360,17 +361,29 @@ test('stop(true) and a deadline end what hangs, and abort its signal', async () 
   }
 });
 
-test('an AbortSignal stops the server; onListen is told when it listens', async () => {
+test('an AbortSignal stops the server; onListen is told when it listens, and what it is like', async () => {
   const controller = new AbortController();
-  let port = 0;
+  let told: [ListenInfo, Server] | undefined;
   const server = open({
     fetch: () => new Response(''),
     signal: controller.signal,
-    onListen: (self) => {
-      port = self.port;
+    maxConnections: 77,
+    onListen: (listening, self) => {
+      told = [listening, self];
     },
   });
-  assert.is(port, server.port);
+  const [{ url, memoryBytes, backendReason, ...rest }, self] = told as [ListenInfo, Server];
+  assert.is(self, server);
+  assert.is(url.href, server.url.href);
+  assert.ok(memoryBytes > 2 ** 20 && backendReason !== '');
+  assert.equal(rest, {
+    hostname: '127.0.0.1',
+    port: server.port,
+    backend: 'epoll',
+    workers: 2,
+    threads: 0,
+    maxConnections: 77,
+  });
   controller.abort();
   await server.stop();
 });
@@ -418,8 +431,8 @@ test('a constant that is refused late is told with each request and ends nothing
 
 test('a server whose onListen throws does not go on behind its caller’s back', async () => {
   let port = 0;
-  const onListen = (server: Server) => {
-    port = server.port;
+  const onListen = (listening: ListenInfo) => {
+    port = listening.port;
     throw new Error('onListen');
   };
   assert.throws(() => open({ onListen, fetch: () => new Response('') }), /onListen/);

@@ -13,13 +13,14 @@ export type { SocketAddress } from './bridge/address.ts';
 export type { ProtocolError } from './bridge/protocol_error.ts';
 export type { TrailersInit } from './bridge/trailers.ts';
 export { ERROR_CODES, type ErrorCode, GyrfalconError } from './core/errors.ts';
+export type { LogLevel } from './core/log.ts';
 export { installGlobals } from './fetch/globals.ts';
 export { Headers } from './fetch/headers.ts';
 export { Request } from './fetch/request.ts';
 export { Response } from './fetch/response.ts';
 export { defineApp } from './server/define_app.ts';
 export { type DirOptions, type DirRoute, dir } from './server/dir.ts';
-export type { ServeOptions } from './server/options.ts';
+export type { ListenInfo, ServeOptions } from './server/options.ts';
 export { serve } from './server/serve.ts';
 export type {
   Handler,

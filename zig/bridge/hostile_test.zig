@@ -28,7 +28,7 @@ pub const Play = struct {
     }
 
     pub fn openWith(json: []const u8) !Play {
-        log.setLevel(.off);
+        log.setLevel(.silent);
         var defect: Defect = .{};
         const engine = try Instance.create(testing.allocator, json, &defect);
         errdefer engine.destroy();
@@ -58,7 +58,7 @@ pub const Play = struct {
     pub fn close(self: *Play) void {
         self.detach();
         self.engine.destroy();
-        log.setLevel(.info);
+        log.setLevel(.debug);
     }
 
     pub fn connect(self: *const Play) !std.net.Stream {

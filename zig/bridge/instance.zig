@@ -27,6 +27,8 @@ pub const Description = struct {
     ring_bytes: u32 = abi.ring_bytes_default,
     credit_bytes: u32 = abi.credit_bytes_default,
     table: table_file.Description = .{},
+    /// Whether the log tells that the server listens.
+    announce: bool = true,
 };
 
 /// The user can do something about it: `Defect` says what.
@@ -41,6 +43,7 @@ pub const Instance = struct {
     arena: std.heap.ArenaAllocator,
     config: Config,
     block: Block,
+    announce: bool,
     bodies: table_file.Bodies = .{},
     dispatcher: Dispatcher,
     engine: ?Engine = null,
@@ -54,6 +57,9 @@ pub const Instance = struct {
         errdefer self.arena.deinit();
         const description = try parse(Description, self.arena.allocator(), json, defect);
         self.config = description.server;
+        self.announce = description.announce;
+        const level = log.setThreadLevel(self.config.log);
+        defer _ = log.setThreadLevel(level);
         try checkConfig(&self.config, &description, defect);
         self.config.workers = self.config.workerCount();
         self.bodies = .{};
@@ -105,6 +111,8 @@ pub const Instance = struct {
 
     /// Binds the port and starts the workers.
     pub fn start(self: *Instance, defect: *Defect) Error!void {
+        const level = log.setThreadLevel(self.config.log);
+        defer _ = log.setThreadLevel(level);
         if (self.engine != null) {
             defect.set("GYR_ENGINE_FAILED", "", "The engine has been started before", .{});
             return error.Refused;
@@ -124,10 +132,16 @@ pub const Instance = struct {
             self.engine = null;
             return self.refuseStart(err, defect);
         };
-        log.info("listening on port {d}: {s} ({s}), {d} workers, {d} MiB of pools", .{
-            engine.address().port, engine.backendName(),     engine.reason,
-            engine.workerCount(),  self.memoryBytes() >> 20,
-        });
+        if (self.announce) log.info(
+            "listening on port {d}: {s} ({s}), {d} workers, {d} MiB of pools",
+            .{
+                engine.address().port,
+                engine.backendName(),
+                engine.reason,
+                engine.workerCount(),
+                self.memoryBytes() >> 20,
+            },
+        );
     }
 
     fn refuseStart(self: *Instance, err: server_engine.StartError, defect: *Defect) Error {
@@ -200,6 +214,8 @@ pub const Instance = struct {
 
     /// Puts a new route table in place and waits until no worker uses the old one.
     pub fn reload(self: *Instance, json: []const u8, defect: *Defect) Error!void {
+        const level = log.setThreadLevel(self.config.log);
+        defer _ = log.setThreadLevel(level);
         var arena = std.heap.ArenaAllocator.init(self.gpa);
         defer arena.deinit();
         const description = try parse(table_file.Description, arena.allocator(), json, defect);
@@ -244,6 +260,7 @@ pub const Instance = struct {
         backend: []const u8,
         backendReason: []const u8,
         workers: u32,
+        maxConnections: u64,
         memoryBytes: u64,
     };
 
@@ -255,6 +272,7 @@ pub const Instance = struct {
             .backend = engine.backendName(),
             .backendReason = engine.reason,
             .workers = engine.workerCount(),
+            .maxConnections = engine.stats().connections_max,
             .memoryBytes = self.memoryBytes(),
         };
     }

@@ -490,8 +490,8 @@ test "epoll: a wait that the system refuses is over soon, with nothing" {
     const own = backend.epoll_fd;
     // No epoll: EINVAL, as a filter's EPERM would be.
     backend.epoll_fd = backend.wake_fd;
-    log.setLevel(.off);
-    defer log.setLevel(.info);
+    log.setLevel(.silent);
+    defer log.setLevel(.debug);
     var recorder: Recorder = .{ .received = .init(testing.allocator) };
     defer recorder.received.deinit();
     try testing.expect(!backend.poll(-1, &recorder));

@@ -13,7 +13,7 @@ const peer: Address = .{ .bytes = .{ 192, 0, 2, 1 } ++ .{0} ** 12, .family = .ip
 const other: Address = .{ .bytes = .{ 192, 0, 2, 2 } ++ .{0} ** 12, .family = .ipv4 };
 
 test "without descriptors or memory accepting rests for a while and goes on, again and again" {
-    log.setLevel(.off);
+    log.setLevel(.silent);
     Manual.clock_ms = 1000;
     var asleep: u32 = 0;
     var ports = [_]Port{.{ .capacity = 10, .asleep = &asleep }};
@@ -44,7 +44,7 @@ test "without descriptors or memory accepting rests for a while and goes on, aga
 }
 
 test "connections of an address that has enough are closed, others are handed out" {
-    log.setLevel(.off);
+    log.setLevel(.silent);
     Manual.clock_ms = 1000;
     var asleep: u32 = 0;
     var ports = [_]Port{.{ .capacity = 10, .asleep = &asleep }};

@@ -4,6 +4,7 @@
 const std = @import("std");
 const cpus_file = @import("../core/cpus.zig");
 const limits = @import("../core/limits.zig");
+const log = @import("../core/log.zig");
 const io = @import("../io/io.zig");
 
 pub const Config = struct {
@@ -79,6 +80,9 @@ pub const Config = struct {
     /// CONNECT reaches the handler; otherwise it is refused with 501. There is no tunnel: a success
     /// from the handler is answered with 501 instead (RFC 9110 §9.3.6).
     connect: bool = false,
+
+    /// What this server tells on standard error: each level has the lines of those before it.
+    log: log.Level = .info,
 
     /// Value of the Server field; "" sends none. At most 128 bytes.
     server_name: []const u8 = "gyrfalcon",
@@ -167,8 +171,14 @@ pub const Config = struct {
     /// its set, and no more than the quota of its container comes to, rounded up.
     pub fn workerCount(self: *const Config) u32 {
         if (self.workers != 0) return self.workers;
-        const cpus = cpus_file.Share.read("").cpus();
-        return @min(cpus, limits.workers_max, self.connections_max);
+        const share = cpus_file.Share.read("");
+        const count = @min(share.cpus(), limits.workers_max, self.connections_max);
+        log.debug("{d} workers, for {d} CPUs", .{ count, share.set });
+        if (share.quota) |quota| log.debug("of these the control groups grant {d} us in {d} us", .{
+            quota.quota_us,
+            quota.period_us,
+        });
+        return count;
     }
 };
 

@@ -77,7 +77,7 @@ const Bench = struct {
 
     /// `self` must stay where it is.
     fn begin(self: *Bench) !void {
-        log.setLevel(.off);
+        log.setLevel(.silent);
         Manual.clock_ms = 1_000_000;
         self.* = .{ .port = .{ .capacity = 4, .asleep = &self.asleep }, .driver = undefined };
         const gpa = testing.allocator;

@@ -362,6 +362,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         fn runWorker(self: *Self, index: usize) void {
+            _ = log.setThreadLevel(self.config.log);
             const driver = &self.drivers[index];
             if (self.config.pin) self.pin(index);
             if (self.dispatcher.workerStart(driver)) {
@@ -378,6 +379,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         }
 
         fn runAcceptor(self: *Self) void {
+            _ = log.setThreadLevel(self.config.log);
             self.go.wait();
             self.acceptor.run();
             self.threadEnds();

@@ -101,7 +101,7 @@ const Rig = struct {
 
     /// `self` must stay where it is. The configuration is not validated: budgets may be tiny.
     fn start(self: *Rig, config: Config) !void {
-        log.setLevel(.off); // the refusals below are meant
+        log.setLevel(.silent); // the refusals below are meant
         self.* = .{ .config = config, .engine = undefined };
         self.config.hostname = "127.0.0.1";
         self.config.port = 0;

@@ -153,7 +153,7 @@ const Server = struct {
     engine: Engine(Script),
 
     fn start(self: *Server) !void {
-        log.setLevel(.off); // the failures below are meant
+        log.setLevel(.silent); // the failures below are meant
         self.config = .{
             .hostname = "127.0.0.1",
             .port = 0,

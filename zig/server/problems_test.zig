@@ -46,7 +46,7 @@ const Play = struct {
 
     /// Stays where it is.
     fn start(self: *Play, config: Config) !void {
-        log.setLevel(.off);
+        log.setLevel(.silent);
         var small = config;
         small.hostname = "127.0.0.1";
         small.port = 0;

@@ -46,6 +46,8 @@ pub fn Server(comptime Handler: type) type {
             config: Config,
             handler: Handler,
         ) Error!void {
+            const level = log.setThreadLevel(config.log);
+            defer _ = log.setThreadLevel(level);
             if (config.validate()) |problem| {
                 log.err("configuration: {s} must be {s}", .{ problem.option, problem.rule });
                 return error.InvalidConfig;
@@ -64,6 +66,8 @@ pub fn Server(comptime Handler: type) type {
 
         /// Starts the threads and returns: the server answers now.
         pub fn start(self: *Self) Error!void {
+            const level = log.setThreadLevel(self.config.log);
+            defer _ = log.setThreadLevel(level);
             try self.engine.start();
             const bound = self.address();
             log.info("listening on port {d}: {s} ({s}), {d} workers, {d} MiB of pools", .{
@@ -79,6 +83,8 @@ pub fn Server(comptime Handler: type) type {
         /// Serves until SIGINT, SIGTERM or `requestStop`, then stops in order.
         /// A second signal ends what is in flight.
         pub fn run(self: *Self) Error!void {
+            const level = log.setThreadLevel(self.config.log);
+            defer _ = log.setThreadLevel(level);
             var stop_fd = signals.install() catch return error.SystemResources;
             defer signals.uninstall();
             self.engine.onStopped(wakeRun, &stop_fd);

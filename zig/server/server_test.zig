@@ -62,7 +62,7 @@ fn testConfig() Config {
 
 /// A server that is listening; `stop` ends it and gives its memory back.
 fn start(server: *AppServer, config: Config) !void {
-    log.setLevel(.off); // the failures below are meant
+    log.setLevel(.silent); // the failures below are meant
     try server.init(testing.allocator, config);
     errdefer server.deinit();
     try server.start();
@@ -225,7 +225,7 @@ fn openDescriptors() !usize {
 
 test "a server that was made and never started gives everything back" {
     const before = try openDescriptors();
-    log.setLevel(.off);
+    log.setLevel(.silent);
     var server: AppServer = undefined;
     try server.init(testing.allocator, testConfig());
     server.deinit();
@@ -319,7 +319,7 @@ test "a handler whose init fails leaves no server behind" {
         pub fn deinit(_: *Self) void {}
         pub fn handleRequest(_: *Self, _: *Request, _: *Response) void {}
     };
-    log.setLevel(.off);
+    log.setLevel(.silent);
     const before = try openDescriptors();
     var server: Server(Failing) = undefined;
     try testing.expectError(error.Intended, server.init(testing.allocator, testConfig()));
@@ -345,7 +345,7 @@ test "a handler hears that the server listens, and answers for its own failures"
             res.sendStatic(@errorName(err));
         }
     };
-    log.setLevel(.off);
+    log.setLevel(.silent);
     var server: Server(Hooked) = undefined;
     try server.init(testing.allocator, testConfig());
     defer server.deinit();

@@ -18,7 +18,7 @@ const links_max = 256;
 
 /// A run, with what outlives it when it fails: its options and its trace.
 pub fn runSeed(gpa: Allocator, options: *const Options, files: *Files, trace: *Trace) !Outcome {
-    log.setLevel(.off);
+    log.setLevel(.silent);
     const before = openFiles();
     var network = try Network.init(gpa, options.seed, options.faults, links_max, trace);
     defer network.deinit();
@@ -66,7 +66,7 @@ test "the same seed gives the same run, and another one another" {
     const gpa = std.testing.allocator;
     var files = try Files.init(gpa);
     defer files.deinit();
-    defer log.setLevel(.info);
+    defer log.setLevel(.debug);
     const events = try gpa.alloc(Trace.Event, 1024);
     defer gpa.free(events);
     var hashes: [4]u64 = undefined;

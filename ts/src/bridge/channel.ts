@@ -1,5 +1,5 @@
 import { GyrfalconError } from '../core/errors.ts';
-import { logError } from '../core/log.ts';
+import { type Log, standardLog } from '../core/log.ts';
 import type { HeaderList } from '../fetch/headers.ts';
 import { fromSource, Request } from '../fetch/request.ts';
 import { Response, type ResponseParts, responseParts } from '../fetch/response.ts';
@@ -54,6 +54,7 @@ export class Channel implements ExchangeChannel {
   /** What handlers get as their second argument. */
   readonly server: unknown;
   private readonly onStopped: () => void;
+  private readonly log: Log;
   private currentApp: App;
   private slab = new Slab(slabBytes);
   /** Within `turn`: what is written is published at its end. */
@@ -78,12 +79,14 @@ export class Channel implements ExchangeChannel {
     app: App,
     server: unknown,
     onStopped: () => void,
+    log: Log = standardLog,
   ) {
     this.block = block;
     this.doorbell = doorbell;
     this.currentApp = app;
     this.server = server;
     this.onStopped = onStopped;
+    this.log = log;
     this.asleep = (block.threadOffset(thread) + abi.THREAD_LINE_ASLEEP) >> 2;
     for (let worker = 0; worker < block.workerCount; worker++) {
       this.ports.push(new LanePort(() => this.wrote(), new Lane(block, worker, thread)));
@@ -341,7 +344,7 @@ export class Channel implements ExchangeChannel {
   private takeProtocolError(at: number): void {
     const hook = this.currentApp.protocolError;
     if (hook === null) return; // reload() has taken it away
-    const failed = (error: unknown) => logError('gyrfalcon: onProtocolError failed:', error);
+    const failed = (error: unknown) => this.log.error('gyrfalcon: onProtocolError failed:', error);
     try {
       const result = hook(protocolErrorOf(this.block, at));
       if (isThenable(result)) Promise.resolve(result).catch(failed);
@@ -363,7 +366,7 @@ export class Channel implements ExchangeChannel {
   private answer(exchange: Exchange, result: HandlerResult): void {
     let parts: ResponseParts;
     try {
-      parts = responseParts(result as Response);
+      parts = responseParts(result as Response, this.log);
     } catch (error) {
       this.failed(exchange, error);
       return;
@@ -385,7 +388,7 @@ export class Channel implements ExchangeChannel {
     }
     const settle = (value: HandlerResult) => {
       try {
-        this.send(exchange, responseParts(value as Response));
+        this.send(exchange, responseParts(value as Response, this.log));
       } catch (second) {
         this.answerError(exchange, second);
       }
@@ -405,7 +408,7 @@ export class Channel implements ExchangeChannel {
 
   private answerError(exchange: Exchange, error: unknown): void {
     if (exchange.phase !== PHASE_OPEN) return;
-    logError('gyrfalcon: a handler failed:', error);
+    this.log.error('gyrfalcon: a handler failed:', error);
     this.giveUp(exchange);
   }
 
@@ -422,7 +425,7 @@ export class Channel implements ExchangeChannel {
       discard(parts.body);
       return;
     }
-    if (parts.length !== null) checkLength(parts, exchange.isHead);
+    if (parts.length !== null) checkLength(parts, exchange.isHead, this.log);
     const { body } = parts;
     if (exchange.trailers?.areDeclared && exchange.takesTrailers(parts.status)) {
       this.sendTrailing(exchange, parts, exchange.trailers);
@@ -590,7 +593,7 @@ export class Channel implements ExchangeChannel {
     outgoing.bytes = null;
     outgoing.read(
       () => {
-        checkStream(outgoing);
+        checkStream(outgoing, this.log);
         this.push(exchange, outgoing);
       },
       (cause) => {
@@ -604,7 +607,7 @@ export class Channel implements ExchangeChannel {
   /** The response cannot be finished: the client must not take what it has for the whole. */
   private breakOff(exchange: Exchange, outgoing: Outgoing, error: GyrfalconError): void {
     if (exchange.phase !== PHASE_OPEN) return;
-    logError('gyrfalcon:', error);
+    this.log.error('gyrfalcon:', error);
     outgoing.cancel(error.cause);
     outgoing.broken = true;
     this.pushBroken(exchange);

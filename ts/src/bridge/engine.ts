@@ -13,6 +13,8 @@ export interface EngineInfo {
   /** Why this backend runs. */
   backendReason: string;
   workers: number;
+  /** Connections that are served at a time. */
+  maxConnections: number;
   /** Pool and ring memory reserved, bytes of address space. */
   memoryBytes: number;
 }

@@ -59,7 +59,7 @@ test('numbers are whole and within their range', () => {
   for (const value of ['http', '65536', '1.5', '1e3', '']) {
     assert.match(mistake('start', 'a.ts', `--port=${value}`), /--port takes a whole number/);
   }
-  assert.match(mistake('start', 'a.ts', '--threads', '0'), /from 1 to 1024, not "0"/);
+  assert.match(mistake('start', 'a.ts', '--threads', '0'), /from 1 to 256, not "0"/);
   assert.is(parse(['start', 'a.ts', '--port', '0']).numbers.port, 0);
 });
 
@@ -67,6 +67,18 @@ test('a missing value is named', () => {
   assert.match(mistake('start', 'a.ts', '--port'), /--port needs a value: --port N/);
   assert.match(mistake('start', 'a.ts', '--port', '--host', 'x'), /--port needs a value/);
   assert.match(mistake('start', 'a.ts', '--help=yes'), /takes no value/);
+});
+
+test('a word is one of its choices, and a switch is on when it is given', () => {
+  const { strings, switches } = parse(['start', 'a.ts', '--log', 'warn', '-q']);
+  assert.is(strings.log, 'warn');
+  assert.ok(switches.has('quiet'));
+  assert.not.ok(parse(['start', 'a.ts']).switches.has('quiet'));
+  assert.is(
+    mistake('start', 'a.ts', '--log', 'loud'),
+    '--log takes one of silent, error, warn, info, debug, not "loud" | ',
+  );
+  assert.match(mistake('start', 'a.ts', '--quiet=1'), /takes no value/);
 });
 
 test('operands are counted', () => {
@@ -82,8 +94,8 @@ test('help and version need nothing else', () => {
 
 test('the help text names every option', () => {
   const text = helpText(parse(['start', '--help']).command);
-  for (const option of ['--port', '--host', '--threads', '--workers', '--help']) {
-    assert.match(text, option);
+  for (const option of ['port', 'host', 'threads', 'workers', 'log', 'quiet', 'help']) {
+    assert.match(text, `--${option}`);
   }
   assert.match(helpText(undefined), 'start');
 });

@@ -1,5 +1,6 @@
 /** The command line: which commands and options there are, their parsing and their help. */
 import { parseArgs } from 'node:util';
+import { LOG_LEVELS } from '../core/log.ts';
 import { CliError, closest } from './errors.ts';
 
 /** One option of a command. */
@@ -10,6 +11,8 @@ interface OptionSpec {
   readonly help: string;
   /** The whole numbers it takes, inclusive. */
   readonly range?: readonly [number, number];
+  /** The words it takes. */
+  readonly choices?: readonly string[];
 }
 
 /** One command: `gyrfalcon <name> …`. */
@@ -27,6 +30,8 @@ export interface Invocation {
   readonly operands: readonly string[];
   readonly numbers: Readonly<Record<string, number>>;
   readonly strings: Readonly<Record<string, string>>;
+  /** The switches of the command that were given. */
+  readonly switches: ReadonlySet<string>;
   readonly help: boolean;
   readonly version: boolean;
 }
@@ -52,14 +57,20 @@ const start: CommandSpec = {
       short: 't',
       value: 'N',
       help: 'run the handlers in so many JavaScript worker threads (default: in the main one)',
-      range: [1, 1024],
+      range: [1, 256],
     },
     workers: {
       short: 'w',
       value: 'N',
       help: 'engine workers (default: one per CPU that the process may use)',
-      range: [1, 1024],
+      range: [1, 256],
     },
+    log: {
+      value: 'L',
+      help: `how much to tell on stderr: ${LOG_LEVELS.join(', ')} (default: info)`,
+      choices: LOG_LEVELS,
+    },
+    quiet: { short: 'q', help: 'tell errors alone: --log error' },
   },
 };
 
@@ -105,14 +116,14 @@ export function parse(args: readonly string[]): Invocation {
     } else if (token.value === undefined || (!token.inlineValue && /^-\D/.test(token.value))) {
       throw new CliError(`${token.rawName} needs a value: ${token.rawName} ${spec.value}`);
     } else if (spec.range === undefined) {
-      strings[token.name] = token.value;
+      strings[token.name] = wordOf(token.rawName, token.value, spec.choices);
     } else {
       numbers[token.name] = wholeNumber(token.rawName, token.value, spec.range);
     }
   }
   const asked = { help: switches.has('help'), version: switches.has('version') };
   if (command !== undefined && !asked.help && !asked.version) checkOperands(command, operands);
-  return { command, operands, numbers, strings, ...asked };
+  return { command, operands, numbers, strings, switches, ...asked };
 }
 
 /** The help text of a command, or of the program. */
@@ -189,6 +200,11 @@ function wholeNumber(name: string, text: string, [min, max]: readonly [number, n
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= min && number <= max) return number;
   throw new CliError(`${name} takes a whole number from ${min} to ${max}, not "${text}"`);
+}
+
+function wordOf(name: string, text: string, choices: readonly string[] = [text]): string {
+  if (choices.includes(text)) return text;
+  throw new CliError(`${name} takes one of ${choices.join(', ')}, not "${text}"`);
 }
 
 function checkOperands(command: CommandSpec, operands: readonly string[]): void {

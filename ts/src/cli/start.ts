@@ -1,4 +1,5 @@
 /** `gyrfalcon start`: serves the app that a module exports, until a signal. */
+import { Log, type LogLevel } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
 import type { ServeOptions } from '../server/options.ts';
 import { serve } from '../server/serve.ts';
@@ -10,8 +11,9 @@ import { CliError } from './errors.ts';
 /** A terminal's Ctrl-C may reach the process twice, once through npm; only a later signal is a second one. */
 const sameSignalMs = 500;
 
-/** Loads the app, serves it and prints its URL. The process ends with a signal, after what is in flight. */
-export async function start({ operands, numbers, strings }: Invocation): Promise<void> {
+/** Loads the app, serves it and prints its URL, unless it is to be quiet. The process ends with a signal, after what is in flight. */
+export async function start(invocation: Invocation): Promise<void> {
+  const { operands, numbers, strings } = invocation;
   // Before the app is imported: its module may make responses or extend the classes as it loads.
   const uninstall = installGlobals();
   const { url, options } = await loadApp(operands[0] as string);
@@ -22,11 +24,18 @@ export async function start({ operands, numbers, strings }: Invocation): Promise
     ...(strings.host === undefined ? {} : { hostname: strings.host }),
     ...(numbers.threads === undefined ? {} : { threads: numbers.threads }),
     ...(numbers.workers === undefined ? {} : { workers: numbers.workers }),
+    ...logFrom(invocation),
     module: url,
-  };
-  const server = await serve(merged as ServeOptions);
-  stopOnSignals(server);
-  console.log(`Listening on ${server.url}`);
+  } as ServeOptions;
+  const server = await serve(merged);
+  const log = new Log(merged.log);
+  stopOnSignals(server, log);
+  if (merged.onListen === undefined && log.shows('info')) console.log(`Listening on ${server.url}`);
+}
+
+function logFrom({ strings, switches }: Invocation): { log?: LogLevel } {
+  if (strings.log !== undefined) return { log: strings.log as LogLevel };
+  return switches.has('quiet') ? { log: 'error' } : {};
 }
 
 function portFrom(
@@ -42,12 +51,14 @@ function portFrom(
   return { port };
 }
 
-function stopOnSignals(server: Server): void {
+function stopOnSignals(server: Server, log: Log): void {
   let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (firstAt === undefined) {
       firstAt = performance.now();
-      console.error(`${signal}: finishing what is in flight; once more to stop at once`);
+      if (log.shows('info')) {
+        console.error(`${signal}: finishing what is in flight; once more to stop at once`);
+      }
       server.stop().then(
         () => process.exit(0),
         (error: unknown) => {

@@ -2,7 +2,7 @@
 import { inspect } from 'node:util';
 import * as zlib from 'node:zlib';
 import { GyrfalconError } from '../core/errors.ts';
-import { logFraming } from '../core/log.ts';
+import { type Log, standardLog } from '../core/log.ts';
 import {
   type Body,
   type BodyInit,
@@ -340,7 +340,7 @@ function hasEnginesField(list: readonly string[]): boolean {
  * of it, when it is the handler's own (`mayClose`) and no upstream's, is the wish to close the
  * connection, and Upgrade and Trailer, for the engine to send where they can be.
  */
-function sortOutFields(parts: ResponseParts, mayClose: boolean): void {
+function sortOutFields(parts: ResponseParts, mayClose: boolean, log: Log): void {
   const kept: string[] = [];
   const list = parts.fields;
   for (let i = 0; i < list.length; i += 2) {
@@ -348,21 +348,21 @@ function sortOutFields(parts: ResponseParts, mayClose: boolean): void {
     const value = list[i + 1] as string;
     if (!isEnginesField(name)) kept.push(name, value);
     else if (mayClose && (name === 'upgrade' || name === 'trailer')) kept.push(name, value);
-    else if (name === 'content-length') takeLength(parts, value);
+    else if (name === 'content-length') takeLength(parts, value, log);
     else if (mayClose && name === 'connection' && value.toLowerCase() === 'close')
       kept.push(name, 'close');
-    else if (mayClose) checkDropped(name, value);
+    else if (mayClose) checkDropped(name, value, log);
   }
   parts.fields = kept;
 }
 
 /** Of two lengths that differ, the first stands: it may be what is known of the body. */
-function takeLength(parts: ResponseParts, value: string): void {
+function takeLength(parts: ResponseParts, value: string, log: Log): void {
   const length = /^\d{1,15}$/.test(value) ? Number(value) : null;
   if (length !== null && parts.length === null) parts.length = length;
   else if (length !== parts.length || length === null) {
     const hint = 'leave it out: the engine counts';
-    logFraming(`Content-Length of a response is ${inspect(value)}`, hint);
+    log.framing(`Content-Length of a response is ${inspect(value)}`, hint);
   }
 }
 
@@ -372,9 +372,9 @@ const harmless = new Map([
   ['connection', /^(?:(?:keep-alive|close|upgrade)(?:, *)?)+$/i],
 ]);
 
-function checkDropped(name: string, value: string): void {
+function checkDropped(name: string, value: string, log: Log): void {
   if (harmless.get(name)?.test(value) ?? true) return;
-  logFraming(`${name} of a response is ${inspect(value)}`, 'it is the engine that says it');
+  log.framing(`${name} of a response is ${inspect(value)}`, 'it is the engine that says it');
 }
 
 function refused(message: string, hint: string): GyrfalconError {
@@ -394,11 +394,14 @@ function refuseUsed(): GyrfalconError {
  * Takes a response apart for sending; its body is used from then on. Takes light responses, the
  * platform's own (of fetch, say), and others that keep the interface. Throws a GyrfalconError with
  * GYR_RESPONSE_INVALID when the body is used already, or when `response` is none or is
- * `Response.error()`.
+ * `Response.error()`. `log` is told of fields that say of the framing what is not so.
  */
-export function responseParts(response: Response | globalThis.Response): ResponseParts {
+export function responseParts(
+  response: Response | globalThis.Response,
+  log: Log = standardLog,
+): ResponseParts {
   const state = stateOf(response);
-  if (state === null) return foreignParts(response as globalThis.Response);
+  if (state === null) return foreignParts(response as globalThis.Response, log);
   if (state.status === 0) throw refuseError();
   const { body } = state;
   const parts: ResponseParts = {
@@ -413,7 +416,7 @@ export function responseParts(response: Response | globalThis.Response): Respons
     if (typeof body.source !== 'string') parts.length = knownLength(body);
     parts.body = takeForSending(body);
   }
-  if (hasEnginesField(state.list)) sortOutFields(parts, true);
+  if (hasEnginesField(state.list)) sortOutFields(parts, true, log);
   return parts;
 }
 
@@ -451,7 +454,7 @@ function foreignStream(body: unknown): ReadableStream<Uint8Array> | null {
   throw refused(`The body of a response is ${given}`, 'it must be a ReadableStream or null');
 }
 
-function foreignParts(response: unknown): ResponseParts {
+function foreignParts(response: unknown, log: Log): ResponseParts {
   if (!isResponse(response)) {
     const given = inspect(response, { depth: 0 });
     throw refused(`A handler must return a Response, not ${given}`, 'new Response(…)');
@@ -476,6 +479,6 @@ function foreignParts(response: unknown): ResponseParts {
     body: foreignStream(body),
     length: null,
   };
-  if (hasEnginesField(fields)) sortOutFields(parts, false);
+  if (hasEnginesField(fields)) sortOutFields(parts, false, log);
   return parts;
 }

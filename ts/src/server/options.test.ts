@@ -59,6 +59,15 @@ test('options are translated to the engine’s names', () => {
   });
 });
 
+test('the log has five levels; who hears that it listens need not read it there', () => {
+  assert.equal(engineConfig({ log: 'warn' }).server, { log: 'warn' });
+  assert.equal(engineConfig({ onListen: () => {} }), { server: {}, threads: 0, announce: false });
+  assert.throws(
+    () => engineConfig({ log: 'loud' as 'warn' }),
+    /Option log is 'loud'.*it must be one of silent, error, warn, info, debug/,
+  );
+});
+
 test('without options the engine’s defaults hold', () => {
   assert.equal(engineConfig({}), { server: {}, threads: 0 });
 });

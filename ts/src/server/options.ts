@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
+import { LOG_LEVELS, type LogLevel } from '../core/log.ts';
 import type { HandlerOptions, Server } from './server.ts';
 
 /** Options of `serve()`. Times are milliseconds, sizes bytes. */
@@ -107,8 +108,43 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   globals?: boolean;
   /** Stops the server when it is aborted. */
   signal?: AbortSignal;
-  /** Called once the server accepts connections. */
-  onListen?: (server: Server) => void;
+  /**
+   * How much the server tells on stderr: each level has the lines of those before it. What handlers
+   * throw is 'error', a response that says wrong things of its framing 'warn', the line at the start
+   * 'info'.
+   *
+   * @default 'info'
+   */
+  log?: LogLevel;
+  /**
+   * Called once the server accepts connections, in the place of the line at the start. What it
+   * throws, `serve()` throws, and the server is stopped.
+   */
+  onListen?: (listening: ListenInfo, server: Server) => void;
+}
+
+/** What a server is like that has started. */
+export interface ListenInfo {
+  /** Where it can be reached from this machine. */
+  url: URL;
+  /** As it was given, or `'::'`. */
+  hostname: string;
+  /** The one that the system picked when 0 was asked for. */
+  port: number;
+  /** How connections are waited for: 'epoll'. */
+  backend: string;
+  /** Why that backend runs, in a few words. */
+  backendReason: string;
+  /** Threads of the engine. */
+  workers: number;
+  /** Threads that handlers run in; 0: on the one that called `serve()`. */
+  threads: number;
+  /**
+   * Connections that are served at a time: the option, or as many as the limit of open files leaves.
+   */
+  maxConnections: number;
+  /** Pool and ring memory reserved, bytes of address space. */
+  memoryBytes: number;
 }
 
 /** What a number option may be, and its name in the engine. */
@@ -164,7 +200,7 @@ const booleanRules: Record<string, string> = {
 };
 const textRules: Record<string, string> = { hostname: 'hostname', serverName: 'server_name' };
 const functionNames = ['fetch', 'error', 'onProtocolError', 'onListen'];
-const otherNames = ['routes', 'module', 'io', 'signal', ...functionNames];
+const otherNames = ['routes', 'module', 'io', 'log', 'signal', ...functionNames];
 
 const allNames = [
   ...Object.keys(numberRules),
@@ -180,6 +216,8 @@ export interface EngineConfig {
   threads: number;
   ring_bytes?: number;
   credit_bytes?: number;
+  /** The engine is not to tell that it listens. */
+  announce?: false;
 }
 
 /** Checks every option and translates it. Throws GYR_OPTION_INVALID or GYR_OPTION_UNKNOWN. */
@@ -200,12 +238,14 @@ export function engineConfig(options: ServeOptions): EngineConfig {
     takeTyped(given, name, 'string', key, server);
   checkRing(given.ringBytes);
   takeIo(given.io, server);
+  takeLog(given.log, server);
   checkFunctions(given);
   if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
     throw invalid('signal', given.signal, 'an AbortSignal');
   }
   settleMemory(server);
-  return { server, threads: 0, ...bridge };
+  const announce = given.onListen === undefined ? {} : { announce: false as const };
+  return { server, threads: 0, ...announce, ...bridge };
 }
 
 /**
@@ -298,6 +338,13 @@ function takeIo(value: unknown, into: Record<string, unknown>): void {
   if (value === undefined) return;
   if (value !== 'auto' && value !== 'epoll') throw invalid('io', value, "'auto' or 'epoll'");
   into.io = value;
+}
+
+function takeLog(value: unknown, into: Record<string, unknown>): void {
+  if (value === undefined) return;
+  const isLevel = (LOG_LEVELS as readonly unknown[]).includes(value);
+  if (!isLevel) throw invalid('log', value, `one of ${LOG_LEVELS.join(', ')}`);
+  into.log = value;
 }
 
 function checkRing(value: unknown): void {

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import type { CompiledRoute } from '../bridge/app.ts';
 import { GyrfalconError } from '../core/errors.ts';
+import { type Log, standardLog } from '../core/log.ts';
 import { PlatformResponse } from '../fetch/originals.ts';
 import { Response, type ResponseParts, responseParts } from '../fetch/response.ts';
 import { DirRoute } from './dir.ts';
@@ -56,8 +57,12 @@ const methods: readonly string[] = [
  * Compiles the table of patterns. Route numbers begin at `firstRoute`, so that requests which an
  * older table sent on their way are not taken for others.
  */
-export function compileTable(options: TableOptions, firstRoute: number): CompiledTable {
-  const compiler = new TableCompiler(firstRoute);
+export function compileTable(
+  options: TableOptions,
+  firstRoute: number,
+  log: Log = standardLog,
+): CompiledTable {
+  const compiler = new TableCompiler(firstRoute, log);
   for (const [pattern, value] of Object.entries(options.routes ?? {})) {
     compiler.addRoute(pattern, value);
   }
@@ -76,9 +81,11 @@ class TableCompiler implements CompiledTable {
   };
   readonly routes: (CompiledRoute | undefined)[];
   readonly waiting: Promise<void>[] = [];
+  private readonly log: Log;
   late: Promise<unknown> | null = null;
 
-  constructor(firstRoute: number) {
+  constructor(firstRoute: number, log: Log) {
+    this.log = log;
     this.routes = new Array<CompiledRoute | undefined>(firstRoute).fill(undefined);
   }
 
@@ -118,7 +125,7 @@ class TableCompiler implements CompiledTable {
       return this.addLane(value as CompiledRoute['handler'], paramNames(pattern));
     }
     if (value instanceof DirRoute) return this.push(directory(pattern, value));
-    if (isResponse(value)) return this.addConstant(partsOfConstant(pattern, value));
+    if (isResponse(value)) return this.addConstant(partsOfConstant(pattern, value, this.log));
     throw routeValueError(pattern, value);
   }
 
@@ -213,9 +220,9 @@ function constant({ status, fields }: ResponseParts, bytes: Uint8Array): EngineT
 }
 
 /** The response itself stays unused: a later table may hold it again. */
-function partsOfConstant(pattern: string, response: AnyResponse): ResponseParts {
+function partsOfConstant(pattern: string, response: AnyResponse, log: Log): ResponseParts {
   try {
-    return responseParts(response.clone() as Response);
+    return responseParts(response.clone() as Response, log);
   } catch (cause) {
     const message = `Route "${pattern}" is a Response that cannot be sent: ${(cause as Error).message}`;
     throw new GyrfalconError('GYR_ROUTE_CONSTANT', message, '', { cause });

@@ -5,11 +5,13 @@ import { PipeDoorbell } from '../bridge/doorbell.ts';
 import { type Engine, type EngineId, type EngineInfo, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
+import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
 import {
   checkTableOptions,
   type EngineConfig,
   engineConfig,
+  type ListenInfo,
   type ServeOptions,
   stopDeadline,
 } from './options.ts';
@@ -61,6 +63,7 @@ abstract class BaseServer extends RequestServer implements Server {
   protected readonly engine: Engine;
   protected readonly options: ServeOptions;
   protected readonly config: EngineConfig;
+  protected readonly log: Log;
   protected id: EngineId = -1;
   private info: EngineInfo | null = null;
   private address: URL | null = null;
@@ -75,6 +78,7 @@ abstract class BaseServer extends RequestServer implements Server {
     super();
     this.options = options;
     this.config = config;
+    this.log = new Log(options.log);
     this.engine = loadEngine();
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
@@ -149,12 +153,17 @@ abstract class BaseServer extends RequestServer implements Server {
 
   protected listening(): void {
     try {
-      this.options.onListen?.(this);
+      this.options.onListen?.(this.listenInfo(), this);
     } catch (error) {
       // Nobody will get this server to stop it.
       void this.stop(true);
       throw error;
     }
+  }
+
+  private listenInfo(): ListenInfo {
+    const { url, hostname, config } = this;
+    return { url, hostname, ...(this.info as EngineInfo), threads: config.threads };
   }
 
   /** The engine has stopped by itself or on request. */
@@ -181,7 +190,8 @@ class LocalServer extends BaseServer {
     try {
       const block = new Block(this.engine.memory(this.id));
       this.doorbell = new PipeDoorbell(this.engine.attach(this.id, 0));
-      this.channel = new Channel(block, 0, this.doorbell, app, this, () => this.end());
+      const ended = () => this.end();
+      this.channel = new Channel(block, 0, this.doorbell, app, this, ended, this.log);
       this.start();
       this.channel.authority = this.url.host;
     } catch (error) {
@@ -222,7 +232,7 @@ class LocalServer extends BaseServer {
     app: App;
     compiled: CompiledTable;
   } {
-    const compiled = compileTable(options, this.nextRoute);
+    const compiled = compileTable(options, this.nextRoute, this.log);
     this.nextRoute = compiled.routes.length;
     this.compiled = compiled;
     return { app: appOf(options, compiled), compiled };
@@ -252,6 +262,7 @@ class ThreadedServer extends BaseServer {
         globals: options.globals !== false,
         hostname: this.hostname,
         shutdownTimeout: options.shutdownTimeout,
+        log: options.log,
       },
       this.engine,
       () => this.end(),

@@ -7,6 +7,7 @@ import { PipeDoorbell } from '../bridge/doorbell.ts';
 import { type EngineId, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
+import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
 import { checkTableOptions, stopDeadline } from './options.ts';
 import { RequestServer } from './request_server.ts';
@@ -16,6 +17,7 @@ import type { HandlerOptions, Server, ServerStats, StopOptions } from './server.
 import type { ThreadData, ThreadOrder, ThreadReport } from './threads.ts';
 
 const data = workerData as ThreadData;
+const log = new Log(data.log);
 
 /** What handlers in this thread see of the server. */
 class ThreadServer extends RequestServer implements Server {
@@ -69,7 +71,7 @@ class ThreadProgram {
   async prepare(version: number, firstRoute: number): Promise<EngineTable> {
     const handlers = await importHandlers(version);
     checkTableOptions(handlers);
-    const compiled = compileTable(handlers, firstRoute);
+    const compiled = compileTable(handlers, firstRoute, log);
     await compiled.late;
     this.app = appOf(handlers, compiled);
     this.before = this.channel?.addApp(this.app) ?? null;
@@ -83,7 +85,8 @@ class ThreadProgram {
     const block = new Block(engine.memory(id));
     const doorbell = new PipeDoorbell(engine.attach(id, data.thread));
     const app = this.app as App;
-    this.channel = new Channel(block, data.thread, doorbell, app, this.server, () => this.end());
+    const ended = () => this.end();
+    this.channel = new Channel(block, data.thread, doorbell, app, this.server, ended, log);
     this.channel.authority = this.server.url.host;
   }
 

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Engine, EngineId } from '../bridge/engine.ts';
 import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
+import { Log, type LogLevel } from '../core/log.ts';
 import type { EngineTable } from './routes.ts';
 
 /** What a worker thread is started with. */
@@ -10,6 +11,7 @@ export interface ThreadData {
   globals: boolean;
   hostname: string;
   shutdownTimeout: number | undefined;
+  log: LogLevel | undefined;
   /** How often the module was imported anew. */
   version: number;
   /** Where the route numbers begin. */
@@ -37,6 +39,7 @@ export interface ThreadPoolOptions {
   globals: boolean;
   hostname: string;
   shutdownTimeout: number | undefined;
+  log: LogLevel | undefined;
 }
 
 interface TableOrigin {
@@ -200,7 +203,10 @@ export class ThreadPool {
     }
     if (this.id === null || this.closing) return;
     this.engine.detach(this.id, member.thread);
-    console.error(`gyrfalcon: worker thread ${member.thread} died: ${member.deathNote}`);
+    const log = new Log(this.options.log);
+    if (log.shows('error')) {
+      console.error(`gyrfalcon: worker thread ${member.thread} died: ${member.deathNote}`);
+    }
     const timer = setTimeout(() => this.restart(member), member.restartWait());
     if (!this.referenced) timer.unref();
   }
@@ -260,7 +266,7 @@ class Member {
   }
 
   start(origin: TableOrigin): void {
-    const { module, globals, hostname, shutdownTimeout } = this.options;
+    const { module, globals, hostname, shutdownTimeout, log } = this.options;
     const { thread } = this;
     const workerData: ThreadData = {
       module,
@@ -268,6 +274,7 @@ class Member {
       globals,
       hostname,
       shutdownTimeout,
+      log,
       ...origin,
     };
     this.worker = new Worker(entryUrl(), { workerData, name: `gyrfalcon ${this.thread}` });

@@ -67,7 +67,7 @@ const Bench = struct {
 
     /// `self` must stay where it is.
     fn begin(self: *Bench) !void {
-        log.setLevel(.off);
+        log.setLevel(.silent);
         Manual.clock_ms = 1_000_000;
         self.* = .{
             .port = .{ .capacity = 1, .asleep = &self.asleep },

@@ -175,9 +175,18 @@ pub fn close(fd: posix.fd_t) void {
 }
 
 pub fn fstat(fd: posix.fd_t) Error!linux.Stat {
-    var stat: linux.Stat = undefined;
-    _ = try check(linux.fstat(fd, &stat));
-    return stat;
+    var answer: linux.Stat = undefined;
+    _ = try check(linux.fstat(fd, &answer));
+    return answer;
+}
+
+/// Of what `path` leads to, links followed.
+pub fn stat(path: []const u8) Error!linux.Stat {
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    var answer: linux.Stat = undefined;
+    const name = try terminated(&buffer, path);
+    _ = try check(linux.fstatat(posix.AT.FDCWD, name, &answer, 0));
+    return answer;
 }
 
 pub fn read(fd: posix.fd_t, buffer: []u8) Error!usize {

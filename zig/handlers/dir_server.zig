@@ -21,7 +21,7 @@ const root_file = @import("dir_server_root.zig");
 const Cache = cache_file.Cache;
 const Entry = cache_file.Entry;
 const Opened = root_file.Opened;
-const Root = root_file.Root;
+const Top = @import("dir_server_top.zig").Top;
 
 /// Files up to this size are kept in the cache, bytes.
 pub const cached_file_bytes_max = 64 * 1024;
@@ -40,7 +40,7 @@ const reproducible_s_max = 1;
 
 /// A static directory. Made once, then used by any number of threads at the same time.
 pub const DirServer = struct {
-    root: Root,
+    top: Top,
     index: []const []const u8,
     cache: ?Cache,
     cache_ms: u32,
@@ -52,8 +52,9 @@ pub const DirServer = struct {
     settle_ns: i128 = settle_ns_default,
 
     pub const Options = struct {
-        /// The directory. It is opened once and held: when it is renamed or a link in this path is
-        /// changed later, the same directory is served on.
+        /// The directory. When another comes to stand at this path (it is built anew, or a link in
+        /// the path is changed), that one is served, `cache_ms` later at most. While there is none,
+        /// requests are answered with 503.
         root: []const u8,
         /// Names that are looked for, in order, where a path names a directory. None: 404.
         index: []const []const u8 = &.{"index.html"},
@@ -90,12 +91,12 @@ pub const DirServer = struct {
             return error.InvalidCacheBytes;
         }
         for (options.index) |name| try checkIndexName(name);
-        var root = try Root.open(options.root);
-        errdefer root.close();
+        var top = try Top.init(gpa, options.root);
+        errdefer top.deinit(gpa);
         const index = try dupeAll(gpa, options.index);
         errdefer freeAll(gpa, index);
         return .{
-            .root = root,
+            .top = top,
             .index = index,
             .cache = if (options.cache) try Cache.init(gpa, cache_bytes) else null,
             .cache_ms = options.cache_ms,
@@ -109,7 +110,7 @@ pub const DirServer = struct {
     pub fn deinit(self: *DirServer, gpa: Allocator) void {
         if (self.cache) |*cache| cache.deinit(gpa);
         freeAll(gpa, self.index);
-        self.root.close();
+        self.top.deinit(gpa);
         self.* = undefined;
     }
 
@@ -129,7 +130,7 @@ pub const DirServer = struct {
             error.BadPath => exchange.refuse(.invalid_path),
             error.AccessDenied => exchange.refuse(.access_denied),
             error.NotFound => exchange.refuse(.not_found),
-            error.Unavailable, error.Changed => exchange.refuse(.service_unavailable),
+            error.Unavailable, error.Changed, error.NoRoot => exchange.refuse(.service_unavailable),
             error.Unreadable => exchange.refuse(.file_unreadable),
             error.OutOfBuffers => exchange.refuse(.out_of_buffers),
             // Other fields have filled the head; what is left says no more than that.
@@ -171,7 +172,8 @@ const Representation = struct {
     validators: conditions.Validators,
 };
 
-const Error = root_file.OpenError || HeaderError || error{ BadPath, Changed, OutOfBuffers };
+const Error = root_file.OpenError || HeaderError ||
+    error{ BadPath, Changed, NoRoot, OutOfBuffers };
 
 /// Times that a file which changes under the look at it is looked at.
 const attempts_max = 4;
@@ -218,7 +220,7 @@ const Exchange = struct {
         if (file) |found| {
             if (found.opened.version.eql(entry.version)) {
                 found.opened.close();
-                entry.checked_ms.store(self.server.now_ms(), .monotonic);
+                entry.checked_ms.store(found.checked_ms, .monotonic);
                 return self.respondFromEntry(entry);
             }
         }
@@ -239,8 +241,8 @@ const Exchange = struct {
         return self.respond(try self.locate(&buffer), pin);
     }
 
-    /// A regular file, and its path below the root.
-    const Located = struct { opened: Opened, path: []const u8 };
+    /// A regular file, its path below the root, and when the root was last known to be the one.
+    const Located = struct { opened: Opened, path: []const u8, checked_ms: u64 };
 
     /// Opens what the path names; null for a directory to be redirected to.
     fn locate(self: Exchange, buffer: *[root_file.path_bytes_max]u8) Error!?Located {
@@ -253,20 +255,25 @@ const Exchange = struct {
         if (!self.server.dotfiles and isHidden(decoded)) return error.NotFound;
         const names_directory = decoded[decoded.len - 1] == '/';
         if (self.path.len == 0 and self.server.redirect) return null;
-        if (names_directory) return try self.locateIndex(buffer, decoded.len);
-        const opened = try self.server.root.openBeneath(decoded[1..]);
-        if (opened.kind == .file) return .{ .opened = opened, .path = decoded[1..] };
+        const held = try self.server.top.acquire(self.server.now_ms(), self.server.cache_ms);
+        defer held.release();
+        if (names_directory) return try self.locateIndex(held, buffer, decoded.len);
+        const opened = try held.root.openBeneath(decoded[1..]);
+        if (opened.kind == .file) {
+            return .{ .opened = opened, .path = decoded[1..], .checked_ms = held.checked_ms };
+        }
         opened.close();
         if (self.server.redirect) return null;
         if (decoded.len == buffer.len) return error.NotFound;
         buffer[decoded.len] = '/';
-        return try self.locateIndex(buffer, decoded.len + 1);
+        return try self.locateIndex(held, buffer, decoded.len + 1);
     }
 
     /// Opens the first index file there is in the directory that `buffer[0..len]` names, with its
     /// slashes.
     fn locateIndex(
         self: Exchange,
+        held: Top.Held,
         buffer: *[root_file.path_bytes_max]u8,
         len: usize,
     ) Error!Located {
@@ -274,11 +281,13 @@ const Exchange = struct {
             if (len + name.len > buffer.len) continue;
             @memcpy(buffer[len..][0..name.len], name);
             const path = buffer[1 .. len + name.len];
-            const opened = self.server.root.openBeneath(path) catch |err| {
+            const opened = held.root.openBeneath(path) catch |err| {
                 if (err == error.NotFound) continue;
                 return err;
             };
-            if (opened.kind == .file) return .{ .opened = opened, .path = path };
+            if (opened.kind == .file) {
+                return .{ .opened = opened, .path = path, .checked_ms = held.checked_ms };
+            }
             opened.close();
         }
         return error.NotFound;
@@ -296,7 +305,7 @@ const Exchange = struct {
         }
         defer found.opened.close();
         if (pin) |mine| {
-            if (try self.keep(mine, found.opened, representation)) |entry| {
+            if (try self.keep(mine, found, representation)) |entry| {
                 return self.respondFromEntry(entry);
             }
         }
@@ -307,9 +316,10 @@ const Exchange = struct {
     fn keep(
         self: Exchange,
         pin: *cache_file.Pin,
-        opened: Opened,
+        file: Located,
         representation: Representation,
     ) Error!?*Entry {
+        const opened = file.opened;
         if (!self.isSettled(opened.version)) return null;
         const cache = &self.server.cache.?;
         const entry = cache.begin(.{
@@ -327,7 +337,8 @@ const Exchange = struct {
         const tag = representation.validators.tag;
         @memcpy(entry.tag[0..tag.len], tag);
         entry.tag_len = @intCast(tag.len);
-        entry.checked_ms = .init(self.server.now_ms());
+        // An entry is no fresher than the root that it was found in.
+        entry.checked_ms = .init(file.checked_ms);
         cache.publish(pin, entry);
         return entry;
     }

@@ -3,6 +3,7 @@
 const std = @import("std");
 const testing = std.testing;
 const Buddy = @import("../core/buddy.zig").Buddy;
+const log = @import("../core/log.zig");
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
 const DirServer = @import("dir_server.zig").DirServer;
@@ -128,4 +129,59 @@ fn replace(site: *Site, content: *[1256]u8, salt: u8) !void {
     @memset(part, salt);
     try site.write("public/next", part);
     try site.tmp.dir.rename("public/next", "public/swapped");
+}
+
+test "a root that is built anew is served, and 503 answers while there is none" {
+    log.setLevel(.silent);
+    defer log.setLevel(.info);
+    inline for (.{ true, false }) |cache| {
+        var site = try Site.init(.{ .cache = cache });
+        defer site.deinit();
+        try site.expectBody("/style.css", "body{}");
+        const dir = &site.tmp.dir;
+        try dir.deleteTree("public");
+        _ = test_ms.fetchAdd(1000, .monotonic);
+        for (0..2) |_| try site.expectStatus("/style.css", 503);
+        try dir.makePath("public");
+        try site.expectStatus("/style.css", 404);
+        try site.write("public/style.css", "BODY{}");
+        try site.expectBody("/style.css", "BODY{}");
+        // Moved away, another in its place: by the next look at it.
+        try dir.rename("public", "old");
+        try dir.makePath("public");
+        try site.write("public/style.css", "anew{}");
+        _ = test_ms.fetchAdd(1000, .monotonic);
+        try site.expectBody("/style.css", "anew{}");
+    }
+}
+
+test "a link to the root that is swapped is followed within cache_ms" {
+    var site = try Site.init(.{});
+    defer site.deinit();
+    const dir = &site.tmp.dir;
+    try dir.makePath("release-1");
+    try dir.makePath("release-2");
+    try site.write("release-1/page", "1");
+    try site.write("release-2/page", "2");
+    try site.write("release-2/big", "big" ** 40_000);
+    try dir.symLink("../secret", "release-2/escape", .{});
+    try dir.symLink("release-1", "current", .{});
+    var buffer: [std.fs.max_path_bytes]u8 = undefined;
+    const folder = try dir.realpath(".", &buffer);
+    const path = try std.fmt.allocPrint(testing.allocator, "{s}/current", .{folder});
+    defer testing.allocator.free(path);
+    var linked = try Site.initAt(path, .{});
+    defer linked.deinit();
+    try linked.expectBody("/page", "1");
+    // The root is looked at again while the entry is not: the entry's time is that of the root.
+    _ = test_ms.fetchAdd(999, .monotonic);
+    try linked.expectStatus("/other", 404);
+    try dir.symLink("release-2", "next", .{});
+    try dir.rename("next", "current");
+    try linked.expectBody("/page", "1");
+    _ = test_ms.fetchAdd(1, .monotonic);
+    try linked.expectBody("/page", "2");
+    try linked.expectBody("/big", "big" ** 40_000);
+    try linked.expectStatus("/escape", 404);
+    try linked.expectStatus("/../release-1/page", 404);
 }

@@ -300,13 +300,18 @@ pub const response_record_bytes_max = recordSize(@sizeOf(ResponseHead) +
 pub const trailers_record_bytes_max = recordSize(@sizeOf(RequestTrailers) +
     request_trailer_count_max * @sizeOf(FieldSpan) + request_trailer_bytes_max);
 
-/// Smallest ring that always finds room for the largest record once it is empty: wherever the
-/// position stands, the record fits before the end, or behind a skip record that is shorter than
-/// it.
-pub const ring_bytes_min: u32 = std.math.ceilPowerOfTwoAssert(
-    u32,
-    2 * @as(u32, @max(request_record_bytes_max, response_record_bytes_max)),
-);
+/// Smallest ring that always finds room for the largest record once it is empty, where a request
+/// head has at most `head_bytes_max` bytes: wherever the position stands, the record fits before the
+/// end, or behind a skip record that is shorter than it.
+pub fn ringBytesMin(head_bytes_max: u32) u32 {
+    assert(head_bytes_max <= request_head_bytes_max);
+    const request = request_record_bytes_max - request_head_bytes_max + head_bytes_max;
+    const largest = recordSize(@max(request, response_record_bytes_max));
+    return std.math.ceilPowerOfTwoAssert(u32, 2 * largest);
+}
+
+/// A ring for request heads of any size.
+pub const ring_bytes_min: u32 = ringBytesMin(request_head_bytes_max);
 pub const ring_bytes_max: u32 = 1 << 26;
 pub const ring_bytes_default: u32 = 256 * 1024;
 /// Below one chunk a body would stall with credit left over.
@@ -319,8 +324,8 @@ comptime {
     assert(@sizeOf(WorkerLine) == cache_line_bytes and @sizeOf(ThreadLine) == cache_line_bytes);
     assert(@sizeOf(LaneControl) == 6 * cache_line_bytes);
     assert(ring_bytes_min <= ring_bytes_default);
-    assert(chunk_bytes_max + @sizeOf(Chunk) <= ring_bytes_min / 2);
-    assert(trailers_record_bytes_max <= ring_bytes_min / 2);
+    assert(chunk_bytes_max + @sizeOf(Chunk) <= ringBytesMin(0) / 2);
+    assert(trailers_record_bytes_max <= ringBytesMin(0) / 2);
     assert(request_trailer_bytes_max <= std.math.maxInt(u16));
     // TypeScript writes these records with 32-bit stores; none may have hidden padding.
     for (.{

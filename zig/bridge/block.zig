@@ -5,6 +5,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const abi = @import("abi.zig");
+const limits = @import("../core/limits.zig");
 const memory = @import("../core/memory.zig");
 const system = @import("../core/system.zig");
 const Ring = @import("ring.zig").Ring;
@@ -12,11 +13,12 @@ const Ring = @import("ring.zig").Ring;
 pub const Layout = struct {
     workers: u32,
     threads: u32,
-    /// Of each ring: a power of two within `abi.ring_bytes_min` and `abi.ring_bytes_max`.
+    /// Of each ring: a power of two within `abi.ringBytesMin` and `abi.ring_bytes_max`.
     ring_bytes: u32,
     credit_bytes: u32,
 
     const workers_offset = abi.cache_line_bytes;
+    const rings_bytes_usual_max = 512 << 20;
 
     fn threadsOffset(self: Layout) u64 {
         return workers_offset + @as(u64, self.workers) * @sizeOf(abi.WorkerLine);
@@ -28,6 +30,23 @@ pub const Layout = struct {
 
     fn laneStride(self: Layout) u64 {
         return @sizeOf(abi.LaneControl) + 2 * @as(u64, self.ring_bytes);
+    }
+
+    /// The ring to take where none was asked for: the usual one, or the smallest where the usual
+    /// ones of so many lanes would take more than `rings_bytes_usual_max`.
+    pub fn ringBytes(workers: u32, threads: u32, head_bytes_max: u32) u32 {
+        const usual = 2 * @as(u64, abi.ring_bytes_default) * workers * threads;
+        if (usual <= rings_bytes_usual_max) return abi.ring_bytes_default;
+        return abi.ringBytesMin(head_bytes_max);
+    }
+
+    /// How many lanes with rings of `ring_bytes` there may be, whatever the number of workers and
+    /// threads.
+    pub fn lanesMax(ring_bytes: u32) u32 {
+        const lines = workers_offset + (@as(u64, limits.workers_max) + std.math.maxInt(u16)) *
+            abi.cache_line_bytes;
+        const stride = @sizeOf(abi.LaneControl) + 2 * @as(u64, ring_bytes);
+        return @intCast((std.math.maxInt(i32) - lines) / stride);
     }
 
     /// Bytes of the whole block, or null when it is larger than JS can address by 31-bit offsets.
@@ -186,6 +205,40 @@ test "a released block is taken again, empty, and its address stays" {
     try std.testing.expectEqual(address, second.bytes.ptr);
     try std.testing.expectEqual(0, second.control(0, 0).request_tail);
     try std.testing.expectEqual(0, second.header().stopped);
+}
+
+test "64 workers and 64 threads have rings that fit, the smallest; a few have the usual ones" {
+    const head = limits.head_bytes_max_default;
+    try std.testing.expectEqual(abi.ring_bytes_default, Layout.ringBytes(8, 8, head));
+    try std.testing.expectEqual(abi.ring_bytes_default, Layout.ringBytes(32, 32, head));
+    const ring_bytes = Layout.ringBytes(64, 64, head);
+    try std.testing.expectEqual(128 * 1024, ring_bytes);
+    var block = try Block.take(.{
+        .workers = 64,
+        .threads = 64,
+        .ring_bytes = ring_bytes,
+        .credit_bytes = abi.credit_bytes_default,
+    });
+    block.control(63, 63).request_tail = 1;
+    block.release();
+    // Heads of any size need larger ones.
+    try std.testing.expectEqual(abi.ring_bytes_min, Layout.ringBytes(64, 64, 65535));
+}
+
+test "as many lanes as are said to fit do fit" {
+    for ([_]u32{ 128 * 1024, 256 * 1024, 1 << 26 }) |ring_bytes| {
+        const lanes = Layout.lanesMax(ring_bytes);
+        try std.testing.expect(lanes > 0);
+        for ([_][2]u32{ .{ 1, lanes }, .{ @min(lanes, 256), @max(lanes / 256, 1) } }) |pair| {
+            const layout: Layout = .{
+                .workers = pair[0],
+                .threads = pair[1],
+                .ring_bytes = ring_bytes,
+                .credit_bytes = abi.credit_bytes_default,
+            };
+            try std.testing.expect(layout.bytes() != null);
+        }
+    }
 }
 
 test "a layout that JS cannot address is refused" {

@@ -10,7 +10,9 @@ const system = @import("../core/system.zig");
 const Config = @import("../server/config.zig").Config;
 const server_engine = @import("../server/engine.zig");
 const abi = @import("abi.zig");
-const Block = @import("block.zig").Block;
+const block_file = @import("block.zig");
+const Block = block_file.Block;
+const Layout = block_file.Layout;
 const Dispatcher = @import("dispatcher.zig").Dispatcher;
 const lane_file = @import("lane.zig");
 const table_file = @import("table.zig");
@@ -24,7 +26,8 @@ pub const Description = struct {
     server: Config = .{},
     /// JS threads that may be attached at a time.
     threads: u32 = 1,
-    ring_bytes: u32 = abi.ring_bytes_default,
+    /// 0: as `Layout.ringBytes` chooses.
+    ring_bytes: u32 = 0,
     credit_bytes: u32 = abi.credit_bytes_default,
     table: table_file.Description = .{},
     /// Whether the log tells that the server listens.
@@ -66,12 +69,11 @@ pub const Instance = struct {
         self.engine = null;
         self.ended = .init(false);
         errdefer self.bodies.deinit(gpa);
-        self.block = Block.take(.{
-            .workers = self.config.workers,
-            .threads = description.threads,
-            .ring_bytes = description.ring_bytes,
-            .credit_bytes = description.credit_bytes,
-        }) catch |err| return refuseBlock(err, defect);
+        const layout = self.layoutFor(&description);
+        self.block = Block.take(layout) catch |err| return switch (err) {
+            error.OutOfMemory => error.OutOfMemory,
+            error.BlockTooLarge => refuseLayout(layout, defect),
+        };
         errdefer self.block.release();
         const table = try Table.create(gpa, &description.table, &self.bodies, defect);
         errdefer table.destroy();
@@ -80,14 +82,38 @@ pub const Instance = struct {
         return self;
     }
 
-    fn refuseBlock(err: anyerror, defect: *Defect) Error {
-        if (err == error.OutOfMemory) return error.OutOfMemory;
-        const hint = "fewer workers or threads, or smaller ringBytes";
+    fn layoutFor(self: *const Instance, description: *const Description) Layout {
+        const workers = self.config.workers;
+        const threads = description.threads;
+        const head_bytes_max = self.config.head_bytes_max;
+        return .{
+            .workers = workers,
+            .threads = threads,
+            .ring_bytes = if (description.ring_bytes != 0)
+                description.ring_bytes
+            else
+                Layout.ringBytes(workers, threads, head_bytes_max),
+            .credit_bytes = description.credit_bytes,
+        };
+    }
+
+    /// The hint has numbers that are taken: so many workers beside these threads, or the reverse.
+    fn refuseLayout(layout: Layout, defect: *Defect) Error {
+        const lanes_max = Layout.lanesMax(layout.ring_bytes);
         defect.set(
             "GYR_OPTION_INVALID",
-            hint,
-            "The rings of all workers and threads take more than 2 GiB",
-            .{},
+            "",
+            "The rings of {d} workers and {d} threads take more than 2 GiB",
+            .{ layout.workers, layout.threads },
+        );
+        const workers = lanes_max / layout.threads;
+        const threads = lanes_max / layout.workers;
+        if (workers > 0 and threads > 0) defect.setHint(
+            "workers: {d}, or threads: {d}, with rings of {d} bytes",
+            .{ workers, threads, layout.ring_bytes },
+        ) else defect.setHint(
+            "leave ringBytes out: of {d} bytes each, {d} workers times threads have rings",
+            .{ layout.ring_bytes, lanes_max },
         );
         return error.Refused;
     }
@@ -345,12 +371,13 @@ fn checkConfig(config: *const Config, description: *const Description, defect: *
         return error.Refused;
     }
     const ring = description.ring_bytes;
-    if (ring < abi.ring_bytes_min or ring > abi.ring_bytes_max or !std.math.isPowerOfTwo(ring)) {
-        defect.set(
-            "GYR_OPTION_INVALID",
-            "a power of two from 262144 to 67108864: two of the largest records must fit",
-            "Option ringBytes is {d}",
-            .{ring},
+    const ring_min = abi.ringBytesMin(config.head_bytes_max);
+    const is_size = ring >= ring_min and ring <= abi.ring_bytes_max and @popCount(ring) == 1;
+    if (ring != 0 and !is_size) {
+        defect.set("GYR_OPTION_INVALID", "", "Option ringBytes is {d}", .{ring});
+        defect.setHint(
+            "a power of two from {d} to {d}: two of the largest records must fit",
+            .{ ring_min, abi.ring_bytes_max },
         );
         return error.Refused;
     }
@@ -374,7 +401,34 @@ fn checkConfig(config: *const Config, description: *const Description, defect: *
     }
 }
 
-comptime {
-    // What the sentence above says.
-    std.debug.assert(abi.ring_bytes_min == 262144 and abi.ring_bytes_max == 67108864);
+test "too many rings are refused with numbers that are taken" {
+    const gpa = std.testing.allocator;
+    var defect: Defect = .{};
+    const many = "{\"server\":{\"workers\":256},\"threads\":256}";
+    try std.testing.expectError(error.Refused, Instance.create(gpa, many, &defect));
+    try std.testing.expectEqualStrings("GYR_OPTION_INVALID", defect.code);
+    try std.testing.expectEqualStrings(
+        "workers: 31, or threads: 31, with rings of 131072 bytes",
+        defect.hint,
+    );
+    const large = "{\"server\":{\"workers\":32},\"threads\":32,\"ring_bytes\":67108864}";
+    try std.testing.expectError(error.Refused, Instance.create(gpa, large, &defect));
+    try std.testing.expect(std.mem.startsWith(u8, defect.hint, "leave ringBytes out"));
+    for ([_][]const u8{
+        "{\"server\":{\"workers\":31,\"buffer_memory_bytes\":20971520},\"threads\":256}",
+        "{\"server\":{\"workers\":64,\"buffer_memory_bytes\":20971520},\"threads\":64}",
+    }) |taken| (try Instance.create(gpa, taken, &defect)).destroy();
+}
+
+test "a ring is as small as the largest request head lets it be" {
+    const gpa = std.testing.allocator;
+    var defect: Defect = .{};
+    const small = "{\"server\":{\"workers\":1},\"ring_bytes\":131072}";
+    (try Instance.create(gpa, small, &defect)).destroy();
+    const heads = "{\"server\":{\"workers\":1,\"head_bytes_max\":65535},\"ring_bytes\":131072}";
+    try std.testing.expectError(error.Refused, Instance.create(gpa, heads, &defect));
+    try std.testing.expectEqualStrings(
+        "a power of two from 262144 to 67108864: two of the largest records must fit",
+        defect.hint,
+    );
 }

@@ -103,6 +103,7 @@ pub const Defect = struct {
     buffer: [512]u8 = undefined,
     len: usize = 0,
     hint: []const u8 = "",
+    hint_buffer: [256]u8 = undefined,
 
     pub fn message(self: *const Defect) []const u8 {
         return self.buffer[0..self.len];
@@ -123,6 +124,11 @@ pub const Defect = struct {
             args,
         ) catch self.buffer[0..]; // cut at the buffer's end
         self.len = text.len;
+    }
+
+    /// A hint with numbers in it. It is kept here: the defect must stay where it is.
+    pub fn setHint(self: *Defect, comptime fmt: []const u8, args: anytype) void {
+        self.hint = std.fmt.bufPrint(&self.hint_buffer, fmt, args) catch self.hint_buffer[0..];
     }
 };
 

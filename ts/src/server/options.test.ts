@@ -95,7 +95,7 @@ test('an impossible value is refused: which, what was given, what would be right
     [{ pin: 1 }, /Option pin is 1 \(it must be a boolean\)/],
     [{ hostname: 1 }, /must be a string/],
     [{ ringBytes: 300_000 }, /a power of two/],
-    [{ ringBytes: 1024 }, /from 262144/],
+    [{ ringBytes: 1024 }, /from 131072/],
     [{ io: 'select' }, /'auto' or 'epoll'/],
     [{ fetch: 'x' }, /Option fetch is 'x' \(it must be a function\)/],
     [{ error: {} }, /must be a function/],

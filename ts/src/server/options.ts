@@ -84,7 +84,13 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   outputHighWaterBytes?: number;
   /** Requests of one connection that are answered at the same time. @default 64 */
   pipelineDepth?: number;
-  /** Each ring between engine and handlers; a power of two. @default 262144 */
+  /**
+   * Each ring between engine and handlers; a power of two. From 131072, or from 262144 where
+   * `maxHeaderBytes` is above 46 KiB. Where there are so many workers and threads that rings of
+   * 262144 would take more than 512 MiB, the smallest is the default.
+   *
+   * @default 262144
+   */
   ringBytes?: number;
   /** Bytes of one body that wait between engine and handler, each way. @default 262144 */
   creditBytes?: number;
@@ -187,7 +193,7 @@ const numberRules: Record<string, NumberRule> = {
 
 const bridgeRules: Record<string, NumberRule> = {
   threads: { min: 0, max: 256, engine: 'threads' },
-  ringBytes: bytes('ring_bytes', 2 ** 18, 2 ** 26),
+  ringBytes: bytes('ring_bytes', 2 ** 17, 2 ** 26),
   creditBytes: bytes('credit_bytes', 2 ** 15, 2 ** 30),
 };
 

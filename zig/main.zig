@@ -19,6 +19,9 @@ const usage =
     \\  --workers N     worker threads (default: one per CPU that it may use)
     \\  --pin           pin each worker to a CPU
     \\  --dotfiles      serve names that begin with a dot
+    \\  --cache-bytes N memory for the contents of small files (default 16777216)
+    \\  --cache-ms N    how long one is served without a look at its file (default 1000)
+    \\  --no-cache      keep no contents in memory
     \\  --max-age S     send Cache-Control: max-age=S
     \\  --log L         how much to tell: silent, error, warn, info, debug (default info)
     \\  --quiet         tell errors alone: --log error
@@ -57,6 +60,9 @@ const Arguments = struct {
     config: gyrfalcon.Config = .{},
     dotfiles: bool = false,
     max_age_s: ?u32 = null,
+    cache: bool = true,
+    cache_bytes: usize = 16 * 1024 * 1024,
+    cache_ms: u32 = 1000,
 };
 
 pub fn main() !u8 {
@@ -78,6 +84,9 @@ pub fn main() !u8 {
         .root = arguments.directory,
         .dotfiles = arguments.dotfiles,
         .max_age_s = arguments.max_age_s,
+        .cache = arguments.cache,
+        .cache_bytes = arguments.cache_bytes,
+        .cache_ms = arguments.cache_ms,
     }) catch |err| {
         complain("cannot serve {s}: {s}", .{ arguments.directory, @errorName(err) });
         return 1;
@@ -114,6 +123,8 @@ fn parse(args: []const [:0]const u8) ?Arguments {
             out.config.pin = true;
         } else if (std.mem.eql(u8, arg, "--dotfiles")) {
             out.dotfiles = true;
+        } else if (std.mem.eql(u8, arg, "--no-cache")) {
+            out.cache = false;
         } else if (std.mem.eql(u8, arg, "--quiet")) {
             out.config.log = .@"error";
         } else {
@@ -140,6 +151,10 @@ fn setOption(out: *Arguments, name: []const u8, value: []const u8) bool {
             complain("--log takes one of silent, error, warn, info, debug, got {s}", .{value});
             return false;
         };
+    } else if (std.mem.eql(u8, name, "--cache-bytes")) {
+        out.cache_bytes = number(usize, name, value) orelse return false;
+    } else if (std.mem.eql(u8, name, "--cache-ms")) {
+        out.cache_ms = number(u32, name, value) orelse return false;
     } else if (std.mem.eql(u8, name, "--max-age")) {
         out.max_age_s = number(u32, name, value) orelse return false;
     } else {

@@ -326,7 +326,7 @@ const Exchange = struct {
             .key = @intCast(self.path.len),
             .lines = @intCast(representation.lines.len),
             .body = @intCast(opened.version.size),
-        }) orelse return null;
+        }, Cache.hashOf(self.path)) orelse return null;
         errdefer cache.cancel(entry);
         @memcpy(entry.key(), self.path);
         @memcpy(entry.lines(), representation.lines);

@@ -1,7 +1,11 @@
 //! The contents of small files in a bounded piece of memory, shared by all workers.
 //!
-//! The memory is a ring of blocks, filled front to back: the oldest content makes room for the
-//! newest. A hit takes no lock. Each thread has a pin that names the block it reads, and a block
+//! The memory is a ring of blocks. What makes room is decided by CLOCK with an admission by how often
+//! is asked (TinyLFU): a hand goes round the blocks; a new content takes the place of those at the
+//! hand when it was asked for more often than they together, and otherwise they cool down by one and
+//! the hand goes on. So a loop that is larger than the cache keeps what fits of it (FIFO, LRU, CLOCK
+//! and SIEVE alone keep nothing: each is asked for just after it went), and a scan passes by what is
+//! asked for again. A hit takes no lock. Each thread has a pin that names the block it reads, and a block
 //! that is pinned is not overwritten (a hazard pointer): a reader writes its pin and then looks
 //! whether the block is still published; a writer unpublishes and then looks at the pins. A pin
 //! holds until the same thread's next look-up, which is as long as a response may borrow the
@@ -57,6 +61,9 @@ pub const Entry = struct {
     checked_ms: std.atomic.Value(u64),
     /// Cleared when the file is found to be gone.
     valid: std.atomic.Value(bool),
+    /// How often it was asked for, of late, up to `heat_max`: a content that is asked for a lot is
+    /// not written to at each hit.
+    heat: std.atomic.Value(u8),
 
     pub const tag_bytes_max = 64;
 
@@ -90,6 +97,31 @@ pub const Entry = struct {
     }
 };
 
+const heat_max = 7;
+
+/// How often was asked in vain for what is not kept: counts by hash, halved when there were many.
+const Sketch = struct {
+    counts: []u8,
+    notes: usize = 0,
+
+    /// Counts one more time; returns how many there were of late.
+    fn note(self: *Sketch, hash: u64) u8 {
+        const mask = self.counts.len - 1;
+        const a = &self.counts[@intCast(hash & mask)];
+        const b = &self.counts[@intCast((hash >> 32) & mask)];
+        // The lower one has fewer that are not meant.
+        const told = @min(a.*, b.*) +| 1;
+        a.* = @max(a.*, told);
+        b.* = @max(b.*, told);
+        self.notes += 1;
+        if (self.notes >= 8 * self.counts.len) {
+            self.notes = 0;
+            for (self.counts) |*count| count.* >>= 1;
+        }
+        return told;
+    }
+};
+
 /// What a published place holds: 0 for nothing. The tag spares a look at the block.
 const Word = packed struct(u64) {
     /// Start of the block in units; the block at 0 is never published.
@@ -112,9 +144,10 @@ pub const Cache = struct {
     /// Pins at and above were never owned.
     pins_used: std.atomic.Value(u32) = .init(0),
     mutex: std.Thread.Mutex = .{},
-    /// Where the next block is made, in units. Guarded by `mutex`, as `next_way`.
+    /// Where the hand is, in units. Guarded by `mutex`, as what follows.
     head: u32 = 1,
     next_way: u32 = 0,
+    sketch: Sketch,
 
     /// Least memory that makes a cache: one block of the largest file, with room to spare.
     pub const bytes_min = 256 * 1024;
@@ -133,7 +166,15 @@ pub const Cache = struct {
         @memset(words, .init(0));
         const pins = try gpa.alloc(Pin, pins_max);
         @memset(pins, .{});
-        const self: Cache = .{ .ring = ring, .words = words, .pins = pins };
+        errdefer gpa.free(pins);
+        const counts = try gpa.alloc(u8, sets * ways);
+        @memset(counts, 0);
+        const self: Cache = .{
+            .ring = ring,
+            .words = words,
+            .pins = pins,
+            .sketch = .{ .counts = counts },
+        };
         self.blank(0, 1);
         self.blank(1, self.end() - 1);
         return self;
@@ -144,6 +185,7 @@ pub const Cache = struct {
         gpa.free(self.ring);
         gpa.free(self.words);
         gpa.free(self.pins);
+        gpa.free(self.sketch.counts);
         self.* = undefined;
     }
 
@@ -189,22 +231,29 @@ pub const Cache = struct {
             if (place.load(.seq_cst) != seen) continue;
             const entry = self.entryAt(word.offset);
             if (entry.hash != hash or !std.mem.eql(u8, entry.key(), key)) continue;
-            if (entry.valid.load(.acquire)) return entry;
+            if (!entry.valid.load(.acquire)) continue;
+            const heat = entry.heat.load(.monotonic);
+            if (heat < heat_max) entry.heat.store(heat + 1, .monotonic);
+            return entry;
         }
         mine.offset.store(0, .release);
         return null;
     }
 
     /// Begins an entry: room for its parts, to be filled in by the caller and ended by `publish` or
-    /// `cancel`. Null when another thread is at it, or there is no room that nobody reads.
-    pub fn begin(self: *Cache, lengths: Lengths) ?*Entry {
+    /// `cancel`. Null when another thread is at it, there is no room that nobody reads, or what is
+    /// kept is asked for more often. `hash`: of its key.
+    pub fn begin(self: *Cache, lengths: Lengths, hash: u64) ?*Entry {
         if (!self.mutex.tryLock()) return null;
-        const offset = self.claim(lengths.units()) orelse {
+        // Both are counted up to the same: what is asked for as often as all of them stays out.
+        const asked = @min(self.sketch.note(hash), heat_max);
+        const offset = self.claim(lengths.units(), asked) orelse {
             self.mutex.unlock();
             return null;
         };
         const entry = self.entryAt(offset);
         entry.lengths = lengths;
+        entry.heat = .init(asked);
         return entry;
     }
 
@@ -263,9 +312,10 @@ pub const Cache = struct {
         self.words[way].store(0, .seq_cst);
     }
 
-    /// A block of `units` at or after the head, made of blocks that nobody reads. The blocks it
-    /// passes are emptied.
-    fn claim(self: *Cache, units: u32) ?u32 {
+    /// A block of `units` at or after the hand, made of blocks that nobody reads, and that were asked
+    /// for less than `asked` times together. Those it passes are emptied.
+    fn claim(self: *Cache, units: u32, asked: u8) ?u32 {
+        if (!self.isWorthIt(units, asked)) return null;
         var start = self.head;
         var next = start;
         var wrapped = false;
@@ -288,6 +338,40 @@ pub const Cache = struct {
         if (spare > 0) self.blank(start + units, spare);
         self.head = start + units;
         return start;
+    }
+
+    /// Whether the blocks at the hand may go for a content that was asked for `asked` times. They
+    /// cool down when not, and the hand goes on behind them.
+    fn isWorthIt(self: *Cache, units: u32, asked: u8) bool {
+        var next = self.head;
+        var start = next;
+        if (self.end() - start < units) {
+            start = 1;
+            next = 1;
+        }
+        var heat: u32 = 0;
+        while (next - start < units) {
+            const block = self.blockAt(next);
+            if (self.keptIn(next)) |entry| heat += entry.heat.load(.monotonic);
+            next += block.units;
+        }
+        if (heat < asked) return true;
+        while (start < next) {
+            if (self.keptIn(start)) |entry| {
+                const before = entry.heat.load(.monotonic);
+                if (before > 0) entry.heat.store(before - 1, .monotonic);
+            }
+            start += self.blockAt(start).units;
+        }
+        self.head = next;
+        return false;
+    }
+
+    /// The entry of the block at `offset`, if it can still be found.
+    fn keptIn(self: *const Cache, offset: u32) ?*Entry {
+        if (self.blockAt(offset).way == no_way) return null;
+        const entry = self.entryAt(offset);
+        return if (entry.valid.load(.monotonic)) entry else null;
     }
 
     fn isPinned(self: *Cache, offset: u32) bool {
@@ -339,7 +423,10 @@ const testing = std.testing;
 /// An entry whose body is `len` bytes that tell its key and `salt`.
 fn put(cache: *Cache, mine: *Pin, key: []const u8, salt: u8, len: u32) bool {
     const lengths: Lengths = .{ .key = @intCast(key.len), .lines = 1, .body = len };
-    const entry = cache.begin(lengths) orelse return false;
+    // What is asked for often enough comes in.
+    const entry = for (0..3000) |_| {
+        if (cache.begin(lengths, Cache.hashOf(key))) |entry| break entry;
+    } else return false;
     @memcpy(entry.key(), key);
     entry.lines()[0] = salt;
     @memset(entry.body(), salt);
@@ -431,6 +518,49 @@ test "no room is found when every block is read, and that is not an error" {
     try testing.expect(put(&cache, mine, "x", 1, 60_000));
     try testing.expect(get(&cache, try readerPin(&cache), "x") != null);
     try testing.expect(!put(&cache, mine, "y", 1, 60_000));
+}
+
+/// Asks for `key`, and puts it when it is not there and may come in. Returns whether it was there.
+fn ask(cache: *Cache, mine: *Pin, key: u64, len: u32) bool {
+    const text = std.mem.asBytes(&key);
+    if (get(cache, mine, text) != null) return true;
+    const entry = cache.begin(.{ .key = 8, .lines = 1, .body = len }, Cache.hashOf(text)) orelse
+        return false;
+    @memcpy(entry.key(), text);
+    entry.checked_ms = .init(0);
+    cache.publish(mine, entry);
+    return false;
+}
+
+test "a loop that is larger than the cache keeps what fits of it" {
+    var cache = try Cache.init(testing.allocator, 16 * 1024 * 1024);
+    defer cache.deinit(testing.allocator);
+    const mine = cache.pin().?;
+    var hits: usize = 0;
+    for (0..20) |round| {
+        for (0..400) |key| {
+            if (ask(&cache, mine, key, 60 * 1024) and round >= 10) hits += 1;
+        }
+    }
+    // 272 of 400 fit: 68 %.
+    try testing.expect(hits > 4000 * 60 / 100);
+}
+
+test "a scan does not drive out what is asked for again" {
+    var cache = try Cache.init(testing.allocator, 16 * 1024 * 1024);
+    defer cache.deinit(testing.allocator);
+    const mine = cache.pin().?;
+    var prng = std.Random.DefaultPrng.init(11);
+    const random = prng.random();
+    var hits: usize = 0;
+    for (0..40_000) |i| {
+        if (i % 2 == 0) {
+            _ = ask(&cache, mine, 1_000_000 + i, 30 * 1024);
+        } else if (ask(&cache, mine, random.uintLessThan(u64, 200), 30 * 1024)) {
+            if (i >= 20_000) hits += 1;
+        }
+    }
+    try testing.expect(hits > 10_000 * 85 / 100);
 }
 
 test "threads that read and write at once see whole contents only" {

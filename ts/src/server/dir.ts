@@ -8,6 +8,8 @@ export interface DirOptions {
   index?: readonly string[];
   /** Keep small files in memory. @default true */
   cache?: boolean;
+  /** Memory for kept files, bytes; from 262144 on. @default 16777216 */
+  cacheBytes?: number;
   /** How long a kept file is taken as unchanged, milliseconds. @default 1000 */
   cacheTime?: number;
   /** Serve files and folders whose name begins with a dot. @default false */

@@ -202,11 +202,19 @@ function directory(pattern: string, { root, options }: DirRoute): EngineTarget {
     const message = `Route "${pattern}" is a directory, but its pattern has no room for a path`;
     throw new GyrfalconError('GYR_ROUTE_PATTERN', message, 'end the pattern in "/*"');
   }
-  const { index, cache, cacheTime, dotfiles, maxAge, redirect } = options;
+  const { index, cache, cacheBytes, cacheTime, dotfiles, maxAge, redirect } = options;
   return {
     kind: 'dir',
     root,
-    ...defined({ index, cache, cache_ms: cacheTime, dotfiles, max_age_s: maxAge, redirect }),
+    ...defined({
+      index,
+      cache,
+      cache_bytes: cacheBytes,
+      cache_ms: cacheTime,
+      dotfiles,
+      max_age_s: maxAge,
+      redirect,
+    }),
   };
 }
 

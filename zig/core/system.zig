@@ -5,7 +5,7 @@
 //!
 //! The calls are raw: node-zigar puts hooks into those of libc. A call that a signal interrupts is
 //! made again. A path that is longer than the system takes is `NameTooLong`, one with a NUL in it
-//! `InvalidArgument`.
+//! `InvalidArgument`. tests/docs/system.test.ts holds the rest of zig/ to this file.
 
 const std = @import("std");
 const assert = std.debug.assert;

@@ -97,6 +97,9 @@ pub const accept_batch: u32 = 64;
 pub const header_timeout_ms_default: u32 = 10_000;
 pub const body_timeout_ms_default: u32 = 30_000;
 pub const idle_timeout_ms_default: u32 = 5_000;
+/// So long after `idle_timeout_ms`, which clients may have been told, a connection is closed: what a
+/// client sends in the last moment is still on its way then, ms.
+pub const idle_grace_ms: u32 = 1_000;
 pub const write_timeout_ms_default: u32 = 30_000;
 /// Slower than any network that people use, faster than attacks worth their effort: bytes/s
 pub const body_rate_min_default: u32 = 240;

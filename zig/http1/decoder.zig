@@ -37,6 +37,8 @@ pub const Framing = struct {
     body: Body,
     /// The connection may carry another request after this one (RFC 9112 §9.3).
     keep_alive: bool,
+    /// It asks for that by the connection option "keep-alive", and so knows the field Keep-Alive.
+    keep_alive_asked: bool = false,
     /// The client waits for "100 Continue" before it sends the body (RFC 9110 §10.1.1).
     expect_continue: bool,
     /// The client offers to change protocol: Upgrade is present and Connection names it.
@@ -508,6 +510,7 @@ inline fn conclude(seen: *const Seen, consumed: u32, req: *Request) Result {
     return .{ .head = .{ .consumed = consumed, .framing = .{
         .body = body,
         .keep_alive = !seen.close and (!http10 or seen.keep_alive),
+        .keep_alive_asked = !seen.close and seen.keep_alive,
         .expect_continue = seen.expect_continue and !http10 and has_content,
         .upgrade = seen.upgrade and seen.connection_upgrade and !http10,
     } } };

@@ -481,6 +481,7 @@ const framing_cases = [_]struct { []const u8, decoder.Framing }{
     .{ "GET / HTTP/1.0\r\nExpect: magic\r\nConnection: Keep-Alive\r\n\r\n", .{
         .body = .none,
         .keep_alive = true,
+        .keep_alive_asked = true,
         .expect_continue = false,
         .upgrade = false,
     } },
@@ -499,6 +500,7 @@ const framing_cases = [_]struct { []const u8, decoder.Framing }{
     .{ get ++ "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n", .{
         .body = .none,
         .keep_alive = true,
+        .keep_alive_asked = true,
         .expect_continue = false,
         .upgrade = true,
     } },

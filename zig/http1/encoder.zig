@@ -35,6 +35,8 @@ pub const HeadParts = struct {
     server: []const u8 = "",
     /// The connection stays open after this response. Ignored when its content ends by closing.
     keep_alive: bool,
+    /// From `keepAliveLines`, for a client that asked for them; sent where the connection stays open.
+    keep_alive_lines: []const u8 = "",
     /// The handler set its own Date.
     has_date: bool = false,
     /// The handler set its own Server.
@@ -71,8 +73,10 @@ pub fn head(out: []u8, p: HeadParts) error{NoSpaceLeft}!usize {
         if (p.hasFraming()) w.framing(&p);
         if (!p.keep_alive or p.endsByClose()) {
             w.put("Connection: close\r\n");
+        } else if (p.keep_alive_lines.len > 0) {
+            w.put(p.keep_alive_lines);
         } else if (p.version == .http10) {
-            w.put("Connection: keep-alive\r\n");
+            w.put(keep_alive_line);
         }
     }
     w.put("\r\n");
@@ -82,12 +86,25 @@ pub fn head(out: []u8, p: HeadParts) error{NoSpaceLeft}!usize {
 
 /// No head of these parts is longer, bytes. A buffer of that size always takes it.
 pub fn sizeBound(p: *const HeadParts) usize {
-    return fixed_bytes_max + p.field_lines.len + p.server.len;
+    return fixed_bytes_max + p.field_lines.len + p.server.len + p.keep_alive_lines.len;
+}
+
+const keep_alive_line = "Connection: keep-alive\r\n";
+pub const keep_alive_lines_bytes_max = keep_alive_line.len + "Keep-Alive: timeout=4294967\r\n".len;
+
+/// What tells a client for how long it may count on the connection after a response: whole seconds,
+/// as Keep-Alive has them (RFC 2068 §19.7.1), with the connection option that belongs to the field
+/// (RFC 9110 §7.6.1). Nothing below one second, which clients would take for none.
+pub fn keepAliveLines(out: *[keep_alive_lines_bytes_max]u8, idle_timeout_ms: u32) []const u8 {
+    const seconds = idle_timeout_ms / 1000;
+    if (seconds == 0) return "";
+    const form = keep_alive_line ++ "Keep-Alive: timeout={d}\r\n";
+    return std.fmt.bufPrint(out, form, .{seconds}) catch unreachable; // its longest fits
 }
 
 const fixed_bytes_max = status_line_bytes_max + "Date: \r\n".len + 29 + "Server: \r\n".len +
     "Transfer-Encoding: chunked\r\n".len + length_digits_max +
-    "Connection: keep-alive\r\n".len + "\r\n".len;
+    keep_alive_line.len + "\r\n".len;
 const length_digits_max = 20;
 const status_line_bytes_max = 64;
 

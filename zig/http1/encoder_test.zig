@@ -36,6 +36,43 @@ test "a 1.0 client is told when the connection stays open" {
     );
 }
 
+test "a client that asks is told in whole seconds for how long the connection stays open" {
+    var buffer: [encoder.keep_alive_lines_bytes_max]u8 = undefined;
+    for ([_]u32{ 1000, 5999, std.math.maxInt(u32) }, [_][]const u8{ "1", "5", "4294967" }) |ms, n| {
+        const lines = encoder.keepAliveLines(&buffer, ms);
+        var expected: [256]u8 = undefined;
+        const text = try std.fmt.bufPrint(&expected, "HTTP/1.1 200 OK\r\n{s}" ++
+            "Content-Length: 0\r\nConnection: keep-alive\r\nKeep-Alive: timeout={s}\r\n\r\n", .{
+            date_line,
+            n,
+        });
+        for ([_]@FieldType(HeadParts, "version"){ .http10, .http11 }) |version| try expectHead(text, .{
+            .version = version,
+            .length = 0,
+            .date = date,
+            .keep_alive = true,
+            .keep_alive_lines = lines,
+        });
+        // Never where the connection ends.
+        for ([_]HeadParts{
+            .{ .length = 0, .date = date, .keep_alive = false, .keep_alive_lines = lines },
+            .{
+                .version = .http10,
+                .length = null,
+                .date = date,
+                .keep_alive = true,
+                .keep_alive_lines = lines,
+            },
+        }) |parts| {
+            var out: [256]u8 = undefined;
+            const closing = out[0..try encoder.head(&out, parts)];
+            try std.testing.expect(std.mem.indexOf(u8, closing, "Connection: close\r\n") != null);
+            try std.testing.expect(std.mem.indexOf(u8, closing, "Keep-Alive") == null);
+        }
+    }
+    try std.testing.expectEqualStrings("", encoder.keepAliveLines(&buffer, 999));
+}
+
 test "closing is announced" {
     try expectHead(
         "HTTP/1.1 404 Not Found\r\n" ++ date_line ++

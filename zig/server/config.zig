@@ -48,7 +48,8 @@ pub const Config = struct {
     header_timeout_ms: u32 = limits.header_timeout_ms_default,
     /// Between two reads of a body, ms.
     body_timeout_ms: u32 = limits.body_timeout_ms_default,
-    /// Between a response and the next request (keep-alive), ms.
+    /// Between a response and the next request (keep-alive), ms. Clients that ask are told in whole
+    /// seconds; the connection is closed `limits.idle_grace_ms` later.
     idle_timeout_ms: u32 = limits.idle_timeout_ms_default,
     /// Between two successful writes, ms.
     write_timeout_ms: u32 = limits.write_timeout_ms_default,

@@ -142,6 +142,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         date_ms: u64 = 0,
         date_seconds: i64 = -1,
         date_text: [29]u8 = undefined,
+        keep_alive_text: [encoder.keep_alive_lines_bytes_max]u8 = undefined,
+        keep_alive_len: u8 = 0,
         decode_limits: decoder.Limits,
         rates: timing_file.Rates,
         /// Requests read. Written by the worker alone; others may look.
@@ -190,6 +192,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             };
             self.scratch = Response.init(&self.lines, &self.net.pools.buffers);
             self.scratch.memory_bytes_max = config.connection_memory_bytes_max;
+            const lines = encoder.keepAliveLines(&self.keep_alive_text, config.idle_timeout_ms);
+            self.keep_alive_len = @intCast(lines.len);
         }
 
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
@@ -367,6 +371,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const ex = self.takeExchange(conn, length, framing.keep_alive) orelse {
                 unreachable; // `onHead` has looked
             };
+            ex.keep_alive_asked = framing.keep_alive_asked;
             const rest = bytes[head_len..];
             const body_len = body_reader.whole(self, conn, ex, rest, framing) catch
                 return bytes.len;
@@ -728,6 +733,11 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         pub fn countTimeout(self: *Self) void {
             self.timeouts_total.store(self.timeouts_total.raw +% 1, .monotonic);
+        }
+
+        /// What a client that asks for it is told of the connection's time between requests.
+        pub fn keepAliveLines(self: *const Self) []const u8 {
+            return self.keep_alive_text[0..self.keep_alive_len];
         }
 
         /// The Date field's value, made once a second.

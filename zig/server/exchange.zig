@@ -39,6 +39,8 @@ pub fn Exchange(comptime State: type) type {
         is_connect: bool = false,
         /// The connection may carry another request after this one.
         keep_alive: bool,
+        /// The client is told for how long.
+        keep_alive_asked: bool = false,
         /// Length of the request body, bytes; null: chunked.
         body_length: ?u64,
         /// `req.body` holds the whole body during `onRequest`.

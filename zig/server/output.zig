@@ -170,6 +170,7 @@ pub fn Output(comptime D: type) type {
                 .date = d.dateNow(),
                 .server = d.config.server_name,
                 .keep_alive = ex.keep_alive,
+                .keep_alive_lines = if (ex.keep_alive_asked) d.keepAliveLines() else "",
                 .has_date = res.has_date,
                 .has_server = res.has_server,
                 .body_allowed = framed,

@@ -7,7 +7,8 @@
 //!   a head          it is whole `header_timeout_ms` after its first byte, whatever else goes on
 //!   a thread        of the handler's takes a request within `dispatch_timeout_ms`
 //!   a stream        once its client sends no more, some of it comes within `half_close_timeout_ms`
-//!   nothing         `idle_timeout_ms`; on a new connection `header_timeout_ms`
+//!   nothing         `idle_timeout_ms` and `limits.idle_grace_ms`, behind a response that has
+//!                   arrived; on a new connection `header_timeout_ms`
 
 const std = @import("std");
 const limits = @import("../core/limits.zig");
@@ -48,8 +49,8 @@ pub const WriteState = struct {
     meter: rate.Meter = .{},
     /// The client took something, monotonic ms. Once it sends no more: or it was sent something.
     since_ms: u64 = 0,
-    /// Given to the system and not known to be taken, bytes. Between bouts of unsent output: what
-    /// was found to be so when a stream had paused for long; 0 before.
+    /// Given to the system and not known to be taken, bytes. Without unsent output: what was found
+    /// to be so when it was last asked for; 0 before.
     in_flight: u64 = 0,
 };
 
@@ -77,7 +78,10 @@ pub fn Timing(comptime D: type) type {
                 d.finishIfIdle(conn);
             } else if (!app.served) {
                 d.net.wheel.set(slot, app.opened_ms + d.config.header_timeout_ms);
-            } else d.net.wheel.set(slot, d.net.now_ms + d.config.idle_timeout_ms);
+            } else {
+                const idle_ms = @as(u64, d.config.idle_timeout_ms) + limits.idle_grace_ms;
+                d.net.wheel.set(slot, d.net.now_ms + idle_ms);
+            }
         }
 
         fn writeDeadline(d: *const D, conn: *const Conn) u64 {
@@ -162,7 +166,10 @@ pub fn Timing(comptime D: type) type {
             if (now >= streamDeadline(d, conn) and !isArriving(d, conn)) return d.net.close(conn);
             // Else it is set anew when this event is over.
             const rests = deadline == never and conn.queue.isEmpty();
-            if (rests and app.first == null and !app.pause.busy) d.endConn(conn, false);
+            if (!rests or app.first != null or app.pause.busy) return;
+            // A client that still reads its response has not begun to be idle.
+            if (app.served and isArriving(d, conn)) return;
+            d.endConn(conn, false);
         }
 
         fn refuseLate(d: *D, conn: *Conn) void {
@@ -213,14 +220,13 @@ pub fn Timing(comptime D: type) type {
             conn.app.write.in_flight = 0;
         }
 
-        /// Whether the client takes what the system still holds for it. That is bounded as unsent
-        /// output is.
+        /// Whether the system holds something for the client, and not just what it held when it was
+        /// last asked.
         fn isArriving(d: *D, conn: *Conn) bool {
             const state = &conn.app.write;
             const before = state.in_flight;
             state.in_flight = d.net.backend.inFlight(&conn.stream);
-            if (state.in_flight == 0) return false;
-            if (before != 0 and state.in_flight >= before) return false;
+            if (state.in_flight == before or state.in_flight == 0) return false;
             state.since_ms = d.net.now_ms;
             return true;
         }
@@ -241,6 +247,7 @@ pub fn Timing(comptime D: type) type {
             const state = &conn.app.write;
             if (conn.queue.isEmpty()) {
                 state.meter.stop();
+                state.in_flight = 0;
                 return noteSent(d, conn);
             }
             if (bytes == 0) return;

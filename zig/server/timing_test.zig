@@ -172,15 +172,39 @@ test "empty lines have ten seconds, and no answer" {
     try bench.end();
 }
 
-test "between requests a connection has five seconds" {
+test "between requests a connection has the five seconds that its client may be told, and one more" {
     var bench: Bench = undefined;
     try bench.begin();
     for (0..3) |_| {
-        bench.pass(4900);
+        bench.pass(5900);
         bench.feed(get);
     }
+    try testing.expect(std.mem.indexOf(u8, bench.backend().sent.constSlice(), "Keep-Alive") == null);
+    bench.backend().sent.clear();
+    bench.pass(5900);
+    bench.feed("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+    const sent = bench.backend().sent.constSlice();
+    try testing.expect(std.mem.indexOf(u8, sent, "\r\nKeep-Alive: timeout=5\r\n") != null);
+    bench.backend().in_flight = 0; // its client has it
     bench.mark();
-    try bench.expectEndAfter(5 * second, "", 1);
+    try bench.expectEndAfter(6 * second, "", 1);
+    try bench.expectError(null);
+    try bench.end();
+}
+
+test "a client that still reads its response is not idle, one that does not is" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    bench.feed(get_large); // all of it is with the system at once
+    for (0..20) |_| {
+        bench.pass(5900);
+        try testing.expect(bench.isServed());
+        bench.backend().in_flight -= 50_000;
+    }
+    bench.mark();
+    while (bench.isServed() and bench.passedMs() < 20 * second) bench.pass(10);
+    try testing.expect(!bench.isServed());
+    try testing.expect(bench.passedMs() >= 6 * second);
     try bench.expectError(null);
     try bench.end();
 }

@@ -22,6 +22,8 @@ const Script = script_file.Script;
 pub const Manner = struct {
     /// The next request goes out when the last response has come.
     lockstep: bool = false,
+    /// In between it waits for as long as it may.
+    rests: bool = false,
     send_bytes_max: u32 = 1 << 20,
     send_pause_ms: u32 = 0,
     read_bytes_max: u32 = 32 * 1024,
@@ -45,6 +47,7 @@ pub const Manner = struct {
             .lockstep = random.boolean(),
             .rude = random.uintLessThan(u8, 3) == 0,
         };
+        self.rests = self.lockstep and random.uintLessThan(u8, 6) == 0;
         if (random.boolean()) self.continue_patience_ms = null;
         self.ending = random.enumValue(@TypeOf(self.ending));
         switch (random.uintLessThan(u8, 8)) {
@@ -430,6 +433,7 @@ pub const Client = struct {
         const must_close = due.last and (planned or due.expected != .refused);
         if (!head.close and (must_close or (planned and isPlannedEnd(due))))
             self.fail("the response to request {d} does not announce the end", .{self.next});
+        self.checkKeepAlive(due, head);
         if (self.strict and head.close and !mayClose(due))
             self.fail("the response to request {d} announces the end for nothing", .{self.next});
     }
@@ -440,6 +444,17 @@ pub const Client = struct {
 
     fn leave(self: *Client) void {
         self.closes_at = self.network.now_ms + self.pause(300);
+    }
+
+    /// Whoever asks is told for how long the connection is kept, where it is; in whole seconds.
+    fn checkKeepAlive(self: *const Client, due: *const Request, head: *const Head) void {
+        const seconds = self.options.config.idle_timeout_ms / 1000;
+        const is_due = due.asks_keep_alive and !head.close and seconds > 0;
+        const told = head.timeout_s orelse {
+            if (is_due) self.fail("nothing is told of the idle timeout", .{});
+            return;
+        };
+        if (!is_due or told != seconds) self.fail("an idle timeout of {d} s is told", .{told});
     }
 
     fn isPlanned(self: *const Client, plan: Plan, head: *const Head) bool {
@@ -525,6 +540,10 @@ pub const Client = struct {
         if (due.expected == .spoiled and !head.close) self.announced = head.id != null;
         if (due.expected != .anything) self.next += 1;
         const all = self.next == self.script.requests.len;
+        if (self.manner.rests) {
+            const most = self.options.config.idle_timeout_ms;
+            self.sends_at = self.network.now_ms + self.random.uintAtMost(u64, most);
+        }
         if (all and self.manner.ending == .close)
             self.leave();
     }

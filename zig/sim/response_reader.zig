@@ -9,6 +9,8 @@ pub const Head = struct {
     chunked: bool = false,
     close: bool = false,
     keep_alive: bool = false,
+    /// Keep-Alive: for how long the connection is kept, seconds.
+    timeout_s: ?u32 = null,
     date: bool = false,
     /// X-Id: which connection and request the handler believes to answer.
     id: ?struct { connection: u32, number: u32 } = null,
@@ -209,6 +211,12 @@ fn note(head: *Head, field: Field) Violation!void {
         head.close = is(field.value, "close");
         head.keep_alive = is(field.value, "keep-alive");
         if (!head.close and !head.keep_alive) return error.BadField;
+    } else if (is(field.name, "keep-alive")) {
+        const prefix = "timeout=";
+        if (head.timeout_s != null) return error.RepeatedField;
+        if (!std.mem.startsWith(u8, field.value, prefix)) return error.BadField;
+        head.timeout_s = std.fmt.parseInt(u32, field.value[prefix.len..], 10) catch
+            return error.BadField;
     } else if (is(field.name, "date")) {
         if (head.date) return error.RepeatedField;
         if (field.value.len != 29 or !std.mem.endsWith(u8, field.value, " GMT"))

@@ -28,6 +28,8 @@ pub const Request = struct {
     end: usize,
     head_only: bool = false,
     http10: bool = false,
+    /// By the connection option: the response tells for how long.
+    asks_keep_alive: bool = false,
     /// The response has to announce the end, whatever it is.
     last: bool = false,
     /// The client waits for 100 (Continue) here before it sends the body.
@@ -146,7 +148,7 @@ const Writer = struct {
         const method = if (head_only) "HEAD" else if (framing == .none) "GET" else "POST";
         const start = self.bytes.items.len;
         try self.requestLine(method, target, http10);
-        const keep_alive = http10 and self.one(2);
+        const keep_alive = self.one(if (http10) 2 else 4);
         if (keep_alive) try self.bytes.appendSlice("Connection: keep-alive\r\n");
         const close = !http10 and self.one(30);
         if (close) try self.bytes.appendSlice("connection: Close\r\n");
@@ -166,6 +168,7 @@ const Writer = struct {
             .end = self.bytes.items.len,
             .head_only = head_only,
             .http10 = http10,
+            .asks_keep_alive = keep_alive and !close,
             .last = close or (http10 and !keep_alive),
             .expects_continue = expects,
             .expected = if (spoils) .{ .spoiled = plan } else .{ .answer = plan },

@@ -46,7 +46,10 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   headerTimeout?: number;
   /** Between two reads of a request body. @default 30000 */
   bodyTimeout?: number;
-  /** Between a response and the next request. @default 5000 */
+  /**
+   * Between a response and the next request. Clients that ask are told, in whole seconds; the
+   * connection is closed a second later. @default 5000
+   */
   keepAliveTimeout?: number;
   /** Between two successful writes. @default 30000 */
   writeTimeout?: number;

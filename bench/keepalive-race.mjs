@@ -1,7 +1,7 @@
 // The keep-alive race: a client that sends its next request just when the server closes an idle connection gets a
 // reset. POSTs are sent over kept connections as far apart as the server's keep-alive timeout, by Node.js's agent with
 // its defaults, by undici, and on bare sockets that use the announced time to its end; the resets are counted.
-//   node bench/keepalive-race.mjs [--connections 200] [--rounds 4] [--timeout 5000]
+//   node bench/keepalive-race.mjs [--connections 200] [--rounds 4] [--timeout 5000] [--smoke]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, createServer, request } from 'node:http';
@@ -16,13 +16,15 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '4' },
     /** The servers' keepAliveTimeout, ms; clients send that far apart. */
     timeout: { type: 'string', default: '5000' },
+    /** As short as can be: whether it runs. */
+    smoke: { type: 'boolean', default: false },
     /** Of a child of this program: the server to be. */
     serve: { type: 'string' },
   },
 });
-const connections = Number(values.connections);
-const rounds = Number(values.rounds);
-const timeout = Number(values.timeout);
+const connections = values.smoke ? 10 : Number(values.connections);
+const rounds = values.smoke ? 2 : Number(values.rounds);
+const timeout = values.smoke ? 1000 : Number(values.timeout);
 const host = '127.0.0.1';
 
 if (values.serve !== undefined) await beServer(values.serve);
@@ -78,7 +80,7 @@ async function measure() {
 }
 
 async function start(name) {
-  const args = [fileURLToPath(import.meta.url), '--serve', name, '--timeout', values.timeout];
+  const args = [fileURLToPath(import.meta.url), '--serve', name, '--timeout', String(timeout)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   const [text] = await once(child.stdout, 'data');
   return { name, child, port: Number(/PORT (\d+)/.exec(text)[1]) };

@@ -7,7 +7,13 @@
 //!     try server.run();
 
 pub const Address = @import("core/address.zig").Address;
+/// Where a server listens.
+pub const Endpoint = @import("core/endpoint.zig").Endpoint;
 pub const Config = @import("server/config.zig").Config;
+/// An entry of `Config.listen`.
+pub const Place = @import("net/listeners.zig").Place;
+/// A socket that a server listens on.
+pub const Listener = @import("net/listeners.zig").Listener;
 pub const DirServer = @import("handlers/dir_server.zig").DirServer;
 pub const Method = @import("http/method.zig").Method;
 pub const ProtocolError = problem.ProtocolError;
@@ -15,6 +21,7 @@ pub const Request = @import("http/request.zig").Request;
 pub const Response = @import("http/response.zig").Response;
 pub const Router = @import("router/router.zig").Router;
 pub const Server = @import("server/server.zig").Server;
+pub const ServerError = @import("server/server.zig").Error;
 pub const Version = @import("http/request.zig").Version;
 pub const date = @import("http/date.zig");
 /// HTTP/1 without I/O: bytes in, requests out, and back.
@@ -23,6 +30,8 @@ pub const http1 = struct {
     pub const decoder = @import("http1/decoder.zig");
     pub const encoder = @import("http1/encoder.zig");
 };
+/// Sockets that a service manager started this process with.
+pub const inherited = @import("io/inherited.zig");
 pub const log = @import("core/log.zig");
 pub const mime = @import("http/mime.zig");
 pub const problem = @import("http/problem.zig");
@@ -35,6 +44,7 @@ test {
     _ = @import("core/chain.zig");
     _ = @import("core/clock.zig");
     _ = @import("core/cpus.zig");
+    _ = @import("core/endpoint.zig");
     _ = @import("core/file_handle.zig");
     _ = @import("core/frozen_allocator.zig");
     _ = @import("core/limits.zig");
@@ -47,11 +57,15 @@ test {
     _ = @import("core/system.zig");
     _ = @import("core/wheel.zig");
     _ = @import("io/epoll.zig");
+    _ = @import("io/hostname.zig");
+    _ = @import("io/inherited.zig");
     _ = @import("io/socket.zig");
+    _ = @import("io/unix_socket.zig");
     _ = @import("model/litmus_test.zig");
     _ = @import("model/wake_test.zig");
     _ = @import("net/acceptor_test.zig");
     _ = @import("net/address_table.zig");
+    _ = @import("net/listeners.zig");
     _ = @import("net/port.zig");
     _ = @import("net/write_queue.zig");
     _ = @import("http/accept.zig");

@@ -16,6 +16,10 @@ const usage =
     \\
     \\  --port N        port to listen on, 0 for any (default 3000)
     \\  --host H        name or address to listen on (default: every interface)
+    \\  --unix PATH     listen at a unix socket instead; @NAME is an abstract one
+    \\  --unix-mode M   rights of that socket, octal (default: what the umask leaves)
+    \\  --fd N          listen at a socket that this process was started with
+    \\  --reuse-port    other processes may listen there too; take a unix socket over
     \\  --workers N     worker threads (default: one per CPU that it may use)
     \\  --pin           pin each worker to a CPU
     \\  --dotfiles      serve names that begin with a dot
@@ -27,6 +31,8 @@ const usage =
     \\  --quiet         tell errors alone: --log error
     \\  --help          show this
     \\  --version       show the version
+    \\
+    \\Sockets that a service manager hands over (LISTEN_FDS) are listened at without any of these.
     \\
 ;
 
@@ -46,8 +52,11 @@ const Site = struct {
         self.dir.deinit(self.gpa);
     }
 
-    pub fn onListening(self: *Site, address: gyrfalcon.Address) void {
-        if (self.tells) say(stdout, "Listening on http://localhost:{d}/\n", .{address.port});
+    pub fn onListening(self: *Site, listeners: []const gyrfalcon.Listener) void {
+        if (!self.tells) return;
+        var buffer: [gyrfalcon.Endpoint.text_bytes_max]u8 = undefined;
+        for (listeners) |listener|
+            say(stdout, "Listening on {s}\n", .{listener.endpoint.url(&buffer)});
     }
 
     pub fn handleRequest(self: *Site, req: *gyrfalcon.Request, res: *gyrfalcon.Response) void {
@@ -58,6 +67,11 @@ const Site = struct {
 const Arguments = struct {
     directory: []const u8 = "",
     config: gyrfalcon.Config = .{},
+    /// Whether --host or --port was given.
+    names_tcp: bool = false,
+    unix: ?[]const u8 = null,
+    unix_mode: ?u16 = null,
+    fd: ?i32 = null,
     dotfiles: bool = false,
     max_age_s: ?u32 = null,
     cache: bool = true,
@@ -79,7 +93,9 @@ pub fn main() !u8 {
             return 0;
         }
     }
-    const arguments = parse(args[1..]) orelse return 2;
+    var arguments = parse(args[1..]) orelse return 2;
+    var places: Places = .{};
+    arguments.config.listen = placesOf(&arguments, &places) orelse return 2;
     const dir = gyrfalcon.DirServer.init(gpa, .{
         .root = arguments.directory,
         .dotfiles = arguments.dotfiles,
@@ -96,12 +112,41 @@ pub fn main() !u8 {
     var server: gyrfalcon.Server(Site) = undefined;
     server.initWith(gpa, arguments.config, site) catch |err| {
         site.deinit();
-        complain("cannot listen on port {d}: {s}", .{ arguments.config.port, explain(err) });
+        if (explain(err)) |why| complain("cannot start: {s}", .{why});
         return 1;
     };
     defer server.deinit();
-    try server.run();
+    server.run() catch |err| {
+        if (explain(err)) |why| complain("{s}", .{why});
+        return 1;
+    };
     return 0;
+}
+
+const Places = std.BoundedArray(gyrfalcon.Place, gyrfalcon.inherited.sockets_max);
+
+/// Where to listen if that is not `config.hostname` and `config.port`. Null after a complaint.
+fn placesOf(arguments: *const Arguments, places: *Places) ?[]const gyrfalcon.Place {
+    const inherited = gyrfalcon.inherited.take() catch |err| {
+        complain("LISTEN_FDS cannot be used: {s}", .{@errorName(err)});
+        return null;
+    };
+    const given: usize = @intFromBool(arguments.names_tcp) + @intFromBool(arguments.unix != null) +
+        @as(usize, @intFromBool(arguments.fd != null)) + @intFromBool(inherited.len > 0);
+    if (given > 1) {
+        complain("one of --host and --port, --unix, --fd and LISTEN_FDS says where to listen", .{});
+        return null;
+    }
+    if (arguments.unix_mode != null and arguments.unix == null) {
+        complain("--unix-mode goes with --unix", .{});
+        return null;
+    }
+    if (arguments.unix) |path| {
+        places.appendAssumeCapacity(.{ .unix = .{ .path = path, .mode = arguments.unix_mode } });
+    }
+    if (arguments.fd) |fd| places.appendAssumeCapacity(.{ .fd = fd });
+    for (inherited.slice()) |fd| places.appendAssumeCapacity(.{ .fd = fd });
+    return places.constSlice();
 }
 
 /// Null after a complaint.
@@ -121,6 +166,8 @@ fn parse(args: []const [:0]const u8) ?Arguments {
             out.directory = arg;
         } else if (std.mem.eql(u8, arg, "--pin")) {
             out.config.pin = true;
+        } else if (std.mem.eql(u8, arg, "--reuse-port")) {
+            out.config.reuse_port = true;
         } else if (std.mem.eql(u8, arg, "--dotfiles")) {
             out.dotfiles = true;
         } else if (std.mem.eql(u8, arg, "--no-cache")) {
@@ -142,8 +189,19 @@ fn parse(args: []const [:0]const u8) ?Arguments {
 fn setOption(out: *Arguments, name: []const u8, value: []const u8) bool {
     if (std.mem.eql(u8, name, "--host")) {
         out.config.hostname = value;
+        out.names_tcp = true;
     } else if (std.mem.eql(u8, name, "--port")) {
         out.config.port = number(u16, name, value) orelse return false;
+        out.names_tcp = true;
+    } else if (std.mem.eql(u8, name, "--unix")) {
+        out.unix = value;
+    } else if (std.mem.eql(u8, name, "--unix-mode")) {
+        out.unix_mode = std.fmt.parseInt(u9, value, 8) catch {
+            complain("{s} takes octal rights from 0 to 777, got {s}", .{ name, value });
+            return false;
+        };
+    } else if (std.mem.eql(u8, name, "--fd")) {
+        out.fd = number(u31, name, value) orelse return false;
     } else if (std.mem.eql(u8, name, "--workers")) {
         out.config.workers = number(u32, name, value) orelse return false;
     } else if (std.mem.eql(u8, name, "--log")) {
@@ -190,14 +248,19 @@ fn say(fd: std.posix.fd_t, comptime fmt: []const u8, args: anytype) void {
     }
 }
 
-fn explain(err: anyerror) []const u8 {
+/// Null for what the engine has told in words already.
+fn explain(err: gyrfalcon.ServerError) ?[]const u8 {
     return switch (err) {
-        error.AddressInUse => "the port is in use",
-        error.AccessDenied => "ports below 1024 need privileges",
-        error.AddressNotAvailable => "this machine does not have that address",
-        error.UnknownHost => "the host name is not known",
+        error.AddressInUse,
+        error.AccessDenied,
+        error.AddressNotAvailable,
+        error.AddressInvalid,
+        error.UnknownHost,
+        error.InvalidConfig,
+        => null,
+        error.ListenersLost => "nothing is listened on any more",
         error.OutOfMemory => "out of memory",
         error.SystemResources => "out of descriptors or kernel memory",
-        else => @errorName(err),
+        error.ThreadQuotaExceeded, error.WorkerStartFailed, error.Unexpected => @errorName(err),
     };
 }

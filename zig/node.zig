@@ -7,6 +7,7 @@ const registry = @import("bridge/registry.zig");
 pub const keepLoaded = registry.keepLoaded;
 pub const create = registry.create;
 pub const start = registry.start;
+pub const listeners = registry.listeners;
 pub const memory = registry.memory;
 pub const attach = registry.attach;
 pub const detach = registry.detach;

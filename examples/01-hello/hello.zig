@@ -16,8 +16,10 @@ const Hello = struct {
 
     pub fn deinit(_: *Hello) void {}
 
-    pub fn onListening(_: *Hello, address: gyrfalcon.Address) void {
-        std.debug.print("Listening on http://localhost:{d}/\n", .{address.port});
+    pub fn onListening(_: *Hello, listeners: []const gyrfalcon.Listener) void {
+        var buffer: [gyrfalcon.Endpoint.text_bytes_max]u8 = undefined;
+        for (listeners) |listener|
+            std.debug.print("Listening on {s}\n", .{listener.endpoint.url(&buffer)});
     }
 
     pub fn handleRequest(_: *Hello, req: *gyrfalcon.Request, res: *gyrfalcon.Response) !void {

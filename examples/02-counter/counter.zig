@@ -22,8 +22,10 @@ const Counter = struct {
         std.debug.print("Counted to {d}\n", .{self.count.raw});
     }
 
-    pub fn onListening(_: *Counter, address: gyrfalcon.Address) void {
-        std.debug.print("Listening on http://localhost:{d}/\n", .{address.port});
+    pub fn onListening(_: *Counter, listeners: []const gyrfalcon.Listener) void {
+        var buffer: [gyrfalcon.Endpoint.text_bytes_max]u8 = undefined;
+        for (listeners) |listener|
+            std.debug.print("Listening on {s}\n", .{listener.endpoint.url(&buffer)});
     }
 
     /// Called for each request, by several threads at once.

@@ -64,8 +64,10 @@ const App = struct {
 
     pub fn deinit(_: *App) void {}
 
-    pub fn onListening(_: *App, address: gyrfalcon.Address) void {
-        std.io.getStdOut().writer().print("http://127.0.0.1:{d}/\n", .{address.port}) catch {};
+    pub fn onListening(_: *App, listeners: []const gyrfalcon.Listener) void {
+        var buffer: [gyrfalcon.Endpoint.text_bytes_max]u8 = undefined;
+        const out = std.io.getStdOut().writer();
+        for (listeners) |listener| out.print("{s}\n", .{listener.endpoint.url(&buffer)}) catch {};
     }
 
     pub fn handleRequest(self: *App, req: *Request, res: *Response) !void {
@@ -331,12 +333,29 @@ fn setOption(config: *gyrfalcon.Config, argument: []const u8) !void {
                 .bool => std.mem.eql(u8, value, "true"),
                 .@"enum" => std.meta.stringToEnum(field.type, value) orelse
                     return error.InvalidValue,
-                else => value,
+                .pointer => |pointer| if (pointer.child == gyrfalcon.Place)
+                    try placeOf(value)
+                else
+                    value,
+                else => comptime unreachable,
             };
             return;
         }
     }
     return error.UnknownOption;
+}
+
+var place: [1]gyrfalcon.Place = undefined;
+
+/// "unix:PATH" or "fd:N".
+fn placeOf(text: []const u8) ![]const gyrfalcon.Place {
+    const colon = std.mem.indexOfScalar(u8, text, ':') orelse return error.InvalidValue;
+    const rest = text[colon + 1 ..];
+    place[0] = if (std.mem.eql(u8, text[0..colon], "unix"))
+        .{ .unix = .{ .path = rest } }
+    else
+        .{ .fd = try std.fmt.parseInt(std.posix.fd_t, rest, 10) };
+    return &place;
 }
 
 fn makeBodies() !void {

@@ -88,16 +88,14 @@ test('a short writev closes the connection', async () => {
 });
 
 testUnless(test, cannotTrace(), 'nodelay set to 0', async () => {
-  for (const [nodelay, expected] of [
-    [true, 1],
-    [false, 0],
-  ] as const) {
+  for (const nodelay of [true, false]) {
     const lines = await traced(['setsockopt'], { nodelay, workers: 1 }, async ({ port }) => {
-      assert.is((await exchange(port, hello)).status, 200);
+      for (let i = 0; i < 3; i += 1) assert.is((await exchange(port, hello)).status, 200);
     });
+    // On the listener, from which connections inherit it: not one call for each of them.
     const set = lines.filter((line) => line.includes('TCP_NODELAY'));
-    assert.is(set.length, expected);
-    for (const line of set) assert.match(line, 'TCP_NODELAY, [1]');
+    assert.is(set.length, 1);
+    assert.match(set[0] as string, `TCP_NODELAY, [${nodelay ? 1 : 0}]`);
   }
 });
 

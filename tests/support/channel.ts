@@ -22,6 +22,8 @@ export interface Fixture {
   doorbell: MirrorDoorbell;
   channel: Channel;
   stopped: () => boolean;
+  /** How often it was told that listeners were lost. */
+  lost: () => number;
   /** Sends a request, rings, and takes what was answered at once. */
   ask: (request?: MirrorRequest) => MirrorAnswer[];
   /** Rings and takes what there is, until there are `count` records. */
@@ -47,15 +49,23 @@ export function open(handler: TestHandler, options: FixtureOptions = {}): Fixtur
     protocolError: options.protocolError ?? null,
   };
   const server = new TestServer();
-  const channel = new Channel(mirror.block, 0, doorbell, app, server, () => {
-    stopped = true;
-  });
+  let lost = 0;
+  const host = {
+    stopped: () => {
+      stopped = true;
+    },
+    listenerLost: () => {
+      lost += 1;
+    },
+  };
+  const channel = new Channel(mirror.block, 0, doorbell, app, server, host);
   return {
     server,
     mirror,
     doorbell,
     channel,
     stopped: () => stopped,
+    lost: () => lost,
     ask: (request) => {
       mirror.request(request);
       doorbell.ring();

@@ -124,7 +124,11 @@ export class EngineMirror {
   }
 
   stop(): void {
-    Atomics.store(this.block.i32, abi.BLOCK_HEADER_STOPPED >> 2, 1);
+    Atomics.or(this.block.i32, abi.BLOCK_HEADER_STATE >> 2, abi.STATE_STOPPED);
+  }
+
+  loseListener(): void {
+    Atomics.add(this.block.i32, abi.BLOCK_HEADER_STATE >> 2, 2 * abi.STATE_STOPPED);
   }
 
   /** Writes and publishes a request; false when the ring is full. */

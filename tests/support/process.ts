@@ -49,16 +49,23 @@ export async function stopAll(): Promise<void> {
   await until(() => alive.size === 0, 'the end of all processes');
 }
 
+export interface ProcessOptions {
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+  /** Descriptors of this process that it gets, as 3 and so on. */
+  fds?: readonly number[];
+}
+
 /** Starts a process. It is killed when this one ends. */
 export function start(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+  options: ProcessOptions = {},
 ): Running {
   const child = spawn(command, args, {
     cwd: options.cwd ?? root,
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(options.fds ?? [])],
   });
   alive.add(child);
   const texts = { out: '', err: '' };
@@ -84,10 +91,7 @@ export function start(
 }
 
 /** Runs `gyrfalcon` with arguments. */
-export function startCommand(
-  args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
-): Running {
+export function startCommand(args: readonly string[], options: ProcessOptions = {}): Running {
   return start(process.execPath, [project('bin', 'gyrfalcon.mjs'), ...args], {
     ...options,
     env: { GYRFALCON_SETUP: '0', ...options.env },
@@ -121,7 +125,7 @@ export async function startZig(
 export async function listening(running: Running): Promise<RunningServer> {
   const port = (): number =>
     Number(
-      /https?:\/\/\S+?:(\d+)\/|listening on port (\d+)/
+      /https?:\/\/\S+?:(\d+)\/|listening on \S*:(\d+)/
         .exec(running.stdout() + running.stderr())
         ?.slice(1)
         .find((digits) => digits !== undefined) ?? 0,

@@ -17,13 +17,15 @@ export interface RawResponse {
 /** Bytes as they are sent; a string stands for latin1. */
 export type Bytes = string | Uint8Array;
 
-/** Connects to a server on this machine, from `localAddress` if it is given. */
+/** Connects to a server on this machine, from `localAddress` if it is given; a `host` with a slash is a unix socket's path. */
 export async function connect(
   port: number,
   host = '127.0.0.1',
   localAddress?: string,
 ): Promise<RawClient> {
-  const socket = connectSocket({ port, host, localAddress, noDelay: true });
+  const socket = host.includes('/')
+    ? connectSocket({ path: host })
+    : connectSocket({ port, host, localAddress, noDelay: true });
   await within(
     new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);

@@ -20,6 +20,13 @@ export { Request } from './fetch/request.ts';
 export { Response } from './fetch/response.ts';
 export { defineApp } from './server/define_app.ts';
 export { type DirOptions, type DirRoute, dir } from './server/dir.ts';
+export {
+  type InheritedPlace,
+  inheritedSockets,
+  type ListenPlace,
+  type TcpPlace,
+  type UnixPlace,
+} from './server/listen.ts';
 export type { ListenInfo, ServeOptions } from './server/options.ts';
 export { serve } from './server/serve.ts';
 export type {

@@ -9,12 +9,18 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
+const Address = @import("../core/address.zig").Address;
 const limits = @import("../core/limits.zig");
 
 /// Raised by every change that makes an old ts/src unable to talk to a new engine.
-pub const version: u32 = 2;
+pub const version: u32 = 3;
 /// First word of the shared memory block: "GYRB".
 pub const magic: u32 = 0x42525947;
+
+/// In `BlockHeader.state`: the engine has stopped for good.
+pub const state_stopped: u32 = 1;
+/// In `BlockHeader.state`: what each listener that has failed adds.
+pub const state_listener_lost: u32 = 2;
 
 pub const cache_line_bytes = 64;
 /// Alignment and granularity of records, bytes.
@@ -207,7 +213,7 @@ pub const Method = enum(u8) {
 /// Same numbers as http.Version, which the dispatcher asserts.
 pub const Version = enum(u8) { http10 = 0, http11 = 1, http2 = 2, http3 = 3 };
 
-pub const PeerFamily = enum(u8) { none = 0, ipv4 = 4, ipv6 = 6 };
+pub const PeerFamily = Address.Family;
 
 /// Content-Type values that handlers and frameworks send all the time.
 pub const ContentType = enum(u8) {
@@ -248,8 +254,9 @@ pub const BlockHeader = extern struct {
     lanes_offset: u32,
     workers_offset: u32,
     threads_offset: u32,
-    /// 1 once the engine has stopped; every thread's doorbell is rung then.
-    stopped: u32,
+    /// What has become of the engine: `state_stopped`, and `state_listener_lost` for each listener
+    /// that has failed. Every thread's doorbell is rung when it changes.
+    state: u32,
     reserved: [5]u32,
 };
 

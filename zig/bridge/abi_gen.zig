@@ -16,6 +16,7 @@ const structs = .{
 const constants = .{
     "version",
     "magic",
+    "state_stopped",
     "cache_line_bytes",
     "record_align",
     "chunk_bytes_max",

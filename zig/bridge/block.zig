@@ -76,7 +76,7 @@ pub const Block = struct {
             .lanes_offset = @intCast(layout.lanesOffset()),
             .workers_offset = Layout.workers_offset,
             .threads_offset = @intCast(layout.threadsOffset()),
-            .stopped = 0,
+            .state = 0,
             .reserved = [_]u32{0} ** 5,
         };
         return block;
@@ -86,7 +86,7 @@ pub const Block = struct {
     pub fn release(self: *Block) void {
         // Pages that are locked in memory (mlockall) cannot be given back.
         system.discardMemory(self.bytes) catch @memset(self.bytes, 0);
-        self.header().stopped = 1; // what a late reader should find
+        self.header().state = abi.state_stopped; // what a late reader should find
         idle.give(self.bytes);
         self.* = undefined;
     }
@@ -199,12 +199,12 @@ test "a released block is taken again, empty, and its address stays" {
     const address = first.bytes.ptr;
     first.control(0, 0).request_tail = 77;
     first.release();
-    try std.testing.expectEqual(1, @as(*abi.BlockHeader, @ptrCast(address)).stopped);
+    try std.testing.expectEqual(abi.state_stopped, @as(*abi.BlockHeader, @ptrCast(address)).state);
     var second = try Block.take(layout);
     defer second.release();
     try std.testing.expectEqual(address, second.bytes.ptr);
     try std.testing.expectEqual(0, second.control(0, 0).request_tail);
-    try std.testing.expectEqual(0, second.header().stopped);
+    try std.testing.expectEqual(0, second.header().state);
 }
 
 test "64 workers and 64 threads have rings that fit, the smallest; a few have the usual ones" {

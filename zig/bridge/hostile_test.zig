@@ -62,7 +62,7 @@ pub const Play = struct {
     }
 
     pub fn connect(self: *const Play) !std.net.Stream {
-        const address = try std.net.Address.parseIp("127.0.0.1", self.engine.info().port);
+        const address = try std.net.Address.parseIp("127.0.0.1", self.engine.port());
         const stream = try std.net.tcpConnectToAddress(address);
         const timeout = posix.timeval{ .sec = 10, .usec = 0 };
         try posix.setsockopt(

@@ -4,9 +4,11 @@
 const std = @import("std");
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const log = @import("../core/log.zig");
 const orders = @import("../core/orders.zig").wake;
 const system = @import("../core/system.zig");
+const Listeners = @import("../net/listeners.zig").Listeners;
 const Config = @import("../server/config.zig").Config;
 const server_engine = @import("../server/engine.zig");
 const abi = @import("abi.zig");
@@ -135,7 +137,7 @@ pub const Instance = struct {
         gpa.destroy(self);
     }
 
-    /// Binds the port and starts the workers.
+    /// Opens what is to be listened on and starts the workers.
     pub fn start(self: *Instance, defect: *Defect) Error!void {
         const level = log.setThreadLevel(self.config.log);
         defer _ = log.setThreadLevel(level);
@@ -147,58 +149,36 @@ pub const Instance = struct {
             self.gpa,
             &self.config,
             &self.dispatcher,
-        ) catch |err| return self.refuseStart(err, defect);
+            defect,
+        ) catch |err| return refuseStart(err, defect);
         const engine = &self.engine.?;
         engine.onStopped(&onStopped, self);
+        engine.onListenerLost(&onListenerLost, self);
         for (0..self.config.workers) |worker| {
             self.block.worker(@intCast(worker)).wake_fd = engine.wakeDescriptor(@intCast(worker));
         }
         engine.start() catch |err| {
             engine.deinit();
             self.engine = null;
-            return self.refuseStart(err, defect);
+            return refuseStart(err, defect);
         };
-        if (self.announce) log.info(
-            "listening on port {d}: {s} ({s}), {d} workers, {d} MiB of pools",
-            .{
-                engine.address().port,
-                engine.backendName(),
-                engine.reason,
-                engine.workerCount(),
-                self.memoryBytes() >> 20,
-            },
-        );
+        var buffer: [512]u8 = undefined;
+        if (!self.announce) return;
+        log.info("listening on {s}: {s} ({s}), {d} workers, {d} MiB of pools", .{
+            Listeners.describe(engine.listeners(), &buffer),
+            engine.backendName(),
+            engine.reason,
+            engine.workerCount(),
+            self.memoryBytes() >> 20,
+        });
     }
 
-    fn refuseStart(self: *Instance, err: server_engine.StartError, defect: *Defect) Error {
-        const host = if (self.config.hostname.len == 0) "::" else self.config.hostname;
-        const port = self.config.port;
-        switch (err) {
-            error.OutOfMemory => return error.OutOfMemory,
-            error.AddressInUse => defect.set(
-                "GYR_ADDRESS_IN_USE",
-                "choose another port, or 0 for a free one",
-                "Port {d} on {s} is taken",
-                .{ port, host },
-            ),
-            error.AccessDenied => defect.set(
-                "GYR_ADDRESS_DENIED",
-                "choose a port from 1024 on",
-                "Port {d} on {s} may not be opened by this user",
-                .{ port, host },
-            ),
-            error.UnknownHost, error.AddressNotAvailable => defect.set(
-                "GYR_ADDRESS_INVALID",
-                "",
-                "{s} is no address of this machine",
-                .{host},
-            ),
-            else => defect.set(
-                "GYR_ENGINE_FAILED",
-                "",
-                "The engine could not start: {s}",
-                .{@errorName(err)},
-            ),
+    fn refuseStart(err: server_engine.StartError, defect: *Defect) Error {
+        if (err == error.OutOfMemory) return error.OutOfMemory;
+        // An address that cannot be listened on has been told of.
+        if (defect.len == 0) {
+            const text = "The engine could not start: {s}";
+            defect.set("GYR_ENGINE_FAILED", "", text, .{@errorName(err)});
         }
         return error.Refused;
     }
@@ -207,7 +187,15 @@ pub const Instance = struct {
     fn onStopped(context: *anyopaque) void {
         const self: *Instance = @alignCast(@ptrCast(context));
         self.ended.store(true, .release);
-        @atomicStore(u32, &self.block.header().stopped, 1, .seq_cst);
+        _ = @atomicRmw(u32, &self.block.header().state, .Or, abi.state_stopped, .seq_cst);
+        self.dispatcher.threads.ringAll();
+    }
+
+    /// On the acceptor's thread.
+    fn onListenerLost(context: *anyopaque) void {
+        const self: *Instance = @alignCast(@ptrCast(context));
+        const lost = abi.state_listener_lost;
+        _ = @atomicRmw(u32, &self.block.header().state, .Add, lost, .seq_cst);
         self.dispatcher.threads.ringAll();
     }
 
@@ -282,7 +270,7 @@ pub const Instance = struct {
     }
 
     pub const Info = struct {
-        port: u16,
+        listeners: ListenersInfo,
         backend: []const u8,
         backendReason: []const u8,
         workers: u32,
@@ -294,7 +282,7 @@ pub const Instance = struct {
     pub fn info(self: *const Instance) Info {
         const engine = &self.engine.?;
         return .{
-            .port = engine.address().port,
+            .listeners = .{ .engine = engine },
             .backend = engine.backendName(),
             .backendReason = engine.reason,
             .workers = engine.workerCount(),
@@ -302,6 +290,43 @@ pub const Instance = struct {
             .memoryBytes = self.memoryBytes(),
         };
     }
+
+    /// After `start`: of the first that is listened on.
+    pub fn port(self: *const Instance) u16 {
+        return self.engine.?.address().port;
+    }
+
+    /// After `start`: what is listened on, and what of it has failed.
+    pub fn listeners(self: *const Instance) ?ListenersInfo {
+        return .{ .engine = &(self.engine orelse return null) };
+    }
+
+    /// An array in JSON.
+    pub const ListenersInfo = struct {
+        engine: *const Engine,
+
+        pub fn jsonStringify(self: ListenersInfo, out: anytype) !void {
+            try out.beginArray();
+            for (self.engine.listeners(), 0..) |*listener, i| {
+                var buffer: [Endpoint.text_bytes_max]u8 = undefined;
+                const host = listener.endpoint.host(&buffer);
+                const failure = self.engine.listenerError(i);
+                try out.write(.{
+                    .place = listener.place,
+                    .family = switch (listener.endpoint) {
+                        .ip4 => "IPv4",
+                        .ip6 => "IPv6",
+                        .unix => "unix",
+                    },
+                    // The path of an inherited socket may be anything.
+                    .address = if (std.unicode.utf8ValidateSlice(host)) host else "(no text)",
+                    .port = listener.endpoint.port(),
+                    .failure = if (failure) |err| @errorName(err) else null,
+                });
+            }
+            try out.endArray();
+        }
+    };
 
     pub const Stats = struct {
         workers: u32 = 0,

@@ -242,7 +242,7 @@ pub const Lane = struct {
         record.dropped = dropped;
         record.peer_address = err.peer.bytes;
         record.peer_port = err.peer.port;
-        record.peer_family = @enumFromInt(@intFromEnum(err.peer.family));
+        record.peer_family = err.peer.family;
         record.reserved = @splat(0);
         self.requests.commit(size);
         return true;
@@ -306,7 +306,7 @@ pub const Lane = struct {
         record.version = @enumFromInt(@intFromEnum(request.version));
         record.field_count = request.fields.len;
         record.param_count = @intCast(parts.params.len);
-        record.peer_family = @enumFromInt(@intFromEnum(request.peer.family));
+        record.peer_family = request.peer.family;
         record.peer_port = request.peer.port;
         record.peer_address = request.peer.bytes;
         record.head_bytes = @intCast(request.head_bytes.len);

@@ -13,7 +13,7 @@ var instances: std.AutoHashMapUnmanaged(u32, *Instance) = .{};
 var next_id: u32 = 1;
 
 /// Answers are read by the calling thread before its next call.
-threadlocal var answer_buffer: [8192]u8 = undefined;
+threadlocal var answer_buffer: [32 * 1024]u8 = undefined;
 
 /// Keeps the library at `path`, which is loaded, in the process for good. Node.js unloads it with
 /// the last JS thread that loaded it: that may be a worker thread which is terminated while its
@@ -51,6 +51,14 @@ pub fn start(id: u32) []const u8 {
     var defect: Defect = .{};
     self.start(&defect) catch |err| return refusal(err, &defect);
     return answer(self.info());
+}
+
+/// What `Instance.listeners` says.
+pub fn listeners(id: u32) []const u8 {
+    mutex.lock();
+    defer mutex.unlock();
+    const self = instances.get(id) orelse return unknown();
+    return answer(self.listeners() orelse return unknown());
 }
 
 /// The shared block, or nothing for an unknown id.

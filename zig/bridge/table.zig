@@ -98,40 +98,7 @@ pub const Target = union(enum) {
     dir: DirServer,
 };
 
-/// What is wrong with a table, for the user.
-pub const Defect = struct {
-    code: []const u8 = "GYR_ENGINE_FAILED",
-    buffer: [512]u8 = undefined,
-    len: usize = 0,
-    hint: []const u8 = "",
-    hint_buffer: [256]u8 = undefined,
-
-    pub fn message(self: *const Defect) []const u8 {
-        return self.buffer[0..self.len];
-    }
-
-    pub fn set(
-        self: *Defect,
-        code: []const u8,
-        hint: []const u8,
-        comptime fmt: []const u8,
-        args: anytype,
-    ) void {
-        self.code = code;
-        self.hint = hint;
-        const text = std.fmt.bufPrint(
-            &self.buffer,
-            fmt,
-            args,
-        ) catch self.buffer[0..]; // cut at the buffer's end
-        self.len = text.len;
-    }
-
-    /// A hint with numbers in it. It is kept here: the defect must stay where it is.
-    pub fn setHint(self: *Defect, comptime fmt: []const u8, args: anytype) void {
-        self.hint = std.fmt.bufPrint(&self.hint_buffer, fmt, args) catch self.hint_buffer[0..];
-    }
-};
+pub const Defect = @import("../core/defect.zig").Defect;
 
 pub const Error = error{ OutOfMemory, Refused };
 

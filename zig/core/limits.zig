@@ -87,6 +87,15 @@ pub const workers_max: u32 = 256;
 /// CPUs that a machine may have: as many as Linux can be built for.
 pub const cpus_max: u32 = 8192;
 pub const backlog_default: u31 = 2048;
+/// Sockets that a server listens on, all together.
+pub const listeners_max: u32 = 16;
+/// How long a server that stops serves on where another takes its place, ms: a client far away has
+/// finished connecting by then, and asked. Less than a second, when who was not let in tries again.
+pub const hand_over_ms: u32 = 300;
+/// After so much silence a peer is asked whether it is there, ms.
+pub const tcp_keepalive_ms_default: u32 = 15_000;
+/// What TCP_KEEPIDLE takes (tcp(7)), ms.
+pub const tcp_keepalive_ms_max: u32 = 32_767_000;
 /// Accepted sockets on their way from the acceptor to one worker.
 pub const accept_queue_length: u32 = 1024;
 /// How long a worker rests before it waits again, when the system refused to let it wait, ms.

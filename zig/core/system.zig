@@ -168,6 +168,45 @@ pub fn unlink(path: []const u8) Error!void {
     _ = try check(linux.unlink(try terminated(&buffer, path)));
 }
 
+/// `to` is replaced when it is there, at one instant.
+pub fn rename(from: []const u8, to: []const u8) Error!void {
+    var buffers: [2][posix.PATH_MAX]u8 = undefined;
+    const old = try terminated(&buffers[0], from);
+    _ = try check(linux.rename(old, try terminated(&buffers[1], to)));
+}
+
+/// Symbolic links are followed.
+pub fn changeMode(path: []const u8, mode: u32) Error!void {
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    _ = try check(linux.chmod(try terminated(&buffer, path), mode));
+}
+
+pub fn changeModeOf(fd: posix.fd_t, mode: u32) Error!void {
+    _ = try check(linux.fchmod(fd, mode));
+}
+
+/// Of `path` itself: a symbolic link is not followed.
+pub fn lstat(path: []const u8) Error!linux.Stat {
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    var out: linux.Stat = undefined;
+    const name = try terminated(&buffer, path);
+    _ = try check(linux.fstatat(linux.AT.FDCWD, name, &out, linux.AT.SYMLINK_NOFOLLOW));
+    return out;
+}
+
+pub fn workingDirectory(buffer: []u8) Error![]u8 {
+    const len = try check(linux.getcwd(buffer.ptr, buffer.len));
+    return buffer[0 .. len - 1]; // without its NUL
+}
+
+/// The lock of a file, for this descriptor alone. It ends with the descriptor. `WouldBlock` when
+/// another has it.
+pub fn tryLock(fd: posix.fd_t) Error!void {
+    const exclusive = 2; // LOCK_EX and LOCK_NB, which std does not name
+    const at_once = 4;
+    _ = try check(linux.flock(fd, exclusive | at_once));
+}
+
 /// Closes a descriptor that its owner holds: one that is not open is a mistake of the program. What
 /// else the system says changes nothing, the descriptor is gone (close(2)).
 pub fn close(fd: posix.fd_t) void {
@@ -244,6 +283,18 @@ pub fn duplicate(fd: posix.fd_t, lowest: u31) Error!posix.fd_t {
     return @intCast(try check(linux.fcntl(fd, dupfd_cloexec, lowest)));
 }
 
+/// Programs that are started from here do not inherit `fd`.
+pub fn setCloseOnExec(fd: posix.fd_t) Error!void {
+    _ = try check(linux.fcntl(fd, linux.F.SETFD, linux.FD_CLOEXEC));
+}
+
+/// Calls on the open file do not wait from now on, also those of other processes that have it.
+pub fn setNonBlocking(fd: posix.fd_t) Error!void {
+    const flags = try check(linux.fcntl(fd, linux.F.GETFL, 0));
+    const nonblocking = @as(u32, @bitCast(linux.O{ .NONBLOCK = true }));
+    _ = try check(linux.fcntl(fd, linux.F.SETFL, flags | nonblocking));
+}
+
 /// Whether one of `events` has come for `fd`, or its end, without waiting.
 pub fn isReady(fd: posix.fd_t, events: i16) Error!bool {
     var fds = [_]posix.pollfd{.{ .fd = fd, .events = events, .revents = 0 }};
@@ -280,6 +331,14 @@ pub fn listen(fd: posix.socket_t, backlog: u31) Error!void {
     _ = try check(linux.listen(fd, backlog));
 }
 
+pub fn connect(
+    fd: posix.socket_t,
+    address: *const posix.sockaddr,
+    len: posix.socklen_t,
+) Error!void {
+    _ = try check(linux.connect(fd, address, len));
+}
+
 /// Fills `storage` with the address that `fd` is bound to; returns how many bytes it has.
 pub fn socketName(fd: posix.socket_t, storage: *posix.sockaddr.storage) Error!posix.socklen_t {
     var len: posix.socklen_t = @sizeOf(posix.sockaddr.storage);
@@ -308,6 +367,22 @@ pub fn socketOption(
     var len: posix.socklen_t = @sizeOf(T);
     _ = try check(linux.getsockopt(fd, level, option, std.mem.asBytes(&value), &len));
     return if (len == @sizeOf(T)) value else error.Unexpected;
+}
+
+/// Bytes of a network interface's name, with its NUL.
+pub const interface_name_bytes = 16;
+
+/// The name of a network interface, in `buffer`.
+pub fn interfaceName(index: u32, buffer: *[interface_name_bytes]u8) Error![]const u8 {
+    const get_name = 0x8910; // SIOCGIFNAME (netdevice(7)), which std does not name
+    const Request = extern struct { name: [16]u8, index: i32, rest: [20]u8 = undefined };
+    const fd = try socket(linux.AF.UNIX, linux.SOCK.DGRAM | linux.SOCK.CLOEXEC, 0);
+    defer close(fd);
+    const number = std.math.cast(i32, index) orelse return error.NoDevice;
+    var request: Request = .{ .name = undefined, .index = number };
+    _ = try check(linux.ioctl(fd, get_name, @intFromPtr(&request)));
+    buffer.* = request.name;
+    return std.mem.sliceTo(buffer, 0);
 }
 
 pub fn shutdown(fd: posix.socket_t, how: enum(i32) { receive = 0, send = 1, both = 2 }) Error!void {

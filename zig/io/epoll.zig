@@ -9,6 +9,7 @@ const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const Address = @import("../core/address.zig").Address;
 const clock = @import("../core/clock.zig");
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
@@ -99,10 +100,6 @@ pub const Epoll = struct {
 
     pub fn closeAccepted(_: *Epoll, fd: posix.fd_t) void {
         system.close(fd);
-    }
-
-    pub fn setNoDelay(_: *Epoll, stream: *Stream) void {
-        socket.setNoDelay(stream.fd);
     }
 
     pub fn pauseRecv(self: *Epoll, stream: *Stream) void {
@@ -204,6 +201,13 @@ pub const Epoll = struct {
         try self.open(stream, fd, token);
     }
 
+    /// Another process may have the socket too, and keep the registration: it is given up first.
+    pub fn closeListener(self: *Epoll, stream: *Stream) void {
+        system.epollControl(self.epoll_fd, linux.EPOLL.CTL_DEL, stream.fd, null) catch |err|
+            log.warn("a listener could not be let go of: {s}", .{@errorName(err)});
+        self.close(stream);
+    }
+
     pub fn pauseAccept(self: *Epoll, stream: *Stream) void {
         self.pauseRecv(stream);
     }
@@ -219,16 +223,18 @@ pub const Epoll = struct {
     /// True when there may be more.
     pub fn acceptBatch(_: *Epoll, stream: *Stream, context: anytype) bool {
         const token = stream.token;
+        const fd = stream.fd;
+        var refusal: system.Error = error.Unexpected;
+        var refused: u32 = 0;
         for (0..limits.accept_batch) |_| {
             if (!context.wantsMore(token)) return false;
-            var storage: posix.sockaddr.storage = undefined;
-            var len: posix.socklen_t = @sizeOf(posix.sockaddr.storage);
+            var address: Endpoint.System = undefined;
+            var len: posix.socklen_t = @sizeOf(Endpoint.System);
             const flags = posix.SOCK.NONBLOCK | posix.SOCK.CLOEXEC;
-            const rc = linux.accept4(stream.fd, @ptrCast(&storage), &len, flags);
+            const rc = linux.accept4(fd, &address.any, &len, flags);
             switch (linux.E.init(rc)) {
                 .SUCCESS => {
-                    const any: *align(4) const posix.sockaddr = @alignCast(@ptrCast(&storage));
-                    const peer = Address.fromStd(std.net.Address.initPosix(any));
+                    const peer = Address.fromSystem(&address.any, len);
                     context.onAccept(token, .{ .fd = @intCast(rc), .peer = peer });
                 },
                 .AGAIN => return false,
@@ -245,18 +251,24 @@ pub const Epoll = struct {
                 .OPNOTSUPP,
                 .NETUNREACH,
                 .PERM,
-                => {},
+                => |errno| {
+                    refused += 1;
+                    refusal = system.errorOf(errno);
+                },
                 .MFILE, .NFILE, .NOBUFS, .NOMEM => {
                     context.onAcceptFailed(token, .exhausted);
                     return false;
                 },
-                else => {
-                    context.onAcceptFailed(token, .fatal);
+                else => |errno| {
+                    context.onAcceptFailed(token, .{ .fatal = system.errorOf(errno) });
                     return false;
                 },
             }
         }
-        return true;
+        if (refused < limits.accept_batch) return true;
+        // Whatever fails does not pass.
+        context.onAcceptFailed(token, .{ .refused = refusal });
+        return false;
     }
 
     /// Waits for events, at most `timeout_ms` (-1: for ever), and calls `context` back for each.
@@ -512,4 +524,69 @@ test "epoll: a socket whose events can no longer be asked for is ended" {
     backend.pauseRecv(&stream);
     var byte: [1]u8 = undefined;
     try testing.expectEqual(0, try posix.read(fds[1], &byte));
+}
+
+/// Counts what comes in at one listener.
+const Door = struct {
+    listener: Epoll.Stream = .{},
+    accepted: u32 = 0,
+    failure: ?io.AcceptError = null,
+
+    fn stream(self: *Door, _: u64) ?*Epoll.Stream {
+        return if (self.listener.fd == -1) null else &self.listener;
+    }
+    fn onAccept(self: *Door, _: u64, accepted: io.Accepted) void {
+        system.close(accepted.fd);
+        self.accepted += 1;
+    }
+    fn onAcceptFailed(self: *Door, _: u64, failure: io.AcceptError) void {
+        self.failure = failure;
+    }
+    fn wantsMore(_: *Door, _: u64) bool {
+        return true;
+    }
+    fn onRecv(_: *Door, _: u64, _: io.RecvResult) void {}
+    fn onSent(_: *Door, _: u64, _: u64) void {}
+    fn onAwake(_: *Door) void {}
+};
+
+test "epoll: a listener that is closed is not told of again, although another process has it" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 1 });
+    defer backend.deinit();
+    const endpoint: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
+    const fd = try socket.listen(&endpoint, .{ .backlog = 8 });
+    // As good as another process's.
+    const others = try system.duplicate(fd, 0);
+    defer system.close(others);
+    var door: Door = .{};
+    try backend.listen(&door.listener, fd, Epoll.listener_bit);
+    var address: Endpoint.System = undefined;
+    const len = (try socket.endpointOf(fd)).toSystem(&address);
+    const clients = [_]posix.fd_t{ try socket.open(linux.AF.INET), try socket.open(linux.AF.INET) };
+    defer for (clients) |client| system.close(client);
+    system.connect(clients[0], &address.any, len) catch |err|
+        try testing.expectEqual(error.ConnectionPending, err);
+    _ = backend.poll(1000, &door);
+    try testing.expectEqual(1, door.accepted);
+    backend.closeListener(&door.listener);
+    system.connect(clients[1], &address.any, len) catch |err|
+        try testing.expectEqual(error.ConnectionPending, err);
+    var timer = try std.time.Timer.start();
+    const wait_ms = 50;
+    _ = backend.poll(wait_ms, &door); // an event would end it at once
+    try testing.expect(timer.lap() >= wait_ms * std.time.ns_per_ms);
+    try testing.expectEqual(1, door.accepted);
+}
+
+test "epoll: a listener that another process has shut down is told of as broken" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 1 });
+    defer backend.deinit();
+    const endpoint: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
+    const fd = try socket.listen(&endpoint, .{ .backlog = 8 });
+    var door: Door = .{};
+    try backend.listen(&door.listener, fd, Epoll.listener_bit);
+    try system.shutdown(fd, .both);
+    _ = backend.poll(1000, &door);
+    try testing.expectEqual(error.InvalidArgument, door.failure.?.fatal);
+    backend.closeListener(&door.listener);
 }

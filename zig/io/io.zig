@@ -32,8 +32,7 @@
 //!   inFlight(*const Stream) u64           sent and not acknowledged by the peer, bytes; 0 where
 //!                                         that is not known
 //!   shutdownSend(*Stream)                 FIN
-//!   setNoDelay(*Stream)                   small writes leave at once
-//!   listen(*Stream, fd, token) !void, pauseAccept, resumeAccept
+//!   listen(*Stream, fd, token) !void, pauseAccept, resumeAccept, closeListener
 //!   acceptBatch(*Stream, context) bool    accepts now what waits; true when there may be more
 //!   closeAccepted(fd)                     for a socket from onAccept that no stream was opened for
 //!   nowMs() u64                           a clock that never goes back; any thread
@@ -45,6 +44,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
+const system = @import("../core/system.zig");
 
 /// What the configuration may ask for. `auto` takes what measurement says is best on this system.
 pub const Kind = enum { auto, epoll };
@@ -77,11 +77,13 @@ pub const SendResult = union(enum) {
 
 pub const Accepted = struct { fd: posix.socket_t, peer: Address };
 
-pub const AcceptError = enum {
+pub const AcceptError = union(enum) {
     /// Out of descriptors or memory: the listener stays ready; pause it.
     exhausted,
-    /// The listener itself is broken.
-    fatal,
+    /// Try after try fails although the listener is well (a filter forbids accept4): pause it.
+    refused: system.Error,
+    /// The listener itself is broken, and stays so.
+    fatal: system.Error,
 };
 
 /// Compile error unless `B` declares the whole interface.
@@ -91,7 +93,7 @@ pub fn check(comptime B: type) void {
         "pauseRecv",   "resumeRecv",   "send",           "sendFile",
         "sendLater",   "poll",         "shutdownSend",   "listen",
         "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
-        "hasInput",    "setNoDelay",   "acceptBatch",    "closeAccepted",
+        "hasInput",    "acceptBatch",  "closeAccepted",  "closeListener",
         "nowMs",       "wallSeconds",  "inFlight",       "signal",
         "abort",       "receiveNow",
     };

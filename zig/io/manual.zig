@@ -25,6 +25,9 @@ pub const Manual = struct {
     sent: std.BoundedArray(u8, 1024) = .{},
     /// What accepting brings, one after the other; nothing more behind them.
     incoming: []const Incoming = &.{},
+    /// The listener, by its number, that brings them.
+    incoming_at: u64 = 0,
+    closed_listeners: u32 = 0,
     wants_accept: bool = true,
     /// What connections receive, one of them with each poll.
     ready: []const Ready = &.{},
@@ -71,7 +74,6 @@ pub const Manual = struct {
     pub fn hasInput(_: *Manual, _: *const Stream) bool {
         return false;
     }
-    pub fn setNoDelay(_: *Manual, _: *Stream) void {}
     pub fn sendLater(_: *Manual, _: *Stream) void {}
     pub fn shutdownSend(_: *Manual, _: *Stream) void {}
     pub fn inFlight(self: *Manual, _: *const Stream) u64 {
@@ -105,20 +107,26 @@ pub const Manual = struct {
     pub fn listen(_: *Manual, stream: *Stream, fd: posix.fd_t, _: u64) error{}!void {
         stream.fd = fd;
     }
+    pub fn closeListener(self: *Manual, stream: *Stream) void {
+        stream.* = .{};
+        self.closed_listeners += 1;
+    }
     pub fn pauseAccept(self: *Manual, _: *Stream) void {
         self.wants_accept = false;
     }
     pub fn resumeAccept(self: *Manual, _: *Stream) void {
         self.wants_accept = true;
     }
-    pub fn acceptBatch(self: *Manual, _: *Stream, context: anytype) bool {
-        while (self.incoming.len > 0 and context.wantsMore(listener_bit)) {
+    pub fn acceptBatch(self: *Manual, stream: *Stream, context: anytype) bool {
+        const token = listener_bit | self.incoming_at;
+        if (context.stream(token) != stream) return false;
+        while (self.incoming.len > 0 and context.wantsMore(token)) {
             const next = self.incoming[0];
             self.incoming = self.incoming[1..];
             switch (next) {
-                .peer => |peer| context.onAccept(listener_bit, .{ .fd = 9, .peer = peer }),
+                .peer => |peer| context.onAccept(token, .{ .fd = 9, .peer = peer }),
                 .failure => |failure| {
-                    context.onAcceptFailed(listener_bit, failure);
+                    context.onAcceptFailed(token, failure);
                     return false;
                 },
             }
@@ -138,7 +146,7 @@ pub const Manual = struct {
         context.onAwake();
         if (comptime @hasDecl(@TypeOf(context.*), "onAccept")) {
             if (!self.wants_accept) return false;
-            const stream = context.stream(listener_bit) orelse return false;
+            const stream = context.stream(listener_bit | self.incoming_at) orelse return false;
             return self.acceptBatch(stream, context);
         }
         if (self.ready.len == 0) return false;

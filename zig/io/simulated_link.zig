@@ -118,6 +118,8 @@ pub const Link = struct {
     server: Server = .none,
     /// When the SYN is there to be accepted.
     connects_at: u64 = never,
+    /// Whose backlog it waits in.
+    listener: u8 = 0,
     /// The backend and its name for the stream, once it was opened.
     backend: u32 = 0,
     token: u64 = 0,

@@ -1,4 +1,4 @@
-//! The simulated network: links, a listener, two clocks and a random source that decides on
+//! The simulated network: links, two listeners, two clocks and a random source that decides on
 //! everything the system would. One thread, virtual time: the same seed gives the same run.
 
 const std = @import("std");
@@ -26,6 +26,8 @@ pub const Faults = struct {
     accept_aborted: u16 = 0,
     accept_interrupted: u16 = 0,
     accept_exhausted: u16 = 0,
+    /// A listener fails for good, while there is another.
+    listener_breaks: u16 = 0,
     open_refused: u16 = 0,
     /// An RST takes with it what the receiver has not read.
     reset_discards: bool = false,
@@ -48,8 +50,7 @@ pub const Network = struct {
     links: []Link,
     memory: []u8,
     backlog: std.ArrayListUnmanaged(usize) = .{},
-    listening: bool = true,
-    listener: ?Listener = null,
+    listeners: [listeners_max]Listener = [_]Listener{.{}} ** listeners_max,
     backends: u32 = 0,
     woken: [backends_max]bool = [_]bool{false} ** backends_max,
     /// Streams that were closed, with the token that they had: for late events.
@@ -58,12 +59,19 @@ pub const Network = struct {
     descriptors: u32 = 0,
 
     pub const backends_max = 8;
+    pub const listeners_max = 2;
     const closed_max = 32;
     pub const Closed = struct { token: u64, fd: posix.fd_t, backend: u32 };
-    pub const Listener = struct { backend: u32, token: u64, wants: bool };
+    /// Clients can connect before it is listened to, and no more once it is closed.
+    pub const Listener = struct {
+        open: bool = true,
+        backend: ?u32 = null,
+        token: u64 = 0,
+        wants: bool = false,
+    };
 
-    /// Descriptor of the listener, of the first backend's wake, and of no real file.
-    pub const listener_fd: posix.fd_t = 0x3fff_ff00;
+    /// Descriptors of the listeners, of the first backend's wake, and of no real file.
+    pub const listener_fds = [listeners_max]posix.fd_t{ 0x3fff_ff00, 0x3fff_ff01 };
     pub const wake_fd_first: posix.fd_t = 0x3fff_fe00;
 
     pub fn init(
@@ -149,9 +157,14 @@ pub const Network = struct {
 
     // The client's side.
 
-    /// Connects; null when the listener is gone, or has no room for now.
+    pub fn isListening(self: *const Network) bool {
+        for (&self.listeners) |*listener| if (listener.open) return true;
+        return false;
+    }
+
+    /// Connects; null when all listeners are gone, or have no room for now.
     pub fn connect(self: *Network, id: u32, peer: Address) ?*Link {
-        if (!self.listening or self.backlog.items.len >= self.faults.backlog_max) return null;
+        if (!self.isListening() or self.backlog.items.len >= self.faults.backlog_max) return null;
         const slot = for (self.links, 0..) |*link, i| {
             if (!link.used) break i;
         } else return null;
@@ -168,10 +181,19 @@ pub const Network = struct {
             .client_open = true,
             .server = .waiting,
             .connects_at = self.arrival(),
+            .listener = self.pickListener(),
         };
         self.backlog.appendAssumeCapacity(slot);
         self.note(link, "connect", up.len, down.len);
         return link;
+    }
+
+    /// One that is open.
+    fn pickListener(self: *Network) u8 {
+        while (true) {
+            const index = self.random().uintLessThan(u8, listeners_max);
+            if (self.listeners[index].open) return index;
+        }
     }
 
     fn bufferFor(self: *Network, old: []u8) []u8 {
@@ -283,21 +305,31 @@ pub const Network = struct {
     }
 
     /// A connection leaves the backlog, to be accepted or to be lost.
-    pub fn takeWaiting(self: *Network) ?*Link {
+    pub fn takeWaiting(self: *Network, listener: usize) ?*Link {
         for (self.backlog.items, 0..) |slot, i| {
             const link = &self.links[slot];
-            if (link.connects_at > self.now_ms) continue;
+            if (link.listener != listener or link.connects_at > self.now_ms) continue;
             _ = self.backlog.orderedRemove(i);
             return link;
         }
         return null;
     }
 
-    pub fn hasWaiting(self: *const Network) bool {
+    pub fn hasWaiting(self: *const Network, listener: usize) bool {
         for (self.backlog.items) |slot| {
-            if (self.links[slot].connects_at <= self.now_ms) return true;
+            const link = &self.links[slot];
+            if (link.listener == listener and link.connects_at <= self.now_ms) return true;
         }
         return false;
+    }
+
+    /// Of a listener that is open; another's descriptor is the engine's fault.
+    pub fn listenerOf(self: *const Network, fd: posix.fd_t) usize {
+        const index = std.mem.indexOfScalar(posix.fd_t, &listener_fds, fd) orelse
+            std.debug.panic("descriptor {d} is no listener's", .{fd});
+        if (!self.listeners[index].open)
+            std.debug.panic("use of listener {d}, which was closed", .{index});
+        return index;
     }
 
     /// A connection that was never accepted ends.
@@ -309,12 +341,21 @@ pub const Network = struct {
         freeIfUnused(link);
     }
 
-    pub fn stopListening(self: *Network) void {
-        self.listening = false;
-        self.listener = null;
+    /// Who waits there is lost.
+    pub fn stopListening(self: *Network, index: usize) void {
+        self.listeners[index] = .{ .open = false };
         self.descriptors -= 1;
-        for (self.backlog.items) |slot| self.lose(&self.links[slot]);
-        self.backlog.clearRetainingCapacity();
+        var kept: usize = 0;
+        for (self.backlog.items) |slot| {
+            const link = &self.links[slot];
+            if (link.listener == index) {
+                self.lose(link);
+            } else {
+                self.backlog.items[kept] = slot;
+                kept += 1;
+            }
+        }
+        self.backlog.shrinkRetainingCapacity(kept);
     }
 };
 
@@ -328,7 +369,7 @@ test "a close with unread bytes is a reset; without, it is a FIN behind what was
     var out: [16]u8 = undefined;
     for ([_]bool{ false, true }) |unread| {
         const client = network.connect(1, .{}).?;
-        const accepted = network.takeWaiting().?;
+        const accepted = network.takeWaiting(client.listener).?;
         try testing.expectEqual(client, accepted);
         accepted.server = .open;
         network.descriptors += 1;

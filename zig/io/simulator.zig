@@ -42,7 +42,10 @@ pub const Simulator = struct {
             .network = network,
             .index = network.backends - 1,
             .receive_buffer = receive_buffer,
-            .events = try gpa.alloc(Event, network.links.len + network.closed.len + 1),
+            .events = try gpa.alloc(
+                Event,
+                network.links.len + network.closed.len + Network.listeners_max,
+            ),
             .gpa = gpa,
         };
     }
@@ -74,10 +77,7 @@ pub const Simulator = struct {
     pub fn hasEvents(self: *const Simulator) bool {
         const network = self.network;
         if (network.woken[self.index]) return true;
-        if (network.listener) |listener| {
-            if (listener.backend == self.index and listener.wants and network.hasWaiting())
-                return true;
-        }
+        for (0..Network.listeners_max) |i| if (self.isReady(i)) return true;
         for (network.links) |*link| {
             if (self.eventsOf(link) != null) return true;
         }
@@ -99,9 +99,7 @@ pub const Simulator = struct {
     }
 
     pub fn close(self: *Simulator, stream: *Stream) void {
-        if (stream.fd == Network.listener_fd) {
-            self.network.stopListening();
-        } else self.network.serverClose(self.network.byHandle(stream.fd), false);
+        self.network.serverClose(self.network.byHandle(stream.fd), false);
         stream.* = .{};
     }
 
@@ -112,10 +110,6 @@ pub const Simulator = struct {
 
     pub fn closeAccepted(self: *Simulator, fd: posix.fd_t) void {
         self.network.serverClose(self.network.byHandle(fd), false);
-    }
-
-    pub fn setNoDelay(self: *Simulator, stream: *Stream) void {
-        _ = self.network.byHandle(stream.fd);
     }
 
     pub fn pauseRecv(self: *Simulator, stream: *Stream) void {
@@ -227,24 +221,43 @@ pub const Simulator = struct {
     // Accepting.
 
     pub fn listen(self: *Simulator, stream: *Stream, fd: posix.fd_t, token: u64) !void {
-        assert(fd == Network.listener_fd and token & listener_bit != 0);
+        assert(token & listener_bit != 0);
         stream.* = .{ .fd = fd, .token = token };
-        self.network.listener = .{ .backend = self.index, .token = token, .wants = true };
+        const listener = &self.network.listeners[self.network.listenerOf(fd)];
+        assert(listener.backend == null);
+        listener.* = .{ .backend = self.index, .token = token, .wants = true };
         self.network.descriptors += 1;
     }
 
-    pub fn pauseAccept(self: *Simulator, _: *Stream) void {
-        self.network.listener.?.wants = false;
+    pub fn closeListener(self: *Simulator, stream: *Stream) void {
+        self.network.stopListening(self.network.listenerOf(stream.fd));
+        stream.* = .{};
     }
 
-    pub fn resumeAccept(self: *Simulator, _: *Stream) void {
-        self.network.listener.?.wants = true;
+    pub fn pauseAccept(self: *Simulator, stream: *Stream) void {
+        self.network.listeners[self.network.listenerOf(stream.fd)].wants = false;
+    }
+
+    pub fn resumeAccept(self: *Simulator, stream: *Stream) void {
+        self.network.listeners[self.network.listenerOf(stream.fd)].wants = true;
+    }
+
+    /// Whether this backend would tell that somebody waits at a listener.
+    fn isReady(self: *const Simulator, index: usize) bool {
+        const listener = &self.network.listeners[index];
+        if (listener.backend != self.index or !listener.wants) return false;
+        return self.network.hasWaiting(index);
     }
 
     pub fn acceptBatch(self: *Simulator, stream: *Stream, context: anytype) bool {
         const network = self.network;
         const faults = &network.faults;
         const token = stream.token;
+        const index = network.listenerOf(stream.fd);
+        if (network.chance(faults.listener_breaks) and network.listeners[1 - index].open) {
+            context.onAcceptFailed(token, .{ .fatal = error.InvalidArgument });
+            return false;
+        }
         for (0..network.random().intRangeAtMost(u32, 1, limits.accept_batch)) |_| {
             if (!context.wantsMore(token)) return false;
             if (network.chance(faults.accept_interrupted)) continue;
@@ -253,7 +266,7 @@ pub const Simulator = struct {
                 context.onAcceptFailed(token, .exhausted);
                 return false;
             }
-            const link = network.takeWaiting() orelse return false;
+            const link = network.takeWaiting(index) orelse return false;
             if (network.chance(faults.accept_aborted)) {
                 network.lose(link);
                 continue;
@@ -312,14 +325,9 @@ pub const Simulator = struct {
 
     fn collect(self: *Simulator, events: *std.ArrayListUnmanaged(Event)) void {
         const network = self.network;
-        if (network.listener) |listener| {
-            if (listener.backend == self.index and listener.wants and network.hasWaiting()) {
-                events.appendAssumeCapacity(.{
-                    .token = listener.token,
-                    .fd = Network.listener_fd,
-                    .accept = true,
-                });
-            }
+        for (&network.listeners, Network.listener_fds, 0..) |*listener, fd, i| {
+            if (!self.isReady(i)) continue;
+            events.appendAssumeCapacity(.{ .token = listener.token, .fd = fd, .accept = true });
         }
         for (network.links) |*link| {
             const event = self.eventsOf(link) orelse self.spuriousOf(link) orelse continue;

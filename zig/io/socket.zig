@@ -1,130 +1,282 @@
-//! Listening sockets.
+//! Listening sockets: made here or inherited, and the options that every connection gets from them.
 
 const std = @import("std");
+const assert = std.debug.assert;
+const linux = std.os.linux;
 const posix = std.posix;
-const Address = @import("../core/address.zig").Address;
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
+const log = @import("../core/log.zig");
+const system = @import("../core/system.zig");
 
-pub const Listener = struct {
-    fd: posix.socket_t,
-    /// As bound: `port` is the one the system picked when 0 was asked for.
-    address: Address,
-};
-
-pub const ListenOptions = struct {
-    /// Name or address. "" and "::" listen on IPv6 and IPv4 alike,
-    /// or on IPv4 alone where the system has no IPv6.
-    hostname: []const u8,
-    port: u16,
+/// What a listening socket is made with. Connections inherit all of it but the backlog (tcp(7)), so
+/// that accepting one takes no further call. A unix socket has none but the backlog.
+pub const Options = struct {
+    /// Waiting connections that the kernel holds.
     backlog: u31,
+    /// Other sockets, also of other processes of this user, may listen on the same port.
+    reuse_port: bool = false,
+    /// Small writes leave at once (RFC 9293 §3.7.4's Nagle algorithm off).
+    nodelay: bool = true,
+    /// A connection on which nothing moves for so long is asked whether its peer is still there,
+    /// ms, in whole seconds; 0: never.
+    keepalive_ms: u32 = 0,
+    /// A peer that does not acknowledge, or takes nothing, for so long is gone, ms. Longer than
+    /// what `keepalive_ms` comes to; 0: the system's own patience, which is a quarter of an hour.
+    user_timeout_ms: u32 = 0,
 };
 
-pub const ListenError = error{
-    AddressInUse,
-    AddressNotAvailable,
-    AccessDenied,
-    UnknownHost,
-    SystemResources,
-    Unexpected,
-};
+/// What a connection without a sign of life is asked before it is given up.
+const keepalive_probes = 3;
 
-/// A non-blocking listening socket.
-pub fn listen(gpa: std.mem.Allocator, options: ListenOptions) ListenError!Listener {
-    if (options.hostname.len == 0 or std.mem.eql(u8, options.hostname, "::")) {
-        const any6 = std.net.Address.initIp6([_]u8{0} ** 16, options.port, 0, 0);
-        return bind(any6, options.backlog, true) catch |err| switch (err) {
-            error.AddressFamilyNotSupported, error.AddressNotAvailable => {
-                const any4 = std.net.Address.initIp4(.{ 0, 0, 0, 0 }, options.port);
-                return bind(any4, options.backlog, false) catch |e| narrow(e);
-            },
-            else => return narrow(err),
-        };
+/// How long the silence of a peer that is gone lasts at most until it is noticed, ms.
+pub fn silenceMs(keepalive_ms: u32) u64 {
+    const times = keepaliveTimes(keepalive_ms);
+    return (@as(u64, times.idle_s) + @as(u64, times.interval_s) * keepalive_probes) * 1000;
+}
+
+const KeepaliveTimes = struct { idle_s: u32, interval_s: u32 };
+
+fn keepaliveTimes(keepalive_ms: u32) KeepaliveTimes {
+    const idle_s = @max(1, std.math.divCeil(u32, keepalive_ms, 1000) catch unreachable);
+    return .{ .idle_s = idle_s, .interval_s = @max(1, idle_s / keepalive_probes) };
+}
+
+/// A socket that listens on `endpoint`; the port may be 0. On `Endpoint.any6` connections over IPv4
+/// come in too.
+pub fn listen(endpoint: *const Endpoint, options: Options) system.Error!posix.socket_t {
+    const fd = try open(endpoint.family());
+    errdefer system.close(fd);
+    switch (endpoint.*) {
+        .unix => {},
+        .ip4, .ip6 => {
+            try setOption(fd, linux.SOL.SOCKET, linux.SO.REUSEADDR, 1);
+            if (options.reuse_port) try setOption(fd, linux.SOL.SOCKET, linux.SO.REUSEPORT, 1);
+            setTcpOptions(fd, options);
+        },
     }
-    const address = std.net.Address.parseIp(options.hostname, options.port) catch
-        return listenByName(gpa, options);
-    return bind(address, options.backlog, false) catch |err| narrow(err);
-}
-
-fn listenByName(gpa: std.mem.Allocator, options: ListenOptions) ListenError!Listener {
-    const list = std.net.getAddressList(gpa, options.hostname, options.port) catch |err|
-        return switch (err) {
-            error.OutOfMemory => error.SystemResources,
-            else => error.UnknownHost,
-        };
-    defer list.deinit();
-    // IPv4 first: it is what "localhost" means to most clients.
-    for ([_]u16{ posix.AF.INET, posix.AF.INET6 }) |family| {
-        for (list.addrs) |address| {
-            if (address.any.family != family) continue;
-            return bind(address, options.backlog, false) catch |err| switch (err) {
-                error.AddressFamilyNotSupported, error.AddressNotAvailable => continue,
-                else => return narrow(err),
-            };
-        }
+    if (endpoint.* == .ip6) {
+        const only6: c_int = @intFromBool(!endpoint.isAny());
+        try setOption(fd, linux.IPPROTO.IPV6, linux.IPV6.V6ONLY, only6);
     }
-    return error.UnknownHost;
+    try bind(fd, endpoint);
+    try system.listen(fd, options.backlog);
+    return fd;
 }
 
-fn bind(address: std.net.Address, backlog: u31, dual: bool) !Listener {
-    const kind = posix.SOCK.STREAM | posix.SOCK.NONBLOCK | posix.SOCK.CLOEXEC;
-    const fd = try posix.socket(address.any.family, kind, posix.IPPROTO.TCP);
-    errdefer posix.close(fd);
-    try setOption(fd, posix.SOL.SOCKET, posix.SO.REUSEADDR, 1);
-    if (address.any.family == posix.AF.INET6) {
-        try setOption(fd, posix.IPPROTO.IPV6, std.os.linux.IPV6.V6ONLY, @intFromBool(!dual));
+/// A stream socket of `family`, bound to nothing.
+pub fn open(family: u32) system.Error!posix.socket_t {
+    const kind = linux.SOCK.STREAM | linux.SOCK.NONBLOCK | linux.SOCK.CLOEXEC;
+    return system.socket(family, kind, 0);
+}
+
+pub fn bind(fd: posix.socket_t, endpoint: *const Endpoint) system.Error!void {
+    var address: Endpoint.System = undefined;
+    const len = endpoint.toSystem(&address);
+    try system.bind(fd, &address.any, len);
+}
+
+pub const InheritError = error{
+    /// It is no socket for streams, or of a family that is not served.
+    WrongKind,
+    /// It is a socket, and nobody has called listen(2).
+    NotListening,
+} || system.Error;
+
+/// Makes a listening socket that this process was started with fit for an engine: it does not
+/// block, is not inherited by others in turn, and hands its options on to its connections.
+pub fn inherit(fd: posix.socket_t, options: Options) InheritError!void {
+    const kind = try system.socketOption(c_int, fd, linux.SOL.SOCKET, linux.SO.TYPE);
+    const family = try system.socketOption(c_int, fd, linux.SOL.SOCKET, linux.SO.DOMAIN);
+    if (kind != linux.SOCK.STREAM) return error.WrongKind;
+    switch (family) {
+        linux.AF.INET, linux.AF.INET6, linux.AF.UNIX => {},
+        else => return error.WrongKind,
     }
-    try posix.bind(fd, &address.any, address.getOsSockLen());
-    try posix.listen(fd, backlog);
-    var storage: posix.sockaddr.storage = undefined;
-    var len: posix.socklen_t = @sizeOf(posix.sockaddr.storage);
-    try posix.getsockname(fd, @ptrCast(&storage), &len);
-    const any: *align(4) const posix.sockaddr = @alignCast(@ptrCast(&storage));
-    return .{ .fd = fd, .address = Address.fromStd(std.net.Address.initPosix(any)) };
+    if (try system.socketOption(c_int, fd, linux.SOL.SOCKET, linux.SO.ACCEPTCONN) == 0)
+        return error.NotListening;
+    try system.setNonBlocking(fd);
+    try system.setCloseOnExec(fd);
+    if (family != linux.AF.UNIX) setTcpOptions(fd, options);
 }
 
-fn setOption(fd: posix.socket_t, level: i32, option: u32, value: c_int) !void {
-    try posix.setsockopt(fd, level, option, std.mem.asBytes(&value));
+/// What `fd` is bound to.
+pub fn endpointOf(fd: posix.socket_t) system.Error!Endpoint {
+    var address: Endpoint.System = undefined;
+    const len = try system.socketName(fd, &address.storage);
+    return Endpoint.fromSystem(&address, len) orelse error.AddressFamilyNotSupported;
 }
 
-/// Sends small writes at once (RFC 9293 §3.7.4's Nagle algorithm off).
-/// Failure leaves a slower, working connection.
-pub fn setNoDelay(fd: posix.socket_t) void {
-    setOption(fd, posix.IPPROTO.TCP, posix.TCP.NODELAY, 1) catch {};
+/// A system that lacks one of them leaves a slower, working connection, or one whose end is noticed
+/// later.
+fn setTcpOptions(fd: posix.socket_t, options: Options) void {
+    const tcp = linux.IPPROTO.TCP;
+    setOption(fd, tcp, linux.TCP.NODELAY, @intFromBool(options.nodelay)) catch {};
+    const keeps_alive = options.keepalive_ms > 0;
+    setOption(fd, linux.SOL.SOCKET, linux.SO.KEEPALIVE, @intFromBool(keeps_alive)) catch {};
+    if (keeps_alive) {
+        const times = keepaliveTimes(options.keepalive_ms);
+        setOption(fd, tcp, linux.TCP.KEEPIDLE, @intCast(times.idle_s)) catch {};
+        setOption(fd, tcp, linux.TCP.KEEPINTVL, @intCast(times.interval_s)) catch {};
+        setOption(fd, tcp, linux.TCP.KEEPCNT, keepalive_probes) catch {};
+    }
+    const timeout: c_int = std.math.lossyCast(c_int, options.user_timeout_ms);
+    setOption(fd, tcp, linux.TCP.USER_TIMEOUT, timeout) catch {};
+}
+
+fn setOption(fd: posix.socket_t, level: i32, option: u32, value: c_int) system.Error!void {
+    try system.setSocketOption(c_int, fd, level, option, value);
 }
 
 /// A close is a reset from now on. Failure leaves a close that looks like an end.
 pub fn setResetOnClose(fd: posix.socket_t) void {
-    const linger = extern struct { on: c_int = 1, seconds: c_int = 0 }{};
-    posix.setsockopt(fd, posix.SOL.SOCKET, posix.SO.LINGER, std.mem.asBytes(&linger)) catch {};
+    const Linger = extern struct { on: c_int, seconds: c_int };
+    const linger: Linger = .{ .on = 1, .seconds = 0 };
+    system.setSocketOption(Linger, fd, linux.SOL.SOCKET, linux.SO.LINGER, linger) catch {};
 }
 
-fn narrow(err: anyerror) ListenError {
-    return switch (err) {
-        error.AddressInUse => error.AddressInUse,
-        error.AddressNotAvailable => error.AddressNotAvailable,
-        error.AccessDenied, error.PermissionDenied => error.AccessDenied,
-        error.SystemResources,
-        error.ProcessFdQuotaExceeded,
-        error.SystemFdQuotaExceeded,
-        => error.SystemResources,
-        else => error.Unexpected,
+/// From now on no connection begins at this listening TCP socket: what opens one is dropped, and
+/// its client tries again a second later. Those that have begun are completed. For a port that
+/// others listen on as well, ahead of a close, which resets whatever has begun by then.
+pub fn takeNoMore(fd: posix.socket_t) system.Error!void {
+    const Instruction = extern struct { code: u16, jump_true: u8, jump_false: u8, operand: u32 };
+    const Program = extern struct { len: c_ushort, instructions: [*]const Instruction };
+    // Classic BPF (bpf(4)): the flags are in byte 13 of the TCP header, SYN is 2 and ACK is 16.
+    const instructions = [_]Instruction{
+        .{ .code = 0x30, .jump_true = 0, .jump_false = 0, .operand = 13 }, // load the byte
+        .{ .code = 0x54, .jump_true = 0, .jump_false = 0, .operand = 0x12 }, // SYN and ACK of it
+        .{ .code = 0x15, .jump_true = 0, .jump_false = 1, .operand = 0x02 }, // SYN alone?
+        .{ .code = 0x06, .jump_true = 0, .jump_false = 0, .operand = 0 }, // then drop it
+        .{ .code = 0x06, .jump_true = 0, .jump_false = 0, .operand = std.math.maxInt(u32) },
     };
+    const program: Program = .{ .len = instructions.len, .instructions = &instructions };
+    try system.setSocketOption(Program, fd, linux.SOL.SOCKET, linux.SO.ATTACH_FILTER, program);
 }
 
 const testing = std.testing;
 
-fn listenOn(hostname: []const u8, port: u16) ListenError!Listener {
-    return listen(testing.allocator, .{ .hostname = hostname, .port = port, .backlog = 8 });
+const local: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
+
+/// Connects to where `fd` listens; returns what was accepted and what connected.
+fn connectTo(fd: posix.socket_t) ![2]posix.socket_t {
+    const endpoint = try endpointOf(fd);
+    var address: Endpoint.System = undefined;
+    const len = endpoint.toSystem(&address);
+    const client = try system.socket(endpoint.family(), linux.SOCK.STREAM, 0);
+    try system.connect(client, &address.any, len);
+    const accepted = try system.check(linux.accept4(fd, null, null, linux.SOCK.CLOEXEC));
+    return .{ @intCast(accepted), client };
+}
+
+fn optionOf(fd: posix.socket_t, level: i32, option: u32) !c_int {
+    return system.socketOption(c_int, fd, level, option);
 }
 
 test "a listener on port 0 tells the port it got, and a second one on that port is refused" {
-    const first = try listenOn("127.0.0.1", 0);
-    defer posix.close(first.fd);
-    try testing.expect(first.address.port != 0);
-    try testing.expectError(error.AddressInUse, listenOn("127.0.0.1", first.address.port));
+    const first = try listen(&local, .{ .backlog = 8 });
+    defer system.close(first);
+    const bound = try endpointOf(first);
+    try testing.expect(bound.port() != 0);
+    try testing.expectError(error.AddressInUse, listen(&bound, .{ .backlog = 8 }));
 }
 
-test "localhost is a name that can be listened on; an unknown one is told" {
-    const listener = try listenOn("localhost", 0);
-    posix.close(listener.fd);
-    try testing.expectError(error.UnknownHost, listenOn("no.such.host.invalid", 0));
+test "sockets that reuse a port share it, and one that does not is refused" {
+    const options: Options = .{ .backlog = 8, .reuse_port = true };
+    const first = try listen(&local, options);
+    defer system.close(first);
+    const bound = try endpointOf(first);
+    system.close(try listen(&bound, options));
+    try testing.expectError(error.AddressInUse, listen(&bound, .{ .backlog = 8 }));
+}
+
+test "connections have the listener's options: nodelay, keep-alive and user timeout" {
+    const tcp = linux.IPPROTO.TCP;
+    const options: Options = .{
+        .backlog = 8,
+        .keepalive_ms = 14_001,
+        .user_timeout_ms = 31_000,
+    };
+    for ([_]Endpoint{ local, .any6 }) |endpoint| {
+        const fd = try listen(&endpoint, options);
+        defer system.close(fd);
+        const pair = try connectTo(fd);
+        defer for (pair) |one| system.close(one);
+        try testing.expectEqual(1, try optionOf(pair[0], tcp, linux.TCP.NODELAY));
+        try testing.expectEqual(1, try optionOf(pair[0], linux.SOL.SOCKET, linux.SO.KEEPALIVE));
+        try testing.expectEqual(15, try optionOf(pair[0], tcp, linux.TCP.KEEPIDLE));
+        try testing.expectEqual(5, try optionOf(pair[0], tcp, linux.TCP.KEEPINTVL));
+        try testing.expectEqual(3, try optionOf(pair[0], tcp, linux.TCP.KEEPCNT));
+        try testing.expectEqual(31_000, try optionOf(pair[0], tcp, linux.TCP.USER_TIMEOUT));
+    }
+    try testing.expectEqual(30_000, silenceMs(14_001));
+    const without = try listen(&local, .{ .backlog = 8, .nodelay = false });
+    defer system.close(without);
+    const pair = try connectTo(without);
+    defer for (pair) |one| system.close(one);
+    try testing.expectEqual(0, try optionOf(pair[0], tcp, linux.TCP.NODELAY));
+    try testing.expectEqual(0, try optionOf(pair[0], linux.SOL.SOCKET, linux.SO.KEEPALIVE));
+    try testing.expectEqual(0, try optionOf(pair[0], tcp, linux.TCP.USER_TIMEOUT));
+}
+
+test "an inherited listener gets the options too, does not block and is not handed on" {
+    const fd = try system.socket(linux.AF.INET, linux.SOCK.STREAM, 0);
+    defer system.close(fd);
+    const options: Options = .{ .backlog = 8, .keepalive_ms = 1000 };
+    try testing.expectError(error.NotListening, inherit(fd, options));
+    try bind(fd, &local);
+    try system.listen(fd, 8);
+    try inherit(fd, options);
+    const flags = try system.check(linux.fcntl(fd, linux.F.GETFD, 0));
+    try testing.expectEqual(linux.FD_CLOEXEC, flags);
+    const none = system.check(linux.accept4(fd, null, null, 0));
+    try testing.expectError(error.WouldBlock, none);
+    const pair = try connectTo(fd);
+    defer for (pair) |one| system.close(one);
+    try testing.expectEqual(1, try optionOf(pair[0], linux.IPPROTO.TCP, linux.TCP.NODELAY));
+    try testing.expectEqual(1, try optionOf(pair[0], linux.IPPROTO.TCP, linux.TCP.KEEPINTVL));
+}
+
+test "what is no listening stream socket cannot be inherited" {
+    const options: Options = .{ .backlog = 8 };
+    const datagram = try system.socket(linux.AF.INET, linux.SOCK.DGRAM, 0);
+    defer system.close(datagram);
+    try testing.expectError(error.WrongKind, inherit(datagram, options));
+    const ends = try system.pipe(.{});
+    defer for (ends) |end| system.close(end);
+    try testing.expectError(error.NotASocket, inherit(ends[0], options));
+    try testing.expectError(error.BadDescriptor, inherit(-1, options));
+}
+
+test "a listener that takes no more leaves new connections to others on its port" {
+    const options: Options = .{ .backlog = 64, .reuse_port = true };
+    const old = try listen(&local, options);
+    const bound = try endpointOf(old);
+    const new = try listen(&bound, options);
+    defer system.close(new);
+    try takeNoMore(old);
+    var address: Endpoint.System = undefined;
+    const len = bound.toSystem(&address);
+    var clients: [32]posix.socket_t = undefined;
+    for (&clients) |*client| {
+        client.* = try open(linux.AF.INET);
+        // It is under way: SYN has been sent, and maybe answered.
+        system.connect(client.*, &address.any, len) catch |err|
+            try testing.expectEqual(error.ConnectionPending, err);
+    }
+    defer for (clients) |client| system.close(client);
+    const none = system.check(linux.accept4(old, null, null, 0));
+    try testing.expectError(error.WouldBlock, none);
+    system.close(old);
+    var accepted: usize = 0;
+    var tries: usize = 0;
+    while (accepted < clients.len and tries < 500) : (tries += 1) {
+        const fd = system.check(linux.accept4(new, null, null, 0)) catch {
+            system.sleepMs(10);
+            continue;
+        };
+        system.close(@intCast(fd));
+        accepted += 1;
+    }
+    try testing.expectEqual(clients.len, accepted);
+    for (clients) |client|
+        try testing.expectEqual(0, try optionOf(client, linux.SOL.SOCKET, linux.SO.ERROR));
 }

@@ -1,15 +1,16 @@
-//! The acceptor: one thread that takes connections from the listener
+//! The acceptor: one thread that takes connections from the listeners
 //! and hands them to the workers in turn.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const posix = std.posix;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const orders = @import("../core/orders.zig").wake;
+const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
 const AddressTable = @import("address_table.zig").AddressTable;
-const port = @import("port.zig");
-const Port = port.Port;
+const Port = @import("port.zig").Port;
 
 /// How long accepting rests when the process is out of descriptors, ms.
 const exhausted_pause_ms = 100;
@@ -20,48 +21,87 @@ const full_queue_pause_ms = 5;
 /// Batches accepted after a stop was asked for: clients that go on connecting must not put it off.
 const stop_batches_max = 64;
 
+/// Who hears of what becomes of the listeners. Called on the acceptor's thread.
+pub const Observer = struct {
+    context: *anyopaque,
+    /// The server stops: what waits at the listeners is accepted now, then they are closed.
+    onStop: *const fn (context: *anyopaque) void,
+    /// A listener has failed, and is closed; once for each.
+    onLost: *const fn (context: *anyopaque, listener: u32, err: system.Error) void,
+};
+
 pub fn Acceptor(comptime Io: type) type {
     return struct {
         const Self = @This();
 
         backend: Io,
-        listener: Io.Stream = .{},
+        /// In the order of their tokens; without a descriptor once closed.
+        listeners: std.BoundedArray(Io.Stream, limits.listeners_max) = .{},
         ports: []Port,
+        observer: ?Observer = null,
         /// Set when there is a limit of connections per address.
         addresses: ?*AddressTable = null,
         /// Connections closed because of that limit. Written by this thread alone.
         refused_total: std.atomic.Value(u64) = .init(0),
         next: usize = 0,
         /// Accepted, and no worker had room in its queue.
-        held: ?port.Accepted = null,
+        held: ?io.Accepted = null,
         paused_until_ms: ?u64 = null,
         /// All workers are at their capacity: a closing connection wakes the acceptor.
         waits_for_room: std.atomic.Value(bool) = .init(false),
         /// Set, and then `wake`, to stop accepting
         /// and have the workers drain until then (monotonic ms).
         stop_deadline_ms: std.atomic.Value(u64) = .init(0),
+        /// How long before the workers drain the listeners are given up, ms: another server takes
+        /// the place of this one, and who has just connected is to have an answer.
+        hand_over_ms: u32 = 0,
+        /// Listeners that are kept for that long, for connections that are half made.
+        lingering: std.StaticBitSet(limits.listeners_max) = .initEmpty(),
+        stop: Stop = .{},
         /// When the log was last told of it, monotonic ms.
         exhausted_told_ms: ?u64 = null,
-        /// The listener has failed for good.
-        broken: bool = false,
-        stop_batches_left: u32 = stop_batches_max,
 
-        const token: u64 = Io.listener_bit;
+        const Stop = struct {
+            /// When it began, monotonic ms; 0: it has not.
+            since_ms: u64 = 0,
+            batches_left: u32 = stop_batches_max,
+        };
 
-        pub fn init(gpa: std.mem.Allocator, listener_fd: posix.socket_t, ports: []Port) !Self {
+        pub fn init(gpa: std.mem.Allocator, fds: []const posix.socket_t, ports: []Port) !Self {
+            assert(fds.len > 0 and fds.len <= limits.listeners_max);
             var self: Self = .{
                 .backend = try Io.init(gpa, .{ .receive_buffer_bytes = 1 }),
                 .ports = ports,
             };
             errdefer self.backend.deinit();
-            try self.backend.listen(&self.listener, listener_fd, token);
+            for (fds, 0..) |fd, i| {
+                const listener = self.listeners.addOneAssumeCapacity();
+                listener.* = .{};
+                try self.backend.listen(listener, fd, tokenOf(i));
+            }
             return self;
         }
 
+        fn tokenOf(index: usize) u64 {
+            return Io.listener_bit | @as(u64, index);
+        }
+
+        fn indexOf(token: u64) u32 {
+            return @intCast(token & ~Io.listener_bit);
+        }
+
+        /// Closes what is still listened on.
         pub fn deinit(self: *Self) void {
-            if (self.listener.fd != -1) self.backend.close(&self.listener);
+            self.closeListeners(.all);
             self.backend.deinit();
             self.* = undefined;
+        }
+
+        fn closeListeners(self: *Self, which: enum { prompt, all }) void {
+            for (self.listeners.slice(), 0..) |*listener, i| {
+                if (which == .prompt and self.lingering.isSet(i)) continue;
+                if (listener.fd != -1) self.backend.closeListener(listener);
+            }
         }
 
         /// Any thread: it looks at `stop_deadline_ms`.
@@ -84,34 +124,70 @@ pub fn Acceptor(comptime Io: type) type {
 
         /// One turn of the loop: wait, hand out what came. False once it has stopped.
         pub fn turn(self: *Self, timeout_ms: i32) bool {
-            if (self.stop_deadline_ms.load(.seq_cst) != 0) return self.turnOfStop();
+            if (self.stop_deadline_ms.load(.seq_cst) != 0) return self.turnOfStop(timeout_ms);
             _ = self.backend.poll(timeout_ms, self);
             self.retry();
             return true;
         }
 
-        /// Clients whose connection the kernel has completed are served, then the port is given up.
-        fn turnOfStop(self: *Self) bool {
+        /// Clients whose connection the kernel has completed are served, then the ports are given
+        /// up. Where another server takes the place of this one the workers are told later: a
+        /// connection may be half made, and a client that has just connected has not asked yet.
+        fn turnOfStop(self: *Self, timeout_ms: i32) bool {
+            if (self.stop.since_ms == 0) self.beginStop();
             self.flushHeld();
-            if (self.stop_batches_left > 0) {
-                self.stop_batches_left -= 1;
-                if (self.held != null) {
-                    // The workers' queues are full.
-                    self.backend.pauseAccept(&self.listener);
-                    _ = self.backend.poll(1, self);
-                    return true;
-                }
-                const more = self.hasRoom() and self.backend.acceptBatch(&self.listener, self);
-                if (more or self.held != null) return true;
+            const is_over = self.backend.nowMs() >= self.handedOverAt();
+            if (self.held != null and !(is_over and self.stop.batches_left == 0)) {
+                // The workers' queues are full.
+                self.stop.batches_left -|= 1;
+                self.pauseAccept();
+                _ = self.backend.poll(1, self);
+                return true;
+            }
+            if (self.stop.batches_left > 0) {
+                self.stop.batches_left -= 1;
+                if (self.acceptBatches() or self.held != null) return true;
+                self.stop.batches_left = 0;
+                self.closeListeners(.prompt);
+            }
+            if (!is_over) {
+                if (self.hasRoom()) self.resumeAccept() else self.pauseAccept();
+                _ = self.backend.poll(timeout_ms, self);
+                return true;
             }
             if (self.held) |accepted| {
                 self.backend.closeAccepted(accepted.fd);
                 if (self.addresses) |table| table.release(accepted.peer);
                 self.held = null;
             }
-            self.backend.close(&self.listener);
+            self.closeListeners(.all);
             self.tellWorkers();
             return false;
+        }
+
+        fn beginStop(self: *Self) void {
+            self.stop.since_ms = @max(self.backend.nowMs(), 1);
+            if (self.hand_over_ms > 0) for (self.ports) |*worker| {
+                worker.retiring.store(true, .monotonic);
+            };
+            if (self.observer) |observer| observer.onStop(observer.context);
+        }
+
+        /// Not later than what is in flight is cut.
+        fn handedOverAt(self: *const Self) u64 {
+            const deadline = self.stop_deadline_ms.load(.seq_cst);
+            return @min(self.stop.since_ms + self.hand_over_ms, deadline);
+        }
+
+        /// True when there may be more.
+        fn acceptBatches(self: *Self) bool {
+            var more = false;
+            for (self.listeners.slice()) |*listener| {
+                if (listener.fd == -1) continue;
+                if (!self.hasRoom()) return false;
+                if (self.backend.acceptBatch(listener, self)) more = true;
+            }
+            return more;
         }
 
         fn tellWorkers(self: *Self) void {
@@ -129,13 +205,15 @@ pub fn Acceptor(comptime Io: type) type {
 
         /// For how long `turn` may wait, ms; -1: until something comes.
         pub fn timeout(self: *const Self) i32 {
-            if (self.stop_deadline_ms.load(.seq_cst) != 0) return 0;
+            if (self.stop_deadline_ms.load(.seq_cst) != 0) {
+                if (self.stop.batches_left > 0) return 0;
+                return @intCast(@min(self.handedOverAt() -| self.backend.nowMs(), 1000));
+            }
             const until = self.paused_until_ms orelse return -1;
             return @intCast(@min(until -| self.backend.nowMs() + 1, 1000));
         }
 
         fn retry(self: *Self) void {
-            if (self.broken) return;
             if (self.paused_until_ms) |until| {
                 if (self.backend.nowMs() < until) return;
                 self.paused_until_ms = null;
@@ -143,18 +221,30 @@ pub fn Acceptor(comptime Io: type) type {
             self.flushHeld();
             if (self.held != null) return self.pause(full_queue_pause_ms);
             if (!self.hasRoom()) {
-                self.backend.pauseAccept(&self.listener);
+                self.pauseAccept();
                 self.waits_for_room.store(true, orders.asleep);
                 // Else: one closed meanwhile and may not have seen the flag.
                 if (!self.hasRoom()) return;
                 self.waits_for_room.store(false, orders.awake);
             }
-            self.backend.resumeAccept(&self.listener);
+            self.resumeAccept();
         }
 
         fn pause(self: *Self, ms: u64) void {
-            self.backend.pauseAccept(&self.listener);
+            self.pauseAccept();
             self.paused_until_ms = self.backend.nowMs() + ms;
+        }
+
+        fn pauseAccept(self: *Self) void {
+            for (self.listeners.slice()) |*listener| {
+                if (listener.fd != -1) self.backend.pauseAccept(listener);
+            }
+        }
+
+        fn resumeAccept(self: *Self) void {
+            for (self.listeners.slice()) |*listener| {
+                if (listener.fd != -1) self.backend.resumeAccept(listener);
+            }
         }
 
         fn hasRoom(self: *Self) bool {
@@ -170,7 +260,7 @@ pub fn Acceptor(comptime Io: type) type {
             self.handOut(accepted);
         }
 
-        fn handOut(self: *Self, accepted: port.Accepted) void {
+        fn handOut(self: *Self, accepted: io.Accepted) void {
             for (0..self.ports.len) |_| {
                 const worker = &self.ports[self.next];
                 self.next = (self.next + 1) % self.ports.len;
@@ -192,15 +282,17 @@ pub fn Acceptor(comptime Io: type) type {
 
         pub fn onAwake(_: *Self) void {}
 
-        pub fn stream(self: *Self, _: u64) ?*Io.Stream {
-            return if (self.held == null and self.hasRoom()) &self.listener else null;
+        pub fn stream(self: *Self, token: u64) ?*Io.Stream {
+            const listener = &self.listeners.slice()[indexOf(token)];
+            if (listener.fd == -1) return null;
+            return if (self.held == null and self.hasRoom()) listener else null;
         }
 
         pub fn onAccept(self: *Self, _: u64, accepted: io.Accepted) void {
             if (self.addresses) |table| {
                 if (!table.admit(accepted.peer)) return self.refuse(table, accepted);
             }
-            self.handOut(.{ .fd = accepted.fd, .peer = accepted.peer });
+            self.handOut(accepted);
         }
 
         fn refuse(self: *Self, table: *const AddressTable, accepted: io.Accepted) void {
@@ -216,25 +308,31 @@ pub fn Acceptor(comptime Io: type) type {
             return self.held == null and self.hasRoom();
         }
 
-        pub fn onAcceptFailed(self: *Self, _: u64, failure: io.AcceptError) void {
+        pub fn onAcceptFailed(self: *Self, token: u64, failure: io.AcceptError) void {
             switch (failure) {
                 .exhausted => {
-                    self.tellExhausted();
+                    self.tellResting("out of descriptors or memory");
                     self.pause(exhausted_pause_ms);
                 },
-                .fatal => {
-                    log.err("the listening socket failed: no more connections are accepted", .{});
-                    self.broken = true;
-                    self.backend.pauseAccept(&self.listener);
+                .refused => |err| {
+                    self.tellResting(@errorName(err));
+                    self.pause(exhausted_pause_ms);
                 },
+                .fatal => |err| self.lose(indexOf(token), err),
             }
         }
 
-        fn tellExhausted(self: *Self) void {
+        /// It would fail again and again: the others go on without it.
+        fn lose(self: *Self, index: u32, err: system.Error) void {
+            self.backend.closeListener(&self.listeners.slice()[index]);
+            if (self.observer) |observer| observer.onLost(observer.context, index, err);
+        }
+
+        fn tellResting(self: *Self, why: []const u8) void {
             const now = self.backend.nowMs();
             if (self.exhausted_told_ms) |told| if (now - told < exhausted_told_every_ms) return;
             self.exhausted_told_ms = now;
-            log.warn("out of descriptors or memory: accepting rests until there are some", .{});
+            log.warn("{s}: accepting rests until it can go on", .{why});
         }
 
         pub fn onRecv(_: *Self, _: u64, _: io.RecvResult) void {}

@@ -32,7 +32,7 @@ pub const AddressTable = struct {
         /// Null for a peer without an address, who has no limit.
         fn of(address: Address) ?Key {
             return switch (address.family) {
-                .none => null,
+                .none, .unix => null,
                 .ipv4 => .{ .prefix = address.bytes[0..4].* ++ [_]u8{0} ** 4, .family = .ipv4 },
                 .ipv6 => .{ .prefix = address.bytes[0..8].*, .family = .ipv6 },
             };
@@ -116,7 +116,8 @@ const testing = std.testing;
 const test_seed = [_]u8{7} ** AddressTable.hash_key_bytes;
 
 fn addressOf(text: []const u8) Address {
-    return Address.fromStd(std.net.Address.parseIp(text, 80) catch unreachable);
+    const parsed = std.net.Address.parseIp(text, 80) catch unreachable;
+    return .fromSystem(&parsed.any, parsed.getOsSockLen());
 }
 
 test "an address has so many connections at a time, whatever others have" {

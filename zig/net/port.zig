@@ -6,9 +6,7 @@ const posix = std.posix;
 const limits = @import("../core/limits.zig");
 const orders = @import("../core/orders.zig").wake;
 const Spsc = @import("../core/spsc.zig").Spsc;
-const Address = @import("../core/address.zig").Address;
-
-pub const Accepted = struct { fd: posix.socket_t, peer: Address };
+const Accepted = @import("../io/io.zig").Accepted;
 
 pub const Port = struct {
     accepted: Spsc(Accepted, limits.accept_queue_length) = .{},
@@ -19,6 +17,9 @@ pub const Port = struct {
     drain_deadline_ms: std.atomic.Value(u64) align(std.atomic.cache_line) = .init(0),
     /// Connections that the worker has room for.
     capacity: u32,
+    /// The server is about to stop, and another takes its place: responses announce the end of
+    /// their connections, so that clients make new ones.
+    retiring: std.atomic.Value(bool) = .init(false),
     wake_fd: posix.fd_t = -1,
     /// 1 while the worker sleeps or is about to. Whoever exchanges it to 0 sends the wake.
     asleep: *u32,

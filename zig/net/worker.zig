@@ -51,7 +51,6 @@ const Batch = @import("batch.zig").Batch;
 pub const Id = @import("../core/slots.zig").Id;
 
 pub const Options = struct {
-    nodelay: bool,
     buffer_memory_bytes: u64,
     receive_buffer_bytes: u32,
     /// What a connection gets in one turn.
@@ -145,6 +144,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// Counts the turns of the loop.
         turn_number: u32 = 0,
         draining: bool = false,
+        /// As the port's, since the last poll.
+        retiring: bool = false,
         /// Told when a connection ends: the acceptor may be waiting for room.
         on_room: ?*const fn (context: *anyopaque) void = null,
         on_room_context: ?*anyopaque = null,
@@ -260,6 +261,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub fn onAwake(self: *Self) void {
             @atomicStore(u32, self.port.asleep, 0, orders.awake);
             self.now_ms = self.backend.nowMs();
+            self.retiring = self.port.retiring.load(.monotonic);
         }
 
         pub fn stream(self: *Self, token: u64) ?*Io.Stream {
@@ -828,7 +830,6 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 self.closed = conn;
                 return;
             };
-            if (self.options.nodelay) self.backend.setNoDelay(&conn.stream);
             self.protocol.onOpen(conn);
             self.protocol.afterEvent(conn);
             // On its way here its first request has mostly come.

@@ -6,12 +6,21 @@ const cpus_file = @import("../core/cpus.zig");
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const io = @import("../io/io.zig");
+const socket = @import("../io/socket.zig");
+pub const Place = @import("../net/listeners.zig").Place;
 
 pub const Config = struct {
-    /// Name or address to listen on. "" and "::" mean every interface, IPv6 and IPv4.
+    /// Name or address to listen on. "", "::" and "*" mean every interface, IPv6 and IPv4. A name
+    /// stands for all addresses that it leads to.
     hostname: []const u8 = "::",
-    /// 0: the system picks one; `Server.port` tells which.
+    /// 0: the system picks one; `Server.address` tells which.
     port: u16 = 3000,
+    /// Where to listen, in the place of `hostname` and `port`: TCP, unix sockets, sockets that the
+    /// process was started with. At most 16.
+    listen: []const Place = &.{},
+    /// Other processes of this user may listen on the same ports (SO_REUSEPORT), and the system
+    /// spreads connections over all of them; the place of a server at a unix socket is taken.
+    reuse_port: bool = false,
     /// Waiting connections that the kernel holds.
     backlog: u31 = limits.backlog_default,
     /// 0: one for each CPU that this process may use, its container's quota counted.
@@ -25,6 +34,10 @@ pub const Config = struct {
     connections_per_address_max: u32 = 0,
     /// Send small responses at once (TCP_NODELAY).
     nodelay: bool = true,
+    /// A client of whom nothing has come for so long is asked whether it is still there (TCP
+    /// keep-alive), ms, in whole seconds; it is gone when twice that, or `write_timeout_ms` if that
+    /// is longer, has passed without an answer. 0: never.
+    tcp_keepalive_ms: u32 = limits.tcp_keepalive_ms_default,
 
     /// What one receive may bring, bytes.
     receive_buffer_bytes: u32 = limits.receive_buffer_bytes_default,
@@ -90,10 +103,35 @@ pub const Config = struct {
 
     pub const Problem = struct { option: []const u8, rule: []const u8 };
 
+    /// Where to listen; `one` gives room for the place that `hostname` and `port` name.
+    pub fn places(self: *const Config, one: *[1]Place) []const Place {
+        if (self.listen.len > 0) return self.listen;
+        one.* = .{.{ .tcp = .{ .hostname = self.hostname, .port = self.port } }};
+        return one;
+    }
+
+    pub fn socketOptions(self: *const Config) socket.Options {
+        const keepalive_ms = self.tcp_keepalive_ms;
+        const silence_ms = @max(socket.silenceMs(keepalive_ms), self.write_timeout_ms);
+        return .{
+            .backlog = self.backlog,
+            .reuse_port = self.reuse_port,
+            .nodelay = self.nodelay,
+            .keepalive_ms = keepalive_ms,
+            .user_timeout_ms = if (keepalive_ms == 0) 0 else std.math.lossyCast(u32, silence_ms),
+        };
+    }
+
     /// The first value that cannot be, with what it would have to be; null when all is well.
     pub fn validate(self: *const Config) ?Problem {
         if (self.workers > limits.workers_max)
             return .{ .option = "workers", .rule = "at most 256" };
+        if (self.listen.len > limits.listeners_max)
+            return .{ .option = "listen", .rule = "at most 16 places" };
+        for (self.listen) |*place| if (place.* == .unix and place.unix.mode orelse 0 > 0o777)
+            return .{ .option = "listen", .rule = "a mode is from 0 to 0o777" };
+        if (self.tcp_keepalive_ms > limits.tcp_keepalive_ms_max)
+            return .{ .option = "tcp_keepalive_ms", .rule = "at most 32767000" };
         if (self.connections_max == 0)
             return .{ .option = "connections_max", .rule = "at least 1" };
         if (self.connections_max > 1 << 24)

@@ -171,7 +171,6 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             errdefer gpa.free(path_buffer);
             self.* = .{
                 .net = try Net.init(gpa, .{
-                    .nodelay = config.nodelay,
                     .buffer_memory_bytes = config.buffer_memory_bytes,
                     .receive_buffer_bytes = config.receive_buffer_bytes,
                     .turn_bytes_max = config.turn_bytes_max,

@@ -1,4 +1,4 @@
-//! A running server: listener, acceptor, workers, their threads,
+//! A running server: listeners, acceptor, workers, their threads,
 //! from start to the last connection's end.
 
 const std = @import("std");
@@ -6,23 +6,29 @@ const assert = std.debug.assert;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const Address = @import("../core/address.zig").Address;
+const Defect = @import("../core/defect.zig").Defect;
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const clock = @import("../core/clock.zig");
 const CpuSet = @import("../core/cpus.zig").Set;
 const FrozenAllocator = @import("../core/frozen_allocator.zig").FrozenAllocator;
+const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
 const Epoll = @import("../io/epoll.zig").Epoll;
-const socket = @import("../io/socket.zig");
 const AddressTable = @import("../net/address_table.zig").AddressTable;
 const Acceptor = @import("../net/acceptor.zig").Acceptor;
+const listeners_file = @import("../net/listeners.zig");
+const Listener = listeners_file.Listener;
+const Listeners = listeners_file.Listeners;
+const Place = listeners_file.Place;
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
 const descriptors = @import("descriptors.zig");
 const Driver = @import("driver.zig").Driver;
 
-pub const StartError = socket.ListenError ||
-    error{ OutOfMemory, ThreadQuotaExceeded, WorkerStartFailed };
+pub const StartError = listeners_file.Error ||
+    error{ ThreadQuotaExceeded, WorkerStartFailed };
 
 /// Numbers of a running server; read while it runs, each exact, the set not a snapshot.
 pub const Stats = struct {
@@ -54,18 +60,25 @@ pub fn Engine(comptime Dispatcher: type) type {
         const Impl = union(enum) { epoll: *EngineOn(Epoll, Dispatcher) };
         pub const Worker = Driver(Epoll, Dispatcher);
 
-        /// Binds the port and makes the pools; `config` and `dispatcher` must outlive the engine.
+        /// Opens what is to be listened on and makes the pools; `config` and `dispatcher` must
+        /// outlive the engine. When an address is what is wrong, `defect` says so.
         pub fn init(
             gpa: Allocator,
             config: *const Config,
             dispatcher: *Dispatcher,
+            defect: *Defect,
         ) StartError!Self {
             const chosen = io.choose(config.io);
             return .{
                 .impl = switch (chosen.kind) {
                     .auto => unreachable, // `choose` decides
                     .epoll => .{
-                        .epoll = try EngineOn(Epoll, Dispatcher).create(gpa, config, dispatcher),
+                        .epoll = try EngineOn(Epoll, Dispatcher).create(
+                            gpa,
+                            config,
+                            dispatcher,
+                            defect,
+                        ),
                     },
                 },
                 .reason = chosen.reason,
@@ -120,10 +133,41 @@ pub fn Engine(comptime Dispatcher: type) type {
             }
         }
 
-        /// The address that is listened on.
-        pub fn address(self: *const Self) Address {
+        /// Called on the acceptor's thread when a listener has failed for good: it is closed, and
+        /// has been logged. The others go on.
+        pub fn onListenerLost(
+            self: *Self,
+            call: *const fn (context: *anyopaque) void,
+            context: *anyopaque,
+        ) void {
+            switch (self.impl) {
+                inline else => |impl| impl.on_listener_lost = .{ .call = call, .context = context },
+            }
+        }
+
+        /// What is, or was, listened on: one or more, those of the first place first.
+        pub fn listeners(self: *const Self) []const Listener {
             return switch (self.impl) {
-                inline else => |impl| impl.address,
+                inline else => |impl| impl.listeners.items.constSlice(),
+            };
+        }
+
+        /// The first of them.
+        pub fn address(self: *const Self) Address {
+            return self.listeners()[0].endpoint.address();
+        }
+
+        /// Why a listener, by its index, has failed; null when it has not. Any thread.
+        pub fn listenerError(self: *const Self, index: usize) ?system.Error {
+            return switch (self.impl) {
+                inline else => |impl| impl.lost[index].why(),
+            };
+        }
+
+        /// How many listeners have not failed. Any thread.
+        pub fn listenersLeft(self: *const Self) u32 {
+            return switch (self.impl) {
+                inline else => |impl| impl.listenersLeft(),
             };
         }
 
@@ -178,7 +222,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         descriptors: descriptors.Plan,
         /// Where workers are pinned to; read when they are started.
         cpu_set: CpuSet = .{},
-        address: Address,
+        listeners: Listeners,
+        lost: [limits.listeners_max]Lost = [_]Lost{.{}} ** limits.listeners_max,
         ports: []Port,
         drivers: []WorkerDriver,
         asleep: []align(64) AsleepLine,
@@ -191,11 +236,26 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         start_failed: std.atomic.Value(bool) = .init(false),
         ready: std.Thread.WaitGroup = .{},
         go: std.Thread.ResetEvent = .{},
-        on_stopped: ?OnStopped = null,
+        on_stopped: ?Hook = null,
+        on_listener_lost: ?Hook = null,
 
-        const OnStopped = struct {
+        const Hook = struct {
             call: *const fn (context: *anyopaque) void,
             context: *anyopaque,
+        };
+        /// Written by the acceptor, read by any thread.
+        const Lost = struct {
+            code: std.atomic.Value(u16) = .init(0),
+
+            fn set(self: *Lost, err: system.Error) void {
+                self.code.store(@intFromError(err), .release);
+            }
+
+            fn why(self: *const Lost) ?system.Error {
+                const code = self.code.load(.acquire);
+                if (code == 0) return null;
+                return @errorCast(@errorFromInt(code));
+            }
         };
         /// A flag on a cache line of its own.
         const AsleepLine = struct { flag: u32 align(64) = 0 };
@@ -204,22 +264,23 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             parent: Allocator,
             config: *const Config,
             dispatcher: *Dispatcher,
+            defect: *Defect,
         ) StartError!*Self {
             if (!clock.isReadable()) {
                 log.err("the system's clocks cannot be read", .{});
                 return error.Unexpected;
             }
-            const listener = try socket.listen(parent, .{
-                .hostname = config.hostname,
-                .port = config.port,
-                .backlog = config.backlog,
-            });
-            var listener_owned = true;
-            errdefer if (listener_owned) system.close(listener.fd);
+            var one: [1]Place = undefined;
+            const places = config.places(&one);
+            var listeners = try Listeners.open(parent, places, config.socketOptions(), defect);
+            errdefer {
+                listeners.closeMade();
+                listeners.deinit(parent);
+            }
             const self = try parent.create(Self);
             errdefer parent.destroy(self);
             const count = config.workerCount();
-            const plan = prepareDescriptors(config, count, listener.fd);
+            const plan = prepareDescriptors(config, count, listeners.items.get(0).fd);
             errdefer plan.release();
             self.* = .{
                 .parent = parent,
@@ -227,7 +288,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 .frozen = .{ .child = parent },
                 .config = config,
                 .dispatcher = dispatcher,
-                .address = listener.address,
+                .listeners = listeners,
                 .ports = &.{},
                 .drivers = &.{},
                 .asleep = &.{},
@@ -248,10 +309,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             while (made < count) : (made += 1) try self.makeWorker(gpa, @intCast(made));
             try self.makeAddressTable();
             errdefer if (self.addresses) |*table| table.deinit();
-            self.acceptor = Acceptor(Io).init(gpa, listener.fd, self.ports) catch
-                return error.SystemResources;
-            listener_owned = false;
-            if (self.addresses) |*table| self.acceptor.addresses = table;
+            try self.makeAcceptor(gpa);
             for (self.drivers) |*driver| {
                 driver.net.on_room = &Acceptor(Io).onRoom;
                 driver.net.on_room_context = &self.acceptor;
@@ -275,6 +333,48 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 .{ plan.limit orelse 0, plan.connections, config.connections_max },
             );
             return plan;
+        }
+
+        /// The listeners are the acceptor's from here on.
+        fn makeAcceptor(self: *Self, gpa: Allocator) StartError!void {
+            var fds: std.BoundedArray(posix.socket_t, limits.listeners_max) = .{};
+            for (self.listeners.items.slice()) |*listener| fds.appendAssumeCapacity(listener.fd);
+            self.acceptor = Acceptor(Io).init(gpa, fds.slice(), self.ports) catch
+                return error.SystemResources;
+            const acceptor = &self.acceptor;
+            if (self.addresses) |*table| acceptor.addresses = table;
+            acceptor.observer = .{ .context = self, .onStop = onStop, .onLost = onLost };
+            if (self.listeners.shared) acceptor.hand_over_ms = limits.hand_over_ms;
+            for (self.listeners.items.slice(), 0..) |*listener, i|
+                acceptor.lingering.setValue(i, self.listeners.lingers(listener));
+        }
+
+        /// The acceptor is about to give the listeners up.
+        fn onStop(context: *anyopaque) void {
+            const self: *Self = @alignCast(@ptrCast(context));
+            for (self.listeners.items.slice()) |*listener| self.listeners.retire(listener);
+        }
+
+        fn onLost(context: *anyopaque, index: u32, err: system.Error) void {
+            const self: *Self = @alignCast(@ptrCast(context));
+            const listener = &self.listeners.items.slice()[index];
+            if (listener.file) |*file| file.remove();
+            self.lost[index].set(err);
+            var buffer: [Endpoint.text_bytes_max]u8 = undefined;
+            const at = listener.endpoint.text(&buffer);
+            const left = self.listenersLeft();
+            const text = "the socket that listened on {s} failed ({s}) and is closed; " ++
+                "{d} others go on";
+            log.err(text, .{ at, @errorName(err), left });
+            if (self.on_listener_lost) |it| it.call(it.context);
+        }
+
+        fn listenersLeft(self: *const Self) u32 {
+            var left: u32 = 0;
+            for (self.lost[0..self.listeners.items.len]) |*one| {
+                if (one.why() == null) left += 1;
+            }
+            return left;
         }
 
         fn makeAddressTable(self: *Self) StartError!void {
@@ -314,7 +414,10 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             assert(self.threads_started == 0); // joined
             const gpa = self.frozen.allocator();
             const parent = self.parent;
+            // Of a server that was never started; else they are gone.
+            for (self.listeners.items.slice()) |*listener| if (listener.file) |*file| file.remove();
             self.acceptor.deinit();
+            self.listeners.deinit(parent);
             if (self.addresses) |*table| table.deinit();
             for (self.drivers) |*driver| driver.deinit(gpa);
             gpa.free(self.drivers);

@@ -15,16 +15,16 @@
 //!     };
 //!
 //! One value serves all workers: `handleRequest` runs on several threads at once. Optional hooks:
-//!     pub fn onListening(self: *H, address: gyrfalcon.Address) void
-//!         the server answers now
+//!     pub fn onListening(self: *H, listeners: []const gyrfalcon.Listener) void
+//!         the server answers now, there
 //!     pub fn onError(self: *H, err: anyerror, req: *Request, res: *Response) void
 //!         handleRequest failed; `res` is a fresh 500
 //!     pub fn onProtocolError(self: *H, err: *const gyrfalcon.ProtocolError) void
 //!         a message was refused, or a client was too slow: the engine has answered or closed
 
 const std = @import("std");
-const Address = @import("../core/address.zig").Address;
 const log = @import("../core/log.zig");
+const Listener = @import("../net/listeners.zig").Listener;
 const problem = @import("../http/problem.zig");
 const ProtocolError = problem.ProtocolError;
 const Request = @import("../http/request.zig").Request;
@@ -66,8 +66,9 @@ fn checkAll(comptime Handler: type) void {
         expect(Handler, "onProtocolError", &.{ *Handler, *const ProtocolError }, void, form);
     }
     if (@hasDecl(Handler, "onListening")) {
-        const form = "pub fn onListening(" ++ self ++ ", address: gyrfalcon.Address) void";
-        expect(Handler, "onListening", &.{ *Handler, Address }, void, form);
+        const form = "pub fn onListening(" ++ self ++
+            ", listeners: []const gyrfalcon.Listener) void";
+        expect(Handler, "onListening", &.{ *Handler, []const Listener }, void, form);
     }
 }
 

@@ -5,6 +5,7 @@
 const std = @import("std");
 const posix = std.posix;
 const testing = std.testing;
+const Defect = @import("../core/defect.zig").Defect;
 const log = @import("../core/log.zig");
 const problem = @import("../http/problem.zig");
 const Request = @import("../http/request.zig").Request;
@@ -108,7 +109,13 @@ const Rig = struct {
         self.config.workers = 1;
         self.config.connections_max = 64;
         self.config.buffer_memory_bytes = 64 * mib;
-        self.engine = try Engine(Gated).init(testing.allocator, &self.config, &self.gated);
+        var defect: Defect = .{};
+        self.engine = try Engine(Gated).init(
+            testing.allocator,
+            &self.config,
+            &self.gated,
+            &defect,
+        );
         errdefer self.engine.deinit();
         try self.engine.start();
     }

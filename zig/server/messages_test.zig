@@ -4,6 +4,7 @@
 const std = @import("std");
 const posix = std.posix;
 const testing = std.testing;
+const Defect = @import("../core/defect.zig").Defect;
 const log = @import("../core/log.zig");
 const problem = @import("../http/problem.zig");
 const Request = @import("../http/request.zig").Request;
@@ -164,7 +165,13 @@ const Server = struct {
             .connect = true,
         };
         self.script = .{};
-        self.engine = try Engine(Script).init(testing.allocator, &self.config, &self.script);
+        var defect: Defect = .{};
+        self.engine = try Engine(Script).init(
+            testing.allocator,
+            &self.config,
+            &self.script,
+            &defect,
+        );
         errdefer self.engine.deinit();
         try self.engine.start();
     }

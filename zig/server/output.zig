@@ -156,7 +156,8 @@ pub fn Output(comptime D: type) type {
             ex.chunked = length == null and framed and ex.version != .http10;
             if (res.unusual) res.settleFields(ex.version == .http10, ex.chunked and !ex.drop_body);
             if (res.close) ex.keep_alive = false;
-            if (d.net.draining and ex.keep_alive and isLast(conn, ex)) {
+            const is_ending = d.net.draining or d.net.retiring;
+            if (is_ending and ex.keep_alive and isLast(conn, ex)) {
                 // The client is told that the connection ends.
                 // A request that crosses this response must not turn into a reset.
                 ex.keep_alive = false;

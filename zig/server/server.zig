@@ -3,14 +3,22 @@
 const std = @import("std");
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
+const Defect = @import("../core/defect.zig").Defect;
 const log = @import("../core/log.zig");
+const listeners_file = @import("../net/listeners.zig");
+const Listener = listeners_file.Listener;
+const Listeners = listeners_file.Listeners;
 const system = @import("../core/system.zig");
 const Config = @import("config.zig").Config;
 const engine = @import("engine.zig");
 const HandlerDispatcher = @import("handler.zig").HandlerDispatcher;
 const signals = @import("signals.zig");
 
-pub const Error = engine.StartError || error{InvalidConfig};
+pub const Error = engine.StartError || error{
+    InvalidConfig,
+    /// All that was listened on has failed: what was in flight is served, and nobody else can come.
+    ListenersLost,
+};
 
 /// A server that answers with `Handler`: see server/handler.zig for what that is.
 ///
@@ -30,7 +38,7 @@ pub fn Server(comptime Handler: type) type {
 
         /// Makes the handler by its `init`, binds the port and reserves all memory. `self` must
         /// stay where it is. Strings in `config` must outlive the server. An invalid configuration
-        /// is logged with the rule it breaks.
+        /// is logged with the rule it breaks, what cannot be listened on with the reason.
         pub fn init(self: *Self, gpa: std.mem.Allocator, config: Config) !void {
             const made = Handler.init();
             var handler = if (@typeInfo(@TypeOf(made)) == .error_union) try made else made;
@@ -55,7 +63,22 @@ pub fn Server(comptime Handler: type) type {
             self.config = config;
             self.handler = handler;
             self.dispatcher = .{ .handler = &self.handler };
-            self.engine = try engine.Engine(Dispatcher).init(gpa, &self.config, &self.dispatcher);
+            var defect: Defect = .{};
+            self.engine = engine.Engine(Dispatcher).init(
+                gpa,
+                &self.config,
+                &self.dispatcher,
+                &defect,
+            ) catch |err| {
+                if (defect.len > 0) log.err("{s}{s}{s}{s} [{s}]", .{
+                    defect.message(),
+                    if (defect.hint.len > 0) " (" else "",
+                    defect.hint,
+                    if (defect.hint.len > 0) ")" else "",
+                    defect.code,
+                });
+                return err;
+            };
         }
 
         pub fn deinit(self: *Self) void {
@@ -69,27 +92,30 @@ pub fn Server(comptime Handler: type) type {
             const level = log.setThreadLevel(self.config.log);
             defer _ = log.setThreadLevel(level);
             try self.engine.start();
-            const bound = self.address();
-            log.info("listening on port {d}: {s} ({s}), {d} workers, {d} MiB of pools", .{
-                bound.port,
+            var buffer: [512]u8 = undefined;
+            log.info("listening on {s}: {s} ({s}), {d} workers, {d} MiB of pools", .{
+                Listeners.describe(self.listeners(), &buffer),
                 self.engine.backendName(),
                 self.engine.reason,
                 self.engine.workerCount(),
                 self.engine.memoryBytes() >> 20,
             });
-            if (@hasDecl(Handler, "onListening")) self.handler.onListening(bound);
+            if (@hasDecl(Handler, "onListening")) self.handler.onListening(self.listeners());
         }
 
-        /// Serves until SIGINT, SIGTERM or `requestStop`, then stops in order.
-        /// A second signal ends what is in flight.
+        /// Serves until SIGINT, SIGTERM or `requestStop`, or until nothing is listened on any more,
+        /// then stops in order. A second signal ends what is in flight.
         pub fn run(self: *Self) Error!void {
             const level = log.setThreadLevel(self.config.log);
             defer _ = log.setThreadLevel(level);
             var stop_fd = signals.install() catch return error.SystemResources;
             defer signals.uninstall();
             self.engine.onStopped(wakeRun, &stop_fd);
+            var run_on: RunOn = .{ .server = self, .stop_fd = stop_fd };
+            self.engine.onListenerLost(RunOn.onListenerLost, &run_on);
             try self.start();
             signals.wait(stop_fd);
+            run_on.is_stopping.store(true, .release);
             const timeout_ms = self.config.shutdown_timeout_ms;
             if (!self.engine.isStopped()) {
                 log.info("stopping: {d} ms for what is in flight", .{timeout_ms});
@@ -99,7 +125,21 @@ pub fn Server(comptime Handler: type) type {
             self.engine.join();
             signals.release(stop_fd);
             if (watcher) |thread| thread.join();
+            if (self.engine.listenersLeft() == 0) return error.ListenersLost;
         }
+
+        const RunOn = struct {
+            server: *Self,
+            stop_fd: posix.fd_t,
+            /// What is released then would count for a second signal.
+            is_stopping: std.atomic.Value(bool) = .init(false),
+
+            fn onListenerLost(context: *anyopaque) void {
+                const self: *RunOn = @alignCast(@ptrCast(context));
+                if (self.is_stopping.load(.acquire)) return;
+                if (self.server.engine.listenersLeft() == 0) signals.release(self.stop_fd);
+            }
+        };
 
         /// All threads have ended, also without a signal.
         fn wakeRun(context: *anyopaque) void {
@@ -127,6 +167,11 @@ pub fn Server(comptime Handler: type) type {
         /// `port` is the one the system picked when 0 was asked for.
         pub fn address(self: *const Self) Address {
             return self.engine.address();
+        }
+
+        /// All that is listened on.
+        pub fn listeners(self: *const Self) []const Listener {
+            return self.engine.listeners();
         }
 
         pub fn stats(self: *const Self) engine.Stats {

@@ -6,6 +6,7 @@ const posix = std.posix;
 const testing = std.testing;
 const log = @import("../core/log.zig");
 const problem = @import("../http/problem.zig");
+const Listener = @import("../net/listeners.zig").Listener;
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
 const Config = @import("config.zig").Config;
@@ -338,8 +339,8 @@ test "a handler hears that the server listens, and answers for its own failures"
             try res.write("dropped");
             return error.Intended;
         }
-        pub fn onListening(self: *Self, address: @import("../core/address.zig").Address) void {
-            self.port = address.port;
+        pub fn onListening(self: *Self, listeners: []const Listener) void {
+            self.port = listeners[0].endpoint.port();
         }
         pub fn onError(_: *Self, err: anyerror, _: *Request, res: *Response) void {
             res.sendStatic(@errorName(err));

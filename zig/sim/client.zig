@@ -212,7 +212,7 @@ pub const Client = struct {
 
     fn connect(self: *Client) void {
         const network = self.network;
-        if (!network.listening) {
+        if (!network.isListening()) {
             self.phase = .ended;
             return;
         }

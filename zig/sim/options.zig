@@ -21,6 +21,8 @@ pub const Options = struct {
     /// Virtual ms after the start at which the server is told to stop; null: after the last client.
     drain_after_ms: ?u64,
     drain_grace_ms: u64,
+    /// Another server takes the place of this one when it stops.
+    hand_over_ms: u32,
     /// All stands still for seconds now and then, as when a machine is suspended.
     stalls: bool,
     wall_jumps: bool,
@@ -41,6 +43,7 @@ pub const Options = struct {
             .js_dies = false,
             .drain_after_ms = null,
             .drain_grace_ms = random.intRangeAtMost(u64, 1, 5_000),
+            .hand_over_ms = if (random.boolean()) random.intRangeAtMost(u32, 1, 500) else 0,
             .stalls = false,
             .wall_jumps = random.boolean(),
         };
@@ -122,6 +125,7 @@ pub const Options = struct {
         if (calm) return faults;
         faults.accept_aborted = random.uintLessThan(u16, 60);
         faults.accept_exhausted = random.uintLessThan(u16, 100);
+        faults.listener_breaks = random.uintLessThan(u16, 20);
         faults.open_refused = random.uintLessThan(u16, 30);
         faults.backlog_max = random.intRangeAtMost(u32, 1, 64);
         if (random.boolean()) faults.descriptors_max = random.intRangeAtMost(u32, 3, 16);

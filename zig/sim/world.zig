@@ -129,7 +129,9 @@ pub fn World(comptime Backend: type) type {
                 try dispatcher.workerStart(worker);
                 worker.net.begin();
             }
-            self.acceptor = try Acceptor.init(frozen, Network.listener_fd, self.ports);
+            self.acceptor = try Acceptor.init(frozen, &Network.listener_fds, self.ports);
+            self.acceptor.hand_over_ms = self.options.hand_over_ms;
+            if (self.options.hand_over_ms > 0) self.acceptor.lingering.set(0);
             self.frozen.freeze();
             try self.backend.open(self.ports);
         }

@@ -1,8 +1,9 @@
 // Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the
 // Zig source and run `zig build abi`.
 
-export const VERSION = 2;
+export const VERSION = 3;
 export const MAGIC = 1112693063;
+export const STATE_STOPPED = 1;
 export const CACHE_LINE_BYTES = 64;
 export const RECORD_ALIGN = 8;
 export const CHUNK_BYTES_MAX = 32768;
@@ -110,7 +111,7 @@ export const BLOCK_HEADER_LANE_STRIDE = 24;
 export const BLOCK_HEADER_LANES_OFFSET = 28;
 export const BLOCK_HEADER_WORKERS_OFFSET = 32;
 export const BLOCK_HEADER_THREADS_OFFSET = 36;
-export const BLOCK_HEADER_STOPPED = 40;
+export const BLOCK_HEADER_STATE = 40;
 
 /** Bytes of a WorkerLine. */
 export const WORKER_LINE_BYTES = 64;

@@ -1,11 +1,15 @@
-/** Address of a client. */
+/**
+ * Address of a client, or one that a server listens on. A client of a unix socket has none: its
+ * `address` and `family` are 'unix', its port is 0. A server has the path, or a name behind `@`.
+ */
 export interface SocketAddress {
+  /** In the form of RFC 5952; that of a link with its interface: 'fe80::1%eth0'. */
   address: string;
-  family: 'IPv4' | 'IPv6';
+  family: 'IPv4' | 'IPv6' | 'unix';
   port: number;
 }
 
-/** Of the `family` of a record (4, 6, 0: not known), with its 16 bytes at `at` of `u8`. */
+/** Of the `family` of a record (4, 6, 1: unix, 0: not known), with its 16 bytes at `at` of `u8`. */
 export function socketAddress(
   u8: Uint8Array,
   family: number,
@@ -13,6 +17,7 @@ export function socketAddress(
   port: number,
 ): SocketAddress | null {
   if (family === 4) return { address: u8.subarray(at, at + 4).join('.'), family: 'IPv4', port };
+  if (family === 1) return { address: 'unix', family: 'unix', port: 0 };
   if (family === 6) return { address: ipv6Text(u8, at), family: 'IPv6', port };
   return null;
 }

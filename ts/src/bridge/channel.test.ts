@@ -566,6 +566,20 @@ test('a number without a route is the engine’s 500', () => {
   assert.is(ask({ route: 99 })[0]?.kind, abi.KIND_RESPONSE_ABORT);
 });
 
+test('listeners that fail are told of, each time that more have failed, and the channel goes on', () => {
+  const { mirror, doorbell, ask, lost, stopped } = open(() => new Response('still here'));
+  mirror.loseListener();
+  doorbell.ring();
+  doorbell.ring();
+  assert.is(lost(), 1);
+  assert.is(ask()[0]?.body.toString(), 'still here');
+  mirror.loseListener();
+  mirror.stop();
+  doorbell.ring();
+  assert.is(lost(), 2);
+  assert.ok(stopped());
+});
+
 test('the engine’s end closes the channel, once', () => {
   const { mirror, doorbell, stopped } = open(() => new Response(null));
   mirror.stop();

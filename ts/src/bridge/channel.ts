@@ -39,6 +39,14 @@ const batchMax = 64;
 /** Text up to this length surely fits a head record, whatever its characters are. */
 const inlineTextMax = Math.floor(abi.RESPONSE_INLINE_BYTES_MAX / 3);
 
+/** Who owns a channel, and hears of the engine. */
+export interface ChannelHost {
+  /** Once: the engine has stopped. */
+  stopped(): void;
+  /** One or more listeners have failed. */
+  listenerLost(): void;
+}
+
 /**
  * Everything between the engine and the handlers of one JS thread: takes requests out of the
  * thread's lanes, calls handlers, and writes what they give. One publish and at most one wake per
@@ -53,8 +61,10 @@ export class Channel implements ExchangeChannel {
   private readonly asleep: number;
   /** What handlers get as their second argument. */
   readonly server: unknown;
-  private readonly onStopped: () => void;
+  private readonly host: ChannelHost;
   private readonly log: Log;
+  /** What was last seen of the engine's state. */
+  private state = 0;
   private currentApp: App;
   private slab = new Slab(slabBytes);
   /** Within `turn`: what is written is published at its end. */
@@ -71,21 +81,21 @@ export class Channel implements ExchangeChannel {
     this.turn();
   };
 
-  /** `doorbell` is opened here; `onStopped` is called once, when the engine has stopped. */
+  /** `doorbell` is opened here. */
   constructor(
     block: Block,
     thread: number,
     doorbell: Doorbell,
     app: App,
     server: unknown,
-    onStopped: () => void,
+    host: ChannelHost,
     log: Log = standardLog,
   ) {
     this.block = block;
     this.doorbell = doorbell;
     this.currentApp = app;
     this.server = server;
-    this.onStopped = onStopped;
+    this.host = host;
     this.log = log;
     this.asleep = (block.threadOffset(thread) + abi.THREAD_LINE_ASLEEP) >> 2;
     for (let worker = 0; worker < block.workerCount; worker++) {
@@ -188,7 +198,15 @@ export class Channel implements ExchangeChannel {
       this.turnPlanned = true;
       setImmediate(this.turnLater);
     }
-    if (this.block.stopped) this.stop();
+    const { state } = this.block;
+    if (state !== this.state) this.changed(state);
+  }
+
+  private changed(state: number): void {
+    const lost = (state & ~abi.STATE_STOPPED) !== (this.state & ~abi.STATE_STOPPED);
+    this.state = state;
+    if (lost) this.host.listenerLost();
+    if ((state & abi.STATE_STOPPED) !== 0) this.stop();
   }
 
   /** True when there is more than one turn's work. */
@@ -210,7 +228,7 @@ export class Channel implements ExchangeChannel {
   private stop(): void {
     this.close();
     for (const { live } of this.ports) for (const exchange of live) exchange?.abort();
-    this.onStopped();
+    this.host.stopped();
   }
 
   private flush(): void {

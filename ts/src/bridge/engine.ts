@@ -6,8 +6,8 @@ import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
 
 /** What the engine tells after its start. */
 export interface EngineInfo {
-  /** The bound port. */
-  port: number;
+  /** What is listened on: one or more. */
+  listeners: EngineListener[];
   /** Where connections come in: "epoll", … */
   backend: string;
   /** Why this backend runs. */
@@ -19,6 +19,19 @@ export interface EngineInfo {
   memoryBytes: number;
 }
 
+/** A socket that an engine listens on. */
+export interface EngineListener {
+  /** Index of the place that asked for it. */
+  place: number;
+  family: 'IPv4' | 'IPv6' | 'unix';
+  /** As bound; a path as it was given. */
+  address: string;
+  /** 0 of a unix socket. */
+  port: number;
+  /** Why it was closed; null while it is open. */
+  failure: string | null;
+}
+
 /** An engine that was created: a number in this process, good in every thread of it. */
 export type EngineId = number;
 
@@ -27,6 +40,8 @@ export interface Engine {
   /** Throws a GyrfalconError when the configuration or the route table is refused. */
   create(config: object): EngineId;
   start(id: EngineId): EngineInfo;
+  /** What is listened on now, in the order of EngineInfo. After `start`. */
+  listeners(id: EngineId): EngineListener[];
   /** The shared block; stays mapped after `destroy`. */
   memory(id: EngineId): Uint8Array;
   /** Takes JS thread `thread` in. Returns the descriptor of its doorbell, which the caller owns. */
@@ -48,6 +63,7 @@ interface NativeModule {
   keepLoaded(path: string): void;
   create(config: string): NativeText;
   start(id: number): NativeText;
+  listeners(id: number): NativeText;
   memory(id: number): { typedArray: Uint8Array };
   attach(id: number, thread: number): NativeText;
   detach(id: number, thread: number): void;
@@ -147,6 +163,7 @@ function wrap(native: NativeModule): Engine {
       return id;
     },
     start: (id) => answer(native.start(id)) as EngineInfo,
+    listeners: (id) => answer(native.listeners(id)) as EngineListener[],
     memory: (id) => native.memory(id).typedArray,
     attach: (id, thread) => (answer(native.attach(id, thread)) as { fd: number }).fd,
     detach: (id, thread) => native.detach(id, thread),

@@ -54,9 +54,9 @@ export class Block {
     return this.word(abi.BLOCK_HEADER_THREADS_OFFSET) + thread * abi.THREAD_LINE_BYTES;
   }
 
-  /** Whether the engine has stopped for good. */
-  get stopped(): boolean {
-    return Atomics.load(this.i32, abi.BLOCK_HEADER_STOPPED >> 2) === 1;
+  /** What has become of the engine: STATE_STOPPED, and more for each listener that has failed. */
+  get state(): number {
+    return Atomics.load(this.i32, abi.BLOCK_HEADER_STATE >> 2);
   }
 }
 

@@ -53,6 +53,22 @@ const start: CommandSpec = {
       value: 'H',
       help: 'address or host name to listen on (default: the app’s own, else all)',
     },
+    unix: {
+      value: 'PATH',
+      help: 'listen at a unix socket instead; @NAME is an abstract one',
+    },
+    'unix-mode': {
+      value: 'MODE',
+      help: 'rights of that socket, octal (default: what the umask leaves)',
+    },
+    fd: {
+      value: 'N',
+      help: 'listen at a socket that this process was started with',
+      range: [0, 2 ** 31 - 1],
+    },
+    'reuse-port': {
+      help: 'let other processes listen there too; take a unix socket over',
+    },
     threads: {
       short: 't',
       value: 'N',
@@ -149,7 +165,8 @@ export function helpText(command: CommandSpec | undefined): string {
     `Usage: ${command.usage}`,
     '',
     'The module’s default export is an object of options as for serve(), or one with a fetch method',
-    'such as a Hono app.',
+    'such as a Hono app. Sockets that a service manager hands over (LISTEN_FDS) are listened at',
+    'without any option.',
     '',
     'Options:',
     ...optionLines({ ...command.options, help: everywhere.help as OptionSpec }),

@@ -2,35 +2,36 @@
 import { Log, type LogLevel } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
 import type { ServeOptions } from '../server/options.ts';
-import { serve } from '../server/serve.ts';
+import { placeTexts, serve } from '../server/serve.ts';
 import type { Server } from '../server/server.ts';
 import { loadApp } from './app.ts';
 import type { Invocation } from './arguments.ts';
-import { CliError } from './errors.ts';
+import { listenFrom } from './listen.ts';
 
 /** A terminal's Ctrl-C may reach the process twice, once through npm; only a later signal is a second one. */
 const sameSignalMs = 500;
 
 /** Loads the app, serves it and prints its URL, unless it is to be quiet. The process ends with a signal, after what is in flight. */
 export async function start(invocation: Invocation): Promise<void> {
-  const { operands, numbers, strings } = invocation;
+  const { operands, numbers } = invocation;
   // Before the app is imported: its module may make responses or extend the classes as it loads.
   const uninstall = installGlobals();
   const { url, options } = await loadApp(operands[0] as string);
   if (options.globals === false) uninstall();
   const merged = {
     ...options,
-    ...portFrom(options, numbers),
-    ...(strings.host === undefined ? {} : { hostname: strings.host }),
+    ...listenFrom(options, invocation),
     ...(numbers.threads === undefined ? {} : { threads: numbers.threads }),
     ...(numbers.workers === undefined ? {} : { workers: numbers.workers }),
     ...logFrom(invocation),
     module: url,
+    onError: endWithListeners(options.onError),
   } as ServeOptions;
   const server = await serve(merged);
   const log = new Log(merged.log);
   stopOnSignals(server, log);
-  if (merged.onListen === undefined && log.shows('info')) console.log(`Listening on ${server.url}`);
+  if (merged.onListen !== undefined || !log.shows('info')) return;
+  for (const text of placeTexts(server)) console.log(`Listening on ${text}`);
 }
 
 function logFrom({ strings, switches }: Invocation): { log?: LogLevel } {
@@ -38,17 +39,17 @@ function logFrom({ strings, switches }: Invocation): { log?: LogLevel } {
   return switches.has('quiet') ? { log: 'error' } : {};
 }
 
-function portFrom(
-  options: Readonly<Record<string, unknown>>,
-  numbers: Readonly<Record<string, number>>,
-): { port?: number } {
-  if (numbers.port !== undefined) return { port: numbers.port };
-  if (options.port !== undefined || process.env.PORT === undefined) return {};
-  const port = Number(process.env.PORT);
-  if (!/^\d+$/.test(process.env.PORT) || port > 65_535) {
-    throw new CliError(`the environment's PORT is no port number: "${process.env.PORT}"`);
-  }
-  return { port };
+/** The app's own hook, and the end of a server that nobody can come to any more. */
+function endWithListeners(own: unknown): unknown {
+  if (own !== undefined && typeof own !== 'function') return own; // serve() refuses it
+  const onError: ServeOptions['onError'] = (error, server) => {
+    if (server.addresses.length === 0) {
+      console.error('error: nothing is listened on any more; finishing what is in flight');
+      server.stop().finally(() => process.exit(1));
+    }
+    own?.(error, server);
+  };
+  return onError;
 }
 
 function stopOnSignals(server: Server, log: Log): void {

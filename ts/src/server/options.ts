@@ -1,14 +1,41 @@
 import { inspect } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../core/log.ts';
+import { enginePlaces, type ListenPlace } from './listen.ts';
 import type { HandlerOptions, Server } from './server.ts';
 
 /** Options of `serve()`. Times are milliseconds, sizes bytes. */
 export interface ServeOptions<Path extends string = string> extends HandlerOptions<Path> {
   /** 0: the system picks a free one. @default 3000 */
   port?: number;
-  /** Name or address to listen on. @default every interface, IPv6 and IPv4 */
+  /**
+   * Name or address to listen on; a name stands for all addresses that it leads to.
+   *
+   * @default every interface, IPv6 and IPv4
+   */
   hostname?: string;
+  /**
+   * Path of a unix socket to listen at, in the place of hostname and port: 107 bytes at most; an
+   * abstract name begins with `@`. A socket that is left behind by a process that is gone is
+   * replaced; the file is removed when the server stops.
+   */
+  unix?: string;
+  /** Rights of that socket: who may write may connect. @default what the umask leaves */
+  unixMode?: number;
+  /**
+   * Where to listen, in the place of all of these: `{ hostname, port }`, `{ unix, mode }`, or
+   * `{ fd }`, a listening socket that the process was started with; or several of them, 16 sockets at
+   * most. See `inheritedSockets()`.
+   */
+  listen?: ListenPlace | readonly ListenPlace[];
+  /**
+   * Let other processes of this user listen on the same port (SO_REUSEPORT), each with this option;
+   * the system spreads connections over them. A unix socket that another server listens at is taken
+   * over.
+   *
+   * @default false
+   */
+  reusePort?: boolean;
   /**
    * Run the handlers in this many worker threads; each imports `module`. 0: on the calling thread.
    * @default 0
@@ -42,6 +69,14 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   maxConnectionsPerAddress?: number;
   /** Send small responses at once (TCP_NODELAY). @default true */
   nodelay?: boolean;
+  /**
+   * A client of whom nothing has come for so long is asked whether it is still there (TCP
+   * keep-alive, in whole seconds). It is gone when twice that, or `writeTimeout` if that is longer,
+   * has passed without an answer. 0: never.
+   *
+   * @default 15000
+   */
+  tcpKeepAlive?: number;
   /** From a request's first byte to the end of its head. @default 10000 */
   headerTimeout?: number;
   /** Between two reads of a request body. @default 30000 */
@@ -118,6 +153,12 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   /** Stops the server when it is aborted. */
   signal?: AbortSignal;
   /**
+   * Hears of what befalls the server itself while it runs, with a code: GYR_LISTENER_FAILED when a
+   * socket that it listens on fails. `server.addresses` has what is left; when that is nothing, what
+   * is in flight is still served, and nobody else can come.
+   */
+  onError?: (error: GyrfalconError, server: Server) => void;
+  /**
    * How much the server tells on stderr: each level has the lines of those before it. What handlers
    * throw is 'error', a response that says wrong things of its framing 'warn', the line at the start
    * 'info'.
@@ -136,7 +177,7 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
 export interface ListenInfo {
   /** Where it can be reached from this machine. */
   url: URL;
-  /** As it was given, or `'::'`. */
+  /** Of the first place: a name as it was given, or the address; '' of a unix socket. */
   hostname: string;
   /** The one that the system picked when 0 was asked for. */
   port: number;
@@ -169,6 +210,7 @@ const bytes = (engine: string, min: number, max: number): NumberRule => ({ min, 
 
 const numberRules: Record<string, NumberRule> = {
   port: { min: 0, max: 65_535, engine: 'port' },
+  tcpKeepAlive: bytes('tcp_keepalive_ms', 0, 32_767_000),
   workers: { min: 0, max: 256, engine: 'workers' },
   backlog: { min: 1, max: 2 ** 31 - 1, engine: 'backlog' },
   maxConnections: { min: 1, max: 2 ** 24, engine: 'connections_max' },
@@ -203,13 +245,24 @@ const bridgeRules: Record<string, NumberRule> = {
 const booleanRules: Record<string, string> = {
   pin: 'pin',
   nodelay: 'nodelay',
+  reusePort: 'reuse_port',
   trace: 'trace',
   connect: 'connect',
   globals: '',
 };
 const textRules: Record<string, string> = { hostname: 'hostname', serverName: 'server_name' };
-const functionNames = ['fetch', 'error', 'onProtocolError', 'onListen'];
-const otherNames = ['routes', 'module', 'io', 'log', 'signal', ...functionNames];
+const functionNames = ['fetch', 'error', 'onProtocolError', 'onError', 'onListen'];
+const otherNames = [
+  'unix',
+  'unixMode',
+  'listen',
+  'routes',
+  'module',
+  'io',
+  'log',
+  'signal',
+  ...functionNames,
+];
 
 const allNames = [
   ...Object.keys(numberRules),
@@ -245,6 +298,8 @@ export function engineConfig(options: ServeOptions): EngineConfig {
     takeTyped(given, name, 'boolean', key, server);
   for (const [name, key] of Object.entries(textRules))
     takeTyped(given, name, 'string', key, server);
+  const places = enginePlaces(given);
+  if (places !== undefined) server.listen = places;
   checkRing(given.ringBytes);
   takeIo(given.io, server);
   takeLog(given.log, server);

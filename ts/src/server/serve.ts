@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import type { SocketAddress } from '../bridge/address.ts';
 import type { App } from '../bridge/app.ts';
 import { Channel } from '../bridge/channel.ts';
 import { PipeDoorbell } from '../bridge/doorbell.ts';
@@ -7,6 +8,7 @@ import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
+import { Listening } from './listen.ts';
 import {
   checkTableOptions,
   type EngineConfig,
@@ -66,7 +68,7 @@ abstract class BaseServer extends RequestServer implements Server {
   protected readonly log: Log;
   protected id: EngineId = -1;
   private info: EngineInfo | null = null;
-  private address: URL | null = null;
+  private listening: Listening | null = null;
   private ended: Promise<void>;
   private resolveEnded!: () => void;
   private isEnded = false;
@@ -86,15 +88,24 @@ abstract class BaseServer extends RequestServer implements Server {
   }
 
   get url(): URL {
-    return new URL((this.address as URL).href);
+    return this.where.url;
   }
 
   get port(): number {
-    return (this.info as EngineInfo).port;
+    return this.where.port;
   }
 
   get hostname(): string {
-    return this.options.hostname ?? '::';
+    return this.where.hostname;
+  }
+
+  get addresses(): readonly SocketAddress[] {
+    return this.where.addresses;
+  }
+
+  /** After `start`. */
+  get where(): Listening {
+    return this.listening as Listening;
   }
 
   stop(closeActive?: boolean | StopOptions): Promise<void> {
@@ -141,17 +152,29 @@ abstract class BaseServer extends RequestServer implements Server {
     });
   }
 
-  /** Opens the port. When that fails, nothing is left behind. */
+  /** Opens what is to be listened on. When that fails, nothing is left behind. */
   protected start(): void {
     this.info = this.engine.start(this.id);
-    this.address = urlOf(this.hostname, this.info.port);
+    this.listening = new Listening(this.options, this.info.listeners);
     if (this.options.globals !== false) installGlobals();
     const { signal } = this.options;
     if (signal?.aborted) this.onAbort();
     else signal?.addEventListener('abort', this.onAbort, { once: true });
   }
 
-  protected listening(): void {
+  /** One or more listeners have failed. */
+  protected listenerLost(): void {
+    if (this.isEnded) return;
+    for (const error of this.where.lose(this.engine.listeners(this.id))) {
+      try {
+        this.options.onError?.(error, this);
+      } catch (failure) {
+        this.log.error('gyrfalcon: onError failed:', failure);
+      }
+    }
+  }
+
+  protected tellListening(): void {
     try {
       this.options.onListen?.(this.listenInfo(), this);
     } catch (error) {
@@ -162,8 +185,9 @@ abstract class BaseServer extends RequestServer implements Server {
   }
 
   private listenInfo(): ListenInfo {
-    const { url, hostname, config } = this;
-    return { url, hostname, ...(this.info as EngineInfo), threads: config.threads };
+    const { url, hostname, port, config } = this;
+    const { listeners: _, ...engine } = this.info as EngineInfo;
+    return { url, hostname, port, ...engine, threads: config.threads };
   }
 
   /** The engine has stopped by itself or on request. */
@@ -190,17 +214,17 @@ class LocalServer extends BaseServer {
     try {
       const block = new Block(this.engine.memory(this.id));
       this.doorbell = new PipeDoorbell(this.engine.attach(this.id, 0));
-      const ended = () => this.end();
-      this.channel = new Channel(block, 0, this.doorbell, app, this, ended, this.log);
+      const host = { stopped: () => this.end(), listenerLost: () => this.listenerLost() };
+      this.channel = new Channel(block, 0, this.doorbell, app, this, host, this.log);
       this.start();
-      this.channel.authority = this.url.host;
+      this.channel.authority = authorityOf(this.url);
     } catch (error) {
       this.channel?.close();
       this.engine.destroy(this.id);
       throw error;
     }
     this.completeLater(compiled);
-    this.listening();
+    this.tellListening();
   }
 
   async reload(options: HandlerOptions = {}): Promise<void> {
@@ -260,12 +284,11 @@ class ThreadedServer extends BaseServer {
         module: String(module),
         count: config.threads,
         globals: options.globals !== false,
-        hostname: this.hostname,
         shutdownTimeout: options.shutdownTimeout,
         log: options.log,
       },
       this.engine,
-      () => this.end(),
+      { stopped: () => this.end(), listenerLost: () => this.listenerLost() },
     );
   }
 
@@ -275,13 +298,13 @@ class ThreadedServer extends BaseServer {
       this.create(table);
       await this.pool.attach(this.id);
       this.start();
-      this.pool.listening(this.port);
+      this.pool.listening(this.where.whereabouts);
     } catch (error) {
       await this.pool.close();
       if (this.id !== -1) this.engine.destroy(this.id);
       throw error;
     }
-    this.listening();
+    this.tellListening();
   }
 
   async reload(options?: object): Promise<void> {
@@ -291,6 +314,11 @@ class ThreadedServer extends BaseServer {
       throw new GyrfalconError('GYR_RELOAD', 'With threads, handlers come from the module', hint);
     }
     await this.pool.reload((table) => this.engine.reload(this.id, table));
+  }
+
+  protected override listenerLost(): void {
+    super.listenerLost();
+    if (this.isRunning) this.pool.listening(this.where.whereabouts);
   }
 
   protected override requestStop(deadline: number): void {
@@ -338,8 +366,12 @@ function textOf(thrown: unknown): string {
   }
 }
 
-/** Where a server that listens on `hostname` is reached from this machine. */
-export function urlOf(hostname: string, port: number): URL {
-  if (hostname === '' || hostname === '::' || hostname === '0.0.0.0') hostname = 'localhost';
-  return new URL(`http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}/`);
+/** The URL of each place that a server listens in, for people and programs to take. */
+export function placeTexts(server: Server): string[] {
+  return server instanceof BaseServer ? server.where.texts : [server.url.href];
+}
+
+/** The host of requests that name none. */
+export function authorityOf(url: URL): string {
+  return url.protocol === 'unix:' ? 'localhost' : url.host;
 }

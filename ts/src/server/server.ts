@@ -82,10 +82,18 @@ export interface StopOptions {
 
 /** A running server. */
 export interface Server {
-  /** Where it can be reached from this machine. */
+  /**
+   * Where it can be reached from this machine: the first place, when it listens in several.
+   * `localhost` stands for every interface. An address of one link is told without its interface,
+   * which a URL cannot hold. A unix socket is `unix:///run/app.sock` or `unix:@name`.
+   */
   readonly url: URL;
+  /** Of the first place; 0 of a unix socket. */
   readonly port: number;
+  /** Of the first place: a name as it was given, or the address; '' of a unix socket. */
   readonly hostname: string;
+  /** All addresses that are listened on; those that have failed are not among them. */
+  readonly addresses: readonly SocketAddress[];
   /**
    * Stops accepting, finishes what is in flight and closes what is idle. Resolves when the engine
    * has ended. `true` does not wait for what is in flight. A second call can only shorten the wait.

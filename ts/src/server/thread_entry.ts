@@ -1,6 +1,7 @@
 /** Where a worker thread of `serve({ threads })` begins. */
 import '../loader/register.ts';
 import { parentPort, workerData } from 'node:worker_threads';
+import type { SocketAddress } from '../bridge/address.ts';
 import type { App } from '../bridge/app.ts';
 import { Channel } from '../bridge/channel.ts';
 import { PipeDoorbell } from '../bridge/doorbell.ts';
@@ -9,10 +10,11 @@ import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
+import type { Whereabouts } from './listen.ts';
 import { checkTableOptions, stopDeadline } from './options.ts';
 import { RequestServer } from './request_server.ts';
 import { compileTable, type EngineTable } from './routes.ts';
-import { appOf, urlOf } from './serve.ts';
+import { appOf, authorityOf } from './serve.ts';
 import type { HandlerOptions, Server, ServerStats, StopOptions } from './server.ts';
 import type { ThreadData, ThreadOrder, ThreadReport } from './threads.ts';
 
@@ -22,8 +24,7 @@ const log = new Log(data.log);
 /** What handlers in this thread see of the server. */
 class ThreadServer extends RequestServer implements Server {
   id: EngineId = -1;
-  port = 0;
-  readonly hostname = data.hostname;
+  where: Whereabouts = { url: 'http://localhost/', hostname: '', port: 0, addresses: [] };
   private readonly engine = loadEngine();
   private resolveEnded!: () => void;
   private readonly ended = new Promise<void>((resolve) => {
@@ -31,7 +32,19 @@ class ThreadServer extends RequestServer implements Server {
   });
 
   get url(): URL {
-    return urlOf(this.hostname, this.port);
+    return new URL(this.where.url);
+  }
+
+  get hostname(): string {
+    return this.where.hostname;
+  }
+
+  get port(): number {
+    return this.where.port;
+  }
+
+  get addresses(): readonly SocketAddress[] {
+    return this.where.addresses;
   }
 
   async stop(closeActive?: boolean | StopOptions): Promise<void> {
@@ -78,21 +91,24 @@ class ThreadProgram {
     return compiled.table;
   }
 
-  attach(id: EngineId, port: number): void {
+  attach(id: EngineId, where: Whereabouts | null): void {
     this.server.id = id;
-    this.listening(port);
+    if (where !== null) this.server.where = where;
     const engine = loadEngine();
     const block = new Block(engine.memory(id));
     const doorbell = new PipeDoorbell(engine.attach(id, data.thread));
     const app = this.app as App;
-    const ended = () => this.end();
-    this.channel = new Channel(block, data.thread, doorbell, app, this.server, ended, log);
-    this.channel.authority = this.server.url.host;
+    const host = {
+      stopped: () => this.end(),
+      listenerLost: () => report({ kind: 'listener-lost' }),
+    };
+    this.channel = new Channel(block, data.thread, doorbell, app, this.server, host, log);
+    this.channel.authority = authorityOf(this.server.url);
   }
 
-  listening(port: number): void {
-    this.server.port = port;
-    if (this.channel !== null) this.channel.authority = this.server.url.host;
+  listening(where: Whereabouts): void {
+    this.server.where = where;
+    if (this.channel !== null) this.channel.authority = authorityOf(this.server.url);
   }
 
   finishReload(keep: boolean): void {
@@ -154,11 +170,11 @@ function fail(error: unknown): void {
 async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
   switch (order.kind) {
     case 'attach':
-      program.attach(order.id, order.port);
+      program.attach(order.id, order.where);
       report({ kind: 'attached' });
       return;
     case 'listening':
-      program.listening(order.port);
+      program.listening(order.where);
       return;
     case 'prepare-reload':
       report({ kind: 'prepared', table: await program.prepare(order.version, order.firstRoute) });

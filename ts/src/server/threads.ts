@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads';
+import type { ChannelHost } from '../bridge/channel.ts';
 import type { Engine, EngineId } from '../bridge/engine.ts';
 import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
 import { Log, type LogLevel } from '../core/log.ts';
+import type { Whereabouts } from './listen.ts';
 import type { EngineTable } from './routes.ts';
 
 /** What a worker thread is started with. */
@@ -9,7 +11,6 @@ export interface ThreadData {
   module: string;
   thread: number;
   globals: boolean;
-  hostname: string;
   shutdownTimeout: number | undefined;
   log: LogLevel | undefined;
   /** How often the module was imported anew. */
@@ -20,8 +21,8 @@ export interface ThreadData {
 
 /** To a worker thread. */
 export type ThreadOrder =
-  | { kind: 'attach'; id: EngineId; port: number }
-  | { kind: 'listening'; port: number }
+  | { kind: 'attach'; id: EngineId; where: Whereabouts | null }
+  | { kind: 'listening'; where: Whereabouts }
   | { kind: 'prepare-reload'; version: number; firstRoute: number }
   | { kind: 'finish-reload'; keep: boolean };
 
@@ -30,6 +31,7 @@ export type ThreadReport =
   | { kind: 'prepared'; table: EngineTable }
   | { kind: 'attached' }
   | { kind: 'stopped' }
+  | { kind: 'listener-lost' }
   | { kind: 'failed'; code: ErrorCode; message: string; hint: string };
 
 export interface ThreadPoolOptions {
@@ -37,7 +39,6 @@ export interface ThreadPoolOptions {
   module: string;
   count: number;
   globals: boolean;
-  hostname: string;
   shutdownTimeout: number | undefined;
   log: LogLevel | undefined;
 }
@@ -61,10 +62,11 @@ const stopWatch = 50;
 export class ThreadPool {
   private readonly options: ThreadPoolOptions;
   private readonly engine: Engine;
-  private readonly onStopped: () => void;
+  private readonly host: ChannelHost;
   private readonly members: Member[] = [];
   private id: EngineId | null = null;
-  private port = 0;
+  /** Null before the server listens. */
+  private where: Whereabouts | null = null;
   /** What the threads have agreed on, and where it came from. */
   private table = '';
   private tableEnd = 0;
@@ -74,16 +76,19 @@ export class ThreadPool {
   private watch: NodeJS.Timeout | null = null;
   private referenced = true;
 
-  constructor(options: ThreadPoolOptions, engine: Engine, onStopped: () => void) {
+  constructor(options: ThreadPoolOptions, engine: Engine, host: ChannelHost) {
     this.options = options;
     this.engine = engine;
-    this.onStopped = onStopped;
+    this.host = host;
   }
 
   /** Starts the threads and imports the module in each; gives the table that they agree on. */
   async prepare(): Promise<EngineTable> {
     for (let thread = 0; thread < this.options.count; thread++) {
-      const member = new Member(this.options, thread, (dead) => this.onDeath(dead));
+      const member = new Member(this.options, thread, {
+        died: (dead) => this.onDeath(dead),
+        listenerLost: () => this.host.listenerLost(),
+      });
       this.members.push(member);
       member.start(this.origin);
     }
@@ -97,9 +102,9 @@ export class ThreadPool {
     await Promise.all(this.members.map((member) => this.attachMember(member, id)));
   }
 
-  listening(port: number): void {
-    this.port = port;
-    for (const member of this.members) member.order({ kind: 'listening', port });
+  listening(where: Whereabouts): void {
+    this.where = where;
+    for (const member of this.members) member.order({ kind: 'listening', where });
   }
 
   /**
@@ -155,7 +160,7 @@ export class ThreadPool {
       if (now - stoppedAt < stopGrace) return;
       clearInterval(this.watch ?? undefined);
       for (const member of this.members) member.wasStopped = true;
-      this.onStopped();
+      this.host.stopped();
     }, stopWatch);
     if (!this.referenced) this.watch.unref();
   }
@@ -190,14 +195,14 @@ export class ThreadPool {
   }
 
   private async attachMember(member: Member, id: EngineId): Promise<void> {
-    member.order({ kind: 'attach', id, port: this.port });
+    member.order({ kind: 'attach', id, where: this.where });
     await member.attached();
     member.serving = true;
   }
 
   private onDeath(member: Member): void {
     if (member.wasStopped) {
-      if (this.members.every(({ wasStopped }) => wasStopped)) this.onStopped();
+      if (this.members.every(({ wasStopped }) => wasStopped)) this.host.stopped();
       else this.watchStop();
       return;
     }
@@ -242,6 +247,13 @@ export class ThreadPool {
   }
 }
 
+/** Who hears of a member. */
+interface MemberHost {
+  died(member: Member): void;
+  /** Its engine has lost a listener; every member says so. */
+  listenerLost(): void;
+}
+
 /** One place in the pool; the thread in it may change. */
 class Member {
   readonly thread: number;
@@ -252,27 +264,26 @@ class Member {
   /** It is attached to its lanes. */
   serving = false;
   private readonly options: ThreadPoolOptions;
-  private readonly onDeath: (member: Member) => void;
+  private readonly host: MemberHost;
   private bornAt = 0;
   private wait = restartWaitMin;
   private alive = false;
   private reports: ThreadReport[] = [];
   private waiting: ((report: ThreadReport) => void) | null = null;
 
-  constructor(options: ThreadPoolOptions, thread: number, onDeath: (member: Member) => void) {
+  constructor(options: ThreadPoolOptions, thread: number, host: MemberHost) {
     this.options = options;
     this.thread = thread;
-    this.onDeath = onDeath;
+    this.host = host;
   }
 
   start(origin: TableOrigin): void {
-    const { module, globals, hostname, shutdownTimeout, log } = this.options;
+    const { module, globals, shutdownTimeout, log } = this.options;
     const { thread } = this;
     const workerData: ThreadData = {
       module,
       thread,
       globals,
-      hostname,
       shutdownTimeout,
       log,
       ...origin,
@@ -328,6 +339,8 @@ class Member {
   private take(report: ThreadReport): void {
     if (report.kind === 'stopped') {
       this.wasStopped = true;
+    } else if (report.kind === 'listener-lost') {
+      this.host.listenerLost();
     } else if (this.waiting !== null) {
       const { waiting } = this;
       this.waiting = null;
@@ -345,7 +358,7 @@ class Member {
     if (this.waiting !== null) {
       this.take({ kind: 'failed', code: 'GYR_THREAD', message, hint: '' });
     }
-    this.onDeath(this);
+    this.host.died(this);
   }
 }
 

@@ -1,0 +1,91 @@
+/** Where `gyrfalcon start` listens: its options, the service manager, the app's own, the environment. */
+import { inheritedSockets } from '../server/listen.ts';
+import type { ServeOptions } from '../server/options.ts';
+import type { Invocation } from './arguments.ts';
+import { CliError } from './errors.ts';
+
+type Where = Pick<ServeOptions, 'hostname' | 'port' | 'unix' | 'unixMode' | 'listen' | 'reusePort'>;
+
+/** What an app may say of it; `undefined` takes it back. */
+const none = { hostname: undefined, port: undefined, unix: undefined, unixMode: undefined };
+
+/**
+ * The options of serve() that say where, over those of the app.
+ *
+ * @throws {@link CliError} when several say where to listen, or a value cannot be
+ */
+export function listenFrom(
+  app: Readonly<Record<string, unknown>>,
+  { numbers, strings, switches }: Pick<Invocation, 'numbers' | 'strings' | 'switches'>,
+): Where {
+  const reusePort = switches.has('reuse-port') ? { reusePort: true } : {};
+  const inherited = inheritedByThis();
+  const { host: hostname, unix } = strings;
+  const { port, fd } = numbers;
+  const ways = [
+    ...(hostname === undefined ? [] : ['--host']),
+    ...(port === undefined ? [] : ['--port']),
+    ...(unix === undefined ? [] : ['--unix']),
+    ...(fd === undefined ? [] : ['--fd']),
+    ...(inherited.length === 0 ? [] : ['LISTEN_FDS']),
+  ].filter((way, i, all) => !(way === '--port' && all[i - 1] === '--host'));
+  if (ways.length > 1) {
+    throw new CliError(`${ways.join(' and ')} both say where to listen`, 'leave one out');
+  }
+  if (strings['unix-mode'] !== undefined && unix === undefined) {
+    throw new CliError('--unix-mode needs --unix', '--unix PATH --unix-mode 660');
+  }
+  if (inherited.length > 0) return { ...none, listen: inherited, ...reusePort };
+  if (fd !== undefined) return { ...none, listen: { fd }, ...reusePort };
+  if (unix !== undefined) {
+    const mode = modeFrom(strings['unix-mode']);
+    return { ...none, listen: { unix, ...mode }, ...reusePort };
+  }
+  return { ...tcpFrom(app, hostname, port), ...reusePort };
+}
+
+function tcpFrom(
+  app: Readonly<Record<string, unknown>>,
+  hostname: string | undefined,
+  port: number | undefined,
+): Where {
+  const elsewhere = app.unix !== undefined || app.listen !== undefined;
+  if (hostname === undefined && port === undefined) {
+    return elsewhere || app.port !== undefined ? {} : environmentsPort();
+  }
+  return {
+    ...(elsewhere ? { ...none, listen: undefined } : {}),
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(port === undefined ? (app.port === undefined ? environmentsPort() : {}) : { port }),
+  };
+}
+
+function environmentsPort(): { port?: number } {
+  const { PORT } = process.env;
+  if (PORT === undefined) return {};
+  const port = Number(PORT);
+  if (!/^\d+$/.test(PORT) || port > 65_535) {
+    throw new CliError(`the environment's PORT is no port number: "${PORT}"`);
+  }
+  return { port };
+}
+
+function modeFrom(text: string | undefined): { mode?: number } {
+  if (text === undefined) return {};
+  if (!/^0*[0-7]{1,3}$/.test(text)) {
+    throw new CliError(`--unix-mode takes octal rights from 0 to 777, not "${text}"`);
+  }
+  return { mode: Number.parseInt(text, 8) };
+}
+
+/** A manager's sockets are for the process that it starts: behind npm or a shell that is another one. */
+function inheritedByThis(): ReturnType<typeof inheritedSockets> {
+  const { LISTEN_PID, LISTEN_FDS } = process.env;
+  const inherited = inheritedSockets();
+  if (inherited.length === 0 && LISTEN_FDS !== undefined && LISTEN_PID !== undefined) {
+    console.error(
+      `warning: LISTEN_FDS is for process ${LISTEN_PID}, not for this one (${process.pid}): start node itself in the unit`,
+    );
+  }
+  return inherited;
+}

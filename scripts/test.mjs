@@ -16,13 +16,13 @@ await main(async () => {
       list: { type: 'boolean' },
     },
   });
+  const chosen = choose(values.list && values.only === undefined ? { all: true } : values);
   if (values.list) {
-    for (const { name, about, long } of stages) {
+    for (const { name, about, long } of chosen) {
       console.log(`${name.padEnd(10)}${about}${long ? ' (with --all or --only)' : ''}`);
     }
     return;
   }
-  const chosen = choose(values);
   const { zig } = await setup({ engine: chosen.some((stage) => stage.engine) });
   const context = { zig, filter: values.filter };
   const outcomes = [];

@@ -28,7 +28,7 @@ const { exitMissing } = (await import(project('scripts', 'lib', 'project.mjs')))
   exitMissing: number;
 };
 /** What a row may take unless it says otherwise; most of it is Zig's compiler, on a machine that is busy. */
-const minutesMax = 10;
+const minutesMax = 20;
 /** How long a server may take to end, ms. */
 const stopMax = 20_000;
 const outputLines = 40;
@@ -56,7 +56,12 @@ process.on('exit', () => {
   for (const child of running) kill(child, 'SIGKILL');
   rmSync(folder, { recursive: true, force: true });
 });
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    console.log(`  ✘ ended by ${signal}`);
+    process.exit(130);
+  });
+}
 
 function git(cwd: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync('git', args, { cwd, encoding: 'utf8' });
@@ -85,7 +90,7 @@ function freshClone(): Place {
 function freshEnvironment(checkout: string, home: string): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (!/^(?:npm_|NODE_|GYRFALCON_|INIT_CWD$|XDG_)/i.test(name)) env[name] = value;
+    if (!/^(?:npm_|NODE_|GYRFALCON_(?!LIBFUZZER)|INIT_CWD$|XDG_)/i.test(name)) env[name] = value;
   }
   const userConfig = join(process.env.HOME ?? '', '.npmrc');
   if (existsSync(userConfig)) env.npm_config_userconfig = userConfig;

@@ -54,6 +54,8 @@ export const rows: readonly Row[] = [
   { pattern: /^\.ci\/run$/, elsewhere: 'it is what runs this' },
   { pattern: /^npm run test:commands$/, elsewhere: 'it is what runs this' },
   { pattern: /^npm run test:nodes$/, short: (command) => `${command} -- --smoke` },
+  // npm test runs the stage itself, and a planted bug is sought below.
+  { pattern: /^npm test -- --only sim$/, short: (command) => `${command} --list` },
   { pattern: /^npm test -- --only / },
   { pattern: /^node --import \.\/scripts\/ts\.mjs ts\/src\/\S+\.test\.ts$/ },
   { pattern: /^npm run (?:check|lint|format)$/ },

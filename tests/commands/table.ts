@@ -63,6 +63,9 @@ export const rows: readonly Row[] = [
   // Zig
   { pattern: /^zig fmt/, short: () => 'zig fmt zig examples build.zig' },
   { pattern: /^zig build (?:check|abi)$/ },
+  { pattern: /^zig build model(?: -- --examples)?$/ },
+  // npm test runs all of it.
+  { pattern: /^zig build test$/, short: (command) => `${command} -Dtest-filter=litmus` },
   { pattern: /^zig build test -Dtest-filter=\w+$/ },
   { pattern: /^zig build test-apps / },
   {

@@ -27,9 +27,6 @@ const rounds = values.smoke ? 2 : Number(values.rounds);
 const timeout = values.smoke ? 1000 : Number(values.timeout);
 const host = '127.0.0.1';
 
-if (values.serve !== undefined) await beServer(values.serve);
-else await measure();
-
 async function beServer(name) {
   if (name === 'gyrfalcon') {
     const { serve } = await import('../dist/index.js');
@@ -170,3 +167,6 @@ const clients = {
     return { post, close: () => socket?.destroy() };
   },
 };
+
+if (values.serve !== undefined) await beServer(values.serve);
+else await measure();

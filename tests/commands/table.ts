@@ -47,6 +47,11 @@ export const rows: readonly Row[] = [
   },
   { pattern: /^curl /, elsewhere: 'tests/readme asks the server of the block before it' },
 
+  {
+    pattern: /^(?:systemd-socket-activate|gyrfalcon (?:start|serve)|kill -TERM)\b/,
+    elsewhere: 'tests/listening runs what docs/DEPLOYMENT.md names, in short form',
+  },
+
   // Tests
   { pattern: /^npm test$/, short: () => 'npm test -- --only format,types,lint' },
   { pattern: /^npm test -- --list$/ },

@@ -24,12 +24,16 @@ extern "c" fn unsetenv(name: [*:0]const u8) c_int;
 /// The variables are gone afterwards, so that no program that is started from here takes them for
 /// its own. Called once, before there are other threads.
 pub fn take() Error!Sockets {
-    const fds = std.posix.getenv("LISTEN_FDS");
-    const pid = std.posix.getenv("LISTEN_PID");
+    const fds = variable("LISTEN_FDS");
+    const pid = variable("LISTEN_PID");
     defer for ([_][*:0]const u8{ "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES" }) |name| {
         _ = unsetenv(name); // it fails for names that are none
     };
     return parse(fds, pid, linux.getpid());
+}
+
+fn variable(name: [*:0]const u8) ?[]const u8 {
+    return std.mem.span(std.c.getenv(name) orelse return null);
 }
 
 fn parse(fds: ?[]const u8, pid: ?[]const u8, own_pid: posix.pid_t) Error!Sockets {

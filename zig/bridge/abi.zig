@@ -308,8 +308,8 @@ pub const trailers_record_bytes_max = recordSize(@sizeOf(RequestTrailers) +
     request_trailer_count_max * @sizeOf(FieldSpan) + request_trailer_bytes_max);
 
 /// Smallest ring that always finds room for the largest record once it is empty, where a request
-/// head has at most `head_bytes_max` bytes: wherever the position stands, the record fits before the
-/// end, or behind a skip record that is shorter than it.
+/// head has at most `head_bytes_max` bytes: wherever the position stands, the record fits before
+/// the end, or behind a skip record that is shorter than it.
 pub fn ringBytesMin(head_bytes_max: u32) u32 {
     assert(head_bytes_max <= request_head_bytes_max);
     const request = request_record_bytes_max - request_head_bytes_max + head_bytes_max;

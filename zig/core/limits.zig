@@ -62,7 +62,8 @@ pub const output_high_water_bytes_default: u32 = 256 * 1024;
 /// Open files of one connection's responses that wait for an earlier one or for their client; above
 /// it its requests are no longer read.
 pub const connection_files_max: u32 = 4;
-/// Files are sent from descriptors below this number: Linux gives none beyond, unless it is told to.
+/// Files are sent from descriptors below this number: Linux gives none beyond, unless it is told
+/// to.
 pub const file_descriptor_max: u32 = 1 << 20;
 /// Pool memory that one connection may hold, bytes.
 pub const connection_memory_bytes_max_default: u64 = 64 * 1024 * 1024;
@@ -106,8 +107,8 @@ pub const accept_batch: u32 = 64;
 pub const header_timeout_ms_default: u32 = 10_000;
 pub const body_timeout_ms_default: u32 = 30_000;
 pub const idle_timeout_ms_default: u32 = 5_000;
-/// So long after `idle_timeout_ms`, which clients may have been told, a connection is closed: what a
-/// client sends in the last moment is still on its way then, ms.
+/// So long after `idle_timeout_ms`, which clients may have been told, a connection is closed: what
+/// a client sends in the last moment is still on its way then, ms.
 pub const idle_grace_ms: u32 = 1_000;
 pub const write_timeout_ms_default: u32 = 30_000;
 /// Slower than any network that people use, faster than attacks worth their effort: bytes/s

@@ -122,8 +122,8 @@ pub const DirServer = struct {
     /// Answers `req` with the file that `path` names: the request's path, canonical as it is, or
     /// what of it follows the mount point, from a "/" on; "" where the request stops at the mount
     /// point without its slash. Fills `res` with 200, 206, 301, 304, 400, 403, 404, 405, 412, 416,
-    /// 500 or 503; fields that are in it already stay. The content may be borrowed until this thread
-    /// calls `handle` again. Allocates nothing.
+    /// 500 or 503; fields that are in it already stay. The content may be borrowed until this
+    /// thread calls `handle` again. Allocates nothing.
     pub fn handle(self: *DirServer, req: *const Request, res: *Response, path: []const u8) void {
         const exchange: Exchange = .{ .server = self, .req = req, .res = res, .path = path };
         exchange.answer() catch |err| switch (err) {
@@ -293,8 +293,8 @@ const Exchange = struct {
         return error.NotFound;
     }
 
-    /// Answers with `file`, and takes it over. `Changed`: it was not the same all the while, and the
-    /// response is as it was.
+    /// Answers with `file`, and takes it over. `Changed`: it was not the same all the while, and
+    /// the response is as it was.
     fn respond(self: Exchange, file: ?Located, pin: ?*cache_file.Pin) Error!void {
         const found = file orelse return self.redirectToDirectory();
         var buffer: [lines_bytes_max]u8 = undefined;

@@ -1,16 +1,16 @@
 //! The contents of small files in a bounded piece of memory, shared by all workers.
 //!
-//! The memory is a ring of blocks. What makes room is decided by CLOCK with an admission by how often
-//! is asked (TinyLFU): a hand goes round the blocks; a new content takes the place of those at the
-//! hand when it was asked for more often than they together, and otherwise they cool down by one and
-//! the hand goes on. So a loop that is larger than the cache keeps what fits of it (FIFO, LRU, CLOCK
-//! and SIEVE alone keep nothing: each is asked for just after it went), and a scan passes by what is
-//! asked for again. A hit takes no lock. Each thread has a pin that names the block it reads, and a block
-//! that is pinned is not overwritten (a hazard pointer): a reader writes its pin and then looks
-//! whether the block is still published; a writer unpublishes and then looks at the pins. A pin
-//! holds until the same thread's next look-up, which is as long as a response may borrow the
-//! content. Writers take a lock, and never wait for it: a content that cannot be kept now is kept
-//! later.
+//! The memory is a ring of blocks. What makes room is decided by CLOCK with an admission by how
+//! often is asked (TinyLFU): a hand goes round the blocks; a new content takes the place of those
+//! at the hand when it was asked for more often than they together, and otherwise they cool down by
+//! one and the hand goes on. So a loop that is larger than the cache keeps what fits of it (FIFO,
+//! LRU, CLOCK and SIEVE alone keep nothing: each is asked for just after it went), and a scan
+//! passes by what is asked for again. A hit takes no lock. Each thread has a pin that names the
+//! block it reads, and a block that is pinned is not overwritten (a hazard pointer): a reader
+//! writes its pin and then looks whether the block is still published; a writer unpublishes and
+//! then looks at the pins. A pin holds until the same thread's next look-up, which is as long as a
+//! response may borrow the content. Writers take a lock, and never wait for it: a content that
+//! cannot be kept now is kept later.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -312,8 +312,8 @@ pub const Cache = struct {
         self.words[way].store(0, .seq_cst);
     }
 
-    /// A block of `units` at or after the hand, made of blocks that nobody reads, and that were asked
-    /// for less than `asked` times together. Those it passes are emptied.
+    /// A block of `units` at or after the hand, made of blocks that nobody reads, and that were
+    /// asked for less than `asked` times together. Those it passes are emptied.
     fn claim(self: *Cache, units: u32, asked: u8) ?u32 {
         if (!self.isWorthIt(units, asked)) return null;
         var start = self.head;

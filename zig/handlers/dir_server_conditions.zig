@@ -14,8 +14,8 @@ pub const Validators = struct {
     tag: []const u8,
     /// What Last-Modified says, seconds since 1970; null: there is no such field.
     modified_s: ?i64,
-    /// When content or inode last changed, which cannot be set back, seconds since 1970. A date is a
-    /// validator only where it is not before this: contents can be put in place with any other.
+    /// When content or inode last changed, which cannot be set back, seconds since 1970. A date is
+    /// a validator only where it is not before this: contents can be put in place with any other.
     changed_s: i64,
     /// What changes the content from now on changes the tag.
     is_settled: bool,

@@ -72,7 +72,8 @@ fn expectStatusBelow(root: []const u8, path: []const u8, status: u16, cache: boo
 
 test "a file that cannot be read, or is not as long as it says, is a 500" {
     if (@import("builtin").os.tag != .linux) return error.SkipZigTest; // the files are Linux's
-    std.fs.accessAbsolute("/sys/class/net/lo/speed", .{}) catch return error.SkipZigTest; // no sysfs
+    // Not everywhere is there a sysfs.
+    std.fs.accessAbsolute("/sys/class/net/lo/speed", .{}) catch return error.SkipZigTest;
     for ([_]bool{ true, false }) |cache| {
         try expectStatusBelow("/sys/class/net/lo", "/speed", 500, cache); // EINVAL
         try expectStatusBelow("/sys/class/net/lo", "/address", 500, cache); // 4096 bytes, it says

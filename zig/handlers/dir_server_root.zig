@@ -61,8 +61,8 @@ pub fn refusal(err: system.Error) OpenError {
     };
 }
 
-/// What an answer of the system to looking at an open file, or to reading it, means for its request:
-/// the file is there.
+/// What an answer of the system to looking at an open file, or to reading it, means for its
+/// request: the file is there.
 pub fn fault(err: system.Error) OpenError {
     const refused = refusal(err);
     return if (refused == error.NotFound) error.Unreadable else refused;

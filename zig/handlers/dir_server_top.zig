@@ -1,7 +1,7 @@
 //! The directory that is served, known by its path. A deploy may put another in its place: a folder
-//! that is removed and built anew, a link that is swapped. It is opened when it is first seen there,
-//! and what was opened before is closed when the last look-up in it has ended. Each look-up is in
-//! one directory from its beginning to its end, so that a swap opens no way out of either.
+//! that is removed and built anew, a link that is swapped. It is opened when it is first seen
+//! there, and what was opened before is closed when the last look-up in it has ended. Each look-up
+//! is in one directory from its beginning to its end, so that a swap opens no way out of either.
 
 const std = @import("std");
 const Allocator = std.mem.Allocator;
@@ -69,8 +69,8 @@ pub const Top = struct {
         }
     };
 
-    /// The root for a look-up that begins at `now_ms`: what the path led to at most `age_ms` before.
-    /// `NoRoot`: there is no directory at it. The caller releases what it gets. Any thread.
+    /// The root for a look-up that begins at `now_ms`: what the path led to at most `age_ms`
+    /// before. `NoRoot`: there is no directory at it. The caller releases what it gets. Any thread.
     pub fn acquire(self: *Top, now_ms: u64, age_ms: u32) error{NoRoot}!Held {
         self.mutex.lock();
         defer self.mutex.unlock();

@@ -47,8 +47,8 @@ fn scan(text: []const u8) ?usize {
 pub const Comparison = enum { weak, strong };
 
 /// Whether `value`, of one If-None-Match (`weak`) or If-Match (`strong`) field, is "*" or a list
-/// that holds `current`, the tag of an existing representation; null: it has none that anybody could
-/// know. What follows a malformed element is not looked at.
+/// that holds `current`, the tag of an existing representation; null: it has none that anybody
+/// could know. What follows a malformed element is not looked at.
 pub fn listMatches(value: []const u8, current: ?Tag, comparison: Comparison) bool {
     var rest = chars.trimOws(value);
     if (std.mem.eql(u8, rest, "*")) return true;

@@ -564,8 +564,8 @@ test "all Accept lines are one list" {
 }
 
 test "what is not parsed would have given text" {
-    const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp," ++
-        "image/apng,image/png,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7";
+    const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif," ++
+        "image/webp,image/apng,image/png,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7";
     try testing.expect(!tellsFormsApart(browser));
     try testing.expect(!tellsFormsApart("*/*;q=0.5"));
     // Ranges of all kinds, in any order and at any place of a block.

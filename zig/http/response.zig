@@ -330,8 +330,8 @@ pub const Response = struct {
         if (self.body.written.block_bytes > self.memory_bytes_max) return error.OutOfBuffers;
     }
 
-    /// Room for `len` bytes in a pool block of its own, to make a body in; what was set is replaced.
-    /// `commitBody` tells which of them are the body. After an error there is none.
+    /// Room for `len` bytes in a pool block of its own, to make a body in; what was set is
+    /// replaced. `commitBody` tells which of them are the body. After an error there is none.
     pub fn reserveBody(self: *Response, len: u32) error{OutOfBuffers}![]u8 {
         self.dropBody();
         var chain: Chain = .{};

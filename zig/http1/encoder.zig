@@ -35,7 +35,8 @@ pub const HeadParts = struct {
     server: []const u8 = "",
     /// The connection stays open after this response. Ignored when its content ends by closing.
     keep_alive: bool,
-    /// From `keepAliveLines`, for a client that asked for them; sent where the connection stays open.
+    /// From `keepAliveLines`, for a client that asked for them; sent where the connection stays
+    /// open.
     keep_alive_lines: []const u8 = "",
     /// The handler set its own Date.
     has_date: bool = false,

@@ -46,7 +46,8 @@ test "a client that asks is told in whole seconds for how long the connection st
             date_line,
             n,
         });
-        for ([_]@FieldType(HeadParts, "version"){ .http10, .http11 }) |version| try expectHead(text, .{
+        const Version = @FieldType(HeadParts, "version");
+        for ([_]Version{ .http10, .http11 }) |version| try expectHead(text, .{
             .version = version,
             .length = 0,
             .date = date,

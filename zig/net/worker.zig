@@ -43,6 +43,8 @@ const Slots = @import("../core/slots.zig").Slots;
 const Wheel = @import("../core/wheel.zig").Wheel;
 const io = @import("../io/io.zig");
 const AddressTable = @import("address_table.zig").AddressTable;
+const connection = @import("connection.zig");
+const invariants = @import("worker_invariants.zig");
 const Port = @import("port.zig").Port;
 const write_queue = @import("write_queue.zig");
 const WriteQueue = write_queue.WriteQueue;
@@ -62,69 +64,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
     return struct {
         const Self = @This();
 
-        /// In memory: what is written under backpressure, then the protocol's part, whose end is
-        /// looked at with each request, and what of this part is. Zig orders by alignment and then
-        /// as declared, so that words come before bytes; `hot_bytes` holds it so.
-        pub const Conn = struct {
-            queue: WriteQueue align(64) = .{},
-            /// Received and not consumed. Empty, and without a block, between messages.
-            input: Chain = .{},
-            /// Its place in the worker's ready list.
-            ready: list.Link(Conn) = .{},
-            next_closed: ?*Conn = null,
-            padding: [padding_bytes]u8 align(8) = undefined,
-            app: Protocol.ConnState = .{},
-            stream: Io.Stream = .{},
-            id: Id,
-            /// What it has had of turn `spent.turn`.
-            spent: Spent = .{},
-            peer: Address,
-            phase: Phase = .open,
-            /// It has used up its turn and goes on with the next. Its events wait that long.
-            is_ready: bool = false,
-            /// Input is not given to the protocol: `resumeInput` ends it.
-            paused: bool = false,
-            /// The peer sends no more; and the protocol knows.
-            eof: bool = false,
-            eof_told: bool = false,
-            /// The peer sends no more, and input is paused: its end stands behind what is unread.
-            eof_ahead: bool = false,
-            /// Within the input loop: a `resumeInput` is remembered, not nested.
-            in_input: bool = false,
-            in_pump: bool = false,
-            finish_when_sent: bool = false,
-            linger: bool = false,
-            /// Set by the protocol: the connection's end would look like that of a message that is
-            /// not whole.
-            is_cut: bool = false,
-
-            const cold_bytes = @sizeOf(WriteQueue) + @sizeOf(Chain) + @sizeOf(list.Link(Conn)) +
-                @sizeOf(?*Conn) + Protocol.ConnState.hot_offset;
-            /// The hot fields begin a cache line.
-            const padding_bytes = std.mem.alignForward(usize, cold_bytes, 64) - cold_bytes;
-
-            pub const Phase = enum(u8) { open, lingering, closed };
-
-            const Spent = struct { turn: u32 = 0, bytes: u32 = 0, requests: u16 = 0 };
-
-            fn readyLink(self: *Conn) *list.Link(Conn) {
-                return &self.ready;
-            }
-
-            pub fn isOpen(self: *const Conn) bool {
-                return self.phase == .open;
-            }
-
-            /// The peer sends no more. It may still read, or be gone.
-            pub fn hasPeerEnded(self: *const Conn) bool {
-                return self.eof_told or self.eof_ahead;
-            }
-        };
+        pub const Conn = connection.Connection(Io, Protocol);
 
         comptime {
-            const hot = @offsetOf(Conn, "app") + Protocol.ConnState.hot_offset;
-            assert(hot % 64 == 0);
-            assert(@sizeOf(Conn) - hot == 128);
+            Conn.checkLayout();
         }
 
         const ReadyList = list.List(Conn, Conn.readyLink);
@@ -394,7 +337,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         // Turns.
 
         /// What `conn` has had of this turn.
-        fn spentOf(self: *const Self, conn: *Conn) *Conn.Spent {
+        fn spentOf(self: *const Self, conn: *Conn) *connection.Spent {
             const spent = &conn.spent;
             if (spent.turn != self.turn_number) spent.* = .{ .turn = self.turn_number };
             return spent;
@@ -414,7 +357,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// input is given to the protocol again in the next.
         pub fn beginRequest(self: *Self, conn: *Conn) bool {
             const spent = self.spentOf(conn);
-            const gathered = if (self.batch.owner == @as(?*anyopaque, conn)) self.batch.bytes else 0;
+            const is_own = self.batch.owner == @as(?*anyopaque, conn);
+            const gathered = if (is_own) self.batch.bytes else 0;
             const has_turn = spent.requests < self.options.turn_requests_max and
                 spent.bytes + gathered < self.options.turn_bytes_max;
             if (has_turn) spent.requests += 1 else self.goOnLater(conn);
@@ -757,58 +701,12 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase != .open) return;
             if (self.batch.owner == @as(?*anyopaque, conn)) self.flush();
             if (conn.phase == .open) self.protocol.afterEvent(conn);
-            if (std.debug.runtime_safety and builtin.mode == .Debug) self.checkConn(conn);
+            if (builtin.mode == .Debug) invariants.checkConnection(self, conn);
         }
 
-        // What always holds.
-
-        /// Asserts what holds of every connection between two turns, and of what they share. For
-        /// tests, and the simulator's every step.
+        /// Asserts what holds between two turns: for tests, and the simulator's every step.
         pub fn checkInvariants(self: *Self) void {
-            assert(self.batch.isEmpty() and self.batch.owner == null);
-            assert(self.closed == null);
-            var linked: u32 = 0;
-            var used: u32 = 0;
-            for (0..self.conns.fresh) |slot| {
-                if (!self.conns.isUsed(@intCast(slot))) continue;
-                const conn = &self.conns.items[slot];
-                assert(conn.phase != .closed); // its slot was given back
-                self.checkConn(conn);
-                linked += @intFromBool(conn.is_ready);
-                used += 1;
-            }
-            assert(used == self.conns.used);
-            assert(linked == self.ready.len);
-            assert(used <= self.port.open.load(.monotonic));
-        }
-
-        /// Asserts what holds of a connection between two events.
-        fn checkConn(self: *Self, conn: *Conn) void {
-            assert(self.conns.get(conn.id) == conn);
-            assert(conn.is_ready == conn.ready.is_linked);
-            assert(!conn.in_input and !conn.in_pump);
-            assert((conn.queue.bytes == 0) == conn.queue.isEmpty());
-            assert((conn.input.len == 0) == (conn.input.first == null));
-            switch (conn.phase) {
-                .open => {
-                    assert(conn.stream.fd != -1);
-                    assert(!conn.eof_told or conn.eof);
-                    // A connection that ends waits for its output alone.
-                    assert(!conn.finish_when_sent or !conn.queue.isEmpty());
-                    assert(conn.spent.requests <= self.options.turn_requests_max);
-                    assert(conn.spent.bytes <= self.options.turn_bytes_max);
-                    self.protocol.checkInvariants(conn);
-                },
-                .lingering => {
-                    assert(conn.stream.fd != -1 and !conn.eof);
-                    assert(conn.queue.isEmpty() and conn.input.len == 0);
-                    assert(!conn.is_ready);
-                },
-                .closed => {
-                    assert(conn.queue.isEmpty() and conn.input.len == 0);
-                    assert(!conn.is_ready);
-                },
-            }
+            invariants.checkWorker(self);
         }
 
         // Accepting and draining.

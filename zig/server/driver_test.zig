@@ -261,7 +261,8 @@ test "requests beyond a connection's share of a turn are answered in the turns t
     const share = limits.turn_requests_max_default;
     var buffer: [16 * 1024]u8 = undefined;
     const bytes = buffer[0 .. (3 * share + 1) * get("/now").len];
-    for (0..3 * share + 1) |i| @memcpy(bytes[i * get("/now").len ..][0..get("/now").len], get("/now"));
+    const one = get("/now");
+    for (0..3 * share + 1) |i| @memcpy(bytes[i * one.len ..][0..one.len], one);
     net.turn_number +%= 1;
     net.onRecv(greedy, .{ .bytes = bytes });
     try testing.expectEqual(share, bench.script.answered_at_once);

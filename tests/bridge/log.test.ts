@@ -53,7 +53,7 @@ test('the line at the start is on stderr before serve() returns, by a system cal
   const app = await open({});
   assert.match(
     await end(app),
-    /^before\ngyrfalcon info: listening on port \d+: epoll \(.*\), 1 workers, \d+ MiB of pools\nafter\n$/,
+    /^before\ngyrfalcon info: listening on \S+:\d+: epoll \(.*\), 1 workers, \d+ MiB of pools\nafter\n$/,
   );
 });
 
@@ -98,7 +98,7 @@ test('the level is that of each server, not of the process', async () => {
   for (const port of [silent, info, error]) assert.is((await ask(port, '/fails')).status, 500);
   const stderr = await end(app);
   assert.equal(
-    [...stderr.matchAll(/listening on port (\d+)/g)].map((match) => Number(match[1])),
+    [...stderr.matchAll(/listening on \S+:(\d+)/g)].map((match) => Number(match[1])),
     [info],
   );
   assert.is(stderr.match(/the handler failed/g)?.length, 2);

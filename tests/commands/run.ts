@@ -131,7 +131,7 @@ class Attempt {
   }
 
   get url(): string | undefined {
-    const port = /https?:\/\/\S+?:(\d+)\/|listening on port (\d+)/.exec(this.output);
+    const port = /https?:\/\/\S+?:(\d+)\/|listening on \S+:(\d+)/.exec(this.output);
     return port === null ? undefined : `http://127.0.0.1:${port[1] ?? port[2]}/`;
   }
 

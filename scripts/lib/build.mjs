@@ -19,6 +19,13 @@ import { zigVersion } from './toolchain.mjs';
 /** One build for users and tests: with the checks of ReleaseSafe it costs less than 2 % over ReleaseFast. */
 const optimize = 'ReleaseSafe';
 
+/**
+ * The processor that the engine's code is for. Left to itself it runs on every x86-64 machine since 2009, and on the first
+ * of other architectures; with GYRFALCON_CPU=native it is for the machine at hand alone.
+ */
+const cpu = process.env.GYRFALCON_CPU || (process.arch === 'x64' ? 'x86_64_v2' : 'baseline');
+const zigTarget = cpu === 'native' ? '-Dtarget=native' : `-Dcpu=${cpu}`;
+
 /** The path that the engine is loaded by. */
 export const enginePath = at('build', 'engine.zigar');
 
@@ -42,8 +49,8 @@ export async function buildEngine(zig, progress) {
 
 function engineHash() {
   const sources = filesBelow(at('zig'), (path) => !path.includes('/_t_'));
-  // The code is built for the processor at hand.
-  const system = [process.platform, process.arch, cpus()[0]?.model ?? ''];
+  const machine = cpu === 'native' ? (cpus()[0]?.model ?? '') : '';
+  const system = [process.platform, process.arch, cpu, machine];
   const texts = [optimize, zigVersion, ...system, readIfThere(at('package-lock.json')) ?? ''];
   return hashOf(sources, texts);
 }
@@ -58,7 +65,7 @@ async function compile(path, zig) {
       ...target,
       optimize,
       buildDir: join(toolchain, 'engine'),
-      zigArgs: '-Dtarget=native',
+      zigArgs: zigTarget,
     });
     const addonDir = join(dirname(path), 'node-zigar-addon');
     const addon = join(addonDir, `${target.platform}.${target.arch}.node`);

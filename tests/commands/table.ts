@@ -47,9 +47,29 @@ export const rows: readonly Row[] = [
   },
   { pattern: /^curl /, elsewhere: 'tests/readme asks the server of the block before it' },
 
+  // docs/DEPLOYMENT.md
   {
-    pattern: /^(?:systemd-socket-activate|gyrfalcon (?:start|serve)|kill -TERM)\b/,
-    elsewhere: 'tests/listening runs what docs/DEPLOYMENT.md names, in short form',
+    pattern: /^gyrfalcon start$/,
+    short: () => 'npx gyrfalcon start app.ts --port 0',
+    serves: true,
+    files: { 'app.ts': app },
+  },
+  {
+    pattern: /^gyrfalcon start app\.ts --port 3000 --reuse-port &$/,
+    short: () => 'npx gyrfalcon start app.ts --port 0 --reuse-port',
+    serves: true,
+    files: { 'app.ts': app },
+  },
+  {
+    pattern: /^gyrfalcon start app\.ts --unix \S+ --unix-mode 660$/,
+    short: () => `npx gyrfalcon start app.ts --unix ./app.sock --unix-mode 660 & server=$!
+      curl -sf --retry 20 --retry-delay 1 --retry-all-errors --unix-socket app.sock http://localhost/
+      answered=$?; kill $server; wait; exit $answered`,
+    files: { 'app.ts': app },
+  },
+  {
+    pattern: /^(?:systemd-socket-activate |gyrfalcon serve \.\/public --fd 3$|kill -TERM )/,
+    elsewhere: 'tests/listening hands sockets over, and puts a new process beside an old one',
   },
 
   // Tests

@@ -124,6 +124,8 @@ class Attempt {
         this.output += text;
       });
     }
+    // What it has left running ends with it.
+    this.child.on('exit', () => kill(this.child, 'SIGKILL'));
     this.child.on('close', (code) => {
       running.delete(this.child);
       this.code = code ?? 128;

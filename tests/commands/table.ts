@@ -62,7 +62,8 @@ export const rows: readonly Row[] = [
   },
   {
     pattern: /^gyrfalcon start app\.ts --unix \S+ --unix-mode 660$/,
-    short: () => `npx gyrfalcon start app.ts --unix ./app.sock --unix-mode 660 & server=$!
+    short:
+      () => `node_modules/.bin/gyrfalcon start app.ts --unix ./app.sock --unix-mode 660 & server=$!
       curl -sf --retry 20 --retry-delay 1 --retry-all-errors --unix-socket app.sock http://localhost/
       answered=$?; kill $server; wait; exit $answered`,
     files: { 'app.ts': app },

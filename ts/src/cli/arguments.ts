@@ -151,7 +151,7 @@ export function helpText(command: CommandSpec | undefined): string {
       'Usage: gyrfalcon <command> [options]',
       '',
       'Commands:',
-      ...commands.map(({ name, summary }) => `  ${name.padEnd(20)}${summary}`),
+      ...commands.map(({ name, summary }) => `  ${name.padEnd(22)}${summary}`),
       '',
       'Options:',
       ...optionLines(everywhere),
@@ -176,7 +176,7 @@ export function helpText(command: CommandSpec | undefined): string {
 function optionLines(specs: Readonly<Record<string, OptionSpec>>): string[] {
   return Object.entries(specs).map(([name, { short, value, help }]) => {
     const left = `${short === undefined ? '    ' : `-${short}, `}--${name}${value ? ` ${value}` : ''}`;
-    return `  ${left.padEnd(20)}${help}`;
+    return `  ${left.padEnd(22)}${help}`;
   });
 }
 

@@ -325,9 +325,11 @@ pub const Dispatcher = struct {
     }
 
     /// A message was refused. One of the threads hears of it, when the program wants to know.
-    pub fn onProtocolError(_: *Dispatcher, w: anytype, err: *const ProtocolError) void {
+    pub fn onProtocolError(self: *Dispatcher, w: anytype, err: *const ProtocolError) void {
         const table = w.state.table orelse return;
         if (!table.protocol_errors) return;
+        // A thread may have come since the last turn. Where none was there, nothing can end by it.
+        if (!anyLive(w)) _ = self.noticeThreads(w);
         for (w.state.lanes) |*lane| {
             if (!lane.takesRequests()) continue;
             // A spoiled ring is found by who has to write to it.
@@ -336,6 +338,11 @@ pub const Dispatcher = struct {
             return;
         }
         w.state.errors_dropped +|= 1;
+    }
+
+    fn anyLive(w: anytype) bool {
+        for (w.state.lanes) |*lane| if (lane.live) return true;
+        return false;
     }
 
     pub fn onSent(self: *Dispatcher, w: anytype, ex: anytype, bytes: u64) void {

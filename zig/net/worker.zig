@@ -19,8 +19,8 @@
 //!   onTimer(p, conn)                       the timer it set has fired
 //!   onDrain(p, conn)                       shutdown: finish what is in flight
 //!   onClose(p, conn)                       the connection is gone
-//!   overBudget(p, conn) ?Owner             asked when more of the pool is held for it: whose
-//!                                          room is used up
+//!   overBudget(p, conn, direction) ?Owner  asked when more of the pool is held for it, .input or
+//!                                          .output: whose room is used up
 //!   onNoMemory(p, conn, .input, owner)     bytes from the peer found no room in the pool, or put
 //!                                          the connection over its budget
 //!   onNoMemory(p, conn, .output, owner)    the same of bytes for the peer: to be closed
@@ -268,7 +268,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             // Without memory for input this connection cannot go on, the others can.
             conn.input.append(&self.pools.buffers, bytes) catch
                 return self.protocol.onNoMemory(conn, .input, .pool);
-            if (self.protocol.overBudget(conn)) |owner|
+            if (self.protocol.overBudget(conn, .input)) |owner|
                 self.protocol.onNoMemory(conn, .input, owner);
         }
 
@@ -515,7 +515,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.queueRest(conn, source, gathered, sent) catch
                 return self.protocol.onNoMemory(conn, .output, .pool);
             if (conn.queue.isEmpty()) return;
-            if (self.protocol.overBudget(conn)) |owner|
+            if (self.protocol.overBudget(conn, .output)) |owner|
                 return self.protocol.onNoMemory(conn, .output, owner);
             if (had_queue) return;
             if (self.bytesLeft(conn) == 0) return self.goOnLater(conn);
@@ -579,7 +579,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 const sent = before - conn.queue.bytes;
                 if (sent > 0) self.protocol.onProgress(conn, sent);
                 if (conn.phase != .open or conn.queue.isEmpty() or conn.is_ready) return;
-                if (self.protocol.overBudget(conn)) |owner|
+                if (self.protocol.overBudget(conn, .output)) |owner|
                     return self.protocol.onNoMemory(conn, .output, owner);
                 self.protocol.onUnsent(conn);
             }

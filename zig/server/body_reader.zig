@@ -265,7 +265,7 @@ pub fn BodyReader(comptime D: type) type {
             }
             ex.gathered.append(&d.net.pools.buffers, bytes) catch
                 return budget.refuse(d, conn, .input, .pool);
-            if (budget.over(d, conn)) |owner| budget.refuse(d, conn, .input, owner);
+            if (budget.over(d, conn, .input)) |owner| budget.refuse(d, conn, .input, owner);
         }
 
         fn keepTrailers(d: *D, conn: *Conn, ex: *Exchange, bytes: []const u8) void {

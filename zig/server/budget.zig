@@ -16,10 +16,14 @@ pub fn Budget(comptime D: type) type {
         const refusals = refusals_of(D);
 
         /// Whose room is used up when `conn` holds what it holds; null: there is enough.
-        pub fn over(d: *const D, conn: *const Conn) ?Owner {
+        pub fn over(d: *const D, conn: *const Conn, direction: Direction) ?Owner {
             const buffers = &d.net.pools.buffers;
             const max = d.config.connection_memory_bytes_max;
-            const common = d.config.buffer_memory_bytes / 4 * 3;
+            // What is to be sent has been made: it is not given up for the sake of what may come.
+            const common = switch (direction) {
+                .input => d.config.buffer_memory_bytes / 4 * 3,
+                .output => d.config.buffer_memory_bytes,
+            };
             // Nobody holds more than all of them together.
             if (buffers.bytes_used <= @min(max, common)) return null;
             const bytes = held(conn);

@@ -530,8 +530,12 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             self.exchanges.release(ex.id, conn.app.depth);
         }
 
-        pub fn overBudget(self: *const Self, conn: *const Conn) ?budget_file.Owner {
-            return budget.over(self, conn);
+        pub fn overBudget(
+            self: *const Self,
+            conn: *const Conn,
+            direction: budget_file.Direction,
+        ) ?budget_file.Owner {
+            return budget.over(self, conn, direction);
         }
 
         pub fn onNoMemory(

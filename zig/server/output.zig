@@ -197,7 +197,7 @@ pub fn Output(comptime D: type) type {
             conn.app.held_files += ex.held.files - ex.held_files;
             ex.held_bytes = ex.held.memory_bytes;
             ex.held_files = ex.held.files;
-            if (budget.over(d, conn)) |owner| budget.refuse(d, conn, .output, owner);
+            if (budget.over(d, conn, .output)) |owner| budget.refuse(d, conn, .output, owner);
         }
 
         fn writeBody(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {

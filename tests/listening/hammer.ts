@@ -35,6 +35,7 @@ export class Hammer {
     let client: RawClient | undefined;
     while (!this.#stopped) {
       const begun = performance.now();
+      const reused = client !== undefined;
       try {
         client ??= await open(where);
         await client.send(request(keep ? '' : 'Connection: close\r\n'));
@@ -47,7 +48,9 @@ export class Hammer {
           client = undefined;
         }
       } catch (error) {
-        this.failures.push(`${keep ? 'kept' : 'new'}: ${client?.error ?? error}`);
+        // A kept connection may end between two requests; clients then ask again on a new one (RFC 9112 §9.3.1).
+        const mayRetry = reused && client?.received.length === 0;
+        if (!mayRetry) this.failures.push(`${keep ? 'kept' : 'new'}: ${client?.error ?? error}`);
         client?.destroy();
         client = undefined;
         if (this.failures.length > 20) return;

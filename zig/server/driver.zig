@@ -367,9 +367,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 refusals.refuseDecoded(self, conn, code);
                 return bytes.len;
             }
-            const ex = self.takeExchange(conn, length, framing.keep_alive) orelse {
-                unreachable; // `onHead` has looked
-            };
+            // There is room for it: `onHead` has looked.
+            const ex = self.takeExchange(conn, length, framing.keep_alive).?;
             ex.keep_alive_asked = framing.keep_alive_asked;
             const rest = bytes[head_len..];
             const body_len = body_reader.whole(self, conn, ex, rest, framing) catch

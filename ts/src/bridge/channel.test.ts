@@ -247,7 +247,7 @@ test('a stream is not read ahead of the credit', async () => {
   assert.is(pulled, 4);
 });
 
-test('a stream that fails, or gives what are no bytes, breaks the response off', async () => {
+test('a stream that fails, or gives what is neither bytes nor text, breaks the response off', async () => {
   const failing = new ReadableStream({
     pull(c) {
       c.error(new Error('disk'));
@@ -255,7 +255,7 @@ test('a stream that fails, or gives what are no bytes, breaks the response off',
   });
   const wrong = new ReadableStream({
     pull(c) {
-      c.enqueue('text' as unknown as Uint8Array);
+      c.enqueue(7 as unknown as Uint8Array);
     },
   });
   for (const stream of [failing, wrong]) {

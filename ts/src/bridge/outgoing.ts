@@ -1,3 +1,4 @@
+import { ChunkEncoder } from '../fetch/chunks.ts';
 import type { HeaderList } from '../fetch/headers.ts';
 import type { ResponseParts } from '../fetch/response.ts';
 import type { Trailers } from './trailers.ts';
@@ -13,7 +14,8 @@ export class Outgoing {
   at = 0;
   /** Where more bytes come from; null: `bytes` is the last. */
   private readonly stream: ReadableStream<Uint8Array> | null;
-  private reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
+  private reader: ReadableStreamDefaultReader<unknown> | null = null;
+  private readonly chunks = new ChunkEncoder();
   private ended: boolean;
   private cancelled = false;
   /** The stream has been asked and has not answered. */
@@ -63,18 +65,18 @@ export class Outgoing {
 
   /** Asks the stream for more; `then` is called when `bytes` or `isLast` has changed. */
   read(then: () => void, failed: (error: unknown) => void): void {
-    const take = ({ done, value }: { done: boolean; value?: Uint8Array | undefined }) => {
+    const take = ({ done, value }: { done: boolean; value?: unknown }) => {
       if (this.cancelled) return;
       this.reading = false;
-      if (done) this.ended = true;
-      else if (value instanceof Uint8Array) {
-        this.bytes = value;
-        this.at = 0;
-        this.received += value.length;
-      } else {
-        failed(new TypeError('the stream gave a chunk that is not a Uint8Array'));
+      try {
+        this.bytes = done ? this.chunks.end() : this.chunks.encode(value);
+      } catch (error) {
+        failed(error);
         return;
       }
+      this.ended = done;
+      this.at = 0;
+      this.received += this.bytes.length;
       then();
     };
     this.reading = true;

@@ -21,7 +21,7 @@ export const ERROR_CODES = {
   GYR_THREAD: 'A worker thread could not be started.',
   GYR_RESPONSE_INVALID: 'A handler gave something that cannot be sent as a response.',
   GYR_RESPONSE_HEAD_TOO_LARGE: 'The header fields of a response do not fit 16 KiB.',
-  GYR_RESPONSE_BODY: 'The body stream of a response failed or gave something other than bytes.',
+  GYR_RESPONSE_BODY: 'The body stream of a response failed or gave what is neither bytes nor text.',
   GYR_RESPONSE_FRAMING: 'A handler framed its response otherwise than its body is.',
   GYR_RESPONSE_TRAILERS: 'The trailers of a response could not be made.',
   GYR_FIELD_FORBIDDEN: 'A field was given for trailers or early hints that cannot stand there.',

@@ -50,6 +50,16 @@ test('a Readable of Node.js is a body', async () => {
   assert.is(await new Response(Readable.from(['a', Buffer.from('b')])).text(), 'ab');
 });
 
+test('a pair of surrogates that two chunks of an iterable share is one character', async () => {
+  const source = (async function* () {
+    yield '\ud83e';
+    yield '\udd85\ud83e';
+    yield Buffer.from('!');
+    yield '\ud83e';
+  })();
+  assert.is(await new Response(source).text(), '🦅\ufffd!\ufffd');
+});
+
 test('a Readable is read no faster than the body, and destroyed when that is cancelled', async () => {
   let given = 0;
   const source = new Readable({

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { types } from 'node:util';
+import { ChunkEncoder, viewBytes } from './chunks.ts';
 import { encodeFormData } from './form_data.ts';
 
 /** What a body can be made from (Fetch "BodyInit", and async iterables of bytes or text). */
@@ -10,7 +11,7 @@ export type BodyInit =
   | Blob
   | FormData
   | URLSearchParams
-  | ReadableStream<Uint8Array>
+  | ReadableStream<Uint8Array | string>
   | AsyncIterable<Uint8Array | string>;
 
 /**
@@ -90,16 +91,11 @@ export function extractBody(init: unknown): Body {
 
 /** Small copies come out of Node's pool; nobody but the bridge sees their buffer. */
 function copyView(view: ArrayBufferView): Uint8Array {
-  const bytes = asBytes(view);
+  const bytes = viewBytes(view) as Uint8Array;
   if (bytes.byteLength > 2048) return new Uint8Array(bytes);
   const copy = Buffer.allocUnsafe(bytes.byteLength);
   copy.set(bytes);
   return copy;
-}
-
-function asBytes(view: ArrayBufferView): Uint8Array {
-  if (view instanceof Uint8Array) return view;
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
 function bodyFromStream(stream: ReadableStream<Uint8Array>): Body {
@@ -111,6 +107,7 @@ function bodyFromStream(stream: ReadableStream<Uint8Array>): Body {
 }
 
 function streamOfIterable(iterable: AsyncIterable<unknown>): ReadableStream<Uint8Array> {
+  const chunks = new ChunkEncoder();
   let iterator: AsyncIterator<unknown>;
   return new ReadableStream<Uint8Array>(
     {
@@ -119,8 +116,9 @@ function streamOfIterable(iterable: AsyncIterable<unknown>): ReadableStream<Uint
       },
       async pull(controller) {
         const { value, done } = await iterator.next();
+        const bytes = done ? chunks.end() : chunks.encode(value);
+        if (!done || bytes.byteLength > 0) controller.enqueue(bytes);
         if (done) controller.close();
-        else controller.enqueue(chunkBytes(value));
       },
       async cancel(reason) {
         // The `return()` of a Node.js stream that has nothing to give waits until it has.
@@ -131,13 +129,6 @@ function streamOfIterable(iterable: AsyncIterable<unknown>): ReadableStream<Uint
     },
     { highWaterMark: 0 },
   );
-}
-
-function chunkBytes(chunk: unknown): Uint8Array {
-  if (typeof chunk === 'string') return encoder.encode(chunk);
-  if (ArrayBuffer.isView(chunk)) return asBytes(chunk);
-  if (types.isAnyArrayBuffer(chunk)) return new Uint8Array(chunk);
-  throw new TypeError('Body: an iterable must give bytes or text');
 }
 
 /** Whether the body has been read from (`bodyUsed`). */

@@ -135,7 +135,7 @@ export const rows: readonly Row[] = [
   { pattern: /^node bench\/(?:idle|neighbour)\.mjs/, short: smoke, mayLack: /taskset|core/ },
   { pattern: /^node bench\/profile\.mjs/, short: smoke, mayLack: /taskset|core|perf|valgrind/ },
   { pattern: /^node bench\/keepalive-race\.mjs/, short: smoke },
-  { pattern: /^node bench\/micro\/objects\.mjs/, short: smoke },
+  { pattern: /^node bench\/micro\/(?:objects|async_scopes)\.mjs/, short: smoke },
 ];
 
 /** The row of a command; undefined when the table has none. */

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import type { HeaderList } from '../fetch/headers.ts';
@@ -18,7 +19,7 @@ import { checkLength, checkStream, isStream } from './framing.ts';
 import { type Block, Lane } from './lane.ts';
 import { LanePort } from './lane_port.ts';
 import { cancelQuietly, Outgoing } from './outgoing.ts';
-import { protocolErrorOf } from './protocol_error.ts';
+import { type ProtocolError, protocolErrorOf } from './protocol_error.ts';
 import {
   HEAD_TOO_LARGE,
   RING_FULL,
@@ -51,6 +52,10 @@ export interface ChannelHost {
  * Everything between the engine and the handlers of one JS thread: takes requests out of the
  * thread's lanes, calls handlers, and writes what they give. One publish and at most one wake per
  * worker and batch.
+ *
+ * A turn runs in the async context that the channel was made in. Whatever calls into the program (a
+ * handler, a hook, a stream, a listener) does so in the scope of its exchange, or in one of its own:
+ * what the program puts into its context there is no other call's.
  */
 export class Channel implements ExchangeChannel {
   /** Host of requests that name none. */
@@ -72,6 +77,8 @@ export class Channel implements ExchangeChannel {
   private flushPlanned = false;
   private turnPlanned = false;
   private closed = false;
+  /** The context of turns that others than the doorbell ask for. */
+  private readonly home = new AsyncResource('GYRFALCON_CHANNEL');
   private readonly flushLater = () => {
     this.flushPlanned = false;
     this.flush();
@@ -130,7 +137,7 @@ export class Channel implements ExchangeChannel {
   async dropOldRoutes(app: App): Promise<void> {
     do {
       await new Promise((resolve) => setImmediate(resolve));
-      this.turn();
+      this.home.runInAsyncScope(this.turn, this);
     } while (!this.closed && this.ports.some((port) => port.hasWork));
     // Unless yet another table has come in the meantime.
     if (this.currentApp.routes.length === app.routes.length) this.setApp(app);
@@ -205,7 +212,10 @@ export class Channel implements ExchangeChannel {
   private changed(state: number): void {
     const lost = (state & ~abi.STATE_STOPPED) !== (this.state & ~abi.STATE_STOPPED);
     this.state = state;
-    if (lost) this.host.listenerLost();
+    if (lost) {
+      const scope = new AsyncResource('GYRFALCON_LISTENER');
+      scope.runInAsyncScope(this.host.listenerLost, this.host);
+    }
     if ((state & abi.STATE_STOPPED) !== 0) this.stop();
   }
 
@@ -227,7 +237,9 @@ export class Channel implements ExchangeChannel {
   /** The engine has stopped: what is still open here will not be answered. */
   private stop(): void {
     this.close();
-    for (const { live } of this.ports) for (const exchange of live) exchange?.abort();
+    for (const { live } of this.ports) {
+      for (const exchange of live) exchange?.abort();
+    }
     this.host.stopped();
   }
 
@@ -304,9 +316,13 @@ export class Channel implements ExchangeChannel {
     const request = Request[fromSource](exchange, route.names.length === 0 ? null : exchange);
     exchange.request = request;
     if (!exchange.bodyIsInline) port.keep(exchange);
+    exchange.runInAsyncScope(this.handle, this, exchange, request);
+  }
+
+  private handle(exchange: Exchange, request: Request): void {
     let result: HandlerResult;
     try {
-      result = route.handler(request, this.server);
+      result = exchange.route.handler(request, this.server);
       if (isThenable(result)) {
         this.await(exchange, result);
         return;
@@ -350,7 +366,7 @@ export class Channel implements ExchangeChannel {
       exchange.incoming?.push(noBytes, true);
     } else if (kind === abi.KIND_RESPONSE_CREDIT) {
       exchange.credit += i32[(at + abi.CREDIT_GRANT) >> 2] as number;
-      if (exchange.outgoing !== null) this.push(exchange, exchange.outgoing);
+      if (exchange.outgoing !== null) this.resume(exchange, exchange.outgoing);
     } else if (kind === abi.KIND_REQUEST_ABORT) {
       port.forget(exchange);
       exchange.abort();
@@ -362,9 +378,14 @@ export class Channel implements ExchangeChannel {
   private takeProtocolError(at: number): void {
     const hook = this.currentApp.protocolError;
     if (hook === null) return; // reload() has taken it away
+    const scope = new AsyncResource('GYRFALCON_PROTOCOL_ERROR');
+    scope.runInAsyncScope(this.tellProtocolError, this, hook, protocolErrorOf(this.block, at));
+  }
+
+  private tellProtocolError(hook: (error: ProtocolError) => unknown, told: ProtocolError): void {
     const failed = (error: unknown) => this.log.error('gyrfalcon: onProtocolError failed:', error);
     try {
-      const result = hook(protocolErrorOf(this.block, at));
+      const result = hook(told);
       if (isThenable(result)) Promise.resolve(result).catch(failed);
     } catch (error) {
       failed(error);
@@ -507,6 +528,11 @@ export class Channel implements ExchangeChannel {
     exchange.outgoing = outgoing;
     exchange.port.keep(exchange);
     this.push(exchange, outgoing);
+  }
+
+  /** Goes on with a response when there is room again: its stream may be asked for more. */
+  private resume(exchange: Exchange, outgoing: Outgoing): void {
+    outgoing.runInAsyncScope(this.push, this, exchange, outgoing);
   }
 
   /** Sends as much as ring and credit allow, and sees to it that the rest will follow. */
@@ -668,7 +694,7 @@ export class Channel implements ExchangeChannel {
       const { outgoing } = exchange;
       port.sendGrant(exchange);
       if (outgoing?.broken) this.pushBroken(exchange);
-      else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.push(exchange, outgoing);
+      else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.resume(exchange, outgoing);
       if (exchange.queued) {
         port.retry.push(...waiting.slice(i + 1));
         return;

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { GyrfalconError } from '../core/errors.ts';
 import type { BodySource } from '../fetch/body.ts';
 import type { HeaderList } from '../fetch/headers.ts';
@@ -86,9 +87,10 @@ export interface ExchangePort {
 
 /**
  * One request on its way through a JS thread: reads the request's record when it is asked, and
- * holds what is left to send and to receive.
+ * holds what is left to send and to receive. It is an async resource, made in the context of the
+ * channel, and the handler runs in its scope.
  */
-export class Exchange implements RequestSource, ParamSource, BodyOrigin {
+export class Exchange extends AsyncResource implements RequestSource, ParamSource, BodyOrigin {
   readonly channel: ExchangeChannel;
   readonly port: ExchangePort;
   readonly route: CompiledRoute;
@@ -107,6 +109,8 @@ export class Exchange implements RequestSource, ParamSource, BodyOrigin {
   /** Null until somebody asks for trailers, or the client sends some. */
   trailers: Trailers | null = null;
   private controller: AbortController | null = null;
+  /** Listeners are called in the context in which the signal was asked for. */
+  private signalScope: AsyncResource = this;
   private leaving = false;
   private slab: Slab;
   private base: number;
@@ -118,6 +122,7 @@ export class Exchange implements RequestSource, ParamSource, BodyOrigin {
     slab: Slab,
     base: number,
   ) {
+    super('GYRFALCON_REQUEST');
     this.channel = channel;
     this.port = port;
     this.route = route;
@@ -245,6 +250,7 @@ export class Exchange implements RequestSource, ParamSource, BodyOrigin {
   signal(): AbortSignal {
     if (this.controller === null) {
       this.controller = new AbortController();
+      this.signalScope = new AsyncResource('GYRFALCON_SIGNAL');
       if (this.leaving) this.controller.abort();
     }
     return this.controller.signal;
@@ -254,7 +260,8 @@ export class Exchange implements RequestSource, ParamSource, BodyOrigin {
   signalLeaving(): void {
     if (this.leaving) return;
     this.leaving = true;
-    this.controller?.abort();
+    const { controller, signalScope } = this;
+    if (controller !== null) signalScope.runInAsyncScope(controller.abort, controller);
   }
 
   /** The client is gone: tells everybody who waits for it. */

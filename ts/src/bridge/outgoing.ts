@@ -1,10 +1,14 @@
+import { AsyncResource } from 'node:async_hooks';
 import { ChunkEncoder } from '../fetch/chunks.ts';
 import type { HeaderList } from '../fetch/headers.ts';
 import type { ResponseParts } from '../fetch/response.ts';
 import type { Trailers } from './trailers.ts';
 
-/** A response that did not fit one record: what is left of it to send. */
-export class Outgoing {
+/**
+ * A response that did not fit one record: what is left of it to send. What its stream and its
+ * trailers run later runs in its scope, that of who gave the response.
+ */
+export class Outgoing extends AsyncResource {
   /** The head, until it has been written. */
   parts: ResponseParts | null;
   /** Length to announce, bytes; null: not known. */
@@ -38,6 +42,7 @@ export class Outgoing {
     length: number | null,
     trailers: Trailers | null = null,
   ) {
+    super('GYRFALCON_RESPONSE');
     this.parts = parts;
     this.length = length;
     this.bytes = bytes;
@@ -112,7 +117,7 @@ export class Outgoing {
     this.cancelled = true;
     if (this.ended) return;
     const source = this.reader ?? this.stream;
-    if (source !== null) cancelQuietly(source, reason);
+    if (source !== null) this.runInAsyncScope(cancelQuietly, null, source, reason);
   }
 }
 

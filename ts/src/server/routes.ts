@@ -202,7 +202,7 @@ function directory(pattern: string, { root, options }: DirRoute): EngineTarget {
     const message = `Route "${pattern}" is a directory, but its pattern has no room for a path`;
     throw new GyrfalconError('GYR_ROUTE_PATTERN', message, 'end the pattern in "/*"');
   }
-  const { index, cache, cacheBytes, cacheTime, dotfiles, maxAge, redirect } = options;
+  const { index, cache, cacheBytes, openFiles, cacheTime, dotfiles, maxAge, redirect } = options;
   return {
     kind: 'dir',
     root,
@@ -210,6 +210,7 @@ function directory(pattern: string, { root, options }: DirRoute): EngineTarget {
       index,
       cache,
       cache_bytes: cacheBytes,
+      open_files: openFiles,
       cache_ms: cacheTime,
       dotfiles,
       max_age_s: maxAge,

@@ -1,11 +1,4 @@
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -51,8 +44,7 @@ function folderOf(count: number): string {
 test('files that wait behind a slow response hold few descriptors, and all come', async () => {
   const count = 63;
   const folder = folderOf(count);
-  const dirOptions = { openFiles: 0 };
-  const server = await serveApp.start({ files: folder, dirOptions, workers: 1 });
+  const server = await serveApp.start({ files: folder, openFiles: 0, workers: 1 });
   const opened = (): number => readdirSync(`/proc/${server.child.pid}/fd`).length;
   const before = opened();
   const connections = 40;

@@ -3,7 +3,8 @@ import type { CompiledRoute } from '../bridge/app.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import { PlatformResponse } from '../fetch/originals.ts';
-import { Response, type ResponseParts, responseParts } from '../fetch/response.ts';
+import { Response } from '../fetch/response.ts';
+import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
 import { DirRoute } from './dir.ts';
 import type { AnyResponse } from './server.ts';
 

@@ -25,6 +25,7 @@ const zigEntries = [
 /** The same for ts/src: what is imported, run, or given to Node.js by its name. */
 const tsEntries = [
   'ts/src/index.ts',
+  'ts/src/node/index.ts',
   'ts/src/cli/main.ts',
   'ts/src/loader/register.ts',
   'ts/src/loader/hooks.ts',

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { project, type RunningServer, startApp, startZig, stopAll } from '../support/process.ts';
@@ -92,6 +92,16 @@ example('04-hono', 'app.ts', async (url) => {
   assert.is((await fetch(`${url}books`, { method: 'POST', body: '{}' })).status, 400);
   assert.is((await fetch(`${url}books/9`)).status, 404);
   assert.is(await textOf(`${url}count`), '1\n2\n3\n');
+});
+
+example('05-node-http', 'app.ts', async (url, server) => {
+  const hello = await fetch(url);
+  assert.is(await hello.text(), 'Hello 127.0.0.1\n');
+  assert.is(hello.headers.get('x-served-by'), 'middleware');
+  assert.is(await textOf(url, { method: 'POST', body: 'some text' }), '9 bytes\n');
+  const source = project('examples', '05-node-http', 'app.ts');
+  assert.is(await textOf(`${url}source`), readFileSync(source, 'utf8'));
+  assert.match(server.stdout(), /^GET \/ 200 [\d.]+ ms$/m);
 });
 
 test('every example has a test', () => {

@@ -63,6 +63,14 @@ export const PHASE_DONE = 1;
 /** The client is gone, or the engine has given the exchange up. */
 export const PHASE_ABORTED = 2;
 
+/** Who hears that the client of an exchange leaves. Called in the scope of the exchange; must not throw. */
+export interface ExchangeWatcher {
+  /** The client sends no more and may be gone. What is answered is sent nevertheless. */
+  leaving(): void;
+  /** The exchange has ended early: nothing that is answered will be sent. */
+  aborted(): void;
+}
+
 /** What an exchange, and whoever holds one, needs of the channel that took it in. */
 export interface ExchangeChannel {
   /** Host of requests that name none. */
@@ -108,6 +116,7 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
   outgoing: Outgoing | null = null;
   /** Null until somebody asks for trailers, or the client sends some. */
   trailers: Trailers | null = null;
+  watcher: ExchangeWatcher | null = null;
   private controller: AbortController | null = null;
   /** Listeners are called in the context in which the signal was asked for. */
   private signalScope: AsyncResource = this;
@@ -173,9 +182,14 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
     return this.span(this.base + abi.REQUEST_HEAD_BYTES + index * abi.SPAN_BYTES);
   }
 
+  /** The request target as it was received (RFC 9112 §3.2). */
+  get target(): string {
+    return this.span(this.base + abi.REQUEST_HEAD_TARGET);
+  }
+
   /** Scheme, Host and target; a target in absolute form is taken as it is (RFC 9112 §3.2.2). */
   url(): string {
-    const target = this.span(this.base + abi.REQUEST_HEAD_TARGET);
+    const { target } = this;
     if (target.charCodeAt(0) !== 0x2f) return this.unusualUrl(target);
     return this.origin() + target;
   }
@@ -217,16 +231,26 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
   }
 
   headerPairs(): [string, string][] {
+    const lines = this.fieldLines();
+    const pairs: [string, string][] = [];
+    for (let i = 0; i < lines.length; i += 2) {
+      pairs.push([(lines[i] as string).toLowerCase(), lines[i + 1] as string]);
+    }
+    return pairs;
+  }
+
+  /** Every field line as it was received: name, value, name, value, … */
+  fieldLines(): string[] {
     const { u16 } = this.slab;
     const count = u16[(this.base + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
     const head = this.headOffset();
-    const pairs: [string, string][] = [];
+    const lines: string[] = [];
     let at = this.fieldsOffset() >> 1;
     for (let i = 0; i < count; i++, at += abi.FIELD_SPAN_BYTES >> 1) {
-      const name = this.text(head + (u16[at] as number), u16[at + 1] as number).toLowerCase();
-      pairs.push([name, this.text(head + (u16[at + 2] as number), u16[at + 3] as number)]);
+      lines.push(this.text(head + (u16[at] as number), u16[at + 1] as number));
+      lines.push(this.text(head + (u16[at + 2] as number), u16[at + 3] as number));
     }
-    return pairs;
+    return lines;
   }
 
   body(): BodySource | null {
@@ -260,8 +284,9 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
   signalLeaving(): void {
     if (this.leaving) return;
     this.leaving = true;
-    const { controller, signalScope } = this;
+    const { controller, signalScope, watcher } = this;
     if (controller !== null) signalScope.runInAsyncScope(controller.abort, controller);
+    if (watcher !== null) this.runInAsyncScope(watcher.leaving, watcher);
   }
 
   /** The client is gone: tells everybody who waits for it. */
@@ -271,6 +296,7 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
     this.failBody(clientGone());
     this.outgoing?.cancel();
     this.outgoing = null;
+    if (this.watcher !== null) this.runInAsyncScope(this.watcher.aborted, this.watcher);
     this.signalLeaving();
   }
 

@@ -24,6 +24,8 @@ export const ERROR_CODES = {
   GYR_RESPONSE_BODY: 'The body stream of a response failed or gave what is neither bytes nor text.',
   GYR_RESPONSE_FRAMING: 'A handler framed its response otherwise than its body is.',
   GYR_RESPONSE_TRAILERS: 'The trailers of a response could not be made.',
+  GYR_NODE_APP: 'nodeHandler() was given something that is no program for node:http.',
+  GYR_RESPONSE_DESTROYED: 'A node:http program destroyed its response before it was sent.',
   GYR_FIELD_FORBIDDEN: 'A field was given for trailers or early hints that cannot stand there.',
   GYR_TRAILERS_LATE: 'Trailers were declared after the response had been given.',
   GYR_REQUEST_FOREIGN: 'A method of a server was given a request that did not come to it.',

@@ -2,8 +2,7 @@ import { Readable } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decodeUtf8 } from './body.ts';
-import { Response } from './response.ts';
-import { responseParts } from './response_parts.ts';
+import { Response, responseParts } from './response.ts';
 
 /** Numbers that look random and are the same in every run. */
 function* random(seed: number): Generator<number> {

@@ -63,7 +63,7 @@ const formType = 'application/x-www-form-urlencoded;charset=UTF-8';
 const bodyOfStream = new WeakMap<ReadableStream, Body>();
 
 /** Whether anybody has read from the stream or cancelled it. */
-export function isDisturbed(stream: ReadableStream): boolean {
+function isDisturbed(stream: ReadableStream): boolean {
   return Readable.isDisturbed(stream as unknown as NodeJS.ReadableStream);
 }
 
@@ -321,6 +321,7 @@ async function readAll(body: Body): Promise<Uint8Array<ArrayBuffer>> {
 
 /** Takes the body to send it; from then on it is used. It must not be unusable before. */
 export function takeForSending(body: Body): string | Uint8Array | ReadableStream<Uint8Array> {
+  if (isIncoming(body.source)) settleIncoming(body);
   const source = body.source;
   if (typeof source === 'string' || source instanceof Uint8Array) {
     spend(body);

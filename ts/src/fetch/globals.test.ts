@@ -7,8 +7,7 @@ import { installGlobals } from './globals.ts';
 import { Headers } from './headers.ts';
 import { PlatformHeaders, PlatformRequest, PlatformResponse } from './originals.ts';
 import { fromSource, Request, type RequestSource } from './request.ts';
-import { Response } from './response.ts';
-import { responseParts } from './response_parts.ts';
+import { Response, responseParts } from './response.ts';
 
 const pairs = [
   ['Headers', Headers, PlatformHeaders, (C: new () => object) => new C()],

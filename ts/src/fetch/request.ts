@@ -512,6 +512,22 @@ export function dropBody(request: Request): void {
   stream.cancel().catch(() => {}); // it had failed: who reads it is told
 }
 
+/**
+ * Takes the body for who reads it by himself: bytes where all of it is here, else a stream; null when
+ * there is none. It is used from then on. Throws a TypeError when it was read before. For adapters.
+ */
+export function takeRequestBody(
+  request: Request | globalThis.Request,
+): Uint8Array | ReadableStream<Uint8Array> | null {
+  const state = baseOf(request);
+  const body = state === null ? null : openBody(state);
+  if (body === null) return null;
+  if (isUnusable(body))
+    throw new TypeError('Request: its body has already been read, or is locked');
+  const taken = takeForSending(body);
+  return typeof taken === 'string' ? Buffer.from(taken) : taken;
+}
+
 /** Whether it is a light request. */
 export function isLightRequest(value: unknown): value is Request {
   return stateOf(value) !== null;

@@ -8,8 +8,7 @@ import { logged } from '../../../tests/support/channel.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Headers } from './headers.ts';
 import { PlatformResponse } from './originals.ts';
-import { Response } from './response.ts';
-import { responseParts } from './response_parts.ts';
+import { Response, responseParts } from './response.ts';
 
 const text = (body: unknown): string => Buffer.from(body as Uint8Array).toString();
 

@@ -1,0 +1,10 @@
+/**
+ * Programs that were written for node:http, on Gyrfalcon: `import { nodeHandler } from 'gyrfalcon/node'`.
+ */
+export {
+  type NodeApp,
+  type NodeHandler,
+  type NodeHandlerOptions,
+  type NodeListener,
+  nodeHandler,
+} from './handler.ts';

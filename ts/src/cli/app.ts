@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { defaultExport } from '../loader/default_export.ts';
 import { CliError } from './errors.ts';
 
 /** Options as serve() takes them, read from the module's default export. */
@@ -53,7 +54,7 @@ function optionsOfApp(
   path: string,
   exported: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
-  const app = exported.default;
+  const app = defaultExport(exported);
   if (app === undefined) throw new CliError(`${path} has no default export`, shape);
   if (typeof app !== 'object' || app === null) {
     throw new CliError(`the default export of ${path} is no object`, shape);

@@ -1,21 +1,21 @@
 /**
  * Module customization hooks for Node.js before 22.15, where they run on a thread of their own
- * (`module.register`). register.ts has those for later versions.
+ * (`module.register`). register.ts has those for later versions, commonjs.ts what these do not reach.
  */
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { LoadHook, ResolveHook } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { importedPath, loadedPath } from './paths.ts';
-import { candidates, transform } from './transform.ts';
+import { importedFile, loadedPath, mappedFile } from './resolution.ts';
+import { transform } from './transform.ts';
 
-/** Resolves as Node.js does, then tries the names that TypeScript sources are imported by. */
+/** Resolves as tsconfig.json says, then as Node.js does, then by the names that TypeScript sources are imported by. */
 export const resolve: ResolveHook = async (specifier, context, nextResolve) => {
+  const mapped = mappedFile(specifier, context.parentURL);
+  if (mapped !== undefined) return nextResolve(pathToFileURL(mapped).href, context);
   try {
     return await nextResolve(specifier, context);
   } catch (error) {
-    const path = importedPath(specifier, context.parentURL, error);
-    const found = path === undefined ? undefined : candidates(path).find(existsSync);
+    const found = importedFile(specifier, context.parentURL, error);
     if (found === undefined) throw error;
     return nextResolve(pathToFileURL(found).href, context);
   }

@@ -2,14 +2,18 @@
  * Importing this module lets the thread import TypeScript and JSX files without a build step:
  * `node --import gyrfalcon/loader app.ts`. The `gyrfalcon` command does so itself.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import module from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { importedPath, loadedPath } from './paths.ts';
-import { candidates, transform } from './transform.ts';
+import { hookRequire } from './commonjs.ts';
+import { installHelpers } from './decorators.ts';
+import { importedFile, loadedPath, mappedFile } from './resolution.ts';
+import { transform } from './transform.ts';
 
 interface Resolved {
   url: string;
+  format?: string | null;
+  shortCircuit?: boolean;
 }
 
 /** The part of `module.registerHooks` (Node.js 22.15) that is used here; older type packages lack it. */
@@ -30,9 +34,11 @@ if (state[registered] === undefined) {
   state[registered] = true;
   // Stack traces name the TypeScript file's own lines.
   process.setSourceMapsEnabled(true);
+  installHelpers();
   if (registerHooks === undefined) {
     const hooks = import.meta.url.endsWith('.ts') ? './hooks.ts' : './hooks.js';
     module.register(hooks, import.meta.url);
+    hookRequire();
   } else {
     registerHooks(syncHooks());
   }
@@ -41,13 +47,14 @@ if (state[registered] === undefined) {
 function syncHooks(): SyncHooks {
   return {
     resolve(specifier, context, next) {
+      const mapped = mappedFile(specifier, context.parentURL);
+      if (mapped !== undefined) return at(mapped);
       try {
         return next(specifier, context);
       } catch (error) {
-        const path = importedPath(specifier, context.parentURL, error);
-        const found = path === undefined ? undefined : candidates(path).find(existsSync);
+        const found = importedFile(specifier, context.parentURL, error);
         if (found === undefined) throw error;
-        return next(pathToFileURL(found).href, context);
+        return at(found);
       }
     },
     load(url, context, next) {
@@ -56,4 +63,8 @@ function syncHooks(): SyncHooks {
       return { ...transform(path, readFileSync(path, 'utf8')), shortCircuit: true };
     },
   };
+}
+
+function at(path: string): Resolved {
+  return { url: pathToFileURL(path).href, shortCircuit: true };
 }

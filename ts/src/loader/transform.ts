@@ -4,11 +4,16 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
-import { stop, transformSync } from 'esbuild';
+import { compileFunction } from 'node:vm';
+import { stop, type TransformOptions, type TransformResult, transformSync } from 'esbuild';
+import { helpersBanner, lowerDecorators, mayHaveDecorators } from './decorators.ts';
+import { type CompilerOptions, projectOf } from './tsconfig.ts';
+
+type Format = 'module' | 'commonjs';
 
 /** What a module loading hook answers for a file. */
 export interface LoadedModule {
-  format: 'module' | 'commonjs';
+  format: Format;
   source: string;
 }
 
@@ -20,11 +25,27 @@ const loaders: Readonly<Record<string, 'ts' | 'tsx' | 'jsx'>> = {
   '.jsx': 'jsx',
 };
 
+/** The extensions of the files that are transformed. */
+export const extensions: readonly string[] = Object.keys(loaders);
+
 /** esbuild's helper process ends when nothing was transformed for so long. */
 const idleMs = 500;
 
+/** What CommonJS gives to a module as parameters. */
+const commonJsNames = ['exports', 'require', 'module', '__filename', '__dirname'];
+
+const requireName = '__gyrfalconCreateRequire';
+const requireBanner = `import { createRequire as ${requireName} } from 'node:module'; const require = ${requireName}(import.meta.url);`;
+
+/**
+ * Before Node.js 24 a CommonJS module that was imported through hooks has a `require` that knows neither hooks nor the
+ * conditions of packages, and no cache; and another `require` of the module would run it once more. It gets the usual
+ * function, and enters itself where that looks.
+ */
+const ownRequire =
+  'require.cache || (module.constructor._cache[__filename] = { filename: __filename, get exports() { return module.exports; }, get loaded() { return module.loaded; } }, require = module.constructor.createRequire(__filename));';
+
 const target = `node${process.versions.node}`;
-const tsconfigs = new Map<string, string | undefined>();
 let idle: NodeJS.Timeout | undefined;
 
 /** Whether the file at `path` is one that {@link transform} takes. */
@@ -39,19 +60,8 @@ export function isTransformed(path: string): boolean {
  * @throws SyntaxError whose message begins with `path:line:column:` when the file does not parse
  */
 export function transform(path: string, source: string): LoadedModule {
-  const extension = extname(path);
-  const format = formatOf(path, extension, source);
   try {
-    const { code } = transformSync(source, {
-      loader: loaders[extension] ?? 'ts',
-      format: format === 'module' ? 'esm' : 'cjs',
-      target,
-      sourcefile: path,
-      sourcemap: 'inline',
-      sourcesContent: false,
-      tsconfigRaw: tsconfigFor(dirname(path)) ?? '{}',
-    });
-    return { format, source: code };
+    return new Transformation(path, source).run();
   } catch (error) {
     throw syntaxError(path, error);
   } finally {
@@ -59,52 +69,142 @@ export function transform(path: string, source: string): LoadedModule {
   }
 }
 
+class Transformation {
+  private readonly path: string;
+  private readonly extension: string;
+  private readonly original: string;
+  /** Without the decorators that esbuild does not lower as they are to be. */
+  private readonly source: string;
+  private readonly compilerOptions: CompilerOptions;
+  private readonly options: TransformOptions;
+  /** What the file needs on its first line whatever its format is. */
+  private readonly banner: string;
+
+  constructor(path: string, source: string) {
+    const { compilerOptions } = projectOf(path);
+    const extension = extname(path);
+    const kind = loaders[extension] ?? 'ts';
+    const lowered = kind !== 'jsx' && lowersDecorators(compilerOptions, source);
+    this.path = path;
+    this.original = source;
+    this.extension = extension;
+    this.compilerOptions = compilerOptions;
+    this.source = lowered ? lowerDecorators(path, source, compilerOptions) : source;
+    this.banner = lowered ? helpersBanner : '';
+    this.options = {
+      loader: lowered ? (kind === 'tsx' ? 'jsx' : 'js') : kind,
+      target,
+      sourcefile: path,
+      sourcemap: 'inline',
+      sourcesContent: false,
+      ...jsxOptions(compilerOptions),
+    };
+  }
+
+  run(): LoadedModule {
+    if (this.extension === '.cts') return this.as('commonjs');
+    if (this.extension === '.mts') return this.as('module');
+    const probe = this.probe();
+    if (isScript(probe)) return this.as(packageType(this.path) ?? 'commonjs');
+    // `npm init` writes "type": "commonjs" without being asked: that alone says nothing of a file with import and export.
+    const emitsCommonJs = this.compilerOptions.module?.toLowerCase() === 'commonjs';
+    if (emitsCommonJs && packageType(this.path) !== 'module') return this.commonJsOrModule();
+    const isDone = loaders[this.extension] === 'ts' && this.banner + this.moduleBanner() === '';
+    return isDone ? { format: 'module', source: probe } : this.as('module');
+  }
+
+  private as(format: Format): LoadedModule {
+    return { format, source: this.emit(format).code };
+  }
+
+  private emit(format: Format): TransformResult {
+    const commonJs = format === 'commonjs';
+    return transformSync(this.source, {
+      ...this.options,
+      // With the platform comes the list of names by which `import` finds what CommonJS exports.
+      ...(commonJs ? { format: 'cjs', platform: 'node' } : { format: 'esm' }),
+      banner: commonJs
+        ? this.strictness() + ownRequire + this.banner
+        : this.moduleBanner() + this.banner,
+    });
+  }
+
+  /** The directive has to stand before the banner. */
+  private strictness(): string {
+    const { alwaysStrict, strict } = this.compilerOptions;
+    return (alwaysStrict ?? strict ?? true) ? '"use strict";' : '';
+  }
+
+  /** As tsc emits it, but for what CommonJS cannot have and tsc refuses: top-level await and import.meta. */
+  private commonJsOrModule(): LoadedModule {
+    let emitted: TransformResult;
+    try {
+      emitted = this.emit('commonjs');
+    } catch {
+      return this.as('module');
+    }
+    if (emitted.warnings.some(({ id }) => id === 'empty-import-meta')) return this.as('module');
+    return { format: 'commonjs', source: emitted.code };
+  }
+
+  /** `import x = require()` stays a call of require, which a module has to make for itself. */
+  private moduleBanner(): string {
+    if (!/\bimport\s+[^;'"]*?=\s*require\s*\(/.test(this.original)) return '';
+    const hasOwn = /\b(?:const|let|var|function|import|as)\s+require\b/.test(this.original);
+    return hasOwn ? '' : requireBanner;
+  }
+
+  /** As it is but for the types. JSX becomes plain calls here: its own runtime would come by an import. */
+  private probe(): string {
+    const jsx = loaders[this.extension] === 'ts' ? {} : { jsx: 'transform' as const };
+    return transformSync(this.source, { ...this.options, ...jsx }).code;
+  }
+}
+
 /**
- * The paths to try, best first, for an import of `path` that was not found: TypeScript sources are imported by the name
- * of their output (`./x.js`), without extension (`./x`) or as a folder (`./x/index.ts`).
+ * Whether the code has nothing that only a module can have. The compiler is asked, since text that looks like it may
+ * stand in comments and strings.
  */
-export function candidates(path: string): string[] {
-  const extension = extname(path);
-  const stem = path.slice(0, path.length - extension.length);
-  if (extension === '.js') return [`${stem}.ts`, `${stem}.tsx`];
-  if (extension === '.jsx') return [`${stem}.tsx`];
-  if (extension === '.mjs') return [`${stem}.mts`];
-  if (extension === '.cjs') return [`${stem}.cts`];
-  const extensions = ['.ts', '.tsx', '.mts', '.js', '.mjs', '.jsx'];
-  return [
-    ...extensions.map((added) => path + added),
-    ...extensions.map((added) => join(path, `index${added}`)),
-  ];
+function isScript(code: string): boolean {
+  try {
+    compileFunction(code, commonJsNames);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
-function formatOf(path: string, extension: string, source: string): 'module' | 'commonjs' {
-  if (extension === '.mts') return 'module';
-  if (extension === '.cts') return 'commonjs';
-  // `npm init` writes "type": "commonjs" without being asked, so what the file itself says goes first.
-  if (/^\s*(?:import|export)\b/m.test(source)) return 'module';
-  return packageType(dirname(path)) === 'commonjs' ? 'commonjs' : 'module';
+function lowersDecorators(options: CompilerOptions, source: string): boolean {
+  const { experimentalDecorators, emitDecoratorMetadata } = options;
+  return (
+    experimentalDecorators === true && emitDecoratorMetadata === true && mayHaveDecorators(source)
+  );
 }
 
-function packageType(directory: string): string | undefined {
-  const text = nearest(directory, 'package.json');
+/** JSX that is preserved was meant for a bundler, which makes of it what the types say. */
+function jsxOptions(compilerOptions: CompilerOptions): TransformOptions {
+  const { jsx, jsxFactory } = compilerOptions;
+  const preserved = jsx === 'preserve' || jsx === 'react-native';
+  const tsconfigRaw = JSON.stringify({ compilerOptions });
+  if (!preserved) return { tsconfigRaw };
+  return { tsconfigRaw, jsx: jsxFactory === undefined ? 'automatic' : 'transform' };
+}
+
+function packageType(path: string): Format | undefined {
+  const text = nearestPackage(dirname(path));
   if (text === undefined) return undefined;
   try {
     const { type } = JSON.parse(text) as { type?: unknown };
-    return typeof type === 'string' ? type : undefined;
+    return type === 'module' || type === 'commonjs' ? type : undefined;
   } catch {
     return undefined;
   }
 }
 
-function tsconfigFor(directory: string): string | undefined {
-  if (!tsconfigs.has(directory)) tsconfigs.set(directory, nearest(directory, 'tsconfig.json'));
-  return tsconfigs.get(directory);
-}
-
-/** The text of the nearest file called `name` in `directory` or above it. */
-function nearest(directory: string, name: string): string | undefined {
+/** The text of the nearest package.json in `directory` or above it. */
+function nearestPackage(directory: string): string | undefined {
   for (let at = directory; ; at = dirname(at)) {
-    const path = join(at, name);
+    const path = join(at, 'package.json');
     if (existsSync(path)) return readFileSync(path, 'utf8');
     if (dirname(at) === at) return undefined;
   }

@@ -10,6 +10,7 @@ import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
+import { defaultExport } from '../loader/default_export.ts';
 import type { Whereabouts } from './listen.ts';
 import { checkTableOptions, stopDeadline } from './options.ts';
 import { RequestServer } from './request_server.ts';
@@ -133,7 +134,7 @@ async function importHandlers(version: number): Promise<HandlerOptions> {
     const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
     throw new GyrfalconError('GYR_MODULE', `Module ${data.module} cannot be imported: ${text}`);
   }
-  const handlers = handlersOf(exported.default);
+  const handlers = handlersOf(defaultExport(exported));
   const hook = exported.onProtocolError as HandlerOptions['onProtocolError'];
   return hook === undefined ? handlers : { onProtocolError: hook, ...handlers };
 }

@@ -25,6 +25,7 @@ const usage =
     \\  --dotfiles      serve names that begin with a dot
     \\  --cache-bytes N memory for the contents of small files (default 16777216)
     \\  --cache-ms N    how long one is served without a look at its file (default 1000)
+    \\  --open-files N  larger files that are kept open, 0 to 4096 (default 64)
     \\  --no-cache      keep no contents in memory
     \\  --max-age S     send Cache-Control: max-age=S
     \\  --log L         how much to tell: silent, error, warn, info, debug (default info)
@@ -77,6 +78,7 @@ const Arguments = struct {
     cache: bool = true,
     cache_bytes: usize = 16 * 1024 * 1024,
     cache_ms: u32 = 1000,
+    open_files: u32 = 64,
 };
 
 pub fn main() !u8 {
@@ -103,6 +105,7 @@ pub fn main() !u8 {
         .cache = arguments.cache,
         .cache_bytes = arguments.cache_bytes,
         .cache_ms = arguments.cache_ms,
+        .open_files = arguments.open_files,
     }) catch |err| {
         complain("cannot serve {s}: {s}", .{ arguments.directory, @errorName(err) });
         return 1;
@@ -213,6 +216,8 @@ fn setOption(out: *Arguments, name: []const u8, value: []const u8) bool {
         out.cache_bytes = number(usize, name, value) orelse return false;
     } else if (std.mem.eql(u8, name, "--cache-ms")) {
         out.cache_ms = number(u32, name, value) orelse return false;
+    } else if (std.mem.eql(u8, name, "--open-files")) {
+        out.open_files = number(u32, name, value) orelse return false;
     } else if (std.mem.eql(u8, name, "--max-age")) {
         out.max_age_s = number(u32, name, value) orelse return false;
     } else {

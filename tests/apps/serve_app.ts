@@ -1,9 +1,9 @@
 // What tests/apps/engine_app.zig answers, by handlers in TypeScript; also /slow/N, answered after N ms, /late/N, which
 // echoes a body that it begins to read after N ms, and /wait, answered when /release is asked for. Argument: options of
-// serve(), as JSON, and `files`, the folder behind /files.
+// serve(), as JSON, and `files`, the folder behind /files, with `openFiles` of it.
 import { dir, type Request, Response, serve } from 'gyrfalcon';
 
-const { files, ...options } = JSON.parse(process.argv[2] ?? '{}');
+const { files, openFiles, ...options } = JSON.parse(process.argv[2] ?? '{}');
 
 const staticBytes = 50 * 1024 * 1024;
 const pattern = Buffer.alloc(
@@ -40,7 +40,7 @@ const server = serve({
   port: 0,
   ...options,
   routes: {
-    ...(files === undefined ? {} : { '/files/*': dir(files) }),
+    ...(files === undefined ? {} : { '/files/*': dir(files, { openFiles }) }),
     '/hello': new Response('Hello from the engine\n'),
     '/echo': async (request) => {
       const type = request.headers.get('content-type');

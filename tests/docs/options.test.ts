@@ -3,12 +3,13 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import { project } from '../support/process.ts';
 
-/** Name and `@default` of each option, as the two interfaces declare them. */
+/** Name and `@default` of each option, as the interfaces declare them. */
 function declared(): Map<string, string> {
   const options = new Map<string, string>();
   for (const [file, name] of [
     ['server.ts', 'HandlerOptions'],
     ['options.ts', 'ServeOptions'],
+    ['dir.ts', 'DirOptions'],
   ]) {
     const source = readFileSync(project('ts/src/server', file as string), 'utf8');
     const body = new RegExp(`export interface ${name}[^{]*\\{\\n(.*?)\\n\\}`, 's').exec(
@@ -30,7 +31,7 @@ function documented(): Map<string, string> {
   return new Map([...rows].map((row) => [row[1] as string, row[2] as string]));
 }
 
-test('docs/OPTIONS.md has every option of serve() with its default, and no other', () => {
+test('docs/OPTIONS.md has every option of serve() and dir() with its default, and no other', () => {
   const options = declared();
   assert.ok(options.size > 20, 'the interface was found');
   assert.deepEqual(

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -44,7 +44,7 @@ function folderOf(count: number): string {
 test('files that wait behind a slow response hold few descriptors, and all come', async () => {
   const count = 63;
   const folder = folderOf(count);
-  const server = await serveApp.start({ files: folder, workers: 1 });
+  const server = await serveApp.start({ files: folder, openFiles: 0, workers: 1 });
   const opened = (): number => readdirSync(`/proc/${server.child.pid}/fd`).length;
   const before = opened();
   const connections = 40;
@@ -69,6 +69,58 @@ test('files that wait behind a slow response hold few descriptors, and all come'
   }
   for (const client of clients) client.destroy();
   await until(() => opened() <= before + 130, 'the files to be closed');
+  await serveApp.stop(server);
+  rmSync(folder, { recursive: true });
+});
+
+/** How many descriptors the process has of the file, also when it was removed. */
+function descriptorsOf(pid: number, file: string): number {
+  const folder = `/proc/${pid}/fd`;
+  let count = 0;
+  for (const name of readdirSync(folder)) {
+    try {
+      if (readlinkSync(join(folder, name)).startsWith(file)) count += 1;
+    } catch {
+      // It was closed meanwhile.
+    }
+  }
+  return count;
+}
+
+test('a large file that is sent to many at once is open once', async () => {
+  const folder = folderOf(0);
+  const bytes = Buffer.alloc(8 * 1024 * 1024, 'large');
+  const file = join(folder, 'large.bin');
+  writeFileSync(file, bytes);
+  const server = await serveApp.start({ files: folder, workers: 2 });
+  const pid = server.child.pid as number;
+  // The first one opens it, when it has not changed for a while.
+  await until(async () => {
+    await exchange(server.port, get('/files/large.bin'));
+    return descriptorsOf(pid, file) === 1;
+  }, 'the file to be kept open');
+  const clients = await Promise.all(Array.from({ length: 40 }, () => connect(server.port)));
+  for (const [n, client] of clients.entries()) {
+    const range = `Range: bytes=${n}-\r\n`;
+    await client.send(`GET /files/large.bin HTTP/1.1\r\nHost: a\r\n${range}\r\n`);
+  }
+  // All have begun, and none is done: the file is larger than what sockets hold.
+  for (const client of clients) {
+    await client.readAhead();
+    client.socket.pause();
+  }
+  assert.is(descriptorsOf(pid, file), 1);
+  for (const client of clients.splice(3)) client.destroy();
+  for (const [n, client] of clients.entries()) {
+    client.socket.resume();
+    const { status, body } = await client.response();
+    assert.is(status, 206);
+    assert.ok(body.equals(bytes.subarray(n)), `the part from ${n} on`);
+    client.destroy();
+  }
+  rmSync(file);
+  assert.is((await exchange(server.port, get('/files/large.bin'))).status, 404);
+  await until(() => descriptorsOf(pid, file) === 0, 'the file to be closed');
   await serveApp.stop(server);
   rmSync(folder, { recursive: true });
 });

@@ -17,6 +17,10 @@ const doubt_bit: u32 = 1 << 31;
 /// used.
 var owners_by_number = std.mem.zeroes([limits.file_descriptor_max]Owners);
 
+/// Most descriptors that all servers of the process keep open for files which may be asked for
+/// again. Connections leave them alone.
+pub var kept_max: std.atomic.Value(u32) = .init(0);
+
 /// An open file. A copy of it is no owner: `retain` makes one. Any thread may call its functions.
 pub const FileHandle = enum(posix.fd_t) {
     _,

@@ -1,9 +1,11 @@
 //! Serves the files below a directory: GET and HEAD, index files, validators and conditions, one
-//! byte range. Small files come from a cache in memory, large ones go by sendfile(2).
+//! byte range. Small files come from a cache in memory, large ones go by sendfile(2) and are kept
+//! open.
 
 const std = @import("std");
 const Allocator = std.mem.Allocator;
 const clock = @import("../core/clock.zig");
+const FileHandle = @import("../core/file_handle.zig").FileHandle;
 const system = @import("../core/system.zig");
 const date = @import("../http/date.zig");
 const fields = @import("../http/fields.zig");
@@ -16,19 +18,22 @@ const Response = @import("../http/response.zig").Response;
 const HeaderError = @import("../http/response.zig").HeaderError;
 const cache_file = @import("dir_server_cache.zig");
 const conditions = @import("dir_server_conditions.zig");
+const open_files_file = @import("dir_server_open_files.zig");
 const reading = @import("dir_server_reading.zig");
 const root_file = @import("dir_server_root.zig");
 const Cache = cache_file.Cache;
 const Entry = cache_file.Entry;
+const Kept = open_files_file.Kept;
+const OpenFiles = open_files_file.OpenFiles;
 const Opened = root_file.Opened;
 const Top = @import("dir_server_top.zig").Top;
 
 /// Files up to this size are kept in the cache, bytes.
 pub const cached_file_bytes_max = 64 * 1024;
-/// A path longer than this, as the request has it, is served, but not from the cache, bytes.
-const cached_key_bytes_max = 1024;
+/// A path longer than this, as the request has it, is served, but nothing is kept for it, bytes.
+const kept_key_bytes_max = open_files_file.key_bytes_max;
 /// Room for the field lines that describe a file, bytes.
-const lines_bytes_max = 512;
+const lines_bytes_max = open_files_file.lines_bytes_max;
 /// A file that changed less than this ago may change again without its times telling: it is not
 /// cached yet. Kernel clocks tick every 1–10 ms.
 const settle_ns_default = 50 * std.time.ns_per_ms;
@@ -43,6 +48,8 @@ pub const DirServer = struct {
     top: Top,
     index: []const []const u8,
     cache: ?Cache,
+    /// Null: every request opens its file.
+    open_files: ?OpenFiles,
     cache_ms: u32,
     dotfiles: bool,
     redirect: bool,
@@ -60,12 +67,16 @@ pub const DirServer = struct {
         index: []const []const u8 = &.{"index.html"},
         /// Keep the contents of small files (up to 64 KiB) in memory.
         cache: bool = true,
-        /// How long a kept content is served before the file is looked at again, milliseconds. 0:
-        /// looked at for every request.
+        /// How long a kept content is served before the file is looked at again, milliseconds, and
+        /// the path of one that is kept open. 0: looked at for every request.
         cache_ms: u32 = 1000,
         /// Memory for kept contents, bytes; at least 256 KiB. Pages become resident when first
         /// used.
         cache_bytes: usize = 16 * 1024 * 1024,
+        /// Files above 64 KiB that are kept open to be sent again, at most, up to 4096: of a low
+        /// limit of descriptors a sixteenth. One that is not asked for in ten seconds is closed. 0,
+        /// or with a `cache_ms` of 0: each is opened when it is asked for.
+        open_files: u32 = 64,
         /// Serve files and directories whose name begins with a dot. "/.well-known/" (RFC 8615) is
         /// always served.
         dotfiles: bool = false,
@@ -81,6 +92,8 @@ pub const DirServer = struct {
         InvalidIndexName,
         /// `cache_bytes` below 256 KiB, or above 64 GiB.
         InvalidCacheBytes,
+        /// `open_files` above 4096.
+        InvalidOpenFiles,
     };
 
     /// Opens the directory and takes all memory that the server will use; the options may be gone
@@ -90,15 +103,20 @@ pub const DirServer = struct {
         if (options.cache and (cache_bytes < Cache.bytes_min or cache_bytes > Cache.bytes_max)) {
             return error.InvalidCacheBytes;
         }
+        if (options.open_files > open_files_file.count_max) return error.InvalidOpenFiles;
         for (options.index) |name| try checkIndexName(name);
         var top = try Top.init(gpa, options.root);
         errdefer top.deinit(gpa);
         const index = try dupeAll(gpa, options.index);
         errdefer freeAll(gpa, index);
+        var cache: ?Cache = if (options.cache) try Cache.init(gpa, cache_bytes) else null;
+        errdefer if (cache) |*made| made.deinit(gpa);
+        const keeps_open = options.open_files > 0 and options.cache_ms > 0;
         return .{
             .top = top,
             .index = index,
-            .cache = if (options.cache) try Cache.init(gpa, cache_bytes) else null,
+            .cache = cache,
+            .open_files = if (keeps_open) try OpenFiles.init(gpa, options.open_files) else null,
             .cache_ms = options.cache_ms,
             .dotfiles = options.dotfiles,
             .redirect = options.redirect,
@@ -108,6 +126,7 @@ pub const DirServer = struct {
 
     /// No response that `handle` filled in may be unsent.
     pub fn deinit(self: *DirServer, gpa: Allocator) void {
+        if (self.open_files) |*open_files| open_files.deinit(gpa);
         if (self.cache) |*cache| cache.deinit(gpa);
         freeAll(gpa, self.index);
         self.top.deinit(gpa);
@@ -116,7 +135,9 @@ pub const DirServer = struct {
 
     /// Memory taken at `init`, bytes.
     pub fn memoryBytes(self: *const DirServer) usize {
-        return if (self.cache) |*cache| cache.memoryBytes() else 0;
+        const contents = if (self.cache) |*cache| cache.memoryBytes() else 0;
+        const handles = if (self.open_files) |*open_files| open_files.memoryBytes() else 0;
+        return contents + handles;
     }
 
     /// Answers `req` with the file that `path` names: the request's path, canonical as it is, or
@@ -190,13 +211,65 @@ const Exchange = struct {
             try self.res.header("Allow", "GET, HEAD");
             return self.refuse(.method_not_allowed);
         }
-        const cache = if (self.server.cache) |*cache| cache else return self.answerFromFile(null);
-        if (self.path.len > cached_key_bytes_max) return self.answerFromFile(null);
-        const pin = cache.pin() orelse return self.answerFromFile(null);
-        const entry = cache.find(pin, Cache.hashOf(self.path), self.path) orelse
+        if (self.path.len > kept_key_bytes_max) return self.answerFromFile(null);
+        const hash = Cache.hashOf(self.path);
+        const pin = if (self.server.cache) |*cache| cache.pin() else null;
+        if (pin) |mine| {
+            if (self.server.cache.?.find(mine, hash, self.path)) |entry| {
+                if (self.isFresh(entry)) return self.respondFromEntry(entry);
+                return self.answerRevalidated(mine, entry);
+            }
+        }
+        if (self.server.open_files) |*open_files| {
+            const now = self.server.now_ms();
+            var kept: Kept = undefined;
+            if (open_files.find(hash, self.path, now, self.server.cache_ms, &kept)) |age| {
+                return self.answerFromKept(pin, hash, &kept, age);
+            }
+        }
+        return self.answerFromFile(pin);
+    }
+
+    /// Answers with a file that was kept open, an owner of which this is, if it is still the one.
+    fn answerFromKept(
+        self: Exchange,
+        pin: ?*cache_file.Pin,
+        hash: u64,
+        kept: *const Kept,
+        age: OpenFiles.Age,
+    ) Error!void {
+        const open_files = &self.server.open_files.?;
+        if (!isUnchanged(kept)) {
+            open_files.forget(hash, self.path, kept.handle);
+            kept.handle.release();
             return self.answerFromFile(pin);
-        if (self.isFresh(entry)) return self.respondFromEntry(entry);
-        return self.answerRevalidated(pin, entry);
+        }
+        if (age == .fresh) return self.respondFromKept(kept);
+        var buffer: [root_file.path_bytes_max]u8 = undefined;
+        const file = self.locate(&buffer) catch |err| {
+            // Without descriptors nothing better is known than what is kept.
+            if (err == error.Unavailable) return self.respondFromKept(kept);
+            open_files.forget(hash, self.path, kept.handle);
+            kept.handle.release();
+            return err;
+        };
+        if (file) |found| {
+            if (found.opened.version.eql(kept.version)) {
+                found.opened.close();
+                open_files.renew(hash, self.path, kept.handle, found.checked_ms);
+                return self.respondFromKept(kept);
+            }
+        }
+        open_files.forget(hash, self.path, kept.handle);
+        kept.handle.release();
+        return self.respondOrRetry(file, pin);
+    }
+
+    /// Whether what is said of the file is so.
+    fn isUnchanged(kept: *const Kept) bool {
+        if (kept.handle.isDoubted()) return false;
+        const version = root_file.Version.read(kept.handle.fd()) catch return false;
+        return version.eql(kept.version);
     }
 
     /// Whether the entry can be served without a look at the file. Of the threads that find it too
@@ -225,6 +298,11 @@ const Exchange = struct {
             }
         }
         entry.valid.store(false, .release);
+        return self.respondOrRetry(file, pin);
+    }
+
+    /// `respond`, and once more with what is there now if the file changed under it.
+    fn respondOrRetry(self: Exchange, file: ?Located, pin: ?*cache_file.Pin) Error!void {
         self.respond(file, pin) catch |err| {
             return if (err == error.Changed) self.answerFromFile(pin) else err;
         };
@@ -301,7 +379,7 @@ const Exchange = struct {
         var tag: [Entry.tag_bytes_max]u8 = undefined;
         const representation = self.describe(found, &buffer, &tag);
         if (found.opened.version.size > cached_file_bytes_max) {
-            return self.respondFromFile(found.opened, representation);
+            return self.respondFromFile(found, representation);
         }
         defer found.opened.close();
         if (pin) |mine| {
@@ -384,18 +462,68 @@ const Exchange = struct {
         self.res.commitBody(@intCast(part.offset), @intCast(part.length));
     }
 
-    /// Sends a large file from its descriptor.
-    fn respondFromFile(self: Exchange, opened: Opened, file: Representation) Error!void {
-        errdefer opened.close();
+    /// Sends a large file from its descriptor, and keeps that for the next.
+    fn respondFromFile(self: Exchange, file: Located, representation: Representation) Error!void {
         const start = self.res.lines_len;
-        const part = try self.begin(file) orelse return opened.close();
+        const part = self.beginReadable(file.opened, representation) catch |err| {
+            file.opened.close();
+            self.takeBack(start);
+            return err;
+        } orelse return file.opened.close();
+        // Closed, when its number is beyond what can be counted.
+        const handle = FileHandle.adopt(file.opened.fd) orelse {
+            self.takeBack(start);
+            return error.Unavailable;
+        };
+        self.keepOpen(file, handle, representation);
+        self.res.sendHandle(handle, part.offset, part.length);
+    }
+
+    /// Begins the response with a file that others will read. Null when nothing of it is sent.
+    fn beginReadable(self: Exchange, opened: Opened, file: Representation) Error!?Part {
+        const part = try self.begin(file) orelse return null;
         if (self.req.method == .HEAD) {
             self.res.declared_length = part.length;
-            return opened.close();
+            return null;
         }
-        errdefer self.takeBack(start);
         try reading.probe(opened);
-        self.res.sendFile(opened.fd, part.offset, part.length);
+        return part;
+    }
+
+    fn keepOpen(self: Exchange, file: Located, handle: FileHandle, is: Representation) void {
+        const open_files = if (self.server.open_files) |*open_files| open_files else return;
+        if (self.path.len > kept_key_bytes_max or !is.validators.is_settled) return;
+        var kept: Kept = undefined;
+        kept.handle = handle;
+        kept.version = file.opened.version;
+        kept.modified_s = is.validators.modified_s;
+        kept.validator_lines = is.validator_lines;
+        // It is no fresher than the root that it was found in.
+        kept.checked_ms = file.checked_ms;
+        kept.setLines(is.lines);
+        kept.setTag(is.validators.tag);
+        open_files.keep(Cache.hashOf(self.path), self.path, self.server.now_ms(), &kept);
+    }
+
+    /// Sends a file that was kept open, and takes the handle over.
+    fn respondFromKept(self: Exchange, kept: *const Kept) Error!void {
+        errdefer kept.handle.release();
+        const part = try self.begin(.{
+            .lines = kept.lines(),
+            .validator_lines = kept.validator_lines,
+            .validators = .{
+                .tag = kept.tag(),
+                .modified_s = kept.modified_s,
+                .changed_s = kept.version.changedSeconds(),
+                .is_settled = true, // or it would not be kept
+                .size = kept.version.size,
+            },
+        }) orelse return kept.handle.release();
+        if (self.req.method == .HEAD) {
+            self.res.declared_length = part.length;
+            return kept.handle.release();
+        }
+        self.res.sendHandle(kept.handle, part.offset, part.length);
     }
 
     /// Undoes `begin`: another answer follows.
@@ -550,9 +678,11 @@ test {
     _ = @import("dir_server_test.zig");
     _ = @import("dir_server_faults_test.zig");
     _ = @import("dir_server_fresh_test.zig");
+    _ = @import("dir_server_open_files_test.zig");
     _ = @import("dir_server_validators_test.zig");
     _ = cache_file;
     _ = conditions;
+    _ = open_files_file;
     _ = reading;
     _ = root_file;
 }

@@ -29,11 +29,12 @@ pub const Site = struct {
     pool: *Buddy,
     lines: [4096]u8 = undefined,
 
-    const Setup = struct {
+    pub const Setup = struct {
         index: []const []const u8 = &.{"index.html"},
         cache: bool = true,
         cache_ms: u32 = 1000,
         cache_bytes: usize = Cache.bytes_min,
+        open_files: u32 = 64,
         dotfiles: bool = false,
         max_age_s: ?u32 = null,
         redirect: bool = true,
@@ -59,6 +60,7 @@ pub const Site = struct {
             .cache = setup.cache,
             .cache_ms = setup.cache_ms,
             .cache_bytes = setup.cache_bytes,
+            .open_files = setup.open_files,
             .dotfiles = setup.dotfiles,
             .max_age_s = setup.max_age_s,
             .redirect = setup.redirect,

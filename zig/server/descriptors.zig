@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const posix = std.posix;
+const file_handle = @import("../core/file_handle.zig");
 const system = @import("../core/system.zig");
 
 /// Descriptors that connections leave to files which are sent and to the rest of the program. Of a
@@ -35,7 +36,10 @@ pub const Plan = struct {
 /// the descriptor table now: growing it while threads run stalls `accept` for tens of milliseconds.
 /// `descriptor` is any that is open.
 pub fn prepare(needs: Needs, descriptor: posix.fd_t) Plan {
-    const plan = planFor(needs, descriptor);
+    const plan = planFor(.{
+        .connections = needs.connections,
+        .engine = needs.engine + file_handle.kept_max.load(.monotonic),
+    }, descriptor);
     _ = connections_total.fetchAdd(plan.connections, .monotonic);
     return plan;
 }

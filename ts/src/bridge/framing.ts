@@ -1,7 +1,8 @@
 /** What a handler says of its response's length, held against the body. */
 
 import type { Log } from '../core/log.ts';
-import { isNullBodyStatus, type ResponseParts } from '../fetch/response.ts';
+import { isNullBodyStatus } from '../fetch/response.ts';
+import type { ResponseParts } from '../fetch/response_parts.ts';
 import type { Outgoing } from './outgoing.ts';
 
 /** Content-Length beside a body that is at hand: the body's own length is what is sent. */

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { ChunkEncoder } from '../fetch/chunks.ts';
 import type { HeaderList } from '../fetch/headers.ts';
-import type { ResponseParts } from '../fetch/response.ts';
+import type { ResponseParts } from '../fetch/response_parts.ts';
 import type { Trailers } from './trailers.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { ResponseParts } from '../fetch/response.ts';
+import type { ResponseParts } from '../fetch/response_parts.ts';
 import * as abi from './abi.gen.ts';
 import type { Block, RingWriter } from './lane.ts';
 import { recordSize } from './lane.ts';

@@ -7,7 +7,7 @@ import {
   type HeadersInit,
   headersFromList,
 } from '../fetch/headers.ts';
-import { isEnginesField } from '../fetch/response.ts';
+import { isEnginesField } from '../fetch/response_parts.ts';
 import * as abi from './abi.gen.ts';
 
 /** Trailers of a response: fields, or what makes them once the body's last byte is on its way. */

@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decodeUtf8 } from './body.ts';
-import { Response, responseParts } from './response.ts';
+import { Response } from './response.ts';
+import { responseParts } from './response_parts.ts';
 
 /** Numbers that look random and are the same in every run. */
 function* random(seed: number): Generator<number> {

@@ -63,7 +63,7 @@ const formType = 'application/x-www-form-urlencoded;charset=UTF-8';
 const bodyOfStream = new WeakMap<ReadableStream, Body>();
 
 /** Whether anybody has read from the stream or cancelled it. */
-function isDisturbed(stream: ReadableStream): boolean {
+export function isDisturbed(stream: ReadableStream): boolean {
   return Readable.isDisturbed(stream as unknown as NodeJS.ReadableStream);
 }
 

@@ -7,7 +7,8 @@ import { installGlobals } from './globals.ts';
 import { Headers } from './headers.ts';
 import { PlatformHeaders, PlatformRequest, PlatformResponse } from './originals.ts';
 import { fromSource, Request, type RequestSource } from './request.ts';
-import { Response, responseParts } from './response.ts';
+import { Response } from './response.ts';
+import { responseParts } from './response_parts.ts';
 
 const pairs = [
   ['Headers', Headers, PlatformHeaders, (C: new () => object) => new C()],

@@ -4,7 +4,8 @@ import type { BodySource } from './body.ts';
 import { Headers } from './headers.ts';
 import { fromSource, type ParamSource, Request, type RequestSource } from './request.ts';
 import { canonicalUrl } from './request_init.ts';
-import { Response, responseParts } from './response.ts';
+import { Response } from './response.ts';
+import { responseParts } from './response_parts.ts';
 
 /** A body that has arrived, or arrives in chunks; counts what is asked of it. */
 class FakeBody implements BodySource {

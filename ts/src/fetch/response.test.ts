@@ -8,7 +8,8 @@ import { logged } from '../../../tests/support/channel.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Headers } from './headers.ts';
 import { PlatformResponse } from './originals.ts';
-import { Response, responseParts } from './response.ts';
+import { Response } from './response.ts';
+import { responseParts } from './response_parts.ts';
 
 const text = (body: unknown): string => Buffer.from(body as Uint8Array).toString();
 

@@ -1,21 +1,15 @@
 // biome-ignore-all lint/complexity/noArguments: Web IDL tells an absent argument from undefined.
 import { inspect } from 'node:util';
-import * as zlib from 'node:zlib';
-import { GyrfalconError } from '../core/errors.ts';
-import { type Log, standardLog } from '../core/log.ts';
 import {
   Body,
   type BodyInit,
   cloneBody,
   extractBody,
-  isUnusable,
   isUsed,
-  knownLength,
   readBody,
   streamOf,
   takeArrayBuffer,
   takeBytes,
-  takeForSending,
   takeJson,
   takeText,
 } from './body.ts';
@@ -27,8 +21,6 @@ import {
   type HeadersInit,
   headersFromList,
   listHas,
-  normalizeName,
-  normalizeValue,
 } from './headers.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
 import { PlatformResponse, standFor } from './originals.ts';
@@ -42,29 +34,8 @@ export interface ResponseInit {
   headers?: HeadersInit;
 }
 
-/**
- * What the lane needs of a response. Text and bytes come as they are: no platform object is made
- * for them.
- */
-export interface ResponseParts {
-  status: number;
-  /** '' when the handler gave none. */
-  statusText: string;
-  /**
-   * Name, value, name, value, … in order, names in lower case. Without the fields that belong to
-   * the connection (RFC 9110 §7.6.1) and without content-length. Not to be changed: it may be the
-   * response's own list.
-   */
-  fields: readonly string[];
-  body: string | Uint8Array | ReadableStream<Uint8Array> | null;
-  /**
-   * The length in bytes that the handler declared by content-length, or that a stream is known to
-   * have; null when there is none. Beside a null body it is what a HEAD response announces.
-   */
-  length: number | null;
-}
-
-class State {
+/** What is behind a light response. */
+export class ResponseState {
   status = 200;
   statusText = '';
   list: HeaderList;
@@ -78,9 +49,10 @@ class State {
   }
 }
 
-let stateOf: (response: unknown) => State | null;
+/** The state of a light response; null for any other value. */
+export let responseState: (response: unknown) => ResponseState | null;
 let bodyOf: (response: Response) => Body | null;
-let fromState: (state: State) => Response;
+let fromState: (state: ResponseState) => Response;
 
 const reasonPhrase = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -96,7 +68,7 @@ function toUnsignedShort(value: unknown): number {
   return ((number % 65536) + 65536) % 65536;
 }
 
-function applyStatus(state: State, given: unknown): void {
+function applyStatus(state: ResponseState, given: unknown): void {
   const status = toUnsignedShort(given);
   if (status < 200 || status > 599) {
     throw new RangeError(`Response: status must be 200 to 599, not ${status}`);
@@ -104,14 +76,14 @@ function applyStatus(state: State, given: unknown): void {
   state.status = status;
 }
 
-function applyStatusText(state: State, given: unknown): void {
+function applyStatusText(state: ResponseState, given: unknown): void {
   const text = String(given);
   if (!reasonPhrase.test(text)) throw new TypeError('Response: invalid statusText');
   state.statusText = text;
 }
 
 /** Fetch "initialize a response", without the body. */
-function applyInit(state: State, init: ResponseInit): void {
+function applyInit(state: ResponseState, init: ResponseInit): void {
   if (typeof init !== 'object' && typeof init !== 'function') {
     throw new TypeError('Response: the second argument must be an object');
   }
@@ -121,7 +93,7 @@ function applyInit(state: State, init: ResponseInit): void {
   if (headers !== undefined) fillList(state.list, headers);
 }
 
-function applyBody(state: State, body: Body): void {
+function applyBody(state: ResponseState, body: Body): void {
   if (isNullBodyStatus(state.status)) {
     throw new TypeError(`Response: a response with status ${state.status} cannot have a body`);
   }
@@ -136,10 +108,10 @@ function applyBody(state: State, body: Body): void {
  * asks for a stream; headers stay a plain list until `headers` is touched.
  */
 export class Response {
-  #state: State;
+  #state: ResponseState;
 
   static {
-    stateOf = (response) =>
+    responseState = (response) =>
       typeof response === 'object' && response !== null && #state in response
         ? (response as Response).#state
         : null;
@@ -157,7 +129,7 @@ export class Response {
    * and for a stream that is locked or has been read.
    */
   constructor(body?: BodyInit | null, init?: ResponseInit) {
-    const state = new State([]);
+    const state = new ResponseState([]);
     this.#state = state;
     const extracted = body === undefined || body === null ? null : extractBody(body);
     if (init !== undefined && init !== null) applyInit(state, init);
@@ -166,7 +138,7 @@ export class Response {
 
   /** A response of status 0 that stands for a failed fetch; it cannot be sent. */
   static error(): Response {
-    const state = new State([]);
+    const state = new ResponseState([]);
     state.type = 'error';
     state.status = 0;
     state.immutable = true;
@@ -177,7 +149,7 @@ export class Response {
   static redirect(url: string | URL, status?: number): Response {
     if (arguments.length < 1) throw new TypeError('Response.redirect needs a URL');
     const target = parseUrl(url);
-    const state = new State([]);
+    const state = new ResponseState([]);
     const code = status === undefined ? 302 : toUnsignedShort(status);
     if (code !== 301 && code !== 302 && code !== 303 && code !== 307 && code !== 308) {
       throw new RangeError(`Response.redirect: ${code} is not a redirect status`);
@@ -249,7 +221,7 @@ export class Response {
   /** A second response with the same head, and a body that can be read apart from this one's. */
   clone(): Response {
     const state = this.#state;
-    const copy = new State(state.list.slice());
+    const copy = new ResponseState(state.list.slice());
     copy.body = state.body === null ? null : cloneBody(state.body);
     copy.status = state.status;
     copy.statusText = state.statusText;
@@ -311,7 +283,7 @@ export function responseOf(
   list: HeaderList,
   body: string | Uint8Array | ReadableStream<Uint8Array> | null,
 ): Response {
-  const state = new State(list);
+  const state = new ResponseState(list);
   state.status = status;
   if (typeof body === 'string' || body instanceof Uint8Array)
     state.body = new Body(body, null, null);
@@ -325,177 +297,4 @@ function parseUrl(url: string | URL): string {
   } catch (cause) {
     throw new TypeError(`Failed to parse URL from ${String(url)}`, { cause });
   }
-}
-
-/** Whether a field belongs to the connection or to the framing, both the engine's. */
-export function isEnginesField(name: string): boolean {
-  switch (name.length) {
-    case 2:
-      return name === 'te';
-    case 7:
-      return name === 'upgrade' || name === 'trailer';
-    case 10:
-      return name === 'connection' || name === 'keep-alive';
-    case 14:
-      return name === 'content-length';
-    case 16:
-      return name === 'proxy-connection';
-    case 17:
-      return name === 'transfer-encoding';
-    default:
-      return false;
-  }
-}
-
-function hasEnginesField(list: readonly string[]): boolean {
-  for (let i = 0; i < list.length; i += 2) if (isEnginesField(list[i] as string)) return true;
-  return false;
-}
-
-/**
- * Moves the declared length from the fields to `length` and drops what is the engine's. What stays
- * of it, when it is the handler's own (`mayClose`) and no upstream's, is the wish to close the
- * connection, and Upgrade and Trailer, for the engine to send where they can be.
- */
-function sortOutFields(parts: ResponseParts, mayClose: boolean, log: Log): void {
-  const kept: string[] = [];
-  const list = parts.fields;
-  for (let i = 0; i < list.length; i += 2) {
-    const name = list[i] as string;
-    const value = list[i + 1] as string;
-    if (!isEnginesField(name)) kept.push(name, value);
-    else if (mayClose && (name === 'upgrade' || name === 'trailer')) kept.push(name, value);
-    else if (name === 'content-length') takeLength(parts, value, log);
-    else if (mayClose && name === 'connection' && value.toLowerCase() === 'close')
-      kept.push(name, 'close');
-    else if (mayClose) checkDropped(name, value, log);
-  }
-  parts.fields = kept;
-}
-
-/** Of two lengths that differ, the first stands: it may be what is known of the body. */
-function takeLength(parts: ResponseParts, value: string, log: Log): void {
-  const length = /^\d{1,15}$/.test(value) ? Number(value) : null;
-  if (length !== null && parts.length === null) parts.length = length;
-  else if (length !== parts.length || length === null) {
-    const hint = 'leave it out: the engine counts';
-    log.framing(`Content-Length of a response is ${inspect(value)}`, hint);
-  }
-}
-
-/** What is dropped without a word, as it changes nothing that the engine does. */
-const harmless = new Map([
-  ['transfer-encoding', /^chunked$/i],
-  ['connection', /^(?:(?:keep-alive|close|upgrade)(?:, *)?)+$/i],
-]);
-
-function checkDropped(name: string, value: string, log: Log): void {
-  if (harmless.get(name)?.test(value) ?? true) return;
-  log.framing(`${name} of a response is ${inspect(value)}`, 'it is the engine that says it');
-}
-
-function refused(message: string, hint: string): GyrfalconError {
-  return new GyrfalconError('GYR_RESPONSE_INVALID', message, hint);
-}
-
-function refuseError(): GyrfalconError {
-  return refused('Response.error() cannot be sent', 'it has no status');
-}
-
-function refuseUsed(): GyrfalconError {
-  const hint = 'make a response for each request, or send a clone()';
-  return refused('The body of the response has already been read, or is locked', hint);
-}
-
-/**
- * Takes a response apart for sending; its body is used from then on. Takes light responses, the
- * platform's own (of fetch, say), and others that keep the interface. Throws a GyrfalconError with
- * GYR_RESPONSE_INVALID when the body is used already, or when `response` is none or is
- * `Response.error()`. `log` is told of fields that say of the framing what is not so.
- */
-export function responseParts(
-  response: Response | globalThis.Response,
-  log: Log = standardLog,
-): ResponseParts {
-  const state = stateOf(response);
-  if (state === null) return foreignParts(response as globalThis.Response, log);
-  if (state.status === 0) throw refuseError();
-  const { body } = state;
-  const parts: ResponseParts = {
-    status: state.status,
-    statusText: state.statusText,
-    fields: state.list,
-    body: null,
-    length: null,
-  };
-  if (body !== null) {
-    if (isUnusable(body)) throw refuseUsed();
-    if (typeof body.source !== 'string') parts.length = knownLength(body);
-    parts.body = takeForSending(body);
-  }
-  if (hasEnginesField(state.list)) sortOutFields(parts, true, log);
-  return parts;
-}
-
-function isResponse(value: unknown): value is globalThis.Response {
-  if (typeof value !== 'object' || value === null) return false;
-  return (
-    value instanceof PlatformResponse ||
-    Object.prototype.toString.call(value) === '[object Response]'
-  );
-}
-
-/** undici's fetch decodes zstd since 7.11, where zlib does. */
-function fetchDecodesZstd(): boolean {
-  const [major = 0, minor = 0] = (process.versions.undici ?? '').split('.').map(Number);
-  return 'createZstdDecompress' in zlib && (major > 7 || (major === 7 && minor >= 11));
-}
-
-const decodable = new Set(['gzip', 'x-gzip', 'deflate', 'br', fetchDecodesZstd() ? 'zstd' : 'br']);
-
-/** Whether fetch has decoded the body: its bytes are then no longer the ones that are described. */
-function isDecoded(response: globalThis.Response): boolean {
-  const codings = response.headers.get('content-encoding');
-  if (codings === null || response.url === '' || response.body === null) return false;
-  return codings.split(',').every((coding) => decodable.has(coding.trim().toLowerCase()));
-}
-
-/** The body of another library's response: of node-fetch, say, it is a stream of Node's. */
-function foreignStream(body: unknown): ReadableStream<Uint8Array> | null {
-  if (body === null || body === undefined) return null;
-  if (typeof (body as ReadableStream).getReader === 'function') return body as ReadableStream;
-  if (typeof (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator] === 'function') {
-    return new Response(body as AsyncIterable<Uint8Array>).body;
-  }
-  const given = inspect(body, { depth: 0 });
-  throw refused(`The body of a response is ${given}`, 'it must be a ReadableStream or null');
-}
-
-function foreignParts(response: unknown, log: Log): ResponseParts {
-  if (!isResponse(response)) {
-    const given = inspect(response, { depth: 0 });
-    throw refused(`A handler must return a Response, not ${given}`, 'new Response(…)');
-  }
-  const { status, body } = response;
-  if (status === 0) throw refuseError();
-  if (!Number.isInteger(status))
-    throw refused(`The status of a response is ${inspect(status)}`, 'it must be an integer');
-  if (response.bodyUsed || body?.locked) {
-    throw refuseUsed();
-  }
-  const decoded = isDecoded(response);
-  const fields: string[] = [];
-  for (const [name, value] of response.headers) {
-    if (!decoded || (name !== 'content-encoding' && name !== 'content-length'))
-      fields.push(normalizeName(name), normalizeValue(value)); // of a library, they may be anything
-  }
-  const parts: ResponseParts = {
-    status,
-    statusText: response.statusText,
-    fields,
-    body: foreignStream(body),
-    length: null,
-  };
-  if (hasEnginesField(fields)) sortOutFields(parts, false, log);
-  return parts;
 }

@@ -10,7 +10,17 @@ export interface DirOptions {
   cache?: boolean;
   /** Memory for kept files, bytes; from 262144 on. @default 16777216 */
   cacheBytes?: number;
-  /** How long a kept file is taken as unchanged, milliseconds. @default 1000 */
+  /**
+   * Files above 64 KiB that are kept open to be sent again, at most, from 0 to 4096. One that is
+   * not asked for in ten seconds is closed.
+   * @default 64
+   */
+  openFiles?: number;
+  /**
+   * How long a kept file is taken as unchanged, and the path of one that is kept open as leading to
+   * it, milliseconds.
+   * @default 1000
+   */
   cacheTime?: number;
   /** Serve files and folders whose name begins with a dot. @default false */
   dotfiles?: boolean;

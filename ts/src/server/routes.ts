@@ -3,7 +3,8 @@ import type { CompiledRoute } from '../bridge/app.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import { PlatformResponse } from '../fetch/originals.ts';
-import { Response, type ResponseParts, responseParts } from '../fetch/response.ts';
+import { Response } from '../fetch/response.ts';
+import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
 import { DirRoute } from './dir.ts';
 import type { AnyResponse } from './server.ts';
 
@@ -202,7 +203,7 @@ function directory(pattern: string, { root, options }: DirRoute): EngineTarget {
     const message = `Route "${pattern}" is a directory, but its pattern has no room for a path`;
     throw new GyrfalconError('GYR_ROUTE_PATTERN', message, 'end the pattern in "/*"');
   }
-  const { index, cache, cacheBytes, cacheTime, dotfiles, maxAge, redirect } = options;
+  const { index, cache, cacheBytes, openFiles, cacheTime, dotfiles, maxAge, redirect } = options;
   return {
     kind: 'dir',
     root,
@@ -210,6 +211,7 @@ function directory(pattern: string, { root, options }: DirRoute): EngineTarget {
       index,
       cache,
       cache_bytes: cacheBytes,
+      open_files: openFiles,
       cache_ms: cacheTime,
       dotfiles,
       max_age_s: maxAge,

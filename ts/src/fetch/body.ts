@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
 import { types } from 'node:util';
 import { ChunkEncoder, viewBytes } from './chunks.ts';
-import { encodeFormData } from './form_data.ts';
+import { rememberCopy } from './decoded.ts';
+import { encodeFormData, readBlob } from './form_data.ts';
 
 /** What a body can be made from (Fetch "BodyInit", and async iterables of bytes or text). */
 export type BodyInit =
@@ -76,10 +77,9 @@ export function extractBody(init: unknown): Body {
     if (init instanceof ReadableStream) return bodyFromStream(init);
     if (init instanceof Blob) return new Body(init, null, init.type === '' ? null : init.type);
     if (init instanceof URLSearchParams) return new Body(init.toString(), null, formType);
-    if (init instanceof FormData) {
-      const form = encodeFormData(init);
-      return new Body(form.body, null, form.type);
-    }
+    if (init instanceof FormData) return bodyFromForm(init);
+    const foreign = bodyFromForeign(init);
+    if (foreign !== null) return foreign;
     const iterable = init as Partial<AsyncIterable<unknown>>;
     if (typeof iterable[Symbol.asyncIterator] === 'function') {
       return new Body(null, streamOfIterable(iterable as AsyncIterable<unknown>), null);
@@ -87,6 +87,47 @@ export function extractBody(init: unknown): Body {
   }
   // Not String(init): that would take a symbol.
   return new Body(`${init}`, null, textType);
+}
+
+/** What another realm or a library has of the platform's classes; null for anything else. */
+function bodyFromForeign(init: object): Body | null {
+  switch (foreignKind(init)) {
+    case 'FormData':
+      return bodyFromForm(init as FormData);
+    case 'URLSearchParams':
+      return new Body(String(init), null, formType);
+    case 'Blob':
+    case 'File': {
+      const { type } = init as Blob;
+      return new Body(null, streamOfIterable(readBlob(init as Blob)), type === '' ? null : type);
+    }
+    default:
+      return null;
+  }
+}
+
+/** How it calls itself, when that is the name of something a body can be made from. */
+function foreignKind(value: object): string | null {
+  const kind = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
+  const isForeign =
+    (kind === 'FormData' && typeof (value as Partial<FormData>).entries === 'function') ||
+    (kind === 'URLSearchParams' && typeof (value as URLSearchParams).append === 'function') ||
+    ((kind === 'Blob' || kind === 'File') &&
+      typeof (value as Partial<Blob>).arrayBuffer === 'function');
+  return isForeign ? kind : null;
+}
+
+/** Whether it is of a class that this platform's fetch does not know, and a body nevertheless. */
+export function isForeignBody(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || foreignKind(value) === null) return false;
+  return !(value instanceof FormData || value instanceof Blob || value instanceof URLSearchParams);
+}
+
+function bodyFromForm(form: FormData): Body {
+  const { body, type } = encodeFormData(form);
+  return typeof body === 'string' || body instanceof Blob
+    ? new Body(body, null, type)
+    : new Body(null, streamOfIterable(body), type);
 }
 
 /** Small copies come out of Node's pool; nobody but the bridge sees their buffer. */
@@ -333,6 +374,21 @@ export function takeForSending(body: Body): string | Uint8Array | ReadableStream
   return stream;
 }
 
+/**
+ * Takes the body for the platform's fetch; from then on it is used. It must not be unusable before.
+ * What is no stream becomes a Blob without a type: fetch knows its length, and can send it anew behind
+ * a redirect, which fails with bytes in Node.js 20 and 22 (their buffer is detached by the first send).
+ */
+export function takeForFetch(body: Body): Blob | ReadableStream<Uint8Array> {
+  const { source } = body;
+  if (source instanceof Blob) {
+    spend(body);
+    return source.slice();
+  }
+  const taken = takeForSending(body);
+  return taken instanceof ReadableStream ? taken : new Blob([taken as Uint8Array<ArrayBuffer>]);
+}
+
 /** The size in bytes when it is known without encoding or reading: that of a Blob. */
 export function knownLength(body: Body): number | null {
   return body.source instanceof Blob ? body.source.size : null;
@@ -345,7 +401,10 @@ export function cloneBody(body: Body): Body {
   if (body.source !== null && !isIncoming(body.source)) {
     return new Body(body.source, null, body.type);
   }
-  const [kept, given] = openStream(body).tee();
+  const stream = openStream(body);
+  const [kept, given] = stream.tee();
+  rememberCopy(stream, kept);
+  rememberCopy(stream, given);
   body.source = null;
   body.stream = kept;
   return new Body(null, given, body.type);
@@ -358,6 +417,7 @@ export function transferBody(body: Body): Body {
   }
   if (body.source === null && body.stream !== null) {
     const moved = body.stream.pipeThrough(new TransformStream<Uint8Array, Uint8Array>());
+    rememberCopy(body.stream, moved);
     body.used = true;
     return new Body(null, moved, null);
   }

@@ -4,8 +4,11 @@ import { PlatformResponse } from './originals.ts';
 
 /** A form laid out as multipart/form-data (RFC 7578). */
 export interface EncodedForm {
-  /** Text when every value is text, else a Blob that refers to the files. */
-  body: string | Blob;
+  /**
+   * Text when every value is text, else a Blob that refers to the files. Files of another library
+   * are read one after the other.
+   */
+  body: string | Blob | AsyncIterable<Uint8Array | string>;
   /** The content-type, boundary included. */
   type: string;
 }
@@ -38,7 +41,21 @@ export function encodeFormData(form: FormData): EncodedForm {
   const type = `multipart/form-data; boundary=${boundary}`;
   if (parts.length === 0) return { body: text, type };
   parts.push(text);
-  return { body: new Blob(parts), type };
+  const isOurs = parts.every((part) => typeof part === 'string' || part instanceof Blob);
+  return { body: isOurs ? new Blob(parts) : readParts(parts), type };
+}
+
+async function* readParts(parts: (string | Blob)[]): AsyncGenerator<Uint8Array | string> {
+  for (const part of parts) {
+    if (typeof part === 'string') yield part;
+    else yield* readBlob(part);
+  }
+}
+
+/** Reads a Blob that may be another library's: some have no `stream()`. */
+export async function* readBlob(blob: Blob): AsyncGenerator<Uint8Array> {
+  if (typeof blob.stream === 'function') yield* blob.stream();
+  else yield new Uint8Array(await blob.arrayBuffer());
 }
 
 /**

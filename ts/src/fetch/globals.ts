@@ -1,5 +1,8 @@
+import { isForeignBody } from './body.ts';
+import { rememberDecoded } from './decoded.ts';
 import { Headers } from './headers.ts';
-import { isLightRequest, platformRequest, Request } from './request.ts';
+import { isLightRequest, platformRequest, Request, type RequestInfo } from './request.ts';
+import type { RequestInit } from './request_init.ts';
 import { Response } from './response.ts';
 
 const light = { Headers, Request, Response } as const;
@@ -58,18 +61,34 @@ function restore(): void {
 
 type Fetch = typeof globalThis.fetch;
 
-/** `fetch` that takes light requests too: the platform's would take them for strings. */
+/**
+ * `fetch` that takes light requests, and the forms of other libraries, too: the platform's would take
+ * them for strings.
+ */
 export function wrapFetch(platformFetch: Fetch): Fetch {
   function fetch(...args: unknown[]): Promise<unknown> {
-    const [input, init] = args as [unknown, { body?: unknown } | null | undefined];
-    if (!isLightRequest(input)) return Reflect.apply(platformFetch, undefined, args);
     try {
-      const ownBody = (init?.body ?? null) === null;
-      return platformFetch(platformRequest(input, ownBody), init as Parameters<Fetch>[1]);
+      return Promise.resolve(call(platformFetch, args)).then(remember);
     } catch (error) {
       return Promise.reject(error);
     }
   }
   Object.defineProperty(fetch, 'length', { configurable: true, value: 1 });
   return fetch as Fetch;
+}
+
+function call(platformFetch: Fetch, args: unknown[]): Promise<globalThis.Response> {
+  const [input, init] = args as [RequestInfo, RequestInit | null | undefined];
+  if (isForeignBody(init?.body)) {
+    const request = new Request(input, init as RequestInit);
+    return platformFetch(platformRequest(request, true));
+  }
+  if (!isLightRequest(input)) return Reflect.apply(platformFetch, undefined, args);
+  const ownBody = (init?.body ?? null) === null;
+  return platformFetch(platformRequest(input, ownBody), init as Parameters<Fetch>[1]);
+}
+
+function remember(response: globalThis.Response): globalThis.Response {
+  rememberDecoded(response);
+  return response;
 }

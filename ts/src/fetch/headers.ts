@@ -110,7 +110,8 @@ export function listHas(list: HeaderList, lowerName: string): boolean {
   return false;
 }
 
-function removeFromList(list: HeaderList, lowerName: string): void {
+/** Removes every entry of that name. */
+export function removeFromList(list: HeaderList, lowerName: string): void {
   let kept = 0;
   for (let i = 0; i < list.length; i += 2) {
     if (list[i] === lowerName) continue;

@@ -11,7 +11,7 @@ import {
   streamOf,
   takeArrayBuffer,
   takeBytes,
-  takeForSending,
+  takeForFetch,
   takeJson,
   takeText,
   transferBody,
@@ -276,7 +276,7 @@ function chooseBody(init: RequestInit, base: State | null, state: State): Body |
 
 function giveBody(init: RequestInit, given: unknown, state: State): Body {
   const body = extractBody(given);
-  if (body.stream !== null) {
+  if (body.stream !== null && body.type === null) {
     if (init.duplex === undefined) {
       throw new TypeError("Request: duplex: 'half' is required when the body is a stream");
     }
@@ -566,7 +566,7 @@ export function platformRequest(request: Request, withBody: boolean): globalThis
     ...(dispatcher === undefined ? {} : { dispatcher }),
     method: state.method,
     headers,
-    body: body === null ? null : takeForSending(body),
+    body: body === null ? null : takeForFetch(body),
     duplex: 'half',
     signal: signalOf(state),
   };

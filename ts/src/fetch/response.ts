@@ -13,14 +13,17 @@ import {
   takeJson,
   takeText,
 } from './body.ts';
+import { isDecoded, isNotCodedAnew, rememberDecoded } from './decoded.ts';
 import { parseFormData } from './form_data.ts';
 import {
   fillList,
+  getFromList,
   type HeaderList,
   type Headers,
   type HeadersInit,
   headersFromList,
   listHas,
+  removeFromList,
 } from './headers.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
 import { PlatformResponse, standFor } from './originals.ts';
@@ -83,14 +86,26 @@ function applyStatusText(state: ResponseState, given: unknown): void {
 }
 
 /** Fetch "initialize a response", without the body. */
-function applyInit(state: ResponseState, init: ResponseInit): void {
+function applyInit(state: ResponseState, init: ResponseInit, body: Body | null): void {
   if (typeof init !== 'object' && typeof init !== 'function') {
     throw new TypeError('Response: the second argument must be an object');
   }
   const { headers, status, statusText } = init;
   if (status !== undefined) applyStatus(state, status);
   if (statusText !== undefined && statusText !== '') applyStatusText(state, statusText);
-  if (headers !== undefined) fillList(state.list, headers);
+  if (headers === undefined) return;
+  fillList(state.list, headers);
+  if (body !== null && init instanceof PlatformResponse) forgetCodings(state, init, body);
+}
+
+/** `new Response(body, fetched)`: what fetch has decoded is not to be described as it was. */
+function forgetCodings({ list }: ResponseState, fetched: unknown, body: Body): void {
+  rememberDecoded(fetched);
+  const codings = getFromList(list, 'content-encoding');
+  if (codings === null || !isDecoded(fetched as globalThis.Response)) return;
+  if (!isNotCodedAnew(body.stream ?? body.source, codings)) return;
+  removeFromList(list, 'content-encoding');
+  removeFromList(list, 'content-length');
 }
 
 function applyBody(state: ResponseState, body: Body): void {
@@ -132,7 +147,7 @@ export class Response {
     const state = new ResponseState([]);
     this.#state = state;
     const extracted = body === undefined || body === null ? null : extractBody(body);
-    if (init !== undefined && init !== null) applyInit(state, init);
+    if (init !== undefined && init !== null) applyInit(state, init, extracted);
     if (extracted !== null) applyBody(state, extracted);
   }
 
@@ -169,7 +184,7 @@ export class Response {
     body.type = 'application/json';
     const response = new Response();
     const state = response.#state;
-    if (init !== undefined && init !== null) applyInit(state, init);
+    if (init !== undefined && init !== null) applyInit(state, init, body);
     applyBody(state, body);
     return response;
   }

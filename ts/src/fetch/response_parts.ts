@@ -1,10 +1,10 @@
 import { PassThrough } from 'node:stream';
 import { inspect } from 'node:util';
-import * as zlib from 'node:zlib';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import { extractBody, isDisturbed, isUnusable, knownLength, takeForSending } from './body.ts';
-import { normalizeName, normalizeValue } from './headers.ts';
+import { isDecoded, isNotCoded } from './decoded.ts';
+import { getFromList, type HeaderList, normalizeName, normalizeValue } from './headers.ts';
 import { PlatformResponse } from './originals.ts';
 import { type Response, responseState } from './response.ts';
 
@@ -50,9 +50,27 @@ export function isEnginesField(name: string): boolean {
   }
 }
 
-function hasEnginesField(list: readonly string[]): boolean {
-  for (let i = 0; i < list.length; i += 2) if (isEnginesField(list[i] as string)) return true;
+/** Whether the fields are to be looked at: most have none that is the engine's. */
+function needsSorting(list: readonly string[]): boolean {
+  for (let i = 0; i < list.length; i += 2) {
+    const name = list[i] as string;
+    if (isEnginesField(name) || name === 'content-encoding') return true;
+  }
   return false;
+}
+
+/**
+ * Drops the codings that fetch has taken away from the body, and the length before that. `body` is
+ * text, bytes or a stream.
+ */
+function dropCodings(fields: readonly string[], body: unknown): readonly string[] {
+  const codings = getFromList(fields as HeaderList, 'content-encoding');
+  if (codings === null || !isNotCoded(body, codings)) return fields;
+  return fields.filter((_, i) => !isOfCoding(fields[i & ~1] as string));
+}
+
+function isOfCoding(name: string): boolean {
+  return name === 'content-encoding' || name === 'content-length';
 }
 
 /**
@@ -131,12 +149,14 @@ export function responseParts(
     body: null,
     length: null,
   };
+  const isSorted = !needsSorting(state.list);
   if (body !== null) {
     if (isUnusable(body)) throw refuseUsed();
+    if (!isSorted) parts.fields = dropCodings(state.list, body.stream ?? body.source);
     if (typeof body.source !== 'string') parts.length = knownLength(body);
     parts.body = takeForSending(body);
   }
-  if (hasEnginesField(state.list)) sortOutFields(parts, true, log);
+  if (!isSorted) sortOutFields(parts, true, log);
   return parts;
 }
 
@@ -146,21 +166,6 @@ function isResponse(value: unknown): value is globalThis.Response {
     value instanceof PlatformResponse ||
     Object.prototype.toString.call(value) === '[object Response]'
   );
-}
-
-/** undici's fetch decodes zstd since 7.11, where zlib does. */
-function fetchDecodesZstd(): boolean {
-  const [major = 0, minor = 0] = (process.versions.undici ?? '').split('.').map(Number);
-  return 'createZstdDecompress' in zlib && (major > 7 || (major === 7 && minor >= 11));
-}
-
-const decodable = new Set(['gzip', 'x-gzip', 'deflate', 'br', fetchDecodesZstd() ? 'zstd' : 'br']);
-
-/** Whether fetch has decoded the body: its bytes are then no longer the ones that are described. */
-function isDecoded(response: globalThis.Response): boolean {
-  const codings = response.headers.get('content-encoding');
-  if (codings === null || response.url === '' || response.body === null) return false;
-  return codings.split(',').every((coding) => decodable.has(coding.trim().toLowerCase()));
 }
 
 /** What srvx's FastResponse (that of h3 and Nitro) gives its server: text and bytes as they are. */
@@ -181,18 +186,17 @@ function fastParts(response: FastResponse, log: Log): ResponseParts {
   const { status, statusText, headers, body } = response._toNodeResponse();
   const fields: string[] = [];
   const parts = foreignHead(status, statusText, fields);
-  let hasOthers = false;
+  let toSort = false;
   for (let i = 0; i < headers.length; i += 2) {
     const name = normalizeName(headers[i] as string);
     const value = normalizeValue(headers[i + 1] as string);
-    if (name === 'content-length') {
-      takeLength(parts, value, log);
-      continue;
-    }
     fields.push(name, value);
-    hasOthers ||= isEnginesField(name);
+    toSort ||= isEnginesField(name) || name === 'content-encoding';
   }
-  if (hasOthers) sortOutFields(parts, true, log);
+  if (toSort) {
+    parts.fields = dropCodings(fields, body);
+    sortOutFields(parts, true, log);
+  }
   parts.body = foreignBody(parts, body);
   return parts;
 }
@@ -264,10 +268,12 @@ function foreignParts(response: unknown, log: Log): ResponseParts {
   if (response.bodyUsed) throw refuseUsed();
   const decoded = isDecoded(response);
   for (const [name, value] of response.headers) {
-    if (!decoded || (name !== 'content-encoding' && name !== 'content-length'))
-      fields.push(normalizeName(name), normalizeValue(value)); // of a library, they may be anything
+    if (!decoded || !isOfCoding(name)) fields.push(normalizeName(name), normalizeValue(value)); // of a library, they may be anything
   }
-  if (hasEnginesField(fields)) sortOutFields(parts, false, log);
+  if (needsSorting(fields)) {
+    parts.fields = dropCodings(fields, response.body);
+    sortOutFields(parts, false, log);
+  }
   parts.body = foreignBody(parts, response.body);
   return parts;
 }

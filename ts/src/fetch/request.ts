@@ -12,6 +12,7 @@ import {
   takeArrayBuffer,
   takeBytes,
   takeForFetch,
+  takeForSending,
   takeJson,
   takeText,
   transferBody,

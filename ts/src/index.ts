@@ -16,7 +16,7 @@ export { ERROR_CODES, type ErrorCode, GyrfalconError } from './core/errors.ts';
 export type { LogLevel } from './core/log.ts';
 export { installGlobals } from './fetch/globals.ts';
 export { Headers } from './fetch/headers.ts';
-export { Request } from './fetch/request.ts';
+export { Request, type RequestRuntime } from './fetch/request.ts';
 export { Response } from './fetch/response.ts';
 export { defineApp } from './server/define_app.ts';
 export { type DirOptions, type DirRoute, dir } from './server/dir.ts';

@@ -7,15 +7,9 @@ import { Response } from '../fetch/response.ts';
 import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
 import * as abi from './abi.gen.ts';
 import type { App, CompiledRoute, HandlerResult } from './app.ts';
+import { Background } from './background.ts';
 import type { Doorbell } from './doorbell.ts';
-import {
-  bodyUnread,
-  Exchange,
-  type ExchangeChannel,
-  PHASE_DONE,
-  PHASE_OPEN,
-  Slab,
-} from './exchange.ts';
+import { Exchange, type ExchangeChannel, PHASE_OPEN, Slab } from './exchange.ts';
 import { checkLength, checkStream, isStream } from './framing.ts';
 import { type Block, Lane } from './lane.ts';
 import { LanePort } from './lane_port.ts';
@@ -67,6 +61,8 @@ export class Channel implements ExchangeChannel {
   private readonly asleep: number;
   /** What handlers get as their second argument. */
   readonly server: unknown;
+  /** What handlers have asked to wait for. */
+  readonly background: Background;
   private readonly host: ChannelHost;
   private readonly log: Log;
   /** What was last seen of the engine's state. */
@@ -105,6 +101,7 @@ export class Channel implements ExchangeChannel {
     this.server = server;
     this.host = host;
     this.log = log;
+    this.background = new Background(log);
     this.asleep = (block.threadOffset(thread) + abi.THREAD_LINE_ASLEEP) >> 2;
     for (let worker = 0; worker < block.workerCount; worker++) {
       this.ports.push(new LanePort(() => this.wrote(), new Lane(block, worker, thread)));
@@ -675,13 +672,8 @@ export class Channel implements ExchangeChannel {
 
   /** The response has been written to its end. */
   private finish(exchange: Exchange): void {
-    exchange.phase = PHASE_DONE;
-    exchange.outgoing = null;
+    exchange.finish();
     exchange.port.forget(exchange);
-    const { incoming } = exchange;
-    if (incoming !== null ? !incoming.isEnded : exchange.trailers !== null) {
-      exchange.failBody(bodyUnread());
-    }
     this.wrote();
   }
 

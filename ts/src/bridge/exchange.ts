@@ -2,13 +2,15 @@ import { AsyncResource } from 'node:async_hooks';
 import { GyrfalconError } from '../core/errors.ts';
 import type { BodySource } from '../fetch/body.ts';
 import type { HeaderList } from '../fetch/headers.ts';
-import type { ParamSource, Request, RequestSource } from '../fetch/request.ts';
+import type { ParamSource, Request, RequestRuntime, RequestSource } from '../fetch/request.ts';
 import { isNullBodyStatus } from '../fetch/response.ts';
 import * as abi from './abi.gen.ts';
 import { type SocketAddress, socketAddress } from './address.ts';
 import type { CompiledRoute } from './app.ts';
+import type { Background } from './background.ts';
 import { type BodyOrigin, IncomingBody } from './incoming_body.ts';
 import type { Lane } from './lane.ts';
+import { NodeRuntime, type RuntimeExchange } from './node_runtime.ts';
 import type { Outgoing } from './outgoing.ts';
 import { Trailers } from './trailers.ts';
 
@@ -77,6 +79,8 @@ export interface ExchangeChannel {
   readonly authority: string;
   /** What the handler got as its second argument. */
   readonly server: unknown;
+  /** Work that goes on behind responses. */
+  readonly background: Background;
   /** Sends an interim response; false when it went nowhere. */
   hint(exchange: Exchange, fields: HeaderList): boolean;
 }
@@ -98,7 +102,10 @@ export interface ExchangePort {
  * holds what is left to send and to receive. It is an async resource, made in the context of the
  * channel, and the handler runs in its scope.
  */
-export class Exchange extends AsyncResource implements RequestSource, ParamSource, BodyOrigin {
+export class Exchange
+  extends AsyncResource
+  implements RequestSource, ParamSource, BodyOrigin, RuntimeExchange
+{
   readonly channel: ExchangeChannel;
   readonly port: ExchangePort;
   readonly route: CompiledRoute;
@@ -121,6 +128,7 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
   /** Listeners are called in the context in which the signal was asked for. */
   private signalScope: AsyncResource = this;
   private leaving = false;
+  private node: NodeRuntime | null = null;
   private slab: Slab;
   private base: number;
 
@@ -174,6 +182,18 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
     return (flags & abi.FLAG_END) !== 0;
   }
 
+  get isDone(): boolean {
+    return this.phase === PHASE_DONE;
+  }
+
+  get isAborted(): boolean {
+    return this.phase === PHASE_ABORTED;
+  }
+
+  get isAnswered(): boolean {
+    return this.phase !== PHASE_OPEN || this.outgoing !== null;
+  }
+
   get names(): readonly string[] {
     return this.route.names;
   }
@@ -185,6 +205,10 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
   /** The request target as it was received (RFC 9112 §3.2). */
   get target(): string {
     return this.span(this.base + abi.REQUEST_HEAD_TARGET);
+  }
+
+  hint(fields: HeaderList): boolean {
+    return this.channel.hint(this, fields);
   }
 
   /** Scheme, Host and target; a target in absolute form is taken as it is (RFC 9112 §3.2.2). */
@@ -298,6 +322,18 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
     this.outgoing = null;
     if (this.watcher !== null) this.runInAsyncScope(this.watcher.aborted, this.watcher);
     this.signalLeaving();
+    this.node?.close();
+  }
+
+  /** The whole response has been handed to the engine. */
+  finish(): void {
+    this.phase = PHASE_DONE;
+    this.outgoing = null;
+    const { incoming } = this;
+    if (incoming !== null ? !incoming.isEnded : this.trailers !== null) {
+      this.failBody(bodyUnread());
+    }
+    this.node?.close();
   }
 
   /** The rest of the request body will not come. */
@@ -318,6 +354,21 @@ export class Exchange extends AsyncResource implements RequestSource, ParamSourc
   /** Whether a response of that status can have trailers: only a chunked body carries them. */
   takesTrailers(status: number): boolean {
     return !this.isHead && !this.isHttp10 && !isNullBodyStatus(status);
+  }
+
+  get ip(): string | undefined {
+    const peer = this.peer();
+    return peer === null || peer.family === 'unix' ? undefined : peer.address;
+  }
+
+  get waitUntil(): (promise: PromiseLike<unknown>) => void {
+    const { background } = this.channel;
+    return (promise) => background.add(promise);
+  }
+
+  get runtime(): RequestRuntime {
+    this.node ??= new NodeRuntime(this);
+    return this.node;
   }
 
   /** Address of the client, or null when it is not known. */

@@ -29,6 +29,8 @@ export const ERROR_CODES = {
   GYR_FIELD_FORBIDDEN: 'A field was given for trailers or early hints that cannot stand there.',
   GYR_TRAILERS_LATE: 'Trailers were declared after the response had been given.',
   GYR_REQUEST_FOREIGN: 'A method of a server was given a request that did not come to it.',
+  GYR_NODE_RESPONSE:
+    'A request was answered through Node.js’s response object, which is not there.',
   GYR_BODY_UNREAD: 'The response was sent before the request body had been read to its end.',
 } as const;
 

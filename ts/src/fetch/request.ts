@@ -58,6 +58,21 @@ export interface RequestSource extends HeaderSource {
   body(): BodySource | null;
   /** Aborted when the client goes away; asked for at most once. */
   signal(): AbortSignal;
+  /** What a server adds to Fetch's members; a source that is no server's has none of it. */
+  readonly ip?: string | undefined;
+  readonly runtime?: RequestRuntime;
+  readonly waitUntil?: (promise: PromiseLike<unknown>) => void;
+}
+
+/** Where a request is handled, in the form in which srvx tells it, for frameworks that ask. */
+export interface RequestRuntime {
+  readonly name: 'gyrfalcon';
+  /**
+   * As much of Node.js's request and response as frameworks look at beside the Fetch objects: method,
+   * url, headers and socket; writeEarlyHints and the events of the end. It takes no answer:
+   * `gyrfalcon/node` runs what is written for node:http.
+   */
+  readonly node: { readonly req: object; readonly res: object };
 }
 
 /** Path parameters as the router found them: parts of the canonical path, percent-encoded. */
@@ -311,6 +326,8 @@ function listToExtend(state: State): HeaderList {
  */
 export class Request<P extends object = Params> {
   #state: State;
+  /** What middleware keeps with the request; srvx's name for it. */
+  declare context?: Record<string, unknown>;
 
   static {
     stateOf = (request) =>
@@ -366,6 +383,40 @@ export class Request<P extends object = Params> {
    */
   get signal(): AbortSignal {
     return signalOf(this.#state);
+  }
+
+  /**
+   * Address of the client: of the connection, whatever Forwarded fields say. Undefined when it is not
+   * known, as of a unix socket, and of a request that came to no server. `server.requestIP` has more.
+   */
+  get ip(): string | undefined {
+    return this.#state.source?.ip;
+  }
+
+  set ip(value: string | undefined) {
+    own(this, 'ip', value);
+  }
+
+  /** What it is handled by; undefined of a request that came to no server. */
+  get runtime(): RequestRuntime | undefined {
+    return this.#state.source?.runtime;
+  }
+
+  set runtime(value: RequestRuntime | undefined) {
+    own(this, 'runtime', value);
+  }
+
+  /**
+   * `request.waitUntil?.(promise)`: work that goes on behind the response, which a stop of the server
+   * waits for, within its deadline. A rejection is a line in the log. Undefined of a request that
+   * came to no server.
+   */
+  get waitUntil(): ((promise: PromiseLike<unknown>) => void) | undefined {
+    return this.#state.source?.waitUntil;
+  }
+
+  set waitUntil(value: ((promise: PromiseLike<unknown>) => void) | undefined) {
+    own(this, 'waitUntil', value);
   }
 
   /** The body as a byte stream, made when first asked for; pulling is what lets more come. */
@@ -490,6 +541,16 @@ export class Request<P extends object = Params> {
 }
 
 standFor(Request, PlatformRequest);
+
+/** What is assigned to a member that is a getter becomes the request's own. */
+function own(request: object, name: string, value: unknown): void {
+  Object.defineProperty(request, name, {
+    configurable: true,
+    enumerable: true,
+    writable: true,
+    value,
+  });
+}
 
 /** As `readBody`: where nobody waits for what failed, that ends no process. */
 function quietly<T>(read: () => Promise<T>): Promise<T> {

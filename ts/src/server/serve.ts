@@ -244,6 +244,21 @@ class LocalServer extends BaseServer {
     await channel.dropOldRoutes(app);
   }
 
+  protected override requestStop(deadline: number): void {
+    this.channel?.background.limit(deadline);
+    super.requestStop(deadline);
+  }
+
+  protected override end(): void {
+    const { background } = this.channel as Channel;
+    if (!background.isBusy) {
+      super.end();
+      return;
+    }
+    background.limit(stopDeadline(false, this.options.shutdownTimeout));
+    void background.settled().then(() => super.end());
+  }
+
   ref(): void {
     this.doorbell?.ref();
   }
@@ -323,7 +338,7 @@ class ThreadedServer extends BaseServer {
 
   protected override requestStop(deadline: number): void {
     super.requestStop(deadline);
-    this.pool.watchStop();
+    this.pool.watchStop(deadline);
   }
 
   ref(): void {

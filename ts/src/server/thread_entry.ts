@@ -3,6 +3,7 @@ import '../loader/register.ts';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SocketAddress } from '../bridge/address.ts';
 import type { App } from '../bridge/app.ts';
+import type { Background } from '../bridge/background.ts';
 import { Channel } from '../bridge/channel.ts';
 import { PipeDoorbell } from '../bridge/doorbell.ts';
 import { type EngineId, loadEngine } from '../bridge/engine.ts';
@@ -25,6 +26,8 @@ const log = new Log(data.log);
 /** What handlers in this thread see of the server. */
 class ThreadServer extends RequestServer implements Server {
   id: EngineId = -1;
+  /** Of the channel. */
+  background: Background | null = null;
   where: Whereabouts = { url: 'http://localhost/', hostname: '', port: 0, addresses: [] };
   private readonly engine = loadEngine();
   private resolveEnded!: () => void;
@@ -49,7 +52,9 @@ class ThreadServer extends RequestServer implements Server {
   }
 
   async stop(closeActive?: boolean | StopOptions): Promise<void> {
-    this.engine.requestStop(this.id, stopDeadline(closeActive, data.shutdownTimeout));
+    const deadline = stopDeadline(closeActive, data.shutdownTimeout);
+    this.background?.limit(deadline);
+    this.engine.requestStop(this.id, deadline);
     await this.ended;
   }
 
@@ -100,11 +105,12 @@ class ThreadProgram {
     const doorbell = new PipeDoorbell(engine.attach(id, data.thread));
     const app = this.app as App;
     const host = {
-      stopped: () => this.end(),
+      stopped: () => void this.end(),
       listenerLost: () => report({ kind: 'listener-lost' }),
     };
     this.channel = new Channel(block, data.thread, doorbell, app, this.server, host, log);
     this.channel.authority = authorityOf(this.server.url);
+    this.server.background = this.channel.background;
   }
 
   listening(where: Whereabouts): void {
@@ -117,7 +123,13 @@ class ThreadProgram {
     else if (this.before !== null) this.channel?.setApp(this.before);
   }
 
-  private end(): void {
+  private async end(): Promise<void> {
+    const { background } = this.channel as Channel;
+    if (background.isBusy) {
+      report({ kind: 'lingering' });
+      background.limit(stopDeadline(false, data.shutdownTimeout));
+      await background.settled();
+    }
     this.server.end();
     report({ kind: 'stopped' });
     setImmediate(() => process.exit(0));

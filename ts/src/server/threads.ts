@@ -31,6 +31,8 @@ export type ThreadReport =
   | { kind: 'prepared'; table: EngineTable }
   | { kind: 'attached' }
   | { kind: 'stopped' }
+  /** It has stopped, but for what handlers have asked to wait for. */
+  | { kind: 'lingering' }
   | { kind: 'listener-lost' }
   | { kind: 'failed'; code: ErrorCode; message: string; hint: string };
 
@@ -55,6 +57,8 @@ const restartWaitMax = 5_000;
 const longLife = 10_000;
 /** How long a thread may take to end once the engine has stopped, ms. */
 const stopGrace = 500;
+/** The option shutdownTimeout, where it is not given, ms. */
+const shutdownTimeoutDefault = 10_000;
 /** Between two looks at whether the engine has stopped, ms. */
 const stopWatch = 50;
 
@@ -74,6 +78,8 @@ export class ThreadPool {
   private working: Promise<void> = Promise.resolve();
   private closing = false;
   private watch: NodeJS.Timeout | null = null;
+  /** When a stop is to be over, by `performance.now()`. */
+  private stopBy = Number.POSITIVE_INFINITY;
   private referenced = true;
 
   constructor(options: ThreadPoolOptions, engine: Engine, host: ChannelHost) {
@@ -149,8 +155,12 @@ export class ThreadPool {
     for (const { worker } of this.members) worker.unref();
   }
 
-  /** The engine is to stop. A thread that is blocked does not notice: it is ended from here. */
-  watchStop(): void {
+  /**
+   * The engine is to stop, within `deadline` ms. A thread that is blocked does not notice: it is
+   * ended from here. One that says that it has work to finish has until the deadline.
+   */
+  watchStop(deadline = this.options.shutdownTimeout ?? shutdownTimeoutDefault): void {
+    this.stopBy = Math.min(this.stopBy, performance.now() + deadline);
     if (this.watch !== null || this.closing) return;
     let stoppedAt = 0;
     this.watch = setInterval(() => {
@@ -158,6 +168,7 @@ export class ThreadPool {
       const now = performance.now();
       stoppedAt ||= now;
       if (now - stoppedAt < stopGrace) return;
+      if (now < this.stopBy && this.members.some(({ lingering }) => lingering)) return;
       clearInterval(this.watch ?? undefined);
       for (const member of this.members) member.wasStopped = true;
       this.host.stopped();
@@ -261,6 +272,8 @@ class Member {
   deathNote = '';
   /** It ended because the engine had stopped. */
   wasStopped = false;
+  /** It has stopped and finishes what handlers have left behind. */
+  lingering = false;
   /** It is attached to its lanes. */
   serving = false;
   private readonly options: ThreadPoolOptions;
@@ -339,6 +352,9 @@ class Member {
   private take(report: ThreadReport): void {
     if (report.kind === 'stopped') {
       this.wasStopped = true;
+      this.lingering = false;
+    } else if (report.kind === 'lingering') {
+      this.lingering = true;
     } else if (report.kind === 'listener-lost') {
       this.host.listenerLost();
     } else if (this.waiting !== null) {
@@ -353,6 +369,7 @@ class Member {
   private exited(code: number): void {
     this.alive = false;
     this.serving = false;
+    this.lingering = false;
     if (this.deathNote === '') this.deathNote = `exit code ${code}`;
     const message = `Worker thread ${this.thread} ended: ${this.deathNote}`;
     if (this.waiting !== null) {

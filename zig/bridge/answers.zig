@@ -40,7 +40,10 @@ pub fn Answers(comptime W: type) type {
         }
 
         fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) void {
-            const id: Id = .{ .slot = record.header.slot, .generation = record.header.generation };
+            const id: Id = .{
+                .slot = record.header.slot,
+                .generation = std.math.cast(u28, record.header.generation) orelse return,
+            };
             const ex = w.exchangeById(id) orelse return; // it has ended in the meantime
             const state: *ExchangeState = &ex.user;
             if (state.phase != .pending or state.lane != lane.index) return;

@@ -393,7 +393,8 @@ pub const Dispatcher = struct {
         for (0..self.block.layout.workers) |index| {
             const line = self.block.worker(@intCast(index));
             if (index == w.index) continue;
-            if (@atomicRmw(u32, &line.asleep, .Xchg, 0, orders.take) == 1) Io.signal(line.wake_fd);
+            if (@atomicRmw(u32, &line.asleep, .Xchg, 0, orders.take) == 1)
+                Io.ring(.ofDescriptor(line.wake_fd));
         }
     }
 

@@ -155,7 +155,8 @@ pub const Instance = struct {
         engine.onStopped(&onStopped, self);
         engine.onListenerLost(&onListenerLost, self);
         for (0..self.config.workers) |worker| {
-            self.block.worker(@intCast(worker)).wake_fd = engine.wakeDescriptor(@intCast(worker));
+            self.block.worker(@intCast(worker)).wake_fd =
+                engine.bell(@intCast(worker)).descriptor();
         }
         engine.start() catch |err| {
             engine.deinit();

@@ -8,7 +8,9 @@ const memory = @import("memory.zig");
 /// Names one use of one slot. `generation` is odd while the slot is in use.
 pub const Id = packed struct(u64) {
     slot: u32,
-    generation: u32,
+    /// So that it has room in a token of the I/O interface, beside the kind of what it names.
+    generation: u28,
+    unused: u4 = 0,
 
     pub const none: Id = .{ .slot = std.math.maxInt(u32), .generation = 0 };
 };
@@ -18,7 +20,7 @@ pub fn Slots(comptime T: type) type {
         const Self = @This();
 
         items: []align(memory.page_bytes) T,
-        generations: []align(memory.page_bytes) u32,
+        generations: []align(memory.page_bytes) u28,
         /// Free slots that have been used before, a stack.
         free: []align(memory.page_bytes) u32,
         free_len: u32 = 0,
@@ -29,8 +31,8 @@ pub fn Slots(comptime T: type) type {
         pub fn init(count: u32) error{OutOfMemory}!Self {
             const items = try memory.reserve(T, count);
             errdefer memory.release(T, items);
-            const generations = try memory.reserve(u32, count);
-            errdefer memory.release(u32, generations);
+            const generations = try memory.reserve(u28, count);
+            errdefer memory.release(u28, generations);
             return .{
                 .items = items,
                 .generations = generations,
@@ -40,13 +42,13 @@ pub fn Slots(comptime T: type) type {
 
         pub fn deinit(self: *Self) void {
             memory.release(T, self.items);
-            memory.release(u32, self.generations);
+            memory.release(u28, self.generations);
             memory.release(u32, self.free);
             self.* = undefined;
         }
 
         pub fn reservedBytes(self: *const Self) u64 {
-            return self.items.len * (@sizeOf(T) + 2 * @sizeOf(u32));
+            return self.items.len * (@sizeOf(T) + @sizeOf(u28) + @sizeOf(u32));
         }
 
         /// Takes a slot; its value is undefined. Null when all are in use.

@@ -18,13 +18,13 @@ const socket = @import("socket.zig");
 
 pub const Epoll = struct {
     epoll_fd: posix.fd_t,
-    wake_fd: posix.fd_t,
+    bell_fd: posix.fd_t,
     receive_buffer: []u8,
     gpa: Allocator,
     events: [events_max]linux.epoll_event = undefined,
 
     const events_max = 256;
-    const wake_token: u64 = std.math.maxInt(u64);
+    const bell_token: io.Token = .{ .slot = 0, .kind = .internal };
 
     pub const Stream = struct {
         fd: posix.fd_t = -1,
@@ -32,23 +32,23 @@ pub const Epoll = struct {
         interest: u32 = 0,
         /// The peer's end has been told: it is not asked for any more.
         ended: bool = false,
-        token: u64 = 0,
+        token: io.Token = .{ .slot = 0, .kind = .internal },
     };
 
     pub fn init(gpa: Allocator, options: io.Options) !Epoll {
         const epoll_fd = try system.epollCreate();
         errdefer system.close(epoll_fd);
-        const wake_fd = try system.eventDescriptor(linux.EFD.CLOEXEC | linux.EFD.NONBLOCK);
-        errdefer system.close(wake_fd);
+        const bell_fd = try system.eventDescriptor(linux.EFD.CLOEXEC | linux.EFD.NONBLOCK);
+        errdefer system.close(bell_fd);
         // Edge-triggered and never read: each write is one wake, and there is no read to pay for.
         var event: linux.epoll_event = .{
             .events = linux.EPOLL.IN | linux.EPOLL.ET,
-            .data = .{ .u64 = wake_token },
+            .data = .{ .u64 = @bitCast(bell_token) },
         };
-        try system.epollControl(epoll_fd, linux.EPOLL.CTL_ADD, wake_fd, &event);
+        try system.epollControl(epoll_fd, linux.EPOLL.CTL_ADD, bell_fd, &event);
         return .{
             .epoll_fd = epoll_fd,
-            .wake_fd = wake_fd,
+            .bell_fd = bell_fd,
             .receive_buffer = try gpa.alloc(u8, options.receive_buffer_bytes),
             .gpa = gpa,
         };
@@ -56,18 +56,18 @@ pub const Epoll = struct {
 
     pub fn deinit(self: *Epoll) void {
         self.gpa.free(self.receive_buffer);
-        system.close(self.wake_fd);
+        system.close(self.bell_fd);
         system.close(self.epoll_fd);
         self.* = undefined;
     }
 
-    pub fn wakeDescriptor(self: *const Epoll) posix.fd_t {
-        return self.wake_fd;
+    pub fn bell(self: *const Epoll) io.Bell {
+        return .ofDescriptor(self.bell_fd);
     }
 
     /// It cannot fail for want of room: the counter holds 2^64 - 2 wakes.
-    pub fn signal(fd: posix.fd_t) void {
-        _ = system.write(fd, std.mem.asBytes(&@as(u64, 1))) catch |err| {
+    pub fn ring(its: io.Bell) void {
+        _ = system.write(its.descriptor(), std.mem.asBytes(&@as(u64, 1))) catch |err| {
             log.limited("a worker could not be woken: {s}", .{@errorName(err)});
         };
     }
@@ -80,22 +80,26 @@ pub const Epoll = struct {
         return clock.realtimeSeconds();
     }
 
-    pub fn open(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: u64) !void {
-        assert(token != wake_token);
+    pub fn open(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: io.Token) !void {
+        assert(token.kind != .internal);
         stream.* = .{ .fd = fd, .token = token, .interest = linux.EPOLL.IN };
-        var event: linux.epoll_event = .{ .events = stream.interest, .data = .{ .u64 = token } };
+        var event: linux.epoll_event = .{
+            .events = stream.interest,
+            .data = .{ .u64 = @bitCast(token) },
+        };
         try system.epollControl(self.epoll_fd, linux.EPOLL.CTL_ADD, fd, &event);
     }
 
     /// The kernel drops the registration with the descriptor: nobody else holds a duplicate of it.
-    pub fn close(_: *Epoll, stream: *Stream) void {
+    pub fn close(_: *Epoll, stream: *Stream) io.Closing {
         system.close(stream.fd);
         stream.* = .{};
+        return .closed;
     }
 
-    pub fn abort(self: *Epoll, stream: *Stream) void {
+    pub fn abort(self: *Epoll, stream: *Stream) io.Closing {
         socket.setResetOnClose(stream.fd);
-        self.close(stream);
+        return self.close(stream);
     }
 
     pub fn closeAccepted(_: *Epoll, fd: posix.fd_t) void {
@@ -130,7 +134,10 @@ pub const Epoll = struct {
     fn setInterest(self: *Epoll, stream: *Stream, interest: u32) void {
         if (stream.interest == interest) return;
         stream.interest = interest;
-        var event: linux.epoll_event = .{ .events = interest, .data = .{ .u64 = stream.token } };
+        var event: linux.epoll_event = .{
+            .events = interest,
+            .data = .{ .u64 = @bitCast(stream.token) },
+        };
         const op = linux.EPOLL.CTL_MOD;
         system.epollControl(self.epoll_fd, op, stream.fd, &event) catch {
             // Out of kernel memory, or forbidden: end the connection rather than lose an event;
@@ -196,8 +203,8 @@ pub const Epoll = struct {
         }
     }
 
-    pub fn listen(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: u64) !void {
-        assert(token & listener_bit != 0 and token != wake_token);
+    pub fn listen(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: io.Token) !void {
+        assert(token.kind == .listener);
         try self.open(stream, fd, token);
     }
 
@@ -205,7 +212,7 @@ pub const Epoll = struct {
     pub fn closeListener(self: *Epoll, stream: *Stream) void {
         system.epollControl(self.epoll_fd, linux.EPOLL.CTL_DEL, stream.fd, null) catch |err|
             log.warn("a listener could not be let go of: {s}", .{@errorName(err)});
-        self.close(stream);
+        _ = self.close(stream);
     }
 
     pub fn pauseAccept(self: *Epoll, stream: *Stream) void {
@@ -215,9 +222,6 @@ pub const Epoll = struct {
     pub fn resumeAccept(self: *Epoll, stream: *Stream) void {
         self.resumeRecv(stream);
     }
-
-    /// Tokens of listeners have this bit, so that an event needs no look-up to be told apart.
-    pub const listener_bit: u64 = 1 << 63;
 
     /// Accepts what waits on `stream`, at most `limits.accept_batch` sockets.
     /// True when there may be more.
@@ -281,12 +285,13 @@ pub const Epoll = struct {
             else => |errno| waitFailed(system.errorOf(errno)),
         };
         context.onAwake();
+        comptime io.checkContext(Epoll, @TypeOf(context.*));
         for (self.events[0..count]) |event| {
-            const token = event.data.u64;
-            if (token == wake_token) continue;
+            const token: io.Token = @bitCast(event.data.u64);
+            if (token.kind == .internal) continue;
             const stream = context.stream(token) orelse continue;
-            if (comptime accepts(@TypeOf(context.*))) {
-                if (token & listener_bit != 0) {
+            if (comptime io.accepts(@TypeOf(context.*))) {
+                if (token.kind == .listener) {
                     _ = self.acceptBatch(stream, context);
                     continue;
                 }
@@ -307,12 +312,7 @@ pub const Epoll = struct {
         return 0;
     }
 
-    /// A context that owns no listener need not say what to do with accepted sockets.
-    fn accepts(comptime Context: type) bool {
-        return @hasDecl(Context, "onAccept");
-    }
-
-    fn serve(self: *Epoll, stream: *Stream, token: u64, events: u32, context: anytype) void {
+    fn serve(self: *Epoll, stream: *Stream, token: io.Token, events: u32, context: anytype) void {
         const gone = events & (linux.EPOLL.ERR | linux.EPOLL.HUP) != 0;
         if (events & linux.EPOLL.IN != 0 and stream.interest & linux.EPOLL.IN != 0) {
             self.receive(stream, token, context);
@@ -337,7 +337,7 @@ pub const Epoll = struct {
         self.receive(stream, stream.token, context);
     }
 
-    fn receive(self: *Epoll, stream: *Stream, token: u64, context: anytype) void {
+    fn receive(self: *Epoll, stream: *Stream, token: io.Token, context: anytype) void {
         const buffer = self.receive_buffer;
         const flags = linux.MSG.DONTWAIT;
         const rc = linux.recvfrom(stream.fd, buffer.ptr, buffer.len, flags, null, null);
@@ -366,11 +366,11 @@ const Recorder = struct {
     failed: bool = false,
     sent_calls: u32 = 0,
 
-    fn stream(self: *Recorder, token: u64) ?*Epoll.Stream {
-        const found = &self.streams[token];
+    pub fn stream(self: *Recorder, token: io.Token) ?*Epoll.Stream {
+        const found = &self.streams[token.slot];
         return if (found.fd == -1) null else found;
     }
-    fn onRecv(self: *Recorder, _: u64, result: io.RecvResult) void {
+    pub fn onRecv(self: *Recorder, _: io.Token, result: io.RecvResult) void {
         switch (result) {
             .bytes => |bytes| self.received.appendSlice(bytes) catch unreachable,
             .eof => self.eof = true,
@@ -378,16 +378,19 @@ const Recorder = struct {
             .failed => self.failed = true,
         }
     }
-    fn onSent(self: *Recorder, _: u64, _: u64) void {
+    pub fn onSent(self: *Recorder, _: io.Token, _: u64) void {
         self.sent_calls += 1;
     }
-    fn onAwake(_: *Recorder) void {}
-    fn wantsMore(_: *Recorder, _: u64) bool {
+    pub fn onClosed(_: *Recorder, _: io.Token) void {}
+    pub fn onAwake(_: *Recorder) void {}
+    pub fn wantsMore(_: *Recorder, _: io.Token) bool {
         return true;
     }
-    fn onAccept(_: *Recorder, _: u64, _: io.Accepted) void {}
-    fn onAcceptFailed(_: *Recorder, _: u64, _: io.AcceptError) void {}
+    pub fn onAccept(_: *Recorder, _: io.Token, _: io.Accepted) void {}
+    pub fn onAcceptFailed(_: *Recorder, _: io.Token, _: io.AcceptError) void {}
 };
+
+const first: io.Token = .{ .slot = 0, .kind = .accepted };
 
 fn socketPair() ![2]posix.fd_t {
     var fds: [2]i32 = undefined;
@@ -402,7 +405,7 @@ test "epoll: bytes, a pause, the end of the stream" {
     const fds = try socketPair();
     var recorder: Recorder = .{ .received = .init(testing.allocator) };
     defer recorder.received.deinit();
-    try backend.open(&recorder.streams[0], fds[0], 0);
+    try backend.open(&recorder.streams[0], fds[0], first);
     _ = try posix.write(fds[1], "hello");
     _ = backend.poll(1000, &recorder);
     try testing.expectEqualStrings("hello", recorder.received.items);
@@ -416,7 +419,7 @@ test "epoll: bytes, a pause, the end of the stream" {
     try posix.shutdown(fds[1], .send);
     _ = backend.poll(1000, &recorder);
     try testing.expect(recorder.eof);
-    backend.close(&recorder.streams[0]);
+    _ = backend.close(&recorder.streams[0]);
     posix.close(fds[1]);
 }
 
@@ -428,8 +431,8 @@ test "epoll: the peer's end is told once while nothing is received, ahead of wha
     var recorder: Recorder = .{ .received = .init(testing.allocator) };
     defer recorder.received.deinit();
     const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], 0);
-    defer backend.close(stream);
+    try backend.open(stream, fds[0], first);
+    defer _ = backend.close(stream);
     backend.pauseRecv(stream);
     _ = try posix.write(fds[1], "last words");
     _ = backend.poll(0, &recorder);
@@ -460,8 +463,8 @@ test "epoll: a full socket says so and tells when it takes bytes again" {
     var recorder: Recorder = .{ .received = .init(testing.allocator) };
     defer recorder.received.deinit();
     const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], 0);
-    defer backend.close(stream);
+    try backend.open(stream, fds[0], first);
+    defer _ = backend.close(stream);
     const block = [_]u8{'x'} ** 65536;
     const iovecs = [_]posix.iovec_const{.{ .base = &block, .len = block.len }} ** 2;
     var total: usize = 0;
@@ -489,7 +492,7 @@ test "epoll: a write to the wake descriptor ends a poll, once" {
     var recorder: Recorder = .{ .received = .init(testing.allocator) };
     defer recorder.received.deinit();
     var timer = try std.time.Timer.start();
-    Epoll.signal(backend.wakeDescriptor());
+    Epoll.ring(backend.bell());
     _ = backend.poll(10_000, &recorder);
     try testing.expect(timer.lap() < 5 * std.time.ns_per_s);
     const wait_ms = 50;
@@ -501,7 +504,7 @@ test "epoll: a wait that the system refuses is over soon, with nothing" {
     var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
     const own = backend.epoll_fd;
     // No epoll: EINVAL, as a filter's EPERM would be.
-    backend.epoll_fd = backend.wake_fd;
+    backend.epoll_fd = backend.bell_fd;
     log.setLevel(.silent);
     defer log.setLevel(.debug);
     var recorder: Recorder = .{ .received = .init(testing.allocator) };
@@ -517,8 +520,8 @@ test "epoll: a socket whose events can no longer be asked for is ended" {
     const fds = try socketPair();
     defer posix.close(fds[1]);
     var stream: Epoll.Stream = .{};
-    try backend.open(&stream, fds[0], 0);
-    defer backend.close(&stream);
+    try backend.open(&stream, fds[0], first);
+    defer _ = backend.close(&stream);
     // ENOENT from epoll_ctl, where another time it might be ENOMEM.
     try system.epollControl(backend.epoll_fd, linux.EPOLL.CTL_DEL, fds[0], null);
     backend.pauseRecv(&stream);
@@ -532,22 +535,23 @@ const Door = struct {
     accepted: u32 = 0,
     failure: ?io.AcceptError = null,
 
-    fn stream(self: *Door, _: u64) ?*Epoll.Stream {
+    pub fn stream(self: *Door, _: io.Token) ?*Epoll.Stream {
         return if (self.listener.fd == -1) null else &self.listener;
     }
-    fn onAccept(self: *Door, _: u64, accepted: io.Accepted) void {
+    pub fn onAccept(self: *Door, _: io.Token, accepted: io.Accepted) void {
         system.close(accepted.fd);
         self.accepted += 1;
     }
-    fn onAcceptFailed(self: *Door, _: u64, failure: io.AcceptError) void {
+    pub fn onAcceptFailed(self: *Door, _: io.Token, failure: io.AcceptError) void {
         self.failure = failure;
     }
-    fn wantsMore(_: *Door, _: u64) bool {
+    pub fn wantsMore(_: *Door, _: io.Token) bool {
         return true;
     }
-    fn onRecv(_: *Door, _: u64, _: io.RecvResult) void {}
-    fn onSent(_: *Door, _: u64, _: u64) void {}
-    fn onAwake(_: *Door) void {}
+    pub fn onRecv(_: *Door, _: io.Token, _: io.RecvResult) void {}
+    pub fn onSent(_: *Door, _: io.Token, _: u64) void {}
+    pub fn onClosed(_: *Door, _: io.Token) void {}
+    pub fn onAwake(_: *Door) void {}
 };
 
 test "epoll: a listener that is closed is not told of again, although another process has it" {
@@ -559,7 +563,7 @@ test "epoll: a listener that is closed is not told of again, although another pr
     const others = try system.duplicate(fd, 0);
     defer system.close(others);
     var door: Door = .{};
-    try backend.listen(&door.listener, fd, Epoll.listener_bit);
+    try backend.listen(&door.listener, fd, .{ .slot = 0, .kind = .listener });
     var address: Endpoint.System = undefined;
     const len = (try socket.endpointOf(fd)).toSystem(&address);
     const clients = [_]posix.fd_t{ try socket.open(linux.AF.INET), try socket.open(linux.AF.INET) };
@@ -584,7 +588,7 @@ test "epoll: a listener that another process has shut down is told of as broken"
     const endpoint: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
     const fd = try socket.listen(&endpoint, .{ .backlog = 8 });
     var door: Door = .{};
-    try backend.listen(&door.listener, fd, Epoll.listener_bit);
+    try backend.listen(&door.listener, fd, .{ .slot = 0, .kind = .listener });
     try system.shutdown(fd, .both);
     _ = backend.poll(1000, &door);
     try testing.expectEqual(error.InvalidArgument, door.failure.?.fatal);

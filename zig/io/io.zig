@@ -1,49 +1,17 @@
-//! The I/O interface: completion-shaped, one implementation per system facility,
-//! chosen when the server starts.
+//! The I/O interface: completion-shaped, with one implementation per facility of a system, chosen
+//! when the server starts, and one over a simulated network.
 //!
-//! A backend is a value that belongs to one thread. Streams are identified by a `token` that the
-//! owner picks and the backend hands back; the owner answers `context.stream(token)` with the
-//! stream, or null when the token is stale.
+//! A backend is a value that belongs to one thread, but for what is said to be any thread's.
+//! Sockets are named by a `Token` that their owner picks. The owner keeps a `Stream` for each, that
+//! is the backend's, and answers `context.stream(token)` with it: with null when it is stale.
 //!
-//! `poll(timeout_ms, context) bool` waits, calls back, and tells whether there may be more already:
-//!   context.onAwake()                     the wait is over; once per poll, before the others
-//!   context.onRecv(token, RecvResult)     bytes in a buffer that the backend picked, valid during
-//!                                         the call
-//!   context.onSent(token, u64)            after `sendLater`: so much was taken (0: nothing yet,
-//!                                         send again)
-//!   context.onAccept(token, Accepted)     a new socket
-//!   context.wantsMore(token) bool         asked before each socket of a batch
-//!   context.onAcceptFailed(token, AcceptError)
-//!
-//! Operations of a backend `B`:
-//!   B.init(gpa, Options) !B, deinit()
-//!   open(*Stream, fd, token) !void        start receiving on a connected, non-blocking socket
-//!   close(*Stream) void                   the only place that closes the descriptor
-//!   abort(*Stream) void                   closes with a reset: the peer sees that bytes lack
-//!   pauseRecv / resumeRecv(*Stream)       stop and restart receiving; a reset is told all the
-//!                                         same, and once, where the system knows it, the peer's
-//!                                         end (`eof_ahead`)
-//!   receiveNow(*Stream, context)          calls onRecv with what is there, if anything is
-//!   hasInput(*const Stream) bool          bytes, or the end, can be received now
-//!   send(*Stream, iovecs, more) SendResult        now, as much as goes
-//!   sendFile(*Stream, fd, offset, len) SendResult now, as much as goes: `len` bounds how long
-//!                                         it may take
-//!   sendLater(*Stream)                    ask for onSent when the socket takes bytes again
-//!   inFlight(*const Stream) u64           sent and not acknowledged by the peer, bytes; 0 where
-//!                                         that is not known
-//!   shutdownSend(*Stream)                 FIN
-//!   listen(*Stream, fd, token) !void, pauseAccept, resumeAccept, closeListener
-//!   acceptBatch(*Stream, context) bool    accepts now what waits; true when there may be more
-//!   closeAccepted(fd)                     for a socket from onAccept that no stream was opened for
-//!   nowMs() u64                           a clock that never goes back; any thread
-//!   wallSeconds() i64                     since 1970-01-01 UTC
-//!   wakeDescriptor() fd                   any thread: an 8-byte write of 1 ends a poll
-//!   signal(fd) void                       any thread: such a write (no `self`)
+//! `check` holds a backend to its operations, `checkContext` an owner to what is called back.
 
 const std = @import("std");
-const builtin = @import("builtin");
+const Allocator = std.mem.Allocator;
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
+const Id = @import("../core/slots.zig").Id;
 const system = @import("../core/system.zig");
 
 /// What the configuration may ask for. `auto` takes what measurement says is best on this system.
@@ -52,6 +20,50 @@ pub const Kind = enum { auto, epoll };
 pub const Options = struct {
     /// What one receive may bring, bytes.
     receive_buffer_bytes: u32,
+};
+
+/// Names a socket to its backend, and to its owner in callbacks. The generation tells the uses of a
+/// slot apart: what a system completes late finds nobody.
+pub const Token = packed struct(u64) {
+    slot: u32,
+    generation: u28 = 0,
+    kind: Of,
+
+    pub const Of = enum(u4) {
+        /// A connection that a listener brought.
+        accepted,
+        /// A connection that was made from here.
+        outbound,
+        listener,
+        datagram,
+        /// The backend's own.
+        internal,
+        _,
+    };
+
+    pub fn of(kind: Of, ident: Id) Token {
+        return .{ .slot = ident.slot, .generation = ident.generation, .kind = kind };
+    }
+
+    /// The slot that the socket is kept in.
+    pub fn id(self: Token) Id {
+        return .{ .slot = self.slot, .generation = self.generation };
+    }
+};
+
+/// What ends a backend's poll from any other thread. It can be told to JavaScript as a number. How
+/// it is rung is the backend's affair.
+pub const Bell = enum(isize) {
+    none = -1,
+    _,
+
+    pub fn ofDescriptor(fd: posix.fd_t) Bell {
+        return @enumFromInt(fd);
+    }
+
+    pub fn descriptor(self: Bell) posix.fd_t {
+        return @intCast(@intFromEnum(self));
+    }
 };
 
 pub const RecvResult = union(enum) {
@@ -75,6 +87,7 @@ pub const SendResult = union(enum) {
     failed,
 };
 
+/// A new socket, connected and not blocking. Whoever has it closes it, or opens a stream for it.
 pub const Accepted = struct { fd: posix.socket_t, peer: Address };
 
 pub const AcceptError = union(enum) {
@@ -86,21 +99,154 @@ pub const AcceptError = union(enum) {
     fatal: system.Error,
 };
 
-/// Compile error unless `B` declares the whole interface.
-pub fn check(comptime B: type) void {
-    const names = .{
-        "init",        "deinit",       "open",           "close",
-        "pauseRecv",   "resumeRecv",   "send",           "sendFile",
-        "sendLater",   "poll",         "shutdownSend",   "listen",
-        "pauseAccept", "resumeAccept", "wakeDescriptor", "Stream",
-        "hasInput",    "acceptBatch",  "closeAccepted",  "closeListener",
-        "nowMs",       "wallSeconds",  "inFlight",       "signal",
-        "abort",       "receiveNow",
+/// What became of a close.
+pub const Closing = enum {
+    /// The socket is gone, and its stream is the owner's again.
+    closed,
+    /// Operations of the system's are under way: `onClosed` tells when they have ended, in a later
+    /// poll. Nothing else is told of the token, and the stream stays where it is until then.
+    under_way,
+};
+
+/// Stands for `context: anytype`.
+const Context = opaque {};
+/// Stands for the backend itself: a pointer to it, also to a constant one.
+const Self = opaque {};
+
+const Operation = struct { []const u8, []const type, type };
+
+/// The operations of a backend `B`, all on the thread that it belongs to unless they say otherwise.
+fn operations(comptime B: type) []const Operation {
+    const Stream = *B.Stream;
+    return &.{
+        .{ "init", &.{ Allocator, Options }, B },
+        .{ "deinit", &.{Self}, void },
+
+        // Starts receiving on a connected socket, which must not block. After an error the
+        // descriptor is the caller's as before.
+        .{ "open", &.{ Self, Stream, posix.socket_t, Token }, void },
+        // The only place that closes the descriptor.
+        .{ "close", &.{ Self, Stream }, Closing },
+        // The same with a reset: the peer sees that bytes lack.
+        .{ "abort", &.{ Self, Stream }, Closing },
+        // FIN.
+        .{ "shutdownSend", &.{ Self, Stream }, void },
+
+        // Stop and restart receiving. A reset is told all the same, and once, where the system
+        // knows it, the peer's end (`eof_ahead`).
+        .{ "pauseRecv", &.{ Self, Stream }, void },
+        .{ "resumeRecv", &.{ Self, Stream }, void },
+        // Calls `onRecv` with what is there, if anything is.
+        .{ "receiveNow", &.{ Self, Stream, Context }, void },
+        // Bytes, or the end, can be received now.
+        .{ "hasInput", &.{ Self, *const B.Stream }, bool },
+
+        // Now, as much as goes. `more`: other bytes follow at once.
+        .{ "send", &.{ Self, Stream, []const posix.iovec_const, bool }, SendResult },
+        // A range of a file, now, as much as goes: its length bounds how long that may take.
+        .{ "sendFile", &.{ Self, Stream, posix.fd_t, u64, u64 }, SendResult },
+        // Asks for `onSent` when the socket takes bytes again.
+        .{ "sendLater", &.{ Self, Stream }, void },
+        // Sent and not acknowledged by the peer, bytes; 0 where that is not known.
+        .{ "inFlight", &.{ Self, *const B.Stream }, u64 },
+
+        // Starts accepting. The token's kind is `listener`.
+        .{ "listen", &.{ Self, Stream, posix.socket_t, Token }, void },
+        .{ "pauseAccept", &.{ Self, Stream }, void },
+        .{ "resumeAccept", &.{ Self, Stream }, void },
+        .{ "closeListener", &.{ Self, Stream }, void },
+        // Accepts now what waits, a batch at most. True when there may be more.
+        .{ "acceptBatch", &.{ Self, Stream, Context }, bool },
+        // For a socket from `onAccept` that no stream was opened for.
+        .{ "closeAccepted", &.{ Self, posix.socket_t }, void },
+
+        // Waits, milliseconds at most (-1: for ever), and calls back. True when there may be more.
+        .{ "poll", &.{ Self, i32, Context }, bool },
+        // What ends a poll.
+        .{ "bell", &.{Self}, Bell },
+        // Any thread: ends the poll that is under way, or else the next. There is no backend at
+        // hand where this is called.
+        .{ "ring", &.{Bell}, void },
+        // Any thread: a clock that never goes back.
+        .{ "nowMs", &.{Self}, u64 },
+        // Since 1970-01-01 UTC.
+        .{ "wallSeconds", &.{Self}, i64 },
     };
-    inline for (names) |name| {
-        if (!@hasDecl(B, name)) @compileError(@typeName(B) ++ " lacks `" ++ name ++
-            "`: see io/io.zig for the interface");
+}
+
+/// What a poll calls on its context `C`, which is the owner of the streams.
+fn callbacks(comptime B: type) []const Operation {
+    return &.{
+        // The stream of a token; null when it is stale, or not to be served now.
+        .{ "stream", &.{ Self, Token }, ?*B.Stream },
+        // The wait is over; once for each poll, before the others.
+        .{ "onAwake", &.{Self}, void },
+        .{ "onRecv", &.{ Self, Token, RecvResult }, void },
+        // After `sendLater`: so much was taken, bytes. 0: nothing yet, send again.
+        .{ "onSent", &.{ Self, Token, u64 }, void },
+        // The end of a close that was under way.
+        .{ "onClosed", &.{ Self, Token }, void },
+    };
+}
+
+/// What is called as well on a context that has listeners.
+const accept_callbacks = [_]Operation{
+    .{ "onAccept", &.{ Self, Token, Accepted }, void },
+    // Asked before each socket of a batch.
+    .{ "wantsMore", &.{ Self, Token }, bool },
+    .{ "onAcceptFailed", &.{ Self, Token, AcceptError }, void },
+};
+
+/// Whether there may be listeners among the streams of a context.
+pub fn accepts(comptime C: type) bool {
+    return @hasDecl(C, "onAccept");
+}
+
+/// Compile error unless `B` has every operation with the types that are named here.
+pub fn check(comptime B: type) void {
+    if (!@hasDecl(B, "Stream")) @compileError(@typeName(B) ++ " lacks `Stream`");
+    checkAll(B, operations(B));
+}
+
+/// Compile error unless a backend `B` can call `C` back.
+pub fn checkContext(comptime B: type, comptime C: type) void {
+    checkAll(C, callbacks(B));
+    if (accepts(C)) checkAll(C, &accept_callbacks);
+}
+
+fn checkAll(comptime T: type, comptime list: []const Operation) void {
+    for (list) |operation| {
+        const name, const params, const returns = operation;
+        const what = "`" ++ @typeName(T) ++ "." ++ name ++ "` ";
+        if (!@hasDecl(T, name)) @compileError(what ++ "is missing: see io/io.zig");
+        const Fn = @TypeOf(@field(T, name));
+        if (@typeInfo(Fn) != .@"fn") @compileError(what ++ "is no function");
+        const info = @typeInfo(Fn).@"fn";
+        if (info.params.len != params.len) @compileError(what ++ std.fmt.comptimePrint(
+            "takes {d} parameters, not {d}",
+            .{ info.params.len, params.len },
+        ));
+        for (info.params, params) |has, wants| {
+            if (!matches(T, has.type, wants)) @compileError(what ++ "takes " ++
+                (if (has.type) |Has| @typeName(Has) else "anytype") ++ " where it is given " ++
+                @typeName(wants));
+        }
+        const Has = info.return_type orelse continue; // not told of a generic function
+        const Returns = switch (@typeInfo(Has)) {
+            .error_union => |either| either.payload,
+            else => Has,
+        };
+        if (Returns != returns) @compileError(what ++ "returns " ++ @typeName(Returns) ++
+            ", not " ++ @typeName(returns));
     }
+}
+
+fn matches(comptime T: type, comptime has: ?type, comptime wants: type) bool {
+    return switch (wants) {
+        Context => has == null,
+        Self => has == *T or has == *const T,
+        else => has == wants,
+    };
 }
 
 /// The backend that `kind` stands for on this system, and why, for the line printed at start.
@@ -109,4 +255,13 @@ pub fn choose(kind: Kind) struct { kind: Kind, reason: []const u8 } {
         .auto => .{ .kind = .epoll, .reason = "the fastest measured on Linux" },
         .epoll => .{ .kind = .epoll, .reason = "configured" },
     };
+}
+
+test "a token keeps slot, generation and kind apart" {
+    const ident: Id = .{ .slot = 7, .generation = std.math.maxInt(u28) };
+    const token = Token.of(.outbound, ident);
+    try std.testing.expectEqual(ident, token.id());
+    try std.testing.expectEqual(.outbound, token.kind);
+    try std.testing.expect(token != Token.of(.accepted, ident));
+    try std.testing.expect(token != Token.of(.outbound, .{ .slot = 7, .generation = 1 }));
 }

@@ -12,7 +12,7 @@ pub const Manual = struct {
     pub threadlocal var clock_ms: u64 = 0;
 
     /// Of the socket that was opened last.
-    token: u64 = 0,
+    token: io.Token = .{ .slot = 0, .kind = .internal },
     is_open: bool = false,
     wants_recv: bool = false,
     /// Sending on this descriptor fails.
@@ -26,7 +26,7 @@ pub const Manual = struct {
     /// What accepting brings, one after the other; nothing more behind them.
     incoming: []const Incoming = &.{},
     /// The listener, by its number, that brings them.
-    incoming_at: u64 = 0,
+    incoming_at: u32 = 0,
     closed_listeners: u32 = 0,
     wants_accept: bool = true,
     /// What connections receive, one of them with each poll.
@@ -34,19 +34,18 @@ pub const Manual = struct {
     /// Descriptors that were closed without having been opened.
     closed_unopened: u32 = 0,
 
-    pub const Ready = struct { token: u64, bytes: []const u8 };
+    pub const Ready = struct { token: io.Token, bytes: []const u8 };
     pub const Incoming = union(enum) { peer: Address, failure: io.AcceptError };
     pub const Stream = struct { fd: posix.fd_t = -1 };
-    pub const listener_bit: u64 = 1 << 63;
 
     pub fn init(_: std.mem.Allocator, _: io.Options) error{OutOfMemory}!Manual {
         return .{};
     }
     pub fn deinit(_: *Manual) void {}
-    pub fn wakeDescriptor(_: *const Manual) posix.fd_t {
-        return -1;
+    pub fn bell(_: *const Manual) io.Bell {
+        return .none;
     }
-    pub fn signal(_: posix.fd_t) void {}
+    pub fn ring(_: io.Bell) void {}
     pub fn nowMs(_: *const Manual) u64 {
         return clock_ms;
     }
@@ -54,15 +53,16 @@ pub const Manual = struct {
         return @intCast(clock_ms / 1000);
     }
 
-    pub fn open(self: *Manual, stream: *Stream, fd: posix.fd_t, token: u64) error{}!void {
+    pub fn open(self: *Manual, stream: *Stream, fd: posix.fd_t, token: io.Token) error{}!void {
         stream.fd = fd;
         self.token = token;
         self.is_open = true;
         self.wants_recv = true;
     }
-    pub fn close(self: *Manual, stream: *Stream) void {
+    pub fn close(self: *Manual, stream: *Stream) io.Closing {
         stream.* = .{};
         self.is_open = false;
+        return .closed;
     }
     pub fn pauseRecv(self: *Manual, _: *Stream) void {
         self.wants_recv = false;
@@ -104,7 +104,7 @@ pub const Manual = struct {
         return .failed;
     }
 
-    pub fn listen(_: *Manual, stream: *Stream, fd: posix.fd_t, _: u64) error{}!void {
+    pub fn listen(_: *Manual, stream: *Stream, fd: posix.fd_t, _: io.Token) error{}!void {
         stream.fd = fd;
     }
     pub fn closeListener(self: *Manual, stream: *Stream) void {
@@ -117,8 +117,11 @@ pub const Manual = struct {
     pub fn resumeAccept(self: *Manual, _: *Stream) void {
         self.wants_accept = true;
     }
+    fn listenerToken(self: *const Manual) io.Token {
+        return .{ .slot = self.incoming_at, .kind = .listener };
+    }
     pub fn acceptBatch(self: *Manual, stream: *Stream, context: anytype) bool {
-        const token = listener_bit | self.incoming_at;
+        const token = self.listenerToken();
         if (context.stream(token) != stream) return false;
         while (self.incoming.len > 0 and context.wantsMore(token)) {
             const next = self.incoming[0];
@@ -133,8 +136,8 @@ pub const Manual = struct {
         }
         return false;
     }
-    pub fn abort(self: *Manual, stream: *Stream) void {
-        self.close(stream);
+    pub fn abort(self: *Manual, stream: *Stream) io.Closing {
+        return self.close(stream);
     }
 
     pub fn closeAccepted(self: *Manual, _: posix.fd_t) void {
@@ -144,9 +147,9 @@ pub const Manual = struct {
     /// Brings what waits to be accepted, or the next of `ready`. True when there may be more.
     pub fn poll(self: *Manual, _: i32, context: anytype) bool {
         context.onAwake();
-        if (comptime @hasDecl(@TypeOf(context.*), "onAccept")) {
+        if (comptime io.accepts(@TypeOf(context.*))) {
             if (!self.wants_accept) return false;
-            const stream = context.stream(listener_bit | self.incoming_at) orelse return false;
+            const stream = context.stream(self.listenerToken()) orelse return false;
             return self.acceptBatch(stream, context);
         }
         if (self.ready.len == 0) return false;

@@ -4,6 +4,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
+const io = @import("io.zig");
 
 /// Virtual ms at which nothing happens.
 pub const never: u64 = std.math.maxInt(u64);
@@ -122,7 +123,7 @@ pub const Link = struct {
     listener: u8 = 0,
     /// The backend and its name for the stream, once it was opened.
     backend: u32 = 0,
-    token: u64 = 0,
+    token: io.Token = .{ .slot = 0, .kind = .internal },
     wants_recv: bool = false,
     wants_send: bool = false,
     /// When an RST arrives.

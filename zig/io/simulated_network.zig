@@ -6,6 +6,7 @@ const assert = std.debug.assert;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const Address = @import("../core/address.zig").Address;
+const io = @import("io.zig");
 const link_file = @import("simulated_link.zig");
 pub const Link = link_file.Link;
 pub const never = link_file.never;
@@ -23,6 +24,8 @@ pub const Faults = struct {
     late_event: u16 = 0,
     /// An event that is there is not told in this poll.
     held_event: u16 = 0,
+    /// The system is not done with a socket when it is closed, but later.
+    slow_close: u16 = 0,
     accept_aborted: u16 = 0,
     accept_interrupted: u16 = 0,
     accept_exhausted: u16 = 0,
@@ -56,23 +59,26 @@ pub const Network = struct {
     /// Streams that were closed, with the token that they had: for late events.
     closed: [closed_max]Closed = undefined,
     closed_count: usize = 0,
+    /// Closes that are under way.
+    closings: std.ArrayListUnmanaged(ClosingSocket) = .{},
     descriptors: u32 = 0,
 
     pub const backends_max = 8;
     pub const listeners_max = 2;
     const closed_max = 32;
-    pub const Closed = struct { token: u64, fd: posix.fd_t, backend: u32 };
+    pub const Closed = struct { token: io.Token, fd: posix.fd_t, backend: u32 };
+    pub const ClosingSocket = struct { token: io.Token, backend: u32, ends_at: u64 };
     /// Clients can connect before it is listened to, and no more once it is closed.
     pub const Listener = struct {
         open: bool = true,
         backend: ?u32 = null,
-        token: u64 = 0,
+        token: io.Token = .{ .slot = 0, .kind = .internal },
         wants: bool = false,
     };
 
-    /// Descriptors of the listeners, of the first backend's wake, and of no real file.
+    /// Descriptors of the listeners, of the first backend's bell, and of no real file.
     pub const listener_fds = [listeners_max]posix.fd_t{ 0x3fff_ff00, 0x3fff_ff01 };
-    pub const wake_fd_first: posix.fd_t = 0x3fff_fe00;
+    pub const bell_fd_first: posix.fd_t = 0x3fff_fe00;
 
     pub fn init(
         gpa: Allocator,
@@ -87,6 +93,8 @@ pub const Network = struct {
         const each: usize = faults.buffer_bytes_max;
         const memory = try gpa.alloc(u8, links_max * 2 * each);
         errdefer gpa.free(memory);
+        var backlog = try std.ArrayListUnmanaged(usize).initCapacity(gpa, links_max);
+        errdefer backlog.deinit(gpa);
         for (links, 0..) |*link, i| link.* = .{
             .up = .{ .bytes = memory[2 * i * each ..][0..each] },
             .down = .{ .bytes = memory[(2 * i + 1) * each ..][0..each] },
@@ -98,11 +106,13 @@ pub const Network = struct {
             .trace = trace,
             .links = links,
             .memory = memory,
-            .backlog = try .initCapacity(gpa, links_max),
+            .backlog = backlog,
+            .closings = try .initCapacity(gpa, Link.slots_max),
         };
     }
 
     pub fn deinit(self: *Network) void {
+        self.closings.deinit(self.gpa);
         self.backlog.deinit(self.gpa);
         self.gpa.free(self.memory);
         self.gpa.free(self.links);
@@ -136,6 +146,9 @@ pub const Network = struct {
         for (self.links) |*link| if (link.used) {
             at = @min(at, link.nextEvent(self.now_ms));
         };
+        for (self.closings.items) |closing| {
+            if (closing.ends_at > self.now_ms) at = @min(at, closing.ends_at);
+        }
         return at;
     }
 

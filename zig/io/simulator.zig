@@ -27,10 +27,8 @@ pub const Simulator = struct {
 
     pub const Stream = struct {
         fd: posix.fd_t = -1,
-        token: u64 = 0,
+        token: io.Token = .{ .slot = 0, .kind = .internal },
     };
-
-    pub const listener_bit: u64 = 1 << 63;
 
     pub fn init(gpa: Allocator, options: io.Options) !Simulator {
         const network = current.?;
@@ -56,12 +54,12 @@ pub const Simulator = struct {
         self.* = undefined;
     }
 
-    pub fn wakeDescriptor(self: *const Simulator) posix.fd_t {
-        return Network.wake_fd_first + @as(posix.fd_t, @intCast(self.index));
+    pub fn bell(self: *const Simulator) io.Bell {
+        return .ofDescriptor(Network.bell_fd_first + @as(posix.fd_t, @intCast(self.index)));
     }
 
-    pub fn signal(fd: posix.fd_t) void {
-        current.?.woken[@intCast(fd - Network.wake_fd_first)] = true;
+    pub fn ring(its: io.Bell) void {
+        current.?.woken[@intCast(its.descriptor() - Network.bell_fd_first)] = true;
     }
 
     pub fn nowMs(self: *const Simulator) u64 {
@@ -81,12 +79,21 @@ pub const Simulator = struct {
         for (network.links) |*link| {
             if (self.eventsOf(link) != null) return true;
         }
+        for (network.closings.items) |closing| {
+            if (closing.backend == self.index and closing.ends_at <= network.now_ms) return true;
+        }
         return false;
     }
 
-    pub fn open(self: *Simulator, stream: *Stream, fd: posix.fd_t, token: u64) !void {
+    pub fn open(self: *Simulator, stream: *Stream, fd: posix.fd_t, token: io.Token) !void {
         const link = self.network.byHandle(fd);
         assert(link.server == .accepted);
+        for (self.network.closings.items) |closing| {
+            if (closing.backend == self.index and closing.token.slot == token.slot) std.debug.panic(
+                "slot {d} was given to another connection before the close of its last had ended",
+                .{token.slot},
+            );
+        }
         stream.* = .{ .fd = fd, .token = token };
         if (self.network.chance(self.network.faults.open_refused)) return error.SystemResources;
         link.server = .open;
@@ -95,17 +102,32 @@ pub const Simulator = struct {
         link.wants_recv = true;
         // The engine's time begins here.
         if (!link.client_open) link.client_left_ms = self.network.now_ms;
-        self.network.note(link, "server opens", token, 0);
+        self.network.note(link, "server opens", token.slot, token.generation);
     }
 
-    pub fn close(self: *Simulator, stream: *Stream) void {
-        self.network.serverClose(self.network.byHandle(stream.fd), false);
-        stream.* = .{};
+    pub fn close(self: *Simulator, stream: *Stream) io.Closing {
+        return self.end(stream, false);
     }
 
-    pub fn abort(self: *Simulator, stream: *Stream) void {
-        self.network.serverClose(self.network.byHandle(stream.fd), true);
-        stream.* = .{};
+    pub fn abort(self: *Simulator, stream: *Stream) io.Closing {
+        return self.end(stream, true);
+    }
+
+    fn end(self: *Simulator, stream: *Stream, with_reset: bool) io.Closing {
+        const network = self.network;
+        network.serverClose(network.byHandle(stream.fd), with_reset);
+        if (!network.chance(network.faults.slow_close)) {
+            stream.* = .{};
+            return .closed;
+        }
+        network.closings.appendAssumeCapacity(.{
+            .token = stream.token,
+            .backend = self.index,
+            .ends_at = network.arrival(),
+        });
+        // Whoever uses it from here on is found out.
+        stream.fd = Network.bell_fd_first - 1;
+        return .under_way;
     }
 
     pub fn closeAccepted(self: *Simulator, fd: posix.fd_t) void {
@@ -220,8 +242,8 @@ pub const Simulator = struct {
 
     // Accepting.
 
-    pub fn listen(self: *Simulator, stream: *Stream, fd: posix.fd_t, token: u64) !void {
-        assert(token & listener_bit != 0);
+    pub fn listen(self: *Simulator, stream: *Stream, fd: posix.fd_t, token: io.Token) !void {
+        assert(token.kind == .listener);
         stream.* = .{ .fd = fd, .token = token };
         const listener = &self.network.listeners[self.network.listenerOf(fd)];
         assert(listener.backend == null);
@@ -282,7 +304,7 @@ pub const Simulator = struct {
     // Polling.
 
     const Event = struct {
-        token: u64,
+        token: io.Token,
         fd: posix.fd_t,
         in: bool = false,
         out: bool = false,
@@ -301,14 +323,15 @@ pub const Simulator = struct {
         network.woken[self.index] = false;
         self.collect(&events);
         network.random().shuffle(Event, events.items);
+        self.tellClosed(context);
         const told = @min(events.items.len, network.faults.events_max);
         for (events.items[0..told]) |event| {
             const stream = context.stream(event.token) orelse continue;
             if (stream.fd != event.fd) std.debug.panic(
                 "an event for a stream that was closed (token {x}) found its slot's next user",
-                .{event.token},
+                .{@as(u64, @bitCast(event.token))},
             );
-            if (comptime accepts(@TypeOf(context.*))) {
+            if (comptime io.accepts(@TypeOf(context.*))) {
                 if (event.accept) {
                     _ = self.acceptBatch(stream, context);
                     continue;
@@ -319,8 +342,19 @@ pub const Simulator = struct {
         return told < events.items.len;
     }
 
-    fn accepts(comptime Context: type) bool {
-        return @hasDecl(Context, "onAccept");
+    /// Ends the closes that are due.
+    fn tellClosed(self: *Simulator, context: anytype) void {
+        const closings = &self.network.closings;
+        var i: usize = 0;
+        while (i < closings.items.len) {
+            const closing = closings.items[i];
+            if (closing.backend != self.index or closing.ends_at > self.network.now_ms) {
+                i += 1;
+                continue;
+            }
+            _ = closings.swapRemove(i);
+            context.onClosed(closing.token);
+        }
     }
 
     fn collect(self: *Simulator, events: *std.ArrayListUnmanaged(Event)) void {
@@ -399,7 +433,7 @@ pub const Simulator = struct {
             self.receive(link, stream.token, context);
     }
 
-    fn receive(self: *Simulator, link: *Link, token: u64, context: anytype) void {
+    fn receive(self: *Simulator, link: *Link, token: io.Token, context: anytype) void {
         const network = self.network;
         if (network.chance(network.faults.spurious_event)) return; // EAGAIN
         const whole = @min(self.receive_buffer.len, link.up.arrived);

@@ -82,12 +82,8 @@ pub fn Acceptor(comptime Io: type) type {
             return self;
         }
 
-        fn tokenOf(index: usize) u64 {
-            return Io.listener_bit | @as(u64, index);
-        }
-
-        fn indexOf(token: u64) u32 {
-            return @intCast(token & ~Io.listener_bit);
+        fn tokenOf(index: usize) io.Token {
+            return .{ .slot = @intCast(index), .kind = .listener };
         }
 
         /// Closes what is still listened on.
@@ -106,7 +102,7 @@ pub fn Acceptor(comptime Io: type) type {
 
         /// Any thread: it looks at `stop_deadline_ms`.
         pub fn wake(self: *Self) void {
-            Io.signal(self.backend.wakeDescriptor());
+            Io.ring(self.backend.bell());
         }
 
         /// Any worker: a connection has ended.
@@ -114,7 +110,7 @@ pub fn Acceptor(comptime Io: type) type {
             const self: *Self = @alignCast(@ptrCast(context));
             if (!self.waits_for_room.load(orders.peek)) return;
             if (self.waits_for_room.swap(false, orders.take)) {
-                Io.signal(self.backend.wakeDescriptor());
+                Io.ring(self.backend.bell());
             }
         }
 
@@ -282,13 +278,13 @@ pub fn Acceptor(comptime Io: type) type {
 
         pub fn onAwake(_: *Self) void {}
 
-        pub fn stream(self: *Self, token: u64) ?*Io.Stream {
-            const listener = &self.listeners.slice()[indexOf(token)];
+        pub fn stream(self: *Self, token: io.Token) ?*Io.Stream {
+            const listener = &self.listeners.slice()[token.slot];
             if (listener.fd == -1) return null;
             return if (self.held == null and self.hasRoom()) listener else null;
         }
 
-        pub fn onAccept(self: *Self, _: u64, accepted: io.Accepted) void {
+        pub fn onAccept(self: *Self, _: io.Token, accepted: io.Accepted) void {
             if (self.addresses) |table| {
                 if (!table.admit(accepted.peer)) return self.refuse(table, accepted);
             }
@@ -304,11 +300,11 @@ pub fn Acceptor(comptime Io: type) type {
         }
 
         /// Asked between two sockets of a batch.
-        pub fn wantsMore(self: *Self, _: u64) bool {
+        pub fn wantsMore(self: *Self, _: io.Token) bool {
             return self.held == null and self.hasRoom();
         }
 
-        pub fn onAcceptFailed(self: *Self, token: u64, failure: io.AcceptError) void {
+        pub fn onAcceptFailed(self: *Self, token: io.Token, failure: io.AcceptError) void {
             switch (failure) {
                 .exhausted => {
                     self.tellResting("out of descriptors or memory");
@@ -318,7 +314,7 @@ pub fn Acceptor(comptime Io: type) type {
                     self.tellResting(@errorName(err));
                     self.pause(exhausted_pause_ms);
                 },
-                .fatal => |err| self.lose(indexOf(token), err),
+                .fatal => |err| self.lose(token.slot, err),
             }
         }
 
@@ -335,7 +331,8 @@ pub fn Acceptor(comptime Io: type) type {
             log.warn("{s}: accepting rests until it can go on", .{why});
         }
 
-        pub fn onRecv(_: *Self, _: u64, _: io.RecvResult) void {}
-        pub fn onSent(_: *Self, _: u64, _: u64) void {}
+        pub fn onRecv(_: *Self, _: io.Token, _: io.RecvResult) void {}
+        pub fn onSent(_: *Self, _: io.Token, _: u64) void {}
+        pub fn onClosed(_: *Self, _: io.Token) void {}
     };
 }

@@ -2,14 +2,13 @@
 //! a way to wake it, and what it is asked to do.
 
 const std = @import("std");
-const posix = std.posix;
 const limits = @import("../core/limits.zig");
 const orders = @import("../core/orders.zig").wake;
 const Spsc = @import("../core/spsc.zig").Spsc;
-const Accepted = @import("../io/io.zig").Accepted;
+const io = @import("../io/io.zig");
 
 pub const Port = struct {
-    accepted: Spsc(Accepted, limits.accept_queue_length) = .{},
+    accepted: Spsc(io.Accepted, limits.accept_queue_length) = .{},
     /// Sockets handed over and not closed yet. The acceptor adds, the worker subtracts: on a line
     /// of its own, so that what the worker reads in each turn is not taken from it.
     open: std.atomic.Value(u32) align(std.atomic.cache_line) = .init(0),
@@ -20,20 +19,20 @@ pub const Port = struct {
     /// The server is about to stop, and another takes its place: responses announce the end of
     /// their connections, so that clients make new ones.
     retiring: std.atomic.Value(bool) = .init(false),
-    wake_fd: posix.fd_t = -1,
+    bell: io.Bell = .none,
     /// 1 while the worker sleeps or is about to. Whoever exchanges it to 0 sends the wake.
     asleep: *u32,
 
     /// Wakes the worker if it sleeps. Publish first, then call.
     pub fn wake(self: *Port, comptime Io: type) void {
-        if (@atomicRmw(u32, self.asleep, .Xchg, 0, orders.take) == 1) Io.signal(self.wake_fd);
+        if (@atomicRmw(u32, self.asleep, .Xchg, 0, orders.take) == 1) Io.ring(self.bell);
     }
 };
 
 test "what the acceptor and the worker both write shares its cache line with nothing" {
     const line = std.atomic.cache_line;
     const open = @offsetOf(Port, "open") / line;
-    inline for (.{ "accepted", "drain_deadline_ms", "capacity", "wake_fd", "asleep" }) |name| {
+    inline for (.{ "accepted", "drain_deadline_ms", "capacity", "bell", "asleep" }) |name| {
         const first = @offsetOf(Port, name) / line;
         const bytes = @sizeOf(@FieldType(Port, name));
         const last = (@offsetOf(Port, name) + bytes - 1) / line;

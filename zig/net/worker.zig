@@ -105,7 +105,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 .receive_buffer_bytes = options.receive_buffer_bytes,
             });
             errdefer backend.deinit();
-            port.wake_fd = backend.wakeDescriptor();
+            port.bell = backend.bell();
             var conns = try Slots(Conn).init(port.capacity);
             errdefer conns.deinit();
             var wheel = try Wheel.init(port.capacity);
@@ -207,15 +207,15 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.retiring = self.port.retiring.load(.monotonic);
         }
 
-        pub fn stream(self: *Self, token: u64) ?*Io.Stream {
-            const conn = self.conns.get(@bitCast(token)) orelse return null;
+        pub fn stream(self: *Self, token: io.Token) ?*Io.Stream {
+            const conn = self.conns.get(token.id()) orelse return null;
             if (conn.phase == .closed or conn.is_ready) return null;
             return &conn.stream;
         }
 
-        pub fn onRecv(self: *Self, token: u64, result: io.RecvResult) void {
+        pub fn onRecv(self: *Self, token: io.Token, result: io.RecvResult) void {
             // The backend asked `stream` for this token.
-            const conn = self.conns.get(@bitCast(token)).?;
+            const conn = self.conns.get(token.id()).?;
             switch (result) {
                 .bytes => |bytes| if (conn.phase == .open) self.receive(conn, bytes),
                 .eof => self.receiveEof(conn),
@@ -225,11 +225,18 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.settle(conn);
         }
 
-        pub fn onSent(self: *Self, token: u64, _: u64) void {
-            const conn = self.conns.get(@bitCast(token)) orelse return;
+        pub fn onSent(self: *Self, token: io.Token, _: u64) void {
+            const conn = self.conns.get(token.id()) orelse return;
             if (conn.phase == .closed) return;
             self.pump(conn);
             self.settle(conn);
+        }
+
+        /// The system is done with a connection that `close` has ended.
+        pub fn onClosed(self: *Self, token: io.Token) void {
+            const conn = self.conns.get(token.id()).?; // its slot was kept for this
+            assert(conn.phase == .closed);
+            self.giveBack(conn);
         }
 
         pub fn onTimer(self: *Self, index: u32) void {
@@ -675,9 +682,18 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             conn.input.deinit(&self.pools.buffers);
             conn.queue.deinit(&self.pools);
             self.wheel.drop(conn.id.slot);
-            if (is_cut) self.backend.abort(&conn.stream) else self.backend.close(&conn.stream);
-            // The slot is given back at the end of the turn:
-            // callers up the stack still hold the pointer.
+            const ending = if (is_cut)
+                self.backend.abort(&conn.stream)
+            else
+                self.backend.close(&conn.stream);
+            switch (ending) {
+                .closed => self.giveBack(conn),
+                .under_way => {}, // `onClosed` follows
+            }
+        }
+
+        /// Gives the slot back at the end of the turn: callers up the stack still hold the pointer.
+        fn giveBack(self: *Self, conn: *Conn) void {
             conn.next_closed = self.closed;
             self.closed = conn;
         }
@@ -720,13 +736,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const id = self.conns.take() orelse unreachable;
             const conn = self.conns.get(id).?;
             conn.* = .{ .id = id, .peer = peer };
-            self.backend.open(&conn.stream, fd, @bitCast(id)) catch {
+            self.backend.open(&conn.stream, fd, .of(.accepted, id)) catch {
                 conn.phase = .closed;
                 conn.stream.fd = -1;
                 self.backend.closeAccepted(fd);
-                conn.next_closed = self.closed;
-                self.closed = conn;
-                return;
+                return self.giveBack(conn);
             };
             self.protocol.onOpen(conn);
             self.protocol.afterEvent(conn);

@@ -7,6 +7,7 @@ const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
+const io = @import("../io/io.zig");
 const Manual = @import("../io/manual.zig").Manual;
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
@@ -86,7 +87,7 @@ const Bench = struct {
     }
 
     /// Ends the connections of `tokens`, which may have ended before.
-    fn end(self: *Bench, tokens: []const u64) !void {
+    fn end(self: *Bench, tokens: []const io.Token) !void {
         for (tokens) |token| {
             if (self.driver.net.stream(token) != null) self.driver.net.onRecv(token, .failed);
         }
@@ -99,14 +100,14 @@ const Bench = struct {
     }
 
     /// A new connection's token.
-    fn connect(self: *Bench, fd: std.posix.fd_t) !u64 {
+    fn connect(self: *Bench, fd: std.posix.fd_t) !io.Token {
         _ = self.port.open.fetchAdd(1, .seq_cst);
         try testing.expect(self.port.accepted.push(.{ .fd = fd, .peer = .{} }));
         self.driver.net.turn(0);
         return self.driver.net.backend.token;
     }
 
-    fn feed(self: *Bench, token: u64, bytes: []const u8) void {
+    fn feed(self: *Bench, token: io.Token, bytes: []const u8) void {
         var buffer: [16 * 1024]u8 = undefined;
         @memcpy(buffer[0..bytes.len], bytes);
         self.driver.net.onAwake();
@@ -178,7 +179,7 @@ test "bytes that come behind the last request, before its answer, let the client
 test "what came while the worker was held up counts as in time, more than one poll brings too" {
     var bench: Bench = undefined;
     try bench.begin();
-    const tokens = [_]u64{ try bench.connect(5), try bench.connect(6), try bench.connect(7) };
+    const tokens = [_]io.Token{ try bench.connect(5), try bench.connect(6), try bench.connect(7) };
     for (tokens) |token| bench.feed(token, "GET /now HTTP/1.1\r\nHost");
     Manual.clock_ms += bench.config.header_timeout_ms + 1000;
     bench.driver.net.backend.ready = &.{
@@ -306,7 +307,7 @@ test "a client that leaves while its share is used up is let go, and so is one t
     try bench.begin();
     const greedy = try bench.connect(5);
     const second = try bench.connect(6);
-    for ([_]u64{ greedy, second }) |token| bench.feed(token, get("/large"));
+    for ([_]io.Token{ greedy, second }) |token| bench.feed(token, get("/large"));
     try testing.expectEqual(2, bench.driver.net.ready.len);
     bench.driver.net.backend.broken_fd = 5;
     bench.driver.net.turn(0);

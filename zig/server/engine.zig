@@ -194,10 +194,10 @@ pub fn Engine(comptime Dispatcher: type) type {
             };
         }
 
-        /// Event descriptor that wakes worker `index`.
-        pub fn wakeDescriptor(self: *const Self, index: u32) posix.fd_t {
+        /// What wakes worker `index`.
+        pub fn bell(self: *const Self, index: u32) io.Bell {
             return switch (self.impl) {
-                inline else => |impl| impl.ports[index].wake_fd,
+                inline else => |impl| impl.ports[index].bell,
             };
         }
 

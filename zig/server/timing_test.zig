@@ -106,7 +106,7 @@ const Bench = struct {
     /// Open, and not closing behind a refusal.
     fn isServed(self: *Bench) bool {
         if (!self.backend().is_open) return false;
-        const conn = self.driver.net.conns.get(@bitCast(self.backend().token)).?;
+        const conn = self.driver.net.conns.get(self.backend().token.id()).?;
         return conn.phase == .open and !conn.finish_when_sent;
     }
 
@@ -309,7 +309,7 @@ test "a body timed out while its 100 (Continue) waited behind an earlier respons
     bench.feed(get_large);
     bench.feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n" ++
         "Expect: 100-continue\r\n\r\n");
-    const conn = bench.driver.net.conns.get(@bitCast(bench.backend().token)).?;
+    const conn = bench.driver.net.conns.get(bench.backend().token.id()).?;
     while (bench.isServed() and !conn.queue.isEmpty()) {
         bench.pass(100);
         bench.backend().in_flight = 0; // its client reads, for twenty seconds

@@ -120,6 +120,7 @@ pub const Options = struct {
             faults.spurious_event = random.uintLessThan(u16, 100);
             faults.held_event = random.uintLessThan(u16, 300);
             faults.late_event = random.uintLessThan(u16, 300);
+            faults.slow_close = random.uintLessThan(u16, 500);
             faults.accept_interrupted = random.uintLessThan(u16, 300);
         }
         if (calm) return faults;

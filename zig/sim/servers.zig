@@ -110,7 +110,8 @@ pub const JsServer = struct {
 
     /// The workers are there: the threads come.
     pub fn open(self: *JsServer, ports: []Port) !void {
-        for (ports, 0..) |*port, i| self.block.worker(@intCast(i)).wake_fd = port.wake_fd;
+        for (ports, 0..) |*port, i|
+            self.block.worker(@intCast(i)).wake_fd = port.bell.descriptor();
         for (self.threads) |*thread| try thread.step();
     }
 

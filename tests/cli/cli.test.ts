@@ -82,6 +82,31 @@ test('an option that serve does not know is told by its code', async () => {
   assert.match(err, /^error: .*prot.*\[GYR_OPTION_UNKNOWN\]\n$/);
 });
 
+test('a module for Workers has the environment, and a stop waits for what it has asked', async () => {
+  for (const args of [[], ['--threads', '1']]) {
+    const server = await startApp(fixture('workers.ts'), args, {
+      env: { GREETING: 'hello' },
+    });
+    const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+    assert.is((await exchange(server.port, get)).body.toString(), 'hello');
+    assert.is((await server.stop()).code, 0);
+    assert.match(server.stdout(), /done behind the response/);
+    const line = /workers\.ts: ignored, as other runtimes' own: scheduled \(Workers\)\n/g;
+    assert.is(server.stderr().match(line)?.length, 1);
+  }
+});
+
+test('a module for Bun runs without what it says of WebSockets, and so does a function', async () => {
+  const get = 'GET /path HTTP/1.1\r\nHost: a\r\n\r\n';
+  const bun = await startApp(fixture('bun.ts'));
+  assert.is((await exchange(bun.port, get)).body.toString(), 'no WebSocket');
+  await bun.stop();
+  assert.match(bun.stderr(), /bun\.ts: ignored.*: idleTimeout \(Bun\), websocket \(Bun\)\n/);
+  const alone = await startApp(fixture('function.ts'), ['--threads', '1']);
+  assert.is((await exchange(alone.port, get)).body.toString(), '/path');
+  await alone.stop();
+});
+
 test('a port that is taken is named', async () => {
   const holder = createServer().listen(0, '127.0.0.1');
   await until(() => holder.listening, 'a taken port');

@@ -1,4 +1,5 @@
 import type { Request } from '../fetch/request.ts';
+import type { ExecutionContext } from './background.ts';
 import type { ProtocolError } from './protocol_error.ts';
 
 /** What a handler may give, and what the channel finds when it does not. */
@@ -6,7 +7,7 @@ export type HandlerResult = unknown;
 
 /** A handler with the names of its pattern's parameters. */
 export interface CompiledRoute {
-  readonly handler: (request: Request, server: unknown) => unknown;
+  readonly handler: (request: Request, server: unknown, context: ExecutionContext) => unknown;
   readonly names: readonly string[];
 }
 

@@ -1,5 +1,29 @@
 import type { Log } from '../core/log.ts';
 
+const noProps = Object.freeze({});
+
+/** What a handler gets as its third argument: the context of Workers' handlers. */
+export class ExecutionContext {
+  readonly #background: Background;
+
+  constructor(background: Background) {
+    this.#background = background;
+  }
+
+  /** As `request.waitUntil`. */
+  waitUntil(promise: PromiseLike<unknown>): void {
+    this.#background.add(promise);
+  }
+
+  /** What Workers are configured with; nothing here. */
+  get props(): object {
+    return noProps;
+  }
+
+  /** There is no origin to pass through to: what is thrown is an error as ever. */
+  passThroughOnException(): void {}
+}
+
 /** Work that handlers have left behind their responses, and that a stop waits for. */
 export class Background {
   private readonly pending = new Set<Promise<void>>();

@@ -7,7 +7,7 @@ import { Response } from '../fetch/response.ts';
 import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
 import * as abi from './abi.gen.ts';
 import type { App, CompiledRoute, HandlerResult } from './app.ts';
-import { Background } from './background.ts';
+import { Background, ExecutionContext } from './background.ts';
 import type { Doorbell } from './doorbell.ts';
 import { Exchange, type ExchangeChannel, PHASE_OPEN, Slab } from './exchange.ts';
 import { checkLength, checkStream, isStream } from './framing.ts';
@@ -320,7 +320,8 @@ export class Channel implements ExchangeChannel {
   private handle(exchange: Exchange, request: Request): void {
     let result: HandlerResult;
     try {
-      result = exchange.route.handler(request, this.server);
+      const context = new ExecutionContext(this.background);
+      result = exchange.route.handler(request, this.server, context);
       if (isThenable(result)) {
         this.await(exchange, result);
         return;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { loadApp, optionsOf } from './app.ts';
+import { loadApp } from './app.ts';
 import { CliError } from './errors.ts';
 
 const test = suite<{ folder: string }>('app module', { folder: '' });
@@ -22,35 +22,6 @@ async function mistake(path: string): Promise<string> {
   }
   throw new Error('no error');
 }
-
-test('options, a fetch object and an app of a class are taken', () => {
-  class App {
-    routes = [{ path: '/' }];
-    name = 'app';
-    fetch(): string {
-      return this.name;
-    }
-  }
-  const fetch = (): string => 'x';
-  assert.equal(optionsOf('a.ts', { default: { fetch, port: 1 } }), { fetch, port: 1 });
-  assert.equal(optionsOf('a.ts', { default: { routes: {} } }), { routes: {} });
-  const onProtocolError = () => {};
-  const both = { default: { fetch }, onProtocolError };
-  assert.equal(optionsOf('a.ts', both), { fetch, onProtocolError });
-  assert.is(
-    optionsOf('a.ts', { default: new App(), onProtocolError }).onProtocolError,
-    onProtocolError,
-  );
-  const taken = optionsOf('a.ts', { default: new App() }) as { fetch(): string };
-  assert.equal(Object.keys(taken), ['fetch']);
-  assert.is(taken.fetch(), 'app');
-});
-
-test('exports that cannot be served are refused', () => {
-  for (const exported of [{}, { default: 5 }, { default: null }, { default: { port: 1 } }]) {
-    assert.throws(() => optionsOf('a.ts', exported), /a\.ts/);
-  }
-});
 
 test('a missing file and a folder are told apart', async ({ folder }) => {
   assert.match(await mistake(join(folder, 'none.ts')), /there is no file .*none\.ts/);

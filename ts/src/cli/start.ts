@@ -16,7 +16,7 @@ export async function start(invocation: Invocation): Promise<void> {
   const { operands, numbers } = invocation;
   // Before the app is imported: its module may make responses or extend the classes as it loads.
   const uninstall = installGlobals();
-  const { url, options } = await loadApp(operands[0] as string);
+  const { url, options, ignored } = await loadApp(operands[0] as string);
   if (options.globals === false) uninstall();
   const merged = {
     ...options,
@@ -27,8 +27,10 @@ export async function start(invocation: Invocation): Promise<void> {
     module: url,
     onError: endWithListeners(options.onError),
   } as ServeOptions;
-  const server = await serve(merged);
   const log = new Log(merged.log);
+  // With threads, the first of them tells it.
+  if (ignored !== null && !merged.threads && log.shows('warn')) console.error(ignored);
+  const server = await serve(merged);
   stopOnSignals(server, log);
   if (merged.onListen !== undefined || !log.shows('info')) return;
   for (const text of placeTexts(server)) console.log(`Listening on ${text}`);

@@ -332,6 +332,13 @@ function settleMemory(server: Record<string, unknown>): void {
   if (limit < gathered) server.body_buffered_bytes_max = limit;
 }
 
+/** What reload() takes, and a module of `threads` exports. */
+const handlerNames = ['routes', 'fetch', 'error', 'onProtocolError'];
+
+export function isHandlerOption(name: string): boolean {
+  return handlerNames.includes(name);
+}
+
 /** Checks what reload() takes as well. */
 export function checkTableOptions(options: {
   routes?: unknown;

@@ -12,6 +12,10 @@ export abstract class RequestServer {
     return source instanceof Exchange ? source.peer() : null;
   }
 
+  upgrade(_request: Request | globalThis.Request): false {
+    return false;
+  }
+
   earlyHints(request: Request | globalThis.Request, fields: HeadersInit): boolean {
     const exchange = this.exchangeOf(request, 'earlyHints');
     return exchange.channel.hint(exchange, hintFields(fields));

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Background, ExecutionContext } from '../bridge/background.ts';
 import { GyrfalconError } from '../core/errors.ts';
+import { standardLog } from '../core/log.ts';
 import { PlatformResponse } from '../fetch/originals.ts';
 import { Request } from '../fetch/request.ts';
 import { Response } from '../fetch/response.ts';
@@ -12,6 +14,7 @@ import { compileTable } from './routes.ts';
 import type { Handler, RouteParams } from './server.ts';
 
 const handler = () => new Response('x');
+const context = new ExecutionContext(new Background(standardLog));
 
 function codeOf(run: () => unknown): string {
   try {
@@ -80,7 +83,7 @@ test('a constant of bytes is laid out at once, one of the platform’s when its 
   const platform = new PlatformResponse('text', { status: 203 });
   const { table, routes, late } = compileTable({ routes: { '/': platform } }, 0);
   assert.equal(table.targets[0], { kind: 'lane', route: 0 });
-  const answer = (await routes[0]?.handler(new Request('http://a/'), null)) as Response;
+  const answer = (await routes[0]?.handler(new Request('http://a/'), null, context)) as Response;
   assert.is(answer.status, 203);
   assert.is(await answer.text(), 'text');
   await late;

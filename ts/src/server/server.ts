@@ -3,6 +3,7 @@
  * other, so they stand in one file.
  */
 import type { SocketAddress } from '../bridge/address.ts';
+import type { ExecutionContext } from '../bridge/background.ts';
 import type { ProtocolError } from '../bridge/protocol_error.ts';
 import type { TrailersInit } from '../bridge/trailers.ts';
 import type { Headers, HeadersInit } from '../fetch/headers.ts';
@@ -31,6 +32,7 @@ export type RouteParams<Path extends string> = string extends Path
 export type Handler<Path extends string = string> = (
   request: Request<RouteParams<Path>>,
   server: Server,
+  context: ExecutionContext,
 ) => Awaitable<AnyResponse>;
 
 /** Methods that a route can tell apart. GET answers HEAD too, unless HEAD is there. */
@@ -61,7 +63,7 @@ export interface HandlerOptions<Path extends string = string> {
   /** Patterns and what answers them. */
   routes?: Routes<Path>;
   /** Answers what no route matches. @default 404 */
-  fetch?: (request: Request, server: Server) => Awaitable<AnyResponse>;
+  fetch?: (request: Request, server: Server, context: ExecutionContext) => Awaitable<AnyResponse>;
   /** Answers for a handler that threw. @default 500 and a line in the log */
   error?: (error: Error, request: Request) => Awaitable<AnyResponse>;
   /**
@@ -130,6 +132,8 @@ export interface Server {
    * A function that fails closes the connection: the client must not take the response for whole.
    */
   responseTrailers(request: Request | globalThis.Request, fields: TrailersInit): void;
+  /** For programs that were written for Bun: always false, as there are no WebSockets. */
+  upgrade(request: Request | globalThis.Request): false;
   /** Throws GYR_SERVER_STOPPED after the end. */
   stats(): ServerStats;
   /** Keeps the process running while the server does. The default. */

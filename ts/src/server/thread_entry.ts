@@ -11,13 +11,13 @@ import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
-import { defaultExport } from '../loader/default_export.ts';
 import type { Whereabouts } from './listen.ts';
-import { checkTableOptions, stopDeadline } from './options.ts';
+import { checkTableOptions, isHandlerOption, stopDeadline } from './options.ts';
 import { RequestServer } from './request_server.ts';
 import { compileTable, type EngineTable } from './routes.ts';
 import { appOf, authorityOf } from './serve.ts';
 import type { HandlerOptions, Server, ServerStats, StopOptions } from './server.ts';
+import { ignoredLine, type Refuse, shapeOf } from './shapes.ts';
 import type { ThreadData, ThreadOrder, ThreadReport } from './threads.ts';
 
 const data = workerData as ThreadData;
@@ -139,36 +139,22 @@ class ThreadProgram {
 async function importHandlers(version: number): Promise<HandlerOptions> {
   const url = new URL(data.module);
   if (version > 0) url.searchParams.set('gyrfalcon', String(version));
-  let exported: { default?: unknown; onProtocolError?: unknown };
+  let exported: Record<string, unknown>;
   try {
     exported = await import(url.href);
   } catch (cause) {
     const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
     throw new GyrfalconError('GYR_MODULE', `Module ${data.module} cannot be imported: ${text}`);
   }
-  const handlers = handlersOf(defaultExport(exported));
-  const hook = exported.onProtocolError as HandlerOptions['onProtocolError'];
-  return hook === undefined ? handlers : { onProtocolError: hook, ...handlers };
+  const shape = shapeOf(exported, data.module, refuse);
+  const line = ignoredLine(data.module, shape);
+  if (line !== null && data.thread === 0 && log.shows('warn')) console.error(line);
+  return Object.fromEntries(
+    Object.entries(shape.options).filter(([name]) => isHandlerOption(name)),
+  ) as HandlerOptions;
 }
 
-/** A plain object is taken as it is; of any other, such as a Hono app, its fetch alone. */
-function handlersOf(app: unknown): HandlerOptions {
-  if (typeof app !== 'object' || app === null) {
-    const hint = 'export default { fetch(request) { … } }, with routes beside it or in its place';
-    throw new GyrfalconError('GYR_MODULE', `Module ${data.module} has no default export`, hint);
-  }
-  const { routes, fetch, error, onProtocolError } = app as HandlerOptions;
-  const prototype: unknown = Object.getPrototypeOf(app);
-  if (prototype !== Object.prototype && prototype !== null) {
-    return { ...(fetch === undefined ? {} : { fetch: fetch.bind(app) }) };
-  }
-  return {
-    ...(routes === undefined ? {} : { routes }),
-    ...(fetch === undefined ? {} : { fetch }),
-    ...(error === undefined ? {} : { error }),
-    ...(onProtocolError === undefined ? {} : { onProtocolError }),
-  };
-}
+const refuse: Refuse = (message, hint) => new GyrfalconError('GYR_MODULE', message, hint);
 
 function report(message: ThreadReport): void {
   parentPort?.postMessage(message);

@@ -164,7 +164,7 @@ test('a module that cannot serve is refused with GYR_MODULE', async () => {
     );
   assert.is(await start(new URL('./fixtures/none.ts', import.meta.url).href), 'GYR_MODULE');
   assert.is(await start('data:text/javascript,export const a = 1'), 'GYR_MODULE');
-  assert.is(await start('data:text/javascript,export default {}'), 'GYR_NO_HANDLER');
+  assert.is(await start('data:text/javascript,export default {}'), 'GYR_MODULE');
 });
 
 test.run();

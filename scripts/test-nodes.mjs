@@ -10,7 +10,7 @@ import { npm, outputOf, Progress, run, tail } from './lib/run.mjs';
 import { main } from './lib/setup.mjs';
 
 const versions = ['22', '24'];
-const stages = 'unit,blackbox,examples,readme';
+const stages = 'unit,blackbox,examples,readme,frameworks';
 /** What --smoke makes of the options. */
 const smoke = { only: 'unit', filter: 'fetch/mime_type' };
 

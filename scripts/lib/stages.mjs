@@ -3,7 +3,8 @@ import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { enginePath } from './build.mjs';
 import { at, filesBelow, root } from './project.mjs';
-import { run, tail } from './run.mjs';
+import { Progress, run, tail } from './run.mjs';
+import { installFrameworks } from './toolchain.mjs';
 
 /** Where the Zig executables for the tests are installed, built ReleaseSafe. */
 const zigPrefix = at('build', 'zig');
@@ -74,7 +75,10 @@ export const stages = [
     about: 'the whole server over sockets, engine built ReleaseSafe',
     engine: true,
     run: (context) =>
-      withPrograms(context, testFiles(context, 'tests', /^tests\/(?:examples|readme)\//)),
+      withPrograms(
+        context,
+        testFiles(context, 'tests', /^tests\/(?:examples|readme|frameworks)\//),
+      ),
   },
   {
     name: 'examples',
@@ -87,6 +91,15 @@ export const stages = [
     about: 'every snippet of the README',
     engine: true,
     run: (context) => runTests(context, testFiles(context, 'tests/readme')),
+  },
+  {
+    name: 'frameworks',
+    about: 'frameworks, unmodified, answer as they do on the servers that are usual for them',
+    engine: true,
+    run: async (context) => {
+      await installFrameworks(new Progress());
+      return runTests(context, testFiles(context, 'tests/frameworks'), 2);
+    },
   },
   {
     name: 'commands',

@@ -18,14 +18,25 @@ export function checkNode(version = process.versions.node) {
 }
 
 /** Installs what package-lock.json names, unless node_modules holds it already. */
-export async function installPackages(progress) {
-  if (packagesAreFresh()) {
-    progress.fresh('npm packages');
+export function installPackages(progress) {
+  return installInto(root, 'npm packages', progress);
+}
+
+/** The frameworks that tests/frameworks runs, beside their applications. */
+export function installFrameworks(progress) {
+  return installInto(at('tests', 'frameworks', 'apps'), 'frameworks', progress);
+}
+
+/** `npm ci` in a folder with a package-lock.json. */
+async function installInto(folder, name, progress) {
+  if (packagesAreFresh(folder)) {
+    progress.fresh(name);
     return;
   }
-  await progress.work('npm packages: npm ci', async () => {
-    const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
-    const { code, missing, output } = await npm(args, { cwd: root });
+  await progress.work(`${name}: npm ci`, async () => {
+    // The checkout's .npmrc is not read in a folder below it.
+    const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    const { code, missing, output } = await npm(args, { cwd: folder });
     if (missing) throw new SetupError('npm is not on PATH: it comes with Node.js.');
     if (code === 0) return;
     throw new SetupError(`npm ci failed; it needs the network or a filled cache.\n${tail(output)}`);
@@ -33,13 +44,14 @@ export async function installPackages(progress) {
 }
 
 /** Whether node_modules holds every package of package-lock.json that this system needs, in its version. */
-export function packagesAreFresh() {
-  const wanted = JSON.parse(readIfThere(at('package-lock.json')) ?? '{}').packages ?? {};
-  const there = JSON.parse(readIfThere(at('node_modules', '.package-lock.json')) ?? '{}').packages;
+export function packagesAreFresh(folder = root) {
+  const wanted = JSON.parse(readIfThere(join(folder, 'package-lock.json')) ?? '{}').packages ?? {};
+  const installed = readIfThere(join(folder, 'node_modules', '.package-lock.json'));
+  const there = JSON.parse(installed ?? '{}').packages;
   if (there === undefined) return false;
   return Object.entries(wanted).every(([path, entry]) => {
     if (path === '' || !isForHere(entry)) return true;
-    return there[path]?.version === entry.version && existsSync(at(path));
+    return there[path]?.version === entry.version && existsSync(join(folder, path));
   });
 }
 

@@ -79,6 +79,10 @@ export const rows: readonly Row[] = [
   { pattern: /^npm test -- --all$/, short: () => 'npm test -- --all --list' },
   { pattern: /^\.ci\/run$/, elsewhere: 'it is what runs this' },
   { pattern: /^npm run test:commands$/, elsewhere: 'it is what runs this' },
+  {
+    pattern: /^npm run test:frameworks$/,
+    short: (command) => `${command} -- --filter frameworks/connect`,
+  },
   { pattern: /^npm run test:nodes$/, short: (command) => `${command} -- --smoke` },
   // npm test runs the stage itself, and a planted bug is sought below.
   { pattern: /^npm test -- --only sim$/, short: (command) => `${command} --list` },

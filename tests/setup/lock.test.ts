@@ -10,13 +10,31 @@ interface Locked {
 }
 
 const test = suite('package-lock.json');
-const text = readFileSync(project('package-lock.json'), 'utf8');
-const { packages } = JSON.parse(text) as { packages: Record<string, Locked> };
 
-test('it names no registry, so that any mirror will do', () => {
-  for (const [path, { resolved }] of Object.entries(packages)) assert.is(resolved, undefined, path);
-  assert.not.match(text, 'https://registry');
-});
+interface Lock {
+  text: string;
+  packages: Record<string, Locked>;
+}
+
+function lockIn(...folder: string[]): Lock {
+  const text = readFileSync(project(...folder, 'package-lock.json'), 'utf8');
+  return { text, packages: JSON.parse(text).packages };
+}
+
+const { text, packages } = lockIn();
+const frameworks = lockIn('tests', 'frameworks', 'apps');
+
+for (const [name, lock] of [
+  ['it', { text, packages }],
+  ['that of tests/frameworks', frameworks],
+] as [string, Lock][]) {
+  test(`${name} names no registry, so that any mirror will do`, () => {
+    for (const [path, { resolved }] of Object.entries(lock.packages)) {
+      assert.is(resolved, undefined, path);
+    }
+    assert.not.match(lock.text, 'https://registry');
+  });
+}
 
 test('it has the packages of every platform, as npm ci demands', () => {
   for (const [path, { optionalDependencies = {} }] of Object.entries(packages)) {

@@ -1,0 +1,3 @@
+import { compareApp } from './compare.ts';
+
+await compareApp('nest.ts');

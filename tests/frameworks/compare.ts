@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { Agent, createServer, request as httpRequest, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gunzipSync, inflateSync } from 'node:zlib';
 import { type ServeOptions, serve } from 'gyrfalcon';
 import { type NodeApp, nodeHandler } from 'gyrfalcon/node';
 import { suite } from 'uvu';
@@ -125,14 +126,24 @@ function answerOf(port: number, ask: Ask, jar: string[]): Promise<Answer> {
         if (cookies !== undefined) jar.splice(0, jar.length, ...cookies);
         const kept = combined(res.rawHeaders).filter(([field]) => !ofTheServer.has(field));
         const whole = Buffer.concat(parts);
-        // Framing may differ; a length that was told has to be right, which the parser has seen to.
-        resolve({ status: res.statusCode, headers: kept.sort(), body: whole.toString('latin1') });
+        resolve({
+          status: res.statusCode,
+          headers: kept.sort(),
+          body: decoded(whole, res.headers['content-encoding']).toString('latin1'),
+        });
       });
     });
     sent.on('error', reject);
     sent.end(body);
   });
   return within(answer, `${method} ${path}`);
+}
+
+/** How a coding cuts a body into blocks depends on when it was flushed. */
+function decoded(body: Buffer, coding: string | undefined): Buffer {
+  if (body.length === 0) return body;
+  if (coding === 'gzip') return gunzipSync(body);
+  return coding === 'deflate' ? inflateSync(body) : body;
 }
 
 /** Lines of one field are one (RFC 9110 §5.3), but for Set-Cookie. */

@@ -67,6 +67,26 @@ test('a thenable that throws, or settles twice, is answered once', async () => {
   assert.is(await statusOf(() => twice), 200);
 });
 
+test('a field that Fetch allows and HTTP does not goes to the error hook, with its code', async () => {
+  const codes: unknown[] = [];
+  const values = ['a\x01b', 'a\x7f', `${'long '.repeat(20)}\x1f`];
+  for (const value of values) {
+    const handler = async () => new Response('x', { headers: { 'x-a': value } });
+    const error = (thrown: Error) => {
+      codes.push((thrown as { code?: unknown }).code);
+      return new Response('from error', { status: 502 });
+    };
+    const server = open(handler, error);
+    assert.is((await fetch(server.url)).status, 502);
+    assert.is(await statusOf(handler), 500);
+  }
+  assert.equal(
+    codes,
+    values.map(() => 'GYR_RESPONSE_FIELD'),
+  );
+  assert.is(await statusOf(() => new Response('x', { headers: { 'x-a': 'a\tb' } })), 200);
+});
+
 test('a handler that throws what cannot even be shown is a 500', async () => {
   const unshowable = {
     [Symbol.for('nodejs.util.inspect.custom')]() {

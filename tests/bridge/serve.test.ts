@@ -303,6 +303,21 @@ test('reload replaces routes under load; no request is lost or answered by the w
   await Promise.all(load);
 });
 
+test('reload tells of an option that it does not know, and takes those of serve()', async () => {
+  const fetch = () => new Response('first');
+  const server = open({ fetch });
+  const misspelt = { fetch, onProtocolErrors: () => {} } as ServeOptions;
+  await server.reload(misspelt).then(
+    () => assert.unreachable(),
+    ({ code, message }) => {
+      assert.is(code, 'GYR_OPTION_UNKNOWN');
+      assert.match(message, /reload\(\) has no option onProtocolErrors.*onProtocolError\?/);
+    },
+  );
+  await server.reload({ port: 1, fetch: () => new Response('second') } as ServeOptions);
+  assert.is(await (await globalThis.fetch(server.url)).text(), 'second');
+});
+
 test('a table that is refused on reload leaves the old one in place', async () => {
   const server = open({ routes: { '/': () => new Response('old') } });
   const code = async (routes: Record<string, unknown>) =>

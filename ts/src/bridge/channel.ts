@@ -1,7 +1,8 @@
 import { AsyncResource } from 'node:async_hooks';
+import { inspect } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
-import type { HeaderList } from '../fetch/headers.ts';
+import { controlsSeen, type HeaderList, hasControls } from '../fetch/headers.ts';
 import { fromSource, Request } from '../fetch/request.ts';
 import { Response } from '../fetch/response.ts';
 import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
@@ -404,7 +405,7 @@ export class Channel implements ExchangeChannel {
   private answer(exchange: Exchange, result: HandlerResult): void {
     let parts: ResponseParts;
     try {
-      parts = responseParts(result as Response, this.log);
+      parts = this.partsOf(result);
     } catch (error) {
       this.failed(exchange, error);
       return;
@@ -414,6 +415,12 @@ export class Channel implements ExchangeChannel {
     } catch (error) {
       this.answerError(exchange, error); // it costs its own request at most
     }
+  }
+
+  private partsOf(result: HandlerResult): ResponseParts {
+    const parts = responseParts(result as Response, this.log);
+    if (controlsSeen) checkFields(parts.fields);
+    return parts;
   }
 
   /** What a handler threw goes to the program's own error handler, once. */
@@ -426,7 +433,7 @@ export class Channel implements ExchangeChannel {
     }
     const settle = (value: HandlerResult) => {
       try {
-        this.send(exchange, responseParts(value as Response, this.log));
+        this.send(exchange, this.partsOf(value));
       } catch (second) {
         this.answerError(exchange, second);
       }
@@ -710,6 +717,17 @@ function requestTrailers({ u8, u16 }: Block, at: number): HeaderList {
     list.push(list.length % 2 === 0 ? text.toLowerCase() : text);
   }
   return list;
+}
+
+/** The engine refuses them too, and cannot tell the program. */
+function checkFields(fields: readonly string[]): void {
+  for (let i = 0; i < fields.length; i += 2) {
+    const value = fields[i + 1] as string;
+    if (!hasControls(value)) continue;
+    const message = `Field ${fields[i]} of a response has a control character: ${inspect(value)}`;
+    const hint = 'Fetch allows it and HTTP does not (RFC 9110 §5.5)';
+    throw new GyrfalconError('GYR_RESPONSE_FIELD', message, hint);
+  }
 }
 
 /** What is announced beside no body: to HEAD, nothing, unless the handler has told. */

@@ -110,7 +110,7 @@ function packageRoot(): string {
 /** The names that node-zigar gives to platforms. */
 function platformName(folder: string): string {
   if (process.platform !== 'linux') return process.platform;
-  const built = (name: string) => existsSync(join(folder, `${name}.${process.arch}.so`));
+  const built = (name: string) => isThere(join(folder, `${name}.${process.arch}.so`));
   if (!built('linux-musl')) return 'linux';
   if (!built('linux')) return 'linux-musl';
   const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
@@ -127,7 +127,7 @@ function importNative(path: string): NativeModule {
   const library = join(path, `${name}.${libraryExtension()}`);
   const addon = join(dirname(path), 'node-zigar-addon', `${name}.node`);
   for (const file of [library, addon]) {
-    if (existsSync(file)) continue;
+    if (isThere(file)) continue;
     throw new GyrfalconError(
       'GYR_ENGINE_MISSING',
       `The engine for ${name} is not built: ${file} is missing`,
@@ -144,9 +144,35 @@ function importNative(path: string): NativeModule {
     native.keepLoaded(addon);
     return native;
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED') throw addonsDenied(cause);
     const message = `The engine ${library} cannot be loaded`;
     throw new GyrfalconError('GYR_ENGINE_MISSING', message, 'build it anew', { cause });
   }
+}
+
+/** Node.js's permission model, where it is on. */
+const { permission } = process as {
+  permission?: { has(scope: string, reference?: string): boolean };
+};
+
+/** Throws for what may not be looked at. */
+function isThere(file: string): boolean {
+  if (permission === undefined || permission.has('fs.read', file)) return existsSync(file);
+  const folder = dirname(dirname(file));
+  const message = `The engine may not be read: ${file}`;
+  throw new GyrfalconError(
+    'GYR_ENGINE_DENIED',
+    message,
+    `--permission needs --allow-fs-read=${folder}`,
+  );
+}
+
+function addonsDenied(cause: unknown): GyrfalconError {
+  const hint =
+    permission === undefined
+      ? 'start Node.js without --no-addons: the engine is an addon'
+      : '--permission needs --allow-addons beside it: the engine is an addon';
+  return new GyrfalconError('GYR_ENGINE_DENIED', 'Node.js may load no addons', hint, { cause });
 }
 
 function wrap(native: NativeModule): Engine {

@@ -47,20 +47,19 @@ function checkName(name: unknown): string {
 }
 
 const shortValue = 48;
-const cleanValue = /^[\x21-\xff](?:[\t\x20-\xff]*[\x21-\xff])?$/;
+const cleanValue = /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/;
 
 /**
  * Strips the whitespace around a field value and checks it as Fetch does (§2.2.2: no NUL, CR, LF;
  * nothing above U+00FF). Throws a TypeError.
  */
 export function normalizeValue(value: string): string {
-  if (typeof value !== 'string' || value.length > shortValue) {
-    return cleanValue.test(value) ? String(value) : checkValue(value);
-  }
+  if (typeof value !== 'string') return normalizeValue(`${value as unknown}`); // once, and no symbol
+  if (value.length > shortValue) return cleanValue.test(value) ? value : checkValue(value);
   const last = value.length - 1;
   for (let i = 0; i <= last; i++) {
     const code = value.charCodeAt(i);
-    if (code < 0x21 || code > 0xff) {
+    if (code < 0x21 || code > 0xff || code === 0x7f) {
       if (code === 0x20 && i > 0 && i < last) continue;
       return checkValue(value);
     }
@@ -81,14 +80,29 @@ export function trimHttpWhitespace(text: string): string {
   return start === 0 && end === text.length ? text : text.slice(start, end);
 }
 
-function checkValue(value: unknown): string {
-  const text = trimHttpWhitespace(String(value));
+/**
+ * Whether a value was ever taken that has control characters: Fetch allows them, HTTP does not
+ * (RFC 9110 §5.5). Fields need no look while there is none.
+ */
+export let controlsSeen = false;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is these that are looked for
+const controls = /[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]/;
+
+/** Whether HTTP allows a field value that Fetch allows. */
+export function hasControls(value: string): boolean {
+  return controls.test(value);
+}
+
+function checkValue(value: string): string {
+  const text = trimHttpWhitespace(value);
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code === 0 || code === 0x0a || code === 0x0d || code > 0xff) {
       throw new TypeError(`Invalid header value: ${inspect(text)}`);
     }
   }
+  if (hasControls(text)) controlsSeen = true;
   return text;
 }
 
@@ -175,19 +189,17 @@ export function fillList(list: HeaderList, init: HeadersInit): void {
   fillFromPairs(list, init as Iterable<unknown>);
 }
 
+const isEnumerable = Object.prototype.propertyIsEnumerable;
+
 function fillFromRecord(list: HeaderList, init: Record<string, unknown>): void {
-  const keys = Object.keys(init);
+  // Web IDL §3.2.20: each key is looked at, and converted with its value, before the next one.
+  const keys = Reflect.ownKeys(init);
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i] as string;
+    if (!isEnumerable.call(init, key)) continue;
+    if (typeof key === 'symbol') throw new TypeError('A header name cannot be a symbol');
     const name = normalizeName(key);
     list.push(name, normalizeValue(init[key] as string));
-  }
-  const symbols = Object.getOwnPropertySymbols(init);
-  if (
-    symbols.length > 0 &&
-    symbols.some((s) => Object.prototype.propertyIsEnumerable.call(init, s))
-  ) {
-    throw new TypeError('A header name cannot be a symbol');
   }
 }
 

@@ -36,6 +36,7 @@ export function standFor(
   Object.defineProperty(light, 'length', { configurable: true, value: length });
   Object.defineProperty(light.prototype, Symbol.toStringTag, { configurable: true, value: name });
   showAsOriginal(light.prototype, original.prototype);
+  showAsOriginal(light, original);
   const ordinary = Function.prototype[Symbol.hasInstance];
   Object.defineProperty(light, Symbol.hasInstance, {
     configurable: true,
@@ -46,10 +47,14 @@ export function standFor(
   Object.defineProperty(light, platformClass, { configurable: true, value: original });
 }
 
-/** Web IDL members are enumerable, those of a class are not. */
+/** Web IDL members are enumerable, those of a class are not; optional arguments do not count. */
 function showAsOriginal(light: object, original: object): void {
   const shown = new Set(Object.keys(original));
   for (const [key, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(light))) {
-    if (shown.has(key)) Object.defineProperty(light, key, { ...descriptor, enumerable: true });
+    if (!shown.has(key)) continue;
+    Object.defineProperty(light, key, { ...descriptor, enumerable: true });
+    if (typeof descriptor.value !== 'function') continue;
+    const { value } = Object.getOwnPropertyDescriptor(original, key) as PropertyDescriptor;
+    Object.defineProperty(descriptor.value, 'length', { configurable: true, value: value.length });
   }
 }

@@ -42,6 +42,8 @@ export interface RequestInit {
   referrerPolicy?: ReferrerPolicy;
   integrity?: string;
   keepalive?: boolean;
+  /** Checked, and of no effect. */
+  priority?: 'high' | 'low' | 'auto';
   /** Must be null. */
   window?: null;
   /** undici's extension, handed on to fetch. */
@@ -84,6 +86,7 @@ const caches: readonly RequestCache[] = [
   'force-cache',
   'only-if-cached',
 ];
+const priorities = ['high', 'low', 'auto'] as const;
 const redirects: readonly RequestRedirect[] = ['follow', 'manual', 'error'];
 const policies: readonly ReferrerPolicy[] = [
   '',
@@ -137,6 +140,7 @@ export function readSettings(init: RequestInit, base: Settings): Settings {
   if (init.integrity !== undefined) settings.integrity = String(init.integrity);
   if (init.keepalive !== undefined) settings.keepalive = Boolean(init.keepalive);
   if (init.dispatcher !== undefined) settings.dispatcher = init.dispatcher;
+  if (init.priority !== undefined) oneOf('priority', priorities, init.priority);
   if (init.duplex !== undefined) oneOf('duplex', ['half'], init.duplex);
   if (init.window !== undefined && init.window !== null) {
     throw new TypeError('Request: window must be null');

@@ -339,6 +339,13 @@ export function isHandlerOption(name: string): boolean {
   return handlerNames.includes(name);
 }
 
+/** Misspelt options are told; those of serve() that stay as they are may be there. */
+export function checkReloadOptions(options: object): void {
+  for (const name of Object.keys(options)) {
+    if (!allNames.includes(name)) throw unknownOption(name, 'reload()', handlerNames);
+  }
+}
+
 /** Checks what reload() takes as well. */
 export function checkTableOptions(options: {
   routes?: unknown;
@@ -433,10 +440,14 @@ function invalid(name: string, value: unknown, rule: string): GyrfalconError {
   );
 }
 
-function unknownOption(name: string): GyrfalconError {
-  const near = allNames.find((known) => distance(known.toLowerCase(), name.toLowerCase()) <= 2);
-  const hint = near === undefined ? `options are ${allNames.join(', ')}` : `did you mean ${near}?`;
-  return new GyrfalconError('GYR_OPTION_UNKNOWN', `serve() has no option ${name}`, hint);
+function unknownOption(
+  name: string,
+  of = 'serve()',
+  names: readonly string[] = allNames,
+): GyrfalconError {
+  const near = names.find((known) => distance(known.toLowerCase(), name.toLowerCase()) <= 2);
+  const hint = near === undefined ? `options are ${names.join(', ')}` : `did you mean ${near}?`;
+  return new GyrfalconError('GYR_OPTION_UNKNOWN', `${of} has no option ${name}`, hint);
 }
 
 /** Levenshtein's distance. */

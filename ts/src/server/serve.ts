@@ -10,6 +10,7 @@ import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
 import { Listening } from './listen.ts';
 import {
+  checkReloadOptions,
   checkTableOptions,
   type EngineConfig,
   engineConfig,
@@ -229,6 +230,7 @@ class LocalServer extends BaseServer {
 
   async reload(options: HandlerOptions = {}): Promise<void> {
     this.checkRunning();
+    checkReloadOptions(options);
     checkTableOptions(options);
     const { app, compiled } = this.compile(options);
     const channel = this.channel as Channel;

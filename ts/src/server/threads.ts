@@ -301,7 +301,7 @@ class Member {
       log,
       ...origin,
     };
-    this.worker = new Worker(entryUrl(), { workerData, name: `gyrfalcon ${this.thread}` });
+    this.worker = startWorker(workerData);
     this.bornAt = performance.now();
     this.alive = true;
     this.deathNote = '';
@@ -382,6 +382,16 @@ class Member {
 function failureOf(report: ThreadReport): GyrfalconError {
   if (report.kind === 'failed') return new GyrfalconError(report.code, report.message, report.hint);
   return new GyrfalconError('GYR_THREAD', `A worker thread said "${report.kind}" out of turn`);
+}
+
+function startWorker(workerData: ThreadData): Worker {
+  try {
+    return new Worker(entryUrl(), { workerData, name: `gyrfalcon ${workerData.thread}` });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_ACCESS_DENIED') throw cause;
+    const hint = '--permission needs --allow-worker for the option threads';
+    throw new GyrfalconError('GYR_THREAD', 'Node.js may start no threads', hint, { cause });
+  }
 }
 
 /** The threads' entry beside this file, compiled as this file is. */

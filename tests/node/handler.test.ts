@@ -213,6 +213,21 @@ test('a client that sends no more is told of, and what is answered all the same 
   client.destroy();
 });
 
+test('a connection is not kept for a program that does not answer a client that has left', async () => {
+  const server = servers.open({
+    globals: false,
+    fetch: nodeHandler((_req, res) => {
+      res.on('close', () => {}); // cleans up, and that is all
+    }),
+  });
+  const client = await connect(server.port);
+  await client.send(get);
+  client.end();
+  await client.closed();
+  await until(() => server.stats().connections === 0, 'the end of the connection');
+  assert.is(servers.log, '');
+});
+
 test('a body that came with the end of the client is read to its end', async () => {
   const port = open(async (req, res) => {
     await new Promise((resolve) => setTimeout(resolve, 20));

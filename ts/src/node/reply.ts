@@ -30,6 +30,9 @@ interface Piece {
 /** Pieces are sent together up to so many bytes. */
 const togetherMax = 64 * 1024;
 
+/** What a program gets to answer a client that sends no more and may have gone. */
+const leftGraceMs = 5000;
+
 /** Makes a Response of what a node:http program does with its `req` and `res`. */
 export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   readonly req: NodeRequest;
@@ -47,6 +50,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   private beginPlanned = false;
   /** Finished, or given up: nothing more is sent, and nobody is told anything more. */
   private closed = false;
+  private leftTimer: NodeJS.Timeout | null = null;
   private controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   /** The stream was asked when there was nothing to give. */
   private wanted = false;
@@ -179,7 +183,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
 
   /**
    * Node.js would drop the connection. Here the program is told, so that what waits for a client is
-   * cleaned up, and what it answers all the same is sent. A body that has come is read first. Of a
+   * cleaned up, and what it answers soon all the same is sent. A body that has come is read first. Of a
    * response that has begun, the engine tells when it is cancelled.
    */
   leaving(): void {
@@ -195,12 +199,25 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     if (this.closed || this.begun) return;
     abort(this.req, connectionReset());
     emitClose(this.res);
+    this.leftTimer = setTimeout(() => this.giveUp(), leftGraceMs);
+    this.leftTimer.unref();
+  }
+
+  /** Who was told that the client has left does not answer, as is right: the connection is not kept. */
+  private giveUp(): void {
+    if (this.closed || this.begun) return;
+    this.begun = true;
+    this.fields = ['connection', 'close'];
+    this.status = 503;
+    this.give(null);
+    this.gone(connectionReset());
   }
 
   /** Gives the response: whole when it has ended, else with a stream. */
   private begin(): void {
     if (this.begun || this.closed) return;
     this.begun = true;
+    if (this.leftTimer !== null) clearTimeout(this.leftTimer);
     const { fields, res } = this;
     const isStream = res._hasBody && !this.ended;
     if (!res.shouldKeepAlive && !this.exchange?.isHttp10) closeConnection(fields);
@@ -317,6 +334,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     this.closed = true;
     const { req, res, socket } = this;
     const pieces = this.takePieces();
+    if (this.leftTimer !== null) clearTimeout(this.leftTimer);
     socket.gone(error);
     abort(req, error);
     for (const { sent } of pieces) if (typeof sent === 'function') process.nextTick(sent, error);

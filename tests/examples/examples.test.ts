@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -102,6 +103,20 @@ example('05-node-http', 'app.ts', async (url, server) => {
   const source = project('examples', '05-node-http', 'app.ts');
   assert.is(await textOf(`${url}source`), readFileSync(source, 'utf8'));
   assert.match(server.stdout(), /^GET \/ 200 [\d.]+ ms$/m);
+});
+
+example('06-uploads', 'app.ts', async (url) => {
+  const form = new FormData();
+  form.append('title', 'Picture');
+  form.append('file', new File(['x'.repeat(3_000_000)], 'a.png'));
+  const send = (path: string, body: FormData | string): Promise<string> =>
+    textOf(`${url}${path}`, { method: 'POST', body });
+  assert.is(await send('form', form), '{"title":"Picture","name":"a.png","size":3000000}');
+  const digest = createHash('sha256').update('x'.repeat(3_000_000)).digest('hex');
+  assert.is(await send('digest', form), `{"a.png":"${digest}"}`);
+  form.append('file', new File(['x'.repeat(21_000_000)], 'b.png'));
+  assert.is(await send('form', form), '413 Content Too Large: GYR_MULTIPART_LIMIT\n');
+  assert.is(await send('digest', 'x'), '400 Bad Request: GYR_MULTIPART_INVALID\n');
 });
 
 test('every example has a test', () => {

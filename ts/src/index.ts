@@ -17,6 +17,14 @@ export { ERROR_CODES, type ErrorCode, GyrfalconError } from './core/errors.ts';
 export type { LogLevel } from './core/log.ts';
 export { installGlobals } from './fetch/globals.ts';
 export { Headers } from './fetch/headers.ts';
+export {
+  type FormOptions,
+  type MultipartLimits,
+  type MultipartMessage,
+  multipart,
+  type Part,
+} from './fetch/multipart.ts';
+export { MultipartError } from './fetch/multipart_error.ts';
 export { Request, type RequestRuntime } from './fetch/request.ts';
 export { Response } from './fetch/response.ts';
 export { defineApp } from './server/define_app.ts';

@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import { controlsSeen, type HeaderList, hasControls } from '../fetch/headers.ts';
+import { MultipartError } from '../fetch/multipart_error.ts';
 import { fromSource, Request } from '../fetch/request.ts';
 import { Response } from '../fetch/response.ts';
 import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
@@ -453,6 +454,11 @@ export class Channel implements ExchangeChannel {
 
   private answerError(exchange: Exchange, error: unknown): void {
     if (exchange.phase !== PHASE_OPEN) return;
+    if (error instanceof MultipartError) {
+      // It is the client's fault: it is told, the log is not.
+      this.send(exchange, responseParts(error.getResponse() as Response, this.log));
+      return;
+    }
     this.log.error('gyrfalcon: a handler failed:', error);
     this.giveUp(exchange);
   }

@@ -389,6 +389,15 @@ export function takeForFetch(body: Body): Blob | ReadableStream<Uint8Array> {
   return taken instanceof ReadableStream ? taken : new Blob([taken as Uint8Array<ArrayBuffer>]);
 }
 
+/** Takes the body to read it piece by piece: whole when it is here, else as a stream. */
+export function takePieces(body: Body | null): Uint8Array | ReadableStream<Uint8Array> {
+  if (body === null) return new Uint8Array(0);
+  refuseUnusable(body);
+  if (isIncoming(body.source)) settleIncoming(body);
+  const taken = takeForSending(body);
+  return typeof taken === 'string' ? encoder.encode(taken) : taken;
+}
+
 /** The size in bytes when it is known without encoding or reading: that of a Blob. */
 export function knownLength(body: Body): number | null {
   return body.source instanceof Blob ? body.source.size : null;

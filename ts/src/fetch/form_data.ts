@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { extractMimeType } from './mime_type.ts';
-import { PlatformResponse } from './originals.ts';
+import { boundaryOf, type FormOptions, type Pieces, readForm } from './multipart.ts';
 
 /** A form laid out as multipart/form-data (RFC 7578). */
 export interface EncodedForm {
@@ -58,19 +58,35 @@ export async function* readBlob(blob: Blob): AsyncGenerator<Uint8Array> {
   else yield new Uint8Array(await blob.arrayBuffer());
 }
 
+/** Whether a content-type is that of a form in parts, which is read as it arrives. */
+export function isMultipart(contentType: string | null): boolean {
+  return extractMimeType(contentType)?.essence === 'multipart/form-data';
+}
+
 /**
- * Parses the bytes of a form by its content-type (Fetch "formData()"). Rejects with a TypeError
- * when the type is no form's or the bytes do not fit it.
+ * Reads a form in parts, its large files on disk (Fetch "formData()"). Rejects with a MultipartError,
+ * which is a TypeError, when it is malformed or above a limit.
  */
-export async function parseFormData(
-  bytes: Uint8Array<ArrayBuffer>,
+export async function readMultipart(
+  pieces: Pieces,
   contentType: string | null,
+  options: FormOptions,
 ): Promise<FormData> {
-  const type = extractMimeType(contentType);
-  if (type?.essence === 'multipart/form-data') {
-    const headers = { 'content-type': contentType as string };
-    return new PlatformResponse(bytes, { headers }).formData();
+  try {
+    return await readForm(pieces, boundaryOf(contentType) as string, options);
+  } catch (error) {
+    // Where nothing of it was read, the client would wait for somebody who does.
+    if (pieces instanceof ReadableStream && !pieces.locked) pieces.cancel(error).catch(() => {});
+    throw error;
   }
+}
+
+/**
+ * Parses the bytes of a form that is not in parts (Fetch "formData()"). Throws a TypeError when the
+ * type is no form's.
+ */
+export function parseFormData(bytes: Uint8Array, contentType: string | null): FormData {
+  const type = extractMimeType(contentType);
   if (type?.essence === 'application/x-www-form-urlencoded') return parseUrlEncoded(bytes);
   throw new TypeError(
     'formData: the content-type must be multipart/form-data or application/x-www-form-urlencoded',

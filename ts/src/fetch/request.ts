@@ -14,10 +14,11 @@ import {
   takeForFetch,
   takeForSending,
   takeJson,
+  takePieces,
   takeText,
   transferBody,
 } from './body.ts';
-import { parseFormData } from './form_data.ts';
+import { isMultipart, parseFormData, readMultipart } from './form_data.ts';
 import {
   fillList,
   type HeaderList,
@@ -29,6 +30,7 @@ import {
   listOfHeaders,
 } from './headers.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
+import type { FormOptions } from './multipart.ts';
 import { PlatformRequest, standFor } from './originals.ts';
 import {
   canonicalUrl,
@@ -524,11 +526,19 @@ export class Request<P extends object = Params> {
     });
   }
 
-  /** The whole body as a form: multipart/form-data or application/x-www-form-urlencoded. */
-  formData(): Promise<FormData> {
+  /**
+   * The whole body as a form: multipart/form-data or application/x-www-form-urlencoded. Large files
+   * are on disk, for as long as something of them is in use. Rejects with a MultipartError when the
+   * form is malformed (400) or above a limit (413).
+   */
+  formData(options: FormOptions = {}): Promise<FormData> {
     return quietly(async () => {
-      const bytes = await readBody(this, bodyOf, takeBytes);
-      return parseFormData(bytes, this.headers.get('content-type'));
+      const type = this.headers.get('content-type');
+      if (isMultipart(type)) {
+        const pieces = await readBody(this, bodyOf, takePieces);
+        return readMultipart(pieces, type, options);
+      }
+      return parseFormData(await readBody(this, bodyOf, takeBytes), type);
     });
   }
 

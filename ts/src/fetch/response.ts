@@ -11,10 +11,11 @@ import {
   takeArrayBuffer,
   takeBytes,
   takeJson,
+  takePieces,
   takeText,
 } from './body.ts';
 import { isDecoded, isNotCodedAnew, rememberDecoded } from './decoded.ts';
-import { parseFormData } from './form_data.ts';
+import { isMultipart, parseFormData, readMultipart } from './form_data.ts';
 import {
   fillList,
   getFromList,
@@ -26,6 +27,7 @@ import {
   removeFromList,
 } from './headers.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
+import { unlimited } from './multipart.ts';
 import { PlatformResponse, standFor } from './originals.ts';
 
 /** The second argument of `new Response`. */
@@ -274,8 +276,11 @@ export class Response {
 
   /** The whole body as a form: multipart/form-data or application/x-www-form-urlencoded. */
   async formData(): Promise<FormData> {
-    const bytes = await readBody(this, bodyOf, takeBytes);
-    return parseFormData(bytes, this.headers.get('content-type'));
+    const type = this.headers.get('content-type');
+    if (isMultipart(type)) {
+      return readMultipart(await readBody(this, bodyOf, takePieces), type, unlimited);
+    }
+    return parseFormData(await readBody(this, bodyOf, takeBytes), type);
   }
 
   /** How `console.log` shows it. */

@@ -4,6 +4,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { threadId } from 'node:worker_threads';
 import { transformSync } from 'esbuild';
 
 const source = fileURLToPath(new URL('../ts/src/loader/', import.meta.url));
@@ -15,7 +16,7 @@ for (const name of readdirSync(source)) {
   const { code } = transformSync(readFileSync(join(source, name), 'utf8'), { loader: 'ts' });
   const target = join(output, name.replace(/\.ts$/, '.js'));
   const text = code.replace(/(from\s*["']\.\/[^"']+)\.ts(["'])/g, '$1.js$2');
-  const partial = `${target}.${process.pid}`;
+  const partial = `${target}.${process.pid}.${threadId}`; // threads that begin together do this too
   writeFileSync(partial, text);
   renameSync(partial, target);
 }

@@ -386,7 +386,30 @@ export function takeForFetch(body: Body): Blob | ReadableStream<Uint8Array> {
     return source.slice();
   }
   const taken = takeForSending(body);
-  return taken instanceof ReadableStream ? taken : new Blob([taken as Uint8Array<ArrayBuffer>]);
+  return taken instanceof ReadableStream ? taken : blobOf(taken);
+}
+
+/**
+ * The body for a platform object that shares it. What is no stream becomes a Blob, and `adoptStream`
+ * then takes the stream that the platform makes of it. For a body that is unusable: something.
+ */
+export function shareWithFetch(body: Body): Blob | ReadableStream<Uint8Array> {
+  if (isUnusable(body)) return new Blob([]);
+  if (body.stream === null && isIncoming(body.source)) settleIncoming(body);
+  const { source, stream } = body;
+  if (stream !== null || source === null || isIncoming(source)) return openStream(body);
+  return source instanceof Blob ? source.slice() : blobOf(source);
+}
+
+/** Makes the platform's stream of a shared body its own, unless it has one. */
+export function adoptStream(body: Body, stream: ReadableStream<Uint8Array>): void {
+  if (body.stream !== null) return;
+  body.stream = stream;
+  bodyOfStream.set(stream, body);
+}
+
+function blobOf(source: string | Uint8Array): Blob {
+  return new Blob([source as Uint8Array<ArrayBuffer>]);
 }
 
 /** Takes the body to read it piece by piece: whole when it is here, else as a stream. */

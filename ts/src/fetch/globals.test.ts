@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Hono } from 'hono';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { BodySource } from './body.ts';
 import { installGlobals } from './globals.ts';
 import { Headers } from './headers.ts';
 import { PlatformHeaders, PlatformRequest, PlatformResponse } from './originals.ts';
@@ -218,6 +219,72 @@ test(
       assert.unreachable();
     } catch (error) {
       assert.is((error as Error).message, 'enough');
+    }
+  }),
+);
+
+test('an interceptor of fetch that was there before the light globals goes on, and stays', async () => {
+  const server = await upstream();
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const pure = globalThis.fetch;
+  const seen: string[] = [];
+  const intercept: typeof fetch = (input, init) => {
+    const request = new globalThis.Request(input, init);
+    seen.push(`${request.method} ${new URL(request.url).pathname}`);
+    return pure(request);
+  };
+  globalThis.fetch = intercept;
+  const uninstall = installGlobals();
+  try {
+    for (const input of [`${url}/a`, new globalThis.Request(`${url}/b`)]) {
+      const answer = await fetch(input, { method: 'POST', body: 'x' });
+      assert.is(((await answer.json()) as Seen).body, 'x');
+    }
+    assert.equal(seen, ['POST /a', 'POST /b']);
+    uninstall();
+    assert.is(globalThis.fetch, intercept);
+    const light = new Request(`${url}/c`, { method: 'POST', body: 'y' });
+    assert.is(((await (await fetch(light)).json()) as Seen).body, 'y');
+  } finally {
+    uninstall();
+    globalThis.fetch = pure;
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test(
+  'a received GET with content: copies have it, and fetch, which sends none, leaves it out',
+  withGlobals(async (url) => {
+    const received = () => Request[fromSource]({ ...proxied(url), method: 'GET' }, null);
+    const copy = new Request(received());
+    assert.is(await new Response(copy.body).text(), 'from the client');
+    const seen = (await (await fetch(received())).json()) as Seen;
+    assert.is(`${seen.method} ${seen.body}`, 'GET ');
+    const post = Request[fromSource](proxied(url), null);
+    assert.throws(() => new Request(post, { method: 'GET' }), TypeError);
+  }),
+);
+
+test(
+  'the length that a client told goes with its body only, not with another, or none',
+  withGlobals(async (url) => {
+    const pairs: [string, string][] = [['content-length', '3']];
+    const headerPairs = () => pairs;
+    const bytes = Buffer.from('abc');
+    const arrived = { ...proxied(url).body(), whole: () => bytes } as BodySource;
+    const received = (method: string, body = arrived) =>
+      Request[fromSource]({ ...proxied(url), method, headerPairs, body: () => body }, null);
+    const coming = { ...arrived, whole: () => null, stream: () => new Blob([bytes]).stream() };
+    const sent: [string, Promise<globalThis.Response>][] = [
+      ['3 abc', fetch(received('POST'))],
+      ['3 abc', fetch(received('POST', coming))],
+      ['5 other', fetch(received('POST'), { body: 'other' })],
+      ['undefined ', fetch(received('GET'))],
+    ];
+    for (const [right, answer] of sent) {
+      const { headers, body } = (await (await answer).json()) as Seen;
+      assert.is(`${headers['content-length']} ${body}`, right);
     }
   }),
 );

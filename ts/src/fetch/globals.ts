@@ -1,9 +1,9 @@
-import { isForeignBody } from './body.ts';
-import { rememberDecoded } from './decoded.ts';
+import { prepareCaptured, replaceGlobal, wrapFetch } from './captured.ts';
 import { Headers } from './headers.ts';
-import { isLightRequest, platformRequest, Request, type RequestInfo } from './request.ts';
-import type { RequestInit } from './request_init.ts';
+import { Request } from './request.ts';
 import { Response } from './response.ts';
+
+prepareCaptured();
 
 const light = { Headers, Request, Response } as const;
 
@@ -37,13 +37,7 @@ function replace(): void {
 function put(into: Map<string, PropertyDescriptor>, name: string, value: unknown): void {
   const before = Object.getOwnPropertyDescriptor(globalThis, name) as PropertyDescriptor;
   into.set(name, before);
-  const enumerable = before.enumerable ?? false;
-  Object.defineProperty(globalThis, name, {
-    configurable: true,
-    writable: true,
-    enumerable,
-    value,
-  });
+  replaceGlobal(name, value);
   installed.set(name, value);
 }
 
@@ -57,38 +51,4 @@ function restore(): void {
   }
   saved = null;
   installed.clear();
-}
-
-type Fetch = typeof globalThis.fetch;
-
-/**
- * `fetch` that takes light requests, and the forms of other libraries, too: the platform's would take
- * them for strings.
- */
-export function wrapFetch(platformFetch: Fetch): Fetch {
-  function fetch(...args: unknown[]): Promise<unknown> {
-    try {
-      return Promise.resolve(call(platformFetch, args)).then(remember);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-  Object.defineProperty(fetch, 'length', { configurable: true, value: 1 });
-  return fetch as Fetch;
-}
-
-function call(platformFetch: Fetch, args: unknown[]): Promise<globalThis.Response> {
-  const [input, init] = args as [RequestInfo, RequestInit | null | undefined];
-  if (isForeignBody(init?.body)) {
-    const request = new Request(input, init as RequestInit);
-    return platformFetch(platformRequest(request, true));
-  }
-  if (!isLightRequest(input)) return Reflect.apply(platformFetch, undefined, args);
-  const ownBody = (init?.body ?? null) === null;
-  return platformFetch(platformRequest(input, ownBody), init as Parameters<Fetch>[1]);
-}
-
-function remember(response: globalThis.Response): globalThis.Response {
-  rememberDecoded(response);
-  return response;
 }

@@ -1,6 +1,7 @@
 // biome-ignore-all lint/complexity/noArguments: Web IDL tells an absent argument from undefined.
 import { inspect } from 'node:util';
 import {
+  adoptStream,
   Body,
   type BodySource,
   cloneBody,
@@ -8,6 +9,7 @@ import {
   isUnusable,
   isUsed,
   readBody,
+  shareWithFetch,
   streamOf,
   takeArrayBuffer,
   takeBytes,
@@ -285,11 +287,16 @@ function chooseBody(init: RequestInit, base: State | null, state: State): Body |
   const given = init.body ?? null;
   const inherited = given === null && base !== null ? openBody(base) : null;
   if (given === null && inherited === null) return null;
-  if (state.method === 'GET' || state.method === 'HEAD') {
+  // A client may send content with GET: a copy of such a request has it too.
+  if (isBodiless(state.method) && (inherited === null || base?.method !== state.method)) {
     throw new TypeError(`Request: a ${state.method} request cannot have a body`);
   }
   if (inherited !== null) return transferBody(inherited);
   return giveBody(init, given, state);
+}
+
+function isBodiless(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 function giveBody(init: RequestInit, given: unknown, state: State): Body {
@@ -618,27 +625,29 @@ const perConnection = new Set([
 ]);
 
 /**
- * The request as the platform's own, for fetch. With `withBody` the body moves over; else it stays.
+ * The header fields as fetch takes them. What it knows the length of, it tells itself; of a stream the
+ * length may be known by whoever sent it.
  */
-export function platformRequest(request: Request, withBody: boolean): globalThis.Request {
-  const state = stateOf(request) as State;
+function platformFields(state: State, isStreamed: boolean): [string, string][] {
   const list = listOfHeaders(headersOf(state)) as HeaderList;
-  const headers: [string, string][] = [];
+  const fields: [string, string][] = [];
   for (let i = 0; i < list.length; i += 2) {
     const name = list[i] as string;
-    if (!perConnection.has(name)) headers.push([name, list[i + 1] as string]);
+    if (perConnection.has(name) || (name === 'content-length' && !isStreamed)) continue;
+    fields.push([name, list[i + 1] as string]);
   }
+  return fields;
+}
+
+function toPlatform(state: State, body: Blob | ReadableStream | null): globalThis.Request {
   const { redirect, mode, credentials, cache, referrer, referrerPolicy } = state.settings;
   const { integrity, keepalive, dispatcher } = state.settings;
-  const body = withBody ? openBody(state) : null;
-  if (isUnusable(body))
-    throw new TypeError('Request: its body has already been read, or is locked');
   const init = {
     ...{ redirect, mode, credentials, cache, referrer, referrerPolicy, integrity, keepalive },
     ...(dispatcher === undefined ? {} : { dispatcher }),
     method: state.method,
-    headers,
-    body: body === null ? null : takeForFetch(body),
+    headers: platformFields(state, body instanceof ReadableStream),
+    body,
     duplex: 'half',
     signal: signalOf(state),
   };
@@ -646,4 +655,50 @@ export function platformRequest(request: Request, withBody: boolean): globalThis
     urlOf(state),
     init as ConstructorParameters<typeof PlatformRequest>[1],
   );
+}
+
+/** The body for the platform, which allows none of GET and HEAD. A client may have sent one. */
+function bodyForPlatform(state: State): Body | null {
+  return isBodiless(state.method) ? null : openBody(state);
+}
+
+/**
+ * The request as the platform's own, for fetch. With `withBody` the body moves over; else it stays.
+ */
+export function platformRequest(request: Request, withBody: boolean): globalThis.Request {
+  const state = stateOf(request) as State;
+  const body = withBody ? bodyForPlatform(state) : null;
+  if (isUnusable(body))
+    throw new TypeError('Request: its body has already been read, or is locked');
+  return toPlatform(state, body === null ? null : takeForFetch(body));
+}
+
+interface Twin {
+  request: globalThis.Request;
+  isStreamed: boolean;
+}
+
+const twins = new WeakMap<State, Twin>();
+
+/**
+ * A platform request that is this one for the platform's functions: it shares the body, so that who
+ * reads one has read the other, and has the header fields of this moment.
+ */
+export function platformTwin(request: Request): globalThis.Request {
+  const state = stateOf(request) as State;
+  const body = bodyForPlatform(state);
+  const known = twins.get(state);
+  // Not when a clone() of this request has given the body another stream.
+  if (known !== undefined && known.request.body === (body?.stream ?? null)) {
+    const { headers } = known.request;
+    for (const name of [...headers.keys()]) headers.delete(name);
+    for (const field of platformFields(state, known.isStreamed)) headers.append(...field);
+    return known.request;
+  }
+  const shared = body === null ? null : shareWithFetch(body);
+  const twin = toPlatform(state, shared);
+  if (isUnusable(body)) void twin.body?.cancel();
+  else if (body !== null) adoptStream(body, twin.body as ReadableStream);
+  twins.set(state, { request: twin, isStreamed: shared instanceof ReadableStream });
+  return twin;
 }

@@ -148,7 +148,12 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   connect?: boolean;
   /** Value of the Server field; '' sends none. @default 'gyrfalcon' */
   serverName?: string;
-  /** Put the light Request, Response and Headers in the place of the global ones. @default true */
+  /**
+   * Put the light Request, Response and Headers in the place of the global ones, until the last server
+   * has ended. Without, handlers get light requests all the same.
+   *
+   * @default true
+   */
   globals?: boolean;
   /** Stops the server when it is aborted. */
   signal?: AbortSignal;

@@ -73,6 +73,7 @@ abstract class BaseServer extends RequestServer implements Server {
   private ended: Promise<void>;
   private resolveEnded!: () => void;
   private isEnded = false;
+  private uninstallGlobals = () => {};
   private readonly onAbort = () => {
     void this.stop();
   };
@@ -157,7 +158,7 @@ abstract class BaseServer extends RequestServer implements Server {
   protected start(): void {
     this.info = this.engine.start(this.id);
     this.listening = new Listening(this.options, this.info.listeners);
-    if (this.options.globals !== false) installGlobals();
+    if (this.options.globals !== false) this.uninstallGlobals = installGlobals();
     const { signal } = this.options;
     if (signal?.aborted) this.onAbort();
     else signal?.addEventListener('abort', this.onAbort, { once: true });
@@ -196,6 +197,7 @@ abstract class BaseServer extends RequestServer implements Server {
     if (this.isEnded) return;
     this.isEnded = true;
     this.options.signal?.removeEventListener('abort', this.onAbort);
+    this.uninstallGlobals();
     this.engine.destroy(this.id);
     this.resolveEnded();
   }

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
+import { buildAddon } from './addon.mjs';
 import {
   at,
   filesBelow,
@@ -29,8 +30,9 @@ const zigTarget = cpu === 'native' ? '-Dtarget=native' : `-Dcpu=${cpu}`;
 /** The path that the engine is loaded by. */
 export const enginePath = at('build', 'engine.zigar');
 
-/** Builds the engine's module. */
+/** Builds the engine's module, and what Node.js loads it with. */
 export async function buildEngine(zig, progress) {
+  await buildAddon(join(dirname(enginePath), 'node-zigar-addon'), zig, progress);
   const stamp = at('build', 'engine.stamp');
   const hash = engineHash();
   const isFresh = () => readIfThere(stamp) === hash && existsSync(enginePath);
@@ -57,7 +59,6 @@ function engineHash() {
 
 async function compile(path, zig) {
   const compiler = await import('zigar-compiler');
-  const { buildAddon } = await import('node-zigar-addon');
   const target = { platform: compiler.getPlatform(), arch: compiler.getArch(), zigPath: zig };
   mkdirSync(toolchain, { recursive: true });
   try {
@@ -67,11 +68,7 @@ async function compile(path, zig) {
       buildDir: join(toolchain, 'engine'),
       zigArgs: zigTarget,
     });
-    const addonDir = join(dirname(path), 'node-zigar-addon');
-    const addon = join(addonDir, `${target.platform}.${target.arch}.node`);
-    if (!existsSync(addon)) await buildAddon(addonDir, target);
-    const missing = [outputPath, addon].find((file) => !existsSync(file));
-    if (missing !== undefined) throw new Error(`${missing} was not made`);
+    if (!existsSync(outputPath)) throw new Error(`${outputPath} was not made`);
   } catch (error) {
     throw new SetupError(`The engine did not build.\n${tail(String(error.message), 40)}`);
   }

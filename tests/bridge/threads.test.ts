@@ -1,10 +1,14 @@
 /** Handlers in worker threads: spread, blocked, dying, restarted, reloaded. */
+import { readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type GyrfalconError, type Server, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { enginePath } from '../../ts/src/bridge/engine.ts';
+import { project, start } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
 import { connect } from '../support/socket.ts';
-import { until } from '../support/wait.ts';
+import { until, within } from '../support/wait.ts';
 
 const test = suite('threads');
 const module = new URL('./fixtures/threads_app.ts', import.meta.url);
@@ -130,6 +134,33 @@ test('stop ends a thread that is blocked, and one that waits to be started anew'
   assert.ok(performance.now() - begun < 5000, 'long before the thread would have noticed');
   assert.is(await blocked, 'cut off');
 });
+
+test('64 threads beside 8 workers start, serve and end, without a warning', async () => {
+  const fixture = project('tests', 'bridge', 'fixtures', 'many_threads.mjs');
+  const program = start(process.execPath, [fixture]);
+  const ending = await within(program.ended, 'the end of the program', 120_000);
+  assert.equal(ending, { code: 0, signal: null }, program.stderr());
+  assert.is(program.stdout(), 'served\n');
+});
+
+test('many threads that load the engine at the same time do not end the process', async () => {
+  const fixture = project('tests', 'bridge', 'fixtures', 'load_in_threads.mjs');
+  const engine = enginePath();
+  const library = only(engine, '.so');
+  const addon = only(join(dirname(engine), 'node-zigar-addon'), '.node');
+  for (let round = 0; round < 8; round++) {
+    const program = start(process.execPath, [fixture, library, addon]);
+    const ending = await within(program.ended, 'the end of the program', 30_000);
+    assert.equal(ending, { code: 0, signal: null }, program.stderr());
+    assert.match(program.stdout(), 'all have ended');
+  }
+});
+
+function only(folder: string, ending: string): string {
+  const found = readdirSync(folder).filter((name) => name.endsWith(ending));
+  assert.is(found.length, 1, `${folder}: ${found}`);
+  return join(folder, found[0] as string);
+}
 
 test('a module that is no URL is refused with GYR_OPTION_INVALID', async () => {
   try {

@@ -76,7 +76,7 @@ export class ThreadPool {
   private tableEnd = 0;
   private origin: TableOrigin = { version: 0, firstRoute: 0 };
   private working: Promise<void> = Promise.resolve();
-  private closing = false;
+  private closed: Promise<void> | null = null;
   private watch: NodeJS.Timeout | null = null;
   /** When a stop is to be over, by `performance.now()`. */
   private stopBy = Number.POSITIVE_INFINITY;
@@ -176,9 +176,17 @@ export class ThreadPool {
     if (!this.referenced) this.watch.unref();
   }
 
-  /** Ends the threads. */
-  async close(): Promise<void> {
-    this.closing = true;
+  /** Ends the threads. Called again it ends nothing anew: that of each thread may be the call. */
+  close(): Promise<void> {
+    this.closed ??= this.endAll();
+    return this.closed;
+  }
+
+  private get closing(): boolean {
+    return this.closed !== null;
+  }
+
+  private async endAll(): Promise<void> {
     clearInterval(this.watch ?? undefined);
     await Promise.all(this.members.map((member) => member.end()));
   }

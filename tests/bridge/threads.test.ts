@@ -135,7 +135,7 @@ test('stop ends a thread that is blocked, and one that waits to be started anew'
   assert.is(await blocked, 'cut off');
 });
 
-test('64 threads beside 8 workers start, serve and end, without a warning', async () => {
+test('32 threads beside 8 workers start, serve and end, without a warning', async () => {
   const fixture = project('tests', 'bridge', 'fixtures', 'many_threads.mjs');
   const program = start(process.execPath, [fixture]);
   const ending = await within(program.ended, 'the end of the program', 120_000);

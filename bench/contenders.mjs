@@ -1,12 +1,12 @@
 // The table of the race. To add a contender, add a row.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { built, bun, home, libraryEnv, nginx, root, zigProgram } from './lib/tools.mjs';
+import { built, bun, frameworks, home, libraryEnv, nginx, root, zigProgram } from './lib/tools.mjs';
 
 /**
  * @typedef {object} Contender
  * @property {string} name    unique; what --only takes and the report prints
- * @property {string} group   floor | gyrfalcon | peer; --only takes it too
+ * @property {string} group   floor | gyrfalcon | peer | framework; --only takes it too, and the last has to be asked for
  * @property {string} what    one line for the reader
  * @property {string} [path]  request target, by default '/'
  * @property {Buffer} [body]  the exact body expected, by default 'Hello, World!'
@@ -68,10 +68,11 @@ const zigHello = (plain) =>
 
 /** A module in bench/apps, served by the command that users have. */
 const app =
-  (name) =>
+  (name, ...more) =>
   async ({ port, idle }) => {
     await built();
     const settings = [
+      ...more,
       'GYRFALCON_SETUP=0', // built above, on all cores
       `GYRFALCON_BENCH_WWW=${www}`,
       `GYRFALCON_BENCH_IDLE=${Number(idle)}`,
@@ -82,6 +83,31 @@ const app =
   };
 
 const peer = (name) => join(root, 'bench/peers', name);
+
+/** A framework on Gyrfalcon, and on the server that is usual for it. */
+const framework = (name, what, peerName, usual) => [
+  {
+    name,
+    group: 'framework',
+    what: `${what} on gyrfalcon`,
+    env: production,
+    command: async (place) => {
+      await frameworks();
+      return app('framework.ts', `GYRFALCON_BENCH_FRAMEWORK=${name}`)(place);
+    },
+  },
+  {
+    name: peerName,
+    group: 'framework',
+    what: `${what} on ${usual}`,
+    env: production,
+    command: async ({ port }) => {
+      await frameworks();
+      return [process.execPath, peer('framework.mjs'), name, String(port)];
+    },
+  },
+];
+const production = { NODE_ENV: 'production' };
 
 /** @type {Contender[]} */
 export const contenders = [
@@ -183,6 +209,11 @@ export const contenders = [
     env: libraryEnv,
     command: nginxWith(`root ${www}; open_file_cache max=100 inactive=1h; sendfile off;`),
   },
+  ...framework('hono', 'Hono 4', 'hono-node', '@hono/node-server'),
+  ...framework('h3', 'h3 2', 'h3-srvx', 'srvx'),
+  ...framework('elysia', 'Elysia 1', 'elysia-node', '@hono/node-server'),
+  ...framework('express', 'Express 5', 'express-node', 'node:http'),
+  ...framework('fastify', 'Fastify 5', 'fastify-node', 'node:http'),
 ];
 
 /**

@@ -16,7 +16,7 @@ const RESPONSE_BYTES_DEFAULT = 150;
  */
 
 /**
- * @param {string[]} only  names and groups; empty: all
+ * @param {string[]} only  names and groups; empty: all but the frameworks
  * @returns {import('../contenders.mjs').Contender[]} exits when there is no such contender
  */
 export function choose(only) {
@@ -26,8 +26,9 @@ export function choose(only) {
     console.error(`no such contender: ${unknown.join(', ')} (node bench/race.mjs --list)`);
     process.exit(2);
   }
-  const wanted = ({ name, group }) => only.includes(name) || only.includes(group);
-  return only.length === 0 ? contenders : contenders.filter(wanted);
+  const wanted = ({ name, group }) =>
+    only.length === 0 ? group !== 'framework' : only.includes(name) || only.includes(group);
+  return contenders.filter(wanted);
 }
 
 /**

@@ -11,7 +11,7 @@ import { loadNames } from './load.mjs';
  * @property {'wrk' | 'oha' | 'least' | null} load  load generator; least: bench/load.zig; null: none was asked
  *   for, and chooseLoad() says which
  * @property {boolean} typical     requests carry a browser's fields (default: Host only)
- * @property {string[]} only       contender names or groups; empty: all
+ * @property {string[]} only       contender names or groups; empty: all but the frameworks
  * @property {number} serverCore   core of the server under test (default 0)
  * @property {number} loadCore     core of the load generator (default 1)
  * @property {number} nice         of server and load (default 0; below 0 needs root)
@@ -26,7 +26,8 @@ const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2
        [--typical] [--smoke] [--list]
 
   --only   names or groups of bench/contenders.mjs (the floor and Bun's handler are what the
-           ratios refer to: without them those columns stay empty)
+           ratios refer to: without them those columns stay empty); the group framework races
+           only when it is asked for
   --load   wrk unless it cannot be had; least is bench/load.zig: it parses nothing and keeps a
            fast server busier than wrk
   --typical  requests carry the fields that a browser sends, not Host alone

@@ -7,8 +7,9 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { MissingError, root, toolchain } from '../../scripts/lib/project.mjs';
-import { npm, outputOf, tail } from '../../scripts/lib/run.mjs';
+import { npm, outputOf, Progress, tail } from '../../scripts/lib/run.mjs';
 import { setup } from '../../scripts/lib/setup.mjs';
+import { installFrameworks } from '../../scripts/lib/toolchain.mjs';
 
 export { root };
 
@@ -99,6 +100,14 @@ export const oha = () =>
     await run(['cargo', 'install', 'oha', ...version, '--root', join(home, 'cargo')]);
     return binary;
   });
+
+/** Installs the frameworks of tests/frameworks, once. */
+export const frameworks = () =>
+  memo('frameworks', () =>
+    installFrameworks(new Progress({ quiet: true })).catch((error) => {
+      throw new MissingError(error.message, { cause: error });
+    }),
+  );
 
 export const nginx = () => memo('nginx', () => debian('nginx', ['nginx'], 'usr/sbin/nginx'));
 

@@ -47,6 +47,7 @@ export function open(handler: TestHandler, options: FixtureOptions = {}): Fixtur
     routes: [{ handler: handler as (request: Request) => unknown, names: options.names ?? [] }],
     error: options.error ?? null,
     protocolError: options.protocolError ?? null,
+    forms: {},
   };
   const server = new TestServer();
   let lost = 0;

@@ -1,3 +1,4 @@
+import type { FormOptions } from '../fetch/multipart.ts';
 import type { Request } from '../fetch/request.ts';
 import type { ExecutionContext } from './background.ts';
 import type { ProtocolError } from './protocol_error.ts';
@@ -19,4 +20,6 @@ export interface App {
   error: ((error: unknown, request: Request) => HandlerResult) | null;
   /** Hears of messages that were refused; null: nobody does. */
   protocolError: ((error: ProtocolError) => unknown) | null;
+  /** What holds for forms where a handler says nothing else. */
+  forms: FormOptions;
 }

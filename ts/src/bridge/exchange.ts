@@ -2,11 +2,12 @@ import { AsyncResource } from 'node:async_hooks';
 import { GyrfalconError } from '../core/errors.ts';
 import type { BodySource } from '../fetch/body.ts';
 import type { HeaderList } from '../fetch/headers.ts';
+import type { FormOptions } from '../fetch/multipart.ts';
 import type { ParamSource, Request, RequestRuntime, RequestSource } from '../fetch/request.ts';
 import { isNullBodyStatus } from '../fetch/response.ts';
 import * as abi from './abi.gen.ts';
 import { type SocketAddress, socketAddress } from './address.ts';
-import type { CompiledRoute } from './app.ts';
+import type { App, CompiledRoute } from './app.ts';
 import type { Background } from './background.ts';
 import { type BodyOrigin, IncomingBody } from './incoming_body.ts';
 import type { Lane } from './lane.ts';
@@ -81,6 +82,8 @@ export interface ExchangeChannel {
   readonly server: unknown;
   /** Work that goes on behind responses. */
   readonly background: Background;
+  /** The program that handles requests now. */
+  readonly app: App;
   /** Sends an interim response; false when it went nowhere. */
   hint(exchange: Exchange, fields: HeaderList): boolean;
 }
@@ -359,6 +362,10 @@ export class Exchange
   get ip(): string | undefined {
     const peer = this.peer();
     return peer === null || peer.family === 'unix' ? undefined : peer.address;
+  }
+
+  get forms(): FormOptions {
+    return this.channel.app.forms;
   }
 
   get waitUntil(): (promise: PromiseLike<unknown>) => void {

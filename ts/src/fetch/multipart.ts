@@ -43,15 +43,26 @@ const defaults: Settings = {
   memoryBytes: 1024 * 1024,
 };
 
-/** For what the program has asked for itself: its own bodies, and the responses that it has fetched. */
-export const unlimited: FormOptions = {
-  maxParts: Number.POSITIVE_INFINITY,
+/**
+ * For responses: what a program has fetched or made itself may be large. But it may also be a client's body, which a
+ * framework has read and passes on, so that the parts, which cost more than their bytes, have a bound.
+ */
+export const responseForms: FormOptions = {
+  maxParts: 10_000,
   maxFieldBytes: Number.POSITIVE_INFINITY,
   maxFieldsBytes: Number.POSITIVE_INFINITY,
 };
 
 /** So much of a file is gathered for one write. */
 const writeBytes = 256 * 1024;
+
+/** A request of a server has under this key what the server was told of forms. */
+export const formDefaults: unique symbol = Symbol('gyrfalcon.formDefaults');
+
+/** Checks options before there is a form. @throws GyrfalconError as `settingsOf` */
+export function checkFormOptions(options: FormOptions): void {
+  settingsOf(options);
+}
 
 /** @throws GyrfalconError GYR_OPTION_INVALID, GYR_OPTION_UNKNOWN */
 function settingsOf(options: FormOptions): Settings {
@@ -423,6 +434,8 @@ class PartReader {
 export interface MultipartMessage {
   readonly headers: { get(name: string): string | null };
   readonly body: ReadableStream<Uint8Array> | null;
+  /** Limits that hold where the call says nothing else. */
+  readonly [formDefaults]?: FormOptions | undefined;
 }
 
 /**
@@ -443,7 +456,7 @@ export async function* multipart(
 ): AsyncGenerator<Part, void, void> {
   const boundary = boundaryOf(message.headers.get('content-type'));
   if (boundary === null) throw malformed('The content-type is no multipart/form-data');
-  const settings = settingsOf(options);
+  const settings = settingsOf({ ...message[formDefaults], ...options });
   const pieces = message.body ?? new Uint8Array(0);
   const parts = new PartReader(new EventReader(pieces, boundary, settings));
   try {

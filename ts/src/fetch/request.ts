@@ -32,7 +32,7 @@ import {
   listOfHeaders,
 } from './headers.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
-import type { FormOptions } from './multipart.ts';
+import { type FormOptions, formDefaults } from './multipart.ts';
 import { PlatformRequest, standFor } from './originals.ts';
 import {
   canonicalUrl,
@@ -66,6 +66,7 @@ export interface RequestSource extends HeaderSource {
   readonly ip?: string | undefined;
   readonly runtime?: RequestRuntime;
   readonly waitUntil?: (promise: PromiseLike<unknown>) => void;
+  readonly forms?: FormOptions;
 }
 
 /** Where a request is handled, in the form in which srvx tells it, for frameworks that ask. */
@@ -533,6 +534,11 @@ export class Request<P extends object = Params> {
     });
   }
 
+  /** What the server has been told of forms. */
+  get [formDefaults](): FormOptions | undefined {
+    return this.#state.source?.forms;
+  }
+
   /**
    * The whole body as a form: multipart/form-data or application/x-www-form-urlencoded. Large files
    * are on disk, for as long as something of them is in use. Rejects with a MultipartError when the
@@ -543,7 +549,7 @@ export class Request<P extends object = Params> {
       const type = this.headers.get('content-type');
       if (isMultipart(type)) {
         const pieces = await readBody(this, bodyOf, takePieces);
-        return readMultipart(pieces, type, options);
+        return readMultipart(pieces, type, { ...this[formDefaults], ...options });
       }
       return parseFormData(await readBody(this, bodyOf, takeBytes), type);
     });

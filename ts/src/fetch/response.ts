@@ -27,7 +27,7 @@ import {
   removeFromList,
 } from './headers.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
-import { unlimited } from './multipart.ts';
+import { type FormOptions, responseForms } from './multipart.ts';
 import { PlatformResponse, standFor } from './originals.ts';
 
 /** The second argument of `new Response`. */
@@ -274,11 +274,15 @@ export class Response {
     return new Blob([bytes], { type: type === null ? '' : serializeMimeType(type) });
   }
 
-  /** The whole body as a form: multipart/form-data or application/x-www-form-urlencoded. */
-  async formData(): Promise<FormData> {
+  /**
+   * The whole body as a form: multipart/form-data or application/x-www-form-urlencoded. As that of a
+   * request, but for its limits: 10000 parts, and sizes as they are.
+   */
+  async formData(options: FormOptions = {}): Promise<FormData> {
     const type = this.headers.get('content-type');
     if (isMultipart(type)) {
-      return readMultipart(await readBody(this, bodyOf, takePieces), type, unlimited);
+      const pieces = await readBody(this, bodyOf, takePieces);
+      return readMultipart(pieces, type, { ...responseForms, ...options });
     }
     return parseFormData(await readBody(this, bodyOf, takeBytes), type);
   }

@@ -135,6 +135,13 @@ test('neither routes nor fetch is refused', () => {
   assert.is(errorOf(() => checkTableOptions({ routes: 7 })).code, 'GYR_OPTION_INVALID');
   assert.is(errorOf(() => checkTableOptions({ routes: [] })).code, 'GYR_OPTION_INVALID');
   assert.is(errorOf(() => checkTableOptions({ routes: new Map() })).code, 'GYR_OPTION_INVALID');
+  const forms = (given: unknown): string => {
+    return errorOf(() => checkTableOptions({ fetch, forms: given })).code;
+  };
+  assert.is(forms(1), 'GYR_OPTION_INVALID');
+  assert.is(forms({ maxParts: -1 }), 'GYR_OPTION_INVALID');
+  assert.is(forms({ maxPart: 1 }), 'GYR_OPTION_UNKNOWN');
+  checkTableOptions({ fetch, forms: { maxParts: 1, directory: '/tmp' } });
   checkTableOptions({ fetch });
   checkTableOptions({ routes: {} });
 });

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../core/log.ts';
+import { checkFormOptions } from '../fetch/multipart.ts';
 import { enginePlaces, type ListenPlace } from './listen.ts';
 import type { HandlerOptions, Server } from './server.ts';
 
@@ -262,6 +263,7 @@ const otherNames = [
   'unixMode',
   'listen',
   'routes',
+  'forms',
   'module',
   'io',
   'log',
@@ -338,7 +340,7 @@ function settleMemory(server: Record<string, unknown>): void {
 }
 
 /** What reload() takes, and a module of `threads` exports. */
-const handlerNames = ['routes', 'fetch', 'error', 'onProtocolError'];
+const handlerNames = ['routes', 'fetch', 'error', 'onProtocolError', 'forms'];
 
 export function isHandlerOption(name: string): boolean {
   return handlerNames.includes(name);
@@ -357,9 +359,14 @@ export function checkTableOptions(options: {
   fetch?: unknown;
   error?: unknown;
   onProtocolError?: unknown;
+  forms?: unknown;
 }): void {
-  const { routes } = options;
+  const { routes, forms } = options;
   checkFunctions(options as Record<string, unknown>);
+  if (forms !== undefined) {
+    if (typeof forms !== 'object' || forms === null) throw invalid('forms', forms, 'an object');
+    checkFormOptions(forms);
+  }
   const isTable = typeof routes === 'object' && routes !== null && !(Symbol.iterator in routes);
   if (routes !== undefined && !isTable) {
     throw invalid('routes', routes, 'an object of patterns');

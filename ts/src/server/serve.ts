@@ -364,6 +364,7 @@ export function appOf(options: HandlerOptions, { routes }: CompiledTable): App {
     routes,
     error: errorHandler(options.error),
     protocolError: options.onProtocolError ?? null,
+    forms: options.forms ?? {},
   };
 }
 

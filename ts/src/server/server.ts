@@ -7,6 +7,7 @@ import type { ExecutionContext } from '../bridge/background.ts';
 import type { ProtocolError } from '../bridge/protocol_error.ts';
 import type { TrailersInit } from '../bridge/trailers.ts';
 import type { Headers, HeadersInit } from '../fetch/headers.ts';
+import type { FormOptions } from '../fetch/multipart.ts';
 import type { Params, Request } from '../fetch/request.ts';
 import type { Response } from '../fetch/response.ts';
 import type { DirRoute } from './dir.ts';
@@ -71,6 +72,11 @@ export interface HandlerOptions<Path extends string = string> {
    * of them, and how many it missed.
    */
   onProtocolError?: (error: ProtocolError) => unknown;
+  /**
+   * Limits of forms, and how their files are kept, where a call of `formData()` or `multipart()` says
+   * nothing else. @default [as below](#forms)
+   */
+  forms?: FormOptions;
 }
 
 /** Counters of a running server since its start, and its present state. */

@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import { controlsSeen, type HeaderList, hasControls } from '../fetch/headers.ts';
@@ -454,7 +454,8 @@ export class Channel implements ExchangeChannel {
 
   private answerError(exchange: Exchange, error: unknown): void {
     if (exchange.phase !== PHASE_OPEN) return;
-    if (error instanceof MultipartError) {
+    // What was thrown may be anything, a Proxy that throws when it is looked at too.
+    if (types.isNativeError(error) && error instanceof MultipartError) {
       // It is the client's fault: it is told, the log is not.
       this.send(exchange, responseParts(error.getResponse() as Response, this.log));
       return;
@@ -522,7 +523,17 @@ export class Channel implements ExchangeChannel {
       return;
     }
     exchange.compact();
-    this.start(exchange, new Outgoing(parts, null, stream, parts.length));
+    const outgoing = new Outgoing(parts, null, stream, parts.length);
+    if (!parts.mayBeWhole || parts.length !== null) {
+      this.start(exchange, outgoing);
+      return;
+    }
+    exchange.outgoing = outgoing;
+    exchange.port.keep(exchange);
+    outgoing.readAhead(
+      () => this.push(exchange, outgoing),
+      (cause) => this.streamFailed(exchange, outgoing, cause),
+    );
   }
 
   /** A response with trailers goes in chunks, whatever its body is (RFC 9112 §7.1.2). */
@@ -549,7 +560,7 @@ export class Channel implements ExchangeChannel {
 
   /** Sends as much as ring and credit allow, and sees to it that the rest will follow. */
   private push(exchange: Exchange, outgoing: Outgoing): void {
-    if (exchange.queued || exchange.phase !== PHASE_OPEN) return;
+    if (exchange.queued || outgoing.isHeld || exchange.phase !== PHASE_OPEN) return;
     if (outgoing.parts !== null && !this.pushHead(exchange, outgoing, outgoing.parts)) return;
     while (exchange.phase === PHASE_OPEN) {
       const { bytes } = outgoing;
@@ -652,12 +663,14 @@ export class Channel implements ExchangeChannel {
         checkStream(outgoing, this.log);
         this.push(exchange, outgoing);
       },
-      (cause) => {
-        const message = 'The body stream of a response failed';
-        const error = new GyrfalconError('GYR_RESPONSE_BODY', message, '', { cause });
-        this.breakOff(exchange, outgoing, error);
-      },
+      (cause) => this.streamFailed(exchange, outgoing, cause),
     );
+  }
+
+  private streamFailed(exchange: Exchange, outgoing: Outgoing, cause: unknown): void {
+    const message = 'The body stream of a response failed';
+    const error = new GyrfalconError('GYR_RESPONSE_BODY', message, '', { cause });
+    this.breakOff(exchange, outgoing, error);
   }
 
   /** The response cannot be finished: the client must not take what it has for the whole. */

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { runInNewContext } from 'node:vm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { logged, open } from '../../../tests/support/channel.ts';
+import { logged, open, tick } from '../../../tests/support/channel.ts';
 import { until } from '../../../tests/support/wait.ts';
 import type { BodyInit } from '../fetch/body.ts';
 import { PlatformResponse } from '../fetch/originals.ts';
@@ -86,6 +86,120 @@ test('text in a declared length is counted in bytes', async () => {
     await answers(2);
   });
   assert.equal(lines, []);
+});
+
+const platformBodies: [string, () => BodyInit | null, string][] = [
+  ['text', () => 'text', 'text'],
+  ['bytes', () => Buffer.from('text'), 'text'],
+  ['parameters', () => new URLSearchParams('a=1'), 'a=1'],
+  ['empty text', () => '', ''],
+  ['a stream that is at hand', () => readableFrom(['te', 'xt']) as BodyInit, 'text'],
+];
+
+for (const [name, make, text] of platformBodies) {
+  test(`a platform Response of ${name} goes with its length`, async () => {
+    const { ask, answers } = open(() => new PlatformResponse(make() as string));
+    const [answer] = [...ask(), ...(await answers(1))];
+    assert.ok(answer?.end);
+    assert.is(answer?.body.toString(), text);
+    assert.is(answer?.length, text.length);
+  });
+}
+
+test('a platform Response whose body comes later is sent as it comes, the head first', async () => {
+  let controller!: ReadableStreamDefaultController;
+  const stream = new ReadableStream({
+    start(c) {
+      controller = c;
+    },
+  });
+  const { ask, answers } = open(() => new PlatformResponse(stream));
+  assert.equal(ask(), []);
+  const [head] = await answers(1);
+  assert.equal([head?.end, head?.length, head?.body.length], [false, -1, 0]);
+  controller.enqueue('one');
+  assert.is((await answers(1))[0]?.body.toString(), 'one');
+  controller.enqueue('two');
+  controller.close();
+  assert.is((await answers(2)).map(({ body }) => body.toString()).join('|'), 'two|');
+});
+
+test('of a platform Response nothing is lost where the second chunk comes before the first is sent', async () => {
+  const first = new Uint8Array(100_000).fill(1);
+  const second = new Uint8Array(50_000).fill(2);
+  let controller!: ReadableStreamDefaultController;
+  const stream = new ReadableStream({
+    start(c) {
+      controller = c;
+      c.enqueue(first);
+    },
+  });
+  const { ask, doorbell, mirror } = open(() => new PlatformResponse(stream), {
+    creditBytes: 65_536,
+  });
+  const parts = ask();
+  while (parts.length === 0) {
+    await tick();
+    parts.push(...mirror.answers());
+  }
+  controller.enqueue(second);
+  controller.close();
+  await tick();
+  for (const { body } of parts) mirror.credit(0, body.length);
+  await until(() => {
+    doorbell.ring();
+    const more = mirror.answers();
+    parts.push(...more);
+    for (const { body } of more) mirror.credit(0, body.length);
+    return parts.at(-1)?.end;
+  }, 'the end');
+  assert.ok(Buffer.concat([first, second]).equals(Buffer.concat(parts.map(({ body }) => body))));
+});
+
+test('a platform Response that is large, or never ends, is read ahead to a bound', async () => {
+  let pulled = 0;
+  const stream = new ReadableStream(
+    {
+      pull(c) {
+        pulled++;
+        c.enqueue(new Uint8Array(32_768));
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const { ask, answers } = open(() => new PlatformResponse(stream), { creditBytes: 16_384 });
+  const [head] = [...ask(), ...(await answers(1))];
+  assert.is(head?.length, -1);
+  for (let i = 0; i < 20; i++) await tick();
+  assert.is(pulled, 3);
+});
+
+test('a platform Response of many small chunks is not read ahead to its end', async () => {
+  let left = 40;
+  const stream = new ReadableStream({
+    pull(c) {
+      if (left-- > 0) c.enqueue('x');
+      else c.close();
+    },
+  });
+  const { ask, answers } = open(() => new PlatformResponse(stream));
+  const [head] = [...ask(), ...(await answers(1))];
+  assert.equal([head?.length, head?.body.toString()], [-1, 'x'.repeat(16)]);
+});
+
+test('a platform Response whose body fails at once is the engine’s 500', async () => {
+  const stream = new ReadableStream({
+    pull(c) {
+      c.error(new Error('disk'));
+    },
+  });
+  const { ask, answers } = open(() => new PlatformResponse(stream));
+  const lines = await logged(async () => {
+    ask();
+    const [answer, ...rest] = await answers(1);
+    assert.equal([answer?.kind, rest.length], [abi.KIND_RESPONSE_ABORT, 0]);
+  });
+  assert.match(lines[0] as string, 'GYR_RESPONSE_BODY');
 });
 
 test.run();

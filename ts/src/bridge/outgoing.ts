@@ -4,6 +4,10 @@ import type { HeaderList } from '../fetch/headers.ts';
 import type { ResponseParts } from '../fetch/response_parts.ts';
 import type { Trailers } from './trailers.ts';
 
+/** What is read of a body ahead of its head: not on, above so many bytes, or behind so many chunks. */
+const aheadBytesMax = 64 * 1024;
+const aheadChunksMax = 16;
+
 /**
  * A response that did not fit one record: what is left of it to send. What its stream and its
  * trailers run later runs in its scope, that of who gave the response.
@@ -12,7 +16,9 @@ export class Outgoing extends AsyncResource {
   /** The head, until it has been written. */
   parts: ResponseParts | null;
   /** Length to announce, bytes; null: not known. */
-  readonly length: number | null;
+  length: number | null;
+  /** The head waits for what `readAhead` finds. */
+  isHeld = false;
   bytes: Uint8Array | null;
   /** How much of `bytes` has been sent. */
   at = 0;
@@ -70,29 +76,67 @@ export class Outgoing extends AsyncResource {
 
   /** Asks the stream for more; `then` is called when `bytes` or `isLast` has changed. */
   read(then: () => void, failed: (error: unknown) => void): void {
-    const take = ({ done, value }: { done: boolean; value?: unknown }) => {
+    const settle = ({ done, value }: { done: boolean; value?: unknown }) => {
       if (this.cancelled) return;
       this.reading = false;
       try {
-        this.bytes = done ? this.chunks.end() : this.chunks.encode(value);
+        this.take(done ? this.chunks.end() : this.chunks.encode(value));
       } catch (error) {
         failed(error);
         return;
       }
       this.ended = done;
-      this.at = 0;
-      this.received += this.bytes.length;
       then();
     };
     this.reading = true;
     try {
       this.reader ??= (this.stream as ReadableStream<Uint8Array>).getReader();
-      this.reader.read().then(take, (error: unknown) => {
+      this.reader.read().then(settle, (error: unknown) => {
         if (!this.cancelled) failed(error);
       });
     } catch (error) {
       failed(error);
     }
+  }
+
+  /** Bytes come behind those that have not been sent yet: `readAhead` leaves some. */
+  private take(more: Uint8Array): void {
+    const rest = this.bytes?.subarray(this.at) ?? more;
+    this.bytes = rest === more || rest.length === 0 ? more : Buffer.concat([rest, more]);
+    this.at = 0;
+    this.received += more.length;
+  }
+
+  /**
+   * Holds the head back and reads a body that may be at hand. `then` is called when the body has ended,
+   * and so has a length, or enough of it is there, or the event loop has gone round once: by then,
+   * what is at hand has come.
+   */
+  readAhead(then: () => void, failed: (error: unknown) => void): void {
+    this.isHeld = true;
+    const release = () => {
+      if (this.isHeld && this.ended) this.length = this.received;
+      this.isHeld = false;
+      then();
+    };
+    let chunks = 0;
+    const isEnough = () => this.received > aheadBytesMax || ++chunks === aheadChunksMax;
+    const readOn = () => {
+      this.read(
+        () => {
+          if (this.ended || !this.isHeld || isEnough()) release();
+          else readOn();
+        },
+        (error) => {
+          this.isHeld = false;
+          failed(error);
+        },
+      );
+    };
+    setImmediate(() => {
+      if (this.isHeld) release();
+    });
+    readOn();
   }
 
   /** Has the trailers made; `then` is called when `trailerFields` is there. */

@@ -29,6 +29,7 @@ test('text is handed over as it is', () => {
     fields: ['content-type', 'text/plain;charset=UTF-8'],
     body: 'héllo',
     length: null,
+    mayBeWhole: false,
   });
 });
 

@@ -55,6 +55,7 @@ test('a FastResponse of text is sent as text, with the length that it tells', ()
     fields: ['content-type', 'text/plain', 'x-a', 'b'],
     body: 'hi',
     length: 2,
+    mayBeWhole: false,
   });
 });
 

@@ -28,6 +28,11 @@ export interface ResponseParts {
    * have; null when there is none. Beside a null body it is what a HEAD response announces.
    */
   length: number | null;
+  /**
+   * The body is a stream, made of something that is most likely at hand: the platform's own responses
+   * do not tell.
+   */
+  mayBeWhole: boolean;
 }
 
 /** Whether a field belongs to the connection or to the framing, both the engine's. */
@@ -148,6 +153,7 @@ export function responseParts(
     fields: state.list,
     body: null,
     length: null,
+    mayBeWhole: false,
   };
   const isSorted = !needsSorting(state.list);
   if (body !== null) {
@@ -206,7 +212,14 @@ function foreignHead(status: unknown, statusText: unknown, fields: string[]): Re
   if (!Number.isInteger(status))
     throw refused(`The status of a response is ${inspect(status)}`, 'it must be an integer');
   const text = typeof statusText === 'string' ? statusText : '';
-  return { status: status as number, statusText: text, fields, body: null, length: null };
+  return {
+    status: status as number,
+    statusText: text,
+    fields,
+    body: null,
+    length: null,
+    mayBeWhole: false,
+  };
 }
 
 /** Takes the body of another library's response: of node-fetch, say, it is a stream of Node's. */
@@ -275,5 +288,6 @@ function foreignParts(response: unknown, log: Log): ResponseParts {
     sortOutFields(parts, false, log);
   }
   parts.body = foreignBody(parts, response.body);
+  parts.mayBeWhole = response instanceof PlatformResponse && response.url === ''; // '': not of fetch
   return parts;
 }

@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { project, startApp, stopAll } from '../support/process.ts';
@@ -79,6 +81,30 @@ test('the CommonJS that tsc has made of an app', async ({ folder }) => {
   const output = join(dirname(source), 'out', 'app.js');
   assert.equal(await answers(output), ['compiled', 'compiled']);
   assert.equal(await answers(source), ['compiled', 'compiled']);
+});
+
+test('a reload takes the new text of a module, CommonJS or not', async ({ folder }) => {
+  for (const name of ['app.cts', 'app.mts']) {
+    const text = (word: string): string =>
+      `export default { fetch: (): Response => new Response('${word}') };`;
+    const module = pathToFileURL(write(folder, 'reload', { [name]: text('old') }));
+    const server = await serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      threads: 1,
+      module,
+      log: 'error',
+    });
+    const answer = async (): Promise<string> => (await fetch(server.url)).text();
+    try {
+      assert.is(await answer(), 'old', name);
+      write(folder, 'reload', { [name]: text('new') });
+      await server.reload();
+      assert.is(await answer(), 'new', name);
+    } finally {
+      await server.stop(true);
+    }
+  }
 });
 
 test('an app with injected classes, paths and a configuration of several files', async ({

@@ -2,9 +2,9 @@
  * `require` of TypeScript files for Node.js before 22.15, whose customization hooks are for `import` alone. Later
  * versions have hooks for both.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import module from 'node:module';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { importedFile, mappedFile } from './resolution.ts';
 import { extensions, transform } from './transform.ts';
 
@@ -24,6 +24,17 @@ type ResolveFilename = (
 interface ModuleInternals {
   _resolveFilename: ResolveFilename;
   readonly _extensions: Record<string, (module: CommonJsModule, path: string) => void>;
+}
+
+/**
+ * Lets the next import of a module run its text as it is by then. A URL with another query is another module, but
+ * CommonJS is kept by its path.
+ */
+export function forgetModule(url: URL): void {
+  if (url.protocol !== 'file:') return;
+  const path = fileURLToPath(url);
+  const { cache } = module.createRequire(url);
+  if (existsSync(path)) delete cache[realpathSync(path)];
 }
 
 /** Lets `require` find and load what `import` does, in this thread. */

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -127,6 +127,17 @@ test('CommonJS is strict, as tsc makes it, unless it is told otherwise', async (
     'tsconfig.json': tsconfig({ alwaysStrict: false }),
   });
   assert.is(found, globalThis);
+});
+
+test('a file that begins with #! is CommonJS or a module as any other', async ({ folder }) => {
+  const line = '#!/usr/bin/env node\n';
+  assert.is(
+    await load(folder, 'hash-cjs', { 'app.ts': `${line}module.exports = 1 as number;` }),
+    1,
+  );
+  assert.is(await load(folder, 'hash-esm', { 'app.ts': `${line}export default 2 as number;` }), 2);
+  const required = `${line}import path = require('node:path');\nexport default path.sep;`;
+  assert.is(await load(folder, 'hash-require', { 'app.mts': required }), sep);
 });
 
 test('comments and strings that look like exports make no module', () => {

@@ -11,6 +11,7 @@ import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
+import { forgetModule } from '../loader/commonjs.ts';
 import type { Whereabouts } from './listen.ts';
 import { checkTableOptions, isHandlerOption, stopDeadline } from './options.ts';
 import { RequestServer } from './request_server.ts';
@@ -138,7 +139,10 @@ class ThreadProgram {
 
 async function importHandlers(version: number): Promise<HandlerOptions> {
   const url = new URL(data.module);
-  if (version > 0) url.searchParams.set('gyrfalcon', String(version));
+  if (version > 0) {
+    url.searchParams.set('gyrfalcon', String(version));
+    forgetModule(url);
+  }
   let exported: Record<string, unknown>;
   try {
     exported = await import(url.href);

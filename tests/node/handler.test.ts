@@ -213,20 +213,25 @@ test('a client that sends no more is told of, and what is answered all the same 
   client.destroy();
 });
 
-test('a connection is not kept for a program that does not answer a client that has left', async () => {
-  const server = servers.open({
-    globals: false,
-    fetch: nodeHandler((_req, res) => {
-      res.on('close', () => {}); // cleans up, and that is all
-    }),
+for (const [name, request] of [
+  ['', get],
+  [', nor reads its body', 'POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello'],
+]) {
+  test(`a connection is not kept for a program that does not answer a client that has left${name}`, async () => {
+    const server = servers.open({
+      globals: false,
+      fetch: nodeHandler((_req, res) => {
+        res.on('close', () => {}); // cleans up, and that is all
+      }),
+    });
+    const client = await connect(server.port);
+    await client.send(request as string);
+    client.end();
+    await client.closed(15_000);
+    await until(() => server.stats().connections === 0, 'the end of the connection');
+    assert.is(servers.log, '');
   });
-  const client = await connect(server.port);
-  await client.send(get);
-  client.end();
-  await client.closed();
-  await until(() => server.stats().connections === 0, 'the end of the connection');
-  assert.is(servers.log, '');
-});
+}
 
 test('a body that came with the end of the client is read to its end', async () => {
   const port = open(async (req, res) => {
@@ -266,6 +271,14 @@ test('what is ended at once is a response at once, whose body is no stream', asy
   const { headers } = await exchange(open(hello), get);
   assert.is(headers.get('content-length'), '5');
   assert.not(headers.has('content-type'));
+});
+
+test('an encoding that is none is told where it is given', async () => {
+  const port = open((_req, res) => {
+    assert.throws(() => res.write('text', 'none' as BufferEncoding), /Unknown encoding: none/);
+    res.end('text');
+  });
+  assert.is((await exchange(port, get)).body.toString(), 'text');
 });
 
 test('what is written in one turn goes with its length, what comes later in chunks', async () => {

@@ -21,16 +21,16 @@ import { ClientSocket, highWaterMark, type SocketOwner } from './socket.ts';
 /** Called with what the program threw, and what it may answer by. */
 export type ReplyErrorHandler = (error: unknown, req: NodeRequest, res: NodeResponse) => unknown;
 
+/** A part of the body: bytes, or text to be sent as UTF-8. */
 interface Piece {
   data: string | Uint8Array;
-  encoding: BufferEncoding | null | undefined;
   sent: Sent;
 }
 
 /** Pieces are sent together up to so many bytes. */
 const togetherMax = 64 * 1024;
 
-/** What a program gets to answer a client that sends no more and may have gone. */
+/** What a program gets to read a body, and to answer, when its client sends no more and may have gone. */
 const leftGraceMs = 5000;
 
 /** Makes a Response of what a node:http program does with its `req` and `res`. */
@@ -127,8 +127,9 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
       if (typeof sent === 'function') process.nextTick(sent, connectionReset());
       return false;
     }
-    this.pieces.push({ data, encoding, sent });
-    this.queued += data.length;
+    const kept = typeof data !== 'string' || isUtf8(encoding) ? data : Buffer.from(data, encoding);
+    this.pieces.push({ data: kept, sent });
+    this.queued += kept.length;
     this.socket.active();
     if (this.wanted) this.feed();
     else if (!this.begun && !this.beginPlanned) {
@@ -178,6 +179,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   }
 
   aborted(): void {
+    this.wanted = false; // the stream takes no more
     process.nextTick(() => this.gone(connectionReset()));
   }
 
@@ -190,17 +192,32 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     process.nextTick(() => {
       const { req } = this;
       const isUnread = !req.complete || (req._consuming && !req.readableEnded);
-      if (isUnread && !req.destroyed) req.once('end', () => this.tellLeft());
-      else this.tellLeft();
+      if (this.closed || this.begun) return;
+      if (isUnread && !req.destroyed) {
+        req.once('end', () => this.tellLeft());
+        this.waitForProgram(() => this.tellLeft());
+      } else {
+        this.tellLeft();
+      }
     });
   }
 
   private tellLeft(): void {
-    if (this.closed || this.begun) return;
+    if (this.closed || this.begun || this.res._closed) return;
     abort(this.req, connectionReset());
     emitClose(this.res);
-    this.leftTimer = setTimeout(() => this.giveUp(), leftGraceMs);
+    this.waitForProgram(() => this.giveUp());
+  }
+
+  private waitForProgram(then: () => void): void {
+    this.stopWaiting();
+    this.leftTimer = setTimeout(then, leftGraceMs);
     this.leftTimer.unref();
+  }
+
+  private stopWaiting(): void {
+    if (this.leftTimer !== null) clearTimeout(this.leftTimer);
+    this.leftTimer = null;
   }
 
   /** Who was told that the client has left does not answer, as is right: the connection is not kept. */
@@ -217,7 +234,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   private begin(): void {
     if (this.begun || this.closed) return;
     this.begun = true;
-    if (this.leftTimer !== null) clearTimeout(this.leftTimer);
+    this.stopWaiting();
     const { fields, res } = this;
     const isStream = res._hasBody && !this.ended;
     if (!res.shouldKeepAlive && !this.exchange?.isHttp10) closeConnection(fields);
@@ -313,7 +330,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     const { req, res, socket } = this;
     socket.stopTimer();
     dropRest(req);
-    res.detachSocket(socket as never);
+    if (socket._httpMessage === res) res.detachSocket(socket as never);
     process.nextTick(() => {
       res.destroyed = true;
       emitClose(res);
@@ -334,7 +351,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     this.closed = true;
     const { req, res, socket } = this;
     const pieces = this.takePieces();
-    if (this.leftTimer !== null) clearTimeout(this.leftTimer);
+    this.stopWaiting();
     socket.gone(error);
     abort(req, error);
     for (const { sent } of pieces) if (typeof sent === 'function') process.nextTick(sent, error);
@@ -358,9 +375,7 @@ function closeConnection(fields: HeaderList): void {
 function bodyOf(pieces: Piece[]): string | Uint8Array | null {
   const parts = pieces.filter(({ data }) => data.length > 0);
   if (parts.length === 0) return null;
-  const [{ data, encoding }] = parts as [Piece];
-  if (parts.length === 1 && typeof data === 'string' && isUtf8(encoding)) return data;
-  return bytesOf(parts);
+  return parts.length === 1 ? (parts[0] as Piece).data : bytesOf(parts);
 }
 
 function bytesOf(pieces: Piece[]): Uint8Array {
@@ -368,10 +383,12 @@ function bytesOf(pieces: Piece[]): Uint8Array {
   return Buffer.concat(pieces.map(pieceBytes));
 }
 
-function pieceBytes({ data, encoding }: Piece): Uint8Array {
-  return typeof data === 'string' ? Buffer.from(data, encoding ?? 'utf8') : data;
+function pieceBytes({ data }: Piece): Uint8Array {
+  return typeof data === 'string' ? Buffer.from(data) : data;
 }
 
-function isUtf8(encoding: BufferEncoding | null | undefined): boolean {
+function isUtf8(
+  encoding: BufferEncoding | null | undefined,
+): encoding is 'utf8' | null | undefined {
   return encoding === undefined || encoding === null || encoding === 'utf8' || encoding === 'utf-8';
 }

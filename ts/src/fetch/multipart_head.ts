@@ -32,7 +32,7 @@ export function parseHead(text: string): PartHead {
     if (fields.length === fieldsMax) throw malformed(`A part has over ${fieldsMax} fields`);
     const colon = line.indexOf(':');
     const name = line.slice(0, Math.max(colon, 0)).toLowerCase();
-    const value = line.slice(colon + 1).replace(/^[\t ]+|[\t ]+$/g, '');
+    const value = trimBlanks(line, colon + 1, line.length);
     if (!token.test(name)) throw malformed('A field of a part is malformed');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: it is these that must not be there
     if (/[\x00-\x08\x0a-\x1f\x7f]/.test(value)) {
@@ -75,6 +75,22 @@ interface Value {
   readonly quoted: boolean;
 }
 
+/**
+ * A part of the text without the blanks around it. `trim()` takes characters that are bytes of UTF-8 here, and a regular
+ * expression takes quadratic time.
+ */
+function trimBlanks(text: string, from: number, to: number): string {
+  let start = from;
+  let end = to;
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
 /** What a form encodes within quotes (HTML "multipart/form-data encoding algorithm"), in UTF-8. */
 function decode({ text, quoted }: Value): string {
   const utf8 = /[\x80-\xff]/.test(text) ? Buffer.from(text, 'latin1').toString('utf8') : text;
@@ -103,7 +119,7 @@ class Parameters {
     const end = text.indexOf(';');
     this.text = text;
     this.at = end < 0 ? text.length : end;
-    this.type = text.slice(0, this.at).trimEnd().toLowerCase();
+    this.type = trimBlanks(text, 0, this.at).toLowerCase();
   }
 
   read(): Map<string, Value> {
@@ -132,7 +148,7 @@ class Parameters {
   private readUntil(end: string): string {
     let to = this.text.indexOf(end, this.at);
     if (to < 0) to = this.text.length;
-    const value = this.text.slice(this.at, to).trimEnd();
+    const value = trimBlanks(this.text, this.at, to);
     this.at = to;
     return value;
   }
@@ -147,6 +163,9 @@ class Parameters {
   }
 
   private readEscaped(from: number): string | null {
+    const quote = this.text.indexOf('"', from);
+    const backslash = this.text.indexOf('\\', from);
+    if (backslash < 0 || backslash > quote) return null;
     let value = '';
     for (let at = from; at < this.text.length; at += 1) {
       let char = this.text[at] as string;

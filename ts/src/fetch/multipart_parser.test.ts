@@ -203,6 +203,8 @@ test('Content-Disposition as browsers, curl, .NET and others write it', () => {
     'form-data; name="a"; filename="C:\\dir\\"': ['a', 'C:\\dir\\'],
     'form-data; filename="dir\\"; name="a"': ['a', 'dir\\'],
     'form-data; name="a"; filename="é🦅.txt"': ['a', 'é🦅.txt'],
+    // The last byte of it is what Latin-1 has for a blank.
+    'form-data; name=à ; filename=à': ['à', 'à'],
     // .NET sends both, the plain one in a form that only mail knows.
     'form-data; name=a; filename="=?utf-8?B?w6k=?="; filename*=utf-8\'\'%C3%A9.txt': ['a', 'é.txt'],
     "form-data; name=a; filename*=UTF-8'en'b%20c; filename=b": ['a', 'b c'],
@@ -345,6 +347,32 @@ test('hostile content costs no more than so much a byte', () => {
   // In single bytes it is the calls that cost.
   const spent = cost(begun, 100_000, 1);
   assert.ok(spent < 2000, `100000 single bytes: ${spent.toFixed(0)} ms`);
+});
+
+test('hostile heads cost no more than so much a byte', () => {
+  const long = (piece: string): string => piece.repeat(Math.floor(15_000 / piece.length));
+  const heads = [
+    `${field}\r\nX: a${long(' ')}b`,
+    `${field}\r\nX:${long('\t ')}b`,
+    `Content-Disposition: form-data${long(' ')}; name="a"`,
+    `Content-Disposition: form-data; name=a${long(' ')}b`,
+    `Content-Disposition: form-data; name="${long('\\')}"`,
+    `Content-Disposition: form-data; name="${long('\\"')}`,
+    `Content-Disposition: form-data; name="${long('%22')}"`,
+    `Content-Disposition: form-data; name=a; filename*=utf-8''${long('%41')}'`,
+    `Content-Disposition: form-data; name=a${long(';')}`,
+    `Content-Disposition: form-data; name=a; ${long('x')}`,
+    `Content-Disposition: form-data; ${long('a=b; ')}`,
+    long('X\r\n'),
+    long('\r\r\n'),
+  ];
+  for (const head of heads) {
+    const before = process.cpuUsage();
+    for (let count = 0; count < 100; count += 1) parse(`--XX\r\n${head}\r\n\r\n\r\n--XX--`);
+    const { user, system } = process.cpuUsage(before);
+    const spent = (user + system) / 1000;
+    assert.ok(spent < 1000, `100 heads of ${JSON.stringify(head.slice(0, 60))}…: ${spent} ms`);
+  }
 });
 
 test('heads in single bytes cost no more than so much a byte', () => {

@@ -31,15 +31,18 @@ type Hints = Record<string, string | readonly string[]>;
 /** What frameworks find that look for Node.js's objects beside a Fetch request. */
 export class NodeRuntime implements RequestRuntime {
   readonly name = 'gyrfalcon';
-  readonly node: { readonly req: NodeRequestView; readonly res: NodeResponseView };
+  readonly node: RequestRuntime['node'];
+  private readonly response: NodeResponseView;
 
   constructor(exchange: RuntimeExchange) {
-    this.node = { req: new NodeRequestView(exchange), res: new NodeResponseView(exchange) };
+    this.response = new NodeResponseView(exchange);
+    const views = { req: new NodeRequestView(exchange), res: this.response };
+    this.node = views as unknown as RequestRuntime['node']; // the part of them that is looked at
   }
 
   /** The exchange has ended. */
   close(): void {
-    this.node.res.announceClose();
+    this.response.announceClose();
   }
 }
 

@@ -1,4 +1,5 @@
 // biome-ignore-all lint/complexity/noArguments: Web IDL tells an absent argument from undefined.
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import {
   adoptStream,
@@ -74,10 +75,10 @@ export interface RequestRuntime {
   readonly name: 'gyrfalcon';
   /**
    * As much of Node.js's request and response as frameworks look at beside the Fetch objects: method,
-   * url, headers and socket; writeEarlyHints and the events of the end. It takes no answer:
-   * `gyrfalcon/node` runs what is written for node:http.
+   * url, headers and socket; writeEarlyHints and the events of the end. No more is there, whatever
+   * their types have, and it takes no answer: `gyrfalcon/node` runs what is written for node:http.
    */
-  readonly node: { readonly req: object; readonly res: object };
+  readonly node: { readonly req: IncomingMessage; readonly res: ServerResponse };
 }
 
 /** Path parameters as the router found them: parts of the canonical path, percent-encoded. */

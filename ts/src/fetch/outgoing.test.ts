@@ -155,6 +155,9 @@ test('parameters and Blobs of another realm are what they are, not "[object Blob
     type: 'a/b',
     arrayBuffer: async () => new ArrayBuffer(3),
   };
+  const untyped = { ...blob, type: '' } as unknown as Blob;
+  const request = new Request(origin, { method: 'POST', body: untyped }); // no duplex
+  assert.is((await request.bytes()).length, 3);
   const other = new Response(blob as unknown as Blob);
   assert.is(other.headers.get('content-type'), 'a/b');
   assert.is((await other.bytes()).length, 3);
@@ -194,6 +197,12 @@ for (const coding of ['gzip', 'br']) {
     });
   }
 }
+
+test('text whose stream somebody has looked at claims no coding either', () => {
+  const response = new Response('text', { headers: { 'content-encoding': 'gzip' } });
+  assert.ok(response.body);
+  assert.equal(responseParts(response).fields, ['content-type', 'text/plain;charset=UTF-8']);
+});
 
 test('what is compressed, and says so, keeps its field', async () => {
   const zipped = gzipSync('plain text');

@@ -301,9 +301,15 @@ function isBodiless(method: string): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
+/** Whether a body is given as a stream: forms and Blobs of libraries are read as one, and are none. */
+function isStreamInit(given: unknown): boolean {
+  if (typeof given !== 'object' || given === null) return false;
+  return given instanceof ReadableStream || Symbol.asyncIterator in given;
+}
+
 function giveBody(init: RequestInit, given: unknown, state: State): Body {
   const body = extractBody(given);
-  if (body.stream !== null && body.type === null) {
+  if (isStreamInit(given)) {
     if (init.duplex === undefined) {
       throw new TypeError("Request: duplex: 'half' is required when the body is a stream");
     }

@@ -105,7 +105,7 @@ function forgetCodings({ list }: ResponseState, fetched: unknown, body: Body): v
   rememberDecoded(fetched);
   const codings = getFromList(list, 'content-encoding');
   if (codings === null || !isDecoded(fetched as globalThis.Response)) return;
-  if (!isNotCodedAnew(body.stream ?? body.source, codings)) return;
+  if (!isNotCodedAnew(body.source ?? body.stream, codings)) return;
   removeFromList(list, 'content-encoding');
   removeFromList(list, 'content-length');
 }

@@ -158,7 +158,7 @@ export function responseParts(
   const isSorted = !needsSorting(state.list);
   if (body !== null) {
     if (isUnusable(body)) throw refuseUsed();
-    if (!isSorted) parts.fields = dropCodings(state.list, body.stream ?? body.source);
+    if (!isSorted) parts.fields = dropCodings(state.list, body.source ?? body.stream);
     if (typeof body.source !== 'string') parts.length = knownLength(body);
     parts.body = takeForSending(body);
   }

@@ -5,6 +5,14 @@
 const std = @import("std");
 const system = @import("core/system.zig");
 const gyrfalcon = @import("gyrfalcon.zig");
+const server_engine = @import("server/engine.zig");
+const signals = @import("server/signals.zig");
+
+/// std sets both with a call whose refusal it holds for impossible: `catchFaults` does it instead.
+pub const std_options: std.Options = .{
+    .enable_segfault_handler = false,
+    .keep_sigpipe = true,
+};
 
 const stdout = std.posix.STDOUT_FILENO;
 const stderr = std.posix.STDERR_FILENO;
@@ -81,7 +89,15 @@ const Arguments = struct {
     open_files: u32 = 64,
 };
 
+/// A fault prints a stack trace, and a write to a pipe that nobody reads ends nothing. Where a
+/// sandbox refuses that, the signals keep the system's own effects.
+fn catchFaults() void {
+    signals.ignorePipe() catch return;
+    if (std.debug.default_enable_segfault_handler) std.debug.attachSegfaultHandler();
+}
+
 pub fn main() !u8 {
+    catchFaults();
     const gpa = std.heap.c_allocator;
     const args = try std.process.argsAlloc(gpa);
     defer std.process.argsFree(gpa, args);
@@ -115,12 +131,12 @@ pub fn main() !u8 {
     var server: gyrfalcon.Server(Site) = undefined;
     server.initWith(gpa, arguments.config, site) catch |err| {
         site.deinit();
-        if (explain(err)) |why| complain("cannot start: {s}", .{why});
+        tell(err);
         return 1;
     };
     defer server.deinit();
     server.run() catch |err| {
-        if (explain(err)) |why| complain("{s}", .{why});
+        tell(err);
         return 1;
     };
     return 0;
@@ -134,9 +150,13 @@ fn placesOf(arguments: *const Arguments, places: *Places) ?[]const gyrfalcon.Pla
         complain("LISTEN_FDS cannot be used: {s}", .{@errorName(err)});
         return null;
     };
-    const given: usize = @intFromBool(arguments.names_tcp) + @intFromBool(arguments.unix != null) +
-        @as(usize, @intFromBool(arguments.fd != null)) + @intFromBool(inherited.len > 0);
-    if (given > 1) {
+    const given = [_]bool{
+        arguments.names_tcp,
+        arguments.unix != null,
+        arguments.fd != null,
+        inherited.len > 0,
+    };
+    if (std.mem.count(bool, &given, &.{true}) > 1) {
         complain("one of --host and --port, --unix, --fd and LISTEN_FDS says where to listen", .{});
         return null;
     }
@@ -254,18 +274,20 @@ fn say(fd: std.posix.fd_t, comptime fmt: []const u8, args: anytype) void {
 }
 
 /// Null for what the engine has told in words already.
-fn explain(err: gyrfalcon.ServerError) ?[]const u8 {
+fn explain(err: gyrfalcon.ServerError) ?server_engine.Trouble {
     return switch (err) {
-        error.AddressInUse,
-        error.AccessDenied,
-        error.AddressNotAvailable,
-        error.AddressInvalid,
-        error.UnknownHost,
-        error.InvalidConfig,
-        => null,
-        error.ListenersLost => "nothing is listened on any more",
-        error.OutOfMemory => "out of memory",
-        error.SystemResources => "out of descriptors or kernel memory",
-        error.ThreadQuotaExceeded, error.WorkerStartFailed, error.Unexpected => @errorName(err),
+        error.InvalidConfig => null,
+        error.ListenersLost => .{ .message = "Nothing is listened on any more", .hint = "" },
+        error.SignalsRefused => .{
+            .message = "SIGINT and SIGTERM cannot be caught",
+            .hint = "a sandbox must allow rt_sigaction and eventfd2",
+        },
+        else => |other| server_engine.Trouble.of(other),
     };
+}
+
+fn tell(err: gyrfalcon.ServerError) void {
+    const trouble = explain(err) orelse return;
+    if (trouble.hint.len == 0) return complain("{s}", .{trouble.message});
+    complain("{s} ({s})", .{ trouble.message, trouble.hint });
 }

@@ -23,13 +23,6 @@ const bare = [
 const tools =
   /^zig\/(?:sim|fuzz)\/|^zig\/(?:sim|fuzz|fuzz_coverage|differential|model|abi_gen)\.zig$|^zig\/bridge\/abi_gen\.zig$/;
 
-/** What may call them all the same, and why. */
-const allowed: Readonly<Record<string, string>> = {
-  'zig/core/system.zig': 'it is the place for them',
-  'zig/io/socket.zig': 'listeners, whose answers are made total with the forms of addresses',
-  'zig/io/epoll.zig std.net.Address.initPosix(': 'accept(2) of a TCP listener gives IPv4 or IPv6',
-};
-
 const listing = spawnSync('git', ['ls-files', '-z', 'zig'], { cwd: root, encoding: 'utf8' });
 const files = (listing.status === 0 ? listing.stdout : '')
   .split('\0')
@@ -53,9 +46,7 @@ function shippedLines(text: string): (string | undefined)[] {
 function bareCalls(path: string, text: string): string[] {
   return shippedLines(text).flatMap((line, at) =>
     bare.flatMap((pattern) =>
-      [...(line ?? '').matchAll(pattern)]
-        .filter(([call]) => !(path in allowed) && !(`${path} ${call}` in allowed))
-        .map(([call]) => `${path}:${at + 1}: ${call}`),
+      [...(line ?? '').matchAll(pattern)].map(([call]) => `${path}:${at + 1}: ${call}`),
     ),
   );
 }

@@ -219,7 +219,7 @@ testUnless(
 testUnless(
   test,
   lacks('python3'),
-  '--fd and LISTEN_FDS are the executable’s too, and a descriptor that does not listen is refused',
+  'a Zig program listens at a socket that it is started with; one that does not listen is refused',
   async () => {
     const { port, fd, close } = held();
     const running = await listening(
@@ -234,6 +234,64 @@ testUnless(
     assert.match(refused.stderr(), /Descriptor 0.*GYR_ADDRESS_FD/);
   },
 );
+
+/** The executable, serving this folder. */
+const executable = (...args: string[]): [string, string[]] => [
+  zigProgram('gyrfalcon'),
+  ['serve', project('tests', 'listening'), ...args],
+];
+
+testUnless(
+  test,
+  lacks('python3'),
+  'the executable listens at a socket that it is started with: --fd, or LISTEN_FDS',
+  async () => {
+    const { port, fd, close } = held();
+    const [program, args] = executable();
+    const handed = ['-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', program, ...args];
+    for (const [command, list] of [executable('--fd', '3'), ['sh', handed] as const]) {
+      const running = await listening(start(command, list, { fds: [fd] }));
+      assert.is(running.port, port);
+      const { status, body } = await exchange(port, get('/sharing.test.ts'));
+      assert.is(status, 200);
+      assert.match(body.toString(), 'the executable listens at a socket');
+      assert.is((await running.stop()).code, 0);
+    }
+    close();
+  },
+);
+
+test('the executable listens at a unix socket, and removes it when it stops', async () => {
+  const path = join(folder, 'executable.sock');
+  const running = start(...executable('--unix', path, '--unix-mode', '640'));
+  await until(() => running.stdout().includes(`Listening on unix://${path}`), 'the socket');
+  assert.is(statSync(path).mode & 0o777, 0o640);
+  assert.match(await ask(path, '/sharing.test.ts'), 'removes it when it stops');
+  const second = start(...executable('--unix', path));
+  assert.is((await within(second.ended, 'the refusal')).code, 1);
+  assert.match(second.stderr(), /A server listens at .*GYR_ADDRESS_IN_USE/);
+  running.child.kill('SIGTERM');
+  assert.is((await within(running.ended, 'the end')).code, 0);
+  assert.throws(() => statSync(path), /ENOENT/);
+});
+
+test('the executable refuses places that contradict each other, and what is no socket', async () => {
+  const refusals: [args: string[], code: number, told: RegExp][] = [
+    [['--unix', join(folder, 'x'), '--port', '0'], 2, /one of --host and --port, --unix, --fd/],
+    [['--fd', '3', '--host', '127.0.0.1'], 2, /one of --host and --port, --unix, --fd/],
+    [['--unix-mode', '640'], 2, /--unix-mode goes with --unix/],
+    [['--unix', join(folder, 'x'), '--unix-mode', '888'], 2, /octal rights from 0 to 777, got 888/],
+    [['--fd', 'three'], 2, /--fd takes a number/],
+    [['--fd', '0'], 1, /Descriptor 0.*GYR_ADDRESS_FD/],
+    [['--fd', '77'], 1, /Descriptor 77: is not open.*GYR_ADDRESS_FD/],
+    [['--unix', join(folder, 'none', 'x')], 1, /The folder of .* does not exist.*make the folder/],
+  ];
+  for (const [args, code, told] of refusals) {
+    const refused = start(...executable(...args));
+    assert.is((await within(refused.ended, 'the refusal')).code, code, args.join(' '));
+    assert.match(refused.stderr(), told);
+  }
+});
 
 testUnless(
   test,

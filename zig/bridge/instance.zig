@@ -177,10 +177,10 @@ pub const Instance = struct {
     fn refuseStart(err: server_engine.StartError, defect: *Defect) Error {
         if (err == error.OutOfMemory) return error.OutOfMemory;
         // An address that cannot be listened on has been told of.
-        if (defect.len == 0) {
+        if (defect.len == 0) if (server_engine.Trouble.of(err)) |trouble| {
             const text = "The engine could not start: {s}";
-            defect.set("GYR_ENGINE_FAILED", "", text, .{@errorName(err)});
-        }
+            defect.set("GYR_ENGINE_FAILED", trouble.hint, text, .{trouble.message});
+        };
         return error.Refused;
     }
 

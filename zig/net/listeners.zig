@@ -142,6 +142,9 @@ pub const Listeners = struct {
         };
     }
 
+    /// Where it is no file and no port that are refused.
+    const calls_hint = "a sandbox must allow socket, setsockopt, bind and listen";
+
     // TCP.
 
     /// How often another port is tried when the one that the system picked for the first address of
@@ -243,9 +246,16 @@ pub const Listeners = struct {
                 return error.AddressInUse;
             },
             error.AccessDenied, error.PermissionDenied => {
-                const hint = "choose a port from 1024 on";
-                const text = "Port {d} on {} may not be opened by this user";
-                defect.set("GYR_ADDRESS_DENIED", hint, text, .{ endpoint.port(), host });
+                // bind(2) says EACCES of a reserved port; a filter says EPERM, of any port.
+                const is_reserved = err == error.AccessDenied and
+                    endpoint.port() > 0 and endpoint.port() < 1024;
+                const hint = if (is_reserved) "choose a port from 1024 on" else calls_hint;
+                const text = "Port {d} on {} may not be opened by this {s}";
+                defect.set("GYR_ADDRESS_DENIED", hint, text, .{
+                    endpoint.port(),
+                    host,
+                    if (is_reserved) "user" else "process",
+                });
                 return error.AccessDenied;
             },
             error.AddressFamilyNotSupported => {
@@ -372,7 +382,13 @@ pub const Listeners = struct {
                 defect.set("GYR_ADDRESS_IN_USE", hint, text, .{at});
                 return error.AddressInUse;
             },
-            error.AccessDenied, error.PermissionDenied, error.ReadOnlyFileSystem => {
+            error.PermissionDenied => {
+                const text = "{s} may not be made by this process";
+                const hint = calls_hint ++ ", and the file system take sockets";
+                defect.set("GYR_ADDRESS_DENIED", hint, text, .{at});
+                return error.AccessDenied;
+            },
+            error.AccessDenied, error.ReadOnlyFileSystem => {
                 const hint = "choose a folder that this user may write to";
                 const text = "{s} may not be made by this user";
                 defect.set("GYR_ADDRESS_DENIED", hint, text, .{at});

@@ -30,6 +30,62 @@ const Driver = @import("driver.zig").Driver;
 pub const StartError = listeners_file.Error ||
     error{ ThreadQuotaExceeded, WorkerStartFailed };
 
+/// What is told of a start that failed.
+pub const Trouble = struct {
+    message: []const u8,
+    /// What helps.
+    hint: []const u8,
+
+    /// Null where an address is at fault: that has been told in words.
+    pub fn of(err: StartError) ?Trouble {
+        return switch (err) {
+            error.AddressInUse,
+            error.AccessDenied,
+            error.AddressNotAvailable,
+            error.AddressInvalid,
+            error.UnknownHost,
+            => null,
+            error.OutOfMemory => .{
+                .message = "There is not enough memory",
+                .hint = "smaller pools, or fewer workers",
+            },
+            error.SystemResources => .{
+                .message = "There are no descriptors left, or no memory of the kernel",
+                .hint = "a higher limit of open files (ulimit -n), or fewer workers",
+            },
+            error.ThreadQuotaExceeded => .{
+                .message = "A thread could not be started",
+                .hint = "fewer workers, or a higher limit of threads (ulimit -u; pids.max of a " ++
+                    "container); a sandbox must allow clone and clone3",
+            },
+            error.WorkerStartFailed => .{
+                .message = "A worker could not be started",
+                .hint = "the log tells why",
+            },
+            error.Unexpected => .{
+                .message = "The system refused what the engine needs",
+                .hint = "the log tells what; a sandbox must allow epoll and eventfd",
+            },
+        };
+    }
+};
+
+/// Of a call that makes something which the engine cannot do without.
+fn refused(err: (Allocator.Error || system.Error)) StartError {
+    switch (err) {
+        error.OutOfMemory => return error.OutOfMemory,
+        error.ProcessFdQuotaExceeded,
+        error.SystemFdQuotaExceeded,
+        error.SystemResources,
+        error.NoSpaceLeft,
+        => return error.SystemResources,
+        else => {
+            log.err("a system call that the start needs has failed: {s}", .{@errorName(err)});
+            return error.Unexpected;
+        },
+    }
+}
+
 /// Numbers of a running server; read while it runs, each exact, the set not a snapshot.
 pub const Stats = struct {
     workers: u32,
@@ -339,8 +395,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         fn makeAcceptor(self: *Self, gpa: Allocator) StartError!void {
             var fds: std.BoundedArray(posix.socket_t, limits.listeners_max) = .{};
             for (self.listeners.items.slice()) |*listener| fds.appendAssumeCapacity(listener.fd);
-            self.acceptor = Acceptor(Io).init(gpa, fds.slice(), self.ports) catch
-                return error.SystemResources;
+            self.acceptor = Acceptor(Io).init(gpa, fds.slice(), self.ports) catch |err|
+                return refused(err);
             const acceptor = &self.acceptor;
             if (self.addresses) |*table| acceptor.addresses = table;
             acceptor.observer = .{ .context = self, .onStop = onStop, .onLost = onLost };
@@ -383,7 +439,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             var connections: u64 = 1; // the one that the acceptor may hold
             for (self.ports) |*port| connections += port.capacity;
             var seed: AddressTable.Seed = undefined;
-            system.random(&seed) catch return error.SystemResources;
+            system.random(&seed) catch |err| return refused(err);
             self.addresses = try AddressTable.init(connections, limit, seed);
         }
 
@@ -404,10 +460,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 &self.ports[index],
                 self.dispatcher,
                 index,
-            ) catch |err| return switch (err) {
-                error.OutOfMemory => error.OutOfMemory,
-                else => error.SystemResources, // descriptors
-            };
+            ) catch |err| return refused(err);
         }
 
         fn destroy(self: *Self) void {

@@ -18,6 +18,8 @@ pub const Error = engine.StartError || error{
     InvalidConfig,
     /// All that was listened on has failed: what was in flight is served, and nobody else can come.
     ListenersLost,
+    /// The system does not let SIGINT and SIGTERM be caught.
+    SignalsRefused,
 };
 
 /// A server that answers with `Handler`: see server/handler.zig for what that is.
@@ -108,7 +110,13 @@ pub fn Server(comptime Handler: type) type {
         pub fn run(self: *Self) Error!void {
             const level = log.setThreadLevel(self.config.log);
             defer _ = log.setThreadLevel(level);
-            var stop_fd = signals.install() catch return error.SystemResources;
+            var stop_fd = signals.install() catch |err| return switch (err) {
+                error.ProcessFdQuotaExceeded,
+                error.SystemFdQuotaExceeded,
+                error.SystemResources,
+                => error.SystemResources,
+                else => error.SignalsRefused,
+            };
             defer signals.uninstall();
             self.engine.onStopped(wakeRun, &stop_fd);
             var run_on: RunOn = .{ .server = self, .stop_fd = stop_fd };

@@ -17,8 +17,13 @@ pub fn install() system.Error!posix.fd_t {
     const action = sigaction(onSignal, posix.SA.RESTART);
     try system.setSignalAction(posix.SIG.INT, action);
     try system.setSignalAction(posix.SIG.TERM, action);
-    try system.setSignalAction(posix.SIG.PIPE, sigaction(onPipe, posix.SA.RESTART));
+    try ignorePipe();
     return fd;
+}
+
+/// A write to what nobody reads is an error from here on, and not the end of the process.
+pub fn ignorePipe() system.Error!void {
+    try system.setSignalAction(posix.SIG.PIPE, sigaction(onPipe, posix.SA.RESTART));
 }
 
 /// The signals' own effects are back.

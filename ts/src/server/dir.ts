@@ -42,9 +42,57 @@ export class DirRoute {
   }
 }
 
+const u32Max = 0xffff_ffff;
+
+/** What a number may be. */
+const ranges: Readonly<Record<string, readonly [min: number, max: number]>> = {
+  cacheBytes: [2 ** 18, 2 ** 36],
+  openFiles: [0, 4096],
+  cacheTime: [0, u32Max],
+  maxAge: [0, u32Max],
+};
+const booleans = ['cache', 'dotfiles', 'redirect'];
+
+/** Throws GYR_OPTION_INVALID or GYR_OPTION_UNKNOWN. */
+function checkOptions(options: DirOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    const message = `dir() needs an object of options, not ${inspect(options)}`;
+    throw new GyrfalconError('GYR_OPTION_INVALID', message);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) checkOption(name, value);
+  }
+}
+
+function checkOption(name: string, value: unknown): void {
+  const range = ranges[name];
+  if (range !== undefined) {
+    const [min, max] = range;
+    const fits = typeof value === 'number' && Number.isInteger(value);
+    if (!fits || value < min || value > max) {
+      throw invalid(name, value, `an integer from ${min} to ${max}`);
+    }
+  } else if (booleans.includes(name)) {
+    if (typeof value !== 'boolean') throw invalid(name, value, 'a boolean');
+  } else if (name === 'index') {
+    const isList = Array.isArray(value) && value.every((file) => typeof file === 'string');
+    if (!isList) throw invalid(name, value, 'an array of file names');
+  } else {
+    const known = ['index', ...Object.keys(ranges), ...booleans].join(', ');
+    const message = `dir() has no option ${inspect(name)}`;
+    throw new GyrfalconError('GYR_OPTION_UNKNOWN', message, `it has ${known}`);
+  }
+}
+
+function invalid(name: string, value: unknown, rule: string): GyrfalconError {
+  const message = `Option ${name} of dir() is ${inspect(value, { depth: 0 })}`;
+  return new GyrfalconError('GYR_OPTION_INVALID', message, `it must be ${rule}`);
+}
+
 /**
  * A static directory, for a route whose pattern ends in `/*`. The engine serves it: JavaScript is
- * not asked. A relative path is taken from the current folder of the process.
+ * not asked. A relative path is taken from the current folder of the process. Throws a
+ * GyrfalconError for options that cannot be.
  *
  * @example
  * serve({ routes: { '/assets/*': dir('./public') } })
@@ -54,5 +102,6 @@ export function dir(root: string, options: DirOptions = {}): DirRoute {
     const message = `dir() needs the path of a folder, not ${inspect(root)}`;
     throw new GyrfalconError('GYR_ROUTE_DIRECTORY', message);
   }
+  checkOptions(options);
   return new DirRoute(resolve(root), options);
 }

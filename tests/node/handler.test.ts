@@ -273,6 +273,12 @@ test('what is ended at once is a response at once, whose body is no stream', asy
   assert.not(headers.has('content-type'));
 });
 
+test('req.url has the canonical path, and the query as it came', async () => {
+  const port = open((req, res) => res.end(req.url));
+  const { body } = await exchange(port, get.replace('/path', '/%7Ea//b/../c?d=//%7E'));
+  assert.is(body.toString(), '/~a/c?d=//%7E');
+});
+
 test('an encoding that is none is told where it is given', async () => {
   const port = open((_req, res) => {
     assert.throws(() => res.write('text', 'none' as BufferEncoding), /Unknown encoding: none/);

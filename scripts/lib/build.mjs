@@ -32,7 +32,11 @@ export const enginePath = at('build', 'engine.zigar');
 
 /** Builds the engine's module, and what Node.js loads it with. */
 export async function buildEngine(zig, progress) {
+  await buildModule(zig, progress);
   await buildAddon(join(dirname(enginePath), 'node-zigar-addon'), zig, progress);
+}
+
+async function buildModule(zig, progress) {
   const stamp = at('build', 'engine.stamp');
   const hash = engineHash();
   const isFresh = () => readIfThere(stamp) === hash && existsSync(enginePath);

@@ -12,7 +12,8 @@ import { build } from 'esbuild';
 const source = fileURLToPath(new URL('../../ts/src/', import.meta.url));
 const contents = `export { Headers } from './fetch/headers.ts';
 export { Request, fromSource } from './fetch/request.ts';
-export { Response, responseParts } from './fetch/response.ts';`;
+export { Response } from './fetch/response.ts';
+export { responseParts } from './fetch/response_parts.ts';`;
 const bundle = await build({
   stdin: { contents, resolveDir: source, loader: 'ts' },
   bundle: true,

@@ -46,6 +46,7 @@ export function open(handler: TestHandler, options: FixtureOptions = {}): Fixtur
   const app = {
     routes: [{ handler: handler as (request: Request) => unknown, names: options.names ?? [] }],
     error: options.error ?? null,
+    rawPaths: false,
     protocolError: options.protocolError ?? null,
     forms: {},
   };

@@ -84,6 +84,7 @@ export class EngineMirror {
       [abi.BLOCK_HEADER_THREAD_COUNT, 1],
       [abi.BLOCK_HEADER_RING_BYTES, ringBytes],
       [abi.BLOCK_HEADER_CREDIT_BYTES, creditBytes],
+      [abi.BLOCK_HEADER_RESPONSE_FIELD_BYTES, abi.RESPONSE_FIELD_BYTES_MAX],
       [abi.BLOCK_HEADER_LANE_STRIDE, stride],
       [abi.BLOCK_HEADER_LANES_OFFSET, lanes],
       [abi.BLOCK_HEADER_WORKERS_OFFSET, workers],
@@ -167,6 +168,7 @@ export class EngineMirror {
     u16[(at + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] = fields.length;
     u8[at + abi.REQUEST_HEAD_PARAM_COUNT] = params.length;
     i32[(at + abi.REQUEST_HEAD_HEAD_BYTES) >> 2] = head.length;
+    u16[(at + abi.REQUEST_HEAD_RAW_TARGET_LEN) >> 1] = 0;
     i32[(at + abi.REQUEST_HEAD_INLINE_BYTES) >> 2] = inline.length;
     this.#peer(at, given.peer);
     const host = fields.findIndex(([name]) => name.toLowerCase() === 'host');

@@ -13,7 +13,7 @@ const Address = @import("../core/address.zig").Address;
 const limits = @import("../core/limits.zig");
 
 /// Raised by every change that makes an old ts/src unable to talk to a new engine.
-pub const version: u32 = 3;
+pub const version: u32 = 4;
 /// First word of the shared memory block: "GYRB".
 pub const magic: u32 = 0x42525947;
 
@@ -28,14 +28,17 @@ pub const record_align = 8;
 
 /// Largest piece of a body in one record, bytes, either way.
 pub const chunk_bytes_max: u32 = 32 * 1024;
-/// Largest request body that travels inside its head record, bytes.
+/// Largest request body that travels inside its head record, with the raw target, bytes.
 pub const request_inline_bytes_max: u32 = 16 * 1024;
 /// Largest response body part that travels inside its head record, bytes.
 pub const response_inline_bytes_max: u32 = chunk_bytes_max;
-/// Response field names and values of one response, bytes.
-pub const response_field_bytes_max: u32 = 16 * 1024;
+/// Names and values of a field section, and of the fields of a response that shares its record with
+/// a body, bytes.
+pub const response_field_bytes_max: u32 = limits.response_head_bytes_max_default;
+/// Of one response, as the configuration allows it, at most; no body is in its record, bytes.
+pub const response_field_bytes_bound: u32 = limits.response_head_bytes_max_bound;
 /// Response fields of one response.
-pub const response_field_count_max: u32 = 128;
+pub const response_field_count_max: u32 = 1024;
 /// Parameters of one route pattern.
 pub const param_count_max: u32 = 16;
 /// Bytes of a request head that crosses; its offsets are u16.
@@ -104,8 +107,9 @@ pub const Span = extern struct { offset: u16, len: u16 };
 /// One request field: name and value as parts of the head.
 pub const FieldSpan = extern struct { name: Span, value: Span };
 
-/// Behind it: `param_count` × Span, `field_count` × FieldSpan, `head_bytes` bytes of raw head,
-/// then `inline_bytes` of body. With `flag_end` the inline part is the whole body.
+/// Behind it: `param_count` × Span, `field_count` × FieldSpan, `head_bytes` bytes of head, whose
+/// target has the canonical path, `raw_target_len` bytes of the target as it was received, then
+/// `inline_bytes` of body. With `flag_end` the inline part is the whole body.
 pub const RequestHead = extern struct {
     header: RecordHeader,
     /// Or `length_unknown`. 0 when there is no body. Bytes.
@@ -127,6 +131,9 @@ pub const RequestHead = extern struct {
     path: Span,
     query: Span,
     authority: Span,
+    /// Length of the target as it was received, behind the head; 0 where the head has it so. Bytes.
+    raw_target_len: u16,
+    reserved: [3]u16,
 };
 
 /// Behind it: `field_count` × ResponseField, `field_bytes` bytes (each name followed by its value,
@@ -257,7 +264,9 @@ pub const BlockHeader = extern struct {
     /// What has become of the engine: `state_stopped`, and `state_listener_lost` for each listener
     /// that has failed. Every thread's doorbell is rung when it changes.
     state: u32,
-    reserved: [5]u32,
+    /// Field lines of one response, bytes.
+    response_field_bytes: u32,
+    reserved: [4]u32,
 };
 
 /// One per engine worker.
@@ -302,8 +311,8 @@ pub const request_record_bytes_max = recordSize(@sizeOf(RequestHead) +
     param_count_max * @sizeOf(Span) + request_field_count_max * @sizeOf(FieldSpan) +
     request_head_bytes_max + request_inline_bytes_max);
 pub const response_record_bytes_max = recordSize(@sizeOf(ResponseHead) +
-    response_field_count_max * @sizeOf(ResponseField) + response_field_bytes_max +
-    response_inline_bytes_max);
+    response_field_count_max * @sizeOf(ResponseField) +
+    @max(response_field_bytes_max + response_inline_bytes_max, response_field_bytes_bound));
 pub const trailers_record_bytes_max = recordSize(@sizeOf(RequestTrailers) +
     request_trailer_count_max * @sizeOf(FieldSpan) + request_trailer_bytes_max);
 

@@ -23,6 +23,7 @@ const constants = .{
     "request_inline_bytes_max",
     "response_inline_bytes_max",
     "response_field_bytes_max",
+    "response_field_bytes_bound",
     "response_field_count_max",
     "flag_end",
     "ring_bytes_min",

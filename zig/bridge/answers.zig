@@ -128,7 +128,7 @@ pub fn Answers(comptime W: type) type {
             }
             if (head.field_count == 0) return true;
             if (head.field_count > abi.response_field_count_max or
-                head.field_bytes > abi.response_field_bytes_max)
+                head.field_bytes > w.state.fields.len)
             {
                 return complain(lane, "too many fields");
             }

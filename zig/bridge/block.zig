@@ -16,6 +16,8 @@ pub const Layout = struct {
     /// Of each ring: a power of two within `abi.ringBytesMin` and `abi.ring_bytes_max`.
     ring_bytes: u32,
     credit_bytes: u32,
+    /// Field lines of one response, within `abi.response_field_bytes_bound`.
+    response_field_bytes: u32 = abi.response_field_bytes_max,
 
     const workers_offset = abi.cache_line_bytes;
     const rings_bytes_usual_max = 512 << 20;
@@ -77,7 +79,8 @@ pub const Block = struct {
             .workers_offset = Layout.workers_offset,
             .threads_offset = @intCast(layout.threadsOffset()),
             .state = 0,
-            .reserved = [_]u32{0} ** 5,
+            .response_field_bytes = layout.response_field_bytes,
+            .reserved = [_]u32{0} ** 4,
         };
         return block;
     }

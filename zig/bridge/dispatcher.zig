@@ -36,6 +36,8 @@ pub const Dispatcher = struct {
     /// Per worker: the table that it is known to use alone.
     settled: []std.atomic.Value(?*Table),
     lanes: []Lane,
+    /// Where each worker copies fields to.
+    fields: []u8,
     aborts: []align(memory.page_bytes) Id,
     exchanges_max: u32,
     bad_records: std.atomic.Value(u64) = .init(0),
@@ -54,7 +56,7 @@ pub const Dispatcher = struct {
         /// Protocol errors that no lane had room for since the last that was told.
         errors_dropped: u32 = 0,
         /// Fields are copied here before they are looked at.
-        fields: [abi.response_field_bytes_max]u8 = undefined,
+        fields: []u8 = &.{},
         field_table: [abi.response_field_count_max]abi.ResponseField = undefined,
     };
 
@@ -72,6 +74,8 @@ pub const Dispatcher = struct {
         for (settled) |*it| it.* = .init(null);
         const lanes = try gpa.alloc(Lane, count);
         errdefer gpa.free(lanes);
+        const fields = try gpa.alloc(u8, workers * block.layout.response_field_bytes);
+        errdefer gpa.free(fields);
         const aborts = try memory.reserve(Id, @as(usize, count) * exchanges_max);
         errdefer memory.release(Id, aborts);
         for (lanes, 0..) |*lane, i| {
@@ -91,6 +95,7 @@ pub const Dispatcher = struct {
             .table = .init(table),
             .settled = settled,
             .lanes = lanes,
+            .fields = fields,
             .aborts = aborts,
             .exchanges_max = exchanges_max,
         };
@@ -100,6 +105,7 @@ pub const Dispatcher = struct {
     pub fn deinit(self: *Dispatcher) void {
         self.threads.deinit(self.gpa);
         memory.release(Id, self.aborts);
+        self.gpa.free(self.fields);
         self.gpa.free(self.lanes);
         self.gpa.free(self.settled);
         self.* = undefined;
@@ -107,7 +113,7 @@ pub const Dispatcher = struct {
 
     pub fn memoryBytes(self: *const Dispatcher) u64 {
         const lanes = self.lanes.len * @sizeOf(Lane) + self.aborts.len * @sizeOf(Id);
-        return self.block.bytes.len + lanes;
+        return self.block.bytes.len + self.fields.len + lanes;
     }
 
     /// Any thread: the flag of a worker, where JS sees it.
@@ -118,6 +124,8 @@ pub const Dispatcher = struct {
     pub fn workerStart(self: *Dispatcher, w: anytype) !void {
         const count = self.block.layout.threads;
         w.state.lanes = self.lanes[w.index * count ..][0..count];
+        const bytes = self.block.layout.response_field_bytes;
+        w.state.fields = self.fields[w.index * bytes ..][0..bytes];
         w.state.table = self.table.load(.acquire);
         self.settled[w.index].store(w.state.table, .release);
     }
@@ -205,7 +213,10 @@ pub const Dispatcher = struct {
         route: u32,
         params: *const router_file.Params,
     ) Action {
-        const with_body = ex.body_complete and req.body.len <= abi.request_inline_bytes_max;
+        const raw_bytes = lane_file.rawTargetBytes(req);
+        if (raw_bytes > abi.request_inline_bytes_max) return respondProblem(req, res, .uri_too_long);
+        const room = abi.request_inline_bytes_max - raw_bytes;
+        const with_body = ex.body_complete and req.body.len <= room;
         const parts: Lane.HeadParts = .{
             .route = route,
             .id = ex.id,
@@ -236,7 +247,7 @@ pub const Dispatcher = struct {
     /// Trailers of a body that went along with its head.
     fn tellTrailers(w: anytype, lane: *Lane, ex: anytype) void {
         @branchHint(.cold);
-        const told = lane.writeTrailers(ex.id, &ex.trailers, &w.state.fields) catch blk: {
+        const told = lane.writeTrailers(ex.id, &ex.trailers, w.state.fields) catch blk: {
             lane.full = true; // what uses the room that seems to come finds the lane spoiled
             break :blk false;
         };
@@ -290,7 +301,7 @@ pub const Dispatcher = struct {
         const written = if (ex.trailers.len == 0)
             lane.writeChunk(ex.id, "", true)
         else
-            lane.writeTrailers(ex.id, &ex.trailers, &w.state.fields);
+            lane.writeTrailers(ex.id, &ex.trailers, w.state.fields);
         const told = written catch {
             self.fail(w, lane);
             return false;

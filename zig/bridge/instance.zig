@@ -96,6 +96,7 @@ pub const Instance = struct {
             else
                 Layout.ringBytes(workers, threads, head_bytes_max),
             .credit_bytes = description.credit_bytes,
+            .response_field_bytes = self.config.response_head_bytes_max,
         };
     }
 

@@ -265,10 +265,12 @@ pub const Lane = struct {
     pub fn writeHead(self: *Lane, request: *const Request, parts: HeadParts) Corrupt!bool {
         const head = request.head_bytes;
         const fields = request.fields.slice();
+        const place = TargetPlace.of(request);
+        const raw_target = if (place.as_sent) "" else request.target;
         assert(head.len <= abi.request_head_bytes_max); // core/limits.zig
         const body_bytes: u32 = if (parts.inline_body) @intCast(request.body.len) else 0;
         const tables = parts.params.len * @sizeOf(abi.Span) + fields.len * @sizeOf(abi.FieldSpan);
-        const bytes = @sizeOf(abi.RequestHead) + tables + head.len + body_bytes;
+        const bytes = @sizeOf(abi.RequestHead) + tables + head.len + raw_target.len + body_bytes;
         const size = abi.recordSize(@intCast(bytes));
         const room = try self.reserve(size) orelse return false;
         writeHeader(
@@ -278,7 +280,6 @@ pub const Lane = struct {
             if (parts.inline_body and !parts.has_trailers) abi.flag_end else 0,
             parts.id,
         );
-        const place = TargetPlace.of(request);
         self.fillHead(room, request, &place, &parts, body_bytes);
         var at: usize = @sizeOf(abi.RequestHead);
         at += writeParams(room[at..], place.path, parts.params);
@@ -286,6 +287,8 @@ pub const Lane = struct {
         @memcpy(room[at..][0..head.len], head);
         if (!place.as_sent) place.rewrite(request, room[at..][0..head.len]);
         at += head.len;
+        @memcpy(room[at..][0..raw_target.len], raw_target);
+        at += raw_target.len;
         if (parts.inline_body) _ = request.body.copy(room[at..][0..body_bytes]);
         self.requests.commit(size);
         return true;
@@ -316,6 +319,8 @@ pub const Lane = struct {
         record.path = place.path;
         record.query = spanOf(request, request.query);
         record.authority = place.authority;
+        record.raw_target_len = if (place.as_sent) 0 else @intCast(request.target.len);
+        record.reserved = @splat(0);
     }
 
     fn writeParams(room: []u8, path: abi.Span, params: []const Span) usize {
@@ -362,6 +367,12 @@ inline fn spanOf(request: *const Request, part: []const u8) abi.Span {
     const offset = @intFromPtr(part.ptr) -% @intFromPtr(request.head_bytes.ptr);
     if (part.len == 0 or offset >= request.head_bytes.len) return .{ .offset = 0, .len = 0 };
     return .{ .offset = @intCast(offset), .len = @intCast(part.len) };
+}
+
+/// Bytes of the target that go along as they were received: none where its path is canonical.
+pub fn rawTargetBytes(request: *const Request) u32 {
+    const as_sent = spanOf(request, request.path).len == request.path.len;
+    return if (as_sent) 0 else @intCast(request.target.len);
 }
 
 /// Where the target's parts lie in the copy of the head. JavaScript is to see the canonical path
@@ -471,6 +482,43 @@ test "a path that was not sent canonical takes the place of the one that was" {
         }
         const rest = "HTTP/1.1\r\nHost: h\r\n\r\n".len + request.query.len;
         try std.testing.expectEqualStrings(sent[sent.len - rest ..], head[head.len - rest ..]);
+    }
+}
+
+test "a target that was not sent canonical goes along as it was, between head and body" {
+    const decoder = @import("../http1/decoder.zig");
+    const uri = @import("../http/uri.zig");
+    var block = try Block.take(.{
+        .workers = 1,
+        .threads = 1,
+        .ring_bytes = abi.ring_bytes_min,
+        .credit_bytes = abi.credit_bytes_min,
+    });
+    defer block.release();
+    var lane = Lane.init(block, 0, 0, &.{});
+    inline for (.{ .{ "/a?b", "" }, .{ "//a/%61?b", "//a/%61?b" } }) |case| {
+        const sent = "GET " ++ case[0] ++ " HTTP/1.1\r\nHost: h\r\n\r\n";
+        var request: Request = .{};
+        var hint: u32 = 0;
+        try std.testing.expect(decoder.decodeHead(sent, &hint, .{}, &request) == .head);
+        var scratch: [64]u8 = undefined;
+        request.path = try uri.canonicalPath(request.path, &scratch);
+        try std.testing.expectEqual(case[1].len, rawTargetBytes(&request));
+        const at = lane.requests.tail;
+        const written = try lane.writeHead(&request, .{
+            .route = 0,
+            .id = .{ .slot = 0, .generation = 0 },
+            .params = &.{},
+            .body_length = 0,
+            .inline_body = true,
+            .has_trailers = false,
+        });
+        try std.testing.expect(written);
+        const bytes = lane.requests.ring.bytes[at & (lane.requests.ring.capacity - 1) ..];
+        const record: *const abi.RequestHead = @alignCast(@ptrCast(bytes));
+        try std.testing.expectEqual(case[1].len, record.raw_target_len);
+        const behind = @sizeOf(abi.RequestHead) + @sizeOf(abi.FieldSpan) + record.head_bytes;
+        try std.testing.expectEqualStrings(case[1], bytes[behind..][0..case[1].len]);
     }
 }
 

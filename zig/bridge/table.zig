@@ -255,7 +255,7 @@ pub const Table = struct {
         defect: *Defect,
     ) Error!Constant {
         const arena = self.arena.allocator();
-        var lines: [limits.response_head_bytes_max]u8 = undefined;
+        var lines: [limits.response_head_bytes_max_default]u8 = undefined;
         var res = Response.init(&lines, undefined); // no body is written to it
         var i: usize = 0;
         while (i + 1 < given.fields.len) : (i += 2) {

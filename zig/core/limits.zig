@@ -14,8 +14,10 @@ pub const receive_buffer_bytes_default: u32 = 64 * 1024;
 /// Pool memory of one worker, bytes of address space. Pages become resident when first used.
 pub const buffer_memory_bytes_default: u64 = 128 * 1024 * 1024;
 
-/// Space for the head of one response (status line and field lines), bytes.
-pub const response_head_bytes_max: u32 = 16 * 1024;
+/// Space for the field lines of one response, bytes.
+pub const response_head_bytes_max_default: u32 = 16 * 1024;
+/// Such a head crosses the bridge in one record of the smallest ring.
+pub const response_head_bytes_max_bound: u32 = 48 * 1024;
 /// Space in which a worker coalesces the responses of one turn of one connection, bytes.
 pub const output_buffer_bytes: u32 = 64 * 1024;
 /// Bodies up to this size are copied behind their head, so that head and body take one iovec.
@@ -141,13 +143,16 @@ comptime {
     assert(trailer_bytes_max <= head_bytes_max_bound); // offsets of 16 bits cross the bridge
     assert(head_bytes_max_bound < buffer_bytes_max); // a head is contiguous
     assert(target_bytes_max_default < head_bytes_max_default);
-    assert(response_head_bytes_max <= head_bytes_max_default); // RFC 9110 §2.3
+    assert(response_head_bytes_max_default <= head_bytes_max_default); // RFC 9110 §2.3
+    assert(response_head_bytes_max_default <= response_head_bytes_max_bound);
     assert(body_buffered_bytes_max_default <= body_bytes_max_default);
     assert(body_buffered_bytes_max_default <= buffer_memory_bytes_default / 2);
     assert(body_buffered_bytes_max_default <= body_buffered_bytes_max_bound);
     // One connection leaves room for others.
     assert(connection_memory_bytes_max_default <= buffer_memory_bytes_default / 2);
-    assert(response_head_bytes_max + inline_body_bytes_max <= output_buffer_bytes / 2);
+    // The usual head is written where it is sent from.
+    assert(response_head_bytes_max_default + inline_body_bytes_max <= output_buffer_bytes / 2);
+    assert(response_head_bytes_max_bound < buffer_bytes_max); // what waits of it is contiguous
     assert(body_segments_max <= iovecs_max);
     assert(output_buffer_bytes <= turn_bytes_max_default); // what is gathered leaves in one turn
     assert(std.math.isPowerOfTwo(wheel_slots));

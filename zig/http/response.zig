@@ -16,7 +16,7 @@ pub const HeaderError = error{
     /// The field says how the message is framed, which is the engine's to say: Content-Length,
     /// Transfer-Encoding, Connection …
     FramingField,
-    /// The fields do not fit `limits.response_head_bytes_max`.
+    /// The fields do not fit `Config.response_head_bytes_max`.
     HeadTooLarge,
 };
 
@@ -111,7 +111,7 @@ pub const Response = struct {
     }
 
     /// Appends a field to the trailer section (RFC 9110 §6.5), which follows the body. Both strings
-    /// are copied; they share `limits.response_head_bytes_max` with the other fields. A response
+    /// are copied; they share `Config.response_head_bytes_max` with the other fields. A response
     /// with trailers is sent in chunks, and its Trailer field names them. They are dropped for
     /// HTTP/1.0, for HEAD and for statuses without content: there is nothing they could follow.
     pub fn trailer(self: *Response, name: []const u8, value: []const u8) TrailerError!void {

@@ -84,6 +84,8 @@ pub const Config = struct {
     target_bytes_max: u32 = limits.target_bytes_max_default,
     head_bytes_max: u32 = limits.head_bytes_max_default,
     header_count_max: u16 = limits.header_count_max_default,
+    /// Of the field lines of a response.
+    response_head_bytes_max: u32 = limits.response_head_bytes_max_default,
     body_bytes_max: u64 = limits.body_bytes_max_default,
     /// For handlers that take the body whole.
     body_buffered_bytes_max: u64 = limits.body_buffered_bytes_max_default,
@@ -148,6 +150,9 @@ pub const Config = struct {
             return .{ .option = "target_bytes_max", .rule = "1 to head_bytes_max" };
         if (self.header_count_max == 0 or self.header_count_max > limits.header_count_max_bound)
             return .{ .option = "header_count_max", .rule = "1 to 128" };
+        if (self.response_head_bytes_max < limits.response_head_bytes_max_default or
+            self.response_head_bytes_max > limits.response_head_bytes_max_bound)
+            return .{ .option = "response_head_bytes_max", .rule = "16384 to 49152" };
         if (self.body_buffered_bytes_max > self.buffer_memory_bytes / 2)
             return .{
                 .option = "body_buffered_bytes_max",
@@ -246,6 +251,8 @@ test "a connection's memory has room for what its other limits allow" {
 }
 
 test "a value out of range is named with its rule" {
+    const heads: Config = .{ .response_head_bytes_max = 1 << 16 };
+    try std.testing.expectEqualStrings("response_head_bytes_max", heads.validate().?.option);
     const config: Config = .{ .head_bytes_max = 1 << 20 };
     try std.testing.expectEqualStrings("head_bytes_max", config.validate().?.option);
     const name: Config = .{ .server_name = "a\r\nb: c" };

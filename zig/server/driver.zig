@@ -133,9 +133,11 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         busy: BusyList = .{},
         request: Request = .{},
         scratch: Response,
-        lines: [limits.response_head_bytes_max]u8 = undefined,
-        /// Where heads are written that wait for their turn.
-        head_buffer: [limits.output_buffer_bytes / 2]u8 = undefined,
+        /// Field lines of the response at hand.
+        lines: []u8,
+        /// Where heads are written that wait for their turn, or are too large to be written where
+        /// they are sent from.
+        head_buffer: []u8,
         segments: [limits.body_segments_max][]const u8 = undefined,
         /// The path of the request at hand, where it did not come canonical.
         path_buffer: []u8,
@@ -169,6 +171,12 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             errdefer exchanges.deinit();
             const path_buffer = try gpa.alloc(u8, config.target_bytes_max);
             errdefer gpa.free(path_buffer);
+            const lines_max = config.response_head_bytes_max;
+            const lines_buffer = try gpa.alloc(u8, lines_max);
+            errdefer gpa.free(lines_buffer);
+            // What the engine adds to the lines takes less than half of what is left by usual ones.
+            const head_buffer = try gpa.alloc(u8, lines_max + limits.output_buffer_bytes / 4);
+            errdefer gpa.free(head_buffer);
             self.* = .{
                 .net = try Net.init(gpa, .{
                     .buffer_memory_bytes = config.buffer_memory_bytes,
@@ -181,6 +189,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .index = index,
                 .exchanges = exchanges,
                 .scratch = undefined,
+                .lines = lines_buffer,
+                .head_buffer = head_buffer,
                 .path_buffer = path_buffer,
                 .decode_limits = .{
                     .target_bytes_max = config.target_bytes_max,
@@ -189,7 +199,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 },
                 .rates = timing_file.Rates.of(config),
             };
-            self.scratch = Response.init(&self.lines, &self.net.pools.buffers);
+            self.scratch = Response.init(self.lines, &self.net.pools.buffers);
             self.scratch.memory_bytes_max = config.connection_memory_bytes_max;
             const lines = encoder.keepAliveLines(&self.keep_alive_text, config.idle_timeout_ms);
             self.keep_alive_len = @intCast(lines.len);
@@ -197,6 +207,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
             self.net.deinit();
+            gpa.free(self.head_buffer);
+            gpa.free(self.lines);
             gpa.free(self.path_buffer);
             self.exchanges.deinit();
             self.* = undefined;

@@ -180,14 +180,14 @@ pub fn Output(comptime D: type) type {
             // What follows a response that announces the end is not served (RFC 9112 §9.6).
             if (!ex.keep_alive and conn.app.phase == .head) conn.app.phase = .stop;
             const bound: u32 = @intCast(encoder.sizeBound(&parts));
-            if (isFront(conn, ex)) {
+            if (isFront(conn, ex) and bound <= limits.output_buffer_bytes / 2) {
                 // As much as the bound was reserved.
                 const n = encoder.head(d.net.reserve(conn, bound), parts) catch unreachable;
                 return d.net.commit(n);
             }
             // The buffer holds the largest head.
-            const n = encoder.head(&d.head_buffer, parts) catch unreachable;
-            hold(d, conn, ex, ex.held.appendCopy(&d.net.pools, d.head_buffer[0..n]));
+            const n = encoder.head(d.head_buffer, parts) catch unreachable;
+            emit(d, conn, ex, d.head_buffer[0..n]);
         }
 
         /// Something was appended to what `ex` holds back, with this result.
@@ -261,7 +261,7 @@ pub fn Output(comptime D: type) type {
             const waiting = conn.queue.bytes + ex.held.bytes;
             if (waiting + lines.len > d.config.output_high_water_bytes) return;
             // The buffer holds the largest head.
-            const n = encoder.head(&d.head_buffer, .{
+            const n = encoder.head(d.head_buffer, .{
                 .version = ex.version,
                 .status = status,
                 .field_lines = lines,

@@ -73,7 +73,7 @@ pub const Job = struct {
             .streams = random.boolean(),
             .tells_length = random.boolean(),
         };
-        const at = @sizeOf(abi.RequestHead) + tables + head.head_bytes;
+        const at = @sizeOf(abi.RequestHead) + tables + head.head_bytes + head.raw_target_len;
         self.check(record.bytes[at..][0..head.inline_bytes]);
         return self;
     }

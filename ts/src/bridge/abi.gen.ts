@@ -1,7 +1,7 @@
 // Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the
 // Zig source and run `zig build abi`.
 
-export const VERSION = 3;
+export const VERSION = 4;
 export const MAGIC = 1112693063;
 export const STATE_STOPPED = 1;
 export const CACHE_LINE_BYTES = 64;
@@ -10,15 +10,16 @@ export const CHUNK_BYTES_MAX = 32768;
 export const REQUEST_INLINE_BYTES_MAX = 16384;
 export const RESPONSE_INLINE_BYTES_MAX = 32768;
 export const RESPONSE_FIELD_BYTES_MAX = 16384;
-export const RESPONSE_FIELD_COUNT_MAX = 128;
+export const RESPONSE_FIELD_BYTES_BOUND = 49152;
+export const RESPONSE_FIELD_COUNT_MAX = 1024;
 export const FLAG_END = 1;
 export const RING_BYTES_MIN = 262144;
 export const RING_BYTES_MAX = 67108864;
 export const RING_BYTES_DEFAULT = 262144;
 export const CREDIT_BYTES_MIN = 32768;
 export const CREDIT_BYTES_DEFAULT = 262144;
-export const REQUEST_RECORD_BYTES_MAX = 83088;
-export const RESPONSE_RECORD_BYTES_MAX = 49704;
+export const REQUEST_RECORD_BYTES_MAX = 83096;
+export const RESPONSE_RECORD_BYTES_MAX = 53288;
 
 /** Bytes of a RecordHeader. */
 export const RECORD_HEADER_BYTES = 16;
@@ -39,7 +40,7 @@ export const FIELD_SPAN_NAME = 0;
 export const FIELD_SPAN_VALUE = 4;
 
 /** Bytes of a RequestHead. */
-export const REQUEST_HEAD_BYTES = 80;
+export const REQUEST_HEAD_BYTES = 88;
 export const REQUEST_HEAD_BODY_LENGTH = 16;
 export const REQUEST_HEAD_ROUTE = 24;
 export const REQUEST_HEAD_METHOD = 28;
@@ -56,6 +57,7 @@ export const REQUEST_HEAD_TARGET = 64;
 export const REQUEST_HEAD_PATH = 68;
 export const REQUEST_HEAD_QUERY = 72;
 export const REQUEST_HEAD_AUTHORITY = 76;
+export const REQUEST_HEAD_RAW_TARGET_LEN = 80;
 
 /** Bytes of a ResponseHead. */
 export const RESPONSE_HEAD_BYTES = 40;
@@ -112,6 +114,7 @@ export const BLOCK_HEADER_LANES_OFFSET = 28;
 export const BLOCK_HEADER_WORKERS_OFFSET = 32;
 export const BLOCK_HEADER_THREADS_OFFSET = 36;
 export const BLOCK_HEADER_STATE = 40;
+export const BLOCK_HEADER_RESPONSE_FIELD_BYTES = 44;
 
 /** Bytes of a WorkerLine. */
 export const WORKER_LINE_BYTES = 64;

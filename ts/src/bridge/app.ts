@@ -18,6 +18,8 @@ export interface App {
   routes: readonly (CompiledRoute | undefined)[];
   /** Makes a response of what a handler threw; null: 500 and a line in the log. */
   error: ((error: unknown, request: Request) => HandlerResult) | null;
+  /** Requests show the target as it was received, not the canonical path. */
+  rawPaths: boolean;
   /** Hears of messages that were refused; null: nobody does. */
   protocolError: ((error: ProtocolError) => unknown) | null;
   /** What holds for forms where a handler says nothing else. */

@@ -18,6 +18,7 @@ import { LanePort } from './lane_port.ts';
 import { cancelQuietly, Outgoing } from './outgoing.ts';
 import { type ProtocolError, protocolErrorOf } from './protocol_error.ts';
 import {
+  HEAD_ALONE,
   HEAD_TOO_LARGE,
   RING_FULL,
   WRITTEN,
@@ -110,6 +111,10 @@ export class Channel implements ExchangeChannel {
     }
     doorbell.open(() => this.turn());
     this.turn();
+  }
+
+  get rawPaths(): boolean {
+    return this.currentApp.rawPaths;
   }
 
   /** The program that handles requests. */
@@ -610,12 +615,24 @@ export class Channel implements ExchangeChannel {
   }
 
   private pushHead(exchange: Exchange, outgoing: Outgoing, parts: ResponseParts): boolean {
+    const { bytes } = outgoing;
+    const most = bytes === null ? 0 : Math.min(bytes.length, abi.RESPONSE_INLINE_BYTES_MAX);
+    const written = this.writeHeadWith(exchange, outgoing, parts, most);
+    return written === HEAD_ALONE
+      ? this.pushedHead(exchange, outgoing, this.writeHeadWith(exchange, outgoing, parts, 0), 0)
+      : this.pushedHead(exchange, outgoing, written, most);
+  }
+
+  /** Writes the head, with the first `count` bytes of what is at hand. */
+  private writeHeadWith(
+    exchange: Exchange,
+    outgoing: Outgoing,
+    parts: ResponseParts,
+    count: number,
+  ): number {
     const { lane } = exchange.port;
     const { bytes } = outgoing;
-    const count = bytes === null ? 0 : Math.min(bytes.length, abi.RESPONSE_INLINE_BYTES_MAX);
-    const whole = outgoing.isLast && (bytes === null || count === bytes.length);
-    const end = whole && !outgoing.hasTrailers;
-    const written = writeHead(
+    return writeHead(
       lane.block,
       lane.responses,
       exchange.slot,
@@ -623,8 +640,16 @@ export class Channel implements ExchangeChannel {
       parts,
       bytes === null ? null : bytes.subarray(0, count),
       outgoing.length,
-      end,
+      outgoing.endsAt(count),
     );
+  }
+
+  private pushedHead(
+    exchange: Exchange,
+    outgoing: Outgoing,
+    written: number,
+    count: number,
+  ): boolean {
     if (written === RING_FULL) {
       exchange.port.queue(exchange);
       return false;
@@ -635,6 +660,7 @@ export class Channel implements ExchangeChannel {
       this.headTooLarge(exchange);
       return false;
     }
+    const end = outgoing.endsAt(count);
     outgoing.parts = null;
     outgoing.at = count;
     exchange.credit -= count;
@@ -693,7 +719,8 @@ export class Channel implements ExchangeChannel {
 
   private headTooLarge(exchange: Exchange): void {
     const message = 'The header fields of a response do not fit';
-    const hint = `at most ${abi.RESPONSE_FIELD_COUNT_MAX} fields and ${abi.RESPONSE_FIELD_BYTES_MAX} bytes`;
+    const { responseFieldBytes } = exchange.port.lane.block;
+    const hint = `at most ${abi.RESPONSE_FIELD_COUNT_MAX} fields and ${responseFieldBytes} bytes: maxResponseHeaderBytes`;
     this.answerError(exchange, new GyrfalconError('GYR_RESPONSE_HEAD_TOO_LARGE', message, hint));
   }
 

@@ -78,6 +78,8 @@ export interface ExchangeWatcher {
 export interface ExchangeChannel {
   /** Host of requests that name none. */
   readonly authority: string;
+  /** Requests show the target as it was received. */
+  readonly rawPaths: boolean;
   /** What the handler got as its second argument. */
   readonly server: unknown;
   /** Work that goes on behind responses. */
@@ -205,9 +207,16 @@ export class Exchange
     return this.span(this.base + abi.REQUEST_HEAD_BYTES + index * abi.SPAN_BYTES);
   }
 
-  /** The request target as it was received (RFC 9112 §3.2). */
+  /** The request target (RFC 9112 §3.2), with the canonical path where nothing else was asked for. */
   get target(): string {
-    return this.span(this.base + abi.REQUEST_HEAD_TARGET);
+    return this.channel.rawPaths ? this.rawTarget : this.span(this.base + abi.REQUEST_HEAD_TARGET);
+  }
+
+  /** The request target as it was received. */
+  get rawTarget(): string {
+    const length = this.rawTargetLength();
+    if (length === 0) return this.span(this.base + abi.REQUEST_HEAD_TARGET);
+    return this.text(this.headOffset() + this.headLength(), length);
   }
 
   hint(fields: HeaderList): boolean {
@@ -223,6 +232,8 @@ export class Exchange
 
   /** The same on this server's own host, whatever Host says: this one is surely a URL. */
   fallbackUrl(): string {
+    const { target } = this;
+    if (target.startsWith('/')) return `http://${this.channel.authority}${target}`;
     const path = this.span(this.base + abi.REQUEST_HEAD_PATH);
     const query = this.span(this.base + abi.REQUEST_HEAD_QUERY);
     const slash = path.startsWith('/') ? '' : '/';
@@ -289,8 +300,7 @@ export class Exchange
   /** The body that came with the head, as a view of the record. */
   inlineBody(): Uint8Array {
     const bytes = this.slab.i32[(this.base + abi.REQUEST_HEAD_INLINE_BYTES) >> 2] as number;
-    const start =
-      this.headOffset() + (this.slab.i32[(this.base + abi.REQUEST_HEAD_HEAD_BYTES) >> 2] as number);
+    const start = this.headOffset() + this.headLength() + this.rawTargetLength();
     return this.slab.u8.subarray(start, start + bytes);
   }
 
@@ -406,6 +416,15 @@ export class Exchange
   private headOffset(): number {
     const fields = this.slab.u16[(this.base + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
     return this.fieldsOffset() + fields * abi.FIELD_SPAN_BYTES;
+  }
+
+  private headLength(): number {
+    return this.slab.i32[(this.base + abi.REQUEST_HEAD_HEAD_BYTES) >> 2] as number;
+  }
+
+  /** 0 where the target came canonical. */
+  private rawTargetLength(): number {
+    return this.slab.u16[(this.base + abi.REQUEST_HEAD_RAW_TARGET_LEN) >> 1] as number;
   }
 
   private nameIs(at: number, lowerName: string): boolean {

@@ -14,6 +14,8 @@ export class Block {
   readonly ringBytes: number;
   /** Body bytes of one exchange that either side may send before the other grants more. */
   readonly creditBytes: number;
+  /** Field lines of one response, bytes at most. */
+  readonly responseFieldBytes: number;
 
   /** Throws an Error when the memory was laid out by an engine of another version. */
   constructor(memory: Uint8Array) {
@@ -32,6 +34,7 @@ export class Block {
     this.threadCount = this.word(abi.BLOCK_HEADER_THREAD_COUNT);
     this.ringBytes = this.word(abi.BLOCK_HEADER_RING_BYTES);
     this.creditBytes = this.word(abi.BLOCK_HEADER_CREDIT_BYTES);
+    this.responseFieldBytes = this.word(abi.BLOCK_HEADER_RESPONSE_FIELD_BYTES);
   }
 
   private word(offset: number): number {

@@ -69,6 +69,11 @@ export class Outgoing extends AsyncResource {
     return this.ended;
   }
 
+  /** Whether the first `count` bytes of what is at hand are all there is to send. */
+  endsAt(count: number): boolean {
+    return this.ended && !this.hasTrailers && (this.bytes === null || count === this.bytes.length);
+  }
+
   /** Whether the end has a record of its own. */
   get hasTrailers(): boolean {
     return this.trailers !== null;

@@ -48,6 +48,8 @@ const lineExtra = 4;
 export const WRITTEN = 0;
 export const RING_FULL = 1;
 export const HEAD_TOO_LARGE = 2;
+/** The head fits a record by itself alone: no part of the body may go along. */
+export const HEAD_ALONE = 3;
 
 /**
  * Writes the head of a response, with all of its body or the first part of it. `inline` is text
@@ -83,12 +85,15 @@ export function writeHead(
   }
   // The engine has room for the lines that it makes of them.
   const lineBytes = fieldBytes + fieldCount * lineExtra + typeBytes;
-  if (lineBytes > abi.RESPONSE_FIELD_BYTES_MAX || fieldCount > abi.RESPONSE_FIELD_COUNT_MAX) {
-    return HEAD_TOO_LARGE;
-  }
-  const { u8, u16, i32 } = block;
   const inlineMax =
     inline === null ? 0 : typeof inline === 'string' ? inline.length * 3 : inline.length;
+  if (lineBytes > abi.RESPONSE_FIELD_BYTES_MAX || fieldCount > abi.RESPONSE_FIELD_COUNT_MAX) {
+    if (lineBytes > block.responseFieldBytes || fieldCount > abi.RESPONSE_FIELD_COUNT_MAX) {
+      return HEAD_TOO_LARGE;
+    }
+    if (inlineMax > 0) return HEAD_ALONE;
+  }
+  const { u8, u16, i32 } = block;
   const tableBytes = fieldCount * abi.RESPONSE_FIELD_BYTES;
   const fixedBytes = abi.RESPONSE_HEAD_BYTES + tableBytes + fieldBytes;
   const at = ring.reserve(recordSize(fixedBytes + inlineMax));

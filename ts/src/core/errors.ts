@@ -21,7 +21,7 @@ export const ERROR_CODES = {
   GYR_MODULE: 'The module of the worker threads cannot be loaded, or exports no handlers.',
   GYR_THREAD: 'A worker thread could not be started.',
   GYR_RESPONSE_INVALID: 'A handler gave something that cannot be sent as a response.',
-  GYR_RESPONSE_HEAD_TOO_LARGE: 'The header fields of a response do not fit 16 KiB.',
+  GYR_RESPONSE_HEAD_TOO_LARGE: 'The header fields of a response do not fit maxResponseHeaderBytes.',
   GYR_RESPONSE_FIELD: 'A field of a response has a value that HTTP does not allow.',
   GYR_RESPONSE_BODY: 'The body stream of a response failed or gave what is neither bytes nor text.',
   GYR_RESPONSE_FRAMING: 'A handler framed its response otherwise than its body is.',

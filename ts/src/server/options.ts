@@ -113,6 +113,11 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   maxHeaderBytes?: number;
   /** More request fields are refused with 431. @default 100 */
   maxHeaderCount?: number;
+  /**
+   * A response whose field lines are larger is a 500 (GYR_RESPONSE_HEAD_TOO_LARGE). Clients and
+   * proxies have limits too, often of 8 to 64 KiB. @default 16384
+   */
+  maxResponseHeaderBytes?: number;
   /** What one receive may bring. @default 65536 */
   receiveBufferBytes?: number;
   /** Pool memory of one worker for what cannot be sent at once. @default 128 MiB */
@@ -235,6 +240,7 @@ const numberRules: Record<string, NumberRule> = {
   maxUrlBytes: bytes('target_bytes_max', 1, 65_535),
   maxHeaderBytes: bytes('head_bytes_max', 256, 65_535),
   maxHeaderCount: bytes('header_count_max', 1, 128),
+  maxResponseHeaderBytes: bytes('response_head_bytes_max', 16_384, 49_152),
   receiveBufferBytes: bytes('receive_buffer_bytes', 4096, 2 ** 20),
   bufferMemoryBytes: bytes('buffer_memory_bytes', 2 ** 20, 2 ** 44),
   maxConnectionMemory: bytes('connection_memory_bytes_max', 2 ** 22, 2 ** 44),
@@ -264,6 +270,7 @@ const otherNames = [
   'listen',
   'routes',
   'forms',
+  'paths',
   'module',
   'io',
   'log',
@@ -340,7 +347,7 @@ function settleMemory(server: Record<string, unknown>): void {
 }
 
 /** What reload() takes, and a module of `threads` exports. */
-const handlerNames = ['routes', 'fetch', 'error', 'onProtocolError', 'forms'];
+const handlerNames = ['routes', 'fetch', 'error', 'paths', 'forms', 'onProtocolError'];
 
 export function isHandlerOption(name: string): boolean {
   return handlerNames.includes(name);
@@ -358,10 +365,14 @@ export function checkTableOptions(options: {
   routes?: unknown;
   fetch?: unknown;
   error?: unknown;
+  paths?: unknown;
   onProtocolError?: unknown;
   forms?: unknown;
 }): void {
-  const { routes, forms } = options;
+  const { routes, paths, forms } = options;
+  if (paths !== undefined && paths !== 'canonical' && paths !== 'raw') {
+    throw invalid('paths', paths, "'canonical' or 'raw'");
+  }
   checkFunctions(options as Record<string, unknown>);
   if (forms !== undefined) {
     if (typeof forms !== 'object' || forms === null) throw invalid('forms', forms, 'an object');

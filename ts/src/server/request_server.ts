@@ -16,6 +16,10 @@ export abstract class RequestServer {
     return false;
   }
 
+  rawTarget(request: Request | globalThis.Request): string {
+    return this.exchangeOf(request, 'rawTarget').rawTarget;
+  }
+
   earlyHints(request: Request | globalThis.Request, fields: HeadersInit): boolean {
     const exchange = this.exchangeOf(request, 'earlyHints');
     return exchange.channel.hint(exchange, hintFields(fields));

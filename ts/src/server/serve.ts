@@ -363,6 +363,7 @@ export function appOf(options: HandlerOptions, { routes }: CompiledTable): App {
   return {
     routes,
     error: errorHandler(options.error),
+    rawPaths: options.paths === 'raw',
     protocolError: options.onProtocolError ?? null,
     forms: options.forms ?? {},
   };

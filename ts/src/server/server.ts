@@ -68,6 +68,13 @@ export interface HandlerOptions<Path extends string = string> {
   /** Answers for a handler that threw. @default 500 and a line in the log */
   error?: (error: Error, request: Request) => Awaitable<AnyResponse>;
   /**
+   * What `request.url` has of the path: its canonical form, which the router saw, or 'raw', what was
+   * received, for proxies. Routes and parameters are of the canonical form always.
+   *
+   * @default 'canonical'
+   */
+  paths?: 'canonical' | 'raw';
+  /**
    * Hears of messages that the engine refused by itself; not awaited. Under a flood it hears of some
    * of them, and how many it missed.
    */
@@ -114,6 +121,11 @@ export interface Server {
   reload(options?: HandlerOptions): Promise<void>;
   /** Address of the client, or null when the request did not come from this server. */
   requestIP(request: Request | globalThis.Request): SocketAddress | null;
+  /**
+   * The request target as it was received (RFC 9112 §3.2), where `request.url` has the path's
+   * canonical form: for signatures that are made over it. Throws GYR_REQUEST_FOREIGN.
+   */
+  rawTarget(request: Request | globalThis.Request): string;
   /**
    * Sends a 103 (Early Hints) response with these fields ahead of the response (RFC 8297):
    * `{ link: '</style.css>; rel=preload; as=style' }`. May be called more than once. False when

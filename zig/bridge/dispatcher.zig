@@ -214,7 +214,8 @@ pub const Dispatcher = struct {
         params: *const router_file.Params,
     ) Action {
         const raw_bytes = lane_file.rawTargetBytes(req);
-        if (raw_bytes > abi.request_inline_bytes_max) return respondProblem(req, res, .uri_too_long);
+        if (raw_bytes > abi.request_inline_bytes_max)
+            return respondProblem(req, res, .uri_too_long);
         const room = abi.request_inline_bytes_max - raw_bytes;
         const with_body = ex.body_complete and req.body.len <= room;
         const parts: Lane.HeadParts = .{

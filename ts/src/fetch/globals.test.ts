@@ -425,4 +425,32 @@ test(
   }),
 );
 
+test('structuredClone refuses light objects where it refuses the platform’s', () => {
+  const outcome = (value: unknown) => {
+    try {
+      return structuredClone(value);
+    } catch (error) {
+      return (error as Error).name;
+    }
+  };
+  const platform = [
+    new PlatformHeaders(),
+    new PlatformRequest('http://a/'),
+    new PlatformResponse(),
+  ];
+  const expected = platform.map(outcome);
+  const before = globalThis.structuredClone;
+  const uninstall = installGlobals();
+  try {
+    const light = [new Headers(), new Request('http://a/'), new Response()];
+    assert.equal(light.map(outcome), expected);
+    assert.equal(structuredClone({ a: [1] }), { a: [1] });
+    const { port1 } = new MessageChannel();
+    assert.ok(structuredClone(port1, { transfer: [port1] }) instanceof MessagePort);
+  } finally {
+    uninstall();
+  }
+  assert.is(globalThis.structuredClone, before);
+});
+
 test.run();

@@ -28,10 +28,11 @@ function write(folder: string, name: string, files: Record<string, string>): str
   return join(folder, name, Object.keys(files)[0] as string);
 }
 
-/** What the app answers, on its main thread and in a thread of its own. */
-async function answers(path: string): Promise<string[]> {
+/** What the app answers on the main thread, and in a thread of its own. */
+async function answers(path: string, threads = [0, 1]): Promise<string[]> {
   const texts: string[] = [];
-  for (const args of [[], ['--threads', '1']]) {
+  for (const count of threads) {
+    const args = count === 0 ? [] : ['--threads', String(count)];
     const server = await startApp(path, args);
     const response = await fetch(`http://127.0.0.1:${server.port}/`);
     texts.push(await response.text());
@@ -54,7 +55,7 @@ test('a .cts file with a default export, and one with export =', async ({ folder
       export = app;
     `,
   });
-  assert.equal(await answers(assigned), ['app.cts', 'app.cts']);
+  assert.equal(await answers(assigned, [1]), ['app.cts']);
 });
 
 test('the CommonJS that tsc has made of an app', async ({ folder }) => {
@@ -80,7 +81,7 @@ test('the CommonJS that tsc has made of an app', async ({ folder }) => {
   execFileSync(process.execPath, [tsc, '-p', dirname(source), '--types', '']);
   const output = join(dirname(source), 'out', 'app.js');
   assert.equal(await answers(output), ['compiled', 'compiled']);
-  assert.equal(await answers(source), ['compiled', 'compiled']);
+  assert.equal(await answers(source, [0]), ['compiled']);
 });
 
 test('a reload takes the new text of a module, CommonJS or not', async ({ folder }) => {
@@ -101,6 +102,35 @@ test('a reload takes the new text of a module, CommonJS or not', async ({ folder
       write(folder, 'reload', { [name]: text('new') });
       await server.reload();
       assert.is(await answer(), 'new', name);
+    } finally {
+      await server.stop(true);
+    }
+  }
+});
+
+test('what serve() says of forms holds in threads, unless the module says something', async ({
+  folder,
+}) => {
+  const text = (own: string): string => `
+    export default {
+      ${own}
+      fetch: async (request: Request): Promise<Response> =>
+        new Response(String([...(await request.formData())].length)),
+    };
+  `;
+  const body = new FormData();
+  body.append('a', '1');
+  body.append('b', '2');
+  for (const [own, status] of [
+    ['', 413],
+    ['forms: { maxParts: 2 },', 200],
+  ] as const) {
+    const module = pathToFileURL(write(folder, `forms-${status}`, { 'app.mts': text(own) }));
+    const forms = { maxParts: 1 };
+    const common = { port: 0, hostname: '127.0.0.1', log: 'error' } as const;
+    const server = await serve({ ...common, threads: 1, module, forms });
+    try {
+      assert.is((await fetch(server.url, { method: 'POST', body })).status, status);
     } finally {
       await server.stop(true);
     }

@@ -2,6 +2,7 @@
  * Files on disk behind the platform's File and Blob. The file is removed when nothing that was made of it by their methods
  * can be reached any more, and at the latest when the process exits.
  */
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, openAsBlob, rmSync } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -96,7 +97,6 @@ async function whileRead<T>(blob: Blob, result: Promise<T>): Promise<T> {
 }
 
 let folder: string | undefined;
-let count = 0;
 
 /** A folder of this thread's own, which nobody else may read. */
 function ownFolder(): string {
@@ -120,9 +120,7 @@ export class FileWriter {
 
   /** @param directory - in the place of a folder of the process's own below the system's */
   static async open(directory: string | undefined): Promise<FileWriter> {
-    count += 1;
-    const name = `${process.pid}-${performance.timeOrigin.toString(36)}-${count}`;
-    const path = join(directory ?? ownFolder(), `part-${name}`);
+    const path = join(directory ?? ownFolder(), `part-${randomUUID()}`);
     return new FileWriter(await open(path, 'wx', 0o600), path);
   }
 
@@ -150,8 +148,9 @@ export class FileWriter {
     return file;
   }
 
+  /** Never fails: what the file is given up for is what is to be told. */
   async discard(): Promise<void> {
-    if (this.handle.fd >= 0) await this.handle.close();
-    await unlink(this.path);
+    if (this.handle.fd >= 0) await this.handle.close().catch(() => {});
+    await unlink(this.path).catch(() => {});
   }
 }

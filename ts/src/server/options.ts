@@ -318,6 +318,7 @@ export function engineConfig(options: ServeOptions): EngineConfig {
   takeIo(given.io, server);
   takeLog(given.log, server);
   checkFunctions(given);
+  checkForms(given.forms);
   if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
     throw invalid('signal', given.signal, 'an AbortSignal');
   }
@@ -374,10 +375,7 @@ export function checkTableOptions(options: {
     throw invalid('paths', paths, "'canonical' or 'raw'");
   }
   checkFunctions(options as Record<string, unknown>);
-  if (forms !== undefined) {
-    if (typeof forms !== 'object' || forms === null) throw invalid('forms', forms, 'an object');
-    checkFormOptions(forms);
-  }
+  checkForms(forms);
   const isTable = typeof routes === 'object' && routes !== null && !(Symbol.iterator in routes);
   if (routes !== undefined && !isTable) {
     throw invalid('routes', routes, 'an object of patterns');
@@ -398,6 +396,12 @@ export function stopDeadline(given: unknown, fallback = 10_000): number {
     throw invalid('deadline', deadline, 'a number of milliseconds, 0 or more');
   }
   return Math.min(Math.ceil(deadline), timeMax);
+}
+
+function checkForms(forms: unknown): void {
+  if (forms === undefined) return;
+  if (typeof forms !== 'object' || forms === null) throw invalid('forms', forms, 'an object');
+  checkFormOptions(forms);
 }
 
 function checkFunctions(given: Record<string, unknown>): void {

@@ -304,6 +304,7 @@ class ThreadedServer extends BaseServer {
         count: config.threads,
         globals: options.globals !== false,
         shutdownTimeout: options.shutdownTimeout,
+        forms: options.forms,
         log: options.log,
       },
       this.engine,

@@ -89,7 +89,7 @@ class ThreadProgram {
   private channel: Channel | null = null;
 
   async prepare(version: number, firstRoute: number): Promise<EngineTable> {
-    const handlers = await importHandlers(version);
+    const handlers = { forms: data.forms ?? {}, ...(await importHandlers(version)) };
     checkTableOptions(handlers);
     const compiled = compileTable(handlers, firstRoute, log);
     await compiled.late;

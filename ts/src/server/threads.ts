@@ -3,6 +3,7 @@ import type { ChannelHost } from '../bridge/channel.ts';
 import type { Engine, EngineId } from '../bridge/engine.ts';
 import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
 import { Log, type LogLevel } from '../core/log.ts';
+import type { FormOptions } from '../fetch/multipart.ts';
 import type { Whereabouts } from './listen.ts';
 import type { EngineTable } from './routes.ts';
 
@@ -12,6 +13,7 @@ export interface ThreadData {
   thread: number;
   globals: boolean;
   shutdownTimeout: number | undefined;
+  forms: FormOptions | undefined;
   log: LogLevel | undefined;
   /** How often the module was imported anew. */
   version: number;
@@ -42,6 +44,7 @@ export interface ThreadPoolOptions {
   count: number;
   globals: boolean;
   shutdownTimeout: number | undefined;
+  forms: FormOptions | undefined;
   log: LogLevel | undefined;
 }
 
@@ -299,13 +302,14 @@ class Member {
   }
 
   start(origin: TableOrigin): void {
-    const { module, globals, shutdownTimeout, log } = this.options;
+    const { module, globals, shutdownTimeout, forms, log } = this.options;
     const { thread } = this;
     const workerData: ThreadData = {
       module,
       thread,
       globals,
       shutdownTimeout,
+      forms,
       log,
       ...origin,
     };

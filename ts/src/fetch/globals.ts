@@ -14,8 +14,9 @@ let installs = 0;
 
 /**
  * Puts the light `Headers`, `Request` and `Response` in the place of the global ones, and a `fetch`
- * that takes light requests, and a `structuredClone` that refuses what the platform's refuses. What fetch gives are the platform's responses; they are
- * `instanceof Response` all the same. Calls nest.
+ * that takes light requests, and a `structuredClone` that refuses them where the platform refuses its
+ * own. What fetch gives are the platform's responses; they are `instanceof Response` all the same.
+ * Calls nest.
  *
  * @returns a function that undoes this call; the globals come back with the last one.
  */

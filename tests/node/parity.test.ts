@@ -175,7 +175,7 @@ answers('what a GET tells', describe);
 answers(
   'fields as they were received',
   describe,
-  'GET /~a/c?q HTTP/1.1\r\nhOST: a.test\r\nX-A:  b \r\nx-a: c\r\nCookie: d\r\ncookie: e\r\n' +
+  'GET /%7Ea//b/../c?q HTTP/1.1\r\nhOST: a.test\r\nX-A:  b \r\nx-a: c\r\nCookie: d\r\ncookie: e\r\n' +
     'Accept: f\r\nAccept: g\r\nUser-Agent: h\r\nuser-agent: i\r\n\r\n',
 );
 answers('a body of known length', describe, post('hello'), get);

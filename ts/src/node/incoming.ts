@@ -52,7 +52,7 @@ export function incomingMessage(
     addLines(req, [...(request.headers as Headers)].flat());
     req.complete = request.body === null;
   } else {
-    req.url = exchange.target;
+    req.url = exchange.rawTarget;
     addLines(req, exchange.fieldLines());
     req.complete = !exchange.hasBody;
   }

@@ -57,6 +57,9 @@ test {
     _ = @import("core/system.zig");
     _ = @import("core/wheel.zig");
     _ = @import("io/epoll.zig");
+    _ = @import("io/backend_test.zig");
+    _ = @import("io/ring.zig");
+    _ = @import("io/uring.zig");
     _ = @import("io/hostname.zig");
     _ = @import("io/inherited.zig");
     _ = @import("io/socket.zig");

@@ -83,6 +83,7 @@ export const rows: readonly Row[] = [
     pattern: /^npm run test:frameworks$/,
     short: (command) => `${command} -- --filter frameworks/connect`,
   },
+  { pattern: /^npm run test:io\b/, short: () => 'npm run test:io -- --smoke' },
   { pattern: /^npm run test:nodes$/, short: (command) => `${command} -- --smoke` },
   // npm test runs the stage itself, and a planted bug is sought below.
   { pattern: /^npm test -- --only sim$/, short: (command) => `${command} --list` },

@@ -169,7 +169,7 @@ pub const Instance = struct {
         log.info("listening on {s}: {s} ({s}), {d} workers, {d} MiB of pools", .{
             Listeners.describe(engine.listeners(), &buffer),
             engine.backendName(),
-            engine.reason,
+            engine.choice.reason,
             engine.workerCount(),
             self.memoryBytes() >> 20,
         });
@@ -286,7 +286,7 @@ pub const Instance = struct {
         return .{
             .listeners = .{ .engine = engine },
             .backend = engine.backendName(),
-            .backendReason = engine.reason,
+            .backendReason = engine.choice.reason,
             .workers = engine.workerCount(),
             .maxConnections = engine.stats().connections_max,
             .memoryBytes = self.memoryBytes(),

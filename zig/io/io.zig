@@ -15,12 +15,17 @@ const Id = @import("../core/slots.zig").Id;
 const system = @import("../core/system.zig");
 
 /// What the configuration may ask for. `auto` takes what measurement says is best on this system.
-pub const Kind = enum { auto, epoll };
+pub const Kind = enum { auto, epoll, io_uring };
 
 pub const Options = struct {
+    /// Where a system has several.
+    backend: Backend = .epoll,
     /// What one receive may bring, bytes.
     receive_buffer_bytes: u32,
 };
+
+/// The backends that can be chosen between. Which of them a system has, it is asked.
+pub const Backend = enum { epoll, io_uring };
 
 /// Names a socket to its backend, and to its owner in callbacks. The generation tells the uses of a
 /// slot apart: what a system completes late finds nobody.
@@ -64,6 +69,16 @@ pub const Bell = enum(isize) {
     pub fn descriptor(self: Bell) posix.fd_t {
         return @intCast(@intFromEnum(self));
     }
+};
+
+/// What backends of one system keep of a socket, so that which of them runs can be chosen when the
+/// server starts.
+pub const Stream = struct {
+    /// -1: there is no socket, or it has been closed.
+    fd: posix.fd_t = -1,
+    /// The backend's notes; 0 in a fresh one.
+    notes: u32 = 0,
+    token: Token = .{ .slot = 0, .kind = .internal },
 };
 
 pub const RecvResult = union(enum) {
@@ -117,46 +132,46 @@ const Operation = struct { []const u8, []const type, type };
 
 /// The operations of a backend `B`, all on the thread that it belongs to unless they say otherwise.
 fn operations(comptime B: type) []const Operation {
-    const Stream = *B.Stream;
+    const Its = *B.Stream;
     return &.{
         .{ "init", &.{ Allocator, Options }, B },
         .{ "deinit", &.{Self}, void },
 
         // Starts receiving on a connected socket, which must not block. After an error the
         // descriptor is the caller's as before.
-        .{ "open", &.{ Self, Stream, posix.socket_t, Token }, void },
+        .{ "open", &.{ Self, Its, posix.socket_t, Token }, void },
         // The only place that closes the descriptor.
-        .{ "close", &.{ Self, Stream }, Closing },
+        .{ "close", &.{ Self, Its }, Closing },
         // The same with a reset: the peer sees that bytes lack.
-        .{ "abort", &.{ Self, Stream }, Closing },
+        .{ "abort", &.{ Self, Its }, Closing },
         // FIN.
-        .{ "shutdownSend", &.{ Self, Stream }, void },
+        .{ "shutdownSend", &.{ Self, Its }, void },
 
         // Stop and restart receiving. A reset is told all the same, and once, where the system
         // knows it, the peer's end (`eof_ahead`).
-        .{ "pauseRecv", &.{ Self, Stream }, void },
-        .{ "resumeRecv", &.{ Self, Stream }, void },
+        .{ "pauseRecv", &.{ Self, Its }, void },
+        .{ "resumeRecv", &.{ Self, Its }, void },
         // Calls `onRecv` with what is there, if anything is.
-        .{ "receiveNow", &.{ Self, Stream, Context }, void },
+        .{ "receiveNow", &.{ Self, Its, Context }, void },
         // Bytes, or the end, can be received now.
         .{ "hasInput", &.{ Self, *const B.Stream }, bool },
 
         // Now, as much as goes. `more`: other bytes follow at once.
-        .{ "send", &.{ Self, Stream, []const posix.iovec_const, bool }, SendResult },
+        .{ "send", &.{ Self, Its, []const posix.iovec_const, bool }, SendResult },
         // A range of a file, now, as much as goes: its length bounds how long that may take.
-        .{ "sendFile", &.{ Self, Stream, posix.fd_t, u64, u64 }, SendResult },
+        .{ "sendFile", &.{ Self, Its, posix.fd_t, u64, u64 }, SendResult },
         // Asks for `onSent` when the socket takes bytes again.
-        .{ "sendLater", &.{ Self, Stream }, void },
+        .{ "sendLater", &.{ Self, Its }, void },
         // Sent and not acknowledged by the peer, bytes; 0 where that is not known.
         .{ "inFlight", &.{ Self, *const B.Stream }, u64 },
 
         // Starts accepting. The token's kind is `listener`.
-        .{ "listen", &.{ Self, Stream, posix.socket_t, Token }, void },
-        .{ "pauseAccept", &.{ Self, Stream }, void },
-        .{ "resumeAccept", &.{ Self, Stream }, void },
-        .{ "closeListener", &.{ Self, Stream }, void },
+        .{ "listen", &.{ Self, Its, posix.socket_t, Token }, void },
+        .{ "pauseAccept", &.{ Self, Its }, void },
+        .{ "resumeAccept", &.{ Self, Its }, void },
+        .{ "closeListener", &.{ Self, Its }, void },
         // Accepts now what waits, a batch at most. True when there may be more.
-        .{ "acceptBatch", &.{ Self, Stream, Context }, bool },
+        .{ "acceptBatch", &.{ Self, Its, Context }, bool },
         // For a socket from `onAccept` that no stream was opened for.
         .{ "closeAccepted", &.{ Self, posix.socket_t }, void },
 
@@ -177,8 +192,10 @@ fn operations(comptime B: type) []const Operation {
 /// What a poll calls on its context `C`, which is the owner of the streams.
 fn callbacks(comptime B: type) []const Operation {
     return &.{
-        // The stream of a token; null when it is stale, or not to be served now.
+        // The stream of a token, also of one whose close is under way; null when it is stale.
         .{ "stream", &.{ Self, Token }, ?*B.Stream },
+        // Whether its events are to be told now, or in a later poll. Not asked of a listener.
+        .{ "isServed", &.{ Self, Token }, bool },
         // The wait is over; once for each poll, before the others.
         .{ "onAwake", &.{Self}, void },
         .{ "onRecv", &.{ Self, Token, RecvResult }, void },
@@ -246,14 +263,6 @@ fn matches(comptime T: type, comptime has: ?type, comptime wants: type) bool {
         Context => has == null,
         Self => has == *T or has == *const T,
         else => has == wants,
-    };
-}
-
-/// The backend that `kind` stands for on this system, and why, for the line printed at start.
-pub fn choose(kind: Kind) struct { kind: Kind, reason: []const u8 } {
-    return switch (kind) {
-        .auto => .{ .kind = .epoll, .reason = "the fastest measured on Linux" },
-        .epoll => .{ .kind = .epoll, .reason = "configured" },
     };
 }
 

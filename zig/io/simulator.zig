@@ -22,6 +22,9 @@ pub const Simulator = struct {
     events: []Event,
     gpa: Allocator,
 
+    /// In the place of the descriptor of a stream whose close is under way.
+    const closing_fd: posix.fd_t = Network.bell_fd_first - 1;
+
     /// The network that `init` joins. A simulation has one thread.
     pub threadlocal var current: ?*Network = null;
 
@@ -126,7 +129,7 @@ pub const Simulator = struct {
             .ends_at = network.arrival(),
         });
         // Whoever uses it from here on is found out.
-        stream.fd = Network.bell_fd_first - 1;
+        stream.fd = closing_fd;
         return .under_way;
     }
 
@@ -327,6 +330,7 @@ pub const Simulator = struct {
         const told = @min(events.items.len, network.faults.events_max);
         for (events.items[0..told]) |event| {
             const stream = context.stream(event.token) orelse continue;
+            if (stream.fd == -1 or stream.fd == closing_fd) continue;
             if (stream.fd != event.fd) std.debug.panic(
                 "an event for a stream that was closed (token {x}) found its slot's next user",
                 .{@as(u64, @bitCast(event.token))},
@@ -337,7 +341,7 @@ pub const Simulator = struct {
                     continue;
                 }
             }
-            self.serve(event, context);
+            if (context.isServed(event.token)) self.serve(event, context);
         }
         return told < events.items.len;
     }
@@ -421,6 +425,7 @@ pub const Simulator = struct {
         }
         if (!event.out) return;
         const stream = context.stream(event.token) orelse return;
+        if (stream.fd != event.fd or !context.isServed(event.token)) return;
         const current_link = self.network.byHandle(stream.fd);
         if (!current_link.wants_send) return;
         current_link.wants_send = false;

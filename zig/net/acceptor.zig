@@ -67,10 +67,15 @@ pub fn Acceptor(comptime Io: type) type {
             batches_left: u32 = stop_batches_max,
         };
 
-        pub fn init(gpa: std.mem.Allocator, fds: []const posix.socket_t, ports: []Port) !Self {
+        pub fn init(
+            gpa: std.mem.Allocator,
+            backend: io.Backend,
+            fds: []const posix.socket_t,
+            ports: []Port,
+        ) !Self {
             assert(fds.len > 0 and fds.len <= limits.listeners_max);
             var self: Self = .{
-                .backend = try Io.init(gpa, .{ .receive_buffer_bytes = 1 }),
+                .backend = try Io.init(gpa, .{ .backend = backend, .receive_buffer_bytes = 1 }),
                 .ports = ports,
             };
             errdefer self.backend.deinit();
@@ -280,8 +285,11 @@ pub fn Acceptor(comptime Io: type) type {
 
         pub fn stream(self: *Self, token: io.Token) ?*Io.Stream {
             const listener = &self.listeners.slice()[token.slot];
-            if (listener.fd == -1) return null;
-            return if (self.held == null and self.hasRoom()) listener else null;
+            return if (listener.fd == -1) null else listener;
+        }
+
+        pub fn isServed(_: *Self, _: io.Token) bool {
+            return true;
         }
 
         pub fn onAccept(self: *Self, _: io.Token, accepted: io.Accepted) void {

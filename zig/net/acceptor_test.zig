@@ -41,7 +41,7 @@ test "without descriptors or memory accepting rests for a while and goes on, aga
     Manual.clock_ms = 1000;
     var asleep: u32 = 0;
     var ports = [_]Port{.{ .capacity = 10, .asleep = &asleep }};
-    var acceptor = try Acceptor(Manual).init(testing.allocator, &.{3}, &ports);
+    var acceptor = try Acceptor(Manual).init(testing.allocator, .epoll, &.{3}, &ports);
     defer acceptor.deinit();
     const failure: Manual.Incoming = .{ .failure = .exhausted };
     const backend = &acceptor.backend;
@@ -72,7 +72,7 @@ test "connections of an address that has enough are closed, others are handed ou
     Manual.clock_ms = 1000;
     var asleep: u32 = 0;
     var ports = [_]Port{.{ .capacity = 10, .asleep = &asleep }};
-    var acceptor = try Acceptor(Manual).init(testing.allocator, &.{3}, &ports);
+    var acceptor = try Acceptor(Manual).init(testing.allocator, .epoll, &.{3}, &ports);
     defer acceptor.deinit();
     var table = try AddressTable.init(11, 2, [_]u8{1} ** 16);
     defer table.deinit();
@@ -98,7 +98,7 @@ test "a listener that fails is closed and told of, once; the others go on" {
     Manual.clock_ms = 1000;
     var asleep: u32 = 0;
     var ports = [_]Port{.{ .capacity = 10, .asleep = &asleep }};
-    var acceptor = try Acceptor(Manual).init(testing.allocator, &.{ 3, 4 }, &ports);
+    var acceptor = try Acceptor(Manual).init(testing.allocator, .epoll, &.{ 3, 4 }, &ports);
     defer acceptor.deinit();
     var told: Told = .{};
     acceptor.observer = told.observer();
@@ -133,7 +133,7 @@ test "accepting that fails again and again although the listener is well rests i
     Manual.clock_ms = 1000;
     var asleep: u32 = 0;
     var ports = [_]Port{.{ .capacity = 10, .asleep = &asleep }};
-    var acceptor = try Acceptor(Manual).init(testing.allocator, &.{3}, &ports);
+    var acceptor = try Acceptor(Manual).init(testing.allocator, .epoll, &.{3}, &ports);
     defer acceptor.deinit();
     var told: Told = .{};
     acceptor.observer = told.observer();
@@ -156,7 +156,7 @@ test "a server whose place is taken goes on for a while: it accepts what waits a
     Manual.clock_ms = 1000;
     var asleep: u32 = 0;
     var ports = [_]Port{.{ .capacity = 10, .asleep = &asleep }};
-    var acceptor = try Acceptor(Manual).init(testing.allocator, &.{ 3, 4 }, &ports);
+    var acceptor = try Acceptor(Manual).init(testing.allocator, .epoll, &.{ 3, 4 }, &ports);
     defer acceptor.deinit();
     var told: Told = .{};
     acceptor.observer = told.observer();
@@ -188,7 +188,7 @@ test "a stop that is to be over at once does not wait for anybody" {
     Manual.clock_ms = 1000;
     var asleep: u32 = 0;
     var ports = [_]Port{.{ .capacity = 10, .asleep = &asleep }};
-    var acceptor = try Acceptor(Manual).init(testing.allocator, &.{3}, &ports);
+    var acceptor = try Acceptor(Manual).init(testing.allocator, .epoll, &.{3}, &ports);
     defer acceptor.deinit();
     acceptor.hand_over_ms = 300;
     acceptor.lingering.set(0);

@@ -53,6 +53,7 @@ const Batch = @import("batch.zig").Batch;
 pub const Id = @import("../core/slots.zig").Id;
 
 pub const Options = struct {
+    backend: io.Backend = .epoll,
     buffer_memory_bytes: u64,
     receive_buffer_bytes: u32,
     /// What a connection gets in one turn.
@@ -102,6 +103,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             protocol: *Protocol,
         ) !Self {
             var backend = try Io.init(gpa, .{
+                .backend = options.backend,
                 .receive_buffer_bytes = options.receive_buffer_bytes,
             });
             errdefer backend.deinit();
@@ -209,8 +211,12 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         pub fn stream(self: *Self, token: io.Token) ?*Io.Stream {
             const conn = self.conns.get(token.id()) orelse return null;
-            if (conn.phase == .closed or conn.is_ready) return null;
             return &conn.stream;
+        }
+
+        pub fn isServed(self: *Self, token: io.Token) bool {
+            const conn = self.conns.get(token.id()) orelse return false;
+            return conn.phase != .closed and !conn.is_ready;
         }
 
         pub fn onRecv(self: *Self, token: io.Token, result: io.RecvResult) void {

@@ -18,6 +18,7 @@ const trailers = @import("../http/trailers.zig");
 const chunked = @import("../http1/chunked.zig");
 const decoder = @import("../http1/decoder.zig");
 const encoder = @import("../http1/encoder.zig");
+const io = @import("../io/io.zig");
 const net_worker = @import("../net/worker.zig");
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
@@ -162,6 +163,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             self: *Self,
             gpa: std.mem.Allocator,
             config: *const Config,
+            backend: io.Backend,
             port: *Port,
             dispatcher: *Dispatcher,
             index: u32,
@@ -179,6 +181,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             errdefer gpa.free(head_buffer);
             self.* = .{
                 .net = try Net.init(gpa, .{
+                    .backend = backend,
                     .buffer_memory_bytes = config.buffer_memory_bytes,
                     .receive_buffer_bytes = config.receive_buffer_bytes,
                     .turn_bytes_max = config.turn_bytes_max,

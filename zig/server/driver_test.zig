@@ -82,7 +82,7 @@ const Bench = struct {
         Manual.clock_ms = 1_000_000;
         self.* = .{ .port = .{ .capacity = 4, .asleep = &self.asleep }, .driver = undefined };
         const gpa = testing.allocator;
-        try self.driver.init(gpa, &self.config, &self.port, &self.script, 0);
+        try self.driver.init(gpa, &self.config, .epoll, &self.port, &self.script, 0);
         self.driver.net.begin();
     }
 

@@ -15,7 +15,10 @@ const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
-const Epoll = @import("../io/epoll.zig").Epoll;
+const choose_file = @import("../io/choose.zig");
+const Choice = choose_file.Choice;
+const choose = choose_file.choose;
+const Linux = @import("../io/linux.zig").Linux;
 const AddressTable = @import("../net/address_table.zig").AddressTable;
 const Acceptor = @import("../net/acceptor.zig").Acceptor;
 const listeners_file = @import("../net/listeners.zig");
@@ -110,11 +113,8 @@ pub fn Engine(comptime Dispatcher: type) type {
     return struct {
         const Self = @This();
 
-        impl: Impl,
-        reason: []const u8,
-
-        const Impl = union(enum) { epoll: *EngineOn(Epoll, Dispatcher) };
-        pub const Worker = Driver(Epoll, Dispatcher);
+        impl: *EngineOn(Linux, Dispatcher),
+        choice: Choice,
 
         /// Opens what is to be listened on and makes the pools; `config` and `dispatcher` must
         /// outlive the engine. When an address is what is wrong, `defect` says so.
@@ -124,58 +124,39 @@ pub fn Engine(comptime Dispatcher: type) type {
             dispatcher: *Dispatcher,
             defect: *Defect,
         ) StartError!Self {
-            const chosen = io.choose(config.io);
+            const choice = choose(config.io);
+            const OnSystem = EngineOn(Linux, Dispatcher);
             return .{
-                .impl = switch (chosen.kind) {
-                    .auto => unreachable, // `choose` decides
-                    .epoll => .{
-                        .epoll = try EngineOn(Epoll, Dispatcher).create(
-                            gpa,
-                            config,
-                            dispatcher,
-                            defect,
-                        ),
-                    },
-                },
-                .reason = chosen.reason,
+                .impl = try OnSystem.create(gpa, config, choice.backend, dispatcher, defect),
+                .choice = choice,
             };
         }
 
         /// After `join`.
         pub fn deinit(self: *Self) void {
-            switch (self.impl) {
-                inline else => |impl| impl.destroy(),
-            }
+            self.impl.destroy();
             self.* = undefined;
         }
 
         /// Starts the threads. When it returns the server answers.
         pub fn start(self: *Self) StartError!void {
-            switch (self.impl) {
-                inline else => |impl| try impl.start(),
-            }
+            try self.impl.start();
         }
 
         /// Any thread: stop accepting, finish what is in flight, close what is left after
         /// `timeout_ms`. A later call with a shorter time shortens it.
         pub fn requestStop(self: *Self, timeout_ms: u32) void {
-            switch (self.impl) {
-                inline else => |impl| impl.requestStop(timeout_ms),
-            }
+            self.impl.requestStop(timeout_ms);
         }
 
         /// Waits for all threads to end.
         pub fn join(self: *Self) void {
-            switch (self.impl) {
-                inline else => |impl| impl.join(),
-            }
+            self.impl.join();
         }
 
         /// Whether all threads are at their end: `join` will not wait.
         pub fn isStopped(self: *const Self) bool {
-            return switch (self.impl) {
-                inline else => |impl| impl.running.load(.acquire) == 0,
-            };
+            return self.impl.running.load(.acquire) == 0;
         }
 
         /// Called once, on the last thread that ends.
@@ -184,9 +165,7 @@ pub fn Engine(comptime Dispatcher: type) type {
             call: *const fn (context: *anyopaque) void,
             context: *anyopaque,
         ) void {
-            switch (self.impl) {
-                inline else => |impl| impl.on_stopped = .{ .call = call, .context = context },
-            }
+            self.impl.on_stopped = .{ .call = call, .context = context };
         }
 
         /// Called on the acceptor's thread when a listener has failed for good: it is closed, and
@@ -196,16 +175,12 @@ pub fn Engine(comptime Dispatcher: type) type {
             call: *const fn (context: *anyopaque) void,
             context: *anyopaque,
         ) void {
-            switch (self.impl) {
-                inline else => |impl| impl.on_listener_lost = .{ .call = call, .context = context },
-            }
+            self.impl.on_listener_lost = .{ .call = call, .context = context };
         }
 
         /// What is, or was, listened on: one or more, those of the first place first.
         pub fn listeners(self: *const Self) []const Listener {
-            return switch (self.impl) {
-                inline else => |impl| impl.listeners.items.constSlice(),
-            };
+            return self.impl.listeners.items.constSlice();
         }
 
         /// The first of them.
@@ -215,53 +190,39 @@ pub fn Engine(comptime Dispatcher: type) type {
 
         /// Why a listener, by its index, has failed; null when it has not. Any thread.
         pub fn listenerError(self: *const Self, index: usize) ?system.Error {
-            return switch (self.impl) {
-                inline else => |impl| impl.lost[index].why(),
-            };
+            return self.impl.lost[index].why();
         }
 
         /// How many listeners have not failed. Any thread.
         pub fn listenersLeft(self: *const Self) u32 {
-            return switch (self.impl) {
-                inline else => |impl| impl.listenersLeft(),
-            };
+            return self.impl.listenersLeft();
         }
 
         pub fn backendName(self: *const Self) []const u8 {
-            return @tagName(self.impl);
+            return @tagName(self.choice.backend);
         }
 
         /// Memory reserved by all pools of this engine, bytes of address space.
         pub fn memoryBytes(self: *const Self) u64 {
-            return switch (self.impl) {
-                inline else => |impl| impl.memoryBytes(),
-            };
+            return self.impl.memoryBytes();
         }
 
         pub fn stats(self: *const Self) Stats {
-            return switch (self.impl) {
-                inline else => |impl| impl.stats(),
-            };
+            return self.impl.stats();
         }
 
         pub fn workerCount(self: *const Self) u32 {
-            return switch (self.impl) {
-                inline else => |impl| @intCast(impl.drivers.len),
-            };
+            return @intCast(self.impl.drivers.len);
         }
 
         /// What wakes worker `index`.
         pub fn bell(self: *const Self, index: u32) io.Bell {
-            return switch (self.impl) {
-                inline else => |impl| impl.ports[index].bell,
-            };
+            return self.impl.ports[index].bell;
         }
 
         /// Any thread: wakes every worker that sleeps.
         pub fn wakeAll(self: *Self) void {
-            switch (self.impl) {
-                inline else => |impl| impl.wakeAll(),
-            }
+            self.impl.wakeAll();
         }
     };
 }
@@ -274,6 +235,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         parent: Allocator,
         frozen: FrozenAllocator,
         config: *const Config,
+        backend: io.Backend,
         dispatcher: *Dispatcher,
         descriptors: descriptors.Plan,
         /// Where workers are pinned to; read when they are started.
@@ -319,6 +281,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         fn create(
             parent: Allocator,
             config: *const Config,
+            backend: io.Backend,
             dispatcher: *Dispatcher,
             defect: *Defect,
         ) StartError!*Self {
@@ -343,6 +306,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 .descriptors = plan,
                 .frozen = .{ .child = parent },
                 .config = config,
+                .backend = backend,
                 .dispatcher = dispatcher,
                 .listeners = listeners,
                 .ports = &.{},
@@ -395,7 +359,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         fn makeAcceptor(self: *Self, gpa: Allocator) StartError!void {
             var fds: std.BoundedArray(posix.socket_t, limits.listeners_max) = .{};
             for (self.listeners.items.slice()) |*listener| fds.appendAssumeCapacity(listener.fd);
-            self.acceptor = Acceptor(Io).init(gpa, fds.slice(), self.ports) catch |err|
+            const OnIo = Acceptor(Io);
+            self.acceptor = OnIo.init(gpa, self.backend, fds.slice(), self.ports) catch |err|
                 return refused(err);
             const acceptor = &self.acceptor;
             if (self.addresses) |*table| acceptor.addresses = table;
@@ -457,6 +422,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             self.drivers[index].init(
                 gpa,
                 self.config,
+                self.backend,
                 &self.ports[index],
                 self.dispatcher,
                 index,

@@ -74,7 +74,7 @@ const Bench = struct {
             .driver = undefined,
             .since_ms = Manual.clock_ms,
         };
-        try self.driver.init(testing.allocator, &self.config, &self.port, &self.script, 0);
+        try self.driver.init(testing.allocator, &self.config, .epoll, &self.port, &self.script, 0);
         self.driver.net.begin();
         _ = self.port.open.fetchAdd(1, .seq_cst);
         try testing.expect(self.port.accepted.push(.{ .fd = 5, .peer = .{} }));

@@ -98,7 +98,7 @@ pub fn Server(comptime Handler: type) type {
             log.info("listening on {s}: {s} ({s}), {d} workers, {d} MiB of pools", .{
                 Listeners.describe(self.listeners(), &buffer),
                 self.engine.backendName(),
-                self.engine.reason,
+                self.engine.choice.reason,
                 self.engine.workerCount(),
                 self.engine.memoryBytes() >> 20,
             });

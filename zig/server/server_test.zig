@@ -194,7 +194,7 @@ test "when all connections have closed, every pool is whole again" {
     try testing.expectEqual(@as(u64, 0), server.stats().buffer_bytes);
     server.requestStop(deadline_ms);
     server.join(); // the workers' own counters may be read now
-    for (server.engine.impl.epoll.drivers) |*driver| {
+    for (server.engine.impl.drivers) |*driver| {
         try testing.expectEqual(@as(u32, 0), driver.exchanges.used());
         try testing.expectEqual(@as(u32, 0), driver.net.conns.used);
         try testing.expectEqual(@as(u32, 0), driver.busy.len);

@@ -57,7 +57,7 @@ const Bench = struct {
         };
         const dispatcher = &self.dispatcher;
         const gpa = testing.allocator;
-        try self.driver.init(gpa, &self.config, &self.port, dispatcher, 0);
+        try self.driver.init(gpa, &self.config, .epoll, &self.port, dispatcher, 0);
         self.driver.net.begin();
         _ = self.port.open.fetchAdd(1, .seq_cst);
         try testing.expect(self.port.accepted.push(.{ .fd = 5, .peer = .{} }));

@@ -123,13 +123,13 @@ pub fn World(comptime Backend: type) type {
                     else
                         &self.asleep[index],
                 };
-                try worker.init(frozen, &self.options.config, port, dispatcher, index);
+                try worker.init(frozen, &self.options.config, .epoll, port, dispatcher, index);
                 worker.net.on_room = &Acceptor.onRoom;
                 worker.net.on_room_context = &self.acceptor;
                 try dispatcher.workerStart(worker);
                 worker.net.begin();
             }
-            self.acceptor = try Acceptor.init(frozen, &Network.listener_fds, self.ports);
+            self.acceptor = try Acceptor.init(frozen, .epoll, &Network.listener_fds, self.ports);
             self.acceptor.hand_over_ms = self.options.hand_over_ms;
             if (self.options.hand_over_ms > 0) self.acceptor.lingering.set(0);
             self.frozen.freeze();

@@ -57,7 +57,7 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   /** Pin engine thread n to the n-th of the CPUs that the process may run on. @default false */
   pin?: boolean;
   /** How connections are waited for. @default 'auto' */
-  io?: 'auto' | 'epoll';
+  io?: 'auto' | 'epoll' | 'io_uring';
   /** Connections that the system holds until they are accepted. @default 2048 */
   backlog?: number;
   /**
@@ -192,7 +192,7 @@ export interface ListenInfo {
   hostname: string;
   /** The one that the system picked when 0 was asked for. */
   port: number;
-  /** How connections are waited for: 'epoll'. */
+  /** How connections are waited for: 'epoll' or 'io_uring'. */
   backend: string;
   /** Why that backend runs, in a few words. */
   backendReason: string;
@@ -441,7 +441,8 @@ function takeTyped(
 
 function takeIo(value: unknown, into: Record<string, unknown>): void {
   if (value === undefined) return;
-  if (value !== 'auto' && value !== 'epoll') throw invalid('io', value, "'auto' or 'epoll'");
+  if (value !== 'auto' && value !== 'epoll' && value !== 'io_uring')
+    throw invalid('io', value, "'auto', 'epoll' or 'io_uring'");
   into.io = value;
 }
 

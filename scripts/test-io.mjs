@@ -1,0 +1,32 @@
+// `npm run test:io`: the black-box suite, once on each backend that this system has beside the one that is taken by
+// itself.
+//   npm run test:io -- io_uring --filter faults   one backend; other arguments are those of npm test
+//   npm run test:io -- --smoke                    one test file: that the backend is there and runs
+import { parseArgs } from 'node:util';
+import { at, root, SetupError } from './lib/project.mjs';
+import { run } from './lib/run.mjs';
+import { main } from './lib/setup.mjs';
+
+const backends = ['io_uring', 'epoll'];
+
+await main(async () => {
+  const { values, positionals } = parseArgs({
+    options: { filter: { type: 'string' }, smoke: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  });
+  const wrong = positionals.find((name) => !backends.includes(name));
+  if (wrong !== undefined)
+    throw new SetupError(`No backend is called ${wrong}: ${backends.join(', ')}`);
+  const filter = values.smoke ? 'io/choice' : values.filter;
+  const args = ['--only', 'blackbox'];
+  if (filter !== undefined) args.push('--filter', filter);
+  for (const backend of positionals.length > 0 ? positionals : ['io_uring']) {
+    console.log(`\n=== ${backend}`);
+    const { code } = await run(process.execPath, [at('scripts', 'test.mjs'), ...args], {
+      cwd: root,
+      echo: true,
+      env: { ...process.env, GYRFALCON_IO: backend },
+    });
+    if (code !== 0) process.exitCode = 1;
+  }
+});

@@ -1,0 +1,362 @@
+//! What holds of every backend, over real sockets of this system.
+
+const std = @import("std");
+const linux = std.os.linux;
+const posix = std.posix;
+const testing = std.testing;
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
+const log = @import("../core/log.zig");
+const system = @import("../core/system.zig");
+const Epoll = @import("epoll.zig").Epoll;
+const Linux = @import("linux.zig").Linux;
+const Uring = @import("uring.zig").Uring;
+const io = @import("io.zig");
+const socket = @import("socket.zig");
+
+const backends = .{ Epoll, Uring, Linux };
+
+/// Skipped where the system has it not, or a filter forbids it.
+fn make(comptime B: type) !B {
+    return B.init(testing.allocator, .{ .receive_buffer_bytes = 4096 }) catch |err| switch (err) {
+        error.PermissionDenied, error.NotSupported, error.InvalidArgument => {
+            return if (B != Uring) err else error.SkipZigTest;
+        },
+        else => err,
+    };
+}
+
+fn onAll(comptime check: anytype) !void {
+    inline for (backends) |B| check(B) catch |err| {
+        if (err != error.SkipZigTest) {
+            std.debug.print("on {s}\n", .{@typeName(B)});
+            return err;
+        }
+    };
+}
+
+/// Writes down what two streams are told.
+pub fn Recorder(comptime B: type) type {
+    return struct {
+        const Self = @This();
+
+        streams: [2]B.Stream = .{ .{}, .{} },
+        received: std.ArrayList(u8) = .init(testing.allocator),
+        eof: bool = false,
+        eof_ahead: u32 = 0,
+        failed: bool = false,
+        sent_calls: u32 = 0,
+        closed: u32 = 0,
+        /// Events wait.
+        is_busy: bool = false,
+
+        pub fn deinit(self: *Self) void {
+            self.received.deinit();
+        }
+
+        pub fn stream(self: *Self, token: io.Token) ?*B.Stream {
+            return &self.streams[token.slot];
+        }
+        pub fn isServed(self: *Self, _: io.Token) bool {
+            return !self.is_busy;
+        }
+        pub fn onRecv(self: *Self, _: io.Token, result: io.RecvResult) void {
+            switch (result) {
+                .bytes => |bytes| self.received.appendSlice(bytes) catch unreachable,
+                .eof => self.eof = true,
+                .eof_ahead => self.eof_ahead += 1,
+                .failed => self.failed = true,
+            }
+        }
+        pub fn onSent(self: *Self, _: io.Token, _: u64) void {
+            self.sent_calls += 1;
+        }
+        pub fn onClosed(self: *Self, _: io.Token) void {
+            self.closed += 1;
+        }
+        pub fn onAwake(_: *Self) void {}
+
+        /// Closes a stream, and polls until that has ended.
+        pub fn end(self: *Self, backend: *B, index: usize) !void {
+            if (backend.close(&self.streams[index]) == .under_way) {
+                const before = self.closed;
+                for (0..100) |_| {
+                    if (self.closed > before) break;
+                    _ = backend.poll(10, self);
+                } else return error.StillOpen;
+            }
+            try testing.expectEqual(-1, self.streams[index].fd);
+        }
+    };
+}
+
+/// A poll waits for as long as it may: an event would end it at once, time and again. Something
+/// else may end one: a signal, the end of what was under way.
+fn expectSilence(comptime B: type, backend: *B, context: anytype) !void {
+    const wait_ms = 50;
+    for (0..5) |_| {
+        var timer = try std.time.Timer.start();
+        _ = backend.poll(wait_ms, context);
+        if (timer.read() >= wait_ms * std.time.ns_per_ms) return;
+    }
+    return error.Restless;
+}
+
+const first: io.Token = .{ .slot = 0, .generation = 1, .kind = .accepted };
+
+pub fn socketPair() ![2]posix.fd_t {
+    var fds: [2]i32 = undefined;
+    const rc = linux.socketpair(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.NONBLOCK, 0, &fds);
+    if (linux.E.init(rc) != .SUCCESS) return error.SocketPair;
+    return fds;
+}
+
+test "backend: bytes, a pause, the end of the stream" {
+    try onAll(exchangeBytes);
+}
+
+fn exchangeBytes(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const fds = try socketPair();
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    try backend.open(&recorder.streams[0], fds[0], first);
+    _ = try posix.write(fds[1], "hello");
+    _ = backend.poll(1000, &recorder);
+    try testing.expectEqualStrings("hello", recorder.received.items);
+    backend.pauseRecv(&recorder.streams[0]);
+    _ = try posix.write(fds[1], " again");
+    _ = backend.poll(0, &recorder);
+    try testing.expectEqualStrings("hello", recorder.received.items);
+    backend.resumeRecv(&recorder.streams[0]);
+    _ = backend.poll(1000, &recorder);
+    try testing.expectEqualStrings("hello again", recorder.received.items);
+    try posix.shutdown(fds[1], .send);
+    _ = backend.poll(1000, &recorder);
+    try testing.expect(recorder.eof);
+    try recorder.end(&backend, 0);
+    posix.close(fds[1]);
+}
+
+test "backend: the peer's end is told once while nothing is received, ahead of what it has sent" {
+    try onAll(tellEndOnce);
+}
+
+fn tellEndOnce(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const fds = try socketPair();
+    defer posix.close(fds[1]);
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    const stream = &recorder.streams[0];
+    try backend.open(stream, fds[0], first);
+    backend.pauseRecv(stream);
+    _ = try posix.write(fds[1], "last words");
+    _ = backend.poll(0, &recorder);
+    try testing.expectEqual(@as(u32, 0), recorder.eof_ahead);
+    try posix.shutdown(fds[1], .send);
+    _ = backend.poll(1000, &recorder);
+    try testing.expectEqual(@as(u32, 1), recorder.eof_ahead);
+    _ = backend.poll(0, &recorder);
+    backend.resumeRecv(stream);
+    _ = backend.poll(1000, &recorder);
+    try testing.expectEqualStrings("last words", recorder.received.items);
+    backend.pauseRecv(stream);
+    _ = backend.poll(0, &recorder);
+    try testing.expect(!recorder.failed);
+    backend.resumeRecv(stream);
+    // With one backend it came together with the bytes.
+    if (!recorder.eof) _ = backend.poll(1000, &recorder);
+    try testing.expect(recorder.eof);
+    backend.pauseRecv(stream);
+    _ = backend.poll(0, &recorder);
+    try testing.expectEqual(@as(u32, 1), recorder.eof_ahead);
+}
+
+test "backend: a full socket says so and tells when it takes bytes again" {
+    try onAll(fillSocket);
+}
+
+fn fillSocket(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const fds = try socketPair();
+    defer posix.close(fds[1]);
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    const stream = &recorder.streams[0];
+    try backend.open(stream, fds[0], first);
+    const block = [_]u8{'x'} ** 65536;
+    const iovecs = [_]posix.iovec_const{.{ .base = &block, .len = block.len }} ** 2;
+    var total: usize = 0;
+    while (true) switch (backend.send(stream, &iovecs, false)) {
+        .sent => |n| total += n,
+        .would_block => break,
+        .failed => return error.Unexpected,
+    };
+    try testing.expect(backend.inFlight(stream) > 0);
+    backend.sendLater(stream);
+    _ = backend.poll(0, &recorder);
+    try testing.expectEqual(@as(u32, 0), recorder.sent_calls);
+    var buf: [65536]u8 = undefined;
+    while (total > 0) total -= try posix.read(fds[1], &buf);
+    _ = backend.poll(1000, &recorder);
+    try testing.expectEqual(@as(u64, 0), backend.inFlight(stream));
+    try testing.expectEqual(@as(u32, 1), recorder.sent_calls);
+    _ = backend.poll(0, &recorder);
+    try testing.expectEqual(@as(u32, 1), recorder.sent_calls);
+}
+
+test "backend: a ring ends a poll, once" {
+    try onAll(ringBell);
+}
+
+fn ringBell(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    var timer = try std.time.Timer.start();
+    B.ring(backend.bell());
+    _ = backend.poll(10_000, &recorder);
+    try testing.expect(timer.lap() < 5 * std.time.ns_per_s);
+    try expectSilence(B, &backend, &recorder); // nothing is left of it
+}
+
+/// Counts what comes in at one listener.
+pub fn Door(comptime B: type) type {
+    return struct {
+        const Self = @This();
+
+        listener: B.Stream = .{},
+        accepted: u32 = 0,
+        failure: ?io.AcceptError = null,
+
+        pub fn stream(self: *Self, _: io.Token) ?*B.Stream {
+            return if (self.listener.fd == -1) null else &self.listener;
+        }
+        pub fn onAccept(self: *Self, _: io.Token, accepted: io.Accepted) void {
+            system.close(accepted.fd);
+            self.accepted += 1;
+        }
+        pub fn onAcceptFailed(self: *Self, _: io.Token, failure: io.AcceptError) void {
+            self.failure = failure;
+        }
+        pub fn wantsMore(_: *Self, _: io.Token) bool {
+            return true;
+        }
+        pub fn onRecv(_: *Self, _: io.Token, _: io.RecvResult) void {}
+        pub fn onSent(_: *Self, _: io.Token, _: u64) void {}
+        pub fn onClosed(_: *Self, _: io.Token) void {}
+        pub fn isServed(_: *Self, _: io.Token) bool {
+            return true;
+        }
+        pub fn onAwake(_: *Self) void {}
+    };
+}
+
+test "backend: a listener that is closed is not told of again, although another process has it" {
+    try onAll(closeListener);
+}
+
+fn closeListener(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const endpoint: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
+    const fd = try socket.listen(&endpoint, .{ .backlog = 8 });
+    // As good as another process's.
+    const others = try system.duplicate(fd, 0);
+    defer system.close(others);
+    var door: Door(B) = .{};
+    try backend.listen(&door.listener, fd, .{ .slot = 0, .kind = .listener });
+    var address: Endpoint.System = undefined;
+    const len = (try socket.endpointOf(fd)).toSystem(&address);
+    const clients = [_]posix.fd_t{ try socket.open(linux.AF.INET), try socket.open(linux.AF.INET) };
+    defer for (clients) |client| system.close(client);
+    system.connect(clients[0], &address.any, len) catch |err|
+        try testing.expectEqual(error.ConnectionPending, err);
+    _ = backend.poll(1000, &door);
+    try testing.expectEqual(1, door.accepted);
+    backend.closeListener(&door.listener);
+    system.connect(clients[1], &address.any, len) catch |err|
+        try testing.expectEqual(error.ConnectionPending, err);
+    try expectSilence(B, &backend, &door);
+    try testing.expectEqual(1, door.accepted);
+}
+
+test "backend: a listener that another process has shut down is told of as broken" {
+    try onAll(breakListener);
+}
+
+fn breakListener(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const endpoint: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
+    const fd = try socket.listen(&endpoint, .{ .backlog = 8 });
+    var door: Door(B) = .{};
+    try backend.listen(&door.listener, fd, .{ .slot = 0, .kind = .listener });
+    try system.shutdown(fd, .both);
+    _ = backend.poll(1000, &door);
+    try testing.expectEqual(error.InvalidArgument, door.failure.?.fatal);
+    backend.closeListener(&door.listener);
+}
+
+test "backend: what comes for a stream that is not served now is told later, in order" {
+    try onAll(serveLater);
+}
+
+fn serveLater(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const fds = try socketPair();
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    try backend.open(&recorder.streams[0], fds[0], first);
+    var sent: [5000]u8 = undefined; // more than one receive brings
+    for (&sent, 0..) |*byte, i| byte.* = @truncate(i);
+    recorder.is_busy = true;
+    _ = try posix.write(fds[1], sent[0..2500]);
+    for (0..3) |_| _ = backend.poll(10, &recorder);
+    _ = try posix.write(fds[1], sent[2500..]);
+    posix.close(fds[1]);
+    for (0..3) |_| _ = backend.poll(10, &recorder);
+    try testing.expectEqual(0, recorder.received.items.len);
+    recorder.is_busy = false;
+    for (0..10) |_| if (!recorder.eof) {
+        _ = backend.poll(10, &recorder);
+    };
+    try testing.expectEqualSlices(u8, &sent, recorder.received.items);
+    try testing.expect(recorder.eof);
+    try recorder.end(&backend, 0);
+}
+
+test "backend: a stream is closed while bytes come in, is paused, waits for room" {
+    try onAll(closeBusy);
+}
+
+fn closeBusy(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    for (0..50) |round| {
+        const fds = try socketPair();
+        defer posix.close(fds[1]);
+        var recorder: Recorder(B) = .{};
+        defer recorder.deinit();
+        const stream = &recorder.streams[0];
+        try backend.open(stream, fds[0], first);
+        if (round % 2 == 0) _ = backend.poll(0, &recorder);
+        _ = try posix.write(fds[1], "some bytes");
+        if (round % 3 == 0) backend.pauseRecv(stream);
+        if (round % 5 == 0) backend.sendLater(stream);
+        if (round % 7 == 0) backend.resumeRecv(stream);
+        try recorder.end(&backend, 0);
+        // The peer sees the end: nothing of ours holds the socket.
+        var byte: [1]u8 = undefined;
+        const n = posix.read(fds[1], &byte) catch |err| switch (err) {
+            error.ConnectionResetByPeer => 0,
+            else => return err,
+        };
+        try testing.expectEqual(0, n);
+    }
+}

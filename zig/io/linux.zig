@@ -1,0 +1,173 @@
+//! The backends of Linux, of which one is chosen when the server starts: so the engine is compiled
+//! once, and not for each of them. What that costs is a branch that always goes the same way.
+
+const std = @import("std");
+const posix = std.posix;
+const Allocator = std.mem.Allocator;
+const clock = @import("../core/clock.zig");
+const Epoll = @import("epoll.zig").Epoll;
+const io = @import("io.zig");
+const transfer = @import("transfer.zig");
+const Uring = @import("uring.zig").Uring;
+
+pub const Linux = union(io.Backend) {
+    epoll: Epoll,
+    io_uring: Uring,
+
+    pub const Stream = io.Stream;
+
+    pub fn init(gpa: Allocator, options: io.Options) !Linux {
+        return switch (options.backend) {
+            .epoll => .{ .epoll = try Epoll.init(gpa, options) },
+            .io_uring => .{ .io_uring = try Uring.init(gpa, options) },
+        };
+    }
+
+    pub fn deinit(self: *Linux) void {
+        switch (self.*) {
+            inline else => |*own| own.deinit(),
+        }
+        self.* = undefined;
+    }
+
+    pub fn open(self: *Linux, stream: *Stream, fd: posix.socket_t, token: io.Token) !void {
+        switch (self.*) {
+            inline else => |*own| try own.open(stream, fd, token),
+        }
+    }
+
+    pub fn close(self: *Linux, stream: *Stream) io.Closing {
+        return switch (self.*) {
+            inline else => |*own| own.close(stream),
+        };
+    }
+
+    pub fn abort(self: *Linux, stream: *Stream) io.Closing {
+        return switch (self.*) {
+            inline else => |*own| own.abort(stream),
+        };
+    }
+
+    pub fn shutdownSend(self: *Linux, stream: *Stream) void {
+        switch (self.*) {
+            inline else => |*own| own.shutdownSend(stream),
+        }
+    }
+
+    pub fn pauseRecv(self: *Linux, stream: *Stream) void {
+        switch (self.*) {
+            inline else => |*own| own.pauseRecv(stream),
+        }
+    }
+
+    pub fn resumeRecv(self: *Linux, stream: *Stream) void {
+        switch (self.*) {
+            inline else => |*own| own.resumeRecv(stream),
+        }
+    }
+
+    pub fn receiveNow(self: *Linux, stream: *Stream, context: anytype) void {
+        switch (self.*) {
+            inline else => |*own| own.receiveNow(stream, context),
+        }
+    }
+
+    pub fn hasInput(self: *Linux, stream: *const Stream) bool {
+        return switch (self.*) {
+            inline else => |*own| own.hasInput(stream),
+        };
+    }
+
+    // What is the same with both.
+
+    pub fn send(
+        _: *Linux,
+        stream: *Stream,
+        iovecs: []const posix.iovec_const,
+        more: bool,
+    ) io.SendResult {
+        return transfer.send(stream.fd, iovecs, more);
+    }
+
+    pub fn sendFile(
+        _: *Linux,
+        stream: *Stream,
+        fd: posix.fd_t,
+        offset: u64,
+        len: u64,
+    ) io.SendResult {
+        return transfer.sendFile(stream.fd, fd, offset, len);
+    }
+
+    pub fn inFlight(_: *Linux, stream: *const Stream) u64 {
+        return transfer.inFlight(stream.fd);
+    }
+
+    pub fn acceptBatch(_: *Linux, stream: *Stream, context: anytype) bool {
+        return transfer.acceptBatch(stream.fd, stream.token, context);
+    }
+
+    pub fn ring(its: io.Bell) void {
+        transfer.ring(its);
+    }
+
+    pub fn nowMs(_: *const Linux) u64 {
+        return clock.monotonicMs();
+    }
+
+    pub fn wallSeconds(_: *const Linux) i64 {
+        return clock.realtimeSeconds();
+    }
+
+    pub fn sendLater(self: *Linux, stream: *Stream) void {
+        switch (self.*) {
+            inline else => |*own| own.sendLater(stream),
+        }
+    }
+
+    pub fn listen(self: *Linux, stream: *Stream, fd: posix.socket_t, token: io.Token) !void {
+        switch (self.*) {
+            inline else => |*own| try own.listen(stream, fd, token),
+        }
+    }
+
+    pub fn pauseAccept(self: *Linux, stream: *Stream) void {
+        switch (self.*) {
+            inline else => |*own| own.pauseAccept(stream),
+        }
+    }
+
+    pub fn resumeAccept(self: *Linux, stream: *Stream) void {
+        switch (self.*) {
+            inline else => |*own| own.resumeAccept(stream),
+        }
+    }
+
+    pub fn closeListener(self: *Linux, stream: *Stream) void {
+        switch (self.*) {
+            inline else => |*own| own.closeListener(stream),
+        }
+    }
+
+    pub fn closeAccepted(self: *Linux, fd: posix.socket_t) void {
+        switch (self.*) {
+            inline else => |*own| own.closeAccepted(fd),
+        }
+    }
+
+    pub fn poll(self: *Linux, timeout_ms: i32, context: anytype) bool {
+        return switch (self.*) {
+            inline else => |*own| own.poll(timeout_ms, context),
+        };
+    }
+
+    pub fn bell(self: *const Linux) io.Bell {
+        return switch (self.*) {
+            inline else => |*own| own.bell(),
+        };
+    }
+};
+
+comptime {
+    io.check(Linux);
+}

@@ -1,0 +1,267 @@
+//! An io_uring (io_uring(7)): its two queues, and a ring of buffers that the kernel receives into.
+//! What is here knows no sockets. A ring belongs to one thread, the one that calls `enable`; it may
+//! be made on another.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const linux = std.os.linux;
+const posix = std.posix;
+const memory = @import("../core/memory.zig");
+const system = @import("../core/system.zig");
+
+pub const Submission = linux.io_uring_sqe;
+pub const Completion = linux.io_uring_cqe;
+
+/// The ring's work runs when its thread asks for completions, and never interrupts it: without that
+/// a ring is slower than epoll. Linux 6.1 and later.
+const setup_flags = linux.IORING_SETUP_SINGLE_ISSUER | linux.IORING_SETUP_DEFER_TASKRUN |
+    linux.IORING_SETUP_COOP_TASKRUN | linux.IORING_SETUP_SUBMIT_ALL |
+    linux.IORING_SETUP_CQSIZE | linux.IORING_SETUP_R_DISABLED;
+const features = linux.IORING_FEAT_SINGLE_MMAP | linux.IORING_FEAT_NODROP |
+    linux.IORING_FEAT_EXT_ARG | linux.IORING_FEAT_CQE_SKIP;
+
+const page_bytes = std.heap.page_size_min;
+
+pub const Ring = struct {
+    fd: posix.fd_t,
+    /// Both queues; the entries to be submitted lie in `entries`.
+    queues: []align(page_bytes) u8,
+    entries: []align(page_bytes) Submission,
+    submission_head: *u32,
+    submission_tail: *u32,
+    completion_head: *u32,
+    completion_tail: *u32,
+    completions: []Completion,
+    /// Entries written and not published yet lie between the published tail and this one.
+    tail: u32 = 0,
+    is_enabled: bool = false,
+
+    pub const Sizes = struct {
+        /// Powers of two.
+        submissions: u32,
+        completions: u32,
+    };
+
+    pub fn init(sizes: Sizes) system.Error!Ring {
+        var params = std.mem.zeroes(linux.io_uring_params);
+        params.flags = setup_flags;
+        params.cq_entries = sizes.completions;
+        const fd: posix.fd_t = @intCast(try system.check(
+            linux.io_uring_setup(sizes.submissions, &params),
+        ));
+        errdefer system.close(fd);
+        if (params.features & features != features) return error.InvalidArgument; // an old kernel
+        const array_end = params.sq_off.array + params.sq_entries * @sizeOf(u32);
+        const completions_end = params.cq_off.cqes + params.cq_entries * @sizeOf(Completion);
+        const queues = try map(fd, @max(array_end, completions_end), linux.IORING_OFF_SQ_RING);
+        errdefer system.unmapMemory(queues) catch {};
+        const entries_bytes = params.sq_entries * @sizeOf(Submission);
+        const entries = try map(fd, entries_bytes, linux.IORING_OFF_SQES);
+        // Entries are submitted in the order in which they lie there.
+        const array = at(u32, queues, params.sq_off.array);
+        for (0..params.sq_entries) |i| array[i] = @intCast(i);
+        const completions = at(Completion, queues, params.cq_off.cqes);
+        const first: [*]align(page_bytes) Submission = @ptrCast(entries);
+        return .{
+            .fd = fd,
+            .queues = queues,
+            .entries = first[0..params.sq_entries],
+            .submission_head = &at(u32, queues, params.sq_off.head)[0],
+            .submission_tail = &at(u32, queues, params.sq_off.tail)[0],
+            .completion_head = &at(u32, queues, params.cq_off.head)[0],
+            .completion_tail = &at(u32, queues, params.cq_off.tail)[0],
+            .completions = completions[0..params.cq_entries],
+        };
+    }
+
+    fn map(fd: posix.fd_t, bytes: usize, offset: u64) system.Error![]align(page_bytes) u8 {
+        const prot = linux.PROT.READ | linux.PROT.WRITE;
+        const flags: linux.MAP = .{ .TYPE = .SHARED, .POPULATE = true };
+        const rc = linux.mmap(null, bytes, prot, flags, fd, @intCast(offset));
+        const address = try system.check(rc);
+        return @as([*]align(page_bytes) u8, @ptrFromInt(address))[0..bytes];
+    }
+
+    fn at(comptime T: type, bytes: []align(page_bytes) u8, offset: u32) [*]T {
+        return @alignCast(@ptrCast(bytes.ptr + offset));
+    }
+
+    /// Operations that are under way are cancelled by the kernel, in its own time.
+    pub fn deinit(self: *Ring) void {
+        const entries: [*]align(page_bytes) u8 = @ptrCast(self.entries.ptr);
+        system.unmapMemory(entries[0 .. self.entries.len * @sizeOf(Submission)]) catch {};
+        system.unmapMemory(self.queues) catch {};
+        system.close(self.fd);
+        self.* = undefined;
+    }
+
+    /// The calling thread is the ring's from here on.
+    pub fn enable(self: *Ring) system.Error!void {
+        assert(!self.is_enabled);
+        try self.register(.REGISTER_ENABLE_RINGS, null, 0);
+        self.is_enabled = true;
+    }
+
+    fn register(
+        self: *const Ring,
+        what: linux.IORING_REGISTER,
+        argument: ?*const anyopaque,
+        count: u32,
+    ) system.Error!void {
+        _ = try system.check(linux.io_uring_register(self.fd, what, argument, count));
+    }
+
+    /// An entry to be filled in, all zero; it is submitted with the next `enter`. Null: there is no
+    /// room before that.
+    pub fn next(self: *Ring) ?*Submission {
+        const head = @atomicLoad(u32, self.submission_head, .acquire);
+        if (self.tail -% head == self.entries.len) return null;
+        const entry = &self.entries[self.tail & (self.entries.len - 1)];
+        entry.* = std.mem.zeroes(Submission);
+        self.tail +%= 1;
+        return entry;
+    }
+
+    /// Submits what there is, and waits for a completion, `timeout_ms` at most: -1 for ever, 0 not
+    /// at all. Completions that are there already end the wait.
+    pub fn enter(self: *Ring, timeout_ms: i32) system.Error!void {
+        @atomicStore(u32, self.submission_tail, self.tail, .release);
+        const head = @atomicLoad(u32, self.submission_head, .acquire);
+        const time: linux.kernel_timespec = .{
+            .sec = @divFloor(@max(timeout_ms, 0), 1000),
+            .nsec = @as(i64, @mod(@max(timeout_ms, 0), 1000)) * std.time.ns_per_ms,
+        };
+        const argument: linux.io_uring_getevents_arg = .{
+            .sigmask = 0,
+            .sigmask_sz = linux.NSIG / 8,
+            .pad = 0,
+            .ts = if (timeout_ms > 0) @intFromPtr(&time) else 0,
+        };
+        const rc = linux.syscall6(
+            .io_uring_enter,
+            @intCast(self.fd),
+            self.tail -% head,
+            @intFromBool(timeout_ms != 0),
+            linux.IORING_ENTER_GETEVENTS | linux.IORING_ENTER_EXT_ARG,
+            @intFromPtr(&argument),
+            @sizeOf(linux.io_uring_getevents_arg),
+        );
+        switch (linux.E.init(rc)) {
+            // The time is over, a signal came, or completions that nobody has taken fill the queue:
+            // nothing is lost.
+            .SUCCESS, .TIME, .INTR, .BUSY => {},
+            else => |errno| return system.errorOf(errno),
+        }
+    }
+
+    /// Completions that wait to be taken.
+    pub fn waiting(self: *const Ring) u32 {
+        return @atomicLoad(u32, self.completion_tail, .acquire) -% self.completion_head.*;
+    }
+
+    /// The completion `index` places behind the first that waits.
+    pub fn peek(self: *const Ring, index: u32) Completion {
+        assert(index < self.waiting());
+        return self.completions[(self.completion_head.* +% index) & (self.completions.len - 1)];
+    }
+
+    /// Takes the first completion that waits.
+    pub fn take(self: *Ring) ?Completion {
+        if (self.waiting() == 0) return null;
+        const completion = self.peek(0);
+        @atomicStore(u32, self.completion_head, self.completion_head.* +% 1, .release);
+        return completion;
+    }
+};
+
+/// Buffers that the kernel takes from as bytes come in: a connection that is idle has none.
+pub const Buffers = struct {
+    ring: []align(memory.page_bytes) linux.io_uring_buf,
+    bytes: []align(memory.page_bytes) u8,
+    each: u32,
+    tail: u16 = 0,
+
+    pub const group = 0;
+
+    /// `count`: a power of two, 32768 at most.
+    pub fn init(ring: *const Ring, count: u16, each: u32) !Buffers {
+        const entries = try memory.reserve(linux.io_uring_buf, count);
+        errdefer memory.release(linux.io_uring_buf, entries);
+        const bytes = try memory.reserve(u8, @as(usize, count) * each);
+        errdefer memory.release(u8, bytes);
+        const argument: linux.io_uring_buf_reg = .{
+            .ring_addr = @intFromPtr(entries.ptr),
+            .ring_entries = count,
+            .bgid = group,
+            .pad = 0,
+            .resv = .{ 0, 0, 0 },
+        };
+        try ring.register(.REGISTER_PBUF_RING, &argument, 1);
+        var self: Buffers = .{ .ring = entries, .bytes = bytes, .each = each };
+        for (0..count) |i| self.add(@intCast(i));
+        self.publish();
+        return self;
+    }
+
+    /// After the ring's: the kernel uses them no more.
+    pub fn deinit(self: *Buffers) void {
+        memory.release(u8, self.bytes);
+        memory.release(linux.io_uring_buf, self.ring);
+        self.* = undefined;
+    }
+
+    pub fn get(self: *const Buffers, index: u16) []u8 {
+        return self.bytes[@as(usize, index) * self.each ..][0..self.each];
+    }
+
+    /// Gives a buffer to the kernel.
+    pub fn put(self: *Buffers, index: u16) void {
+        self.add(index);
+        self.publish();
+    }
+
+    fn add(self: *Buffers, index: u16) void {
+        const entry = &self.ring[self.tail & (self.ring.len - 1)];
+        // The last field of the first entry is the ring's tail.
+        entry.addr = @intFromPtr(self.get(index).ptr);
+        entry.len = self.each;
+        entry.bid = index;
+        self.tail +%= 1;
+    }
+
+    fn publish(self: *Buffers) void {
+        const head: *linux.io_uring_buf_ring = @ptrCast(self.ring.ptr);
+        @atomicStore(u16, &head.tail, self.tail, .release);
+    }
+};
+
+const testing = std.testing;
+
+/// Null where the system has no ring for us.
+fn ringForTest() !Ring {
+    return Ring.init(.{ .submissions = 8, .completions = 16 }) catch |err| switch (err) {
+        error.PermissionDenied, error.NotSupported, error.InvalidArgument => error.SkipZigTest,
+        else => err,
+    };
+}
+
+test "what is submitted completes, in order of completion, and a wait ends in time" {
+    var ring = try ringForTest();
+    defer ring.deinit();
+    try ring.enable();
+    for (0..8) |i| {
+        const entry = ring.next().?;
+        entry.opcode = .NOP;
+        entry.user_data = i;
+    }
+    try testing.expect(ring.next() == null);
+    try ring.enter(1000);
+    try testing.expectEqual(8, ring.waiting());
+    for (0..8) |i| try testing.expectEqual(i, ring.take().?.user_data);
+    try testing.expect(ring.take() == null);
+    var timer = try std.time.Timer.start();
+    try ring.enter(20);
+    try testing.expect(timer.read() >= 20 * std.time.ns_per_ms);
+    try ring.enter(0);
+    try testing.expectEqual(0, ring.waiting());
+}

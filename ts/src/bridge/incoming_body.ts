@@ -1,4 +1,5 @@
 import type { BodySource } from '../fetch/body.ts';
+import { Gathered } from '../fetch/chunks.ts';
 
 /** Where the body of a request comes from: its exchange. */
 export interface BodyOrigin {
@@ -16,8 +17,9 @@ export interface BodyOrigin {
  */
 export class IncomingBody implements BodySource {
   private readonly origin: BodyOrigin;
+  private readonly gathered = new Gathered();
   /** The first may be a view of the request's record; the others are private memory. */
-  private readonly chunks: Uint8Array[] = [];
+  private readonly chunks = this.gathered.pieces;
   private length = 0;
   private ended: boolean;
   private failure: unknown = null;
@@ -79,7 +81,7 @@ export class IncomingBody implements BodySource {
       return;
     }
     if (bytes.length > 0) {
-      this.chunks.push(bytes);
+      this.gathered.add(bytes);
       this.length += bytes.length;
     }
     if (this.resolve !== null) {

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { types } from 'node:util';
-import { ChunkEncoder, viewBytes } from './chunks.ts';
+import { ChunkEncoder, Gathered, viewBytes } from './chunks.ts';
 import { rememberCopy } from './decoded.ts';
 import { encodeFormData, readBlob } from './form_data.ts';
 
@@ -338,7 +338,7 @@ function exact(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 async function readAll(body: Body): Promise<Uint8Array<ArrayBuffer>> {
   const reader = openStream(body).getReader();
   body.used = true;
-  const chunks: Uint8Array[] = [];
+  const gathered = new Gathered();
   let length = 0;
   for (;;) {
     const { done, value } = await reader.read();
@@ -348,12 +348,12 @@ async function readAll(body: Body): Promise<Uint8Array<ArrayBuffer>> {
       reader.cancel(error).catch(() => {});
       throw error;
     }
-    chunks.push(value);
+    gathered.add(value);
     length += value.byteLength;
   }
   const whole = new Uint8Array(length);
   let at = 0;
-  for (const chunk of chunks) {
+  for (const chunk of gathered.pieces) {
     whole.set(chunk, at);
     at += chunk.byteLength;
   }

@@ -48,3 +48,32 @@ export class ChunkEncoder {
     return encoder.encode(text);
   }
 }
+
+/** Pieces of fewer bytes are put together: each takes some hundred bytes besides its own. */
+const smallBytes = 512;
+/** To a piece of so many bytes nothing is added any more. */
+const gatheredBytes = 16 * 1024;
+
+/** Bytes as they come, in order. The memory it takes has to do with their number, not with that of the pieces. */
+export class Gathered {
+  readonly pieces: Uint8Array[] = [];
+  /** Memory of the last piece and of what may be added to it, where it is of this list's making. */
+  private room: Uint8Array = noBytes;
+
+  /** Keeps `bytes`, or a copy of them. */
+  add(bytes: Uint8Array): void {
+    const { pieces } = this;
+    const last = pieces.at(-1);
+    if (last === undefined || bytes.length >= smallBytes || last.length >= gatheredBytes) {
+      pieces.push(bytes);
+      return;
+    }
+    const length = last.length + bytes.length;
+    if (last.buffer !== this.room.buffer || length > this.room.length) {
+      this.room = new Uint8Array(2 * length);
+      this.room.set(last);
+    }
+    this.room.set(bytes, last.length);
+    pieces[pieces.length - 1] = this.room.subarray(0, length);
+  }
+}

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { extractMimeType } from './mime_type.ts';
 import { boundaryOf, type FormOptions, type Pieces, readForm } from './multipart.ts';
+import { blobOfParts } from './stored_file.ts';
 
 /** A form laid out as multipart/form-data (RFC 7578). */
 export interface EncodedForm {
@@ -42,7 +43,7 @@ export function encodeFormData(form: FormData): EncodedForm {
   if (parts.length === 0) return { body: text, type };
   parts.push(text);
   const isOurs = parts.every((part) => typeof part === 'string' || part instanceof Blob);
-  return { body: isOurs ? new Blob(parts) : readParts(parts), type };
+  return { body: isOurs ? blobOfParts(parts) : readParts(parts), type };
 }
 
 async function* readParts(parts: (string | Blob)[]): AsyncGenerator<Uint8Array | string> {

@@ -1,5 +1,6 @@
 /** Forms as they arrive: part by part, or whole with the large files on disk. */
 import { GyrfalconError } from '../core/errors.ts';
+import { Gathered } from './chunks.ts';
 import { Headers } from './headers.ts';
 import { extractMimeType } from './mime_type.ts';
 import { malformed, tooMuch } from './multipart_error.ts';
@@ -241,11 +242,11 @@ function decodeField(bytes: Uint8Array): string {
 
 /** The content of the part that has begun. */
 async function collect(events: EventReader): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
+  const content = new Gathered();
   for (;;) {
     const event = await events.next();
-    if (event.kind !== 'data') return concat(chunks);
-    chunks.push(event.bytes);
+    if (event.kind !== 'data') return concat(content.pieces);
+    content.add(event.bytes);
   }
 }
 
@@ -267,26 +268,26 @@ async function readFile(
   directory: string | undefined,
 ): Promise<{ file: File; inMemory: number }> {
   const name = filename as string;
-  let chunks: Uint8Array[] = [];
+  let content = new Gathered();
   let size = 0;
   let writer: FileWriter | null = null;
   try {
     for (;;) {
       const event = await events.next();
       if (event.kind !== 'data') break;
-      chunks.push(event.bytes);
+      content.add(event.bytes);
       size += event.bytes.byteLength;
       if (size <= (writer === null ? memory : writeBytes)) continue;
       writer ??= await FileWriter.open(directory);
-      await writer.write(chunks);
-      chunks = [];
+      await writer.write(content.pieces);
+      content = new Gathered();
       size = 0;
     }
     if (writer === null) {
-      const file = new File(chunks as Uint8Array<ArrayBuffer>[], name, { type });
+      const file = new File(content.pieces as Uint8Array<ArrayBuffer>[], name, { type });
       return { file, inMemory: size };
     }
-    if (size > 0) await writer.write(chunks);
+    if (size > 0) await writer.write(content.pieces);
     const file = await writer.finish(name, type);
     return { file, inMemory: 0 };
   } catch (error) {
@@ -350,11 +351,11 @@ export class Part {
   /** The whole content. */
   async bytes(): Promise<Uint8Array<ArrayBuffer>> {
     this.take();
-    const chunks: Uint8Array[] = [];
+    const content = new Gathered();
     for (;;) {
       const bytes = await this.parts.read(this);
-      if (bytes === null) return concat(chunks);
-      chunks.push(bytes);
+      if (bytes === null) return concat(content.pieces);
+      content.add(bytes);
     }
   }
 

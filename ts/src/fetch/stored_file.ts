@@ -3,27 +3,28 @@
  * can be reached any more, and at the latest when the process exits.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, openAsBlob, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, openAsBlob, rmSync } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** Stands for a file on disk; whoever holds it keeps the file. */
 class Holder {
-  readonly path: string;
-
   constructor(path: string) {
-    this.path = path;
     collected.register(this, path);
   }
 }
 
-const collected = new FinalizationRegistry<string>((path) => {
-  unlink(path).catch(() => {}); // it may have been removed from outside, which is as good
-});
+const collected = new FinalizationRegistry<string>((path) => void remove(path));
 
-/** What keeps the file of a blob, a slice or a stream. */
-const holders = new WeakMap<object, Holder>();
+/** It may have been removed from outside, which is as good. */
+async function remove(path: string): Promise<void> {
+  await unlink(path).catch(() => {});
+  elsewhere.delete(path);
+}
+
+/** What keeps the files of a blob, a slice or a stream. */
+const holders = new WeakMap<object, readonly Holder[]>();
 
 /** A file: methods of the platform's, whose results keep what they read from. */
 class StoredFile extends File {
@@ -81,9 +82,18 @@ for (const [stored, platform] of [
 }
 
 function keepFrom<T extends object>(from: Blob, made: T): T {
-  const holder = holders.get(from);
-  if (holder !== undefined) holders.set(made, holder);
+  const kept = holders.get(from);
+  if (kept !== undefined) holders.set(made, kept);
   return made;
+}
+
+/** As `new Blob(parts)`, but for files on disk among them: it keeps those. */
+export function blobOfParts(parts: readonly (string | Blob)[]): Blob {
+  const blob = new Blob(parts as (string | Blob)[]);
+  const kept = parts.flatMap((part) => (typeof part === 'string' ? [] : (holders.get(part) ?? [])));
+  if (kept.length === 0) return blob;
+  holders.set(blob, kept);
+  return Object.setPrototypeOf(blob, StoredBlob.prototype) as Blob;
 }
 
 function sliceFrom(from: Blob, slice: Blob): Blob {
@@ -97,15 +107,27 @@ async function whileRead<T>(blob: Blob, result: Promise<T>): Promise<T> {
 }
 
 let folder: string | undefined;
+/** Files in folders that are the program's. */
+const elsewhere = new Set<string>();
+let cleansUp = false;
 
 /** A folder of this thread's own, which nobody else may read. */
 function ownFolder(): string {
-  if (folder === undefined) {
-    const made = mkdtempSync(join(tmpdir(), `gyrfalcon-${process.pid}-`));
-    process.once('exit', () => rmSync(made, { recursive: true, force: true }));
-    folder = made;
+  // What cleans the system's folder takes one that was not written to for some days.
+  if (folder === undefined || !existsSync(folder)) {
+    folder = mkdtempSync(join(tmpdir(), `gyrfalcon-${process.pid}-`));
   }
   return folder;
+}
+
+function cleanUp(): void {
+  for (const path of folder === undefined ? elsewhere : [folder, ...elsewhere]) {
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch {
+      // the process ends as it was to end
+    }
+  }
 }
 
 /** A file that is being written. Either `finish` or `discard` ends it. */
@@ -120,8 +142,12 @@ export class FileWriter {
 
   /** @param directory - in the place of a folder of the process's own below the system's */
   static async open(directory: string | undefined): Promise<FileWriter> {
-    const path = join(directory ?? ownFolder(), `part-${randomUUID()}`);
-    return new FileWriter(await open(path, 'wx', 0o600), path);
+    if (!cleansUp) process.once('exit', cleanUp);
+    cleansUp = true;
+    const path = resolve(directory ?? ownFolder(), `part-${randomUUID()}`);
+    const writer = new FileWriter(await open(path, 'wx', 0o600), path);
+    if (directory !== undefined) elsewhere.add(path);
+    return writer;
   }
 
   async write(bytes: readonly Uint8Array[]): Promise<void> {
@@ -144,13 +170,13 @@ export class FileWriter {
     const holder = new Holder(this.path);
     const blob = await openAsBlob(this.path, { type });
     const file = new StoredFile([blob], name, { type });
-    holders.set(file, holder);
+    holders.set(file, [holder]);
     return file;
   }
 
   /** Never fails: what the file is given up for is what is to be told. */
   async discard(): Promise<void> {
     if (this.handle.fd >= 0) await this.handle.close().catch(() => {});
-    await unlink(this.path).catch(() => {});
+    await remove(this.path);
   }
 }

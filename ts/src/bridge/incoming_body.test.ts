@@ -1,0 +1,70 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { IncomingBody } from './incoming_body.ts';
+
+const test = suite('the body of a request as it arrives');
+
+/** Of a body that begins with `head` in the request's record. */
+function bodyOf(head: string): { body: IncomingBody; record: Buffer; granted: () => number } {
+  const record = Buffer.from(`${head}..........`);
+  let granted = 0;
+  const body = new IncomingBody({
+    bodyIsInline: false,
+    inlineBody: () => record.subarray(0, head.length),
+    grant: (bytes) => {
+      granted += bytes;
+    },
+  });
+  return { body, record, granted: () => granted };
+}
+
+/** `count` bytes, each a piece of its own. */
+function pushBytes(body: IncomingBody, from: number, count: number): Uint8Array {
+  const bytes = Uint8Array.from({ length: count }, (_, i) => 97 + ((from + i) % 23));
+  for (const byte of bytes) body.push(Uint8Array.of(byte), false);
+  return bytes;
+}
+
+test('a body in pieces of one byte is held in few pieces', async () => {
+  const { body, record, granted } = bodyOf('head');
+  const sent = pushBytes(body, 0, 100_000);
+  body.push(new Uint8Array(0), true);
+  assert.is(record.toString(), 'head..........', 'nothing is written behind it');
+  const reads: Uint8Array[] = [];
+  for await (const bytes of body.stream()) reads.push(bytes);
+  assert.ok(reads.length < 20, `${reads.length} reads`);
+  assert.is(Buffer.concat(reads).toString(), `head${Buffer.from(sent)}`);
+  assert.is(granted(), 0, 'of a body that has ended');
+});
+
+test('what a reader was given stays as it is while more comes', async () => {
+  const { body, granted } = bodyOf('');
+  const reader = body.stream().getReader();
+  const reads: Uint8Array[] = [];
+  const sent: Uint8Array[] = [];
+  for (let i = 0; i < 50; i++) {
+    sent.push(pushBytes(body, i, 1 + i * 13));
+    reads.push((await reader.read()).value as Uint8Array);
+  }
+  body.push(new Uint8Array(0), true);
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    reads.push(read.value);
+  }
+  assert.is(Buffer.concat(reads).toString(), Buffer.concat(sent).toString());
+  assert.is(granted(), Buffer.concat(reads.slice(0, 50)).length);
+});
+
+test('a body is collected whole, whatever the sizes of its pieces', async () => {
+  const { body } = bodyOf('head');
+  const whole = body.collect();
+  let expected = 'head';
+  for (const size of [1, 600, 1, 1, 511, 512, 513, 20_000, 3, 3, 16_384, 1]) {
+    const bytes = new Uint8Array(size).fill(97 + (size % 23));
+    expected += Buffer.from(bytes).toString();
+    body.push(bytes, false);
+  }
+  body.push(Buffer.from('end'), true);
+  assert.is(Buffer.from(await whole).toString(), `${expected}end`);
+});
+
+test.run();

@@ -34,7 +34,7 @@ export const ERROR_CODES = {
   GYR_NODE_RESPONSE:
     'A request was answered through Node.js’s response object, which is not there.',
   GYR_MULTIPART_INVALID: 'A multipart body is malformed, or is none.',
-  GYR_MULTIPART_LIMIT: 'A multipart body is larger than a limit.',
+  GYR_MULTIPART_LIMIT: 'A form is larger than a limit.',
   GYR_BODY_UNREAD: 'The response was sent before the request body had been read to its end.',
 } as const;
 

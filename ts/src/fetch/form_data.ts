@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { extractMimeType } from './mime_type.ts';
-import { boundaryOf, type FormOptions, type Pieces, readForm } from './multipart.ts';
+import { boundaryOf, type FormOptions, type Pieces, readForm, settingsOf } from './multipart.ts';
+import { tooMuch } from './multipart_error.ts';
 import { blobOfParts } from './stored_file.ts';
 
 /** A form laid out as multipart/form-data (RFC 7578). */
@@ -84,20 +85,52 @@ export async function readMultipart(
 
 /**
  * Parses the bytes of a form that is not in parts (Fetch "formData()"). Throws a TypeError when the
- * type is no form's.
+ * type is no form's, and a MultipartError when the form is above a limit.
  */
-export function parseFormData(bytes: Uint8Array, contentType: string | null): FormData {
+export function parseFormData(
+  bytes: Uint8Array,
+  contentType: string | null,
+  options: FormOptions,
+): FormData {
   const type = extractMimeType(contentType);
-  if (type?.essence === 'application/x-www-form-urlencoded') return parseUrlEncoded(bytes);
+  if (type?.essence === 'application/x-www-form-urlencoded') return parseUrlEncoded(bytes, options);
   throw new TypeError(
     'formData: the content-type must be multipart/form-data or application/x-www-form-urlencoded',
   );
 }
 
-function parseUrlEncoded(bytes: Uint8Array): FormData {
+function parseUrlEncoded(bytes: Uint8Array, options: FormOptions): FormData {
+  const { maxParts, maxFieldBytes, maxFieldsBytes, maxBytes } = settingsOf(options);
+  if (bytes.length > maxBytes) throw tooMuch(`The form has over ${maxBytes} bytes`, 'maxBytes');
+  if (countPairs(bytes) > maxParts) {
+    throw tooMuch(`The form has over ${maxParts} fields`, 'maxParts');
+  }
   const form = new FormData();
+  let total = 0;
   // URLSearchParams drops one leading '?', which would be part of the first name.
   const text = `?${new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)}`;
-  for (const [name, value] of new URLSearchParams(text)) form.append(name, value);
+  for (const [name, value] of new URLSearchParams(text)) {
+    const length = Buffer.byteLength(value);
+    if (length > maxFieldBytes) {
+      throw tooMuch(`A field of the form has over ${maxFieldBytes} bytes`, 'maxFieldBytes');
+    }
+    total += length;
+    if (total > maxFieldsBytes) {
+      throw tooMuch(`The fields of the form have over ${maxFieldsBytes} bytes`, 'maxFieldsBytes');
+    }
+    form.append(name, value);
+  }
   return form;
+}
+
+/** Counted before there is an object for each of them, which takes a hundred times its bytes. */
+function countPairs(bytes: Uint8Array): number {
+  let count = 0;
+  let inPair = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const isPair = bytes[at] !== 0x26;
+    if (isPair && !inPair) count++;
+    inPair = isPair;
+  }
+  return count;
 }

@@ -6,7 +6,13 @@ import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../../tests/support/wait.ts';
-import { type FormOptions, type MultipartLimits, multipart, type Part } from './multipart.ts';
+import {
+  type FormOptions,
+  formDefaults,
+  type MultipartLimits,
+  multipart,
+  type Part,
+} from './multipart.ts';
 import { MultipartError } from './multipart_error.ts';
 import { Request } from './request.ts';
 import { Response } from './response.ts';
@@ -204,6 +210,38 @@ test('limits are refused with 413 and the option, and leave nothing behind', asy
   assert.is([...(await request.formData(exact))].length, 5);
 });
 
+test('limits hold for a form that is not in parts, and its fields are counted before they are read', async () => {
+  const formOf = (body: string) =>
+    new Request('http://localhost/', {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    });
+  const cases: [FormOptions, RegExp][] = [
+    [{ maxParts: 2 }, /over 2 fields .*maxParts/],
+    [{ maxFieldBytes: 2 }, /field .* over 2 bytes .*maxFieldBytes/],
+    [{ maxFieldsBytes: 3 }, /fields .* over 3 bytes .*maxFieldsBytes/],
+    [{ maxBytes: 15 }, /form has over 15 bytes .*maxBytes/],
+  ];
+  const text = '&a=1&&b=%C3%A9!&c'; // 17 bytes, of which values have 4
+  for (const [limits, message] of cases) {
+    const error = await failure(() => formOf(text).formData(limits));
+    assert.equal([error.code, error.status], ['GYR_MULTIPART_LIMIT', 413], String(message));
+    assert.match(error.message, message);
+  }
+  const exact = { maxParts: 3, maxFieldBytes: 3, maxFieldsBytes: 4, maxBytes: 17 };
+  assert.equal(await entries(await formOf(text).formData(exact)), [
+    ['a', '1'],
+    ['b', 'é!'],
+    ['c', ''],
+  ]);
+  const error = await failure(() => formOf('a&'.repeat(1001)).formData());
+  assert.match(error.message, /over 1000 fields/);
+  assert.is([...(await formOf('a&'.repeat(1000)).formData())].length, 1000);
+  const response = new Response(new URLSearchParams('a&'.repeat(2000)));
+  assert.is([...(await response.formData())].length, 2000);
+});
+
 test('what is malformed is refused with 400, and the rest is not asked for', async () => {
   const { request, asked, cancelled } = requestOf(`--XX\r\nnonsense\r\n\r\n${'x'.repeat(1000)}`);
   const error = await failure(() => request.formData());
@@ -235,6 +273,7 @@ test('options are checked by name and value', async () => {
     [{ maxPart: 1 }, 'GYR_OPTION_UNKNOWN'],
     [{ maxParts: -1 }, 'GYR_OPTION_INVALID'],
     [{ maxParts: '1' }, 'GYR_OPTION_INVALID'],
+    [{ toString: 1 }, 'GYR_OPTION_UNKNOWN'],
     [{ maxBytes: Number.NaN }, 'GYR_OPTION_INVALID'],
     [{ directory: 1 }, 'GYR_OPTION_INVALID'],
   ];
@@ -247,6 +286,19 @@ test('options are checked by name and value', async () => {
       assert.is((error as { code?: string }).code, code, JSON.stringify(options));
     }
   }
+});
+
+test('an option that is undefined leaves the one that was given before', async () => {
+  const message = {
+    headers: new Headers({ 'content-type': type }),
+    body: new Blob([bodyOf(sample)]).stream(),
+    [formDefaults]: { maxParts: 4 },
+  };
+  const error = await failure(async () => {
+    for await (const part of multipart(message, { maxParts: undefined } as object))
+      await part.text();
+  });
+  assert.match(error.message, /over 4 parts/);
 });
 
 test('parts come one after the other, with what they say of themselves', async () => {

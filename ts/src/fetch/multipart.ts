@@ -8,9 +8,9 @@ import type { PartHead } from './multipart_head.ts';
 import { type MultipartEvent, MultipartParser } from './multipart_parser.ts';
 import { FileWriter } from './stored_file.ts';
 
-/** What bounds a multipart body; above a bound it is refused with GYR_MULTIPART_LIMIT (413). */
+/** What bounds a form; above a bound it is refused with GYR_MULTIPART_LIMIT (413). */
 export interface MultipartLimits {
-  /** Parts of the body. @default 1000 */
+  /** Parts of the form, or its fields where it is URL-encoded. @default 1000 */
   maxParts?: number;
   /** Bytes of the fields of one part. @default 16384 */
   maxHeadBytes?: number;
@@ -65,12 +65,16 @@ export function checkFormOptions(options: FormOptions): void {
   settingsOf(options);
 }
 
-/** @throws GyrfalconError GYR_OPTION_INVALID, GYR_OPTION_UNKNOWN */
-function settingsOf(options: FormOptions): Settings {
+/**
+ * All options, with the defaults of those that are not given.
+ *
+ * @throws GyrfalconError GYR_OPTION_INVALID, GYR_OPTION_UNKNOWN
+ */
+export function settingsOf(options: FormOptions): Settings {
   const settings: Record<string, unknown> = { ...defaults };
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
-    if (name !== 'directory' && !(name in defaults)) {
+    if (name !== 'directory' && !Object.hasOwn(defaults, name)) {
       throw new GyrfalconError('GYR_OPTION_UNKNOWN', `A form has no option "${name}"`);
     }
     const fits = name === 'directory' ? typeof value === 'string' : isBound(value);
@@ -81,6 +85,12 @@ function settingsOf(options: FormOptions): Settings {
     settings[name] = value;
   }
   return settings as Settings;
+}
+
+/** `options` over `base`; one that is undefined says nothing. */
+export function formOptions(base: FormOptions | undefined, options: FormOptions): FormOptions {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...base, ...Object.fromEntries(given) };
 }
 
 function isBound(value: unknown): boolean {
@@ -457,7 +467,7 @@ export async function* multipart(
 ): AsyncGenerator<Part, void, void> {
   const boundary = boundaryOf(message.headers.get('content-type'));
   if (boundary === null) throw malformed('The content-type is no multipart/form-data');
-  const settings = settingsOf({ ...message[formDefaults], ...options });
+  const settings = settingsOf(formOptions(message[formDefaults], options));
   const pieces = message.body ?? new Uint8Array(0);
   const parts = new PartReader(new EventReader(pieces, boundary, settings));
   try {

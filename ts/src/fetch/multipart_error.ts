@@ -3,7 +3,7 @@ import type { ErrorCode } from '../core/errors.ts';
 type MultipartCode = Extract<ErrorCode, `GYR_MULTIPART_${string}`>;
 
 /**
- * A multipart body that is malformed (400) or larger than its limits (413). A TypeError, as Fetch has `formData()`
+ * A form that is malformed (400) or larger than its limits (413). A TypeError, as Fetch has `formData()`
  * reject with one, with what the errors of this package have besides.
  */
 export class MultipartError extends TypeError {

@@ -33,7 +33,7 @@ import {
   listOfHeaders,
 } from './headers.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
-import { type FormOptions, formDefaults } from './multipart.ts';
+import { type FormOptions, formDefaults, formOptions } from './multipart.ts';
 import { PlatformRequest, standFor } from './originals.ts';
 import {
   canonicalUrl,
@@ -554,11 +554,12 @@ export class Request<P extends object = Params> {
   formData(options: FormOptions = {}): Promise<FormData> {
     return quietly(async () => {
       const type = this.headers.get('content-type');
+      const limits = formOptions(this[formDefaults], options);
       if (isMultipart(type)) {
         const pieces = await readBody(this, bodyOf, takePieces);
-        return readMultipart(pieces, type, { ...this[formDefaults], ...options });
+        return readMultipart(pieces, type, limits);
       }
-      return parseFormData(await readBody(this, bodyOf, takeBytes), type);
+      return parseFormData(await readBody(this, bodyOf, takeBytes), type, limits);
     });
   }
 

@@ -27,7 +27,7 @@ import {
   removeFromList,
 } from './headers.ts';
 import { extractMimeType, serializeMimeType } from './mime_type.ts';
-import { type FormOptions, responseForms } from './multipart.ts';
+import { type FormOptions, formOptions, responseForms } from './multipart.ts';
 import { PlatformResponse, standFor } from './originals.ts';
 
 /** The second argument of `new Response`. */
@@ -280,11 +280,12 @@ export class Response {
    */
   async formData(options: FormOptions = {}): Promise<FormData> {
     const type = this.headers.get('content-type');
+    const limits = formOptions(responseForms, options);
     if (isMultipart(type)) {
       const pieces = await readBody(this, bodyOf, takePieces);
-      return readMultipart(pieces, type, { ...responseForms, ...options });
+      return readMultipart(pieces, type, limits);
     }
-    return parseFormData(await readBody(this, bodyOf, takeBytes), type);
+    return parseFormData(await readBody(this, bodyOf, takeBytes), type, limits);
   }
 
   /** How `console.log` shows it. */

@@ -2,7 +2,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { GyrfalconError, installGlobals, Request, type ServeOptions } from 'gyrfalcon';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { GyrfalconError, installGlobals, Request, Response, type ServeOptions } from 'gyrfalcon';
 import { type NodeApp, type NodeHandlerOptions, nodeHandler } from 'gyrfalcon/node';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -185,6 +187,34 @@ test('a program that fails behind its response is a line in the log', async () =
   await until(() => servers.log.includes('broken'), 'the line');
 });
 
+test('a program that fails behind the head that HEAD gets is a line in the log', async () => {
+  const events: string[] = [];
+  const port = open(async (_req, res) => {
+    res.on('close', () => events.push('close'));
+    res.flushHeaders();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    throw new Error('broken');
+  });
+  assert.is((await exchange(port, get.replace('GET', 'HEAD'), 'HEAD')).status, 200);
+  await until(() => servers.log.includes('broken') && events.length === 1, "the line, and 'close'");
+});
+
+test('a failure behind the response keeps to the level of the log', async () => {
+  let fail: () => void = () => {};
+  const app: NodeApp = async (_req, res) => {
+    res.end('done');
+    await new Promise<void>((resolve) => {
+      fail = resolve;
+    });
+    throw new Error('broken');
+  };
+  const port = open(app, {}, { log: 'silent' });
+  await exchange(port, get);
+  fail();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.is(servers.log, '');
+});
+
 test('a response that is destroyed before its head is a 500, with a code in the log', async () => {
   const port = open((_req, res) => {
     res.destroy();
@@ -229,6 +259,52 @@ test('a connection is not kept for a program that does not answer a client that 
   };
   await Promise.all([leave(get), leave(unread)]);
   await until(() => server.stats().connections === 0, 'the end of the connections');
+  assert.is(servers.log, '');
+});
+
+for (const leave of ['end', 'reset'] as const) {
+  test(`a client that left before the program began is told of: ${leave}`, async () => {
+    let asked = false;
+    let goOn: () => void = () => {};
+    const left = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const events: string[] = [];
+    const handler = nodeHandler((req, res) => {
+      req.on('close', () => events.push('req'));
+      res.on('close', () => events.push('res'));
+    });
+    const server = servers.open({
+      globals: false,
+      fetch: async (request) => {
+        request.signal.addEventListener('abort', goOn);
+        asked = true;
+        await left;
+        return handler(request);
+      },
+    });
+    const client = await connect(server.port);
+    await client.send(get);
+    await until(() => asked, 'the request');
+    client[leave]();
+    await until(() => events.length === 2, 'both events');
+    assert.equal(events.sort(), ['req', 'res']);
+    if (leave === 'reset') return;
+    await client.closed(15_000); // it is not kept
+  });
+}
+
+test('a pipeline that ends as its client has left is no error', async () => {
+  let ended: unknown;
+  const port = open(async (_req, res) => {
+    const source = new Readable({ read() {} });
+    ended = await pipeline(source, res).catch((error: NodeJS.ErrnoException) => error.code);
+  });
+  const client = await connect(port);
+  await client.send(get);
+  client.end();
+  await client.closed();
+  assert.is(ended, 'ERR_STREAM_PREMATURE_CLOSE');
   assert.is(servers.log, '');
 });
 

@@ -305,7 +305,10 @@ const misuses: [string, (req: IncomingMessage, res: ServerResponse) => unknown][
     },
   ],
   ['two hints that are none', (_req, res) => res.writeEarlyHints({ link: 'no link' })],
-  ['a timeout that is none', (req) => req.socket.setTimeout(0) && undefined],
+  ['a timeout that is text', (req) => req.socket.setTimeout('50' as never)],
+  ['a timeout below zero', (req) => req.socket.setTimeout(-1)],
+  ['a timeout without end', (req) => req.socket.setTimeout(Number.POSITIVE_INFINITY)],
+  ['a timeout of zero', (req) => void req.socket.setTimeout(0)],
 ];
 for (const [name, misuse] of misuses) {
   test(`what is wrong throws as in node:http: ${name}`, async () => {
@@ -490,6 +493,31 @@ test('who writes faster than the client reads is told to wait, and goes on at dr
   assert.equal(gyrfalcon.events, ['true', 'true true']);
 });
 
+test('what was written may be changed once its callback is called', async () => {
+  const size = 4 * 1024 * 1024;
+  const { node, gyrfalcon } = await onBoth(
+    (tell) => (_req, res) => {
+      const bytes = Buffer.alloc(size, 'a');
+      res.on('finish', () => tell('finish'));
+      res.write(bytes, () => {
+        tell('written');
+        bytes.fill('b');
+        res.end('c');
+      });
+    },
+    async (client) => {
+      client.socket.pause();
+      await client.send(get);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      client.socket.resume();
+      const { body } = await client.response();
+      return [body.length, body.includes('b'), body.at(-1)];
+    },
+  );
+  assert.equal(gyrfalcon, { result: [size + 1, false, 99], events: ['written', 'finish'] });
+  assert.equal(gyrfalcon, node);
+});
+
 test('an upload that nobody reads waits in the socket', async () => {
   const size = 8 * 1024 * 1024;
   const { gyrfalcon } = await onBoth(
@@ -519,6 +547,18 @@ for (const [name, listener] of [
   ['of the response', (_req, res) => res.setTimeout(50, () => res.end('late'))],
   ['of the request', (req, res) => req.setTimeout(50).socket.on('timeout', () => res.end('late'))],
   ['that nobody hears', (req) => req.socket.setTimeout(50)],
+  [
+    'that is longer than a timer takes',
+    (req, res) => req.socket.setTimeout(2 ** 31) && setTimeout(() => res.end('late'), 20),
+  ],
+  [
+    'whose listener is taken away',
+    (req, res) => {
+      const wrong = (): unknown => res.end('wrong');
+      req.socket.setTimeout(10, wrong).setTimeout(0, wrong);
+      setTimeout(() => res.end('late'), 30);
+    },
+  ],
 ] as [string, Listener][]) {
   test(`a timeout ${name}`, async () => {
     const { node, gyrfalcon } = await onBoth(

@@ -67,7 +67,7 @@ export class Channel implements ExchangeChannel {
   /** What handlers have asked to wait for. */
   readonly background: Background;
   private readonly host: ChannelHost;
-  private readonly log: Log;
+  readonly log: Log;
   /** What was last seen of the engine's state. */
   private state = 0;
   private currentApp: App;

@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { GyrfalconError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
 import type { BodySource } from '../fetch/body.ts';
 import type { HeaderList } from '../fetch/headers.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
@@ -86,6 +87,7 @@ export interface ExchangeChannel {
   readonly background: Background;
   /** The program that handles requests now. */
   readonly app: App;
+  readonly log: Log;
   /** Sends an interim response; false when it went nowhere. */
   hint(exchange: Exchange, fields: HeaderList): boolean;
 }
@@ -128,7 +130,7 @@ export class Exchange
   outgoing: Outgoing | null = null;
   /** Null until somebody asks for trailers, or the client sends some. */
   trailers: Trailers | null = null;
-  watcher: ExchangeWatcher | null = null;
+  private watcher: ExchangeWatcher | null = null;
   private controller: AbortController | null = null;
   /** Listeners are called in the context in which the signal was asked for. */
   private signalScope: AsyncResource = this;
@@ -315,6 +317,13 @@ export class Exchange
       if (this.leaving) this.controller.abort();
     }
     return this.controller.signal;
+  }
+
+  /** `watcher` hears that the client leaves, at once where it has left. */
+  watch(watcher: ExchangeWatcher): void {
+    this.watcher = watcher;
+    if (this.isAborted) watcher.aborted();
+    else if (this.leaving) watcher.leaving();
   }
 
   /** The client sends no more and may be gone: a response is sent nevertheless. */

@@ -2,7 +2,7 @@ import type { SocketAddress } from '../bridge/address.ts';
 import type { Exchange, ExchangeWatcher } from '../bridge/exchange.ts';
 import { hintFields } from '../bridge/trailers.ts';
 import { GyrfalconError } from '../core/errors.ts';
-import { standardLog } from '../core/log.ts';
+import { type Log, standardLog } from '../core/log.ts';
 import { type HeaderList, listHas } from '../fetch/headers.ts';
 import type { Request } from '../fetch/request.ts';
 import { type Response, responseOf } from '../fetch/response.ts';
@@ -44,6 +44,8 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   private fields: HeaderList = [];
   private pieces: Piece[] = [];
   private queued = 0;
+  /** The stream has them. They may be changed when it asks for more: they have been copied by then. */
+  private handed: Piece[] = [];
   private ended = false;
   /** The response has been given: whole, or as a stream. */
   private begun = false;
@@ -69,7 +71,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     this.socket = new ClientSocket(this);
     this.req = incomingMessage(request, exchange, this.socket);
     this.res = serverResponse(this.req, this.socket, this);
-    if (exchange !== null) exchange.watcher = this;
+    exchange?.watch(this);
   }
 
   /** The response: at once when the program has ended it already. */
@@ -97,11 +99,10 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   }
 
   private failFinally(error: unknown): void {
-    if (this.closed || (this.begun && this.ended)) {
-      standardLog.error('gyrfalcon: a handler failed:', error);
-    } else {
-      this.breakOff(error);
-    }
+    // What was given whole, or to HEAD, goes its way: nothing but the log can tell.
+    const isGiven = this.begun && (this.ended || this.controller === null);
+    if (this.closed || isGiven) this.log.error('gyrfalcon: a handler failed:', error);
+    if (!this.closed && !this.ended) this.breakOff(error);
   }
 
   hint(fields: HeaderList): void {
@@ -149,7 +150,11 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   }
 
   get unsent(): number {
-    return this.queued;
+    return this.handed.reduce((sum, { data }) => sum + data.length, this.queued);
+  }
+
+  private get log(): Log {
+    return this.exchange?.channel.log ?? standardLog;
   }
 
   peer(): SocketAddress | null {
@@ -171,6 +176,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   destroy(error: Error | undefined): void {
     if (this.closed || (this.begun && this.ended && this.controller === null)) return;
     if (this.begun) this.breakOff(error ?? connectionReset());
+    else if (this.res._closed) this.giveUp();
     else {
       const message = 'A node:http program destroyed its response before it was sent';
       const options = error === undefined ? {} : { cause: error };
@@ -272,7 +278,10 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
           this.controller = controller;
         },
         pull: () => {
+          const { handed } = this;
+          this.handed = [];
           this.wanted = true;
+          this.sendCallbacks(handed, false);
           this.feed();
         },
         cancel: () => this.aborted(),
@@ -285,14 +294,15 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   private feed(): void {
     const controller = this.controller as ReadableStreamDefaultController<Uint8Array>;
     const pieces = this.takePieces(togetherMax);
-    const isLast = this.ended && this.pieces.length === 0;
     const bytes = bytesOf(pieces);
     if (bytes.length > 0) {
       this.wanted = false;
+      this.handed = pieces;
       controller.enqueue(bytes);
+      return;
     }
-    if (isLast) controller.close();
-    this.sendCallbacks(pieces, isLast);
+    if (this.ended) controller.close();
+    this.sendCallbacks(pieces, this.ended);
   }
 
   private takePieces(most = Number.POSITIVE_INFINITY): Piece[] {
@@ -350,7 +360,8 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     if (this.closed) return;
     this.closed = true;
     const { req, res, socket } = this;
-    const pieces = this.takePieces();
+    const pieces = [...this.handed, ...this.takePieces()];
+    this.handed = [];
     this.stopWaiting();
     socket.gone(error);
     abort(req, error);

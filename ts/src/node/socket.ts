@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { Socket } from 'node:net';
 import type { SocketAddress } from '../bridge/address.ts';
 
 /** What a `ClientSocket` asks of the reply that it stands in front of. */
@@ -16,6 +17,12 @@ export interface SocketOwner {
 
 /** Bytes above which a program that writes is asked to wait for 'drain'. */
 export const highWaterMark = 64 * 1024;
+
+/** The most that a timer of Node.js takes, ms. */
+const timerMax = 2 ** 31 - 1;
+
+/** Never connected: it has Node's own checks of what `setTimeout` is given. */
+const checker = new Socket();
 
 /** Node's own ServerResponse writes here. Nobody reads it. */
 const corkState = { corked: 0 };
@@ -108,11 +115,14 @@ export class ClientSocket extends EventEmitter {
 
   /** As `net.Socket` has it: 'timeout' after `ms` without a byte either way; 0: never. */
   setTimeout(ms: number, callback?: () => void): this {
-    if (callback !== undefined) this.once('timeout', callback);
+    if (this.destroyed) return this;
+    checker.setTimeout(ms).setTimeout(0);
     this.timeout = ms;
     this.stopTimer();
-    if (ms > 0 && !this.destroyed) {
-      this.timer = setTimeout(() => this.onTimeout(), ms);
+    if (callback !== undefined && ms === 0) this.removeListener('timeout', callback);
+    else if (callback !== undefined) this.once('timeout', callback);
+    if (ms > 0) {
+      this.timer = setTimeout(() => this.onTimeout(), Math.min(ms, timerMax));
       this.timer.unref();
     }
     return this;

@@ -48,6 +48,10 @@ pub fn Recorder(comptime B: type) type {
         closed: u32 = 0,
         /// Events wait.
         is_busy: bool = false,
+        /// Those of this stream wait.
+        busy_slot: ?u32 = null,
+        /// Set: with all bytes that come for it the first stream is paused and resumed, twice.
+        pauses_on: ?*B = null,
 
         pub fn deinit(self: *Self) void {
             self.received.deinit();
@@ -56,12 +60,18 @@ pub fn Recorder(comptime B: type) type {
         pub fn stream(self: *Self, token: io.Token) ?*B.Stream {
             return &self.streams[token.slot];
         }
-        pub fn isServed(self: *Self, _: io.Token) bool {
-            return !self.is_busy;
+        pub fn isServed(self: *Self, token: io.Token) bool {
+            return !self.is_busy and token.slot != self.busy_slot;
         }
         pub fn onRecv(self: *Self, _: io.Token, result: io.RecvResult) void {
             switch (result) {
-                .bytes => |bytes| self.received.appendSlice(bytes) catch unreachable,
+                .bytes => |bytes| {
+                    self.received.appendSlice(bytes) catch unreachable;
+                    if (self.pauses_on) |backend| for (0..2) |_| {
+                        backend.pauseRecv(&self.streams[0]);
+                        backend.resumeRecv(&self.streams[0]);
+                    };
+                },
                 .eof => self.eof = true,
                 .eof_ahead => self.eof_ahead += 1,
                 .failed => self.failed = true,
@@ -359,4 +369,141 @@ fn closeBusy(comptime B: type) !void {
         };
         try testing.expectEqual(0, n);
     }
+}
+
+test "backend: what was held for a stream does not wait for another event" {
+    try onAll(wakeForHeld);
+}
+
+fn wakeForHeld(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const fds = try socketPair();
+    defer posix.close(fds[1]);
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    try backend.open(&recorder.streams[0], fds[0], first);
+    _ = try posix.write(fds[1], "hello");
+    recorder.is_busy = true;
+    _ = backend.poll(0, &recorder);
+    recorder.is_busy = false;
+    var timer = try std.time.Timer.start();
+    _ = backend.poll(2_000, &recorder);
+    try testing.expectEqualStrings("hello", recorder.received.items);
+    try testing.expect(timer.read() < std.time.ns_per_s);
+    try recorder.end(&backend, 0);
+}
+
+test "backend: a stream that is not served takes no buffers from the others" {
+    try onAll(shareBuffers);
+}
+
+fn shareBuffers(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const busy = try socketPair();
+    defer posix.close(busy[1]);
+    const other = try socketPair();
+    defer posix.close(other[1]);
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    try backend.open(&recorder.streams[0], busy[0], first);
+    recorder.busy_slot = first.slot;
+    // More than all buffers hold.
+    const block = [_]u8{'x'} ** 4096;
+    for (0..1000) |_| {
+        _ = posix.write(busy[1], &block) catch |err| try testing.expectEqual(error.WouldBlock, err);
+        _ = backend.poll(0, &recorder);
+    }
+    const second: io.Token = .{ .slot = 1, .generation = 1, .kind = .accepted };
+    try backend.open(&recorder.streams[1], other[0], second);
+    _ = try posix.write(other[1], "hello");
+    for (0..5) |_| _ = backend.poll(0, &recorder);
+    try testing.expectEqualStrings("hello", recorder.received.items);
+    recorder.busy_slot = null;
+    try recorder.end(&backend, 0);
+    try recorder.end(&backend, 1);
+}
+
+test "backend: a poll says that there may be more" {
+    try onAll(tellMore);
+}
+
+fn tellMore(comptime B: type) !void {
+    const Crowd = struct {
+        const Self = @This();
+
+        streams: [100]B.Stream = @splat(.{}),
+        received: u32 = 0,
+        closed: u32 = 0,
+
+        pub fn stream(self: *Self, token: io.Token) ?*B.Stream {
+            return &self.streams[token.slot];
+        }
+        pub fn isServed(_: *Self, _: io.Token) bool {
+            return true;
+        }
+        pub fn onRecv(self: *Self, _: io.Token, _: io.RecvResult) void {
+            self.received += 1;
+        }
+        pub fn onSent(_: *Self, _: io.Token, _: u64) void {}
+        pub fn onClosed(self: *Self, _: io.Token) void {
+            self.closed += 1;
+        }
+        pub fn onAwake(_: *Self) void {}
+    };
+    var backend = try make(B);
+    defer backend.deinit();
+    var crowd: Crowd = .{};
+    var peers: [crowd.streams.len]posix.fd_t = undefined;
+    for (&crowd.streams, &peers, 0..) |*stream, *peer, slot| {
+        const fds = try socketPair();
+        peer.* = fds[1];
+        try backend.open(stream, fds[0], .{ .slot = @intCast(slot), .kind = .accepted });
+    }
+    defer for (peers) |peer| posix.close(peer);
+    _ = backend.poll(0, &crowd);
+    for (peers) |peer| _ = try posix.write(peer, "hello");
+    // As long as there may be more there is; at the end nothing is left.
+    for (0..peers.len) |_| {
+        if (!backend.poll(0, &crowd)) break;
+    }
+    try testing.expectEqual(peers.len, crowd.received);
+    var open: usize = 0;
+    for (&crowd.streams) |*stream| open += @intFromBool(backend.close(stream) == .under_way);
+    for (0..peers.len) |_| {
+        if (crowd.closed == open) break;
+        _ = backend.poll(10, &crowd);
+    } else return error.StillOpen;
+}
+
+test "backend: pauses while events are told lose none" {
+    try onAll(pauseAmongHeld);
+}
+
+fn pauseAmongHeld(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const fds = try socketPair();
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    const stream = &recorder.streams[0];
+    try backend.open(stream, fds[0], first);
+    _ = backend.poll(0, &recorder);
+    // The peer's end is seen while bytes are wanted that were not received yet.
+    backend.pauseRecv(stream);
+    backend.resumeRecv(stream);
+    _ = try posix.write(fds[1], "last words");
+    posix.close(fds[1]);
+    _ = backend.poll(0, &recorder);
+    recorder.is_busy = true;
+    for (0..3) |_| _ = backend.poll(0, &recorder);
+    recorder.is_busy = false;
+    recorder.pauses_on = &backend;
+    for (0..10) |_| if (!recorder.eof) {
+        _ = backend.poll(10, &recorder);
+    };
+    try testing.expectEqualStrings("last words", recorder.received.items);
+    try testing.expect(recorder.eof);
+    try recorder.end(&backend, 0);
 }

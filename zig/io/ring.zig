@@ -15,8 +15,8 @@ pub const Completion = linux.io_uring_cqe;
 /// The ring's work runs when its thread asks for completions, and never interrupts it: without that
 /// a ring is slower than epoll. Linux 6.1 and later.
 const setup_flags = linux.IORING_SETUP_SINGLE_ISSUER | linux.IORING_SETUP_DEFER_TASKRUN |
-    linux.IORING_SETUP_COOP_TASKRUN | linux.IORING_SETUP_SUBMIT_ALL |
-    linux.IORING_SETUP_CQSIZE | linux.IORING_SETUP_R_DISABLED;
+    linux.IORING_SETUP_COOP_TASKRUN | linux.IORING_SETUP_TASKRUN_FLAG |
+    linux.IORING_SETUP_SUBMIT_ALL | linux.IORING_SETUP_CQSIZE | linux.IORING_SETUP_R_DISABLED;
 const features = linux.IORING_FEAT_SINGLE_MMAP | linux.IORING_FEAT_NODROP |
     linux.IORING_FEAT_EXT_ARG | linux.IORING_FEAT_CQE_SKIP;
 
@@ -29,6 +29,7 @@ pub const Ring = struct {
     entries: []align(page_bytes) Submission,
     submission_head: *u32,
     submission_tail: *u32,
+    submission_flags: *u32,
     completion_head: *u32,
     completion_tail: *u32,
     completions: []Completion,
@@ -68,6 +69,7 @@ pub const Ring = struct {
             .entries = first[0..params.sq_entries],
             .submission_head = &at(u32, queues, params.sq_off.head)[0],
             .submission_tail = &at(u32, queues, params.sq_off.tail)[0],
+            .submission_flags = &at(u32, queues, params.sq_off.flags)[0],
             .completion_head = &at(u32, queues, params.cq_off.head)[0],
             .completion_tail = &at(u32, queues, params.cq_off.tail)[0],
             .completions = completions[0..params.cq_entries],
@@ -152,6 +154,11 @@ pub const Ring = struct {
             .SUCCESS, .TIME, .INTR, .BUSY => {},
             else => |errno| return system.errorOf(errno),
         }
+    }
+
+    /// Whether another `enter` would bring more completions at once.
+    pub fn hasWork(self: *const Ring) bool {
+        return @atomicLoad(u32, self.submission_flags, .acquire) & linux.IORING_SQ_TASKRUN != 0;
     }
 
     /// Completions that wait to be taken.

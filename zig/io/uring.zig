@@ -48,6 +48,9 @@ const Tag = packed struct(u64) {
     }
 };
 
+/// Of completions that nobody waits for.
+const nobody: u64 = @bitCast(Tag.of(no_token, .cancel));
+
 const Operation = enum(u8) {
     /// Bytes, again and again.
     receive,
@@ -74,6 +77,7 @@ pub const Uring = struct {
 
     /// Completions that one poll looks at.
     const batch_max = 256;
+    const gathers_max = batch_max / 16;
     const held_max = 1024;
     const sizes: Ring.Sizes = .{ .submissions = 1024, .completions = 8192 };
     const buffers_count = 256;
@@ -271,16 +275,35 @@ pub const Uring = struct {
         return self.close(stream);
     }
 
+    /// One by one, by what they are named: for all of a descriptor the kernel would look at all
+    /// that is under way for others.
     fn cancelAll(self: *Uring, stream: *Stream) void {
-        const entry = self.next() orelse {
-            // All of them complete when the connection ends.
-            return system.shutdown(stream.fd, .both) catch {};
-        };
+        const state = State.of(stream).*;
+        var is_taken = true;
+        if (state.receiving) is_taken = self.cancel(stream, .receive) and is_taken;
+        if (state.watching) is_taken = self.cancel(stream, .watch) and is_taken;
+        if (state.awaiting_room) is_taken = self.cancel(stream, .room) and is_taken;
+        if (state.accepting) is_taken = self.cancel(stream, .accept) and is_taken;
+        // They may complete when the connection ends.
+        if (!is_taken) system.shutdown(stream.fd, .both) catch {};
+    }
+
+    /// False when the kernel takes no operations.
+    fn cancel(self: *Uring, stream: *Stream, operation: Operation) bool {
+        const entry = self.next() orelse return false;
         entry.opcode = .ASYNC_CANCEL;
-        entry.fd = stream.fd;
-        entry.rw_flags = linux.IORING_ASYNC_CANCEL_FD | linux.IORING_ASYNC_CANCEL_ALL;
+        entry.fd = -1;
+        entry.addr = @bitCast(Tag.of(stream.token, operation));
         entry.flags = linux.IOSQE_CQE_SKIP_SUCCESS;
-        entry.user_data = @bitCast(Tag.of(no_token, .cancel));
+        entry.user_data = nobody;
+        return true;
+    }
+
+    /// The receive that is under way is to end. Bytes that it has not brought stay in the socket.
+    fn endReceive(self: *Uring, stream: *Stream) void {
+        const state = State.of(stream);
+        if (!state.receiving or state.cancelling) return;
+        state.cancelling = self.cancel(stream, .receive);
     }
 
     pub fn closeAccepted(_: *Uring, fd: posix.socket_t) void {
@@ -292,18 +315,8 @@ pub const Uring = struct {
     }
 
     pub fn pauseRecv(self: *Uring, stream: *Stream) void {
-        const state = State.of(stream);
-        state.wants_input = false;
-        if (state.receiving and !state.cancelling) {
-            if (self.next()) |entry| {
-                entry.opcode = .ASYNC_CANCEL;
-                entry.fd = -1;
-                entry.addr = @bitCast(Tag.of(stream.token, .receive));
-                entry.flags = linux.IOSQE_CQE_SKIP_SUCCESS;
-                entry.user_data = @bitCast(Tag.of(no_token, .cancel));
-                state.cancelling = true;
-            }
-        }
+        State.of(stream).wants_input = false;
+        self.endReceive(stream);
         self.watch(stream);
     }
 
@@ -398,7 +411,9 @@ pub const Uring = struct {
     pub fn poll(self: *Uring, timeout_ms: i32, context: anytype) bool {
         comptime io.checkContext(Uring, @TypeOf(context.*));
         if (!self.kernel.is_enabled) self.enable();
-        self.enter(timeout_ms);
+        // What is held may be served by now, and nothing else need come.
+        self.enter(if (self.held_len > 0) 0 else timeout_ms);
+        self.gather();
         context.onAwake();
         self.serveHeld(context);
         for (0..batch_max) |_| {
@@ -406,7 +421,15 @@ pub const Uring = struct {
             const completion = self.kernel.take() orelse return false;
             if (!self.serve(completion, context)) self.hold(completion);
         }
-        return self.kernel.waiting() > 0;
+        return self.kernel.waiting() > 0 or self.kernel.hasWork();
+    }
+
+    /// The kernel stops at twenty or so that are due, and needs to be told to go on.
+    fn gather(self: *Uring) void {
+        for (0..gathers_max) |_| {
+            if (!self.kernel.hasWork() or self.kernel.waiting() >= batch_max) return;
+            self.kernel.enter(0) catch return; // the next poll tells
+        }
     }
 
     fn enable(self: *Uring) void {
@@ -434,11 +457,18 @@ pub const Uring = struct {
     /// Offers again what could not be served in earlier polls.
     fn serveHeld(self: *Uring, context: anytype) void {
         const count = self.held_len;
-        self.held_len = 0;
+        var left: usize = 0;
         for (0..count) |i| {
             const completion = self.held[i];
-            if (!self.serve(completion, context)) self.hold(completion); // not beyond `i`
+            self.held[i].user_data = nobody; // `hasInput` looks at the others
+            if (self.serve(completion, context)) continue;
+            self.held[left] = completion;
+            left += 1;
         }
+        // What is behind these was added by the callbacks.
+        const added = self.held[count..self.held_len];
+        std.mem.copyForwards(Completion, self.held[left..], added);
+        self.held_len = left + added.len;
     }
 
     /// False when it is for later: the stream is not to be served now.
@@ -454,8 +484,9 @@ pub const Uring = struct {
         }
         const token = tag.named();
         const stream = context.stream(token) orelse {
-            // A listener that was closed; a connection's slot is kept until all has completed.
-            assert(tag.operation == .accept);
+            // A listener that was closed, or an end that `watch` has held; a connection's slot is
+            // kept until all that the kernel has of it is completed.
+            assert(tag.operation == .accept or tag.operation == .watch);
             return true;
         };
         if (State.of(stream).is_closing) {
@@ -463,7 +494,12 @@ pub const Uring = struct {
             self.finishClose(stream, context);
             return true;
         }
-        if (tag.operation != .accept and !context.isServed(token)) return false;
+        if (tag.operation != .accept and !context.isServed(token)) {
+            // What came lies in buffers that others need: the rest of it stays in the socket.
+            const goes_on = completion.flags & linux.IORING_CQE_F_MORE != 0;
+            if (tag.operation == .receive and goes_on) self.endReceive(stream);
+            return false;
+        }
         self.noteEnd(stream, tag.operation, completion);
         switch (tag.operation) {
             .receive => self.serveReceive(stream, completion, context),

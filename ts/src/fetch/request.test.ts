@@ -337,6 +337,28 @@ test('formData of a received urlencoded body', async () => {
   );
 });
 
+test('what the server was told of forms holds for copies too', async () => {
+  const copies: ((request: Request) => Request)[] = [
+    (request) => request,
+    (request) => request.clone(),
+    (request) => request.clone().clone(),
+    (request) => new Request(request),
+    (request) => new Request(request, { headers: request.headers }).clone(),
+  ];
+  const refused: number[] = [];
+  for (const [number, copy] of copies.entries()) {
+    const source = new FakeSource(new FakeBody(true, 'a=1&b=2'));
+    source.fields = [['content-type', 'application/x-www-form-urlencoded']];
+    const request = received(Object.assign(source, { forms: { maxParts: 1 } }));
+    await copy(request)
+      .formData()
+      .catch((error: { code?: string }) => {
+        if (error.code === 'GYR_MULTIPART_LIMIT') refused.push(number);
+      });
+  }
+  assert.equal(refused, [0, 1, 2, 3, 4]);
+});
+
 function paramsOf(given: Record<string, string>): Request {
   const names = Object.keys(given);
   const raw = (index: number): string => given[names[index] as string] as string;

@@ -114,6 +114,8 @@ class State {
   settings: Settings = defaultSettings;
   paramSource: ParamSource | null = null;
   params: Params | null = null;
+  /** Of a copy: what the server was told of forms. */
+  forms: FormOptions | undefined;
 
   constructor(method: string, source: RequestSource | null) {
     this.method = method;
@@ -252,7 +254,7 @@ function construct(input: unknown, init: RequestInit): State {
   state.url = url;
   state.follows = chooseSignal(init, base);
   state.settings = chooseSettings(init, base);
-  if (base !== null) paramsFrom(base, state);
+  if (base !== null) copyExtras(base, state);
   if (state.settings.mode === 'no-cors' && !/^(?:GET|HEAD|POST)$/.test(method)) {
     throw new TypeError(`Request: method ${method} is not allowed with mode 'no-cors'`);
   }
@@ -280,9 +282,15 @@ function chooseSettings(init: RequestInit, base: State | null): Settings {
   return readSettings(init, settings);
 }
 
-function paramsFrom(base: State, state: State): void {
-  state.paramSource = base.paramSource;
-  state.params = base.params;
+/** What a server has told of a request holds for its copies. */
+function copyExtras(state: State, copy: State): void {
+  copy.paramSource = state.paramSource;
+  copy.params = state.params;
+  copy.forms = formsOf(state);
+}
+
+function formsOf(state: State): FormOptions | undefined {
+  return state.source === null ? state.forms : state.source.forms;
 }
 
 function chooseBody(init: RequestInit, base: State | null, state: State): Body | null {
@@ -508,7 +516,7 @@ export class Request<P extends object = Params> {
     copyHeaders(state, copy);
     copy.follows = state;
     copy.settings = state.settings;
-    paramsFrom(state, copy);
+    copyExtras(state, copy);
     return withState(copy);
   }
 
@@ -543,7 +551,7 @@ export class Request<P extends object = Params> {
 
   /** What the server has been told of forms. */
   get [formDefaults](): FormOptions | undefined {
-    return this.#state.source?.forms;
+    return formsOf(this.#state);
   }
 
   /**

@@ -9,7 +9,7 @@ import { type NodeApp, type NodeHandlerOptions, nodeHandler } from 'gyrfalcon/no
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { serversOf } from '../support/servers.ts';
-import { connect, exchange } from '../support/socket.ts';
+import { connect, exchange, type RawClient } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
 
 const test = suite('nodeHandler');
@@ -305,6 +305,41 @@ test('a pipeline that ends as its client has left is no error', async () => {
   client.end();
   await client.closed();
   assert.is(ended, 'ERR_STREAM_PREMATURE_CLOSE');
+  assert.is(servers.log, '');
+});
+
+test('a client that left in the middle of a stream is told of when nothing is sent', async () => {
+  const events: string[] = [];
+  let writes = 0;
+  const server = servers.open({
+    globals: false,
+    fetch: nodeHandler((req, res) => {
+      res.write('part');
+      if (req.url === '/busy') {
+        const timer = setInterval(() => {
+          res.write('more');
+          if (++writes < 12) return;
+          clearInterval(timer);
+          res.end();
+        }, 500);
+      } else {
+        req.on('close', () => events.push('req'));
+        res.on('close', () => events.push('res'));
+      }
+    }),
+  });
+  const open = async (path: string): Promise<RawClient> => {
+    const client = await connect(server.port);
+    await client.send(get.replace('/path', path));
+    await client.readUntil((got) => got.includes('part'));
+    return client;
+  };
+  const [idle, busy] = await Promise.all([open('/idle'), open('/busy')]);
+  idle.destroy();
+  busy.end(); // and it reads on
+  assert.match((await busy.readToEnd(15_000)).toString(), /0\r\n\r\n$/);
+  await until(() => events.length === 2, 'both events');
+  await until(() => server.stats().connections === 0, 'the end of both connections');
   assert.is(servers.log, '');
 });
 

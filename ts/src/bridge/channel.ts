@@ -702,7 +702,7 @@ export class Channel implements ExchangeChannel {
   /** The response cannot be finished: the client must not take what it has for the whole. */
   private breakOff(exchange: Exchange, outgoing: Outgoing, error: GyrfalconError): void {
     if (exchange.phase !== PHASE_OPEN) return;
-    this.log.error('gyrfalcon:', error);
+    if (!exchange.isOfLeaving(error.cause)) this.log.error('gyrfalcon:', error);
     outgoing.cancel(error.cause);
     outgoing.broken = true;
     this.pushBroken(exchange);

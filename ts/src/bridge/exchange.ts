@@ -134,6 +134,7 @@ export class Exchange
   private controller: AbortController | null = null;
   /** Listeners are called in the context in which the signal was asked for. */
   private signalScope: AsyncResource = this;
+  /** The client sends no more, and may be gone. */
   private leaving = false;
   private node: NodeRuntime | null = null;
   private slab: Slab;
@@ -195,6 +196,16 @@ export class Exchange
 
   get isAborted(): boolean {
     return this.phase === PHASE_ABORTED;
+  }
+
+  /** Whether `error` is what becomes of work for a client that has left: it is no defect. */
+  isOfLeaving(error: unknown): boolean {
+    if (!this.leaving) return false;
+    try {
+      return error instanceof Error && error.name === 'AbortError';
+    } catch {
+      return false; // a program may throw what throws when it is looked at
+    }
   }
 
   get isAnswered(): boolean {

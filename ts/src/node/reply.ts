@@ -52,6 +52,8 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   private beginPlanned = false;
   /** Finished, or given up: nothing more is sent, and nobody is told anything more. */
   private closed = false;
+  /** The client sends no more, and may be gone. */
+  private hasLeft = false;
   private leftTimer: NodeJS.Timeout | null = null;
   private controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   /** The stream was asked when there was nothing to give. */
@@ -132,6 +134,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     this.pieces.push({ data: kept, sent });
     this.queued += kept.length;
     this.socket.active();
+    this.leftTimer?.refresh();
     if (this.wanted) this.feed();
     else if (!this.begun && !this.beginPlanned) {
       // What is written in this turn goes together; when it is all, its length is known.
@@ -192,14 +195,18 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
   /**
    * Node.js would drop the connection. Here the program is told, so that what waits for a client is
    * cleaned up, and what it answers soon all the same is sent. A body that has come is read first. Of a
-   * response that has begun, the engine tells when it is cancelled.
+   * client that is gone, the engine tells once it gets bytes of a response; so who has begun one is told
+   * when it sends none.
    */
   leaving(): void {
     process.nextTick(() => {
       const { req } = this;
       const isUnread = !req.complete || (req._consuming && !req.readableEnded);
-      if (this.closed || this.begun) return;
-      if (isUnread && !req.destroyed) {
+      if (this.closed) return;
+      this.hasLeft = true;
+      if (this.begun) {
+        this.waitForBytes();
+      } else if (isUnread && !req.destroyed) {
         req.once('end', () => this.tellLeft());
         this.waitForProgram(() => this.tellLeft());
       } else {
@@ -213,6 +220,18 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     abort(this.req, connectionReset());
     emitClose(this.res);
     this.waitForProgram(() => this.giveUp());
+  }
+
+  private waitForBytes(): void {
+    if (this.controller === null) return;
+    this.waitForProgram(() => {
+      if (this.closed || this.ended) return;
+      if (this.unsent > 0) {
+        this.waitForBytes(); // the client is slow
+        return;
+      }
+      this.breakOff(new DOMException('The client has left', 'AbortError'));
+    });
   }
 
   private waitForProgram(then: () => void): void {
@@ -247,6 +266,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     this.declareTrailers(isStream);
     if (isStream) {
       this.give(this.openStream());
+      if (this.hasLeft) this.waitForBytes();
       return;
     }
     const pieces = this.takePieces();
@@ -338,6 +358,7 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     if (this.closed) return;
     this.closed = true;
     const { req, res, socket } = this;
+    this.stopWaiting();
     socket.stopTimer();
     dropRest(req);
     if (socket._httpMessage === res) res.detachSocket(socket as never);

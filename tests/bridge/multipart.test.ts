@@ -171,11 +171,17 @@ test('a large file goes through without being in memory', async () => {
   }
 });
 
+/** Counts those that are made from now on. Files of earlier tests may go at any time: the garbage collector removes them. */
+function countNewFiles(): () => number {
+  const before = new Set(readdirSync(folder));
+  return () => readdirSync(folder).filter((name) => !before.has(name)).length;
+}
+
 test('a form that is refused is answered with its status, and leaves no file', async () => {
-  const before = readdirSync(folder).length;
+  const added = countNewFiles();
   const large = await post('/small', 32 * megabyte);
   assert.is(large.status, 413);
-  await until(() => readdirSync(folder).length === before, 'the removal of the file');
+  await until(() => added() === 0, 'the removal of the file');
   const headers = { 'content-type': 'multipart/form-data; boundary=XX' };
   const part = '--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n';
   const many = await fetch(url('/parts'), {
@@ -282,9 +288,7 @@ test('a handler answers after the first part, while the client sends', async () 
 });
 
 test('a client that leaves in the middle of a file ends the read, and the file is removed', async () => {
-  // Files of earlier tests may go at any time: the garbage collector removes them.
-  const before = new Set(readdirSync(folder));
-  const added = () => readdirSync(folder).filter((name) => !before.has(name)).length;
+  const added = countNewFiles();
   const client = await connect(server.port);
   await client.send(
     `POST /form HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\nContent-Type: multipart/form-data; boundary=XX\r\n\r\n--XX\r\nContent-Disposition: form-data; name="f"; filename="g"\r\n\r\n${'x'.repeat(3 * megabyte)}`,

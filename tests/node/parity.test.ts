@@ -518,6 +518,31 @@ test('what was written may be changed once its callback is called', async () => 
   assert.equal(gyrfalcon, node);
 });
 
+test('a large body may be changed once it was sent', async () => {
+  const size = 4 * 1024 * 1024;
+  const { node, gyrfalcon } = await onBoth(
+    (tell) => (_req, res) => {
+      const bytes = Buffer.alloc(size, 'a');
+      res.on('close', () => tell('close'));
+      res.end(bytes, () => {
+        tell('finish');
+        bytes.fill('b');
+      });
+    },
+    async (client) => {
+      client.socket.pause();
+      await client.send(get);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      client.socket.resume();
+      const { body, headers } = await client.response();
+      return [headers.get('content-length'), body.includes('b')];
+    },
+  );
+  await until(() => gyrfalcon.events.length === 2, "'close'");
+  assert.equal(gyrfalcon, { result: [`${size}`, false], events: ['finish', 'close'] });
+  assert.equal(gyrfalcon.result, node.result);
+});
+
 test('an upload that nobody reads waits in the socket', async () => {
   const size = 8 * 1024 * 1024;
   const { gyrfalcon } = await onBoth(

@@ -30,6 +30,9 @@ interface Piece {
 /** Pieces are sent together up to so many bytes. */
 const togetherMax = 64 * 1024;
 
+/** Bodies up to so many bytes are given whole. Of larger ones is known when the engine has them. */
+const wholeMax = 64 * 1024;
+
 /** What a program gets to read a body, and to answer, when its client sends no more and may have gone. */
 const leftGraceMs = 5000;
 
@@ -269,9 +272,21 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
       if (this.hasLeft) this.waitForBytes();
       return;
     }
+    if (res._hasBody && this.queued > wholeMax && !listHas(fields, 'content-length')) {
+      fields.push('content-length', `${this.encodePieces()}`);
+      this.give(this.openStream());
+      return;
+    }
     const pieces = this.takePieces();
     this.give(res._hasBody ? bodyOf(pieces) : null);
     if (this.ended) this.sendCallbacks(pieces, true);
+  }
+
+  /** Makes bytes of text that waits; returns how many all are. */
+  private encodePieces(): number {
+    this.pieces = this.pieces.map((piece) => ({ data: pieceBytes(piece), sent: piece.sent }));
+    this.queued = this.pieces.reduce((sum, { data }) => sum + data.length, 0);
+    return this.queued;
   }
 
   private give(body: string | Uint8Array | ReadableStream<Uint8Array> | null): void {

@@ -101,6 +101,20 @@ test('a handler that throws what cannot even be shown is a 500', async () => {
   }
 });
 
+test('what a handler gave up for its client has left is no line in the log', async () => {
+  const { port } = servers.open({
+    fetch: ({ signal }) =>
+      new Promise<Response>((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+      }),
+  });
+  const client = await connect(port);
+  await client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  client.end();
+  assert.is((await client.response()).status, 500);
+  assert.is(servers.log, '');
+});
+
 test('error() is given an Error for whatever was thrown', async () => {
   for (const thrown of ['text', Object.create(null), Symbol('s'), undefined]) {
     const handler = () => {

@@ -343,6 +343,48 @@ test('a client that left in the middle of a stream is told of when nothing is se
   assert.is(servers.log, '');
 });
 
+test('a program that writes what nobody takes is told', async () => {
+  const events: string[] = [];
+  const program = nodeHandler((req, res) => {
+    res.flushHeaders();
+    const timer = setInterval(() => res.write('part'), 100);
+    res.on('close', () => {
+      clearInterval(timer);
+      events.push(`${req.method} ${res.writableFinished}`);
+    });
+  });
+  const routes = {
+    '/path': program,
+    '/dropped': async (request: Request) => {
+      await program(request);
+      return new Response('other');
+    },
+  };
+  const { port } = servers.open({ globals: false, routes } as ServeOptions);
+  await exchange(port, get.replace('GET', 'HEAD'), 'HEAD');
+  const { body } = await exchange(port, get.replace('path', 'dropped'));
+  assert.is(body.toString(), 'other');
+  await until(() => events.length === 2, "'close' of both");
+  assert.equal(events.sort(), ['GET false', 'HEAD false']);
+  assert.is(servers.log, '');
+});
+
+test('a body that was read before is an error for a program that hears of none', async () => {
+  const program = nodeHandler((req, res) => {
+    req.on('end', () => res.end('end')).resume();
+  });
+  const { port } = servers.open({
+    globals: false,
+    fetch: async (request) => {
+      await request.text();
+      return program(request);
+    },
+  });
+  const post = 'POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello';
+  assert.is((await exchange(port, post)).status, 500);
+  assert.match(servers.log, 'GYR_RESPONSE_DESTROYED');
+});
+
 test('a body that came with the end of the client is read to its end', async () => {
   const port = open(async (req, res) => {
     await new Promise((resolve) => setTimeout(resolve, 20));

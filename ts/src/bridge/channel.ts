@@ -465,7 +465,7 @@ export class Channel implements ExchangeChannel {
       this.send(exchange, responseParts(error.getResponse() as Response, this.log));
       return;
     }
-    this.log.error('gyrfalcon: a handler failed:', error);
+    if (!exchange.isOfLeaving(error)) this.log.error('gyrfalcon: a handler failed:', error);
     this.giveUp(exchange);
   }
 

@@ -73,6 +73,8 @@ export interface ExchangeWatcher {
   leaving(): void;
   /** The exchange has ended early: nothing that is answered will be sent. */
   aborted(): void;
+  /** The engine has all of a response. */
+  done(): void;
 }
 
 /** What an exchange, and whoever holds one, needs of the channel that took it in. */
@@ -366,6 +368,7 @@ export class Exchange
     if (incoming !== null ? !incoming.isEnded : this.trailers !== null) {
       this.failBody(bodyUnread());
     }
+    if (this.watcher !== null) this.runInAsyncScope(this.watcher.done, this.watcher);
     this.node?.close();
   }
 

@@ -98,7 +98,7 @@ function destroy(
 
 /** The body of a request on its way into its `IncomingMessage`. */
 class IncomingContent {
-  /** The client has gone: there is no connection to end. */
+  /** The client has gone, or the program hears of the failure: the connection is not to be ended. */
   isGone = false;
   private readonly req: NodeRequest;
   private readonly request: AnyRequest;
@@ -202,8 +202,9 @@ class IncomingContent {
   private fail(cause: unknown): void {
     this.reader = null;
     if (this.req.destroyed) return;
-    this.isGone = true;
     const left = (cause as Error | undefined)?.name === 'AbortError';
+    // An error that nobody hears ends the response: the program would wait for the body for ever.
+    this.isGone = left || this.req.listenerCount('error') > 0;
     this.req.destroy(left ? connectionReset(cause) : (cause as Error));
   }
 }

@@ -137,9 +137,10 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
     this.pieces.push({ data: kept, sent });
     this.queued += kept.length;
     this.socket.active();
-    this.leftTimer?.refresh();
-    if (this.wanted) this.feed();
-    else if (!this.begun && !this.beginPlanned) {
+    if (this.wanted) {
+      this.leftTimer?.refresh();
+      this.feed();
+    } else if (!this.begun && !this.beginPlanned) {
       // What is written in this turn goes together; when it is all, its length is known.
       this.beginPlanned = true;
       process.nextTick(() => this.begin());
@@ -215,6 +216,19 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
       } else {
         this.tellLeft();
       }
+    });
+  }
+
+  /**
+   * A program may go on behind that: what it writes to HEAD, or in a response that its caller has
+   * dropped, reaches nobody, and it would not hear of a client that leaves. It is told after a while.
+   */
+  done(): void {
+    if (this.closed || (this.ended && this.controller === null)) return;
+    this.waitForProgram(() => {
+      if (this.wanted)
+        this.done(); // somebody reads it nevertheless
+      else this.breakOff(connectionReset());
     });
   }
 
@@ -336,7 +350,11 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
       controller.enqueue(bytes);
       return;
     }
-    if (this.ended) controller.close();
+    if (this.ended) {
+      controller.close();
+      this.controller = null;
+      this.wanted = false;
+    }
     this.sendCallbacks(pieces, this.ended);
   }
 

@@ -56,8 +56,9 @@ test('files that wait behind a slow response hold few descriptors, and all come'
   await until(() => opened() > before + connections, 'the files to be opened');
   // Somebody else is served meanwhile.
   assert.is((await exchange(server.port, get('/hello'))).status, 200);
-  const held = opened() - before - connections;
-  assert.ok(held <= 4 * connections, `${held} files are open`);
+  // That one's connection may still be on its way out.
+  const held = (): number => opened() - before - connections;
+  await until(() => held() <= 4 * connections, 'no more than four files for each connection');
   await exchange(server.port, get('/release'));
   for (const client of clients.slice(0, 5)) {
     assert.is((await client.response()).status, 200);

@@ -6,6 +6,7 @@ import {
   readlinkSync,
   realpathSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -48,6 +49,10 @@ function folderOf(count: number): Folder {
   return { path, write };
 }
 
+/** What has just changed is not kept: it may change again without its times telling. */
+const settled = (folder: Folder) =>
+  until(() => Date.now() - statSync(join(folder.path, '0.bin')).ctimeMs > 1000, 'settled files');
+
 interface Serving {
   pid: number;
   /** The first character of file `n`. */
@@ -88,6 +93,7 @@ for (const [name, open] of Object.entries(ways)) {
   const keptOf = async (count: number, options: DirOptions): Promise<number> => {
     const folder = folderOf(count);
     folder.write(smallBytes, 'a');
+    await settled(folder);
     const serving = await open(folder.path, options);
     for (let n = 0; n < count; n++) assert.is(await serving.ask(n), 'a');
     folder.write(smallBytes - 1, 'b');
@@ -115,6 +121,7 @@ for (const [name, open] of Object.entries(ways)) {
   testUnless(test, noProc, `${name}: openFiles bounds the large files kept open`, async () => {
     const folder = folderOf(5);
     folder.write(largeBytes, 'a');
+    await settled(folder);
     for (const openFiles of [0, 2, 5]) {
       const serving = await open(folder.path, { openFiles });
       for (let n = 0; n < 5; n++) assert.is(await serving.ask(n), 'a');

@@ -238,10 +238,8 @@ const Exchange = struct {
         kept: *const Kept,
         age: OpenFiles.Age,
     ) Error!void {
-        const open_files = &self.server.open_files.?;
         if (!isUnchanged(kept)) {
-            open_files.forget(hash, self.path, kept.handle);
-            kept.handle.release();
+            self.dropKept(hash, kept);
             return self.answerFromFile(pin);
         }
         if (age == .fresh) return self.respondFromKept(kept);
@@ -249,20 +247,25 @@ const Exchange = struct {
         const file = self.locate(&buffer) catch |err| {
             // Without descriptors nothing better is known than what is kept.
             if (err == error.Unavailable) return self.respondFromKept(kept);
-            open_files.forget(hash, self.path, kept.handle);
-            kept.handle.release();
+            self.dropKept(hash, kept);
             return err;
         };
         if (file) |found| {
             if (found.opened.version.eql(kept.version)) {
                 found.opened.close();
+                const open_files = &self.server.open_files.?;
                 open_files.renew(hash, self.path, kept.handle, found.checked_ms);
                 return self.respondFromKept(kept);
             }
         }
-        open_files.forget(hash, self.path, kept.handle);
-        kept.handle.release();
+        self.dropKept(hash, kept);
         return self.respondOrRetry(file, pin);
+    }
+
+    /// It is no longer what is to be sent: neither kept open for others, nor owned here.
+    fn dropKept(self: Exchange, hash: u64, kept: *const Kept) void {
+        self.server.open_files.?.forget(hash, self.path, kept.handle);
+        kept.handle.release();
     }
 
     /// Whether what is said of the file is so.

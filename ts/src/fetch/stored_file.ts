@@ -27,58 +27,40 @@ async function remove(path: string): Promise<void> {
 const holders = new WeakMap<object, readonly Holder[]>();
 
 /** A file: methods of the platform's, whose results keep what they read from. */
-class StoredFile extends File {
-  override stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return keepFrom(this, super.stream());
-  }
+class StoredFile extends File {}
 
-  override slice(start?: number, end?: number, type?: string): Blob {
-    return sliceFrom(this, super.slice(start, end, type));
-  }
+/** A slice of a file, or what was made of several. */
+class StoredBlob extends Blob {}
 
-  override text(): Promise<string> {
-    return whileRead(this, super.text());
-  }
-
-  override arrayBuffer(): Promise<ArrayBuffer> {
-    return whileRead(this, super.arrayBuffer());
-  }
-}
-
-/** A slice of a file. */
-class StoredBlob extends Blob {
-  override stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return keepFrom(this, super.stream());
-  }
-
-  override slice(start?: number, end?: number, type?: string): Blob {
-    return sliceFrom(this, super.slice(start, end, type));
-  }
-
-  override text(): Promise<string> {
-    return whileRead(this, super.text());
-  }
-
-  override arrayBuffer(): Promise<ArrayBuffer> {
-    return whileRead(this, super.arrayBuffer());
-  }
-}
-
-/** They are no classes of their own to whoever looks, and `bytes()` is there where the platform has it. */
-for (const [stored, platform] of [
-  [StoredFile, File],
-  [StoredBlob, Blob],
-] as const) {
-  Object.defineProperty(stored, 'name', { value: platform.name });
-  const { bytes } = platform.prototype as { bytes?: (this: Blob) => Promise<Uint8Array> };
-  if (bytes === undefined) continue;
-  Object.defineProperty(stored.prototype, 'bytes', {
-    configurable: true,
-    writable: true,
-    value(this: Blob) {
+const platform: Blob & { bytes?: () => Promise<Uint8Array> } = Blob.prototype;
+const { stream, slice, text, arrayBuffer, bytes } = platform;
+const methods = {
+  stream(this: Blob) {
+    return keepFrom(this, stream.call(this));
+  },
+  slice(this: Blob, start?: number, end?: number, type?: string) {
+    return sliceFrom(this, slice.call(this, start, end, type));
+  },
+  text(this: Blob) {
+    return whileRead(this, text.call(this));
+  },
+  arrayBuffer(this: Blob) {
+    return whileRead(this, arrayBuffer.call(this));
+  },
+  // Where the platform has it.
+  ...(bytes !== undefined && {
+    bytes(this: Blob) {
       return whileRead(this, bytes.call(this));
     },
-  });
+  }),
+};
+
+/** They are no classes of their own to whoever looks. */
+for (const stored of [StoredFile, StoredBlob]) {
+  Object.defineProperty(stored, 'name', { value: Object.getPrototypeOf(stored).name });
+  for (const [name, value] of Object.entries(methods)) {
+    Object.defineProperty(stored.prototype, name, { configurable: true, writable: true, value });
+  }
 }
 
 function keepFrom<T extends object>(from: Blob, made: T): T {

@@ -197,7 +197,7 @@ const Error = root_file.OpenError || HeaderError ||
     error{ BadPath, Changed, NoRoot, OutOfBuffers };
 
 /// Times that a file which changes under the look at it is looked at.
-const attempts_max = 4;
+const attempts_max = 8;
 
 /// One call of `handle`.
 const Exchange = struct {

@@ -4,7 +4,6 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const posix = std.posix;
 const limits = @import("limits.zig");
 const system = @import("system.zig");
 
@@ -22,18 +21,19 @@ var owners_by_number = std.mem.zeroes([limits.file_descriptor_max]Owners);
 pub var kept_max: std.atomic.Value(u32) = .init(0);
 
 /// An open file. A copy of it is no owner: `retain` makes one. Any thread may call its functions.
-pub const FileHandle = enum(posix.fd_t) {
+pub const FileHandle = enum(u32) {
     _,
 
     /// Takes `descriptor` over; the caller is the only owner. Null, and the descriptor is closed,
     /// when its number is beyond what can be counted.
-    pub fn adopt(descriptor: posix.fd_t) ?FileHandle {
-        if (descriptor >= owners_by_number.len) {
+    pub fn adopt(descriptor: system.File) ?FileHandle {
+        const number = system.numberOf(descriptor);
+        if (number >= owners_by_number.len) {
             @branchHint(.cold);
             system.close(descriptor);
             return null;
         }
-        const handle: FileHandle = @enumFromInt(descriptor);
+        const handle: FileHandle = @enumFromInt(number);
         // Nobody holds it by another handle.
         assert(handle.owners().load(.monotonic) & ~doubt_bit == 0);
         handle.owners().store(1, .monotonic);
@@ -41,8 +41,8 @@ pub const FileHandle = enum(posix.fd_t) {
     }
 
     /// For whoever sends from it.
-    pub fn fd(self: FileHandle) posix.fd_t {
-        return @intFromEnum(self);
+    pub fn fd(self: FileHandle) system.File {
+        return system.ofNumber(@intFromEnum(self));
     }
 
     /// Another owner, on behalf of one that there is.
@@ -74,7 +74,7 @@ pub const FileHandle = enum(posix.fd_t) {
     }
 
     fn owners(self: FileHandle) *Owners {
-        return &owners_by_number[@intCast(@intFromEnum(self))];
+        return &owners_by_number[@intFromEnum(self)];
     }
 };
 

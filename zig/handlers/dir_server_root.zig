@@ -101,18 +101,14 @@ pub const Version = struct {
         return of(&stat);
     }
 
-    fn of(stat: *const std.os.linux.Stat) Version {
+    fn of(stat: *const system.Stat) Version {
         return .{
-            .size = @intCast(@max(stat.size, 0)),
-            .inode = stat.ino,
-            .device = @intCast(stat.dev),
-            .modified_ns = nanoseconds(stat.mtime()),
-            .changed_ns = nanoseconds(stat.ctime()),
+            .size = stat.size,
+            .inode = stat.inode,
+            .device = stat.device,
+            .modified_ns = stat.modified_ns,
+            .changed_ns = stat.changed_ns,
         };
-    }
-
-    fn nanoseconds(time: std.os.linux.timespec) i128 {
-        return @as(i128, time.sec) * std.time.ns_per_s + time.nsec;
     }
 };
 
@@ -162,10 +158,13 @@ pub const Root = struct {
     fn examine(fd: posix.fd_t) OpenError!Opened {
         errdefer system.close(fd);
         const stat = system.fstat(fd) catch |err| return fault(err);
-        if (!posix.S.ISREG(stat.mode) and !posix.S.ISDIR(stat.mode)) return error.NotFound;
         return .{
             .fd = fd,
-            .kind = if (posix.S.ISREG(stat.mode)) .file else .directory,
+            .kind = switch (stat.kind) {
+                .file => .file,
+                .directory => .directory,
+                .socket, .other => return error.NotFound,
+            },
             .version = Version.of(&stat),
         };
     }
@@ -266,7 +265,7 @@ const Walk = struct {
         if (!self.must_be_directory) return fd;
         errdefer system.close(fd);
         const stat = system.fstat(fd) catch |err| return fault(err);
-        return if (posix.S.ISDIR(stat.mode)) fd else error.NotFound;
+        return if (stat.kind == .directory) fd else error.NotFound;
     }
 
     /// Removes the ".." at [start, end) with the component before it.

@@ -28,8 +28,8 @@ pub const Top = struct {
         device: u64,
         inode: u64,
 
-        fn of(stat: *const std.os.linux.Stat) Identity {
-            return .{ .device = @intCast(stat.dev), .inode = stat.ino };
+        fn of(stat: *const system.Stat) Identity {
+            return .{ .device = stat.device, .inode = stat.inode };
         }
     };
 

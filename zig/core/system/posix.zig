@@ -1,0 +1,352 @@
+//! The calls that Linux and the systems that came from BSD have in common. Each system's file says
+//! how they are made (`calls`) and what they answer (`check`).
+
+const builtin = @import("builtin");
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const types = @import("types.zig");
+const Error = types.Error;
+const File = types.File;
+const Socket = types.Socket;
+const Stat = types.Stat;
+
+const own = if (builtin.os.tag == .linux) @import("linux.zig") else @import("bsd.zig");
+const calls = own.calls;
+const check = own.check;
+
+pub const Errno = posix.E;
+
+/// The error that stands for `errno`, which is not SUCCESS.
+pub fn errorOf(errno: Errno) Error {
+    return switch (errno) {
+        .SUCCESS => unreachable, // the caller has looked
+        .ACCES => error.AccessDenied,
+        .AFNOSUPPORT => error.AddressFamilyNotSupported,
+        .ADDRINUSE => error.AddressInUse,
+        .ADDRNOTAVAIL => error.AddressNotAvailable,
+        .ISCONN => error.AlreadyConnected,
+        .BADF => error.BadDescriptor,
+        .PIPE => error.BrokenPipe,
+        .CONNABORTED => error.ConnectionAborted,
+        .INPROGRESS, .ALREADY => error.ConnectionPending,
+        .CONNREFUSED => error.ConnectionRefused,
+        .CONNRESET => error.ConnectionResetByPeer,
+        .TIMEDOUT => error.ConnectionTimedOut,
+        .XDEV => error.CrossDevice,
+        .BUSY, .TXTBSY => error.FileBusy,
+        .NOENT => error.FileNotFound,
+        .FBIG, .OVERFLOW => error.FileTooBig,
+        .HOSTUNREACH, .HOSTDOWN => error.HostUnreachable,
+        .IO => error.InputOutput,
+        .INTR => error.Interrupted,
+        .INVAL => error.InvalidArgument,
+        .ISDIR => error.IsDir,
+        .NAMETOOLONG => error.NameTooLong,
+        .NETUNREACH, .NETDOWN => error.NetworkUnreachable,
+        .NXIO, .NODEV => error.NoDevice,
+        .NOSPC, .DQUOT => error.NoSpaceLeft,
+        .SRCH => error.NoSuchProcess,
+        .NOTSOCK => error.NotASocket,
+        .NOTDIR => error.NotDir,
+        .NOSYS, .OPNOTSUPP, .NOPROTOOPT, .PROTONOSUPPORT => error.NotSupported,
+        .EXIST => error.PathAlreadyExists,
+        .PERM => error.PermissionDenied,
+        .MFILE => error.ProcessFdQuotaExceeded,
+        .ROFS => error.ReadOnlyFileSystem,
+        .NOTCONN => error.SocketNotConnected,
+        .STALE => error.StaleHandle,
+        .LOOP => error.SymLinkLoop,
+        .NFILE => error.SystemFdQuotaExceeded,
+        .NOMEM, .NOBUFS => error.SystemResources,
+        .AGAIN => error.WouldBlock,
+        else => own.errorOf(errno),
+    };
+}
+
+pub fn openAt(dir: File, path: []const u8, flags: posix.O, mode: u32) Error!File {
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    const name = try terminated(&buffer, path);
+    while (true) {
+        const rc = check(calls.openat(dir, name, flags, mode)) catch |err|
+            if (err == error.Interrupted) continue else return err;
+        return @intCast(rc);
+    }
+}
+
+/// `path` relative to the working directory.
+pub fn open(path: []const u8, flags: posix.O, mode: u32) Error!File {
+    return openAt(posix.AT.FDCWD, path, flags, mode);
+}
+
+/// What the link at `path` says, as far as it fits `buffer`.
+pub fn readLinkAt(dir: File, path: []const u8, buffer: []u8) Error![]u8 {
+    var name_buffer: [posix.PATH_MAX]u8 = undefined;
+    const name = try terminated(&name_buffer, path);
+    return buffer[0..try check(calls.readlinkat(dir, name, buffer.ptr, buffer.len))];
+}
+
+pub fn unlink(path: []const u8) Error!void {
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    _ = try check(calls.unlink(try terminated(&buffer, path)));
+}
+
+/// `to` is replaced when it is there, at one instant.
+pub fn rename(from: []const u8, to: []const u8) Error!void {
+    var buffers: [2][posix.PATH_MAX]u8 = undefined;
+    const old = try terminated(&buffers[0], from);
+    _ = try check(calls.rename(old, try terminated(&buffers[1], to)));
+}
+
+/// Symbolic links are followed.
+pub fn changeMode(path: []const u8, mode: u16) Error!void {
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    _ = try check(calls.chmod(try terminated(&buffer, path), mode));
+}
+
+pub fn changeModeOf(fd: File, mode: u16) Error!void {
+    _ = try check(calls.fchmod(fd, mode));
+}
+
+/// Of `path` itself: a symbolic link is not followed.
+pub fn lstat(path: []const u8) Error!Stat {
+    return statAt(path, posix.AT.SYMLINK_NOFOLLOW);
+}
+
+/// Of what `path` leads to, links followed.
+pub fn stat(path: []const u8) Error!Stat {
+    return statAt(path, 0);
+}
+
+fn statAt(path: []const u8, flags: u32) Error!Stat {
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    var answer: posix.Stat = undefined;
+    const name = try terminated(&buffer, path);
+    _ = try check(calls.fstatat(posix.AT.FDCWD, name, &answer, flags));
+    return statOf(&answer);
+}
+
+pub fn fstat(fd: File) Error!Stat {
+    var answer: posix.Stat = undefined;
+    _ = try check(calls.fstat(fd, &answer));
+    return statOf(&answer);
+}
+
+fn statOf(answer: *const posix.Stat) Stat {
+    const Type = posix.S;
+    return .{
+        .kind = switch (answer.mode & Type.IFMT) {
+            Type.IFREG => .file,
+            Type.IFDIR => .directory,
+            Type.IFSOCK => .socket,
+            else => .other,
+        },
+        .size = @intCast(@max(answer.size, 0)),
+        .device = @intCast(answer.dev),
+        .inode = answer.ino,
+        .modified_ns = nanoseconds(answer.mtime()),
+        .changed_ns = nanoseconds(answer.ctime()),
+    };
+}
+
+fn nanoseconds(time: posix.timespec) i128 {
+    return @as(i128, time.sec) * std.time.ns_per_s + time.nsec;
+}
+
+/// The lock of a file, for this descriptor alone. It ends with the descriptor. `WouldBlock` when
+/// another has it.
+pub fn tryLock(fd: File) Error!void {
+    const exclusive = 2; // LOCK_EX and LOCK_NB, which std does not name everywhere
+    const at_once = 4;
+    _ = try check(calls.flock(fd, exclusive | at_once));
+}
+
+/// Closes a descriptor that its owner holds: one that is not open is a mistake of the program. What
+/// else the system says changes nothing, the descriptor is gone (close(2)).
+pub fn close(fd: File) void {
+    _ = check(calls.close(fd)) catch |err| assert(err != error.BadDescriptor);
+}
+
+pub fn read(fd: File, buffer: []u8) Error!usize {
+    while (true) {
+        return check(calls.read(fd, buffer.ptr, buffer.len)) catch |err|
+            if (err == error.Interrupted) continue else return err;
+    }
+}
+
+/// `offset` may be any: beyond what the system can take is `InvalidArgument`.
+pub fn readAt(fd: File, buffer: []u8, offset: u64) Error!usize {
+    const at = std.math.cast(i64, offset) orelse return error.InvalidArgument;
+    while (true) {
+        return check(calls.pread(fd, buffer.ptr, buffer.len, at)) catch |err|
+            if (err == error.Interrupted) continue else return err;
+    }
+}
+
+pub fn write(fd: File, bytes: []const u8) Error!usize {
+    while (true) {
+        return check(calls.write(fd, bytes.ptr, bytes.len)) catch |err|
+            if (err == error.Interrupted) continue else return err;
+    }
+}
+
+/// The file at `path`, as far as it fits `buffer`. The size that the system tells is not looked at:
+/// files that it makes up as they are read (/proc, /sys) have none.
+pub fn readFile(path: []const u8, buffer: []u8) Error![]u8 {
+    const fd = try open(path, .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0);
+    defer close(fd);
+    var filled: usize = 0;
+    while (filled < buffer.len) {
+        const n = try read(fd, buffer[filled..]);
+        if (n == 0) break;
+        filled += n;
+    }
+    return buffer[0..filled];
+}
+
+/// A second descriptor of the same file, `lowest` or above, that a program started from here does
+/// not inherit.
+pub fn duplicate(fd: File, lowest: u31) Error!File {
+    return @intCast(try own.control(fd, own.dupfd_cloexec, lowest));
+}
+
+/// Programs that are started from here do not inherit `fd`.
+pub fn setCloseOnExec(fd: File) Error!void {
+    _ = try own.control(fd, posix.F.SETFD, posix.FD_CLOEXEC);
+}
+
+/// Calls on the open file do not wait from now on, also those of other processes that have it.
+pub fn setNonBlocking(fd: File) Error!void {
+    const flags = try own.control(fd, posix.F.GETFL, 0);
+    const nonblocking = @as(u32, @bitCast(posix.O{ .NONBLOCK = true }));
+    _ = try own.control(fd, posix.F.SETFL, @as(u32, @intCast(flags)) | nonblocking);
+}
+
+/// Whether one of `events` has come for `fd`, or its end, without waiting.
+pub fn isReady(fd: File, events: i16) Error!bool {
+    var fds = [_]posix.pollfd{.{ .fd = fd, .events = events, .revents = 0 }};
+    while (true) {
+        const ready = check(calls.poll(&fds, 1, 0)) catch |err|
+            if (err == error.Interrupted) continue else return err;
+        return ready == 1 and fds[0].revents & events != 0;
+    }
+}
+
+pub fn socket(family: u32, kind: u32, protocol: u32) Error!Socket {
+    return @intCast(try check(calls.socket(family, kind, protocol)));
+}
+
+pub fn bind(fd: Socket, address: *const posix.sockaddr, len: posix.socklen_t) Error!void {
+    _ = try check(calls.bind(fd, address, len));
+}
+
+pub fn listen(fd: Socket, backlog: u31) Error!void {
+    _ = try check(calls.listen(fd, backlog));
+}
+
+pub fn connect(fd: Socket, address: *const posix.sockaddr, len: posix.socklen_t) Error!void {
+    _ = try check(calls.connect(fd, address, len));
+}
+
+/// Fills `storage` with the address that `fd` is bound to; returns how many bytes it has.
+pub fn socketName(fd: Socket, storage: *posix.sockaddr.storage) Error!posix.socklen_t {
+    var len: posix.socklen_t = @sizeOf(posix.sockaddr.storage);
+    _ = try check(calls.getsockname(fd, @ptrCast(storage), &len));
+    return len;
+}
+
+pub fn setSocketOption(
+    comptime T: type,
+    fd: Socket,
+    level: i32,
+    option: u32,
+    value: T,
+) Error!void {
+    const bytes = std.mem.asBytes(&value);
+    _ = try check(calls.setsockopt(fd, level, option, bytes, bytes.len));
+}
+
+pub fn socketOption(comptime T: type, fd: Socket, level: i32, option: u32) Error!T {
+    var value: T = undefined;
+    var len: posix.socklen_t = @sizeOf(T);
+    _ = try check(calls.getsockopt(fd, level, option, std.mem.asBytes(&value), &len));
+    return if (len == @sizeOf(T)) value else error.Unexpected;
+}
+
+/// Bytes of a network interface's name, with its NUL.
+pub const interface_name_bytes = 16;
+
+pub fn shutdown(fd: Socket, how: types.Direction) Error!void {
+    _ = try check(calls.shutdown(fd, @intFromEnum(how)));
+}
+
+pub fn resourceLimit(resource: posix.rlimit_resource) Error!posix.rlimit {
+    var limit: posix.rlimit = undefined;
+    _ = try check(calls.getrlimit(resource, &limit));
+    return limit;
+}
+
+pub fn setResourceLimit(resource: posix.rlimit_resource, limit: posix.rlimit) Error!void {
+    _ = try check(calls.setrlimit(resource, &limit));
+}
+
+pub fn unmapMemory(memory: []align(std.heap.page_size_min) u8) Error!void {
+    _ = try check(calls.munmap(memory.ptr, memory.len));
+}
+
+/// Returns early where the system does not let it sleep.
+pub fn sleepMs(ms: u32) void {
+    var rest: posix.timespec = .{
+        .sec = @intCast(ms / std.time.ms_per_s),
+        .nsec = @intCast(ms % std.time.ms_per_s * std.time.ns_per_ms),
+    };
+    while (true) {
+        _ = check(calls.nanosleep(&rest, &rest)) catch |err|
+            if (err == error.Interrupted) continue;
+        return;
+    }
+}
+
+/// What `signal` does from here on, for the whole process.
+pub fn setSignalAction(signal: u6, action: posix.Sigaction) Error!void {
+    _ = try check(calls.sigaction(signal, &action, null));
+}
+
+/// `std.Thread.spawn` with libc, for a function that returns nothing. A thread that a filter or a
+/// limit refuses is an error, whatever errno that gives.
+pub fn spawn(comptime function: anytype, arguments: anytype) types.SpawnError!std.Thread {
+    const Arguments = @TypeOf(arguments);
+    const heap = std.heap.c_allocator;
+    const Entry = struct {
+        fn run(raw: ?*anyopaque) callconv(.c) ?*anyopaque {
+            const held: *Arguments = @alignCast(@ptrCast(raw));
+            const copy = held.*;
+            heap.destroy(held);
+            @call(.auto, function, copy);
+            return null;
+        }
+    };
+    const held = try heap.create(Arguments);
+    errdefer heap.destroy(held);
+    held.* = arguments;
+    var attributes: std.c.pthread_attr_t = undefined;
+    if (std.c.pthread_attr_init(&attributes) != .SUCCESS) return error.OutOfMemory;
+    defer _ = std.c.pthread_attr_destroy(&attributes);
+    // As std does; where it is refused, libc's own default is as good.
+    _ = std.c.pthread_attr_setstacksize(&attributes, std.Thread.SpawnConfig.default_stack_size);
+    var handle: std.c.pthread_t = undefined;
+    return switch (std.c.pthread_create(&handle, &attributes, Entry.run, held)) {
+        .SUCCESS => .{ .impl = .{ .handle = handle } },
+        .NOMEM => error.OutOfMemory,
+        else => error.ThreadQuotaExceeded,
+    };
+}
+
+/// `path` with a NUL behind it, in `buffer`.
+pub fn terminated(buffer: *[posix.PATH_MAX]u8, path: []const u8) Error![*:0]const u8 {
+    if (std.mem.indexOfScalar(u8, path, 0) != null) return error.InvalidArgument;
+    if (path.len >= buffer.len) return error.NameTooLong;
+    @memcpy(buffer[0..path.len], path);
+    buffer[path.len] = 0;
+    return buffer[0..path.len :0];
+}

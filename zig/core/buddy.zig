@@ -92,6 +92,16 @@ pub const Buddy = struct {
         return self.region[@as(usize, index) * limits.buffer_bytes_min ..][0..blockBytes(order)];
     }
 
+    /// A block that was taken for good does not count as used, nor does what takes its place.
+    pub fn exempt(self: *Buddy, order: Order) void {
+        @atomicStore(u64, &self.bytes_used, self.bytes_used - blockBytes(order), .monotonic);
+    }
+
+    /// Counts it again: it is about to be given back.
+    pub fn readmit(self: *Buddy, order: Order) void {
+        @atomicStore(u64, &self.bytes_used, self.bytes_used + blockBytes(order), .monotonic);
+    }
+
     /// Gives back a block that `alloc` of this pool returned;
     /// `order` must be the one it was asked with.
     pub fn release(self: *Buddy, block: [*]u8, order: Order) void {

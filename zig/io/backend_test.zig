@@ -206,7 +206,7 @@ fn fillSocket(comptime B: type) !void {
         .failed => return error.Unexpected,
     };
     try testing.expect(backend.inFlight(stream) > 0);
-    backend.sendLater(stream);
+    backend.sendLater(stream, .{ .memory = &iovecs });
     _ = backend.poll(0, &recorder);
     try testing.expectEqual(@as(u32, 0), recorder.sent_calls);
     var buf: [65536]u8 = undefined;
@@ -348,6 +348,7 @@ test "backend: a stream is closed while bytes come in, is paused, waits for room
 fn closeBusy(comptime B: type) !void {
     var backend = try make(B);
     defer backend.deinit();
+    const iovecs = [_]posix.iovec_const{.{ .base = "reply", .len = 5 }};
     for (0..50) |round| {
         const fds = try socketPair();
         defer posix.close(fds[1]);
@@ -358,7 +359,7 @@ fn closeBusy(comptime B: type) !void {
         if (round % 2 == 0) _ = backend.poll(0, &recorder);
         _ = try posix.write(fds[1], "some bytes");
         if (round % 3 == 0) backend.pauseRecv(stream);
-        if (round % 5 == 0) backend.sendLater(stream);
+        if (round % 5 == 0) backend.sendLater(stream, .{ .memory = &iovecs });
         if (round % 7 == 0) backend.resumeRecv(stream);
         try recorder.end(&backend, 0);
         // The peer sees the end: nothing of ours holds the socket.

@@ -30,9 +30,11 @@ pub const Epoll = struct {
 
     const Notes = packed struct(u32) {
         /// What epoll is asked to report; 0 while paused.
-        interest: u31 = 0,
+        interest: u30 = 0,
         /// The peer's end has been told: it is not asked for any more.
         ended: bool = false,
+        /// It is being connected to.
+        connecting: bool = false,
 
         fn of(stream: *Stream) *Notes {
             return @ptrCast(&stream.notes);
@@ -83,13 +85,39 @@ pub const Epoll = struct {
 
     pub fn open(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: io.Token) !void {
         assert(token.kind != .internal);
+        try self.add(stream, fd, token, linux.EPOLL.IN);
+    }
+
+    fn add(
+        self: *Epoll,
+        stream: *Stream,
+        fd: posix.fd_t,
+        token: io.Token,
+        interest: u30,
+    ) system.Error!void {
         stream.* = .{ .fd = fd, .token = token };
-        Notes.of(stream).interest = linux.EPOLL.IN;
+        Notes.of(stream).interest = interest;
         var event: linux.epoll_event = .{
-            .events = linux.EPOLL.IN,
+            .events = interest,
             .data = .{ .u64 = @bitCast(token) },
         };
         try system.epollControl(self.epoll_fd, linux.EPOLL.CTL_ADD, fd, &event);
+    }
+
+    pub fn connect(
+        self: *Epoll,
+        stream: *Stream,
+        endpoint: *const Endpoint,
+        token: io.Token,
+    ) system.Error!void {
+        assert(token.kind == .outbound);
+        const fd = try transfer.beginConnect(endpoint);
+        errdefer {
+            system.close(fd);
+            stream.* = .{};
+        }
+        try self.add(stream, fd, token, linux.EPOLL.OUT);
+        Notes.of(stream).connecting = true;
     }
 
     /// The kernel drops the registration with the descriptor: nobody else holds a duplicate of it.
@@ -126,7 +154,7 @@ pub const Epoll = struct {
         return transfer.inFlight(stream.fd);
     }
 
-    pub fn sendLater(self: *Epoll, stream: *Stream) void {
+    pub fn sendLater(self: *Epoll, stream: *Stream, _: io.Output) void {
         self.setInterest(stream, Notes.of(stream).interest | linux.EPOLL.OUT);
     }
 
@@ -231,6 +259,9 @@ pub const Epoll = struct {
     }
 
     fn serve(self: *Epoll, stream: *Stream, token: io.Token, events: u32, context: anytype) void {
+        if (comptime io.connects(@TypeOf(context.*))) {
+            if (Notes.of(stream).connecting) return self.serveConnect(stream, token, context);
+        }
         const gone = events & (linux.EPOLL.ERR | linux.EPOLL.HUP) != 0;
         if (events & linux.EPOLL.IN != 0 and Notes.of(stream).interest & linux.EPOLL.IN != 0) {
             self.receive(stream, token, context);
@@ -249,6 +280,13 @@ pub const Epoll = struct {
             self.setInterest(current, Notes.of(current).interest & ~@as(u32, linux.EPOLL.OUT));
             context.onSent(token, 0);
         }
+    }
+
+    fn serveConnect(self: *Epoll, stream: *Stream, token: io.Token, context: anytype) void {
+        Notes.of(stream).connecting = false;
+        const result = transfer.connected(stream.fd);
+        self.setInterest(stream, if (result == .connected) linux.EPOLL.IN else 0);
+        context.onConnected(token, result);
     }
 
     /// Receives what is there, without waiting for an event that tells so.

@@ -11,6 +11,7 @@ const std = @import("std");
 const Allocator = std.mem.Allocator;
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const Id = @import("../core/slots.zig").Id;
 const system = @import("../core/system.zig");
 
@@ -102,6 +103,25 @@ pub const SendResult = union(enum) {
     failed,
 };
 
+/// What a full socket is to be sent next.
+pub const Output = union(enum) {
+    /// The bytes stay where they are, as they are, until `onSent`, or the end of the stream's
+    /// close. The array of iovecs need not: it is read during the call.
+    memory: []const posix.iovec_const,
+    /// The file stays open as long.
+    file: FileRange,
+};
+
+/// A range of an open file, bytes.
+pub const FileRange = struct { fd: posix.fd_t, offset: u64, length: u64 };
+
+/// What became of a connection that was begun from here.
+pub const Connecting = union(enum) {
+    connected,
+    /// There is none, and there will be none. The stream is to be closed all the same.
+    failed: system.Error,
+};
+
 /// A new socket, connected and not blocking. Whoever has it closes it, or opens a stream for it.
 pub const Accepted = struct { fd: posix.socket_t, peer: Address };
 
@@ -140,6 +160,10 @@ fn operations(comptime B: type) []const Operation {
         // Starts receiving on a connected socket, which must not block. After an error the
         // descriptor is the caller's as before.
         .{ "open", &.{ Self, Its, posix.socket_t, Token }, void },
+        // Begins a connection to an endpoint. `onConnected` tells, in a later poll, what became of
+        // it; with `connected` the stream is as after `open`. Until then it can only be closed.
+        // After an error there is no stream. The token's kind is `outbound`.
+        .{ "connect", &.{ Self, Its, *const Endpoint, Token }, void },
         // The only place that closes the descriptor.
         .{ "close", &.{ Self, Its }, Closing },
         // The same with a reset: the peer sees that bytes lack.
@@ -160,8 +184,10 @@ fn operations(comptime B: type) []const Operation {
         .{ "send", &.{ Self, Its, []const posix.iovec_const, bool }, SendResult },
         // A range of a file, now, as much as goes: its length bounds how long that may take.
         .{ "sendFile", &.{ Self, Its, posix.fd_t, u64, u64 }, SendResult },
-        // Asks for `onSent` when the socket takes bytes again.
-        .{ "sendLater", &.{ Self, Its }, void },
+        // The socket is full: asks for one `onSent`, when it takes bytes again. A backend may have
+        // the system send of `output` what it will meanwhile, and tells then how much that was.
+        // Nothing else is sent before.
+        .{ "sendLater", &.{ Self, Its, Output }, void },
         // Sent and not acknowledged by the peer, bytes; 0 where that is not known.
         .{ "inFlight", &.{ Self, *const B.Stream }, u64 },
 
@@ -199,7 +225,7 @@ fn callbacks(comptime B: type) []const Operation {
         // The wait is over; once for each poll, before the others.
         .{ "onAwake", &.{Self}, void },
         .{ "onRecv", &.{ Self, Token, RecvResult }, void },
-        // After `sendLater`: so much was taken, bytes. 0: nothing yet, send again.
+        // After `sendLater`, once: so many bytes of its output were sent. 0: send them now.
         .{ "onSent", &.{ Self, Token, u64 }, void },
         // The end of a close that was under way.
         .{ "onClosed", &.{ Self, Token }, void },
@@ -214,9 +240,19 @@ const accept_callbacks = [_]Operation{
     .{ "onAcceptFailed", &.{ Self, Token, AcceptError }, void },
 };
 
+/// What is called as well on a context that connects.
+const connect_callbacks = [_]Operation{
+    .{ "onConnected", &.{ Self, Token, Connecting }, void },
+};
+
 /// Whether there may be listeners among the streams of a context.
 pub fn accepts(comptime C: type) bool {
     return @hasDecl(C, "onAccept");
+}
+
+/// Whether a context may have begun connections.
+pub fn connects(comptime C: type) bool {
+    return @hasDecl(C, "onConnected") and @TypeOf(C.onConnected) != void;
 }
 
 /// Compile error unless `B` has every operation with the types that are named here.
@@ -229,6 +265,7 @@ pub fn check(comptime B: type) void {
 pub fn checkContext(comptime B: type, comptime C: type) void {
     checkAll(C, callbacks(B));
     if (accepts(C)) checkAll(C, &accept_callbacks);
+    if (connects(C)) checkAll(C, &connect_callbacks);
 }
 
 fn checkAll(comptime T: type, comptime list: []const Operation) void {

@@ -5,6 +5,7 @@ const std = @import("std");
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const clock = @import("../core/clock.zig");
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const Epoll = @import("epoll.zig").Epoll;
 const io = @import("io.zig");
 const transfer = @import("transfer.zig");
@@ -33,6 +34,17 @@ pub const Linux = union(io.Backend) {
     pub fn open(self: *Linux, stream: *Stream, fd: posix.socket_t, token: io.Token) !void {
         switch (self.*) {
             inline else => |*own| try own.open(stream, fd, token),
+        }
+    }
+
+    pub fn connect(
+        self: *Linux,
+        stream: *Stream,
+        endpoint: *const Endpoint,
+        token: io.Token,
+    ) !void {
+        switch (self.*) {
+            inline else => |*own| try own.connect(stream, endpoint, token),
         }
     }
 
@@ -119,9 +131,9 @@ pub const Linux = union(io.Backend) {
         return clock.realtimeSeconds();
     }
 
-    pub fn sendLater(self: *Linux, stream: *Stream) void {
+    pub fn sendLater(self: *Linux, stream: *Stream, output: io.Output) void {
         switch (self.*) {
-            inline else => |*own| own.sendLater(stream),
+            inline else => |*own| own.sendLater(stream, output),
         }
     }
 

@@ -5,6 +5,7 @@
 const std = @import("std");
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const io = @import("io.zig");
 
 pub const Manual = struct {
@@ -25,6 +26,8 @@ pub const Manual = struct {
     sent: std.BoundedArray(u8, 1024) = .{},
     /// What accepting brings, one after the other; nothing more behind them.
     incoming: []const Incoming = &.{},
+    /// What the last `sendLater` was given.
+    later: ?io.Output = null,
     /// The listener, by its number, that brings them.
     incoming_at: u32 = 0,
     closed_listeners: u32 = 0,
@@ -59,6 +62,14 @@ pub const Manual = struct {
         self.is_open = true;
         self.wants_recv = true;
     }
+    pub fn connect(
+        self: *Manual,
+        stream: *Stream,
+        _: *const Endpoint,
+        token: io.Token,
+    ) error{}!void {
+        try self.open(stream, 8, token);
+    }
     pub fn close(self: *Manual, stream: *Stream) io.Closing {
         stream.* = .{};
         self.is_open = false;
@@ -74,7 +85,9 @@ pub const Manual = struct {
     pub fn hasInput(_: *Manual, _: *const Stream) bool {
         return false;
     }
-    pub fn sendLater(_: *Manual, _: *Stream) void {}
+    pub fn sendLater(self: *Manual, _: *Stream, output: io.Output) void {
+        self.later = output;
+    }
     pub fn shutdownSend(_: *Manual, _: *Stream) void {}
     pub fn inFlight(self: *Manual, _: *const Stream) u64 {
         return self.in_flight;

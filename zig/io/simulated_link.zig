@@ -4,6 +4,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
+const limits = @import("../core/limits.zig");
 const io = @import("io.zig");
 
 /// Virtual ms at which nothing happens.
@@ -105,6 +106,36 @@ pub const Channel = struct {
     }
 };
 
+/// Output that belongs to the system until it has been sent, or the socket is gone: the owner may
+/// neither change it nor give it up meanwhile.
+pub const HeldOutput = struct {
+    iovecs: std.BoundedArray(posix.iovec_const, limits.iovecs_max) = .{},
+    file: ?io.FileRange = null,
+    /// Of what it was when it was taken.
+    checksum: u64 = 0,
+
+    pub fn of(output: io.Output) HeldOutput {
+        var self: HeldOutput = .{};
+        switch (output) {
+            .memory => |iovecs| self.iovecs.appendSliceAssumeCapacity(iovecs),
+            .file => |range| self.file = range,
+        }
+        self.checksum = self.sum();
+        return self;
+    }
+
+    fn sum(self: *const HeldOutput) u64 {
+        var hasher: std.hash.Wyhash = .init(0);
+        for (self.iovecs.constSlice()) |iovec| hasher.update(iovec.base[0..iovec.len]);
+        return hasher.final();
+    }
+
+    pub fn check(self: *const HeldOutput) void {
+        if (self.sum() != self.checksum)
+            @panic("output was changed, or given up, while the system had it");
+    }
+};
+
 /// A connection as the network knows it. `client` and `server` name who acts.
 pub const Link = struct {
     used: bool = false,
@@ -126,6 +157,10 @@ pub const Link = struct {
     token: io.Token = .{ .slot = 0, .kind = .internal },
     wants_recv: bool = false,
     wants_send: bool = false,
+    /// What the system has to send by itself.
+    output: ?HeldOutput = null,
+    /// A connection that the server began fails.
+    is_refused: bool = false,
     /// When an RST arrives.
     reset_server_at: u64 = never,
     reset_client_at: u64 = never,
@@ -143,6 +178,8 @@ pub const Link = struct {
         waiting,
         /// The engine has the descriptor and no stream yet.
         accepted,
+        /// The engine has begun it, and was not told yet what became of it.
+        connecting,
         open,
         closed,
     };
@@ -163,7 +200,10 @@ pub const Link = struct {
     }
 
     pub fn serverHasDescriptor(self: *const Link) bool {
-        return self.server == .accepted or self.server == .open;
+        return switch (self.server) {
+            .accepted, .connecting, .open => true,
+            .none, .waiting, .closed => false,
+        };
     }
 
     /// All stood still for so long: nobody is to blame for it.

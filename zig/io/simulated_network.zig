@@ -24,6 +24,10 @@ pub const Faults = struct {
     late_event: u16 = 0,
     /// An event that is there is not told in this poll.
     held_event: u16 = 0,
+    /// A full socket has the system take what is to be sent next.
+    takes_output: u16 = 0,
+    /// A connection that the server begins fails.
+    connect_refused: u16 = 0,
     /// The system is not done with a socket when it is closed, but later.
     slow_close: u16 = 0,
     accept_aborted: u16 = 0,
@@ -62,12 +66,20 @@ pub const Network = struct {
     /// Closes that are under way.
     closings: std.ArrayListUnmanaged(ClosingSocket) = .{},
     descriptors: u32 = 0,
+    /// Links that the server connected, and that nobody has taken.
+    dialed: std.ArrayListUnmanaged(usize) = .{},
+    dialed_count: u32 = 0,
 
     pub const backends_max = 8;
     pub const listeners_max = 2;
     const closed_max = 32;
     pub const Closed = struct { token: io.Token, fd: posix.fd_t, backend: u32 };
-    pub const ClosingSocket = struct { token: io.Token, backend: u32, ends_at: u64 };
+    pub const ClosingSocket = struct {
+        token: io.Token,
+        backend: u32,
+        ends_at: u64,
+        output: ?link_file.HeldOutput = null,
+    };
     /// Clients can connect before it is listened to, and no more once it is closed.
     pub const Listener = struct {
         open: bool = true,
@@ -95,6 +107,8 @@ pub const Network = struct {
         errdefer gpa.free(memory);
         var backlog = try std.ArrayListUnmanaged(usize).initCapacity(gpa, links_max);
         errdefer backlog.deinit(gpa);
+        var closings = try std.ArrayListUnmanaged(ClosingSocket).initCapacity(gpa, Link.slots_max);
+        errdefer closings.deinit(gpa);
         for (links, 0..) |*link, i| link.* = .{
             .up = .{ .bytes = memory[2 * i * each ..][0..each] },
             .down = .{ .bytes = memory[(2 * i + 1) * each ..][0..each] },
@@ -107,11 +121,13 @@ pub const Network = struct {
             .links = links,
             .memory = memory,
             .backlog = backlog,
-            .closings = try .initCapacity(gpa, Link.slots_max),
+            .closings = closings,
+            .dialed = try .initCapacity(gpa, links_max),
         };
     }
 
     pub fn deinit(self: *Network) void {
+        self.dialed.deinit(self.gpa);
         self.closings.deinit(self.gpa);
         self.backlog.deinit(self.gpa);
         self.gpa.free(self.memory);
@@ -178,10 +194,19 @@ pub const Network = struct {
     /// Connects; null when all listeners are gone, or have no room for now.
     pub fn connect(self: *Network, id: u32, peer: Address) ?*Link {
         if (!self.isListening() or self.backlog.items.len >= self.faults.backlog_max) return null;
-        const slot = for (self.links, 0..) |*link, i| {
-            if (!link.used) break i;
+        const link = self.newLink(id, peer) orelse return null;
+        link.client_open = true;
+        link.server = .waiting;
+        link.listener = self.pickListener();
+        self.backlog.appendAssumeCapacity(self.slotOf(link));
+        self.note(link, "connect", link.up.bytes.len, link.down.bytes.len);
+        return link;
+    }
+
+    fn newLink(self: *Network, id: u32, peer: Address) ?*Link {
+        const link = for (self.links) |*link| {
+            if (!link.used) break link;
         } else return null;
-        const link = &self.links[slot];
         const up = self.bufferFor(link.up.bytes);
         const down = self.bufferFor(link.down.bytes);
         link.* = .{
@@ -191,14 +216,37 @@ pub const Network = struct {
             .peer = peer,
             .up = .{ .bytes = up },
             .down = .{ .bytes = down },
-            .client_open = true,
-            .server = .waiting,
             .connects_at = self.arrival(),
-            .listener = self.pickListener(),
         };
-        self.backlog.appendAssumeCapacity(slot);
-        self.note(link, "connect", up.len, down.len);
         return link;
+    }
+
+    /// Links that the server connected have ids from here on.
+    pub const dialed_id_first: u32 = 1 << 30;
+
+    /// The server connects. Whoever plays its peer finds the link with `takeDialed`, and has the
+    /// client's side of it. Null when the system has no room.
+    pub fn dial(self: *Network) ?*Link {
+        const link = self.newLink(dialed_id_first + self.dialed_count, .{}) orelse return null;
+        self.dialed_count += 1;
+        link.server = .connecting;
+        link.is_refused = self.chance(self.faults.connect_refused);
+        link.client_open = !link.is_refused;
+        if (!link.is_refused) self.dialed.appendAssumeCapacity(self.slotOf(link));
+        self.descriptors += 1;
+        self.note(link, "server connects", @intFromBool(link.is_refused), 0);
+        return link;
+    }
+
+    /// A connection of the server's that has come to its peer.
+    pub fn takeDialed(self: *Network) ?*Link {
+        for (self.dialed.items, 0..) |slot, i| {
+            const link = &self.links[slot];
+            if (link.connects_at > self.now_ms) continue;
+            _ = self.dialed.orderedRemove(i);
+            return link;
+        }
+        return null;
     }
 
     /// One that is open.

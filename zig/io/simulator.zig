@@ -7,10 +7,12 @@ const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const limits = @import("../core/limits.zig");
 const system = @import("../core/system.zig");
 const io = @import("io.zig");
 const network_file = @import("simulated_network.zig");
+const HeldOutput = @import("simulated_link.zig").HeldOutput;
 const Link = network_file.Link;
 const Network = network_file.Network;
 
@@ -91,12 +93,7 @@ pub const Simulator = struct {
     pub fn open(self: *Simulator, stream: *Stream, fd: posix.fd_t, token: io.Token) !void {
         const link = self.network.byHandle(fd);
         assert(link.server == .accepted);
-        for (self.network.closings.items) |closing| {
-            if (closing.backend == self.index and closing.token.slot == token.slot) std.debug.panic(
-                "slot {d} was given to another connection before the close of its last had ended",
-                .{token.slot},
-            );
-        }
+        self.checkFree(token);
         stream.* = .{ .fd = fd, .token = token };
         if (self.network.chance(self.network.faults.open_refused)) return error.SystemResources;
         link.server = .open;
@@ -106,6 +103,32 @@ pub const Simulator = struct {
         // The engine's time begins here.
         if (!link.client_open) link.client_left_ms = self.network.now_ms;
         self.network.note(link, "server opens", token.slot, token.generation);
+    }
+
+    pub fn connect(
+        self: *Simulator,
+        stream: *Stream,
+        _: *const Endpoint,
+        token: io.Token,
+    ) system.Error!void {
+        assert(token.kind == .outbound);
+        self.checkFree(token);
+        if (self.network.chance(self.network.faults.open_refused)) return error.SystemResources;
+        const link = self.network.dial() orelse return error.SystemResources;
+        stream.* = .{ .fd = self.network.handleOf(link), .token = token };
+        link.backend = self.index;
+        link.token = token;
+    }
+
+    /// Nothing of the slot's last use is under way.
+    fn checkFree(self: *const Simulator, token: io.Token) void {
+        for (self.network.closings.items) |closing| {
+            if (closing.backend == self.index and closing.token.slot == token.slot and
+                closing.token.kind == token.kind) std.debug.panic(
+                "slot {d} was given to another connection before the close of its last had ended",
+                .{token.slot},
+            );
+        }
     }
 
     pub fn close(self: *Simulator, stream: *Stream) io.Closing {
@@ -118,8 +141,12 @@ pub const Simulator = struct {
 
     fn end(self: *Simulator, stream: *Stream, with_reset: bool) io.Closing {
         const network = self.network;
-        network.serverClose(network.byHandle(stream.fd), with_reset);
-        if (!network.chance(network.faults.slow_close)) {
+        const link = network.byHandle(stream.fd);
+        const output = link.output;
+        link.output = null;
+        if (output) |*held| held.check();
+        network.serverClose(link, with_reset);
+        if (output == null and !network.chance(network.faults.slow_close)) {
             stream.* = .{};
             return .closed;
         }
@@ -127,6 +154,7 @@ pub const Simulator = struct {
             .token = stream.token,
             .backend = self.index,
             .ends_at = network.arrival(),
+            .output = output,
         });
         // Whoever uses it from here on is found out.
         stream.fd = closing_fd;
@@ -145,8 +173,13 @@ pub const Simulator = struct {
         self.network.byHandle(stream.fd).wants_recv = true;
     }
 
-    pub fn sendLater(self: *Simulator, stream: *Stream) void {
-        self.network.byHandle(stream.fd).wants_send = true;
+    pub fn sendLater(self: *Simulator, stream: *Stream, output: io.Output) void {
+        const link = self.network.byHandle(stream.fd);
+        if (link.output != null) @panic("asked for twice, while the system has output");
+        link.wants_send = true;
+        if (!self.network.chance(self.network.faults.takes_output)) return;
+        link.output = .of(output);
+        self.network.note(link, "system takes output", 0, 0);
     }
 
     pub fn hasInput(self: *Simulator, stream: *const Stream) bool {
@@ -179,6 +212,15 @@ pub const Simulator = struct {
         _: bool,
     ) io.SendResult {
         const link = self.network.byHandle(stream.fd);
+        if (link.output != null) @panic("sent while the system has output");
+        return self.sendPieces(link, iovecs);
+    }
+
+    fn sendPieces(
+        self: *Simulator,
+        link: *Link,
+        iovecs: []const posix.iovec_const,
+    ) io.SendResult {
         var total: usize = 0;
         for (iovecs) |iovec| total += iovec.len;
         assert(total > 0);
@@ -201,13 +243,28 @@ pub const Simulator = struct {
         len: u64,
     ) io.SendResult {
         const link = self.network.byHandle(stream.fd);
+        if (link.output != null) @panic("sent while the system has output");
+        return self.sendRange(link, .{ .fd = fd, .offset = offset, .length = len });
+    }
+
+    fn sendRange(self: *Simulator, link: *Link, range: io.FileRange) io.SendResult {
         var buffer: [16 * 1024]u8 = undefined;
-        const wanted: usize = @intCast(@min(len, buffer.len));
+        const wanted: usize = @intCast(@min(range.length, buffer.len));
         const quota = self.quotaFor(link, wanted) catch |err| return resultOf(err);
-        const n = system.readAt(fd, buffer[0..quota], offset) catch return .failed;
+        const n = system.readAt(range.fd, buffer[0..quota], range.offset) catch return .failed;
         self.deliver(link, buffer[0..n]);
-        self.network.note(link, "server sends of a file", n, len);
+        self.network.note(link, "server sends of a file", n, range.length);
         return .{ .sent = n };
+    }
+
+    /// The system sends what it has; null: nothing for now.
+    fn sendHeld(self: *Simulator, link: *Link, held: *const HeldOutput) ?io.SendResult {
+        held.check();
+        const result: io.SendResult = if (held.file) |range|
+            self.sendRange(link, range)
+        else
+            self.sendPieces(link, held.iovecs.constSlice());
+        return if (result == .would_block) null else result;
     }
 
     const Refused = error{ WouldBlock, Gone };
@@ -315,6 +372,8 @@ pub const Simulator = struct {
         /// The client's FIN, where nothing is received.
         ahead: bool = false,
         accept: bool = false,
+        /// A connect has ended.
+        connected: bool = false,
     };
 
     /// Tells what has happened. It never waits: virtual time passes between the calls.
@@ -341,7 +400,14 @@ pub const Simulator = struct {
                     continue;
                 }
             }
-            if (context.isServed(event.token)) self.serve(event, context);
+            if (!context.isServed(event.token)) continue;
+            if (comptime io.connects(@TypeOf(context.*))) {
+                if (event.connected) {
+                    self.serveConnect(event, context);
+                    continue;
+                }
+            }
+            self.serve(event, context);
         }
         return told < events.items.len;
     }
@@ -357,6 +423,7 @@ pub const Simulator = struct {
                 continue;
             }
             _ = closings.swapRemove(i);
+            if (closing.output) |*held| held.check();
             context.onClosed(closing.token);
         }
     }
@@ -386,8 +453,11 @@ pub const Simulator = struct {
 
     /// What a poll tells of `link`; null: nothing.
     fn eventsOf(self: *const Simulator, link: *const Link) ?Event {
-        if (!link.used or link.server != .open or link.backend != self.index) return null;
+        if (!link.used or link.backend != self.index) return null;
         const network = self.network;
+        if (link.server == .connecting and link.connects_at <= network.now_ms)
+            return .{ .token = link.token, .fd = network.handleOf(link), .connected = true };
+        if (link.server != .open) return null;
         const ended = link.server_finished and link.up.atEnd(network.now_ms);
         const event: Event = .{
             .token = link.token,
@@ -410,6 +480,18 @@ pub const Simulator = struct {
         return .{ .token = link.token, .fd = self.network.handleOf(link), .out = true };
     }
 
+    fn serveConnect(self: *Simulator, event: Event, context: anytype) void {
+        const link = self.network.byHandle(event.fd);
+        self.network.note(link, "server is told of its connect", @intFromBool(link.is_refused), 0);
+        link.server = .open;
+        if (link.is_refused) {
+            link.reset_server_at = self.network.now_ms;
+            return context.onConnected(event.token, .{ .failed = error.ConnectionRefused });
+        }
+        link.wants_recv = true;
+        context.onConnected(event.token, .connected);
+    }
+
     fn serve(self: *Simulator, event: Event, context: anytype) void {
         // An event of a stream that is gone was passed over, so that the link is there.
         const link = self.network.byHandle(event.fd);
@@ -428,6 +510,16 @@ pub const Simulator = struct {
         if (stream.fd != event.fd or !context.isServed(event.token)) return;
         const current_link = self.network.byHandle(stream.fd);
         if (!current_link.wants_send) return;
+        if (current_link.output) |*held| {
+            const result = self.sendHeld(current_link, held) orelse return;
+            current_link.output = null;
+            current_link.wants_send = false;
+            return switch (result) {
+                .sent => |n| context.onSent(event.token, n),
+                .failed => context.onRecv(event.token, .failed),
+                .would_block => unreachable, // told as null
+            };
+        }
         current_link.wants_send = false;
         context.onSent(event.token, 0);
     }

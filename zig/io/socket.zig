@@ -123,6 +123,11 @@ fn setTcpOptions(fd: posix.socket_t, options: Options) void {
     setOption(fd, tcp, linux.TCP.USER_TIMEOUT, timeout) catch {};
 }
 
+/// Small writes of a connection that was made from here leave at once. One without it works.
+pub fn setNodelay(fd: posix.socket_t) void {
+    setOption(fd, linux.IPPROTO.TCP, linux.TCP.NODELAY, 1) catch {};
+}
+
 fn setOption(fd: posix.socket_t, level: i32, option: u32, value: c_int) system.Error!void {
     try system.setSocketOption(c_int, fd, level, option, value);
 }

@@ -10,6 +10,30 @@ const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const io = @import("io.zig");
+const socket = @import("socket.zig");
+
+/// A socket that is being connected to `endpoint`. It has become writable when that has ended.
+pub fn beginConnect(endpoint: *const Endpoint) system.Error!posix.socket_t {
+    const fd = try socket.open(endpoint.family());
+    errdefer system.close(fd);
+    if (endpoint.* != .unix) socket.setNodelay(fd);
+    var address: Endpoint.System = undefined;
+    const len = endpoint.toSystem(&address);
+    system.connect(fd, &address.any, len) catch |err| switch (err) {
+        error.ConnectionPending, error.Interrupted => {},
+        else => return err,
+    };
+    return fd;
+}
+
+/// What became of a connect that has ended.
+pub fn connected(fd: posix.socket_t) io.Connecting {
+    const code = system.socketOption(c_int, fd, linux.SOL.SOCKET, linux.SO.ERROR) catch |err|
+        return .{ .failed = err };
+    if (code == 0) return .connected;
+    const errno = std.meta.intToEnum(linux.E, code) catch return .{ .failed = error.Unexpected };
+    return .{ .failed = system.errorOf(errno) };
+}
 
 /// Rings a bell that is an eventfd. It cannot fail for want of room: the counter holds 2^64 - 2.
 pub fn ring(bell: io.Bell) void {

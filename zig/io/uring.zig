@@ -12,6 +12,7 @@ const linux = std.os.linux;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const clock = @import("../core/clock.zig");
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
@@ -60,6 +61,8 @@ const Operation = enum(u8) {
     room,
     /// Somebody waits at a listener.
     accept,
+    /// A connect has ended.
+    connect,
     /// An operation is taken back; nobody waits for this.
     cancel,
     /// Another thread rings.
@@ -100,13 +103,15 @@ pub const Uring = struct {
         watching: bool = false,
         awaiting_room: bool = false,
         accepting: bool = false,
+        connecting: bool = false,
         /// The receive that is under way is being taken back.
         cancelling: bool = false,
         is_closing: bool = false,
-        unused: u21 = 0,
+        unused: u20 = 0,
 
         fn isBusy(self: State) bool {
-            return self.receiving or self.watching or self.awaiting_room or self.accepting;
+            return self.receiving or self.watching or self.awaiting_room or self.accepting or
+                self.connecting;
         }
 
         fn of(stream: *Stream) *State {
@@ -257,6 +262,22 @@ pub const Uring = struct {
         if (!State.of(stream).receiving) return error.SystemResources;
     }
 
+    pub fn connect(
+        self: *Uring,
+        stream: *Stream,
+        endpoint: *const Endpoint,
+        token: io.Token,
+    ) system.Error!void {
+        assert(token.kind == .outbound);
+        const fd = try transfer.beginConnect(endpoint);
+        stream.* = .{ .fd = fd, .token = token };
+        State.of(stream).connecting = self.awaitEvents(stream, .connect, linux.POLL.OUT);
+        if (State.of(stream).connecting) return;
+        system.close(fd);
+        stream.* = .{};
+        return error.SystemResources;
+    }
+
     pub fn close(self: *Uring, stream: *Stream) io.Closing {
         const state = State.of(stream);
         assert(!state.is_closing);
@@ -284,6 +305,7 @@ pub const Uring = struct {
         if (state.watching) is_taken = self.cancel(stream, .watch) and is_taken;
         if (state.awaiting_room) is_taken = self.cancel(stream, .room) and is_taken;
         if (state.accepting) is_taken = self.cancel(stream, .accept) and is_taken;
+        if (state.connecting) is_taken = self.cancel(stream, .connect) and is_taken;
         // They may complete when the connection ends.
         if (!is_taken) system.shutdown(stream.fd, .both) catch {};
     }
@@ -360,7 +382,7 @@ pub const Uring = struct {
         return transfer.sendFile(stream.fd, fd, offset, len);
     }
 
-    pub fn sendLater(self: *Uring, stream: *Stream) void {
+    pub fn sendLater(self: *Uring, stream: *Stream, _: io.Output) void {
         const state = State.of(stream);
         state.wants_room = true;
         if (state.awaiting_room) return;
@@ -506,6 +528,7 @@ pub const Uring = struct {
             .watch => self.serveWatch(stream, completion, context),
             .room => serveRoom(stream, context),
             .accept => self.serveAccept(stream, context),
+            .connect => self.serveConnect(stream, context),
             .bell, .cancel => unreachable, // there are no others
         }
         return true;
@@ -527,6 +550,7 @@ pub const Uring = struct {
             },
             .room => state.awaiting_room = false,
             .accept => state.accepting = false,
+            .connect => state.connecting = false,
             .bell, .cancel => {},
         }
     }
@@ -586,6 +610,16 @@ pub const Uring = struct {
         if (!State.of(stream).wants_room) return;
         State.of(stream).wants_room = false;
         context.onSent(stream.token, 0);
+    }
+
+    fn serveConnect(self: *Uring, stream: *Stream, context: anytype) void {
+        if (comptime !io.connects(@TypeOf(context.*))) return;
+        const result = transfer.connected(stream.fd);
+        if (result == .connected) {
+            State.of(stream).wants_input = true;
+            self.receive(stream);
+        }
+        context.onConnected(stream.token, result);
     }
 
     fn serveAccept(self: *Uring, stream: *Stream, context: anytype) void {

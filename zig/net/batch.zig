@@ -4,14 +4,17 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
+const buddy = @import("../core/buddy.zig");
+const Buddy = buddy.Buddy;
 const Chain = @import("../core/chain.zig").Chain;
+const Segment = @import("../core/chain.zig").Segment;
 const limits = @import("../core/limits.zig");
-const memory = @import("../core/memory.zig");
 const write_queue = @import("write_queue.zig");
 
 pub const Batch = struct {
-    buffer: []align(memory.page_bytes) u8,
-    len: u32 = 0,
+    /// What is written by `room` and `commit`. A block of the worker's pool, so that it can become
+    /// part of a write queue; another takes its place then.
+    segment: *Segment,
     iovecs: [limits.iovecs_max]posix.iovec_const = undefined,
     kinds: [limits.iovecs_max]Kind = undefined,
     count: u32 = 0,
@@ -22,12 +25,17 @@ pub const Batch = struct {
 
     pub const Kind = enum(u8) { buffered, static, borrowed };
 
-    pub fn init() error{OutOfMemory}!Batch {
-        return .{ .buffer = try memory.reserve(u8, limits.output_buffer_bytes) };
+    const order = buddy.orderFor(limits.output_buffer_bytes);
+
+    pub fn init(pool: *Buddy) error{OutOfMemory}!Batch {
+        const segment = Segment.create(pool, order) catch return error.OutOfMemory;
+        pool.exempt(order);
+        return .{ .segment = segment };
     }
 
-    pub fn deinit(self: *Batch) void {
-        memory.release(u8, self.buffer);
+    pub fn deinit(self: *Batch, pool: *Buddy) void {
+        pool.readmit(order);
+        self.segment.destroy(pool);
         self.* = undefined;
     }
 
@@ -36,7 +44,7 @@ pub const Batch = struct {
     }
 
     pub fn reset(self: *Batch) void {
-        self.len = 0;
+        self.segment.end = 0;
         self.count = 0;
         self.bytes = 0;
         self.owner = null;
@@ -44,7 +52,7 @@ pub const Batch = struct {
 
     /// Whether `wanted` more bytes can be written to `room`.
     pub fn fits(self: *const Batch, wanted: u32) bool {
-        return self.buffer.len - self.len >= wanted and self.count < limits.iovecs_max;
+        return self.segment.room().len >= wanted and self.count < limits.iovecs_max;
     }
 
     pub fn fitsSlice(self: *const Batch) bool {
@@ -52,14 +60,14 @@ pub const Batch = struct {
     }
 
     pub fn room(self: *Batch) []u8 {
-        return self.buffer[self.len..];
+        return self.segment.room();
     }
 
     /// The first `n` bytes of `room` are part of the output now.
     pub fn commit(self: *Batch, n: usize) void {
         if (n == 0) return;
-        assert(n <= self.buffer.len - self.len);
-        const start = self.buffer.ptr + self.len;
+        assert(n <= self.segment.room().len);
+        const start = self.segment.room().ptr;
         if (self.count > 0 and self.kinds[self.count - 1] == .buffered) {
             self.iovecs[self.count - 1].len += n; // buffered pieces follow each other in the buffer
         } else {
@@ -67,7 +75,7 @@ pub const Batch = struct {
             self.kinds[self.count] = .buffered;
             self.count += 1;
         }
-        self.len += @intCast(n);
+        self.segment.end += @intCast(n);
         self.bytes += n;
     }
 
@@ -98,15 +106,19 @@ pub const Batch = struct {
         return self.iovecs[0..count];
     }
 
-    /// Queues all but the first `sent` bytes: static bytes by reference, the others as copies.
+    /// Queues all but the first `sent` bytes: static bytes, and the block that was written, by
+    /// reference. What of the block is less than half of it, and what was borrowed, is copied: a
+    /// queue holds no more than twice the memory that it needs.
     pub fn moveRest(
-        self: *const Batch,
+        self: *Batch,
         sent: usize,
         queue: *write_queue.WriteQueue,
         pools: *write_queue.Pools,
     ) write_queue.WriteQueue.Error!void {
+        const handover = self.handoverFor(sent, &pools.buffers);
+        errdefer if (handover) |own| own.next.destroy(&pools.buffers);
         var skip = sent;
-        for (self.iovecs[0..self.count], self.kinds[0..self.count]) |iovec, kind| {
+        for (self.iovecs[0..self.count], self.kinds[0..self.count], 0..) |iovec, kind, i| {
             if (skip >= iovec.len) {
                 skip -= iovec.len;
                 continue;
@@ -115,8 +127,38 @@ pub const Batch = struct {
             skip = 0;
             switch (kind) {
                 .static => try queue.appendStatic(pools, rest),
-                .buffered, .borrowed => try queue.appendCopy(pools, rest),
+                .borrowed => try queue.appendCopy(pools, rest),
+                .buffered => if (handover) |own| {
+                    // The last of the pieces brings the block with it: those before leave first.
+                    if (i != own.last) {
+                        try queue.appendStatic(pools, rest);
+                        continue;
+                    }
+                    const segment = self.segment;
+                    segment.start = @intCast(rest.ptr - segment.base());
+                    try queue.appendSegment(pools, segment);
+                    self.segment = own.next;
+                } else try queue.appendCopy(pools, rest),
             }
         }
+    }
+
+    const Handover = struct { next: *Segment, last: usize };
+
+    /// The block that takes the place of the batch's own when that goes, and the piece that it goes
+    /// with; null when it does not.
+    fn handoverFor(self: *const Batch, sent: usize, pool: *Buddy) ?Handover {
+        var skip = sent;
+        var unsent: usize = 0;
+        var last: usize = 0;
+        for (self.iovecs[0..self.count], self.kinds[0..self.count], 0..) |iovec, kind, i| {
+            const gone = @min(skip, iovec.len);
+            skip -= gone;
+            if (kind != .buffered or gone == iovec.len) continue;
+            unsent += iovec.len - gone;
+            last = i;
+        }
+        if (unsent < self.segment.capacity / 2) return null;
+        return .{ .next = Segment.create(pool, order) catch return null, .last = last };
     }
 };

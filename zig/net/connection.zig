@@ -6,10 +6,19 @@ const Address = @import("../core/address.zig").Address;
 const Chain = @import("../core/chain.zig").Chain;
 const list = @import("../core/list.zig");
 const Id = @import("../core/slots.zig").Id;
+const io = @import("../io/io.zig");
 const WriteQueue = @import("write_queue.zig").WriteQueue;
 
 /// What a connection has had of turn `turn` of its worker.
 pub const Spent = struct { turn: u32 = 0, bytes: u32 = 0, requests: u16 = 0 };
+
+pub const Phase = enum(u8) {
+    /// It was begun from here, and is not there yet.
+    connecting,
+    open,
+    lingering,
+    closed,
+};
 
 /// In memory: what is written under backpressure, then the protocol's part, whose end is looked at
 /// with each request, and what of this part is. Zig orders fields by alignment and then as
@@ -31,6 +40,8 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         spent: Spent = .{},
         peer: Address,
         phase: Phase = .open,
+        /// Whether it came in, or was made from here.
+        kind: io.Token.Of = .accepted,
         /// It has used up its turn and goes on with the next. Its events wait that long.
         is_ready: bool = false,
         /// Input is not given to the protocol: `resumeInput` ends it.
@@ -43,6 +54,8 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         /// Within the input loop: a `resumeInput` is remembered, not nested.
         in_input: bool = false,
         in_pump: bool = false,
+        /// The socket is full, and `onSent` will tell: the system may have what the queue begins with.
+        awaits_room: bool = false,
         finish_when_sent: bool = false,
         linger: bool = false,
         /// Set by the protocol: the connection's end would look like that of a message that is not
@@ -53,8 +66,6 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
             @sizeOf(?*Self) + Protocol.ConnState.hot_offset;
         /// The hot fields begin a cache line.
         const padding_bytes = std.mem.alignForward(usize, cold_bytes, 64) - cold_bytes;
-
-        pub const Phase = enum(u8) { open, lingering, closed };
 
         /// Asserts where the fields lie.
         pub fn checkLayout() void {

@@ -27,19 +27,23 @@
 //!   afterEvent(p, conn)                    all callbacks of one event are done: set the timer
 //!   checkInvariants(p, conn)               asserts what holds of an open connection between events
 //!   onTurn(p), hasWork(p) bool             once per loop turn; before sleeping
+//! and, when it makes connections itself:
+//!   onConnected(p, conn, ?err)             what became of `connect`; after an error it is gone
 
 const std = @import("std");
 const builtin = @import("builtin");
 const assert = std.debug.assert;
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
-const Chain = @import("../core/chain.zig").Chain;
+const Buddy = @import("../core/buddy.zig").Buddy;
 const contiguous_bytes_max = @import("../core/chain.zig").contiguous_bytes_max;
+const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const limits = @import("../core/limits.zig");
 const orders = @import("../core/orders.zig").wake;
 const list = @import("../core/list.zig");
 const log = @import("../core/log.zig");
 const Slots = @import("../core/slots.zig").Slots;
+const system = @import("../core/system.zig");
 const Wheel = @import("../core/wheel.zig").Wheel;
 const io = @import("../io/io.zig");
 const AddressTable = @import("address_table.zig").AddressTable;
@@ -59,6 +63,8 @@ pub const Options = struct {
     /// What a connection gets in one turn.
     turn_bytes_max: u32 = limits.turn_bytes_max_default,
     turn_requests_max: u16 = limits.turn_requests_max_default,
+    /// Connections that the protocol may have made from here; 0 for one that makes none.
+    outbound_max: u32 = 0,
 };
 
 pub fn Worker(comptime Io: type, comptime Protocol: type) type {
@@ -71,6 +77,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             Conn.checkLayout();
         }
 
+        const Sending = @import("sending.zig").Sending(Self);
+
+        /// Whether the protocol makes connections itself.
+        const connects = @hasDecl(Protocol, "onConnected");
+
         const ReadyList = list.List(Conn, Conn.readyLink);
 
         backend: Io,
@@ -78,6 +89,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         port: *Port,
         options: Options,
         conns: Slots(Conn),
+        /// Connections that were made from here: they take no room from those that come in.
+        outbound: Slots(Conn),
         wheel: Wheel,
         pools: write_queue.Pools,
         batch: Batch,
@@ -110,31 +123,38 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             port.bell = backend.bell();
             var conns = try Slots(Conn).init(port.capacity);
             errdefer conns.deinit();
-            var wheel = try Wheel.init(port.capacity);
+            assert(connects or options.outbound_max == 0);
+            var outbound = try Slots(Conn).init(options.outbound_max);
+            errdefer outbound.deinit();
+            const connections = port.capacity + options.outbound_max;
+            var wheel = try Wheel.init(connections);
             errdefer wheel.deinit();
-            var buffers = try @import("../core/buddy.zig").Buddy.init(options.buffer_memory_bytes);
+            var buffers = try Buddy.init(options.buffer_memory_bytes + limits.output_buffer_bytes);
             errdefer buffers.deinit();
-            var nodes = try write_queue.NodePool.initFor(port.capacity);
+            var nodes = try write_queue.NodePool.initFor(connections);
             errdefer nodes.deinit();
+            const batch = try Batch.init(&buffers);
             return .{
                 .backend = backend,
                 .protocol = protocol,
                 .port = port,
                 .options = options,
                 .conns = conns,
+                .outbound = outbound,
                 .wheel = wheel,
                 .pools = .{ .buffers = buffers, .nodes = nodes },
-                .batch = try Batch.init(),
+                .batch = batch,
             };
         }
 
         /// After `run` has returned, or instead of it.
         pub fn deinit(self: *Self) void {
-            assert(self.conns.used == 0);
-            self.batch.deinit();
+            assert(self.conns.used == 0 and self.outbound.used == 0);
+            self.batch.deinit(&self.pools.buffers);
             self.pools.nodes.deinit();
             self.pools.buffers.deinit();
             self.wheel.deinit();
+            self.outbound.deinit();
             self.conns.deinit();
             self.backend.deinit();
             self.* = undefined;
@@ -154,7 +174,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Told to drain, and no connection is left.
         pub fn isDone(self: *const Self) bool {
-            return self.draining and self.conns.used == 0 and self.port.accepted.isEmpty();
+            return self.draining and self.conns.used == 0 and self.outbound.used == 0 and
+                self.port.accepted.isEmpty();
         }
 
         /// Announces sleep to the other threads; returns for how long `turn` may wait, ms.
@@ -209,19 +230,43 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.retiring = self.port.retiring.load(.monotonic);
         }
 
+        /// The connection that a token names; null when it is stale.
+        fn named(self: *Self, token: io.Token) ?*Conn {
+            if (connects and token.kind == .outbound) return self.outbound.get(token.id());
+            return self.conns.get(token.id());
+        }
+
         pub fn stream(self: *Self, token: io.Token) ?*Io.Stream {
-            const conn = self.conns.get(token.id()) orelse return null;
+            const conn = self.named(token) orelse return null;
             return &conn.stream;
         }
 
         pub fn isServed(self: *Self, token: io.Token) bool {
-            const conn = self.conns.get(token.id()) orelse return false;
+            const conn = self.named(token) orelse return false;
             return conn.phase != .closed and !conn.is_ready;
+        }
+
+        pub const onConnected = if (connects) Self.tellConnected else {};
+
+        fn tellConnected(self: *Self, token: io.Token, result: io.Connecting) void {
+            const conn = self.named(token).?; // the backend asked `stream` for this token
+            assert(conn.phase == .connecting);
+            switch (result) {
+                .connected => {
+                    conn.phase = .open;
+                    self.protocol.onConnected(conn, null);
+                    self.settle(conn);
+                },
+                .failed => |err| {
+                    self.protocol.onConnected(conn, err);
+                    self.end(conn);
+                },
+            }
         }
 
         pub fn onRecv(self: *Self, token: io.Token, result: io.RecvResult) void {
             // The backend asked `stream` for this token.
-            const conn = self.conns.get(token.id()).?;
+            const conn = self.named(token).?;
             switch (result) {
                 .bytes => |bytes| if (conn.phase == .open) self.receive(conn, bytes),
                 .eof => self.receiveEof(conn),
@@ -231,25 +276,43 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.settle(conn);
         }
 
-        pub fn onSent(self: *Self, token: io.Token, _: u64) void {
-            const conn = self.conns.get(token.id()) orelse return;
+        pub fn onSent(self: *Self, token: io.Token, bytes: u64) void {
+            const conn = self.named(token) orelse return;
             if (conn.phase == .closed) return;
-            self.pump(conn);
+            Sending.onSent(self, conn, bytes);
             self.settle(conn);
         }
 
         /// The system is done with a connection that `close` has ended.
         pub fn onClosed(self: *Self, token: io.Token) void {
-            const conn = self.conns.get(token.id()).?; // its slot was kept for this
+            const conn = self.named(token).?; // its slot was kept for this
             assert(conn.phase == .closed);
+            conn.queue.deinit(&self.pools); // the system may have had it until now
             self.giveBack(conn);
         }
 
+        /// Sets the connection's one timer, monotonic ms.
+        pub fn setTimer(self: *Self, conn: *const Conn, deadline_ms: u64) void {
+            self.wheel.set(self.timerOf(conn), deadline_ms);
+        }
+
+        pub fn clearTimer(self: *Self, conn: *const Conn) void {
+            self.wheel.clear(self.timerOf(conn));
+        }
+
+        fn timerOf(self: *const Self, conn: *const Conn) u32 {
+            if (connects and conn.kind == .outbound) return self.port.capacity + conn.id.slot;
+            return conn.id.slot;
+        }
+
         pub fn onTimer(self: *Self, index: u32) void {
-            if (!self.conns.isUsed(index)) return;
-            const conn = &self.conns.items[index];
+            const is_outbound = connects and index >= self.port.capacity;
+            const slots = if (is_outbound) &self.outbound else &self.conns;
+            const slot = if (is_outbound) index - self.port.capacity else index;
+            if (!slots.isUsed(slot)) return;
+            const conn = &slots.items[slot];
             switch (conn.phase) {
-                .open => {
+                .open, .connecting => {
                     self.protocol.onTimer(conn);
                     self.settle(conn);
                 },
@@ -356,13 +419,13 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             return spent;
         }
 
-        fn noteSent(self: *const Self, conn: *Conn, bytes: usize) void {
+        pub fn noteSent(self: *const Self, conn: *Conn, bytes: usize) void {
             const spent = self.spentOf(conn);
             spent.bytes +|= std.math.lossyCast(u32, bytes);
         }
 
         /// Bytes that `conn` may still be sent in this turn.
-        fn bytesLeft(self: *const Self, conn: *Conn) u32 {
+        pub fn bytesLeft(self: *const Self, conn: *Conn) u32 {
             return self.options.turn_bytes_max -| self.spentOf(conn).bytes;
         }
 
@@ -378,7 +441,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             return has_turn;
         }
 
-        fn goOnLater(self: *Self, conn: *Conn) void {
+        pub fn goOnLater(self: *Self, conn: *Conn) void {
             if (conn.is_ready) return;
             conn.is_ready = true;
             self.ready.append(conn);
@@ -406,250 +469,16 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         // Output. All of these may close the connection: look at `isOpen` afterwards.
 
-        /// Room for `bytes` (at most half the output buffer) at the end of what `conn` is being
-        /// sent; `commit` what was written.
-        pub fn reserve(self: *Self, conn: *Conn, bytes: u32) []u8 {
-            assert(bytes <= limits.output_buffer_bytes / 2);
-            self.batchFor(conn);
-            if (!self.batch.fits(bytes)) self.flush();
-            self.batchFor(conn);
-            return self.batch.room();
-        }
-
-        pub fn commit(self: *Self, bytes: usize) void {
-            self.batch.commit(bytes);
-        }
-
-        /// Sends a copy of `bytes`, together with what else this turn brings.
-        pub fn write(self: *Self, conn: *Conn, bytes: []const u8) void {
-            var rest = bytes;
-            while (rest.len > 0 and conn.phase == .open) {
-                const n = @min(rest.len, limits.output_buffer_bytes / 2);
-                @memcpy(self.reserve(conn, @intCast(n))[0..n], rest[0..n]);
-                self.commit(n);
-                rest = rest[n..];
-            }
-        }
-
-        /// Sends bytes that live as long as the server; they are never copied.
-        pub fn writeStatic(self: *Self, conn: *Conn, bytes: []const u8) void {
-            if (bytes.len <= limits.inline_body_bytes_max) return self.write(conn, bytes);
-            self.batchFor(conn);
-            if (!self.batch.fitsSlice()) self.flush();
-            self.batchFor(conn);
-            self.batch.addSlice(bytes, .static);
-        }
-
-        /// Sends bytes that the caller may change when this returns:
-        /// what the socket does not take now is copied.
-        pub fn writeBorrowed(self: *Self, conn: *Conn, bytes: []const u8) void {
-            if (bytes.len <= limits.output_buffer_bytes / 4) return self.write(conn, bytes);
-            self.batchFor(conn);
-            if (!self.batch.fitsSlice()) self.flush();
-            self.batchFor(conn);
-            self.batch.addSlice(bytes, .borrowed);
-            self.flush();
-        }
-
-        /// Sends the blocks of `source` and leaves it empty.
-        pub fn writeChain(self: *Self, conn: *Conn, source: *Chain) void {
-            if (source.len <= limits.output_buffer_bytes / 4) {
-                var at = source.first;
-                while (at) |segment| : (at = segment.next) self.write(conn, segment.bytes());
-                return source.deinit(&self.pools.buffers);
-            }
-            self.batchFor(conn);
-            if (!self.batch.fitsSlice()) self.flush();
-            self.batch.owner = conn;
-            self.flushWith(source, false);
-        }
-
-        /// Sends a range of a file; the worker is the owner from here on.
-        pub fn writeFile(self: *Self, conn: *Conn, file: write_queue.FileRange) void {
-            if (conn.phase != .open or file.length == 0) return file.handle.release();
-            self.batchFor(conn);
-            self.flushMore(true);
-            if (conn.phase != .open) return file.handle.release();
-            conn.queue.appendFile(&self.pools, file) catch {
-                file.handle.release();
-                return self.protocol.onNoMemory(conn, .output, .pool);
-            };
-            self.pump(conn);
-        }
-
-        /// Sends what `queue` holds and leaves it empty.
-        pub fn writeQueue(self: *Self, conn: *Conn, queue: *WriteQueue) void {
-            // Its owner may end under the flush.
-            var taken = queue.*;
-            queue.* = .{};
-            self.batchFor(conn);
-            self.flush();
-            if (conn.phase != .open) return taken.deinit(&self.pools);
-            conn.queue.appendQueue(&taken);
-            self.pump(conn);
-        }
-
-        fn batchFor(self: *Self, conn: *Conn) void {
-            if (self.batch.owner == @as(?*anyopaque, conn)) return;
-            self.flush();
-            assert(self.batch.isEmpty());
-            self.batch.owner = conn;
-        }
-
-        /// Sends what has been gathered.
-        pub fn flush(self: *Self) void {
-            self.flushMore(false);
-        }
-
-        fn flushMore(self: *Self, more: bool) void {
-            if (self.batch.isEmpty()) return self.batch.reset(); // it may have had an owner
-            self.flushWith(null, more);
-        }
-
-        /// Sends what has been gathered, and the blocks of `source` behind it, in one call. Takes
-        /// the blocks over.
-        fn flushWith(self: *Self, source: ?*Chain, more: bool) void {
-            const conn: *Conn = @alignCast(@ptrCast(self.batch.owner.?));
-            // What is left of them when this returns has found no place.
-            defer if (source) |chain| chain.deinit(&self.pools.buffers);
-            defer self.batch.reset();
-            if (conn.phase != .open) return;
-            const had_queue = !conn.queue.isEmpty();
-            const gathered = self.batch.bytes;
-            var sent: usize = 0;
-            if (!had_queue) {
-                const pieces = self.batch.piecesWith(source);
-                switch (self.send(conn, pieces, more)) {
-                    .sent => |n| sent = n,
-                    .would_block => {},
-                    .failed => return self.close(conn),
-                }
-            }
-            self.queueRest(conn, source, gathered, sent) catch
-                return self.protocol.onNoMemory(conn, .output, .pool);
-            if (conn.queue.isEmpty()) return;
-            if (self.protocol.overBudget(conn, .output)) |owner|
-                return self.protocol.onNoMemory(conn, .output, owner);
-            if (had_queue) return;
-            if (self.bytesLeft(conn) == 0) return self.goOnLater(conn);
-            self.backend.sendLater(&conn.stream);
-            self.protocol.onUnsent(conn);
-        }
-
-        /// Queues what is left of the batch and of `source` when `sent` bytes of both have left.
-        fn queueRest(
-            self: *Self,
-            conn: *Conn,
-            source: ?*Chain,
-            gathered: usize,
-            sent: usize,
-        ) WriteQueue.Error!void {
-            if (sent < gathered) try self.batch.moveRest(sent, &conn.queue, &self.pools);
-            const chain = source orelse return;
-            chain.consume(&self.pools.buffers, sent -| gathered);
-            if (chain.len > 0) try conn.queue.appendChain(&self.pools, chain);
-        }
-
-        /// Sends as much of `iovecs` as the connection's turn has left and the socket takes. Where
-        /// the turn ends it, `bytesLeft` is 0 afterwards.
-        fn send(self: *Self, conn: *Conn, iovecs: []posix.iovec_const, more: bool) io.SendResult {
-            const quota = self.bytesLeft(conn);
-            if (quota == 0) return .would_block;
-            const part = cut(iovecs, quota);
-            const last = &iovecs[part.count - 1];
-            const whole_len = last.len;
-            last.len = part.last_len;
-            defer last.len = whole_len;
-            const result = self.backend.send(&conn.stream, iovecs[0..part.count], more);
-            if (result == .sent) self.noteSent(conn, result.sent);
-            return result;
-        }
-
-        const Part = struct { count: usize, last_len: usize };
-
-        /// The pieces that hold the first `bytes` of `iovecs`, and how much of the last of them.
-        fn cut(iovecs: []const posix.iovec_const, bytes: usize) Part {
-            var left = bytes;
-            for (iovecs, 1..) |iovec, count| {
-                if (iovec.len >= left) return .{ .count = count, .last_len = left };
-                left -= iovec.len;
-            }
-            return .{ .count = iovecs.len, .last_len = iovecs[iovecs.len - 1].len };
-        }
-
-        /// Sends from the write queue until it is empty or the socket is full.
-        fn pump(self: *Self, conn: *Conn) void {
-            if (conn.in_pump or conn.phase == .closed) return;
-            conn.in_pump = true;
-            const before = conn.queue.bytes;
-            const open = self.pumpQueue(conn);
-            conn.in_pump = false;
-            if (!open) return self.close(conn);
-            if (conn.queue.isEmpty()) {
-                self.protocol.onProgress(conn, before);
-                if (conn.queue.isEmpty() and conn.finish_when_sent) self.finishNow(conn);
-            } else {
-                const sent = before - conn.queue.bytes;
-                if (sent > 0) self.protocol.onProgress(conn, sent);
-                if (conn.phase != .open or conn.queue.isEmpty() or conn.is_ready) return;
-                if (self.protocol.overBudget(conn, .output)) |owner|
-                    return self.protocol.onNoMemory(conn, .output, owner);
-                self.protocol.onUnsent(conn);
-            }
-        }
-
-        fn pumpQueue(self: *Self, conn: *Conn) bool {
-            while (!conn.queue.isEmpty()) {
-                const quota = self.bytesLeft(conn);
-                if (quota == 0) {
-                    self.goOnLater(conn);
-                    return true;
-                }
-                var iovecs: [limits.iovecs_max]posix.iovec_const = undefined;
-                var file_follows = false;
-                const pieces = conn.queue.iovecs(&iovecs, &file_follows);
-                const result = if (pieces.len > 0)
-                    self.send(conn, pieces, file_follows)
-                else
-                    self.sendFile(conn, conn.queue.first.?.source.file, quota);
-                switch (result) {
-                    .sent => |n| {
-                        if (n == 0) {
-                            // The promised length cannot be kept.
-                            log.limited("a file became shorter while it was sent: the " ++
-                                "connection is closed", .{});
-                            return false;
-                        }
-                        conn.queue.consume(&self.pools, n);
-                    },
-                    .would_block => {
-                        self.backend.sendLater(&conn.stream);
-                        return true;
-                    },
-                    .failed => return false,
-                }
-            }
-            return true;
-        }
-
-        fn sendFile(
-            self: *Self,
-            conn: *Conn,
-            file: write_queue.FileRange,
-            quota: u32,
-        ) io.SendResult {
-            const len = @min(file.length, quota);
-            const result = self.backend.sendFile(&conn.stream, file.handle.fd(), file.offset, len);
-            switch (result) {
-                .sent => |n| {
-                    self.noteSent(conn, n);
-                    if (n == 0) file.handle.doubt();
-                },
-                .would_block => {},
-                .failed => file.handle.doubt(), // or the client has gone
-            }
-            return result;
-        }
+        pub const reserve = Sending.reserve;
+        pub const commit = Sending.commit;
+        pub const write = Sending.write;
+        pub const writeStatic = Sending.writeStatic;
+        pub const writeBorrowed = Sending.writeBorrowed;
+        pub const writeChain = Sending.writeChain;
+        pub const writeFile = Sending.writeFile;
+        pub const writeQueue = Sending.writeQueue;
+        pub const flush = Sending.flush;
+        const pump = Sending.pump;
 
         // The end.
 
@@ -665,7 +494,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.queue.isEmpty()) self.finishNow(conn);
         }
 
-        fn finishNow(self: *Self, conn: *Conn) void {
+        pub fn finishNow(self: *Self, conn: *Conn) void {
             if (conn.phase != .open) return;
             if (!conn.linger or conn.eof) return self.close(conn);
             self.protocol.onClose(conn);
@@ -674,24 +503,31 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             conn.input.deinit(&self.pools.buffers);
             self.backend.shutdownSend(&conn.stream);
             self.backend.resumeRecv(&conn.stream);
-            self.wheel.set(conn.id.slot, self.now_ms + limits.linger_ms);
+            self.setTimer(conn, self.now_ms + limits.linger_ms);
         }
 
         /// Closes now. What was not sent is lost.
         pub fn close(self: *Self, conn: *Conn) void {
             if (conn.phase == .closed) return;
-            if (conn.phase == .open) self.protocol.onClose(conn);
+            if (conn.phase == .open or conn.phase == .connecting) self.protocol.onClose(conn);
+            self.end(conn);
+        }
+
+        /// Closes what the protocol knows to be at its end.
+        fn end(self: *Self, conn: *Conn) void {
+            if (conn.phase == .closed) return; // by the protocol, as it was told
             conn.phase = .closed;
             self.leaveReady(conn);
             if (self.batch.owner == @as(?*anyopaque, conn)) self.batch.reset();
             const is_cut = conn.is_cut or !conn.queue.isEmpty();
             conn.input.deinit(&self.pools.buffers);
-            conn.queue.deinit(&self.pools);
-            self.wheel.drop(conn.id.slot);
+            self.wheel.drop(self.timerOf(conn));
             const ending = if (is_cut)
                 self.backend.abort(&conn.stream)
             else
                 self.backend.close(&conn.stream);
+            // What the system was offered is its own until the close has ended.
+            if (ending == .closed or !conn.awaits_room) conn.queue.deinit(&self.pools);
             switch (ending) {
                 .closed => self.giveBack(conn),
                 .under_way => {}, // `onClosed` follows
@@ -708,6 +544,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             var count: u32 = 0;
             while (self.closed) |conn| {
                 self.closed = conn.next_closed;
+                if (connects and conn.kind == .outbound) {
+                    self.outbound.release(conn.id);
+                    continue;
+                }
                 if (self.addresses) |table| table.release(conn.peer);
                 self.conns.release(conn.id);
                 count += 1;
@@ -744,7 +584,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             conn.* = .{ .id = id, .peer = peer };
             self.backend.open(&conn.stream, fd, .of(.accepted, id)) catch {
                 conn.phase = .closed;
-                conn.stream.fd = -1;
+                conn.stream = .{};
                 self.backend.closeAccepted(fd);
                 return self.giveBack(conn);
             };
@@ -752,6 +592,23 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.protocol.afterEvent(conn);
             // On its way here its first request has mostly come.
             self.backend.receiveNow(&conn.stream, self);
+        }
+
+        pub const ConnectError = error{
+            /// All slots for connections from here are in use.
+            TooManyConnections,
+        } || system.Error;
+
+        /// Begins a connection to `endpoint`: `onConnected` of the protocol tells, in a later turn,
+        /// what became of it. Until then the protocol may set its timer, or close it.
+        pub fn connect(self: *Self, endpoint: *const Endpoint) ConnectError!*Conn {
+            comptime assert(connects);
+            const id = self.outbound.take() orelse return error.TooManyConnections;
+            errdefer self.outbound.release(id);
+            const conn = self.outbound.get(id).?;
+            conn.* = .{ .id = id, .peer = .{}, .kind = .outbound, .phase = .connecting };
+            try self.backend.connect(&conn.stream, endpoint, .of(.outbound, id));
+            return conn;
         }
 
         fn checkDrain(self: *Self) void {
@@ -762,12 +619,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 self.drainAccepted(); // before `draining`, which closes an idle connection at once
                 self.draining = true;
                 self.pollRest();
-                self.forEachOpen(drainOne);
+                self.forEach(&.{.open}, drainOne);
                 self.protocol.onTurn();
                 self.flush();
             } else if (self.now_ms >= deadline) {
-                self.forEachOpen(close);
-                self.closeLingering();
+                self.forEach(&.{ .open, .lingering, .connecting }, close);
                 self.protocol.onTurn();
             }
             self.reap();
@@ -778,19 +634,18 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.settle(conn);
         }
 
-        fn closeLingering(self: *Self) void {
-            for (0..self.conns.fresh) |slot| {
-                if (!self.conns.isUsed(@intCast(slot))) continue;
-                const conn = &self.conns.items[slot];
-                if (conn.phase == .lingering) self.close(conn);
-            }
-        }
-
-        fn forEachOpen(self: *Self, comptime act: fn (*Self, *Conn) void) void {
-            for (0..self.conns.fresh) |slot| {
-                if (!self.conns.isUsed(@intCast(slot))) continue;
-                const conn = &self.conns.items[slot];
-                if (conn.phase == .open) act(self, conn);
+        fn forEach(
+            self: *Self,
+            comptime phases: []const connection.Phase,
+            comptime act: fn (*Self, *Conn) void,
+        ) void {
+            for ([_]*Slots(Conn){ &self.conns, &self.outbound }) |slots| {
+                for (0..slots.fresh) |slot| {
+                    if (!slots.isUsed(@intCast(slot))) continue;
+                    const conn = &slots.items[slot];
+                    if (std.mem.indexOfScalar(connection.Phase, phases, conn.phase) != null)
+                        act(self, conn);
+                }
             }
         }
     };

@@ -7,30 +7,36 @@ const assert = std.debug.assert;
 pub fn checkWorker(worker: anytype) void {
     assert(worker.batch.isEmpty() and worker.batch.owner == null);
     assert(worker.closed == null);
-    var linked: u32 = 0;
+    const ready = checkSlots(worker, &worker.conns) + checkSlots(worker, &worker.outbound);
+    assert(ready == worker.ready.len);
+    assert(worker.conns.used <= worker.port.open.load(.monotonic));
+}
+
+/// Returns how many of the connections in `slots` are on the ready list.
+fn checkSlots(worker: anytype, slots: anytype) u32 {
+    var ready: u32 = 0;
     var used: u32 = 0;
-    for (0..worker.conns.fresh) |slot| {
-        if (!worker.conns.isUsed(@intCast(slot))) continue;
-        const conn = &worker.conns.items[slot];
+    for (0..slots.fresh) |slot| {
+        if (!slots.isUsed(@intCast(slot))) continue;
+        const conn = &slots.items[slot];
+        assert(slots.get(conn.id) == conn);
         checkConnection(worker, conn);
-        linked += @intFromBool(conn.is_ready);
+        ready += @intFromBool(conn.is_ready);
         used += 1;
     }
-    assert(used == worker.conns.used);
-    assert(linked == worker.ready.len);
-    assert(used <= worker.port.open.load(.monotonic));
+    assert(used == slots.used);
+    return ready;
 }
 
 /// Asserts what holds of a connection between two events.
 pub fn checkConnection(worker: anytype, conn: anytype) void {
-    assert(worker.conns.get(conn.id) == conn);
     assert(conn.is_ready == conn.ready.is_linked);
     assert(!conn.in_input and !conn.in_pump);
     assert((conn.queue.bytes == 0) == conn.queue.isEmpty());
     assert((conn.input.len == 0) == (conn.input.first == null));
     switch (conn.phase) {
         .open => {
-            assert(conn.stream.fd != -1);
+            assert(!conn.awaits_room or !conn.queue.isEmpty());
             assert(!conn.eof_told or conn.eof);
             // A connection that ends waits for its output alone.
             assert(!conn.finish_when_sent or !conn.queue.isEmpty());
@@ -39,12 +45,18 @@ pub fn checkConnection(worker: anytype, conn: anytype) void {
             worker.protocol.checkInvariants(conn);
         },
         .lingering => {
-            assert(conn.stream.fd != -1 and !conn.eof);
+            assert(!conn.eof and !conn.awaits_room);
+            assert(conn.queue.isEmpty() and conn.input.len == 0);
+            assert(!conn.is_ready);
+        },
+        .connecting => {
+            assert(conn.kind == .outbound and !conn.awaits_room);
             assert(conn.queue.isEmpty() and conn.input.len == 0);
             assert(!conn.is_ready);
         },
         .closed => {
-            assert(conn.queue.isEmpty() and conn.input.len == 0);
+            assert(conn.queue.isEmpty() or conn.awaits_room);
+            assert(conn.input.len == 0);
             assert(!conn.is_ready);
         },
     }

@@ -137,6 +137,12 @@ pub const WriteQueue = struct {
         self.appendQueue(&added);
     }
 
+    /// Appends a block; the queue is the owner from here on, unless an error is returned.
+    pub fn appendSegment(self: *WriteQueue, pools: *Pools, segment: *Segment) Error!void {
+        try self.push(pools, .{ .segment = segment }, segment.end - segment.start, true);
+        self.block_bytes += segment.blockBytes();
+    }
+
     fn releaseNodes(self: *WriteQueue, pools: *Pools) void {
         while (self.first) |node| {
             self.first = node.next;

@@ -559,7 +559,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 const net = &driver.net;
                 total += net.conns.reservedBytes() + net.wheel.reservedBytes();
                 total += net.pools.buffers.reservedBytes();
-                total += driver.exchanges.reservedBytes() + net.batch.buffer.len;
+                total += driver.exchanges.reservedBytes() + net.outbound.reservedBytes();
                 total += net.pools.nodes.nodes.len * @sizeOf(@TypeOf(net.pools.nodes.nodes[0]));
             }
             if (self.addresses) |*table| total += table.reservedBytes();

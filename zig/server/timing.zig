@@ -63,7 +63,6 @@ pub fn Timing(comptime D: type) type {
         pub fn afterEvent(d: *D, conn: *Conn) void {
             const app = &conn.app;
             if (app.phase == .body and app.body.awaits_continue) inviteIfSent(d, conn);
-            const slot = conn.id.slot;
             const deadline = @min(
                 writeDeadline(d, conn),
                 readDeadline(d, conn),
@@ -71,16 +70,16 @@ pub fn Timing(comptime D: type) type {
                 streamDeadline(d, conn),
             );
             if (deadline != never) {
-                d.net.wheel.set(slot, deadline);
+                d.net.setTimer(conn, deadline);
             } else if (app.first != null) {
-                d.net.wheel.clear(slot); // the handler takes the time it takes
+                d.net.clearTimer(conn); // the handler takes the time it takes
             } else if (d.net.draining) {
                 d.finishIfIdle(conn);
             } else if (!app.served) {
-                d.net.wheel.set(slot, app.opened_ms + d.config.header_timeout_ms);
+                d.net.setTimer(conn, app.opened_ms + d.config.header_timeout_ms);
             } else {
                 const idle_ms = @as(u64, d.config.idle_timeout_ms) + limits.idle_grace_ms;
-                d.net.wheel.set(slot, d.net.now_ms + idle_ms);
+                d.net.setTimer(conn, d.net.now_ms + idle_ms);
             }
         }
 

@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url';
 import type { ListenInfo, LogLevel } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { backendHere } from '../support/backend.ts';
 import {
   project,
   type Running,
@@ -53,7 +54,9 @@ test('the line at the start is on stderr before serve() returns, by a system cal
   const app = await open({});
   assert.match(
     await end(app),
-    /^before\ngyrfalcon info: listening on \S+:\d+: epoll \(.*\), 1 workers, \d+ MiB of pools\nafter\n$/,
+    new RegExp(
+      `^before\ngyrfalcon info: listening on \\S+:\\d+: ${backendHere} \\(.*\\), 1 workers, \\d+ MiB of pools\nafter\n$`,
+    ),
   );
 });
 
@@ -69,7 +72,7 @@ test('onListen takes the place of the line', async () => {
   assert.is(await end(app), 'before\nafter\n');
   assert.is(app.listened.length, 1);
   const [told] = app.listened;
-  assert.equal([told?.port, told?.backend, told?.workers], [app.ports[0], 'epoll', 1]);
+  assert.equal([told?.port, told?.backend, told?.workers], [app.ports[0], backendHere, 1]);
 });
 
 test('each level has the lines of those before it, of engine and handlers alike', async () => {

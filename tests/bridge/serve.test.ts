@@ -11,6 +11,7 @@ import {
 } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { backendHere } from '../support/backend.ts';
 import { project } from '../support/process.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
@@ -394,7 +395,7 @@ test('an AbortSignal stops the server; onListen is told when it listens, and wha
   assert.equal(rest, {
     hostname: '127.0.0.1',
     port: server.port,
-    backend: 'epoll',
+    backend: backendHere,
     workers: 2,
     threads: 0,
     maxConnections: 77,

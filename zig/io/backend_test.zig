@@ -16,7 +16,7 @@ const socket = @import("socket.zig");
 const backends = .{ Epoll, Uring, Linux };
 
 /// Skipped where the system has it not, or a filter forbids it.
-fn make(comptime B: type) !B {
+pub fn make(comptime B: type) !B {
     return B.init(testing.allocator, .{ .receive_buffer_bytes = 4096 }) catch |err| switch (err) {
         error.PermissionDenied, error.NotSupported, error.InvalidArgument => {
             return if (B != Uring) err else error.SkipZigTest;
@@ -59,6 +59,11 @@ pub fn Recorder(comptime B: type) type {
 
         pub fn stream(self: *Self, token: io.Token) ?*B.Stream {
             return &self.streams[token.slot];
+        }
+        pub fn nextStream(self: *Self, from: *u32) ?*B.Stream {
+            if (from.* == self.streams.len) return null;
+            defer from.* += 1;
+            return &self.streams[from.*];
         }
         pub fn isServed(self: *Self, token: io.Token) bool {
             return !self.is_busy and token.slot != self.busy_slot;
@@ -246,6 +251,11 @@ pub fn Door(comptime B: type) type {
         pub fn stream(self: *Self, _: io.Token) ?*B.Stream {
             return if (self.listener.fd == -1) null else &self.listener;
         }
+        pub fn nextStream(self: *Self, from: *u32) ?*B.Stream {
+            if (from.* > 0) return null;
+            from.* += 1;
+            return &self.listener;
+        }
         pub fn onAccept(self: *Self, _: io.Token, accepted: io.Accepted) void {
             system.close(accepted.fd);
             self.accepted += 1;
@@ -426,26 +436,50 @@ fn shareBuffers(comptime B: type) !void {
     try recorder.end(&backend, 1);
 }
 
-test "backend: a poll says that there may be more" {
-    try onAll(tellMore);
-}
-
-fn tellMore(comptime B: type) !void {
-    const Crowd = struct {
+/// Many streams, of which all but one may have to wait.
+pub fn Crowd(comptime B: type, comptime count: u32) type {
+    return struct {
         const Self = @This();
 
-        streams: [100]B.Stream = @splat(.{}),
-        received: u32 = 0,
+        streams: [count]B.Stream = @splat(.{}),
+        peers: [count]posix.fd_t = undefined,
+        /// All streams but this wait.
+        served_only: ?u32 = null,
+        received: [count]u32 = @splat(0),
         closed: u32 = 0,
+
+        pub fn open(self: *Self, backend: *B) !void {
+            for (&self.streams, &self.peers, 0..) |*one, *peer, slot| {
+                const fds = try socketPair();
+                peer.* = fds[1];
+                try backend.open(one, fds[0], .{ .slot = @intCast(slot), .kind = .accepted });
+            }
+        }
+
+        pub fn close(self: *Self, backend: *B) !void {
+            var open_count: usize = 0;
+            for (&self.streams) |*one|
+                open_count += @intFromBool(backend.close(one) == .under_way);
+            for (0..count) |_| {
+                if (self.closed == open_count) break;
+                _ = backend.poll(10, self);
+            } else return error.StillOpen;
+            for (self.peers) |peer| posix.close(peer);
+        }
 
         pub fn stream(self: *Self, token: io.Token) ?*B.Stream {
             return &self.streams[token.slot];
         }
-        pub fn isServed(_: *Self, _: io.Token) bool {
-            return true;
+        pub fn nextStream(self: *Self, from: *u32) ?*B.Stream {
+            if (from.* == self.streams.len) return null;
+            defer from.* += 1;
+            return &self.streams[from.*];
         }
-        pub fn onRecv(self: *Self, _: io.Token, _: io.RecvResult) void {
-            self.received += 1;
+        pub fn isServed(self: *Self, token: io.Token) bool {
+            return if (self.served_only) |slot| token.slot == slot else true;
+        }
+        pub fn onRecv(self: *Self, token: io.Token, result: io.RecvResult) void {
+            self.received[token.slot] += @intCast(result.bytes.len);
         }
         pub fn onSent(_: *Self, _: io.Token, _: u64) void {}
         pub fn onClosed(self: *Self, _: io.Token) void {
@@ -453,29 +487,88 @@ fn tellMore(comptime B: type) !void {
         }
         pub fn onAwake(_: *Self) void {}
     };
+}
+
+test "backend: a poll says that there may be more" {
+    try onAll(tellMore);
+}
+
+fn tellMore(comptime B: type) !void {
     var backend = try make(B);
     defer backend.deinit();
-    var crowd: Crowd = .{};
-    var peers: [crowd.streams.len]posix.fd_t = undefined;
-    for (&crowd.streams, &peers, 0..) |*stream, *peer, slot| {
-        const fds = try socketPair();
-        peer.* = fds[1];
-        try backend.open(stream, fds[0], .{ .slot = @intCast(slot), .kind = .accepted });
-    }
-    defer for (peers) |peer| posix.close(peer);
+    var crowd: Crowd(B, 100) = .{};
+    try crowd.open(&backend);
     _ = backend.poll(0, &crowd);
-    for (peers) |peer| _ = try posix.write(peer, "hello");
+    for (crowd.peers) |peer| _ = try posix.write(peer, "hello");
     // As long as there may be more there is; at the end nothing is left.
-    for (0..peers.len) |_| {
+    for (0..crowd.peers.len) |_| {
         if (!backend.poll(0, &crowd)) break;
     }
-    try testing.expectEqual(peers.len, crowd.received);
-    var open: usize = 0;
-    for (&crowd.streams) |*stream| open += @intFromBool(backend.close(stream) == .under_way);
-    for (0..peers.len) |_| {
-        if (crowd.closed == open) break;
-        _ = backend.poll(10, &crowd);
-    } else return error.StillOpen;
+    for (crowd.received) |received| try testing.expectEqual(5, received);
+    try crowd.close(&backend);
+}
+
+test "backend: however many streams are not served, the one that is receives" {
+    try onAll(receiveAmongWaiting);
+}
+
+fn receiveAmongWaiting(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    var crowd: Crowd(B, 48) = .{ .served_only = 0 };
+    try crowd.open(&backend);
+    _ = backend.poll(0, &crowd);
+    // Each fills its socket, all of them together more than any backend has buffers for.
+    const block = [_]u8{'x'} ** 4096;
+    var sent: [crowd.peers.len]u32 = @splat(0);
+    for (crowd.peers[1..], sent[1..]) |peer, *bytes| {
+        while (true) bytes.* += @intCast(posix.write(peer, &block) catch |err| switch (err) {
+            error.WouldBlock => break,
+            else => return err,
+        });
+    }
+    for (0..100) |_| _ = backend.poll(0, &crowd);
+    for (1..21) |round| {
+        _ = try posix.write(crowd.peers[0], "hello");
+        for (0..10) |_| {
+            _ = backend.poll(0, &crowd);
+            if (crowd.received[0] == 5 * round) break;
+        } else return error.Starved;
+    }
+    crowd.served_only = null;
+    for (0..10_000) |_| {
+        if (std.mem.eql(u32, sent[1..], crowd.received[1..])) break;
+        _ = backend.poll(0, &crowd);
+    } else return error.Lost;
+    try crowd.close(&backend);
+}
+
+test "backend: what was received and not told counts as input" {
+    try onAll(countUntold);
+}
+
+fn countUntold(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    var crowd: Crowd(B, 300) = .{}; // more than one poll tells
+    try crowd.open(&backend);
+    _ = backend.poll(0, &crowd);
+    for (crowd.peers[0..290]) |peer| _ = try posix.write(peer, "hello");
+    for (0..20) |_| {
+        _ = backend.poll(0, &crowd);
+        for (&crowd.streams, crowd.received, 0..) |*stream, received, i|
+            try testing.expectEqual(received == 0 and i < 290, backend.hasInput(stream));
+    }
+    crowd.served_only = 299;
+    for (crowd.peers[0..2]) |peer| _ = try posix.write(peer, "again");
+    for (0..3) |_| _ = backend.poll(0, &crowd);
+    try testing.expect(backend.hasInput(&crowd.streams[0]));
+    try testing.expect(backend.hasInput(&crowd.streams[1]));
+    try testing.expect(!backend.hasInput(&crowd.streams[2]));
+    crowd.served_only = null;
+    for (0..3) |_| _ = backend.poll(0, &crowd);
+    for (&crowd.streams) |*stream| try testing.expect(!backend.hasInput(stream));
+    try crowd.close(&backend);
 }
 
 test "backend: pauses while events are told lose none" {

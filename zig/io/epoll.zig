@@ -83,6 +83,10 @@ pub const Epoll = struct {
         return clock.realtimeSeconds();
     }
 
+    pub fn memoryBytes(_: *const Epoll) usize {
+        return 0;
+    }
+
     pub fn open(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: io.Token) !void {
         assert(token.kind != .internal);
         try self.add(stream, fd, token, linux.EPOLL.IN);
@@ -295,16 +299,14 @@ pub const Epoll = struct {
     }
 
     fn receive(self: *Epoll, stream: *Stream, token: io.Token, context: anytype) void {
-        const buffer = self.receive_buffer;
-        const flags = linux.MSG.DONTWAIT;
-        const rc = linux.recvfrom(stream.fd, buffer.ptr, buffer.len, flags, null, null);
-        switch (linux.E.init(rc)) {
-            .SUCCESS => {
-                if (rc == 0) Notes.of(stream).ended = true;
-                context.onRecv(token, if (rc == 0) .eof else .{ .bytes = buffer[0..rc] });
+        switch (transfer.receive(stream.fd, self.receive_buffer)) {
+            .bytes => |bytes| context.onRecv(token, .{ .bytes = bytes }),
+            .eof => {
+                Notes.of(stream).ended = true;
+                context.onRecv(token, .eof);
             },
-            .AGAIN, .INTR, .NOBUFS, .NOMEM => {}, // level-triggered: told again
-            else => context.onRecv(token, .failed),
+            .would_block => {}, // level-triggered: told again
+            .failed => context.onRecv(token, .failed),
         }
     }
 };

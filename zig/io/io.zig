@@ -212,6 +212,8 @@ fn operations(comptime B: type) []const Operation {
         .{ "nowMs", &.{Self}, u64 },
         // Since 1970-01-01 UTC.
         .{ "wallSeconds", &.{Self}, i64 },
+        // What it has beside what `Allocator` gave it, bytes.
+        .{ "memoryBytes", &.{Self}, usize },
     };
 }
 
@@ -229,6 +231,14 @@ fn callbacks(comptime B: type) []const Operation {
         .{ "onSent", &.{ Self, Token, u64 }, void },
         // The end of a close that was under way.
         .{ "onClosed", &.{ Self, Token }, void },
+    };
+}
+
+/// What a backend needs as well that may lose track of its streams.
+fn enumeration(comptime B: type) []const Operation {
+    return &.{
+        // The first stream in use from slot `from` on, which is moved behind it; null at the end.
+        .{ "nextStream", &.{ Self, *u32 }, ?*B.Stream },
     };
 }
 
@@ -266,6 +276,11 @@ pub fn checkContext(comptime B: type, comptime C: type) void {
     checkAll(C, callbacks(B));
     if (accepts(C)) checkAll(C, &accept_callbacks);
     if (connects(C)) checkAll(C, &connect_callbacks);
+}
+
+/// Compile error unless `B` can ask `C` for all of its streams.
+pub fn checkEnumerable(comptime B: type, comptime C: type) void {
+    checkAll(C, enumeration(B));
 }
 
 fn checkAll(comptime T: type, comptime list: []const Operation) void {

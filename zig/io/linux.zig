@@ -84,6 +84,12 @@ pub const Linux = union(io.Backend) {
         }
     }
 
+    pub fn memoryBytes(self: *const Linux) usize {
+        return switch (self.*) {
+            inline else => |*own| own.memoryBytes(),
+        };
+    }
+
     pub fn hasInput(self: *Linux, stream: *const Stream) bool {
         return switch (self.*) {
             inline else => |*own| own.hasInput(stream),

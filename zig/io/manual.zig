@@ -55,6 +55,9 @@ pub const Manual = struct {
     pub fn wallSeconds(_: *const Manual) i64 {
         return @intCast(clock_ms / 1000);
     }
+    pub fn memoryBytes(_: *const Manual) usize {
+        return 0;
+    }
 
     pub fn open(self: *Manual, stream: *Stream, fd: posix.fd_t, token: io.Token) error{}!void {
         stream.fd = fd;

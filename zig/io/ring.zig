@@ -33,6 +33,9 @@ pub const Ring = struct {
     completion_head: *u32,
     completion_tail: *u32,
     completions: []Completion,
+    /// Counts completions that the kernel had no memory for.
+    dropped: *u32,
+    dropped_known: u32 = 0,
     /// Entries written and not published yet lie between the published tail and this one.
     tail: u32 = 0,
     is_enabled: bool = false,
@@ -73,7 +76,13 @@ pub const Ring = struct {
             .completion_head = &at(u32, queues, params.cq_off.head)[0],
             .completion_tail = &at(u32, queues, params.cq_off.tail)[0],
             .completions = completions[0..params.cq_entries],
+            .dropped = &at(u32, queues, params.cq_off.overflow)[0],
         };
+    }
+
+    /// What the kernel shares with this process, bytes.
+    pub fn memoryBytes(self: *const Ring) usize {
+        return self.queues.len + self.entries.len * @sizeOf(Submission);
     }
 
     fn map(fd: posix.fd_t, bytes: usize, offset: u64) system.Error![]align(page_bytes) u8 {
@@ -124,11 +133,27 @@ pub const Ring = struct {
         return entry;
     }
 
+    /// Entries that the kernel has not taken yet and that `user_data` names do nothing, and nobody
+    /// hears of them.
+    pub fn withdraw(self: *Ring, user_data: u64) void {
+        var index = @atomicLoad(u32, self.submission_head, .acquire);
+        while (index != self.tail) : (index +%= 1) {
+            const entry = &self.entries[index & (self.entries.len - 1)];
+            if (entry.user_data != user_data) continue;
+            entry.* = std.mem.zeroes(Submission);
+            entry.opcode = .NOP;
+            entry.flags = linux.IOSQE_CQE_SKIP_SUCCESS;
+        }
+    }
+
+    /// Submits what there is. Completions come with the next `enter`.
+    pub fn submit(self: *Ring) system.Error!void {
+        try self.call(0, 0, null);
+    }
+
     /// Submits what there is, and waits for a completion, `timeout_ms` at most: -1 for ever, 0 not
     /// at all. Completions that are there already end the wait.
     pub fn enter(self: *Ring, timeout_ms: i32) system.Error!void {
-        @atomicStore(u32, self.submission_tail, self.tail, .release);
-        const head = @atomicLoad(u32, self.submission_head, .acquire);
         const time: linux.kernel_timespec = .{
             .sec = @divFloor(@max(timeout_ms, 0), 1000),
             .nsec = @as(i64, @mod(@max(timeout_ms, 0), 1000)) * std.time.ns_per_ms,
@@ -139,21 +164,57 @@ pub const Ring = struct {
             .pad = 0,
             .ts = if (timeout_ms > 0) @intFromPtr(&time) else 0,
         };
+        const flags = linux.IORING_ENTER_GETEVENTS | linux.IORING_ENTER_EXT_ARG;
+        try self.call(@intFromBool(timeout_ms != 0), flags, &argument);
+    }
+
+    fn call(
+        self: *Ring,
+        completions_min: u32,
+        flags: u32,
+        argument: ?*const linux.io_uring_getevents_arg,
+    ) system.Error!void {
+        @atomicStore(u32, self.submission_tail, self.tail, .release);
+        const head = @atomicLoad(u32, self.submission_head, .acquire);
         const rc = linux.syscall6(
             .io_uring_enter,
             @intCast(self.fd),
             self.tail -% head,
-            @intFromBool(timeout_ms != 0),
-            linux.IORING_ENTER_GETEVENTS | linux.IORING_ENTER_EXT_ARG,
-            @intFromPtr(&argument),
-            @sizeOf(linux.io_uring_getevents_arg),
+            completions_min,
+            flags,
+            @intFromPtr(argument),
+            if (argument == null) 0 else @sizeOf(linux.io_uring_getevents_arg),
         );
         switch (linux.E.init(rc)) {
             // The time is over, a signal came, or completions that nobody has taken fill the queue:
-            // nothing is lost.
-            .SUCCESS, .TIME, .INTR, .BUSY => {},
+            // nothing is lost. What is (EBADR), `hasDropped` tells.
+            .SUCCESS, .TIME, .INTR, .BUSY, .BADR => {},
             else => |errno| return system.errorOf(errno),
         }
+    }
+
+    /// True when completions were lost since the last time this was asked: nobody knows whose.
+    pub fn hasDropped(self: *Ring) bool {
+        const dropped = @atomicLoad(u32, self.dropped, .monotonic);
+        if (dropped == self.dropped_known) return false;
+        self.dropped_known = dropped;
+        return true;
+    }
+
+    /// Takes back all that is under way, and waits for its end, a second at most. What completes by
+    /// that waits to be taken.
+    pub fn cancelAll(self: *Ring) system.Error!void {
+        const argument: linux.io_uring_sync_cancel_reg = .{
+            .addr = 0,
+            .fd = -1,
+            .flags = linux.IORING_ASYNC_CANCEL_ANY | linux.IORING_ASYNC_CANCEL_ALL,
+            .timeout = .{ .sec = 1, .nsec = 0 },
+            .pad = @splat(0),
+        };
+        self.register(.REGISTER_SYNC_CANCEL, &argument, 1) catch |err| switch (err) {
+            error.FileNotFound => {}, // there was nothing
+            else => return err,
+        };
     }
 
     /// Whether another `enter` would bring more completions at once.
@@ -196,18 +257,38 @@ pub const Buffers = struct {
         errdefer memory.release(linux.io_uring_buf, entries);
         const bytes = try memory.reserve(u8, @as(usize, count) * each);
         errdefer memory.release(u8, bytes);
-        const argument: linux.io_uring_buf_reg = .{
-            .ring_addr = @intFromPtr(entries.ptr),
-            .ring_entries = count,
+        var self: Buffers = .{ .ring = entries, .bytes = bytes, .each = each };
+        try ring.register(.REGISTER_PBUF_RING, &self.registration(), 1);
+        self.putAll();
+        return self;
+    }
+
+    fn registration(self: *const Buffers) linux.io_uring_buf_reg {
+        return .{
+            .ring_addr = @intFromPtr(self.ring.ptr),
+            .ring_entries = @intCast(self.ring.len),
             .bgid = group,
             .pad = 0,
             .resv = .{ 0, 0, 0 },
         };
-        try ring.register(.REGISTER_PBUF_RING, &argument, 1);
-        var self: Buffers = .{ .ring = entries, .bytes = bytes, .each = each };
-        for (0..count) |i| self.add(@intCast(i));
+    }
+
+    /// All buffers are the kernel's again, whoever had them. Nothing receives meanwhile.
+    pub fn startOver(self: *Buffers, ring: *const Ring) system.Error!void {
+        try ring.register(.UNREGISTER_PBUF_RING, &self.registration(), 1);
+        self.tail = 0;
+        @memset(std.mem.sliceAsBytes(self.ring), 0);
+        try ring.register(.REGISTER_PBUF_RING, &self.registration(), 1);
+        self.putAll();
+    }
+
+    fn putAll(self: *Buffers) void {
+        for (0..self.ring.len) |i| self.add(@intCast(i));
         self.publish();
-        return self;
+    }
+
+    pub fn memoryBytes(self: *const Buffers) usize {
+        return self.bytes.len + std.mem.sliceAsBytes(self.ring).len;
     }
 
     /// After the ring's: the kernel uses them no more.
@@ -271,4 +352,55 @@ test "what is submitted completes, in order of completion, and a wait ends in ti
     try testing.expect(timer.read() >= 20 * std.time.ns_per_ms);
     try ring.enter(0);
     try testing.expectEqual(0, ring.waiting());
+}
+
+test "an entry that is withdrawn before it is submitted does nothing" {
+    var ring = try ringForTest();
+    defer ring.deinit();
+    try ring.enable();
+    for (0..3) |i| {
+        const entry = ring.next().?;
+        entry.opcode = .NOP;
+        entry.user_data = i + 1;
+    }
+    ring.withdraw(2);
+    try ring.submit();
+    try ring.enter(0);
+    try testing.expectEqual(2, ring.waiting());
+    try testing.expectEqual(1, ring.take().?.user_data);
+    try testing.expectEqual(3, ring.take().?.user_data);
+}
+
+test "all that is under way is taken back, and buffers that were lost are the kernel's again" {
+    var ring = try ringForTest();
+    defer ring.deinit();
+    var buffers = try Buffers.init(&ring, 2, 64);
+    defer buffers.deinit();
+    try ring.enable();
+    var fds: [2]i32 = undefined;
+    const rc = linux.socketpair(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.NONBLOCK, 0, &fds);
+    try testing.expectEqual(.SUCCESS, linux.E.init(rc));
+    defer for (fds) |fd| system.close(fd);
+    for (0..3) |round| {
+        const entry = ring.next().?;
+        entry.opcode = .RECV;
+        entry.fd = fds[0];
+        entry.flags = linux.IOSQE_BUFFER_SELECT;
+        entry.ioprio = linux.IORING_RECV_MULTISHOT;
+        entry.user_data = round;
+        for (0..2) |_| _ = try system.write(fds[1], "hello");
+        try ring.enter(1000);
+        // Both were there each time, and nobody gives them back.
+        const completion = ring.take().?;
+        try testing.expect(completion.res > 0);
+        try ring.cancelAll();
+        try ring.enter(0);
+        while (ring.take()) |_| {}
+        try buffers.startOver(&ring);
+    }
+    try ring.cancelAll();
+    try testing.expect(!ring.hasDropped());
+    ring.dropped.* += 1;
+    try testing.expect(ring.hasDropped());
+    try testing.expect(!ring.hasDropped());
 }

@@ -76,6 +76,10 @@ pub const Simulator = struct {
         return @max(self.network.wall_offset_s + elapsed, 0);
     }
 
+    pub fn memoryBytes(_: *const Simulator) usize {
+        return 0;
+    }
+
     /// Whether a poll would bring something: for whoever decides when to call it.
     pub fn hasEvents(self: *const Simulator) bool {
         const network = self.network;

@@ -84,6 +84,18 @@ pub fn sendFile(fd: posix.socket_t, file: posix.fd_t, offset: u64, len: u64) io.
     }
 }
 
+pub const Received = union(enum) { bytes: []u8, eof, would_block, failed };
+
+/// What is there, as much as `buffer` holds.
+pub fn receive(fd: posix.socket_t, buffer: []u8) Received {
+    const rc = linux.recvfrom(fd, buffer.ptr, buffer.len, linux.MSG.DONTWAIT, null, null);
+    return switch (linux.E.init(rc)) {
+        .SUCCESS => if (rc == 0) .eof else .{ .bytes = buffer[0..rc] },
+        .AGAIN, .INTR, .NOBUFS, .NOMEM => .would_block, // told again
+        else => .failed,
+    };
+}
+
 /// Not known: as good as none.
 pub fn hasInput(fd: posix.socket_t) bool {
     return system.isReady(fd, linux.POLL.IN) catch false;

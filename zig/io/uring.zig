@@ -20,63 +20,34 @@ const io = @import("io.zig");
 const ring_file = @import("ring.zig");
 const socket = @import("socket.zig");
 const transfer = @import("transfer.zig");
+const uring_state = @import("uring_state.zig");
+const Operation = uring_state.Operation;
 const Ring = ring_file.Ring;
+const State = uring_state.State;
+const Tag = uring_state.Tag;
+const no_token = uring_state.no_token;
+const nobody = uring_state.nobody;
 const Completion = ring_file.Completion;
 
 /// POLLRDHUP (poll(2)): std has it not.
 const poll_rdhup = 0x2000;
 
-const no_token: io.Token = .{ .slot = 0, .kind = .internal };
-
-/// What a completion is told by: a token, whose slot has room in 24 bits, and the operation.
-const Tag = packed struct(u64) {
-    slot: u24,
-    generation: u28,
-    kind: io.Token.Of,
-    operation: Operation,
-
-    fn of(token: io.Token, operation: Operation) Tag {
-        return .{
-            .slot = @intCast(token.slot),
-            .generation = token.generation,
-            .kind = token.kind,
-            .operation = operation,
-        };
-    }
-
-    fn named(self: Tag) io.Token {
-        return .{ .slot = self.slot, .generation = self.generation, .kind = self.kind };
-    }
-};
-
-/// Of completions that nobody waits for.
-const nobody: u64 = @bitCast(Tag.of(no_token, .cancel));
-
-const Operation = enum(u8) {
-    /// Bytes, again and again.
-    receive,
-    /// While nothing is received: the peer's end, a reset.
-    watch,
-    /// Room for bytes to be sent.
-    room,
-    /// Somebody waits at a listener.
-    accept,
-    /// A connect has ended.
-    connect,
-    /// An operation is taken back; nobody waits for this.
-    cancel,
-    /// Another thread rings.
-    bell,
-};
-
 pub const Uring = struct {
     kernel: Ring,
     buffers: ring_file.Buffers,
     bell_fd: posix.fd_t,
+    awaits_bell: bool = false,
     gpa: Allocator,
     /// Completions of sockets that are not to be served now, in their order: for the next poll.
     held: []Completion,
     held_len: usize = 0,
+    /// Buffers that the held ones keep.
+    kept_buffers: u32 = 0,
+    /// For who receives while the buffers of the ring are kept.
+    spare: []u8,
+    inputs: InputFilter = .{},
+    /// Completions were lost once: what comes late may be of slots that are others' now.
+    lost_track: bool = false,
 
     /// Completions that one poll looks at.
     const batch_max = 256;
@@ -88,36 +59,6 @@ pub const Uring = struct {
     const buffer_bytes_max = 16 * 1024;
 
     pub const Stream = io.Stream;
-
-    const State = packed struct(u32) {
-        /// Bytes are wanted; of a listener: connections.
-        wants_input: bool = false,
-        wants_room: bool = false,
-        /// The peer's end was seen by the watch, and told ahead of what is unread.
-        saw_end: bool = false,
-        told_end: bool = false,
-        /// The peer's end was received.
-        at_end: bool = false,
-        // Under way in the kernel, or about to be.
-        receiving: bool = false,
-        watching: bool = false,
-        awaiting_room: bool = false,
-        accepting: bool = false,
-        connecting: bool = false,
-        /// The receive that is under way is being taken back.
-        cancelling: bool = false,
-        is_closing: bool = false,
-        unused: u20 = 0,
-
-        fn isBusy(self: State) bool {
-            return self.receiving or self.watching or self.awaiting_room or self.accepting or
-                self.connecting;
-        }
-
-        fn of(stream: *Stream) *State {
-            return @ptrCast(&stream.notes);
-        }
-    };
 
     /// Whether this system has what is needed, and lets us use it.
     pub fn probe() system.Error!void {
@@ -147,16 +88,25 @@ pub const Uring = struct {
             .buffers = buffers,
             .bell_fd = bell_fd,
             .gpa = gpa,
-            .held = try gpa.alloc(Completion, held_max),
+            .held = &.{},
+            .spare = &.{},
         };
+        self.held = try gpa.alloc(Completion, held_max);
+        errdefer gpa.free(self.held);
+        self.spare = try gpa.alloc(u8, options.receive_buffer_bytes);
         self.awaitBell();
         return self;
+    }
+
+    pub fn memoryBytes(self: *const Uring) usize {
+        return self.kernel.memoryBytes() + self.buffers.memoryBytes();
     }
 
     pub fn deinit(self: *Uring) void {
         self.kernel.deinit();
         self.buffers.deinit();
         system.close(self.bell_fd);
+        self.gpa.free(self.spare);
         self.gpa.free(self.held);
         self.* = undefined;
     }
@@ -174,7 +124,9 @@ pub const Uring = struct {
 
     /// Each write completes it once more; the count is never read.
     fn awaitBell(self: *Uring) void {
-        const entry = self.next() orelse return;
+        self.awaits_bell = false;
+        const entry = self.next() orelse return; // the next poll tries again
+        self.awaits_bell = true;
         entry.opcode = .POLL_ADD;
         entry.fd = self.bell_fd;
         entry.rw_flags = linux.POLL.IN;
@@ -195,7 +147,8 @@ pub const Uring = struct {
     /// An entry for the next submission. Null when the kernel takes none.
     fn next(self: *Uring) ?*ring_file.Submission {
         if (self.kernel.next()) |entry| return entry;
-        if (self.kernel.is_enabled) self.enter(0);
+        // Completions are left where they are: the queue for them has room for one poll's.
+        self.kernel.submit() catch return null;
         return self.kernel.next();
     }
 
@@ -214,13 +167,24 @@ pub const Uring = struct {
 
     fn receive(self: *Uring, stream: *Stream) void {
         const state = State.of(stream);
-        if (state.receiving or state.at_end or !state.wants_input) return;
+        if (state.under_way.receive or state.under_way.input) return;
+        if (state.at_end or !state.wants_input) return;
+        if (self.isShort()) {
+            state.under_way.input = self.awaitEvents(stream, .input, linux.POLL.IN);
+            return;
+        }
         const entry = self.begin(stream, .receive) orelse return;
         entry.opcode = .RECV;
         entry.flags = linux.IOSQE_BUFFER_SELECT;
         entry.ioprio = linux.IORING_RECV_MULTISHOT;
         entry.buf_index = ring_file.Buffers.group;
-        state.receiving = true;
+        state.under_way.receive = true;
+    }
+
+    /// Streams that are not served keep so many buffers that the others receive without: each when
+    /// bytes are there, into `spare`. So nobody takes what another needs to go on.
+    fn isShort(self: *const Uring) bool {
+        return self.kept_buffers > self.buffers.ring.len / 2;
     }
 
     /// Completes once, when one of `events` is there.
@@ -235,21 +199,24 @@ pub const Uring = struct {
     /// reset, and that both sides have ended, is told without being asked for.
     fn watch(self: *Uring, stream: *Stream) void {
         const state = State.of(stream);
-        if (!state.watching) {
+        if (!state.under_way.watch) {
             const entry = self.begin(stream, .watch) orelse return;
             entry.opcode = .POLL_ADD;
             entry.rw_flags = poll_rdhup;
             entry.len = linux.IORING_POLL_ADD_MULTI;
-            state.watching = true;
-        } else if (state.saw_end and !state.told_end and !state.at_end) {
+            state.under_way.watch = true;
+        } else if (state.saw_reset or owesEnd(state)) {
             // It came while bytes were wanted, and was left to them to tell.
-            if (self.held_len == self.held.len) return;
-            self.hold(.{
-                .user_data = @bitCast(Tag.of(stream.token, .watch)),
-                .res = poll_rdhup,
-                .flags = linux.IORING_CQE_F_MORE,
-            });
+            if (state.under_way.tell) return;
+            const entry = self.begin(stream, .tell) orelse return;
+            entry.opcode = .NOP;
+            state.under_way.tell = true;
         }
+    }
+
+    /// The peer's end is to be told ahead of what is unread.
+    fn owesEnd(state: *const State) bool {
+        return state.saw_end and !state.told_end and !state.at_end;
     }
 
     // Streams.
@@ -259,7 +226,7 @@ pub const Uring = struct {
         stream.* = .{ .fd = fd, .token = token };
         State.of(stream).wants_input = true;
         self.receive(stream);
-        if (!State.of(stream).receiving) return error.SystemResources;
+        if (!State.of(stream).under_way.isAny()) return error.SystemResources;
     }
 
     pub fn connect(
@@ -271,8 +238,9 @@ pub const Uring = struct {
         assert(token.kind == .outbound);
         const fd = try transfer.beginConnect(endpoint);
         stream.* = .{ .fd = fd, .token = token };
-        State.of(stream).connecting = self.awaitEvents(stream, .connect, linux.POLL.OUT);
-        if (State.of(stream).connecting) return;
+        const under_way = &State.of(stream).under_way;
+        under_way.connect = self.awaitEvents(stream, .connect, linux.POLL.OUT);
+        if (under_way.connect) return;
         system.close(fd);
         stream.* = .{};
         return error.SystemResources;
@@ -281,7 +249,7 @@ pub const Uring = struct {
     pub fn close(self: *Uring, stream: *Stream) io.Closing {
         const state = State.of(stream);
         assert(!state.is_closing);
-        if (!state.isBusy()) {
+        if (!state.under_way.isAny()) {
             system.close(stream.fd);
             stream.* = .{};
             return .closed;
@@ -299,14 +267,14 @@ pub const Uring = struct {
     /// One by one, by what they are named: for all of a descriptor the kernel would look at all
     /// that is under way for others.
     fn cancelAll(self: *Uring, stream: *Stream) void {
-        const state = State.of(stream).*;
+        const under_way = State.of(stream).under_way;
         var is_taken = true;
-        if (state.receiving) is_taken = self.cancel(stream, .receive) and is_taken;
-        if (state.watching) is_taken = self.cancel(stream, .watch) and is_taken;
-        if (state.awaiting_room) is_taken = self.cancel(stream, .room) and is_taken;
-        if (state.accepting) is_taken = self.cancel(stream, .accept) and is_taken;
-        if (state.connecting) is_taken = self.cancel(stream, .connect) and is_taken;
-        // They may complete when the connection ends.
+        inline for (.{ .receive, .input, .watch, .room, .accept, .connect }) |operation| {
+            if (@field(under_way, @tagName(operation)))
+                is_taken = self.cancel(stream, operation) and is_taken;
+        }
+        State.of(stream).is_cancelled = is_taken;
+        // Each completes then, and what goes on after that is cancelled again.
         if (!is_taken) system.shutdown(stream.fd, .both) catch {};
     }
 
@@ -324,7 +292,7 @@ pub const Uring = struct {
     /// The receive that is under way is to end. Bytes that it has not brought stay in the socket.
     fn endReceive(self: *Uring, stream: *Stream) void {
         const state = State.of(stream);
-        if (!state.receiving or state.cancelling) return;
+        if (!state.under_way.receive or state.cancelling) return;
         state.cancelling = self.cancel(stream, .receive);
     }
 
@@ -352,6 +320,12 @@ pub const Uring = struct {
     pub fn receiveNow(_: *Uring, _: *Stream, _: anytype) void {}
 
     pub fn hasInput(self: *Uring, stream: *const Stream) bool {
+        return self.wasReceived(stream) or transfer.hasInput(stream.fd);
+    }
+
+    /// Whether a receive has completed for it that it has not been told of.
+    fn wasReceived(self: *Uring, stream: *const Stream) bool {
+        if (!self.inputs.mayHave(self, stream.token)) return false;
         const tag: u64 = @bitCast(Tag.of(stream.token, .receive));
         for (self.held[0..self.held_len]) |completion| {
             if (completion.user_data == tag and completion.res >= 0) return true;
@@ -360,7 +334,7 @@ pub const Uring = struct {
             const completion = self.kernel.peek(@intCast(i));
             if (completion.user_data == tag and completion.res >= 0) return true;
         }
-        return transfer.hasInput(stream.fd);
+        return false;
     }
 
     pub fn send(
@@ -385,8 +359,8 @@ pub const Uring = struct {
     pub fn sendLater(self: *Uring, stream: *Stream, _: io.Output) void {
         const state = State.of(stream);
         state.wants_room = true;
-        if (state.awaiting_room) return;
-        state.awaiting_room = self.awaitEvents(stream, .room, linux.POLL.OUT);
+        if (state.under_way.room) return;
+        state.under_way.room = self.awaitEvents(stream, .room, linux.POLL.OUT);
     }
 
     pub fn inFlight(_: *Uring, stream: *const Stream) u64 {
@@ -399,7 +373,7 @@ pub const Uring = struct {
         assert(token.kind == .listener);
         stream.* = .{ .fd = fd, .token = token };
         self.resumeAccept(stream);
-        if (!State.of(stream).accepting) return error.SystemResources;
+        if (!State.of(stream).under_way.accept) return error.SystemResources;
     }
 
     pub fn pauseAccept(_: *Uring, stream: *Stream) void {
@@ -408,15 +382,20 @@ pub const Uring = struct {
 
     pub fn resumeAccept(self: *Uring, stream: *Stream) void {
         State.of(stream).wants_input = true;
-        if (State.of(stream).accepting) return;
-        State.of(stream).accepting = self.awaitEvents(stream, .accept, linux.POLL.IN);
+        const under_way = &State.of(stream).under_way;
+        if (under_way.accept) return;
+        under_way.accept = self.awaitEvents(stream, .accept, linux.POLL.IN);
     }
 
-    /// Another process may have the socket too: what is under way is given up first.
+    /// Another process may have the socket too: what is under way is given up first. What was not
+    /// submitted yet would wait for whatever has the descriptor's number then.
     pub fn closeListener(self: *Uring, stream: *Stream) void {
-        if (State.of(stream).accepting and self.kernel.is_enabled) {
-            self.cancelAll(stream);
-            self.enter(0);
+        if (State.of(stream).under_way.accept) {
+            self.kernel.withdraw(@bitCast(Tag.of(stream.token, .accept)));
+            if (self.kernel.is_enabled) {
+                self.cancelAll(stream);
+                self.enter(0);
+            }
         }
         system.close(stream.fd);
         stream.* = .{};
@@ -432,11 +411,15 @@ pub const Uring = struct {
     /// `context` back. True when there may be more.
     pub fn poll(self: *Uring, timeout_ms: i32, context: anytype) bool {
         comptime io.checkContext(Uring, @TypeOf(context.*));
+        comptime io.checkEnumerable(Uring, @TypeOf(context.*));
         if (!self.kernel.is_enabled) self.enable();
+        if (!self.awaits_bell) self.awaitBell();
+        self.inputs.forget();
         // What is held may be served by now, and nothing else need come.
         self.enter(if (self.held_len > 0) 0 else timeout_ms);
         self.gather();
         context.onAwake();
+        if (self.kernel.hasDropped()) return self.startOver(context);
         self.serveHeld(context);
         for (0..batch_max) |_| {
             if (self.held_len == self.held.len) return true; // what is left waits in the ring
@@ -474,23 +457,30 @@ pub const Uring = struct {
     fn hold(self: *Uring, completion: Completion) void {
         self.held[self.held_len] = completion;
         self.held_len += 1;
+        if (hasBuffer(completion)) self.kept_buffers += 1;
+        self.inputs.note(completion);
+    }
+
+    fn hasBuffer(completion: Completion) bool {
+        return completion.flags & linux.IORING_CQE_F_BUFFER != 0;
     }
 
     /// Offers again what could not be served in earlier polls.
     fn serveHeld(self: *Uring, context: anytype) void {
         const count = self.held_len;
         var left: usize = 0;
+        var left_buffers: u32 = 0;
         for (0..count) |i| {
             const completion = self.held[i];
             self.held[i].user_data = nobody; // `hasInput` looks at the others
             if (self.serve(completion, context)) continue;
             self.held[left] = completion;
             left += 1;
+            if (hasBuffer(completion)) left_buffers += 1;
         }
-        // What is behind these was added by the callbacks.
-        const added = self.held[count..self.held_len];
-        std.mem.copyForwards(Completion, self.held[left..], added);
-        self.held_len = left + added.len;
+        assert(self.held_len == count); // callbacks hold nothing
+        self.held_len = left;
+        self.kept_buffers = left_buffers;
     }
 
     /// False when it is for later: the stream is not to be served now.
@@ -506,26 +496,30 @@ pub const Uring = struct {
         }
         const token = tag.named();
         const stream = context.stream(token) orelse {
-            // A listener that was closed, or an end that `watch` has held; a connection's slot is
-            // kept until all that the kernel has of it is completed.
-            assert(tag.operation == .accept or tag.operation == .watch);
+            // A listener that was closed; a connection's slot is kept until all that the kernel has
+            // of it is completed.
+            assert(tag.operation == .accept or self.lost_track);
+            self.giveBack(completion);
             return true;
         };
         if (State.of(stream).is_closing) {
-            self.noteEnd(stream, tag.operation, completion);
-            self.finishClose(stream, context);
+            self.giveBack(completion);
+            noteEnd(stream, tag.operation, completion);
+            if (goesOn(completion) and !State.of(stream).is_cancelled) self.cancelAll(stream);
+            finishClose(stream, context);
             return true;
         }
         if (tag.operation != .accept and !context.isServed(token)) {
             // What came lies in buffers that others need: the rest of it stays in the socket.
-            const goes_on = completion.flags & linux.IORING_CQE_F_MORE != 0;
-            if (tag.operation == .receive and goes_on) self.endReceive(stream);
+            if (tag.operation == .receive and goesOn(completion)) self.endReceive(stream);
             return false;
         }
-        self.noteEnd(stream, tag.operation, completion);
+        noteEnd(stream, tag.operation, completion);
         switch (tag.operation) {
             .receive => self.serveReceive(stream, completion, context),
+            .input => self.serveInput(stream, context),
             .watch => self.serveWatch(stream, completion, context),
+            .tell => serveTell(stream, context),
             .room => serveRoom(stream, context),
             .accept => self.serveAccept(stream, context),
             .connect => self.serveConnect(stream, context),
@@ -534,39 +528,83 @@ pub const Uring = struct {
         return true;
     }
 
+    /// The operation is still under way.
+    fn goesOn(completion: Completion) bool {
+        return completion.flags & linux.IORING_CQE_F_MORE != 0;
+    }
+
     /// Notes what is no longer under way.
-    fn noteEnd(self: *Uring, stream: *Stream, operation: Operation, completion: Completion) void {
+    fn noteEnd(stream: *Stream, operation: Operation, completion: Completion) void {
+        if (goesOn(completion)) return;
         const state = State.of(stream);
         switch (operation) {
             .receive => {
-                if (completion.flags & linux.IORING_CQE_F_MORE == 0) {
-                    state.receiving = false;
-                    state.cancelling = false;
-                }
-                if (state.is_closing) self.giveBack(completion);
+                state.under_way.receive = false;
+                state.cancelling = false;
             },
-            .watch => if (completion.flags & linux.IORING_CQE_F_MORE == 0) {
-                state.watching = false;
-            },
-            .room => state.awaiting_room = false,
-            .accept => state.accepting = false,
-            .connect => state.connecting = false,
+            .input => state.under_way.input = false,
+            .watch => state.under_way.watch = false,
+            .tell => state.under_way.tell = false,
+            .room => state.under_way.room = false,
+            .accept => state.under_way.accept = false,
+            .connect => state.under_way.connect = false,
             .bell, .cancel => {},
         }
     }
 
     /// Gives the buffer of a completion, if it has one, back to the kernel.
     fn giveBack(self: *Uring, completion: Completion) void {
-        if (completion.flags & linux.IORING_CQE_F_BUFFER == 0) return;
-        self.buffers.put(@intCast(completion.flags >> 16));
+        if (hasBuffer(completion)) self.buffers.put(@intCast(completion.flags >> 16));
     }
 
-    fn finishClose(_: *Uring, stream: *Stream, context: anytype) void {
-        if (State.of(stream).isBusy()) return;
+    fn finishClose(stream: *Stream, context: anytype) void {
+        if (State.of(stream).under_way.isAny()) return;
         const token = stream.token;
         system.close(stream.fd);
         stream.* = .{};
         context.onClosed(token);
+    }
+
+    /// Completions were lost, and with them bytes of whoever they were for, and the ends of
+    /// operations that slots wait for. All connections are ended; listeners go on.
+    fn startOver(self: *Uring, context: anytype) bool {
+        @branchHint(.cold);
+        log.err("the kernel had no memory for what it had to tell (io_uring): all connections of " ++
+            "a thread are ended", .{});
+        self.lost_track = true;
+        self.kernel.cancelAll() catch |err| startOverFailed(err);
+        while (true) {
+            while (self.kernel.take()) |_| {}
+            if (!self.kernel.hasWork()) break;
+            self.enter(0);
+        }
+        self.buffers.startOver(&self.kernel) catch |err| startOverFailed(err);
+        self.held_len = 0;
+        self.kept_buffers = 0;
+        self.awaitBell();
+        var from: u32 = 0;
+        while (context.nextStream(&from)) |stream| {
+            const state = State.of(stream);
+            if (stream.fd == -1) continue;
+            const was_connecting = state.under_way.connect;
+            state.under_way = .{};
+            state.cancelling = false;
+            if (state.is_closing) {
+                finishClose(stream, context);
+            } else if (stream.token.kind == .listener) {
+                if (state.wants_input) self.resumeAccept(stream);
+            } else if (was_connecting) {
+                if (comptime io.connects(@TypeOf(context.*)))
+                    context.onConnected(stream.token, .{ .failed = error.SystemResources });
+            } else {
+                context.onRecv(stream.token, .failed);
+            }
+        }
+        return true;
+    }
+
+    fn startOverFailed(err: system.Error) void {
+        log.err("io_uring could not be started over: {s}", .{@errorName(err)});
     }
 
     fn serveReceive(self: *Uring, stream: *Stream, completion: Completion, context: anytype) void {
@@ -582,13 +620,35 @@ pub const Uring = struct {
                 State.of(stream).at_end = true;
                 context.onRecv(token, .eof);
             },
-            // Out of buffers, which are back by the end of this poll; or taken back for a pause
-            // that is over.
-            .NOBUFS, .CANCELED, .INTR, .AGAIN => {},
+            .NOBUFS => return self.serveInput(stream, context),
+            // Taken back, for a pause that may be over.
+            .CANCELED, .INTR, .AGAIN => {},
             else => return context.onRecv(token, .failed),
         }
-        const current = context.stream(token) orelse return;
-        if (current.fd != -1 and !State.of(current).is_closing) self.receive(current);
+        self.goOn(token, context);
+    }
+
+    /// Receives what is there without a buffer of the ring.
+    fn serveInput(self: *Uring, stream: *Stream, context: anytype) void {
+        const token = stream.token;
+        const state = State.of(stream);
+        if (!state.wants_input) return;
+        switch (transfer.receive(stream.fd, self.spare)) {
+            .bytes => |bytes| context.onRecv(token, .{ .bytes = bytes }),
+            .eof => {
+                state.at_end = true;
+                context.onRecv(token, .eof);
+            },
+            .would_block => {},
+            .failed => return context.onRecv(token, .failed),
+        }
+        self.goOn(token, context);
+    }
+
+    /// Receives on, unless the callback has ended the stream.
+    fn goOn(self: *Uring, token: io.Token, context: anytype) void {
+        const stream = context.stream(token) orelse return;
+        if (stream.fd != -1 and !State.of(stream).is_closing) self.receive(stream);
     }
 
     fn serveWatch(self: *Uring, stream: *Stream, completion: Completion, context: anytype) void {
@@ -596,12 +656,18 @@ pub const Uring = struct {
         if (completion.res < 0) return;
         const events: u32 = @intCast(completion.res);
         if (events & poll_rdhup != 0) state.saw_end = true;
-        if (state.wants_input) return; // receiving tells it
-        if (!state.watching) self.watch(stream);
-        if (events & (linux.POLL.ERR | linux.POLL.HUP) != 0) {
-            return context.onRecv(stream.token, .failed);
-        }
-        if (!state.saw_end or state.told_end or state.at_end) return;
+        if (events & (linux.POLL.ERR | linux.POLL.HUP) != 0) state.saw_reset = true;
+        if (!state.under_way.watch and !state.wants_input) self.watch(stream);
+        serveTell(stream, context);
+    }
+
+    /// Tells what the watch has seen, unless receiving is about to tell it.
+    fn serveTell(stream: *Stream, context: anytype) void {
+        const state = State.of(stream);
+        const is_receiving = state.under_way.receive or state.under_way.input;
+        if (state.wants_input and is_receiving) return;
+        if (state.saw_reset) return context.onRecv(stream.token, .failed);
+        if (state.wants_input or !owesEnd(state)) return;
         state.told_end = true;
         context.onRecv(stream.token, .eof_ahead);
     }
@@ -629,6 +695,45 @@ pub const Uring = struct {
         _ = self.acceptBatch(stream, context);
         const current = context.stream(token) orelse return; // it was broken, and is closed
         if (State.of(current).wants_input) self.resumeAccept(current);
+    }
+};
+
+/// Which streams may have input among the completions that they have not been told of: looked at
+/// once each, however many streams are asked about.
+const InputFilter = struct {
+    /// By hash of the slot.
+    bits: std.StaticBitSet(1024) = .initEmpty(),
+    is_made: bool = false,
+    /// Where the completions end that were looked at.
+    noted: u32 = 0,
+
+    fn mayHave(self: *InputFilter, backend: *const Uring, token: io.Token) bool {
+        const kernel = &backend.kernel;
+        const head = kernel.completion_head.*;
+        if (!self.is_made) {
+            self.* = .{ .is_made = true, .noted = head };
+            for (backend.held[0..backend.held_len]) |completion| self.note(completion);
+        }
+        const waiting = kernel.waiting();
+        const behind: i32 = @bitCast(self.noted -% head);
+        var index: u32 = @intCast(@max(behind, 0));
+        while (index < waiting) : (index += 1) self.note(kernel.peek(index));
+        self.noted = head +% waiting;
+        return self.bits.isSet(indexOf(token.slot));
+    }
+
+    fn note(self: *InputFilter, completion: Completion) void {
+        const tag: Tag = @bitCast(completion.user_data);
+        if (tag.operation == .receive and completion.res >= 0) self.bits.set(indexOf(tag.slot));
+    }
+
+    /// What it knows is of completions that are about to be told.
+    fn forget(self: *InputFilter) void {
+        self.is_made = false;
+    }
+
+    fn indexOf(slot: u32) usize {
+        return slot % 1024;
     }
 };
 

@@ -288,6 +288,13 @@ pub fn Acceptor(comptime Io: type) type {
             return if (listener.fd == -1) null else listener;
         }
 
+        pub fn nextStream(self: *Self, from: *u32) ?*Io.Stream {
+            const all = self.listeners.slice();
+            if (from.* >= all.len) return null;
+            defer from.* += 1;
+            return &all[from.*];
+        }
+
         pub fn isServed(_: *Self, _: io.Token) bool {
             return true;
         }

@@ -241,6 +241,19 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             return &conn.stream;
         }
 
+        /// Those of connections that came in, then those of outbound ones.
+        pub fn nextStream(self: *Self, from: *u32) ?*Io.Stream {
+            const own = self.conns.fresh;
+            while (from.* < own + self.outbound.fresh) {
+                const is_outbound = from.* >= own;
+                const slots = if (is_outbound) &self.outbound else &self.conns;
+                const slot = if (is_outbound) from.* - own else from.*;
+                from.* += 1;
+                if (slots.isUsed(slot)) return &slots.items[slot].stream;
+            }
+            return null;
+        }
+
         pub fn isServed(self: *Self, token: io.Token) bool {
             const conn = self.named(token) orelse return false;
             return conn.phase != .closed and !conn.is_ready;

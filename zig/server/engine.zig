@@ -557,11 +557,13 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             var total = self.frozen.bytes.load(.monotonic);
             for (self.drivers) |*driver| {
                 const net = &driver.net;
+                total += net.backend.memoryBytes();
                 total += net.conns.reservedBytes() + net.wheel.reservedBytes();
                 total += net.pools.buffers.reservedBytes();
                 total += driver.exchanges.reservedBytes() + net.outbound.reservedBytes();
                 total += net.pools.nodes.nodes.len * @sizeOf(@TypeOf(net.pools.nodes.nodes[0]));
             }
+            total += self.acceptor.backend.memoryBytes();
             if (self.addresses) |*table| total += table.reservedBytes();
             return total;
         }

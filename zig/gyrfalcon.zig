@@ -60,6 +60,7 @@ test {
     _ = @import("io/backend_test.zig");
     _ = @import("io/ring.zig");
     _ = @import("io/uring.zig");
+    _ = @import("io/uring_lack.zig");
     _ = @import("io/uring_test.zig");
     _ = @import("io/hostname.zig");
     _ = @import("io/inherited.zig");

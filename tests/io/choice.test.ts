@@ -1,3 +1,4 @@
+import { release } from 'node:os';
 import { type ListenInfo, Response, type ServeOptions, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -55,6 +56,16 @@ async function lack(): Promise<string | undefined> {
   return told?.backend === 'io_uring' ? undefined : told?.backendReason;
 }
 
+/** Why the launchers cannot take away what they are to take away, or undefined. */
+async function cannot(command: readonly string[]): Promise<string | undefined> {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  if (command.some((word) => word.startsWith('locked=')) && (major - 6 || minor - 14) < 0) {
+    return 'this kernel does not count what a ring takes as locked';
+  }
+  const { code } = await start('python3', command).ended;
+  return code === 69 ? 'this system does not let it be taken away' : undefined;
+}
+
 const none = process.platform === 'linux' ? await lack() : 'io_uring is Linux’s';
 
 test('without a word it is the one that was measured as the fastest', async () => {
@@ -92,26 +103,70 @@ test('a name in the environment that no backend has is told, and nothing else ha
   assert.is((await server.stop()).code, 0);
 });
 
-const noFilter = none ?? lacks('python3');
+const python = none ?? lacks('python3');
+const refuse = (calls: string) => [project('tests', 'support', 'refuse.py'), calls];
+const confine = (what: string) => [project('tests', 'support', 'confine.py'), what];
 
-testUnless(
-  test,
-  noFilter,
-  'where a filter forbids io_uring, epoll takes over and says why',
-  async () => {
-    const launcher = project('tests', 'support', 'refuse.py');
-    const command = [launcher, 'io_uring_setup', zigProgram('gyrfalcon'), ...serveFolder];
+interface Refusal {
+  readonly what: string;
+  /** What the server is started by, and with. */
+  readonly launcher: readonly string[];
+  readonly args?: readonly string[];
+  readonly told: RegExp;
+}
+
+const refusals: readonly Refusal[] = [
+  {
+    what: 'a filter forbids io_uring',
+    launcher: refuse('io_uring_setup'),
+    told: /a seccomp filter forbids io_uring, .*: allow io_uring_setup/,
+  },
+  {
+    what: 'a filter forbids to wait for it',
+    launcher: refuse('io_uring_enter'),
+    told: /a seccomp filter forbids io_uring/,
+  },
+  {
+    what: 'the sysctl forbids it',
+    launcher: [...confine('kernel/io_uring_disabled=2'), 'python3', ...refuse('io_uring_setup')],
+    told: /the sysctl kernel\.io_uring_disabled forbids io_uring: set it to 0/,
+  },
+  {
+    what: 'the kernel has it not',
+    launcher: refuse('io_uring_setup=ENOSYS'),
+    told: /this kernel has no io_uring/,
+  },
+  {
+    what: 'the kernel is older than 6.1',
+    launcher: refuse('io_uring_setup=EINVAL'),
+    told: /io_uring is of use from Linux 6\.1 on/,
+  },
+  {
+    what: 'no memory may be locked',
+    launcher: confine('locked=4096'),
+    told: /no memory that is locked: raise ulimit -l \(LimitMEMLOCK=\)/,
+  },
+  {
+    what: 'memory may be locked for one worker, and there are several',
+    launcher: confine('locked=300000'),
+    args: ['--workers', '8'],
+    told: /no memory that is locked: raise ulimit -l \(LimitMEMLOCK=\)/,
+  },
+];
+
+for (const { what, launcher, args = [], told } of refusals) {
+  const reason = python ?? (await cannot([...launcher, 'true']));
+  testUnless(test, reason, `where ${what}, epoll takes over and the cure is told`, async () => {
+    const command = [...launcher, zigProgram('gyrfalcon'), ...serveFolder, ...args];
     const server = await listening(
       start('python3', command, { env: { GYRFALCON_IO: 'io_uring' } }),
     );
-    assert.match(
-      server.stderr(),
-      /epoll takes over: io_uring is forbidden, by a container's seccomp/,
-    );
+    assert.match(server.stderr(), /GYR_IO_UNAVAILABLE: epoll takes over: /);
+    assert.match(server.stderr(), told);
     const get = 'GET /wait.ts HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
     assert.is((await exchange(server.port, get)).status, 200);
     assert.is((await server.stop()).code, 0);
-  },
-);
+  });
+}
 
 test.run();

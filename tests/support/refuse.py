@@ -1,6 +1,6 @@
-"""Runs a command some of whose system calls are refused with EPERM, as by a container's filter.
+"""Runs a command some of whose system calls are refused, with EPERM as by a container's filter or another error.
 
-    python3 refuse.py CALL[,CALL…] COMMAND [ARGUMENT…]
+    python3 refuse.py CALL[=ERROR][,CALL[=ERROR]…] COMMAND [ARGUMENT…]
 
 Needs no rights: seccomp(2) with PR_SET_NO_NEW_PRIVS. Ends with 69 where the system has none.
 """
@@ -20,6 +20,7 @@ NUMBERS = {
         "clone3": 435,
         "epoll_create1": 291,
         "eventfd2": 290,
+        "io_uring_enter": 426,
         "io_uring_setup": 425,
         "listen": 50,
         "rt_sigaction": 13,
@@ -32,6 +33,7 @@ NUMBERS = {
         "clone3": 435,
         "epoll_create1": 20,
         "eventfd2": 19,
+        "io_uring_enter": 426,
         "io_uring_setup": 425,
         "listen": 201,
         "rt_sigaction": 134,
@@ -43,7 +45,7 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 ALLOW = 0x7FFF0000
-REFUSE = 0x00050000 | errno.EPERM
+REFUSE = 0x00050000
 LOAD_WORD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
 
 
@@ -61,8 +63,9 @@ def program(calls):
         instruction(LOAD_WORD, 0, 0, 0),
     ]
     for call in calls:
-        code.append(instruction(JUMP_EQUAL, 0, 1, numbers[call]))
-        code.append(instruction(RETURN, 0, 0, REFUSE))
+        name, _, error = call.partition("=")
+        code.append(instruction(JUMP_EQUAL, 0, 1, numbers[name]))
+        code.append(instruction(RETURN, 0, 0, REFUSE | getattr(errno, error or "EPERM")))
     code.append(instruction(RETURN, 0, 0, ALLOW))
     return b"".join(code), len(code)
 

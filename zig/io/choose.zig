@@ -4,6 +4,7 @@ const std = @import("std");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const io = @import("io.zig");
+const Lack = @import("uring_lack.zig").Lack;
 const Uring = @import("uring.zig").Uring;
 
 const Backend = io.Backend;
@@ -24,12 +25,15 @@ pub fn choose(asked: io.Kind) Choice {
         .io_uring => .{ .backend = .io_uring, .reason = "configured" },
     };
     if (given.backend == .epoll) return given;
-    Uring.probe() catch |err| {
-        const why = lackOf(err);
-        log.warn("io_uring cannot be had, epoll takes over: {s}", .{why});
-        return .{ .backend = .epoll, .reason = why };
-    };
+    Uring.probe() catch |err| return instead(err);
     return given;
+}
+
+/// What runs where io_uring cannot be had, for `err`. It is told in the log.
+pub fn instead(err: system.Error) Choice {
+    const why = Lack.of(err).text();
+    log.warn("GYR_IO_UNAVAILABLE: epoll takes over: {s}", .{why});
+    return .{ .backend = .epoll, .reason = why };
 }
 
 fn fromEnvironment() ?Choice {
@@ -41,16 +45,4 @@ fn fromEnvironment() ?Choice {
         return null;
     };
     return .{ .backend = backend, .reason = name };
-}
-
-fn lackOf(err: system.Error) []const u8 {
-    return switch (err) {
-        error.PermissionDenied, error.AccessDenied => "io_uring is forbidden, by a container's " ++
-            "seccomp profile or by the sysctl kernel.io_uring_disabled",
-        error.NotSupported => "this kernel has no io_uring",
-        error.InvalidArgument => "io_uring is of use from Linux 6.1 on",
-        error.SystemResources => "io_uring got no memory: raise ulimit -l (LimitMEMLOCK=)",
-        error.ProcessFdQuotaExceeded, error.SystemFdQuotaExceeded => "out of descriptors",
-        else => |other| @errorName(other),
-    };
 }

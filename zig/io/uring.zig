@@ -53,32 +53,37 @@ pub const Uring = struct {
     const batch_max = 256;
     const gathers_max = batch_max / 16;
     const held_max = 1024;
-    const sizes: Ring.Sizes = .{ .submissions = 1024, .completions = 8192 };
+    /// Locked memory: about 100 KiB.
+    const sizes: Ring.Sizes = .{ .submissions = 512, .completions = 4096 };
+    /// For who waits at listeners alone.
+    const sizes_small: Ring.Sizes = .{ .submissions = 64, .completions = 128 };
     const buffers_count = 256;
     /// A receive that brings more takes several.
     const buffer_bytes_max = 16 * 1024;
 
     pub const Stream = io.Stream;
 
-    /// Whether this system has what is needed, and lets us use it.
+    /// Whether this system has what is needed for one worker, and lets us use it.
     pub fn probe() system.Error!void {
-        var kernel = try Ring.init(.{ .submissions = 4, .completions = 8 });
+        var kernel = try Ring.init(sizes);
         defer kernel.deinit();
-        var buffers = ring_file.Buffers.init(&kernel, 2, 64) catch |err| return switch (err) {
-            error.OutOfMemory => error.SystemResources,
-            else => |other| other,
-        };
+        var buffers = ring_file.Buffers.init(&kernel, buffers_count, 64) catch |err|
+            return switch (err) {
+                error.OutOfMemory => error.SystemResources,
+                else => |other| other,
+            };
+        defer buffers.deinit();
         try kernel.enable();
         try kernel.enter(0);
-        buffers.deinit();
     }
 
     pub fn init(gpa: Allocator, options: io.Options) !Uring {
-        var kernel = try Ring.init(sizes);
+        // Who receives next to nothing is an acceptor.
+        const is_small = options.receive_buffer_bytes < 64;
+        var kernel = try Ring.init(if (is_small) sizes_small else sizes);
         errdefer kernel.deinit();
         const each = std.math.clamp(options.receive_buffer_bytes, 64, buffer_bytes_max);
-        // Who receives next to nothing is an acceptor.
-        const count: u16 = if (options.receive_buffer_bytes < 64) 2 else buffers_count;
+        const count: u16 = if (is_small) 2 else buffers_count;
         var buffers = try ring_file.Buffers.init(&kernel, count, each);
         errdefer buffers.deinit();
         const bell_fd = try system.eventDescriptor(linux.EFD.CLOEXEC | linux.EFD.NONBLOCK);

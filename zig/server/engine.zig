@@ -17,7 +17,6 @@ const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
 const choose_file = @import("../io/choose.zig");
 const Choice = choose_file.Choice;
-const choose = choose_file.choose;
 const Linux = @import("../io/linux.zig").Linux;
 const AddressTable = @import("../net/address_table.zig").AddressTable;
 const Acceptor = @import("../net/acceptor.zig").Acceptor;
@@ -124,12 +123,15 @@ pub fn Engine(comptime Dispatcher: type) type {
             dispatcher: *Dispatcher,
             defect: *Defect,
         ) StartError!Self {
-            const choice = choose(config.io);
-            const OnSystem = EngineOn(Linux, Dispatcher);
-            return .{
-                .impl = try OnSystem.create(gpa, config, choice.backend, dispatcher, defect),
-                .choice = choice,
+            var choice = choose_file.choose(config.io);
+            const create = EngineOn(Linux, Dispatcher).create;
+            const impl = create(gpa, config, choice.backend, dispatcher, defect) catch |err| blk: {
+                // One ring could be had, as many as there are workers could not.
+                if (choice.backend != .io_uring or err != error.SystemResources) return err;
+                choice = choose_file.instead(error.SystemResources);
+                break :blk try create(gpa, config, choice.backend, dispatcher, defect);
             };
+            return .{ .impl = impl, .choice = choice };
         }
 
         /// After `join`.

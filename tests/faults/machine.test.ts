@@ -1,30 +1,14 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  lacks,
-  listening,
-  project,
-  type RunningServer,
-  start,
-  stopAll,
-} from '../support/process.ts';
+import { behind, CpuGroup } from '../support/confine.ts';
+import { lacks, listening, type RunningServer, start, stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, type RawClient } from '../support/socket.ts';
-import { zigProgram } from '../support/target.ts';
 import { until } from '../support/wait.ts';
+import { waysOf } from '../support/ways.ts';
 
 // What the machine grants a process: CPUs of its set, a container's quota of them, descriptors.
 const test = suite('machine');
@@ -39,40 +23,12 @@ test.after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A server each of the three ways, with a folder behind /files/ (the last: behind /). */
-interface Way {
-  name: string;
-  command: readonly string[];
-  large: string;
-}
-
-const ways: readonly Way[] = [
-  {
-    name: 'a Zig handler',
-    command: [zigProgram('engine_app'), `--files=${folder}`, '--workers=2'],
-    large: '/files/large.bin',
-  },
-  {
-    name: 'serve()',
-    command: [
-      process.execPath,
-      '--import',
-      pathToFileURL(project('dist', 'loader', 'register.js')).href,
-      project('tests', 'apps', 'serve_app.ts'),
-      JSON.stringify({ files: folder, workers: 2 }),
-    ],
-    large: '/files/large.bin',
-  },
-  {
-    name: 'the executable',
-    command: [zigProgram('gyrfalcon'), 'serve', folder, '--port', '0', '--workers', '2'],
-    large: '/large.bin',
-  },
-];
+const ways = waysOf(folder, { workers: 2 });
 
 /** Starts a command behind a line of shell. */
 function startAfter(line: string, command: readonly string[]): Promise<RunningServer> {
-  return listening(start('sh', ['-c', `${line} && exec "$0" "$@"`, ...command]));
+  const [shell, ...rest] = [...behind(line), ...command] as [string, ...string[]];
+  return listening(start(shell, rest));
 }
 
 const request = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
@@ -82,7 +38,8 @@ async function ask(client: RawClient, path: string): Promise<number> {
   return (await client.response()).status;
 }
 
-for (const { name, command, large } of ways) {
+for (const { name, command, files } of ways) {
+  const large = `${files}large.bin`;
   test(`with few descriptors ${name} serves as many connections as leave some to files`, async () => {
     const server = await startAfter('ulimit -n 150', command);
     const told = /limit of open files is 150 \(ulimit -n\): (\d+) connections/;
@@ -130,7 +87,7 @@ function pinned({ child }: RunningServer): string[] {
   });
 }
 
-const [, , executable] = ways as [Way, Way, Way];
+const [, , executable] = ways;
 const noTaskset = lacks('taskset');
 const fewCpus = cpus < 2 ? 'this machine has one CPU' : undefined;
 
@@ -158,7 +115,7 @@ testUnless(test, fewCpus, 'worker n is pinned to the n-th CPU, and round again',
 const workersOf = (server: RunningServer): number =>
   Number(/(\d+) workers?\b/.exec(server.stderr())?.[1]);
 
-const unset = executable.command.slice(0, -2);
+const [, , unset] = waysOf(folder).map(({ command }) => command) as [unknown, unknown, string[]];
 
 testUnless(test, noTaskset ?? fewCpus, 'there is a worker for each CPU of the set', async () => {
   const server = await listening(start('taskset', ['-c', '1', ...unset]));
@@ -166,43 +123,29 @@ testUnless(test, noTaskset ?? fewCpus, 'there is a worker for each CPU of the se
   await server.stop();
 });
 
-const tree = '/sys/fs/cgroup/cpu';
-
-/** Why no group with a quota can be made here. */
-function noGroups(): string | undefined {
-  if (!existsSync(join(tree, 'cpu.cfs_quota_us')))
-    return 'no control groups of version 1 for the CPU';
-  try {
-    const path = join(tree, `gyrfalcon-test-${process.pid}`);
-    mkdirSync(path);
-    rmdirSync(path);
-    return undefined;
-  } catch (error) {
-    return `no control group can be made: ${(error as Error).message}`;
-  }
-}
-
-testUnless(test, noGroups() ?? fewCpus, 'a container’s CPU quota bounds the workers', async () => {
-  const outer = join(tree, `gyrfalcon-test-${process.pid}`);
-  const inner = join(outer, 'inner');
-  mkdirSync(inner, { recursive: true });
-  try {
-    for (const [quota, workers] of [
-      [100_000, 1],
-      [110_000, 2],
-      [50_000, 1],
-      [-1, cpus],
-    ] as const) {
-      // The quota is that of the group around the process's own.
-      writeFileSync(join(outer, 'cpu.cfs_quota_us'), String(quota));
-      const server = await startAfter(`echo $$ > '${join(inner, 'cgroup.procs')}'`, unset);
-      assert.is(workersOf(server), workers, `quota ${quota}`);
-      await server.stop();
+testUnless(
+  test,
+  CpuGroup.missing() ?? fewCpus,
+  'a container’s CPU quota bounds the workers',
+  async () => {
+    const group = new CpuGroup();
+    try {
+      for (const [quota, workers] of [
+        [100_000, 1],
+        [110_000, 2],
+        [50_000, 1],
+        [-1, cpus],
+      ] as const) {
+        group.quota = quota;
+        const [command, ...rest] = [...group.prefix, ...unset] as [string, ...string[]];
+        const server = await listening(start(command, rest));
+        assert.is(workersOf(server), workers, `quota ${quota}`);
+        await server.stop();
+      }
+    } finally {
+      group.remove();
     }
-  } finally {
-    rmdirSync(inner);
-    rmdirSync(outer);
-  }
-});
+  },
+);
 
 test.run();

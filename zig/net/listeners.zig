@@ -388,7 +388,13 @@ pub const Listeners = struct {
                 defect.set("GYR_ADDRESS_DENIED", hint, text, .{at});
                 return error.AccessDenied;
             },
-            error.AccessDenied, error.ReadOnlyFileSystem => {
+            error.ReadOnlyFileSystem => {
+                const hint = "choose a path on another one, or an abstract name (@NAME)";
+                const text = "{s} may not be made: its file system is read-only";
+                defect.set("GYR_ADDRESS_DENIED", hint, text, .{at});
+                return error.AccessDenied;
+            },
+            error.AccessDenied => {
                 const hint = "choose a folder that this user may write to";
                 const text = "{s} may not be made by this user";
                 defect.set("GYR_ADDRESS_DENIED", hint, text, .{at});

@@ -71,7 +71,9 @@ test {
     _ = @import("net/acceptor_test.zig");
     _ = @import("net/address_table.zig");
     _ = @import("net/listeners.zig");
+    _ = @import("net/batch.zig");
     _ = @import("net/port.zig");
+    _ = @import("net/relay_test.zig");
     _ = @import("net/write_queue.zig");
     _ = @import("http/accept.zig");
     _ = @import("http/authority.zig");

@@ -2,6 +2,7 @@
 //! fit one buffer. Bytes never move once they are in,
 //! except when `contiguous` asks for them in one piece.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const assert = std.debug.assert;
 const buddy = @import("buddy.zig");
@@ -37,6 +38,11 @@ pub const Segment = struct {
     }
 
     pub fn destroy(self: *Segment, pool: *Buddy) void {
+        // Who looks at it after this sees it.
+        if (builtin.mode == .Debug) {
+            const held = self.bytes();
+            @memset(held[0..@min(held.len, 64)], 0xa5);
+        }
         pool.release(@ptrCast(self), self.order);
     }
 

@@ -46,6 +46,7 @@ pub fn Recorder(comptime B: type) type {
         failed: bool = false,
         sent_calls: u32 = 0,
         closed: u32 = 0,
+        connected: std.BoundedArray(io.Connecting, 4) = .{},
         /// Events wait.
         is_busy: bool = false,
         /// Those of this stream wait.
@@ -87,6 +88,10 @@ pub fn Recorder(comptime B: type) type {
         }
         pub fn onClosed(self: *Self, _: io.Token) void {
             self.closed += 1;
+        }
+        pub fn onConnected(self: *Self, token: io.Token, result: io.Connecting) void {
+            std.debug.assert(token.kind == .outbound);
+            self.connected.append(result) catch unreachable;
         }
         pub fn onAwake(_: *Self) void {}
 
@@ -600,4 +605,80 @@ fn pauseAmongHeld(comptime B: type) !void {
     try testing.expectEqualStrings("last words", recorder.received.items);
     try testing.expect(recorder.eof);
     try recorder.end(&backend, 0);
+}
+
+const outgoing: io.Token = .{ .slot = 0, .generation = 1, .kind = .outbound };
+
+test "backend: what became of a connection that was begun is told once, and it carries bytes" {
+    try onAll(connectOut);
+}
+
+fn connectOut(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const local: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
+    const listener = try socket.listen(&local, .{ .backlog = 8 });
+    const endpoint = try socket.endpointOf(listener);
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    const stream = &recorder.streams[0];
+    try backend.connect(stream, &endpoint, outgoing);
+    try testing.expectEqual(0, recorder.connected.len);
+    for (0..100) |_| if (recorder.connected.len == 0) {
+        _ = backend.poll(10, &recorder);
+    };
+    try testing.expectEqual(.connected, recorder.connected.get(0));
+    const peer = try posix.accept(listener, null, null, 0);
+    defer posix.close(peer);
+    const iovecs = [_]posix.iovec_const{.{ .base = "there", .len = 5 }};
+    try testing.expectEqual(io.SendResult{ .sent = 5 }, backend.send(stream, &iovecs, false));
+    var buffer: [16]u8 = undefined;
+    try testing.expectEqualStrings("there", buffer[0..try posix.read(peer, &buffer)]);
+    _ = try posix.write(peer, "and back");
+    _ = backend.poll(1000, &recorder);
+    try testing.expectEqualStrings("and back", recorder.received.items);
+    try expectSilence(B, &backend, &recorder);
+    try testing.expectEqual(1, recorder.connected.len);
+    try recorder.end(&backend, 0);
+    // Nobody listens there now.
+    system.close(listener);
+    try backend.connect(stream, &endpoint, outgoing);
+    for (0..100) |_| if (recorder.connected.len == 1) {
+        _ = backend.poll(10, &recorder);
+    };
+    try testing.expectEqual(error.ConnectionRefused, recorder.connected.get(1).failed);
+    try recorder.end(&backend, 0);
+    try expectSilence(B, &backend, &recorder);
+    try testing.expectEqual(2, recorder.connected.len);
+}
+
+test "backend: a connection that was begun can be closed before it is there" {
+    try onAll(giveUpConnect);
+}
+
+fn giveUpConnect(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const local: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
+    const listener = try socket.listen(&local, .{ .backlog = 0 });
+    defer system.close(listener);
+    const endpoint = try socket.endpointOf(listener);
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    // The first fills the backlog, those behind it wait.
+    for (0..5) |round| {
+        try backend.connect(&recorder.streams[0], &endpoint, outgoing);
+        if (round % 2 == 1) _ = backend.poll(0, &recorder);
+        try recorder.end(&backend, 0);
+    }
+    const before = recorder.connected.len;
+    try expectSilence(B, &backend, &recorder);
+    try testing.expectEqual(before, recorder.connected.len);
+    // The path of no socket.
+    const nowhere: Endpoint = .{ .unix = Endpoint.UnixPath.of("/nowhere/at/all").? };
+    try testing.expectError(
+        error.FileNotFound,
+        backend.connect(&recorder.streams[0], &nowhere, outgoing),
+    );
+    try testing.expectEqual(B.Stream{}, recorder.streams[0]);
 }

@@ -162,3 +162,94 @@ pub const Batch = struct {
         return .{ .next = Segment.create(pool, order) catch return null, .last = last };
     }
 };
+
+const testing = std.testing;
+const WriteQueue = write_queue.WriteQueue;
+
+fn testPools(nodes: usize) !write_queue.Pools {
+    return .{
+        .buffers = try Buddy.init(4 * limits.buffer_bytes_max),
+        .nodes = try write_queue.NodePool.init(nodes),
+    };
+}
+
+/// Writes `len` bytes that go on from what is there.
+fn fill(batch: *Batch, len: usize) void {
+    for (batch.room()[0..len], batch.bytes..) |*byte, i| byte.* = @truncate(i *% 7);
+    batch.commit(len);
+}
+
+fn expectQueued(queue: *WriteQueue, pools: *write_queue.Pools, from: usize, to: usize) !void {
+    try testing.expectEqual(to - from, queue.bytes);
+    var at = from;
+    while (!queue.isEmpty()) {
+        var iovecs: [4]posix.iovec_const = undefined;
+        var file_follows = false;
+        var taken: usize = 0;
+        for (queue.iovecs(&iovecs, &file_follows)) |iovec| {
+            for (iovec.base[0..iovec.len]) |byte| {
+                try testing.expectEqual(@as(u8, @truncate(at *% 7)), byte);
+                at += 1;
+            }
+            taken += iovec.len;
+        }
+        queue.consume(pools, taken);
+    }
+    try testing.expectEqual(to, at);
+    try testing.expectEqual(0, pools.buffers.bytes_used);
+}
+
+test "what is unsent goes to the queue in order: a block that is half full as it is, less as a copy" {
+    var pools = try testPools(16);
+    defer pools.buffers.deinit();
+    defer pools.nodes.deinit();
+    var batch = try Batch.init(&pools.buffers);
+    defer batch.deinit(&pools.buffers);
+    var static: [1000]u8 = undefined;
+    for (&static, 20_000..) |*byte, i| byte.* = @truncate(i *% 7);
+    for ([_]usize{ 0, 1, 19_999, 20_000, 20_500, 21_000, 25_000, 50_999 }) |sent| {
+        fill(&batch, 20_000);
+        batch.addSlice(&static, .static);
+        fill(&batch, 30_000);
+        const own = batch.segment;
+        var queue: WriteQueue = .{};
+        try batch.moveRest(sent, &queue, &pools);
+        const unsent = @as(usize, 50_000) - @min(sent, 20_000) - (sent -| 21_000);
+        try testing.expectEqual(unsent < own.capacity / 2, batch.segment == own);
+        try testing.expect(queue.block_bytes <= 2 * unsent + limits.buffer_bytes_min + 64);
+        batch.reset();
+        fill(&batch, 40_000); // another's
+        try expectQueued(&queue, &pools, sent, 51_000);
+        batch.reset();
+    }
+}
+
+test "a batch that finds no room for what is unsent says so, and keeps its own block" {
+    var pools = try testPools(1);
+    defer pools.buffers.deinit();
+    defer pools.nodes.deinit();
+    var batch = try Batch.init(&pools.buffers);
+    defer batch.deinit(&pools.buffers);
+    const own = batch.segment;
+    var queue: WriteQueue = .{};
+    // Without nodes the block stays.
+    fill(&batch, 40_000);
+    batch.addSlice("static", .static);
+    fill(&batch, 10_000);
+    try testing.expectError(error.OutOfBuffers, batch.moveRest(0, &queue, &pools));
+    try testing.expectEqual(own, batch.segment);
+    queue.deinit(&pools);
+    try testing.expectEqual(0, pools.buffers.bytes_used);
+    batch.reset();
+    // Nor does it go where no other can take its place.
+    var taken: std.BoundedArray([]u8, 64) = .{};
+    while (pools.buffers.alloc(Batch.order)) |block| taken.appendAssumeCapacity(block);
+    pools.buffers.release(taken.pop().?.ptr, Batch.order);
+    const small = pools.buffers.alloc(0).?;
+    fill(&batch, 33_000);
+    try testing.expectError(error.OutOfBuffers, batch.moveRest(0, &queue, &pools));
+    try testing.expectEqual(own, batch.segment);
+    try testing.expect(queue.isEmpty());
+    pools.buffers.release(small.ptr, 0);
+    for (taken.constSlice()) |block| pools.buffers.release(block.ptr, Batch.order);
+}

@@ -63,14 +63,17 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         is_cut: bool = false,
 
         const cold_bytes = @sizeOf(WriteQueue) + @sizeOf(Chain) + @sizeOf(list.Link(Self)) +
-            @sizeOf(?*Self) + Protocol.ConnState.hot_offset;
+            @sizeOf(?*Self) + hot_offset;
+        const has_layout = @hasDecl(Protocol.ConnState, "hot_offset");
+        const hot_offset = if (has_layout) Protocol.ConnState.hot_offset else 0;
         /// The hot fields begin a cache line.
         const padding_bytes = std.mem.alignForward(usize, cold_bytes, 64) - cold_bytes;
 
         /// Asserts where the fields lie.
         pub fn checkLayout() void {
+            if (!has_layout) return;
             comptime {
-                const hot = @offsetOf(Self, "app") + Protocol.ConnState.hot_offset;
+                const hot = @offsetOf(Self, "app") + hot_offset;
                 assert(hot % 64 == 0);
                 assert(@sizeOf(Self) - hot == 128);
             }

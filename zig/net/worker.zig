@@ -603,6 +603,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             };
             self.protocol.onOpen(conn);
             self.protocol.afterEvent(conn);
+            if (conn.phase != .open) return;
             // On its way here its first request has mostly come.
             self.backend.receiveNow(&conn.stream, self);
         }

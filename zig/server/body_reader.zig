@@ -9,7 +9,6 @@ const chunked = @import("../http1/chunked.zig");
 const decoder = @import("../http1/decoder.zig");
 const rate = @import("../core/rate.zig");
 const budget_of = @import("budget.zig").Budget;
-const output_of = @import("output.zig").Output;
 const refusals_of = @import("refusals.zig").Refusals;
 const timing_of = @import("timing.zig").Timing;
 
@@ -17,7 +16,6 @@ pub fn BodyReader(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
-        const output = output_of(D);
         const timing = timing_of(D);
         const refusals = refusals_of(D);
         const budget = budget_of(D);

@@ -24,7 +24,8 @@ const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
 const exchange = @import("exchange.zig");
 const ExchangePool = @import("exchange_pool.zig").ExchangePool;
-const Output = @import("output.zig").Output;
+const Http1Carrier = @import("http1_carrier.zig").Http1Carrier;
+const Responses = @import("responses.zig").Responses;
 const BodyReader = @import("body_reader.zig").BodyReader;
 const Admission = @import("admission.zig").Admission;
 const Refusals = @import("refusals.zig").Refusals;
@@ -41,7 +42,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub const Conn = Net.Conn;
         pub const Exchange = exchange.Exchange(Dispatcher.ExchangeState);
         pub const ExchangeId = exchange.ExchangeId;
-        const output = Output(Self);
+        /// What an exchange reaches its connection by.
+        pub const Carrier = Http1Carrier(Self);
+        const responses = Responses(Self);
         const body_reader = BodyReader(Self);
         const admission = Admission(Self);
         const refusals = Refusals(Self);
@@ -232,33 +235,33 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         /// Answers with a whole response.
         pub fn respond(self: *Self, ex: *Exchange, res: *Response) void {
-            output.respond(self, ex, res);
+            responses.respond(self, ex, res);
         }
 
         /// Sends the head of a response whose body follows by `streamBody`.
         /// `length` in bytes, null when it is not known.
         pub fn beginStream(self: *Self, ex: *Exchange, res: *Response, length: ?u64) void {
-            output.beginStream(self, ex, res, length);
+            responses.beginStream(self, ex, res, length);
         }
 
         /// Sends the next bytes of a streamed body; `end` with the last ones. May call the
         /// dispatcher's `onSent` and `onAbort`.
         pub fn streamBody(self: *Self, ex: *Exchange, bytes: []const u8, end: bool) void {
-            output.streamBody(self, ex, bytes, end);
+            responses.streamBody(self, ex, bytes, end);
         }
 
         /// Ends a streamed body, with trailer fields behind it: lines as `Response.trailerLines`
         /// has them. They go with a chunked body only; otherwise they are dropped, as they are for
         /// HEAD and for a status without content.
         pub fn endStream(self: *Self, ex: *Exchange, trailer_lines: []const u8) void {
-            output.endStream(self, ex, trailer_lines);
+            responses.endStream(self, ex, trailer_lines);
         }
 
         /// Sends an interim response (RFC 9110 §15.2) with field lines as `Response.hintLines` has
         /// them, in its exchange's turn. Nothing is sent to HTTP/1.0, once the response has begun,
         /// when the client leaves too much unread, and for 101.
         pub fn interim(self: *Self, ex: *Exchange, status: u16, lines: []const u8) void {
-            output.interim(self, ex, status, lines);
+            responses.interim(self, ex, status, lines);
         }
 
         /// The trailer fields that `ex.trailers` holds. Valid until the next request is read.
@@ -273,7 +276,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         /// Answers with the engine's own page for `code`;
         /// closes the connection when the response has begun.
         pub fn respondError(self: *Self, ex: *Exchange, code: problem.Code) void {
-            output.respondError(self, ex, code);
+            responses.respondError(self, ex, code);
         }
 
         /// Gives the exchange up and closes its connection.
@@ -401,7 +404,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .respond => {
                     self.messageBegun(conn, ex);
                     if (!ex.body_complete) body_reader.begin(self, conn, ex, framing, .discard);
-                    output.respond(self, ex, res);
+                    responses.respond(self, ex, res);
                 },
                 .buffer => {
                     assert(!ex.body_complete);
@@ -409,7 +412,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                     self.messageBegun(conn, ex);
                     body_reader.gather(self, conn, ex, bytes[0..head_len], framing);
                     if (framing.expect_continue and rest.len == 0 and app.phase == .body) {
-                        output.sendContinue(self, ex);
+                        self.carrierOf(ex).writeContinue(ex);
                     }
                     return head_len;
                 },
@@ -421,7 +424,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                         body_reader.begin(self, conn, ex, framing, .stream);
                         // Not to a client that has not waited (RFC 9110 §10.1.1).
                         if (framing.expect_continue and rest.len == 0) {
-                            output.sendContinue(self, ex);
+                            self.carrierOf(ex).writeContinue(ex);
                         }
                         return head_len;
                     }
@@ -480,7 +483,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             ex.body_complete = true;
             const res = self.response();
             switch (self.dispatcher.onRequest(self, ex, &self.request, res)) {
-                .respond => output.respond(self, ex, res),
+                .respond => responses.respond(self, ex, res),
                 .pending => ex.dispatched = true,
                 .buffer, .busy => unreachable, // the dispatcher asked for the whole body and has it
             }
@@ -506,6 +509,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             app.last = ex;
             app.depth += 1;
             return ex;
+        }
+
+        pub fn carrierOf(self: *Self, ex: *Exchange) Carrier {
+            return .{ .d = self, .conn = self.connOf(ex) };
         }
 
         pub fn connOf(self: *Self, ex: *Exchange) *Conn {
@@ -615,7 +622,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
 
         pub fn onProgress(self: *Self, conn: *Conn, bytes: u64) void {
             timing.onProgress(self, conn, bytes);
-            if (conn.app.first) |ex| output.credit(self, conn, ex);
+            if (conn.app.first) |ex| responses.credit(self, .{ .d = self, .conn = conn }, ex);
             if (conn.queue.bytes < self.config.output_high_water_bytes / 2) {
                 self.unpauseOutput(conn);
             }

@@ -2,12 +2,12 @@
 
 const problem = @import("../http/problem.zig");
 const decoder = @import("../http1/decoder.zig");
-const output_of = @import("output.zig").Output;
+const responses_of = @import("responses.zig").Responses;
 
 pub fn Refusals(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
-        const output = output_of(D);
+        const responses = responses_of(D);
 
         /// Refuses the message that is being read; the connection closes behind the error response.
         pub fn refuse(d: *D, conn: *Conn, code: problem.Code) void {
@@ -39,7 +39,7 @@ pub fn Refusals(comptime D: type) type {
             };
             ex.format = format;
             report(d, conn, code, problem.statusOf(code));
-            output.respondError(d, ex, code);
+            responses.respondError(d, ex, code);
         }
 
         /// Nothing can be made of the bytes that follow.
@@ -69,13 +69,13 @@ pub fn Refusals(comptime D: type) type {
             }
             if (ex.dispatched) d.dispatcher.onAbort(d, ex);
             ex.dispatched = false;
-            output.respondError(d, ex, code);
+            responses.respondError(d, ex, code);
         }
 
         /// Refuses a message that has been read to its end: the connection can go on.
         pub fn refuseWhole(d: *D, conn: *Conn, ex: *D.Exchange, code: problem.Code) void {
             report(d, conn, code, problem.statusOf(code));
-            output.respondError(d, ex, code);
+            responses.respondError(d, ex, code);
         }
 
         /// Closes the connection without a response, or in the middle of one, and tells why.

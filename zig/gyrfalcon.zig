@@ -56,7 +56,10 @@ test {
     _ = @import("core/spsc.zig");
     _ = @import("core/system.zig");
     _ = @import("core/wheel.zig");
+    _ = @import("io/choose.zig");
     _ = @import("io/epoll.zig");
+    _ = @import("io/kqueue.zig");
+    _ = @import("io/testing/kevent_test.zig");
     _ = @import("io/backend_test.zig");
     _ = @import("io/ring.zig");
     _ = @import("io/uring.zig");

@@ -1,5 +1,5 @@
 import { release } from 'node:os';
-import { type ListenInfo, Response, type ServeOptions, serve } from 'gyrfalcon';
+import { GyrfalconError, type ListenInfo, Response, type ServeOptions, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lacks, listening, project, start, stopAll } from '../support/process.ts';
@@ -89,6 +89,17 @@ testUnless(
 test('an option that names a backend counts for more than the environment', async () => {
   const { backend, backendReason } = await backendOf({ io: 'epoll' }, 'io_uring');
   assert.equal([backend, backendReason], ['epoll', 'configured']);
+});
+
+test('a backend that another system has is refused, with the names of those that are here', () => {
+  const missing = process.platform === 'win32' ? 'kqueue' : 'iocp';
+  assert.throws(
+    () => servers.open({ io: missing, fetch: () => new Response('here') }),
+    (error: unknown) =>
+      error instanceof GyrfalconError &&
+      error.code === 'GYR_OPTION_INVALID' &&
+      /Option io cannot be \(.*auto.* on this system/.test(error.message),
+  );
 });
 
 const serveFolder = ['serve', project('tests', 'support'), '--host', '127.0.0.1', '--port', '0'];

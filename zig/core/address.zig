@@ -20,16 +20,17 @@ pub const Address = extern struct {
     /// From the system's form, of which `len` bytes are there. An IPv4-mapped IPv6 address
     /// (::ffff:a.b.c.d) becomes IPv4. What is no address of these families has the family `none`.
     pub fn fromSystem(any: *const posix.sockaddr, len: posix.socklen_t) Address {
-        if (len < @sizeOf(posix.sa_family_t)) return .{};
+        const family_end = @offsetOf(posix.sockaddr, "family") + @sizeOf(posix.sa_family_t);
+        if (len < family_end) return .{};
         switch (any.family) {
             posix.AF.INET => {
                 if (len < @sizeOf(posix.sockaddr.in)) return .{};
-                const in: *align(2) const posix.sockaddr.in = @ptrCast(any);
+                const in: *align(1) const posix.sockaddr.in = @ptrCast(any);
                 return ofIp4(@bitCast(in.addr), std.mem.bigToNative(u16, in.port));
             },
             posix.AF.INET6 => {
                 if (len < @sizeOf(posix.sockaddr.in6)) return .{};
-                const in6: *align(2) const posix.sockaddr.in6 = @ptrCast(any);
+                const in6: *align(1) const posix.sockaddr.in6 = @ptrCast(any);
                 const port = std.mem.bigToNative(u16, in6.port);
                 if (isMapped(&in6.addr)) return ofIp4(in6.addr[12..16].*, port);
                 return .{ .bytes = in6.addr, .port = port, .family = .ipv6 };

@@ -2,6 +2,7 @@
 //! Version 1 has it in cpu.cfs_quota_us and cpu.cfs_period_us, version 2 in cpu.max. A group has no
 //! more than the groups around it, so that the smallest quota on the way to the root counts.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const system = @import("system.zig");
 
@@ -33,6 +34,7 @@ pub const Version = enum { v1, v2 };
 /// The quota in force for this process; null where there is none, or none that can be read. `root`
 /// stands before the paths of all files: "", but for tests.
 pub fn cpuQuota(root: []const u8) ?Quota {
+    if (builtin.os.tag != .linux) return null;
     var smallest: ?Quota = null;
     for ([_]Version{ .v2, .v1 }) |version| {
         var place: Place = undefined;

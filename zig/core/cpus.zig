@@ -1,12 +1,14 @@
 //! The CPUs that this process may use: those it may run on, and how much of them.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const assert = std.debug.assert;
 const cgroup = @import("cgroup.zig");
 const limits = @import("limits.zig");
 const system = @import("system.zig");
 
-/// CPUs by number, as sched_setaffinity(2) has them.
+/// CPUs by number, as sched_setaffinity(2) and cpuset_setaffinity(2) have them. macOS has no such
+/// thing, and answers `NotSupported`.
 pub const Set = struct {
     words: [limits.cpus_max / word_bits]usize = @splat(0),
 
@@ -63,11 +65,15 @@ pub const Share = struct {
 
     /// `root`: as for `cgroup.cpuQuota`.
     pub fn read(root: []const u8) Share {
-        const set: ?Set = Set.ofThread() catch null;
-        return .{
-            .set = if (set) |it| @max(it.count(), 1) else 1,
-            .quota = cgroup.cpuQuota(root),
+        return .{ .set = @max(countOfThread() catch 1, 1), .quota = cgroup.cpuQuota(root) };
+    }
+
+    fn countOfThread() system.Error!u32 {
+        const set = Set.ofThread() catch |err| {
+            if (builtin.os.tag == .linux) return err;
+            return system.processors();
         };
+        return set.count();
     }
 
     /// Threads that can run at the same time. At least 1.

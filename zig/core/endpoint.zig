@@ -1,5 +1,6 @@
 //! Where a server listens: an IP address with its port, or the path of a unix socket.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
@@ -19,8 +20,11 @@ pub const Endpoint = union(enum) {
         buffer: [path_bytes_max]u8 = undefined,
         len: u8,
 
-        /// `sun_path` has 108 bytes, one of them for the NUL.
-        pub const path_bytes_max = 107;
+        /// What the system takes, without the NUL: 107 on Linux, 103 elsewhere.
+        pub const path_bytes_max = @typeInfo(@FieldType(posix.sockaddr.un, "path")).array.len - 1;
+
+        /// Whether there are abstract names.
+        pub const has_abstract = builtin.os.tag == .linux;
 
         /// Null when it is longer than the system takes, or empty.
         pub fn of(path: []const u8) ?UnixPath {
@@ -35,7 +39,7 @@ pub const Endpoint = union(enum) {
         }
 
         pub fn isAbstract(self: *const UnixPath) bool {
-            return self.len > 0 and self.buffer[0] == 0;
+            return has_abstract and self.len > 0 and self.buffer[0] == 0;
         }
     };
 
@@ -72,7 +76,7 @@ pub const Endpoint = union(enum) {
                 return @sizeOf(posix.sockaddr.in6);
             },
             .unix => |*path| {
-                out.* = .{ .un = .{ .path = [_]u8{0} ** 108 } };
+                out.* = .{ .un = .{ .path = @splat(0) } };
                 @memcpy(out.un.path[0..path.len], path.bytes());
                 const header = @offsetOf(posix.sockaddr.un, "path");
                 // An abstract name ends where it ends, a path at its NUL.
@@ -84,7 +88,8 @@ pub const Endpoint = union(enum) {
 
     /// Of an address of which `len` bytes are there; null for one of another family.
     pub fn fromSystem(in: *const System, len: posix.socklen_t) ?Endpoint {
-        if (len >= @sizeOf(posix.sa_family_t) and in.any.family == posix.AF.UNIX)
+        const header = @offsetOf(posix.sockaddr.un, "path");
+        if (len >= header and in.any.family == posix.AF.UNIX)
             return fromUnix(&in.un, len);
         const found = Address.fromSystem(&in.any, len);
         return switch (found.family) {

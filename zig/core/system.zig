@@ -66,6 +66,10 @@ pub const setNonBlocking = family.setNonBlocking;
 pub const isReady = family.isReady;
 
 pub const socket = family.socket;
+pub const streamSocket = family.streamSocket;
+pub const accept = family.accept;
+pub const send = family.send;
+pub const receive = family.receive;
 pub const bind = family.bind;
 pub const listen = family.listen;
 pub const connect = family.connect;
@@ -75,8 +79,9 @@ pub const socketOption = family.socketOption;
 pub const setSocketOption = family.setSocketOption;
 pub const interface_name_bytes = family.interface_name_bytes;
 
-pub const resourceLimit = family.resourceLimit;
-pub const setResourceLimit = family.setResourceLimit;
+pub const fileLimit = family.fileLimit;
+pub const setFileLimit = family.setFileLimit;
+pub const processId = family.processId;
 pub const setSignalAction = family.setSignalAction;
 pub const sleepMs = family.sleepMs;
 pub const spawn = family.spawn;
@@ -85,20 +90,27 @@ pub const unmapMemory = family.unmapMemory;
 pub const pathOf = own.pathOf;
 pub const workingDirectory = own.workingDirectory;
 pub const pipe = own.pipe;
+pub const sendFile = own.sendFile;
+pub const inFlight = own.inFlight;
+pub const affinity = own.affinity;
+pub const setAffinity = own.setAffinity;
 pub const interfaceName = own.interfaceName;
 pub const random = own.random;
 pub const mapMemory = own.mapMemory;
 pub const discardMemory = own.discardMemory;
+pub const check = own.check;
+
+// Of those that came from BSD alone.
+
+pub const processors = own.processors;
 
 // Of Linux alone.
 
 pub const openResolving = linux.openResolving;
 pub const eventDescriptor = linux.eventDescriptor;
+pub const resourceLimit = linux.resourceLimit;
 pub const epollCreate = linux.epollCreate;
 pub const epollControl = linux.epollControl;
-pub const affinity = linux.affinity;
-pub const setAffinity = linux.setAffinity;
-pub const check = linux.check;
 
 test {
     _ = own;

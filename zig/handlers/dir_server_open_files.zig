@@ -167,8 +167,8 @@ pub const OpenFiles = struct {
 
     /// Most descriptors that may stay open for files, as the process's limit has it.
     fn affordable() u32 {
-        const limit = system.resourceLimit(.NOFILE) catch return count_max;
-        return @intCast(std.math.clamp(limit.max / 16, 1, count_max));
+        const limit = system.fileLimit() catch return count_max;
+        return @intCast(std.math.clamp(limit.most / 16, 1, count_max));
     }
 
     /// No other call may be under way. Files that are being sent stay open for that.

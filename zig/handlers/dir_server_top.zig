@@ -5,7 +5,6 @@
 
 const std = @import("std");
 const Allocator = std.mem.Allocator;
-const posix = std.posix;
 const FileHandle = @import("../core/file_handle.zig").FileHandle;
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
@@ -45,8 +44,7 @@ pub const Top = struct {
     fn absolutePath(gpa: Allocator, path: []const u8) Allocator.Error![]u8 {
         if (std.fs.path.isAbsolute(path)) return gpa.dupe(u8, path);
         var buffer: [std.fs.max_path_bytes]u8 = undefined;
-        const folder = system.readLinkAt(posix.AT.FDCWD, "/proc/self/cwd", &buffer) catch
-            return gpa.dupe(u8, path);
+        const folder = system.workingDirectory(&buffer) catch return gpa.dupe(u8, path);
         return std.fs.path.join(gpa, &.{ folder, path });
     }
 

@@ -8,12 +8,13 @@ const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const Epoll = @import("epoll.zig").Epoll;
+const Kqueue = @import("kqueue.zig").Kqueue;
 const Linux = @import("linux.zig").Linux;
 const Uring = @import("uring.zig").Uring;
 const io = @import("io.zig");
 const socket = @import("socket.zig");
 
-const backends = .{ Epoll, Uring, Linux };
+const backends = .{ Epoll, Uring, Linux, Kqueue };
 
 /// Skipped where the system has it not, or a filter forbids it.
 pub fn make(comptime B: type) !B {

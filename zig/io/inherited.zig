@@ -1,7 +1,6 @@
 //! Sockets that a service manager opened and started this process with (sd_listen_fds(3)).
 
 const std = @import("std");
-const linux = std.os.linux;
 const posix = std.posix;
 const limits = @import("../core/limits.zig");
 const system = @import("../core/system.zig");
@@ -29,7 +28,7 @@ pub fn take() Error!Sockets {
     defer for ([_][*:0]const u8{ "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES" }) |name| {
         _ = unsetenv(name); // it fails for names that are none
     };
-    return parse(fds, pid, linux.getpid());
+    return parse(fds, pid, system.processId());
 }
 
 fn variable(name: [*:0]const u8) ?[]const u8 {

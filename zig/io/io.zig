@@ -16,17 +16,17 @@ const Id = @import("../core/slots.zig").Id;
 const system = @import("../core/system.zig");
 
 /// What the configuration may ask for. `auto` takes what measurement says is best on this system.
-pub const Kind = enum { auto, epoll, io_uring };
+pub const Kind = enum { auto, epoll, io_uring, kqueue, iocp };
 
 pub const Options = struct {
-    /// Where a system has several.
+    /// Where a system has several, one of those that it has.
     backend: Backend = .epoll,
     /// What one receive may bring, bytes.
     receive_buffer_bytes: u32,
 };
 
-/// The backends that can be chosen between. Which of them a system has, it is asked.
-pub const Backend = enum { epoll, io_uring };
+/// The backends of all systems. choose.zig knows which of them this one has.
+pub const Backend = enum { epoll, io_uring, kqueue, iocp };
 
 /// Names a socket to its backend, and to its owner in callbacks. The generation tells the uses of a
 /// slot apart: what a system completes late finds nobody.
@@ -68,7 +68,7 @@ pub const Bell = enum(isize) {
     }
 
     pub fn descriptor(self: Bell) posix.fd_t {
-        return @intCast(@intFromEnum(self));
+        return @truncate(@intFromEnum(self));
     }
 };
 

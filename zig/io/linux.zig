@@ -8,19 +8,30 @@ const clock = @import("../core/clock.zig");
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const Epoll = @import("epoll.zig").Epoll;
 const io = @import("io.zig");
+const Kqueue = @import("kqueue.zig").Kqueue;
+const kqueue_on_linux = @import("testing/kqueue_on_linux.zig").enabled;
 const transfer = @import("transfer.zig");
 const Uring = @import("uring.zig").Uring;
 
-pub const Linux = union(io.Backend) {
+pub const Linux = union(enum) {
     epoll: Epoll,
     io_uring: Uring,
+    kqueue: if (kqueue_on_linux) Kqueue else noreturn,
 
     pub const Stream = io.Stream;
+
+    /// To wait, and to be woken; of those that can be chosen.
+    pub const descriptors = if (kqueue_on_linux) Kqueue.descriptors else 2;
 
     pub fn init(gpa: Allocator, options: io.Options) !Linux {
         return switch (options.backend) {
             .epoll => .{ .epoll = try Epoll.init(gpa, options) },
             .io_uring => .{ .io_uring = try Uring.init(gpa, options) },
+            .kqueue => if (kqueue_on_linux)
+                .{ .kqueue = try Kqueue.init(gpa, options) }
+            else
+                unreachable, // nobody chooses it
+            .iocp => unreachable, // as above
         };
     }
 
@@ -126,6 +137,7 @@ pub const Linux = union(io.Backend) {
     }
 
     pub fn ring(its: io.Bell) void {
+        if (kqueue_on_linux and Kqueue.isBell(its)) return Kqueue.ring(its);
         transfer.ring(its);
     }
 

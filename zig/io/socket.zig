@@ -1,5 +1,6 @@
 //! Listening sockets: made here or inherited, and the options that every connection gets from them.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const assert = std.debug.assert;
 const linux = std.os.linux;
@@ -23,6 +24,41 @@ pub const Options = struct {
     /// A peer that does not acknowledge, or takes nothing, for so long is gone, ms. Longer than
     /// what `keepalive_ms` comes to; 0: the system's own patience, which is a quarter of an hour.
     user_timeout_ms: u32 = 0,
+};
+
+/// What systems number in ways of their own: tcp(4) of BSD and tcp(7) of Linux.
+const option = switch (builtin.os.tag) {
+    .linux => struct {
+        const accepting = linux.SO.ACCEPTCONN;
+        const only_ip6 = linux.IPV6.V6ONLY;
+        const nodelay = linux.TCP.NODELAY;
+        const keepalive_idle = linux.TCP.KEEPIDLE;
+        const keepalive_interval = linux.TCP.KEEPINTVL;
+        const keepalive_count = linux.TCP.KEEPCNT;
+        const user_timeout = linux.TCP.USER_TIMEOUT;
+        const user_timeout_unit_ms = 1;
+    },
+    .macos => struct {
+        const accepting = 0x02; // SO_ACCEPTCONN
+        const only_ip6 = 27; // IPV6_V6ONLY
+        const nodelay = 0x01; // TCP_NODELAY
+        const keepalive_idle = 0x10; // TCP_KEEPALIVE
+        const keepalive_interval = 0x101; // TCP_KEEPINTVL
+        const keepalive_count = 0x102; // TCP_KEEPCNT
+        const user_timeout = 0x80; // TCP_RXT_CONNDROPTIME
+        const user_timeout_unit_ms = 1000;
+    },
+    .freebsd => struct {
+        const accepting = 0x02; // SO_ACCEPTCONN
+        const only_ip6 = 27; // IPV6_V6ONLY
+        const nodelay = 1; // TCP_NODELAY
+        const keepalive_idle = 256; // TCP_KEEPIDLE
+        const keepalive_interval = 512; // TCP_KEEPINTVL
+        const keepalive_count = 1024; // TCP_KEEPCNT
+        const user_timeout = 68; // TCP_MAXUNACKTIME
+        const user_timeout_unit_ms = 1000;
+    },
+    else => @compileError("these options are not known of this system"),
 };
 
 /// What a connection without a sign of life is asked before it is given up.
@@ -49,14 +85,14 @@ pub fn listen(endpoint: *const Endpoint, options: Options) system.Error!posix.so
     switch (endpoint.*) {
         .unix => {},
         .ip4, .ip6 => {
-            try setOption(fd, linux.SOL.SOCKET, linux.SO.REUSEADDR, 1);
-            if (options.reuse_port) try setOption(fd, linux.SOL.SOCKET, linux.SO.REUSEPORT, 1);
+            try setOption(fd, posix.SOL.SOCKET, posix.SO.REUSEADDR, 1);
+            if (options.reuse_port) try setOption(fd, posix.SOL.SOCKET, posix.SO.REUSEPORT, 1);
             setTcpOptions(fd, options);
         },
     }
     if (endpoint.* == .ip6) {
         const only6: c_int = @intFromBool(!endpoint.isAny());
-        try setOption(fd, linux.IPPROTO.IPV6, linux.IPV6.V6ONLY, only6);
+        try setOption(fd, posix.IPPROTO.IPV6, option.only_ip6, only6);
     }
     try bind(fd, endpoint);
     try system.listen(fd, options.backlog);
@@ -65,8 +101,7 @@ pub fn listen(endpoint: *const Endpoint, options: Options) system.Error!posix.so
 
 /// A stream socket of `family`, bound to nothing.
 pub fn open(family: u32) system.Error!posix.socket_t {
-    const kind = linux.SOCK.STREAM | linux.SOCK.NONBLOCK | linux.SOCK.CLOEXEC;
-    return system.socket(family, kind, 0);
+    return system.streamSocket(family);
 }
 
 pub fn bind(fd: posix.socket_t, endpoint: *const Endpoint) system.Error!void {
@@ -85,18 +120,19 @@ pub const InheritError = error{
 /// Makes a listening socket that this process was started with fit for an engine: it does not
 /// block, is not inherited by others in turn, and hands its options on to its connections.
 pub fn inherit(fd: posix.socket_t, options: Options) InheritError!void {
-    const kind = try system.socketOption(c_int, fd, linux.SOL.SOCKET, linux.SO.TYPE);
-    const family = try system.socketOption(c_int, fd, linux.SOL.SOCKET, linux.SO.DOMAIN);
-    if (kind != linux.SOCK.STREAM) return error.WrongKind;
-    switch (family) {
-        linux.AF.INET, linux.AF.INET6, linux.AF.UNIX => {},
+    const kind = try system.socketOption(c_int, fd, posix.SOL.SOCKET, posix.SO.TYPE);
+    if (kind != posix.SOCK.STREAM) return error.WrongKind;
+    var address: Endpoint.System = undefined;
+    _ = try system.socketName(fd, &address.storage);
+    switch (address.any.family) {
+        posix.AF.INET, posix.AF.INET6, posix.AF.UNIX => {},
         else => return error.WrongKind,
     }
-    if (try system.socketOption(c_int, fd, linux.SOL.SOCKET, linux.SO.ACCEPTCONN) == 0)
+    if (try system.socketOption(c_int, fd, posix.SOL.SOCKET, option.accepting) == 0)
         return error.NotListening;
     try system.setNonBlocking(fd);
     try system.setCloseOnExec(fd);
-    if (family != linux.AF.UNIX) setTcpOptions(fd, options);
+    if (address.any.family != posix.AF.UNIX) setTcpOptions(fd, options);
 }
 
 /// What `fd` is bound to.
@@ -109,40 +145,43 @@ pub fn endpointOf(fd: posix.socket_t) system.Error!Endpoint {
 /// A system that lacks one of them leaves a slower, working connection, or one whose end is noticed
 /// later.
 fn setTcpOptions(fd: posix.socket_t, options: Options) void {
-    const tcp = linux.IPPROTO.TCP;
-    setOption(fd, tcp, linux.TCP.NODELAY, @intFromBool(options.nodelay)) catch {};
+    const tcp = posix.IPPROTO.TCP;
+    setOption(fd, tcp, option.nodelay, @intFromBool(options.nodelay)) catch {};
     const keeps_alive = options.keepalive_ms > 0;
-    setOption(fd, linux.SOL.SOCKET, linux.SO.KEEPALIVE, @intFromBool(keeps_alive)) catch {};
+    setOption(fd, posix.SOL.SOCKET, posix.SO.KEEPALIVE, @intFromBool(keeps_alive)) catch {};
     if (keeps_alive) {
         const times = keepaliveTimes(options.keepalive_ms);
-        setOption(fd, tcp, linux.TCP.KEEPIDLE, @intCast(times.idle_s)) catch {};
-        setOption(fd, tcp, linux.TCP.KEEPINTVL, @intCast(times.interval_s)) catch {};
-        setOption(fd, tcp, linux.TCP.KEEPCNT, keepalive_probes) catch {};
+        setOption(fd, tcp, option.keepalive_idle, @intCast(times.idle_s)) catch {};
+        setOption(fd, tcp, option.keepalive_interval, @intCast(times.interval_s)) catch {};
+        setOption(fd, tcp, option.keepalive_count, keepalive_probes) catch {};
     }
-    const timeout: c_int = std.math.lossyCast(c_int, options.user_timeout_ms);
-    setOption(fd, tcp, linux.TCP.USER_TIMEOUT, timeout) catch {};
+    const unit_ms = option.user_timeout_unit_ms;
+    const timeout = std.math.divCeil(u32, options.user_timeout_ms, unit_ms) catch unreachable;
+    setOption(fd, tcp, option.user_timeout, std.math.lossyCast(c_int, timeout)) catch {};
 }
 
 /// Small writes of a connection that was made from here leave at once. One without it works.
 pub fn setNodelay(fd: posix.socket_t) void {
-    setOption(fd, linux.IPPROTO.TCP, linux.TCP.NODELAY, 1) catch {};
+    setOption(fd, posix.IPPROTO.TCP, linux.TCP.NODELAY, 1) catch {};
 }
 
-fn setOption(fd: posix.socket_t, level: i32, option: u32, value: c_int) system.Error!void {
-    try system.setSocketOption(c_int, fd, level, option, value);
+fn setOption(fd: posix.socket_t, level: i32, number: u32, value: c_int) system.Error!void {
+    try system.setSocketOption(c_int, fd, level, number, value);
 }
 
 /// A close is a reset from now on. Failure leaves a close that looks like an end.
 pub fn setResetOnClose(fd: posix.socket_t) void {
     const Linger = extern struct { on: c_int, seconds: c_int };
     const linger: Linger = .{ .on = 1, .seconds = 0 };
-    system.setSocketOption(Linger, fd, linux.SOL.SOCKET, linux.SO.LINGER, linger) catch {};
+    system.setSocketOption(Linger, fd, posix.SOL.SOCKET, posix.SO.LINGER, linger) catch {};
 }
 
 /// From now on no connection begins at this listening TCP socket: what opens one is dropped, and
 /// its client tries again a second later. Those that have begun are completed. For a port that
 /// others listen on as well, ahead of a close, which resets whatever has begun by then.
+/// `NotSupported` where this is not Linux.
 pub fn takeNoMore(fd: posix.socket_t) system.Error!void {
+    if (builtin.os.tag != .linux) return error.NotSupported;
     const Instruction = extern struct { code: u16, jump_true: u8, jump_false: u8, operand: u32 };
     const Program = extern struct { len: c_ushort, instructions: [*]const Instruction };
     // Classic BPF (bpf(4)): the flags are in byte 13 of the TCP header, SYN is 2 and ACK is 16.
@@ -154,7 +193,7 @@ pub fn takeNoMore(fd: posix.socket_t) system.Error!void {
         .{ .code = 0x06, .jump_true = 0, .jump_false = 0, .operand = std.math.maxInt(u32) },
     };
     const program: Program = .{ .len = instructions.len, .instructions = &instructions };
-    try system.setSocketOption(Program, fd, linux.SOL.SOCKET, linux.SO.ATTACH_FILTER, program);
+    try system.setSocketOption(Program, fd, posix.SOL.SOCKET, linux.SO.ATTACH_FILTER, program);
 }
 
 const testing = std.testing;
@@ -172,8 +211,8 @@ fn connectTo(fd: posix.socket_t) ![2]posix.socket_t {
     return .{ @intCast(accepted), client };
 }
 
-fn optionOf(fd: posix.socket_t, level: i32, option: u32) !c_int {
-    return system.socketOption(c_int, fd, level, option);
+fn optionOf(fd: posix.socket_t, level: i32, number: u32) !c_int {
+    return system.socketOption(c_int, fd, level, number);
 }
 
 test "a listener on port 0 tells the port it got, and a second one on that port is refused" {

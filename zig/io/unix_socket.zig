@@ -72,7 +72,7 @@ pub fn listen(gpa: Allocator, path: *const UnixPath, options: Options) Error!Soc
     // Of two servers that start together and find an old file, one would remove the other's.
     const folder = lockFolder(absolute);
     defer if (folder) |fd| system.close(fd);
-    const fd = try socket.open(linux.AF.UNIX);
+    const fd = try socket.open(posix.AF.UNIX);
     errdefer system.close(fd);
     // As far as it narrows the rights, the mode holds from the first instant.
     if (options.mode) |mode| system.changeModeOf(fd, mode) catch {};
@@ -130,7 +130,7 @@ fn mayReplace(endpoint: *const Endpoint, absolute: []const u8, take_over: bool) 
 
 /// Whether somebody listens: connecting tells.
 fn isServed(endpoint: *const Endpoint) Error!bool {
-    const fd = try socket.open(linux.AF.UNIX);
+    const fd = try socket.open(posix.AF.UNIX);
     defer system.close(fd);
     var address: Endpoint.System = undefined;
     const len = endpoint.toSystem(&address);
@@ -152,7 +152,7 @@ fn bindOver(
     options: Options,
 ) Error!void {
     var name: [UnixPath.path_bytes_max + 16]u8 = undefined;
-    const beside = std.fmt.bufPrint(&name, "{s}.{d}", .{ path.bytes(), linux.getpid() }) catch
+    const beside = std.fmt.bufPrint(&name, "{s}.{d}", .{ path.bytes(), system.processId() }) catch
         return error.NameTooLong;
     const endpoint: Endpoint = .{ .unix = UnixPath.of(beside) orelse return error.NameTooLong };
     // One with this number that ended in between has left it.

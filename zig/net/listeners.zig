@@ -31,7 +31,8 @@ pub const Place = union(enum) {
     };
 
     pub const Unix = struct {
-        /// A path, 107 bytes at most. An abstract name begins with `@` or NUL.
+        /// A path, 107 bytes at most, 103 where this is not Linux. An abstract name, which Linux
+        /// alone has, begins with `@` or NUL.
         path: []const u8,
         /// Rights of the file: who may write may connect. null: what the umask leaves.
         mode: ?u16 = null,
@@ -326,6 +327,12 @@ pub const Listeners = struct {
 
     fn pathOf(unix: *const Place.Unix, defect: *Defect) Error!Endpoint.UnixPath {
         const is_abstract = unix.path.len > 0 and (unix.path[0] == '@' or unix.path[0] == 0);
+        if (is_abstract and !Endpoint.UnixPath.has_abstract) {
+            const hint = "a path in the file system; one that begins with @ as ./@…";
+            const text = "{} is an abstract name, which Linux alone has";
+            defect.set("GYR_ADDRESS_INVALID", hint, text, .{Shown{ .text = unix.path }});
+            return error.AddressInvalid;
+        }
         const rest = unix.path[@intFromBool(is_abstract)..];
         const shown: Shown = .{ .text = rest };
         const mark = if (is_abstract) "@" else "";

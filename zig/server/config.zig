@@ -5,6 +5,7 @@ const std = @import("std");
 const cpus_file = @import("../core/cpus.zig");
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
+const choose = @import("../io/choose.zig");
 const io = @import("../io/io.zig");
 const socket = @import("../io/socket.zig");
 pub const Place = @import("../net/listeners.zig").Place;
@@ -128,6 +129,7 @@ pub const Config = struct {
     pub fn validate(self: *const Config) ?Problem {
         if (self.workers > limits.workers_max)
             return .{ .option = "workers", .rule = "at most 256" };
+        if (!choose.isAvailable(self.io)) return .{ .option = "io", .rule = choose.rule };
         if (self.listen.len > limits.listeners_max)
             return .{ .option = "listen", .rule = "at most 16 places" };
         for (self.listen) |*place| if (place.* == .unix and place.unix.mode orelse 0 > 0o777)

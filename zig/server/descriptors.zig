@@ -63,11 +63,11 @@ fn planFor(needs: Needs, descriptor: posix.fd_t) Plan {
 
 /// The limit that holds now: raised to `wanted`, or as far as it goes. Null: it cannot be told.
 fn raisedLimit(wanted: u64) ?u64 {
-    const limit = system.resourceLimit(.NOFILE) catch return null;
-    const raised = @min(wanted, limit.max);
-    if (limit.cur >= raised) return limit.cur;
+    const limit = system.fileLimit() catch return null;
+    const raised = @min(wanted, limit.most);
+    if (limit.now >= raised) return limit.now;
     // Where it may not be raised, it stays as it is.
-    system.setResourceLimit(.NOFILE, .{ .cur = raised, .max = limit.max }) catch return limit.cur;
+    system.setFileLimit(raised) catch return limit.now;
     return raised;
 }
 

@@ -1,6 +1,7 @@
 //! A running server: listeners, acceptor, workers, their threads,
 //! from start to the last connection's end.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
@@ -17,7 +18,7 @@ const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
 const choose_file = @import("../io/choose.zig");
 const Choice = choose_file.Choice;
-const Linux = @import("../io/linux.zig").Linux;
+const Native = @import("../io/native.zig").Native;
 const AddressTable = @import("../net/address_table.zig").AddressTable;
 const Acceptor = @import("../net/acceptor.zig").Acceptor;
 const listeners_file = @import("../net/listeners.zig");
@@ -66,7 +67,10 @@ pub const Trouble = struct {
             },
             error.Unexpected => .{
                 .message = "The system refused what the engine needs",
-                .hint = "the log tells what; a sandbox must allow epoll and eventfd",
+                .hint = if (builtin.os.tag == .linux)
+                    "the log tells what; a sandbox must allow epoll and eventfd"
+                else
+                    "the log tells what",
             },
         };
     }
@@ -112,7 +116,7 @@ pub fn Engine(comptime Dispatcher: type) type {
     return struct {
         const Self = @This();
 
-        impl: *EngineOn(Linux, Dispatcher),
+        impl: *EngineOn(Native, Dispatcher),
         choice: Choice,
 
         /// Opens what is to be listened on and makes the pools; `config` and `dispatcher` must
@@ -124,10 +128,11 @@ pub fn Engine(comptime Dispatcher: type) type {
             defect: *Defect,
         ) StartError!Self {
             var choice = choose_file.choose(config.io);
-            const create = EngineOn(Linux, Dispatcher).create;
+            const create = EngineOn(Native, Dispatcher).create;
             const impl = create(gpa, config, choice.backend, dispatcher, defect) catch |err| blk: {
                 // One ring could be had, as many as there are workers could not.
-                if (choice.backend != .io_uring or err != error.SystemResources) return err;
+                if (builtin.os.tag != .linux or choice.backend != .io_uring) return err;
+                if (err != error.SystemResources) return err;
                 choice = choose_file.instead(error.SystemResources);
                 break :blk try create(gpa, config, choice.backend, dispatcher, defect);
             };
@@ -347,7 +352,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         ) descriptors.Plan {
             const plan = descriptors.prepare(.{
                 .connections = config.connections_max,
-                .engine = 2 * (workers + 1), // each worker and the acceptor: to wait, and to wake
+                .engine = Io.descriptors * (workers + 1), // of each worker and the acceptor
             }, fd);
             if (plan.connections < config.connections_max) log.warn(
                 "the limit of open files is {d} (ulimit -n): {d} connections are served at a " ++

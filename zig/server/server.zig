@@ -1,7 +1,6 @@
 //! `Server(Handler)`: the engine specialised at comptime for one handler.
 
 const std = @import("std");
-const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
 const Defect = @import("../core/defect.zig").Defect;
 const log = @import("../core/log.zig");
@@ -110,53 +109,53 @@ pub fn Server(comptime Handler: type) type {
         pub fn run(self: *Self) Error!void {
             const level = log.setThreadLevel(self.config.log);
             defer _ = log.setThreadLevel(level);
-            var stop_fd = signals.install() catch |err| return switch (err) {
+            var waiter = signals.install() catch |err| return switch (err) {
                 error.ProcessFdQuotaExceeded,
                 error.SystemFdQuotaExceeded,
                 error.SystemResources,
                 => error.SystemResources,
                 else => error.SignalsRefused,
             };
-            defer signals.uninstall();
-            self.engine.onStopped(wakeRun, &stop_fd);
-            var run_on: RunOn = .{ .server = self, .stop_fd = stop_fd };
+            defer waiter.uninstall();
+            self.engine.onStopped(wakeRun, &waiter);
+            var run_on: RunOn = .{ .server = self, .waiter = waiter };
             self.engine.onListenerLost(RunOn.onListenerLost, &run_on);
             try self.start();
-            signals.wait(stop_fd);
+            waiter.wait();
             run_on.is_stopping.store(true, .release);
             const timeout_ms = self.config.shutdown_timeout_ms;
             if (!self.engine.isStopped()) {
                 log.info("stopping: {d} ms for what is in flight", .{timeout_ms});
             }
             self.engine.requestStop(timeout_ms);
-            const watcher = system.spawn(secondSignal, .{ self, stop_fd }) catch null;
+            const watcher = system.spawn(secondSignal, .{ self, waiter }) catch null;
             self.engine.join();
-            signals.release(stop_fd);
+            waiter.release();
             if (watcher) |thread| thread.join();
             if (self.engine.listenersLeft() == 0) return error.ListenersLost;
         }
 
         const RunOn = struct {
             server: *Self,
-            stop_fd: posix.fd_t,
+            waiter: signals.Waiter,
             /// What is released then would count for a second signal.
             is_stopping: std.atomic.Value(bool) = .init(false),
 
             fn onListenerLost(context: *anyopaque) void {
                 const self: *RunOn = @alignCast(@ptrCast(context));
                 if (self.is_stopping.load(.acquire)) return;
-                if (self.server.engine.listenersLeft() == 0) signals.release(self.stop_fd);
+                if (self.server.engine.listenersLeft() == 0) self.waiter.release();
             }
         };
 
         /// All threads have ended, also without a signal.
         fn wakeRun(context: *anyopaque) void {
-            const stop_fd: *posix.fd_t = @alignCast(@ptrCast(context));
-            signals.release(stop_fd.*);
+            const waiter: *signals.Waiter = @alignCast(@ptrCast(context));
+            waiter.release();
         }
 
-        fn secondSignal(self: *Self, stop_fd: posix.fd_t) void {
-            signals.wait(stop_fd);
+        fn secondSignal(self: *Self, waiter: signals.Waiter) void {
+            waiter.wait();
             self.engine.requestStop(0);
         }
 

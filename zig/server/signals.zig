@@ -2,23 +2,55 @@
 //! writes tell of a peer that is gone.
 
 const std = @import("std");
-const linux = std.os.linux;
 const posix = std.posix;
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 
-var event_fd: std.atomic.Value(posix.fd_t) = .init(-1);
+/// What waits for signals: one at a time in a process.
+pub const Waiter = struct {
+    /// One byte in it for each signal.
+    ends: [2]system.File,
 
-/// Catches the signals from here on. The descriptor is for `wait`.
-pub fn install() system.Error!posix.fd_t {
-    const fd = try system.eventDescriptor(linux.EFD.CLOEXEC | linux.EFD.SEMAPHORE);
-    event_fd.store(fd, .seq_cst);
-    errdefer uninstall();
+    /// Waits for one signal, or one `release`. Where the system does not let it wait, it is as if a
+    /// signal had come: whoever waits ends in order.
+    pub fn wait(self: Waiter) void {
+        var byte: [1]u8 = undefined;
+        _ = system.read(self.ends[0], &byte) catch |err| {
+            log.err("signals cannot be waited for: {s}", .{@errorName(err)});
+        };
+    }
+
+    /// Ends one `wait` without a signal.
+    pub fn release(self: Waiter) void {
+        write(self.ends[1]);
+    }
+
+    /// The signals' own effects are back.
+    pub fn uninstall(self: Waiter) void {
+        const action = sigaction(posix.SIG.DFL, 0);
+        // Where it is refused, the signals do nothing from here on.
+        system.setSignalAction(posix.SIG.INT, action) catch {};
+        system.setSignalAction(posix.SIG.TERM, action) catch {};
+        signal_end.store(system.no_file, .seq_cst);
+        for (self.ends) |end| system.close(end);
+    }
+};
+
+/// Where the handler writes.
+var signal_end: std.atomic.Value(system.File) = .init(system.no_file);
+
+/// Catches the signals from here on.
+pub fn install() system.Error!Waiter {
+    const waiter: Waiter = .{ .ends = try system.pipe(.{ .CLOEXEC = true }) };
+    signal_end.store(waiter.ends[1], .seq_cst);
+    errdefer waiter.uninstall();
+    // A handler must not wait: thousands of signals that nobody waits for are as good as more.
+    try system.setNonBlocking(waiter.ends[1]);
     const action = sigaction(onSignal, posix.SA.RESTART);
     try system.setSignalAction(posix.SIG.INT, action);
     try system.setSignalAction(posix.SIG.TERM, action);
     try ignorePipe();
-    return fd;
+    return waiter;
 }
 
 /// A write to what nobody reads is an error from here on, and not the end of the process.
@@ -26,39 +58,20 @@ pub fn ignorePipe() system.Error!void {
     try system.setSignalAction(posix.SIG.PIPE, sigaction(onPipe, posix.SA.RESTART));
 }
 
-/// The signals' own effects are back.
-pub fn uninstall() void {
-    const action = sigaction(posix.SIG.DFL, 0);
-    // Where it is refused, the signals do nothing from here on.
-    system.setSignalAction(posix.SIG.INT, action) catch {};
-    system.setSignalAction(posix.SIG.TERM, action) catch {};
-    const fd = event_fd.swap(-1, .seq_cst);
-    if (fd != -1) system.close(fd);
-}
-
 fn sigaction(handler: ?posix.Sigaction.handler_fn, flags: c_uint) posix.Sigaction {
     return .{ .handler = .{ .handler = handler }, .mask = posix.empty_sigset, .flags = flags };
 }
 
-/// Waits for one signal, or one `release`. Where the system does not let it wait, it is as if a
-/// signal had come: whoever waits ends in order.
-pub fn wait(fd: posix.fd_t) void {
-    var count: u64 = 0;
-    _ = system.read(fd, std.mem.asBytes(&count)) catch |err| {
-        log.err("signals cannot be waited for: {s}", .{@errorName(err)});
-    };
-}
-
-/// Ends one `wait` without a signal. Async-signal-safe.
-pub fn release(fd: posix.fd_t) void {
-    // It cannot be full. Where the system refuses, a next signal may get through.
-    _ = system.write(fd, std.mem.asBytes(&@as(u64, 1))) catch {};
+/// Async-signal-safe.
+fn write(end: system.File) void {
+    // Where the system refuses, a next signal may get through.
+    _ = system.write(end, "x") catch {};
 }
 
 /// An empty handler in place of SIG_IGN, which child processes would inherit.
 fn onPipe(_: c_int) callconv(.c) void {}
 
 fn onSignal(_: c_int) callconv(.c) void {
-    const fd = event_fd.load(.seq_cst);
-    if (fd != -1) release(fd);
+    const end = signal_end.load(.seq_cst);
+    if (end != system.no_file) write(end);
 }

@@ -96,7 +96,7 @@ test('an impossible value is refused: which, what was given, what would be right
     [{ hostname: 1 }, /must be a string/],
     [{ ringBytes: 300_000 }, /a power of two/],
     [{ ringBytes: 1024 }, /from 131072/],
-    [{ io: 'select' }, /'auto', 'epoll' or 'io_uring'/],
+    [{ io: 'select' }, /'auto', 'epoll', 'io_uring', 'kqueue' or 'iocp'/],
     [{ fetch: 'x' }, /Option fetch is 'x' \(it must be a function\)/],
     [{ error: {} }, /must be a function/],
     [{ onProtocolError: 'log' }, /Option onProtocolError is 'log'/],

@@ -56,8 +56,13 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   workers?: number;
   /** Pin engine thread n to the n-th of the CPUs that the process may run on. @default false */
   pin?: boolean;
-  /** How connections are waited for. @default 'auto' */
-  io?: 'auto' | 'epoll' | 'io_uring';
+  /**
+   * How connections are waited for: 'epoll' or 'io_uring' on Linux, 'kqueue' on macOS and FreeBSD. What another system
+   * has is refused.
+   *
+   * @default 'auto'
+   */
+  io?: 'auto' | 'epoll' | 'io_uring' | 'kqueue' | 'iocp';
   /** Connections that the system holds until they are accepted. @default 2048 */
   backlog?: number;
   /**
@@ -192,7 +197,7 @@ export interface ListenInfo {
   hostname: string;
   /** The one that the system picked when 0 was asked for. */
   port: number;
-  /** How connections are waited for: 'epoll' or 'io_uring'. */
+  /** How connections are waited for: 'epoll', 'io_uring' or 'kqueue'. */
   backend: string;
   /** Why that backend runs, in a few words. */
   backendReason: string;
@@ -214,6 +219,9 @@ interface NumberRule {
   max: number;
   engine: string;
 }
+
+/** Of all systems: the engine knows which of them its own has. */
+const backends: readonly unknown[] = ['auto', 'epoll', 'io_uring', 'kqueue', 'iocp'];
 
 const timeMax = 2 ** 31 - 1;
 const time = (engine: string, min = 1): NumberRule => ({ min, max: timeMax, engine });
@@ -441,8 +449,8 @@ function takeTyped(
 
 function takeIo(value: unknown, into: Record<string, unknown>): void {
   if (value === undefined) return;
-  if (value !== 'auto' && value !== 'epoll' && value !== 'io_uring')
-    throw invalid('io', value, "'auto', 'epoll' or 'io_uring'");
+  if (!backends.includes(value))
+    throw invalid('io', value, "'auto', 'epoll', 'io_uring', 'kqueue' or 'iocp'");
   into.io = value;
 }
 

@@ -22,10 +22,7 @@ pub fn check(rc: isize) Error!usize {
 
 /// Of an errno that not every system has.
 pub fn errorOf(errno: c.E) Error {
-    if (is_macos) return switch (errno) {
-        .NOTSUP => error.NotSupported,
-        else => error.Unexpected,
-    };
+    if (is_macos) return error.Unexpected;
     return switch (errno) {
         // open(2) says so of a link that is not to be followed.
         .MLINK => error.SymLinkLoop,
@@ -34,6 +31,106 @@ pub fn errorOf(errno: c.E) Error {
         else => error.Unexpected,
     };
 }
+
+/// macOS has neither accept4(2) nor the flags of socket(2).
+pub const has_socket_flags = !is_macos;
+/// macOS has an option of the socket instead: see `prepareSocket`.
+pub const no_signal: u32 = if (is_macos) 0 else 0x20000; // MSG_NOSIGNAL
+/// There is no such flag. Two segments leave where Linux makes one.
+pub const message_more: u32 = 0;
+
+/// What the flags of socket(2) and accept4(2) do elsewhere.
+pub fn prepareSocket(fd: types.Socket) Error!void {
+    try common.setCloseOnExec(fd);
+    try common.setNonBlocking(fd);
+    const no_sigpipe = 0x1022; // SO_NOSIGPIPE
+    try common.setSocketOption(c_int, fd, c.SOL.SOCKET, no_sigpipe, 1);
+}
+
+/// A range of a file, as much as the socket takes; 0 at the file's end.
+pub fn sendFile(fd: types.Socket, file: File, offset: u64, len: u64) Error!usize {
+    if (len == 0) return 0; // 0 would mean all that there is
+    const at = std.math.cast(i64, offset) orelse return error.InvalidArgument;
+    const most = @min(len, std.math.maxInt(i64));
+    while (true) {
+        var sent: c.off_t = if (is_macos) @intCast(most) else 0;
+        const rc = if (is_macos)
+            c.sendfile(file, fd, at, &sent, null, 0)
+        else
+            c.sendfile(file, fd, at, @intCast(most), null, &sent, 0);
+        _ = check(rc) catch |err| switch (err) {
+            // What went before counts.
+            error.WouldBlock, error.Interrupted => if (sent == 0) {
+                if (err == error.Interrupted) continue else return err;
+            },
+            else => return err,
+        };
+        return @intCast(sent);
+    }
+}
+
+/// Sent and not acknowledged by the peer, bytes; 0 where that is not known.
+pub fn inFlight(fd: types.Socket) u64 {
+    if (is_macos) {
+        const bytes_queued = 0x1024; // SO_NWRITE
+        const bytes = common.socketOption(c_int, fd, c.SOL.SOCKET, bytes_queued) catch return 0;
+        return @intCast(@max(bytes, 0));
+    }
+    const bytes_queued: c_int = 0x40046677; // FIONWRITE
+    var bytes: c_int = 0;
+    const rc = c.ioctl(fd, bytes_queued, &bytes);
+    return if (check(rc)) |_| @intCast(@max(bytes, 0)) else |_| 0;
+}
+
+/// How many processors there are that threads may run on.
+pub fn processors() Error!u32 {
+    return number(if (is_macos) "hw.activecpu" else "hw.ncpu");
+}
+
+fn number(name: [*:0]const u8) Error!u32 {
+    var value: c_int = 0;
+    var len: usize = @sizeOf(c_int);
+    _ = try check(c.sysctlbyname(name, &value, &len, null, 0));
+    return if (value > 0) @intCast(value) else error.Unexpected;
+}
+
+/// macOS refuses more than this, whatever getrlimit(2) says.
+pub fn fileLimitMost() ?u64 {
+    return if (is_macos) number("kern.maxfilesperproc") catch null else null;
+}
+
+/// Fills `words` with the CPUs that the calling thread may run on. `NotSupported` on macOS, where
+/// threads have no such thing.
+pub fn affinity(words: []usize) Error!void {
+    return cpuSet(cpuset_getaffinity, std.mem.sliceAsBytes(words));
+}
+
+/// The calling thread runs on these CPUs alone. None of them, or none that it may have, is
+/// `InvalidArgument`.
+pub fn setAffinity(words: []const usize) Error!void {
+    return cpuSet(cpuset_setaffinity, @constCast(std.mem.sliceAsBytes(words)));
+}
+
+/// Kernels differ in how long a set is, and refuse any other length.
+fn cpuSet(call: *const CpuSetCall, words: []u8) Error!void {
+    if (is_macos) return error.NotSupported;
+    const by_thread = 1; // CPU_WHICH_TID
+    const own_set = 3; // CPU_LEVEL_WHICH
+    for ([_]usize{ 128, 32 }) |len| {
+        if (len > words.len) continue;
+        if (call(own_set, by_thread, -1, len, words.ptr) == 0) return;
+        const errno: c.E = @enumFromInt(c._errno().*);
+        if (errno != .RANGE) return if (errno == .DEADLK)
+            error.InvalidArgument
+        else
+            common.errorOf(errno);
+    }
+    return error.InvalidArgument;
+}
+
+const CpuSetCall = fn (c_int, c_int, i64, usize, [*]u8) callconv(.c) c_int;
+extern "c" fn cpuset_getaffinity(c_int, c_int, i64, usize, [*]u8) c_int;
+extern "c" fn cpuset_setaffinity(c_int, c_int, i64, usize, [*]u8) c_int;
 
 pub const dupfd_cloexec: c_int = if (is_macos) 67 else 17; // F_DUPFD_CLOEXEC
 
@@ -44,19 +141,10 @@ pub fn control(fd: File, command: c_int, argument: u32) Error!usize {
 
 /// The absolute path of what `fd` has open, as the system knows it now.
 pub fn pathOf(fd: File, buffer: []u8) Error![]u8 {
-    // F_GETPATH and F_KINFO give the path and its NUL, in this much room.
-    const Answer = if (is_macos) extern struct {
-        path: [posix.PATH_MAX]u8,
-    } else extern struct {
-        size: c_int = @sizeOf(@This()),
-        // Type, flags, offset and what depends on the type: struct kinfo_file of sys/user.h.
-        others: [path_offset - @sizeOf(c_int)]u8 = undefined,
-        path: [posix.PATH_MAX]u8,
-
-        const path_offset = 368;
-    };
-    const get_path: c_int = if (is_macos) 50 else 22;
-    var answer: Answer = .{ .path = undefined };
+    const Answer = if (is_macos) extern struct { path: [posix.PATH_MAX]u8 } else c.kinfo_file;
+    var answer: Answer = undefined;
+    if (!is_macos) answer.structsize = c.KINFO_FILE_SIZE;
+    const get_path: c_int = if (is_macos) 50 else 22; // F_GETPATH, F_KINFO
     _ = try check(c.fcntl(fd, get_path, &answer));
     const path = std.mem.sliceTo(&answer.path, 0);
     // FreeBSD has none for a name that its cache has lost.

@@ -21,8 +21,21 @@ pub fn check(rc: usize) Error!usize {
 }
 
 /// Of an errno that not every system has.
-pub fn errorOf(_: linux.E) Error {
-    return error.Unexpected;
+pub fn errorOf(errno: linux.E) Error {
+    return switch (errno) {
+        .NONET => error.NetworkUnreachable,
+        else => error.Unexpected,
+    };
+}
+
+pub const has_socket_flags = true;
+pub const no_signal = linux.MSG.NOSIGNAL;
+/// What holds the last segment back for what follows at once.
+pub const message_more = linux.MSG.MORE;
+
+/// No more than setrlimit(2) says.
+pub fn fileLimitMost() ?u64 {
+    return null;
 }
 
 pub const dupfd_cloexec = 1030; // F_DUPFD_CLOEXEC, which std does not name
@@ -56,6 +69,8 @@ pub fn pathOf(fd: File, buffer: []u8) Error![]u8 {
 
 pub fn workingDirectory(buffer: []u8) Error![]u8 {
     const len = try check(linux.getcwd(buffer.ptr, buffer.len));
+    // "(unreachable)/…" of one that another root hides.
+    if (buffer[0] != '/') return error.FileNotFound;
     return buffer[0 .. len - 1]; // without its NUL
 }
 
@@ -64,6 +79,23 @@ pub fn pipe(flags: posix.O) Error![2]File {
     var ends: [2]i32 = undefined;
     _ = try check(linux.pipe2(&ends, flags));
     return ends;
+}
+
+/// A range of a file, as much as the socket takes; 0 at the file's end.
+pub fn sendFile(fd: types.Socket, file: File, offset: u64, len: u64) Error!usize {
+    var at = std.math.cast(i64, offset) orelse return error.InvalidArgument;
+    const count = std.math.cast(usize, len) orelse std.math.maxInt(usize);
+    while (true) {
+        return check(linux.sendfile(fd, file, &at, count)) catch |err|
+            if (err == error.Interrupted) continue else return err;
+    }
+}
+
+/// Sent and not acknowledged by the peer, bytes; 0 where that is not known.
+pub fn inFlight(fd: types.Socket) u64 {
+    var bytes: c_int = 0;
+    const rc = linux.ioctl(fd, linux.T.IOCOUTQ, @intFromPtr(&bytes)); // SIOCOUTQ (tcp(7))
+    return if (check(rc)) |_| @intCast(@max(bytes, 0)) else |_| 0;
 }
 
 pub fn eventDescriptor(flags: u32) Error!File {
@@ -98,6 +130,12 @@ pub fn interfaceName(
     _ = try check(linux.ioctl(fd, get_name, @intFromPtr(&request)));
     buffer.* = request.name;
     return std.mem.sliceTo(buffer, 0);
+}
+
+pub fn resourceLimit(resource: linux.rlimit_resource) Error!linux.rlimit {
+    var limit: linux.rlimit = undefined;
+    _ = try check(linux.getrlimit(resource, &limit));
+    return limit;
 }
 
 /// Fills `buffer` with bytes that nobody can guess.

@@ -53,6 +53,7 @@ pub fn errorOf(errno: Errno) Error {
         .EXIST => error.PathAlreadyExists,
         .PERM => error.PermissionDenied,
         .MFILE => error.ProcessFdQuotaExceeded,
+        .PROTO => error.ProtocolFailure,
         .ROFS => error.ReadOnlyFileSystem,
         .NOTCONN => error.SocketNotConnected,
         .STALE => error.StaleHandle,
@@ -236,6 +237,78 @@ pub fn socket(family: u32, kind: u32, protocol: u32) Error!Socket {
     return @intCast(try check(calls.socket(family, kind, protocol)));
 }
 
+/// A socket for streams that does not block, and that programs started from here do not inherit.
+pub fn streamSocket(family: u32) Error!Socket {
+    if (own.has_socket_flags) {
+        const flags = posix.SOCK.STREAM | posix.SOCK.NONBLOCK | posix.SOCK.CLOEXEC;
+        return socket(family, flags, 0);
+    }
+    const fd = try socket(family, posix.SOCK.STREAM, 0);
+    errdefer close(fd);
+    try own.prepareSocket(fd);
+    return fd;
+}
+
+/// A connection that waits at a listener, as `streamSocket` makes them; `len` is how much of
+/// `storage` the peer's address takes. `Interrupted` is an answer as any.
+pub fn accept(
+    fd: Socket,
+    storage: *posix.sockaddr.storage,
+    len: *posix.socklen_t,
+) Error!Socket {
+    len.* = @sizeOf(posix.sockaddr.storage);
+    if (own.has_socket_flags) {
+        const flags = posix.SOCK.NONBLOCK | posix.SOCK.CLOEXEC;
+        return @intCast(try check(calls.accept4(fd, @ptrCast(storage), len, flags)));
+    }
+    const accepted: Socket = @intCast(try check(calls.accept(fd, @ptrCast(storage), len)));
+    own.prepareSocket(accepted) catch {
+        // It can only be that the peer has left: nobody is served then.
+        close(accepted);
+        return error.ConnectionAborted;
+    };
+    return accepted;
+}
+
+const dont_wait: u32 = if (builtin.os.tag == .linux) 0x40 else 0x80; // MSG_DONTWAIT
+
+/// What has come in, without waiting, as much as `buffer` holds; 0 at the end.
+pub fn receive(fd: Socket, buffer: []u8) Error!usize {
+    while (true) {
+        const flags = dont_wait;
+        return check(calls.recvfrom(fd, buffer.ptr, buffer.len, flags, null, null)) catch |err|
+            if (err == error.Interrupted) continue else return err;
+    }
+}
+
+/// Sends as much as the socket takes, without waiting. `more`: other bytes follow at once, which
+/// the system may wait for.
+pub fn send(fd: Socket, iovecs: []const posix.iovec_const, more: bool) Error!usize {
+    const hold_back: u32 = if (more) own.message_more else 0;
+    const flags: u32 = own.no_signal | dont_wait | hold_back;
+    while (true) {
+        const rc = if (iovecs.len == 1)
+            calls.sendto(fd, iovecs[0].base, iovecs[0].len, flags, null, 0)
+        else blk: {
+            const message: posix.msghdr_const = .{
+                .name = null,
+                .namelen = 0,
+                .iov = iovecs.ptr,
+                .iovlen = @intCast(iovecs.len), // the count is small
+                .control = null,
+                .controllen = 0,
+                .flags = 0,
+            };
+            break :blk calls.sendmsg(fd, &message, flags);
+        };
+        return check(rc) catch |err| if (err == error.Interrupted) continue else return err;
+    }
+}
+
+pub fn processId() posix.pid_t {
+    return calls.getpid();
+}
+
 pub fn bind(fd: Socket, address: *const posix.sockaddr, len: posix.socklen_t) Error!void {
     _ = try check(calls.bind(fd, address, len));
 }
@@ -280,14 +353,22 @@ pub fn shutdown(fd: Socket, how: types.Direction) Error!void {
     _ = try check(calls.shutdown(fd, @intFromEnum(how)));
 }
 
-pub fn resourceLimit(resource: posix.rlimit_resource) Error!posix.rlimit {
+/// How many files this process may have open, and how far it may raise that by itself.
+pub fn fileLimit() Error!types.FileLimit {
     var limit: posix.rlimit = undefined;
-    _ = try check(calls.getrlimit(resource, &limit));
-    return limit;
+    _ = try check(calls.getrlimit(.NOFILE, &limit));
+    const most: u64 = @bitCast(limit.max);
+    return .{
+        .now = @bitCast(limit.cur),
+        .most = if (own.fileLimitMost()) |ceiling| @min(most, ceiling) else most,
+    };
 }
 
-pub fn setResourceLimit(resource: posix.rlimit_resource, limit: posix.rlimit) Error!void {
-    _ = try check(calls.setrlimit(resource, &limit));
+pub fn setFileLimit(to: u64) Error!void {
+    var limit: posix.rlimit = undefined;
+    _ = try check(calls.getrlimit(.NOFILE, &limit));
+    limit.cur = @bitCast(to);
+    _ = try check(calls.setrlimit(.NOFILE, &limit));
 }
 
 pub fn unmapMemory(memory: []align(std.heap.page_size_min) u8) Error!void {

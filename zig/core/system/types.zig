@@ -60,6 +60,7 @@ pub const Error = error{
     PathAlreadyExists,
     PermissionDenied,
     ProcessFdQuotaExceeded,
+    ProtocolFailure,
     ReadOnlyFileSystem,
     SocketNotConnected,
     StaleHandle,
@@ -82,6 +83,13 @@ pub const Stat = struct {
     modified_ns: i128,
     /// The last change of content or inode.
     changed_ns: i128,
+};
+
+/// Open files of a process.
+pub const FileLimit = struct {
+    now: u64,
+    /// As far as it may be raised.
+    most: u64,
 };
 
 /// What a socket stops doing.

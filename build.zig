@@ -122,20 +122,19 @@ fn addExamples(c: Context, check: *std.Build.Step) void {
     }
 }
 
-/// The servers that the black-box tests start.
+/// What the black-box tests start. Most start the server alone.
 fn addTestApps(c: Context, check: *std.Build.Step) void {
-    const install = c.b.step("test-apps", "Install the executables that the black-box tests start");
+    const server = c.application("tests/apps/engine_app.zig");
     const differential = c.b.addExecutable(.{
         .name = "differential",
         .root_module = c.module("zig/differential.zig"),
     });
-    for ([_]*std.Build.Step.Compile{
-        c.application("tests/apps/engine_app.zig"),
-        differential,
-    }) |exe| {
-        install.dependOn(&c.b.addInstallArtifact(exe, .{}).step);
-        check.dependOn(&exe.step);
-    }
+    const all = c.b.step("test-apps", "Install the executables that the black-box tests start");
+    const one = c.b.step("test-server", "Install the server among them that most tests start");
+    one.dependOn(&c.b.addInstallArtifact(server, .{}).step);
+    all.dependOn(one);
+    all.dependOn(&c.b.addInstallArtifact(differential, .{}).step);
+    for ([_]*std.Build.Step.Compile{ server, differential }) |exe| check.dependOn(&exe.step);
 }
 
 fn addFuzz(c: Context, check: *std.Build.Step) void {

@@ -2,11 +2,10 @@
 // supported. Their binaries come from npm (what the package `node` would choose for this system) into .toolchain.
 //   npm run test:nodes -- --only unit     arguments are those of npm test
 //   npm run test:nodes -- --smoke         one test file: that each Node.js is there and runs
-import { existsSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { at, root, SetupError, toolchain } from './lib/project.mjs';
-import { npm, outputOf, Progress, run, tail } from './lib/run.mjs';
+import { nodeOf } from './lib/nodes.mjs';
+import { at, root } from './lib/project.mjs';
+import { outputOf, Progress, run } from './lib/run.mjs';
 import { main } from './lib/setup.mjs';
 
 const versions = ['22', '24'];
@@ -28,7 +27,7 @@ await main(async () => {
   const own = process.versions.node.split('.')[0];
   const nodes = [{ version: own, path: process.execPath }];
   for (const version of versions.filter((other) => other !== own)) {
-    nodes.push({ version, path: await nodeOf(version) });
+    nodes.push({ version, path: await nodeOf(version, new Progress()) });
   }
   const results = [];
   for (const { version, path } of nodes) {
@@ -54,26 +53,4 @@ function summarize(results) {
   if (results.some(({ code }) => code !== 0)) process.exitCode = 1;
   const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
   console.log(`\n${total.passed} passed, ${total.failed} failed${skipped}`);
-}
-
-/** The path of the latest Node.js of a major version, installed when it is not there. */
-async function nodeOf(major) {
-  const windows = process.platform === 'win32';
-  const name = `node-${windows ? 'win' : process.platform}-${process.arch}`;
-  const folder = join(toolchain, `node-${major}`);
-  const binary = windows ? ['node.exe'] : ['bin', 'node'];
-  const path = join(folder, 'node_modules', name, ...binary);
-  if (existsSync(path)) return path;
-  const partial = `${folder}.partial-${process.pid}`;
-  const args = ['install', '--prefix', partial, '--no-save', '--no-audit', '--no-fund'];
-  const { code, output } = await new Progress().work(`Node.js ${major}: npm install`, () =>
-    npm([...args, '--ignore-scripts', '--loglevel=error', `${name}@${major}`]),
-  );
-  if (code !== 0) {
-    rmSync(partial, { recursive: true, force: true });
-    throw new SetupError(`Node.js ${major} could not be installed from npm.\n${tail(output)}`);
-  }
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(partial, folder);
-  return path;
 }

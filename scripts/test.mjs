@@ -1,7 +1,8 @@
 // `npm test`: sets the project up and runs all tests. The last line is the sum of them.
 //   npm test -- --only unit,blackbox     these stages alone (--list names them)
 //   npm test -- --filter chunked         test files, and Zig tests, whose name contains this
-//   npm test -- --all                    also the stages that take long
+//   npm test -- --ci                     also the stages that only continuous integration runs each time
+//   npm test -- --all                    also the stages that take longest
 import { parseArgs } from 'node:util';
 import { SetupError } from './lib/project.mjs';
 import { main, setup } from './lib/setup.mjs';
@@ -12,14 +13,16 @@ await main(async () => {
     options: {
       only: { type: 'string' },
       filter: { type: 'string' },
+      ci: { type: 'boolean', default: false },
       all: { type: 'boolean', default: false },
       list: { type: 'boolean' },
     },
   });
   const chosen = choose(values.list && values.only === undefined ? { all: true } : values);
   if (values.list) {
-    for (const { name, about, long } of chosen) {
-      console.log(`${name.padEnd(10)}${about}${long ? ' (with --all or --only)' : ''}`);
+    for (const { name, about, ci, long } of chosen) {
+      const when = ci ? ' (with --ci, --all or --only)' : long ? ' (with --all or --only)' : '';
+      console.log(`${name.padEnd(10)}${about}${when}`);
     }
     return;
   }
@@ -39,8 +42,9 @@ await main(async () => {
   }
 });
 
-function choose({ only, all }) {
-  if (only === undefined) return stages.filter(({ long }) => all || !long);
+function choose({ only, ci, all }) {
+  if (only === undefined)
+    return stages.filter((stage) => all || !(stage.long || (stage.ci && !ci)));
   const names = only.split(',');
   const unknown = names.find((name) => !stages.some((stage) => stage.name === name));
   if (unknown !== undefined) {

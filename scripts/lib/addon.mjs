@@ -3,7 +3,7 @@
 // at once some read freed memory, and the process ends by SIGSEGV.
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   at,
   hashOf,
@@ -47,36 +47,36 @@ const changes = [
   ],
 ];
 
-/** Builds the addon for this machine into `folder`, unless it is there and made from the same sources. */
-export async function buildAddon(folder, zig, progress) {
-  const stamp = join(folder, 'stamp');
+/** Builds the addon for one of `targets` into `folder`, unless it is there and made from the same sources. */
+export async function buildAddon(folder, { platform, arch, name }, zig, progress) {
+  const stamp = at('build', 'stamps', `addon.${name}`);
   const lockFile = readIfThere(at('package-lock.json')) ?? '';
-  const machine = [process.platform, process.arch, zigVersion];
-  const hash = hashOf([], [lockFile, JSON.stringify(changes), ...machine]);
-  const isFresh = () => readIfThere(stamp) === hash;
+  const hash = hashOf([], [lockFile, JSON.stringify(changes), name, zigVersion]);
+  const path = join(folder, `${name}.node`);
+  const isFresh = () => readIfThere(stamp) === hash && existsSync(path);
   if (isFresh()) return;
   const waiting = (pid) => progress.note(`waiting for the build in process ${pid}`);
   await withLock('addon', waiting, async () => {
     if (isFresh()) return;
-    await progress.work('node-zigar addon: zig build', () => build(folder, zig));
+    rmSync(stamp, { force: true });
+    const target = { platform, arch, zigPath: zig };
+    await progress.work(`node-zigar addon for ${name}: zig build`, () => build(path, target));
     writeFileDeep(stamp, hash);
   });
 }
 
-async function build(folder, zig) {
-  rmSync(folder, { recursive: true, force: true });
+async function build(path, target) {
+  rmSync(path, { force: true });
   const copy = join(toolchain, 'addon');
   rmSync(copy, { recursive: true, force: true });
   for (const name of ['node-zigar-addon', 'node-api-headers']) {
     cpSync(at('node_modules', name), join(copy, name), { recursive: true });
   }
   mend(join(copy, 'node-zigar-addon', 'src', 'addon.c'));
-  const { getArch, getPlatform } = await import('zigar-compiler');
   const builder = createRequire(join(copy, 'index.js'))('./node-zigar-addon');
-  const target = { platform: getPlatform(), arch: getArch(), zigPath: zig };
   try {
-    const { outputPath } = await builder.buildAddon(folder, target);
-    if (!existsSync(outputPath)) throw new Error(`${outputPath} was not made`);
+    const { outputPath } = await builder.buildAddon(dirname(path), target);
+    if (outputPath !== path || !existsSync(path)) throw new Error(`${path} was not made`);
   } catch (error) {
     throw new SetupError(`node-zigar's addon did not build.\n${tail(String(error.message), 40)}`);
   }

@@ -15,66 +15,79 @@ import {
   writeFileDeep,
 } from './project.mjs';
 import { run, tail } from './run.mjs';
+import { cpuOf, libraryExtension, nameOf } from './targets.mjs';
 import { zigVersion } from './toolchain.mjs';
 
 /** One build for users and tests: with the checks of ReleaseSafe it costs less than 2 % over ReleaseFast. */
 const optimize = 'ReleaseSafe';
 
-/**
- * The processor that the engine's code is for. Left to itself it runs on every x86-64 machine since 2009, and on the first
- * of other architectures; with GYRFALCON_CPU=native it is for the machine at hand alone.
- */
-const cpu = process.env.GYRFALCON_CPU || (process.arch === 'x64' ? 'x86_64_v2' : 'baseline');
-const zigTarget = cpu === 'native' ? '-Dtarget=native' : `-Dcpu=${cpu}`;
-
 /** The path that the engine is loaded by. */
 export const enginePath = at('build', 'engine.zigar');
 
-/** Builds the engine's module, and what Node.js loads it with. */
+/** What Node.js loads the engine with. */
+const addonPath = join(dirname(enginePath), 'node-zigar-addon');
+
+/**
+ * Builds the engine's module for this machine, and what Node.js loads it with. With GYRFALCON_CPU=native it is for the
+ * processor at hand alone.
+ */
 export async function buildEngine(zig, progress) {
-  await buildModule(zig, progress);
-  await buildAddon(join(dirname(enginePath), 'node-zigar-addon'), zig, progress);
+  const { getArch, getPlatform } = await import('zigar-compiler');
+  const here = { platform: getPlatform(), arch: getArch() };
+  const cpu = process.env.GYRFALCON_CPU || cpuOf(here.arch);
+  await buildFor({ ...here, name: nameOf(here), cpu }, zig, progress);
 }
 
-async function buildModule(zig, progress) {
-  const stamp = at('build', 'engine.stamp');
-  const hash = engineHash();
-  const isFresh = () => readIfThere(stamp) === hash && existsSync(enginePath);
+/** The same for one of `targets`. What is built for several of them lies side by side. */
+export async function buildFor(target, zig, progress) {
+  await buildModule(target, zig, progress);
+  await buildAddon(addonPath, target, zig, progress);
+}
+
+async function buildModule(target, zig, progress) {
+  const { name } = target;
+  const stamp = at('build', 'stamps', `engine.${name}`);
+  const hash = engineHash(target);
+  const library = join(enginePath, `${name}.${libraryExtension(target.platform)}`);
+  const isFresh = () => readIfThere(stamp) === hash && existsSync(library);
   if (isFresh()) {
-    progress.fresh('engine');
+    progress.fresh(`engine for ${name}`);
     return;
   }
   const waiting = (pid) => progress.note(`waiting for the build in process ${pid}`);
   await withLock('engine', waiting, async () => {
     if (isFresh()) return;
     rmSync(stamp, { force: true });
-    await progress.work(`engine: zig build, ${optimize}`, () => compile(enginePath, zig));
+    const about = `engine for ${name}: zig build, ${optimize}`;
+    await progress.work(about, () => compile(target, library, zig));
     writeFileDeep(stamp, hash);
   });
 }
 
-function engineHash() {
+function engineHash({ name, cpu }) {
   const sources = filesBelow(at('zig'), (path) => !path.includes('/_t_'));
   const machine = cpu === 'native' ? (cpus()[0]?.model ?? '') : '';
-  const system = [process.platform, process.arch, cpu, machine];
+  const system = [name, cpu, machine];
   const texts = [optimize, zigVersion, ...system, readIfThere(at('package-lock.json')) ?? ''];
   return hashOf(sources, texts);
 }
 
-async function compile(path, zig) {
-  const compiler = await import('zigar-compiler');
-  const target = { platform: compiler.getPlatform(), arch: compiler.getArch(), zigPath: zig };
+async function compile({ platform, arch, name, cpu }, library, zig) {
+  const { compile } = await import('zigar-compiler');
   mkdirSync(toolchain, { recursive: true });
   try {
-    const { outputPath } = await compiler.compile(at('zig', 'node.zig'), path, {
-      ...target,
+    const { outputPath } = await compile(at('zig', 'node.zig'), enginePath, {
+      platform,
+      arch,
+      zigPath: zig,
       optimize,
       buildDir: join(toolchain, 'engine'),
-      zigArgs: zigTarget,
+      zigArgs: cpu === 'native' ? '-Dtarget=native' : `-Dcpu=${cpu}`,
     });
-    if (!existsSync(outputPath)) throw new Error(`${outputPath} was not made`);
+    if (outputPath !== library || !existsSync(library)) throw new Error(`${library} was not made`);
   } catch (error) {
-    throw new SetupError(`The engine did not build.\n${tail(String(error.message), 40)}`);
+    const said = tail(String(error.message), 40);
+    throw new SetupError(`The engine did not build for ${name}.\n${said}`);
   }
 }
 

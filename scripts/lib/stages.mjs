@@ -1,7 +1,10 @@
 // The stages of the test run. Each returns { passed, failed, skipped, failures }.
+import { relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { enginePath } from './build.mjs';
+import { emulated, emulatorOf, librariesOf, staticTargets } from './foreign.mjs';
+import { nodeOf } from './nodes.mjs';
 import { at, filesBelow, root } from './project.mjs';
 import { Progress, run, tail } from './run.mjs';
 import { installFrameworks } from './toolchain.mjs';
@@ -12,8 +15,9 @@ const goClient = at('build', 'go', 'client');
 const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 
 /**
- * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. `long`:
- * it takes more than its share of ten minutes, and runs when it is asked for (`--all`, `--only`).
+ * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. `ci`: it
+ * takes more than its share of ten minutes, and runs in continuous integration (`--ci`). `long`: so it does, and runs when
+ * it is asked for. Both run with `--all`, and where they are named (`--only`).
  */
 export const stages = [
   {
@@ -77,7 +81,7 @@ export const stages = [
     run: (context) =>
       withPrograms(
         context,
-        testFiles(context, 'tests', /^tests\/(?:examples|readme|frameworks)\//),
+        testFiles(context, 'tests', /^tests\/(?:examples|readme|frameworks|targets)\//),
       ),
   },
   {
@@ -100,6 +104,20 @@ export const stages = [
       await installFrameworks(new Progress());
       return runTests(context, testFiles(context, 'tests/frameworks'), 2);
     },
+  },
+  {
+    name: 'static',
+    about: 'static executables for x86-64 and arm64, a part of the tests over sockets on each',
+    engine: true,
+    ci: true,
+    run: (context) => staticExecutables(context),
+  },
+  {
+    name: 'modules',
+    about: 'the engine’s module for every system; that for arm64 runs',
+    engine: true,
+    ci: true,
+    run: (context) => modules(context),
   },
   {
     name: 'commands',
@@ -202,19 +220,96 @@ function testFiles({ filter = '' }, folder, except) {
   });
 }
 
-function runTests({ zig }, chosen, jobs = 1) {
+function runTests({ zig }, chosen, jobs = 1, { env, ...options } = {}) {
   return runFiles(chosen, {
     root,
     jobs,
     loader,
+    ...options,
     env: {
       GYRFALCON_ENGINE: enginePath,
       GYRFALCON_GO_CLIENT: goClient,
       GYRFALCON_SETUP: '0',
       GYRFALCON_ZIG: zig,
       GYRFALCON_ZIG_PREFIX: zigPrefix,
+      ...env,
     },
   });
+}
+
+/** Tests of the server over sockets that need nothing of the machine but a processor that may be slow. */
+const anywhere =
+  /^tests\/(?:conformance\/(?:engine|limits|messages|timeouts)|faults\/(?:connections|half_close|keep_alive|resources|stop)|files\/|hardening\/(?:heads|slow)|listening\/hosts|load\/idle|regression\/peregrine|targets\/executables)/;
+
+/** The same on a processor that is emulated: a test file takes five times as long at most. */
+const emulatedTimeoutMs = 600_000;
+
+async function staticExecutables({ zig, filter }) {
+  const outcomes = [];
+  for (const { arch, triple, isForeign } of staticTargets) {
+    console.log(`  ${triple}`);
+    const emulator = isForeign ? emulatorOf(arch) : undefined;
+    if (isForeign && emulator === undefined) {
+      outcomes.push(skipped(`${triple}: qemu-user is not installed (qemu-user-static)`));
+      continue;
+    }
+    const prefix = at('build', `zig-${triple}`);
+    const steps = ['install', 'examples', 'test-server', `-Dtarget=${triple}`];
+    const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', prefix];
+    const built = await one(`zig build for ${triple}`, zig, args);
+    outcomes.push(built);
+    if (built.failed > 0) continue;
+    const chosen = testFiles({ filter }, 'tests').filter((path) =>
+      anywhere.test(relative(root, path)),
+    );
+    const env = {
+      GYRFALCON_TARGET: triple,
+      GYRFALCON_TARGET_PREFIX: prefix,
+      GYRFALCON_ZIG_PREFIX: isForeign ? emulated(prefix, emulator) : prefix,
+    };
+    const timeoutMs = isForeign ? emulatedTimeoutMs : undefined;
+    outcomes.push(await runTests({ zig }, chosen, 1, { env, timeoutMs }));
+  }
+  return together(outcomes);
+}
+
+/** What the handlers' end of the bridge does; files that start Node.js themselves would start it for this processor. */
+const onArm64 =
+  /^tests\/bridge\/(?:bodies|context|framing|handlers|heads|multipart|request_members|serve|trailers)/;
+
+async function modules({ zig, filter }) {
+  const outcomes = [await one('every module', process.execPath, [at('scripts/build-modules.mjs')])];
+  if (process.arch === 'arm64' || process.platform !== 'linux') {
+    return together([...outcomes, skipped('the module for arm64: it is not foreign here')]);
+  }
+  const emulator = emulatorOf('arm64');
+  const libraries = librariesOf('arm64');
+  if (emulator === undefined || libraries === undefined) {
+    const lacking =
+      'qemu-user-static, libc6-arm64-cross and libstdc++6-arm64-cross are not all installed';
+    return together([...outcomes, skipped(`the module for arm64: ${lacking}`)]);
+  }
+  const major = process.versions.node.split('.')[0];
+  const node = [emulator, '-L', libraries, await nodeOf(major, new Progress(), 'arm64')];
+  const chosen = testFiles({ filter }, 'tests').filter((path) =>
+    onArm64.test(relative(root, path)),
+  );
+  const env = {
+    GYRFALCON_NODE: JSON.stringify(node),
+    // The compiler for TypeScript that is installed: a program of this processor, which the kernel starts as such.
+    ESBUILD_BINARY_PATH: at('node_modules', '@esbuild', `linux-${process.arch}`, 'bin', 'esbuild'),
+  };
+  const options = { env, timeoutMs: emulatedTimeoutMs };
+  outcomes.push(await runTests({ zig }, chosen, 1, { ...options, node }));
+  const examples = testFiles({ filter }, 'tests/targets').filter((path) => /arm64/.test(path));
+  outcomes.push(await runTests({ zig }, examples, 1, options));
+  return together(outcomes);
+}
+
+/** What cannot be tested here, and why. */
+function skipped(why) {
+  console.log(`      skipped: ${why}`);
+  return { passed: 0, failed: 0, skipped: 1, failures: [] };
 }
 
 /** The programs of tests/commands tell by themselves what they do; their last line is the sum. */

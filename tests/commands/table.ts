@@ -76,6 +76,9 @@ export const rows: readonly Row[] = [
   // Tests
   { pattern: /^npm test$/, short: () => 'npm test -- --only format,types,lint' },
   { pattern: /^npm test -- --list$/ },
+  { pattern: /^npm test -- --ci$/, short: (command) => `${command} --list` },
+  { pattern: /^npm test -- --only (?:static|modules)$/, short: (command) => `${command} --list` },
+  { pattern: /^npm run build:modules\b/, short: () => 'npm run build:modules -- --list' },
   { pattern: /^npm test -- --all$/, short: () => 'npm test -- --all --list' },
   { pattern: /^\.ci\/run$/, elsewhere: 'it is what runs this' },
   { pattern: /^npm run test:commands$/, elsewhere: 'it is what runs this' },
@@ -111,6 +114,12 @@ export const rows: readonly Row[] = [
   { pattern: /^zig build run-\w+$/, short: (command) => `${command} -- 0`, serves: true },
   { pattern: /^zig build bench-decode$/ },
   { pattern: /^zig build$/ },
+  // The stage `static` of npm test runs what they make.
+  {
+    pattern: /^zig build (?:install examples )?-Dtarget=\S+-linux-musl /,
+    short: (command) => command.replace('-Doptimize=ReleaseSafe ', ''),
+    minutes: 10,
+  },
   {
     pattern: /^zig-out\/bin\/gyrfalcon serve \.\/public$/,
     short: (command) => `${command} --port 0`,

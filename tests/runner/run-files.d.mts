@@ -21,6 +21,8 @@ export function runFiles(
     /** For each file. @default 120_000 */
     timeoutMs?: number;
     env?: NodeJS.ProcessEnv;
+    /** What runs a file: a command and its first arguments. @default the Node.js of this process */
+    node?: readonly string[];
     /** Print nothing. @default false */
     quiet?: boolean;
   },

@@ -21,10 +21,10 @@ function add(total, outcome) {
   total.skips.push(...outcome.skips);
 }
 
-async function runFile(file, { root, loader, timeoutMs = 120_000, env, quiet = false }) {
+async function runFile(file, { root, timeoutMs = 120_000, quiet = false, ...options }) {
   const name = relative(root, file);
   const begun = Date.now();
-  const { code, signal, output, late } = await runProcess(file, { root, loader, timeoutMs, env });
+  const { code, signal, output, late } = await runProcess(file, { root, timeoutMs, ...options });
   const outcome = read(output);
   const fail = (why) => {
     outcome.failed += 1;
@@ -50,9 +50,10 @@ async function runFile(file, { root, loader, timeoutMs = 120_000, env, quiet = f
   return outcome;
 }
 
-function runProcess(file, { root, loader, timeoutMs, env }) {
+function runProcess(file, { root, loader, timeoutMs, env, node = [process.execPath] }) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', loader, file], {
+    const [command, ...args] = node;
+    const child = spawn(command, [...args, '--import', loader, file], {
       cwd: root,
       env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

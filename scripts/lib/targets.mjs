@@ -1,0 +1,30 @@
+// The systems that the engine's Node.js module is built for.
+
+/**
+ * `platform` and `arch` are node-zigar's names: Node.js's, with `linux-musl` beside `linux` for glibc. `cpu` is the oldest
+ * processor that the code runs on, by Zig's name. `lacks` says why the engine cannot be built there yet.
+ */
+export const targets = [
+  { platform: 'linux', arch: 'x64' },
+  { platform: 'linux', arch: 'arm64' },
+  { platform: 'linux-musl', arch: 'x64' },
+  { platform: 'linux-musl', arch: 'arm64' },
+  { platform: 'darwin', arch: 'arm64', lacks: 'the engine is not ported to macOS yet' },
+  { platform: 'darwin', arch: 'x64', lacks: 'the engine is not ported to macOS yet' },
+  { platform: 'win32', arch: 'x64', lacks: 'the engine is not ported to Windows yet' },
+].map((target) => ({ ...target, name: nameOf(target), cpu: cpuOf(target.arch) }));
+
+/** What a module's file is called, but for its extension: "linux.x64". */
+export function nameOf({ platform, arch }) {
+  return `${platform}.${arch}`;
+}
+
+/** Every x86-64 processor since 2009, and the first of the other architectures. */
+export function cpuOf(arch) {
+  return arch === 'x64' ? 'x86_64_v2' : 'baseline';
+}
+
+/** The ending of a shared library's name there. */
+export function libraryExtension(platform) {
+  return { darwin: 'dylib', win32: 'dll' }[platform] ?? 'so';
+}

@@ -2,6 +2,7 @@
 import { relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
+import { lackOf, smoke } from './backends.mjs';
 import { enginePath } from './build.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets } from './foreign.mjs';
 import { nodeOf } from './nodes.mjs';
@@ -13,6 +14,9 @@ import { installFrameworks } from './toolchain.mjs';
 const zigPrefix = at('build', 'zig');
 const goClient = at('build', 'go', 'client');
 const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
+
+/** What the suite of sockets does not hold. */
+const notBlackbox = /^tests\/(?:examples|readme|frameworks|targets)\//;
 
 /**
  * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. `ci`: it
@@ -78,11 +82,13 @@ export const stages = [
     name: 'blackbox',
     about: 'the whole server over sockets, engine built ReleaseSafe',
     engine: true,
-    run: (context) =>
-      withPrograms(
-        context,
-        testFiles(context, 'tests', /^tests\/(?:examples|readme|frameworks|targets)\//),
-      ),
+    run: (context) => withPrograms(context, testFiles(context, 'tests', notBlackbox)),
+  },
+  {
+    name: 'smoke',
+    about: 'a part of that on io_uring',
+    engine: true,
+    run: (context) => onBackend('io_uring', context, smoke),
   },
   {
     name: 'examples',
@@ -118,6 +124,13 @@ export const stages = [
     engine: true,
     ci: true,
     run: (context) => modules(context),
+  },
+  {
+    name: 'io_uring',
+    about: 'the whole server over sockets, on io_uring',
+    engine: true,
+    ci: true,
+    run: (context) => onBackend('io_uring', context),
   },
   {
     name: 'commands',
@@ -181,16 +194,32 @@ async function zigTests({ zig, filter }, options = []) {
 }
 
 /** Runs test files that start programs which have to be built. */
-async function withPrograms(context, chosen) {
+async function withPrograms(context, chosen, options = {}) {
   const failures = [];
   if (chosen.length > 0 && !(await zigExecutables(context))) {
     failures.push('the Zig executables do not build');
   }
   if (chosen.some((path) => path.includes('/tests/clients/'))) await buildGoClient();
-  const outcome = await runTests(context, chosen);
+  const outcome = await runTests(context, chosen, 1, options);
   outcome.failed += failures.length;
   outcome.failures.push(...failures);
   return outcome;
+}
+
+/**
+ * Runs the suite of sockets, or the part of it whose paths `only` matches, on a backend. Where that cannot be had the
+ * whole of it is one skipped test.
+ */
+async function onBackend(backend, context, only = /^/) {
+  const lack = await lackOf(backend);
+  if (lack !== null) {
+    console.log(`SKIP ${backend}: ${lack}`);
+    return { passed: 0, failed: 0, skipped: 1, failures: [] };
+  }
+  const chosen = testFiles(context, 'tests', notBlackbox).filter((path) =>
+    only.test(relative(root, path)),
+  );
+  return withPrograms(context, chosen, { env: { GYRFALCON_IO: backend } });
 }
 
 /** Builds the Zig executables that tests start. False, and what Zig said is printed, when it does not work. */

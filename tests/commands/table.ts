@@ -80,6 +80,7 @@ export const rows: readonly Row[] = [
   { pattern: /^npm test -- --only (?:static|modules)$/, short: (command) => `${command} --list` },
   { pattern: /^npm run build:modules\b/, short: () => 'npm run build:modules -- --list' },
   { pattern: /^npm test -- --all$/, short: () => 'npm test -- --all --list' },
+  { pattern: /^npm test -- --ci$/, short: () => 'npm test -- --ci --list' },
   { pattern: /^\.ci\/run$/, elsewhere: 'it is what runs this' },
   { pattern: /^npm run test:commands$/, elsewhere: 'it is what runs this' },
   {
@@ -146,7 +147,11 @@ export const rows: readonly Row[] = [
     short: smoke,
     mayLack: /taskset|core/,
   },
-  { pattern: /^node bench\/(?:idle|neighbour)\.mjs/, short: smoke, mayLack: /taskset|core/ },
+  {
+    pattern: /^node bench\/(?:idle|io|neighbour)\.mjs/,
+    short: smoke,
+    mayLack: /taskset|core|wrk|not on io_uring/,
+  },
   { pattern: /^node bench\/profile\.mjs/, short: smoke, mayLack: /taskset|core|perf|valgrind/ },
   { pattern: /^node bench\/keepalive-race\.mjs/, short: smoke },
   { pattern: /^node bench\/micro\/(?:objects|async_scopes)\.mjs/, short: smoke },

@@ -26,6 +26,11 @@ pub const inline_body_bytes_max: u32 = 2 * 1024;
 pub const turn_bytes_max_default: u32 = 512 * 1024;
 /// Requests of a connection that are begun in one turn of its worker.
 pub const turn_requests_max_default: u16 = 64;
+/// Where memory is sent without a copy: pieces from this size on, bytes. What the kernel does for
+/// each costs more than copying less.
+pub const zero_copy_bytes_min: u32 = 32 * 1024;
+/// Such pieces of one worker's that the kernel has at a time.
+pub const zero_copies_max: u16 = 1024;
 /// iovecs in one vectored write. IOV_MAX is 1024 on every system served; more than 64 wins nothing.
 pub const iovecs_max: u32 = 64;
 
@@ -84,6 +89,9 @@ pub const linger_ms: u32 = 2_000;
 /// A turn of a worker that took longer than this held its connections up: a handler did not come
 /// back, or the machine stood still, ms.
 pub const held_up_ms: u32 = 200;
+
+/// For how long a worker may look for events before it sleeps, µs.
+pub const busy_poll_us_max: u32 = 10_000;
 
 pub const connections_max_default: u32 = 10_000;
 pub const workers_max: u32 = 256;

@@ -18,7 +18,11 @@ const backends = .{ Epoll, Uring, Linux, Kqueue };
 
 /// Skipped where the system has it not, or a filter forbids it.
 pub fn make(comptime B: type) !B {
-    return B.init(testing.allocator, .{ .receive_buffer_bytes = 4096 }) catch |err| switch (err) {
+    return makeWith(B, .{ .receive_buffer_bytes = 4096 });
+}
+
+fn makeWith(comptime B: type, options: io.Options) !B {
+    return B.init(testing.allocator, options) catch |err| switch (err) {
         error.PermissionDenied, error.NotSupported, error.InvalidArgument => {
             return if (B != Uring) err else error.SkipZigTest;
         },
@@ -46,6 +50,7 @@ pub fn Recorder(comptime B: type) type {
         eof_ahead: u32 = 0,
         failed: bool = false,
         sent_calls: u32 = 0,
+        sent_bytes: u64 = 0,
         closed: u32 = 0,
         connected: std.BoundedArray(io.Connecting, 4) = .{},
         /// Events wait.
@@ -84,8 +89,9 @@ pub fn Recorder(comptime B: type) type {
                 .failed => self.failed = true,
             }
         }
-        pub fn onSent(self: *Self, _: io.Token, _: u64) void {
+        pub fn onSent(self: *Self, _: io.Token, bytes: u64) void {
             self.sent_calls += 1;
+            self.sent_bytes += bytes;
         }
         pub fn onClosed(self: *Self, _: io.Token) void {
             self.closed += 1;
@@ -243,6 +249,41 @@ fn ringBell(comptime B: type) !void {
     _ = backend.poll(10_000, &recorder);
     try testing.expect(timer.lap() < 5 * std.time.ns_per_s);
     try expectSilence(B, &backend, &recorder); // nothing is left of it
+}
+
+test "backend: a poll that looks for events before it sleeps ends in time, and sleeps" {
+    try onAll(lookThenSleep);
+}
+
+fn lookThenSleep(comptime B: type) !void {
+    const options: io.Options = .{ .receive_buffer_bytes = 4096, .busy_poll_us = 2000 };
+    var backend = try makeWith(B, options);
+    defer backend.deinit();
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    const before = try posix.clock_gettime(.THREAD_CPUTIME_ID);
+    var timer = try std.time.Timer.start();
+    // Something else may end one, as in `expectSilence`.
+    for (0..6) |_| {
+        if (timer.read() >= 250 * std.time.ns_per_ms) break;
+        _ = backend.poll(100, &recorder);
+    } else return error.Restless;
+    const after = try posix.clock_gettime(.THREAD_CPUTIME_ID);
+    const spent_ns = (after.sec - before.sec) * std.time.ns_per_s + after.nsec - before.nsec;
+    try testing.expect(spent_ns < 100 * std.time.ns_per_ms);
+    timer.reset();
+    _ = backend.poll(1, &recorder);
+    try testing.expect(timer.read() < std.time.ns_per_s);
+    B.ring(backend.bell());
+    _ = backend.poll(-1, &recorder);
+    var sleeper = try std.Thread.spawn(.{}, struct {
+        fn run(bell: io.Bell) void {
+            std.Thread.sleep(20 * std.time.ns_per_ms);
+            B.ring(bell);
+        }
+    }.run, .{backend.bell()});
+    defer sleeper.join();
+    _ = backend.poll(-1, &recorder);
 }
 
 /// Counts what comes in at one listener.

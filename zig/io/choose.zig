@@ -7,6 +7,7 @@ const system = @import("../core/system.zig");
 const io = @import("io.zig");
 const Lack = @import("uring_lack.zig").Lack;
 const kqueue_on_linux = @import("testing/kqueue_on_linux.zig").enabled;
+const ring_file = @import("ring.zig");
 const Uring = @import("uring.zig").Uring;
 
 const Backend = io.Backend;
@@ -74,6 +75,17 @@ pub fn instead(err: system.Error) Choice {
     const why = Lack.of(err).text();
     log.warn("GYR_IO_UNAVAILABLE: epoll takes over: {s}", .{why});
     return .{ .backend = .epoll, .reason = why };
+}
+
+/// Tells in the log where large memory is copied although it is not to be.
+pub fn tellZeroCopy(backend: Backend) void {
+    const is_uring = builtin.os.tag == .linux and backend == .io_uring;
+    if (is_uring and ring_file.canSendInPlace()) return;
+    const why = if (is_uring)
+        "the kernel cannot send without a copy: Linux 6.2 and later can"
+    else
+        "sending without a copy needs io_uring";
+    log.warn("GYR_IO_UNAVAILABLE: what is sent is copied: {s}", .{why});
 }
 
 fn fromEnvironment() ?Choice {

@@ -1,6 +1,6 @@
 //! The epoll backend: level-triggered, one registration per socket. A turn of a busy connection
-//! costs one `recv` and one `sendmsg`; `epoll_ctl` is called only at open,
-//! under backpressure and when a socket is full.
+//! costs one `recv` and one `sendmsg`; `epoll_ctl` is called only at open, under backpressure, when
+//! a socket becomes full for the first time and when it stays empty: not for each time between.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -20,6 +20,9 @@ pub const Epoll = struct {
     epoll_fd: posix.fd_t,
     bell_fd: posix.fd_t,
     receive_buffer: []u8,
+    busy_poll_us: u32,
+    /// Calls that changed what is asked of a socket.
+    changes: u64 = 0,
     gpa: Allocator,
     events: [events_max]linux.epoll_event = undefined,
 
@@ -30,7 +33,12 @@ pub const Epoll = struct {
 
     const Notes = packed struct(u32) {
         /// What epoll is asked to report; 0 while paused.
-        interest: u30 = 0,
+        interest: u28 = 0,
+        /// `onSent` is to be told.
+        wants_room: bool = false,
+        /// Receiving is paused, which epoll is told of only if it reports something: most who have
+        /// ended their side are closed before that.
+        pausing: bool = false,
         /// The peer's end has been told: it is not asked for any more.
         ended: bool = false,
         /// It is being connected to.
@@ -57,6 +65,7 @@ pub const Epoll = struct {
             .bell_fd = bell_fd,
             .receive_buffer = try gpa.alloc(u8, options.receive_buffer_bytes),
             .gpa = gpa,
+            .busy_poll_us = options.busy_poll_us,
         };
     }
 
@@ -97,7 +106,7 @@ pub const Epoll = struct {
         stream: *Stream,
         fd: posix.fd_t,
         token: io.Token,
-        interest: u30,
+        interest: u28,
     ) system.Error!void {
         stream.* = .{ .fd = fd, .token = token };
         Notes.of(stream).interest = interest;
@@ -141,11 +150,21 @@ pub const Epoll = struct {
     }
 
     pub fn pauseRecv(self: *Epoll, stream: *Stream) void {
+        if (Notes.of(stream).ended and Notes.of(stream).interest & linux.EPOLL.IN != 0) {
+            Notes.of(stream).pausing = true;
+            return;
+        }
+        self.stopRecv(stream);
+    }
+
+    fn stopRecv(self: *Epoll, stream: *Stream) void {
+        Notes.of(stream).pausing = false;
         const rest = Notes.of(stream).interest & ~@as(u32, linux.EPOLL.IN);
         self.setInterest(stream, if (Notes.of(stream).ended) rest else rest | linux.EPOLL.RDHUP);
     }
 
     pub fn resumeRecv(self: *Epoll, stream: *Stream) void {
+        Notes.of(stream).pausing = false;
         const rest = Notes.of(stream).interest & ~@as(u32, linux.EPOLL.RDHUP);
         self.setInterest(stream, rest | linux.EPOLL.IN);
     }
@@ -159,6 +178,7 @@ pub const Epoll = struct {
     }
 
     pub fn sendLater(self: *Epoll, stream: *Stream, _: io.Output) void {
+        Notes.of(stream).wants_room = true;
         self.setInterest(stream, Notes.of(stream).interest | linux.EPOLL.OUT);
     }
 
@@ -169,6 +189,7 @@ pub const Epoll = struct {
             .events = interest,
             .data = .{ .u64 = @bitCast(stream.token) },
         };
+        self.changes += 1;
         const op = linux.EPOLL.CTL_MOD;
         system.epollControl(self.epoll_fd, op, stream.fd, &event) catch {
             // Out of kernel memory, or forbidden: end the connection rather than lose an event;
@@ -227,12 +248,7 @@ pub const Epoll = struct {
     /// Waits for events, at most `timeout_ms` (-1: for ever), and calls `context` back for each.
     /// True when there may be more.
     pub fn poll(self: *Epoll, timeout_ms: i32, context: anytype) bool {
-        const rc = linux.epoll_pwait(self.epoll_fd, &self.events, events_max, timeout_ms, null);
-        const count: usize = switch (linux.E.init(rc)) {
-            .SUCCESS => rc,
-            .INTR => 0,
-            else => |errno| waitFailed(system.errorOf(errno)),
-        };
+        const count = self.wait(timeout_ms);
         context.onAwake();
         comptime io.checkContext(Epoll, @TypeOf(context.*));
         for (self.events[0..count]) |event| {
@@ -251,6 +267,27 @@ pub const Epoll = struct {
         return count == events_max;
     }
 
+    /// Looks for a while before it sleeps, if it is told to. Returns how many events there are.
+    fn wait(self: *Epoll, timeout_ms: i32) usize {
+        if (self.busy_poll_us == 0 or timeout_ms == 0) return self.sleep(timeout_ms);
+        var looking: transfer.BusyPoll = .begin(self.busy_poll_us, timeout_ms);
+        while (true) {
+            const count = self.sleep(0);
+            if (count > 0) return count;
+            if (!looking.goesOn()) break;
+        }
+        return self.sleep(looking.left_ms);
+    }
+
+    fn sleep(self: *Epoll, timeout_ms: i32) usize {
+        const rc = linux.epoll_pwait(self.epoll_fd, &self.events, events_max, timeout_ms, null);
+        return switch (linux.E.init(rc)) {
+            .SUCCESS => rc,
+            .INTR => 0,
+            else => |errno| waitFailed(system.errorOf(errno)),
+        };
+    }
+
     /// A filter may forbid the call, of a process that has been running for long. The loop goes on,
     /// for the day that it is allowed again, and must not spin.
     fn waitFailed(err: system.Error) usize {
@@ -266,6 +303,7 @@ pub const Epoll = struct {
         if (comptime io.connects(@TypeOf(context.*))) {
             if (Notes.of(stream).connecting) return self.serveConnect(stream, token, context);
         }
+        if (Notes.of(stream).pausing) self.stopRecv(stream);
         const gone = events & (linux.EPOLL.ERR | linux.EPOLL.HUP) != 0;
         if (events & linux.EPOLL.IN != 0 and Notes.of(stream).interest & linux.EPOLL.IN != 0) {
             self.receive(stream, token, context);
@@ -281,8 +319,12 @@ pub const Epoll = struct {
             const current = context.stream(token) orelse return;
             if (current.fd == -1 or !context.isServed(token)) return;
             if (Notes.of(current).interest & linux.EPOLL.OUT == 0) return;
+            if (Notes.of(current).wants_room) {
+                // Mostly it is full again soon: epoll is told otherwise when it reports in vain.
+                Notes.of(current).wants_room = false;
+                return context.onSent(token, 0);
+            }
             self.setInterest(current, Notes.of(current).interest & ~@as(u32, linux.EPOLL.OUT));
-            context.onSent(token, 0);
         }
     }
 
@@ -346,4 +388,77 @@ test "epoll: a socket whose events can no longer be asked for is ended" {
     backend.pauseRecv(&stream);
     var byte: [1]u8 = undefined;
     try testing.expectEqual(0, try posix.read(fds[1], &byte));
+}
+
+test "epoll: a socket that is full time and again is asked about once" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
+    defer backend.deinit();
+    const fds = try backend_test.socketPair();
+    defer posix.close(fds[1]);
+    var filler: Filler = .{ .backend = &backend };
+    try backend.open(&filler.one, fds[0], .{ .slot = 0, .kind = .accepted });
+    filler.rounds_left = 10;
+    filler.fill();
+    var buffer: [65536]u8 = undefined;
+    for (0..100_000) |_| {
+        if (filler.rounds_left == 0) break;
+        _ = posix.read(fds[1], &buffer) catch |err| try testing.expectEqual(error.WouldBlock, err);
+        _ = backend.poll(0, &filler);
+    } else return error.Stuck;
+    for (0..3) |_| _ = backend.poll(0, &filler);
+    // To ask, and to ask no longer.
+    try testing.expectEqual(2, backend.changes);
+    _ = backend.close(&filler.one);
+}
+
+/// Fills its socket whenever that has room, so many times.
+const Filler = struct {
+    backend: *Epoll,
+    one: Epoll.Stream = .{},
+    rounds_left: u32 = 0,
+
+    fn fill(self: *Filler) void {
+        const block = [_]u8{'x'} ** 4096;
+        const iovecs = [_]posix.iovec_const{.{ .base = &block, .len = block.len }};
+        while (self.backend.send(&self.one, &iovecs, false) == .sent) {}
+        self.backend.sendLater(&self.one, .{ .memory = &iovecs });
+    }
+
+    pub fn stream(self: *Filler, _: io.Token) ?*Epoll.Stream {
+        return &self.one;
+    }
+    pub fn onSent(self: *Filler, _: io.Token, _: u64) void {
+        self.rounds_left -= 1;
+        if (self.rounds_left > 0) self.fill();
+    }
+    pub fn isServed(_: *Filler, _: io.Token) bool {
+        return true;
+    }
+    pub fn onRecv(_: *Filler, _: io.Token, _: io.RecvResult) void {}
+    pub fn onClosed(_: *Filler, _: io.Token) void {}
+    pub fn onAwake(_: *Filler) void {}
+};
+
+test "epoll: who ends his side and is closed at once costs no call" {
+    var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
+    defer backend.deinit();
+    for ([_]bool{ true, false }) |is_closed| {
+        const fds = try backend_test.socketPair();
+        defer posix.close(fds[1]);
+        var recorder: Recorder = .{};
+        defer recorder.deinit();
+        const stream = &recorder.streams[0];
+        try backend.open(stream, fds[0], .{ .slot = 0, .kind = .accepted });
+        try posix.shutdown(fds[1], .send);
+        _ = backend.poll(1000, &recorder);
+        try testing.expect(recorder.eof);
+        backend.pauseRecv(stream);
+        try testing.expectEqual(0, backend.changes);
+        // One who waits for an answer is asked about no longer when epoll reports him again.
+        if (!is_closed) for (0..5) |_| {
+            _ = backend.poll(0, &recorder);
+        };
+        try testing.expectEqual(@intFromBool(!is_closed), backend.changes);
+        _ = backend.close(stream);
+    }
 }

@@ -23,6 +23,10 @@ pub const Options = struct {
     backend: Backend = .epoll,
     /// What one receive may bring, bytes.
     receive_buffer_bytes: u32,
+    /// Large memory is sent from where it is, by a backend that can.
+    zero_copy: bool = false,
+    /// For how long a poll looks for events before it sleeps, µs.
+    busy_poll_us: u32 = 0,
 };
 
 /// The backends of all systems. choose.zig knows which of them this one has.

@@ -242,6 +242,30 @@ pub const Ring = struct {
     }
 };
 
+/// Fills in an entry that sends `bytes` from where they lie once the socket has room, as many as go
+/// then. It completes twice: with what was sent, and when the kernel needs the bytes no more.
+pub fn fillSendInPlace(entry: *Submission, bytes: []const u8) void {
+    entry.opcode = .SEND_ZC;
+    entry.addr = @intFromPtr(bytes.ptr);
+    entry.len = @intCast(@min(bytes.len, std.math.maxInt(i32)));
+    entry.rw_flags = linux.MSG.NOSIGNAL;
+    entry.ioprio = linux.IORING_RECVSEND_POLL_FIRST | linux.IORING_SEND_ZC_REPORT_USAGE;
+}
+
+/// Whether this kernel sends memory from where it is, and tells whether it did.
+pub fn canSendInPlace() bool {
+    var kernel = Ring.init(.{ .submissions = 4, .completions = 8 }) catch return false;
+    defer kernel.deinit();
+    kernel.enable() catch return false;
+    const entry = kernel.next().?; // of an empty ring
+    fillSendInPlace(entry, "x");
+    entry.fd = -1;
+    kernel.enter(1000) catch return false;
+    const completion = kernel.take() orelse return false;
+    // What it knows not it refuses before it looks at the descriptor.
+    return completion.res == -@as(i32, @intFromEnum(linux.E.BADF));
+}
+
 /// Buffers that the kernel takes from as bytes come in: a connection that is idle has none.
 pub const Buffers = struct {
     ring: []align(memory.page_bytes) linux.io_uring_buf,

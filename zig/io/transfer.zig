@@ -5,6 +5,7 @@ const std = @import("std");
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
+const clock = @import("../core/clock.zig");
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
@@ -34,6 +35,39 @@ pub fn connected(fd: posix.socket_t) io.Connecting {
         return .{ .failed = error.Unexpected };
     return .{ .failed = system.errorOf(errno) };
 }
+
+/// How long a poll looks for events before it sleeps.
+pub const BusyPoll = struct {
+    began_us: u64,
+    busy_us: u32,
+    timeout_ms: i32,
+    /// What may be slept afterwards, ms; -1: for ever.
+    left_ms: i32,
+
+    pub fn begin(busy_us: u32, timeout_ms: i32) BusyPoll {
+        return .{
+            .began_us = clock.monotonicUs(),
+            .busy_us = busy_us,
+            .timeout_ms = timeout_ms,
+            .left_ms = timeout_ms,
+        };
+    }
+
+    /// Whether to look once more.
+    pub fn goesOn(self: *BusyPoll) bool {
+        std.atomic.spinLoopHint();
+        const spent_us = clock.monotonicUs() -| self.began_us;
+        if (self.timeout_ms > 0) {
+            const spent_ms: i32 = @intCast(@min(spent_us / 1000, std.math.maxInt(i32)));
+            self.left_ms = self.timeout_ms -| spent_ms;
+            if (self.left_ms <= 0) {
+                self.left_ms = 0;
+                return false;
+            }
+        }
+        return spent_us < self.busy_us;
+    }
+};
 
 /// Rings a bell that is an eventfd. It cannot fail for want of room: the counter holds 2^64 - 2.
 pub fn ring(bell: io.Bell) void {

@@ -23,8 +23,10 @@ const transfer = @import("transfer.zig");
 const uring_state = @import("uring_state.zig");
 const Operation = uring_state.Operation;
 const Ring = ring_file.Ring;
+const InputFilter = @import("uring_inputs.zig").InputFilter;
 const State = uring_state.State;
 const Tag = uring_state.Tag;
+const ZeroCopies = uring_state.ZeroCopies;
 const no_token = uring_state.no_token;
 const nobody = uring_state.nobody;
 const Completion = ring_file.Completion;
@@ -46,6 +48,8 @@ pub const Uring = struct {
     /// For who receives while the buffers of the ring are kept.
     spare: []u8,
     inputs: InputFilter = .{},
+    zero_copies: ZeroCopies = .none,
+    busy_poll_us: u32,
     /// Completions were lost once: what comes late may be of slots that are others' now.
     lost_track: bool = false,
 
@@ -95,10 +99,13 @@ pub const Uring = struct {
             .gpa = gpa,
             .held = &.{},
             .spare = &.{},
+            .busy_poll_us = options.busy_poll_us,
         };
         self.held = try gpa.alloc(Completion, held_max);
         errdefer gpa.free(self.held);
         self.spare = try gpa.alloc(u8, options.receive_buffer_bytes);
+        errdefer gpa.free(self.spare);
+        if (options.zero_copy) self.zero_copies = try ZeroCopies.init(gpa);
         self.awaitBell();
         return self;
     }
@@ -111,6 +118,7 @@ pub const Uring = struct {
         self.kernel.deinit();
         self.buffers.deinit();
         system.close(self.bell_fd);
+        self.zero_copies.deinit(self.gpa);
         self.gpa.free(self.spare);
         self.gpa.free(self.held);
         self.* = undefined;
@@ -261,6 +269,7 @@ pub const Uring = struct {
         }
         state.is_closing = true;
         self.cancelAll(stream);
+        closeSocket(stream);
         return .under_way;
     }
 
@@ -274,7 +283,7 @@ pub const Uring = struct {
     fn cancelAll(self: *Uring, stream: *Stream) void {
         const under_way = State.of(stream).under_way;
         var is_taken = true;
-        inline for (.{ .receive, .input, .watch, .room, .accept, .connect }) |operation| {
+        inline for (.{ .receive, .input, .watch, .room, .send, .accept, .connect }) |operation| {
             if (@field(under_way, @tagName(operation)))
                 is_taken = self.cancel(stream, operation) and is_taken;
         }
@@ -330,9 +339,10 @@ pub const Uring = struct {
 
     /// Whether a receive has completed for it that it has not been told of.
     fn wasReceived(self: *Uring, stream: *const Stream) bool {
-        if (!self.inputs.mayHave(self, stream.token)) return false;
+        const held = self.held[0..self.held_len];
+        if (!self.inputs.mayHave(&self.kernel, held, stream.token)) return false;
         const tag: u64 = @bitCast(Tag.of(stream.token, .receive));
-        for (self.held[0..self.held_len]) |completion| {
+        for (held) |completion| {
             if (completion.user_data == tag and completion.res >= 0) return true;
         }
         for (0..self.kernel.waiting()) |i| {
@@ -361,11 +371,34 @@ pub const Uring = struct {
         return transfer.sendFile(stream.fd, fd, offset, len);
     }
 
-    pub fn sendLater(self: *Uring, stream: *Stream, _: io.Output) void {
+    pub fn sendLater(self: *Uring, stream: *Stream, output: io.Output) void {
+        State.of(stream).wants_room = true;
+        if (self.sendInPlace(stream, output)) return;
+        self.awaitRoom(stream);
+    }
+
+    fn awaitRoom(self: *Uring, stream: *Stream) void {
+        const under_way = &State.of(stream).under_way;
+        if (under_way.room) return;
+        under_way.room = self.awaitEvents(stream, .room, linux.POLL.OUT);
+    }
+
+    /// Has the kernel send the first piece of `output` from where it lies, if it is large. False:
+    /// it is sent in the plain way.
+    fn sendInPlace(self: *Uring, stream: *Stream, output: io.Output) bool {
         const state = State.of(stream);
-        state.wants_room = true;
-        if (state.under_way.room) return;
-        state.under_way.room = self.awaitEvents(stream, .room, linux.POLL.OUT);
+        if (output != .memory or state.is_copied) return false;
+        const piece = output.memory[0];
+        if (piece.len < limits.zero_copy_bytes_min) return false;
+        const place = self.zero_copies.take() orelse return false;
+        const entry = self.begin(stream, .send) orelse {
+            self.zero_copies.release(place);
+            return false;
+        };
+        ring_file.fillSendInPlace(entry, piece.base[0..piece.len]);
+        state.send_place = place;
+        state.under_way.send = true;
+        return true;
     }
 
     pub fn inFlight(_: *Uring, stream: *const Stream) u64 {
@@ -421,7 +454,7 @@ pub const Uring = struct {
         if (!self.awaits_bell) self.awaitBell();
         self.inputs.forget();
         // What is held may be served by now, and nothing else need come.
-        self.enter(if (self.held_len > 0) 0 else timeout_ms);
+        if (self.held_len > 0) self.enter(0) else self.wait(timeout_ms);
         self.gather();
         context.onAwake();
         if (self.kernel.hasDropped()) return self.startOver(context);
@@ -432,6 +465,18 @@ pub const Uring = struct {
             if (!self.serve(completion, context)) self.hold(completion);
         }
         return self.kernel.waiting() > 0 or self.kernel.hasWork();
+    }
+
+    /// Looks for a while before it sleeps, if it is told to.
+    fn wait(self: *Uring, timeout_ms: i32) void {
+        if (self.busy_poll_us == 0 or timeout_ms == 0) return self.enter(timeout_ms);
+        var looking: transfer.BusyPoll = .begin(self.busy_poll_us, timeout_ms);
+        while (true) {
+            self.enter(0);
+            if (self.kernel.waiting() > 0) return;
+            if (!looking.goesOn()) break;
+        }
+        self.enter(looking.left_ms);
     }
 
     /// The kernel stops at twenty or so that are due, and needs to be told to go on.
@@ -509,7 +554,7 @@ pub const Uring = struct {
         };
         if (State.of(stream).is_closing) {
             self.giveBack(completion);
-            noteEnd(stream, tag.operation, completion);
+            self.noteEnd(stream, tag.operation, completion);
             if (goesOn(completion) and !State.of(stream).is_cancelled) self.cancelAll(stream);
             finishClose(stream, context);
             return true;
@@ -519,13 +564,14 @@ pub const Uring = struct {
             if (tag.operation == .receive and goesOn(completion)) self.endReceive(stream);
             return false;
         }
-        noteEnd(stream, tag.operation, completion);
+        self.noteEnd(stream, tag.operation, completion);
         switch (tag.operation) {
             .receive => self.serveReceive(stream, completion, context),
             .input => self.serveInput(stream, context),
             .watch => self.serveWatch(stream, completion, context),
             .tell => serveTell(stream, context),
             .room => serveRoom(stream, context),
+            .send => self.serveSend(stream, context),
             .accept => self.serveAccept(stream, context),
             .connect => self.serveConnect(stream, context),
             .bell, .cancel => unreachable, // there are no others
@@ -539,9 +585,10 @@ pub const Uring = struct {
     }
 
     /// Notes what is no longer under way.
-    fn noteEnd(stream: *Stream, operation: Operation, completion: Completion) void {
-        if (goesOn(completion)) return;
+    fn noteEnd(self: *Uring, stream: *Stream, operation: Operation, completion: Completion) void {
         const state = State.of(stream);
+        if (operation == .send) return self.noteSent(state, completion);
+        if (goesOn(completion)) return;
         switch (operation) {
             .receive => {
                 state.under_way.receive = false;
@@ -553,8 +600,26 @@ pub const Uring = struct {
             .room => state.under_way.room = false,
             .accept => state.under_way.accept = false,
             .connect => state.under_way.connect = false,
-            .bell, .cancel => {},
+            .send, .bell, .cancel => {},
         }
+    }
+
+    fn noteSent(self: *Uring, state: *State, completion: Completion) void {
+        const under_way = &state.under_way;
+        if (completion.flags & linux.IORING_CQE_F_NOTIF != 0) {
+            under_way.notice = false;
+            const usage: u32 = @bitCast(completion.res);
+            if (usage & linux.IORING_NOTIF_USAGE_ZC_COPIED != 0) state.is_copied = true;
+        } else {
+            under_way.send = false;
+            under_way.notice = goesOn(completion);
+            if (completion.res >= 0) {
+                self.zero_copies.sent[state.send_place] = @intCast(completion.res);
+            } else {
+                state.is_copied = true; // no memory may be locked, or the socket cannot do it
+            }
+        }
+        if (!under_way.notice) self.zero_copies.release(state.send_place);
     }
 
     /// Gives the buffer of a completion, if it has one, back to the kernel.
@@ -563,22 +628,32 @@ pub const Uring = struct {
     }
 
     fn finishClose(stream: *Stream, context: anytype) void {
+        closeSocket(stream);
         if (State.of(stream).under_way.isAny()) return;
         const token = stream.token;
-        system.close(stream.fd);
         stream.* = .{};
         context.onClosed(token);
+    }
+
+    /// Closes the descriptor as soon as no operation has the socket. What was sent and is the
+    /// kernel's still has not, and an aborted socket gives it up when it is closed.
+    fn closeSocket(stream: *Stream) void {
+        var others = State.of(stream).under_way;
+        others.notice = false;
+        if (others.isAny() or stream.fd == -1) return;
+        system.close(stream.fd);
+        stream.fd = -1;
     }
 
     /// Completions were lost, and with them bytes of whoever they were for, and the ends of
     /// operations that slots wait for. All connections are ended; listeners go on.
     fn startOver(self: *Uring, context: anytype) bool {
         @branchHint(.cold);
-        log.err("the kernel had no memory for what it had to tell (io_uring): all connections of " ++
-            "a thread are ended", .{});
+        log.err("io_uring lost what it had to tell, for want of kernel memory: all connections " ++
+            "of a thread are ended", .{});
         self.lost_track = true;
         self.kernel.cancelAll() catch |err| startOverFailed(err);
-        while (true) {
+        for (0..sizes.completions) |_| {
             while (self.kernel.take()) |_| {}
             if (!self.kernel.hasWork()) break;
             self.enter(0);
@@ -590,7 +665,9 @@ pub const Uring = struct {
         var from: u32 = 0;
         while (context.nextStream(&from)) |stream| {
             const state = State.of(stream);
-            if (stream.fd == -1) continue;
+            if (stream.fd == -1 and !state.is_closing) continue;
+            if (state.under_way.send or state.under_way.notice)
+                self.zero_copies.release(state.send_place);
             const was_connecting = state.under_way.connect;
             state.under_way = .{};
             state.cancelling = false;
@@ -621,6 +698,7 @@ pub const Uring = struct {
                 const bytes = self.buffers.get(index)[0..@intCast(completion.res)];
                 context.onRecv(token, .{ .bytes = bytes });
                 self.buffers.put(index);
+                if (goesOn(completion)) return;
             } else {
                 State.of(stream).at_end = true;
                 context.onRecv(token, .eof);
@@ -683,6 +761,15 @@ pub const Uring = struct {
         context.onSent(stream.token, 0);
     }
 
+    /// Tells how much was sent when the kernel has no more of it. What failed is sent in the plain
+    /// way, which tells why.
+    fn serveSend(self: *Uring, stream: *Stream, context: anytype) void {
+        const state = State.of(stream);
+        if (state.under_way.notice) return;
+        state.wants_room = false;
+        context.onSent(stream.token, self.zero_copies.sent[state.send_place]);
+    }
+
     fn serveConnect(self: *Uring, stream: *Stream, context: anytype) void {
         if (comptime !io.connects(@TypeOf(context.*))) return;
         const result = transfer.connected(stream.fd);
@@ -700,45 +787,6 @@ pub const Uring = struct {
         _ = self.acceptBatch(stream, context);
         const current = context.stream(token) orelse return; // it was broken, and is closed
         if (State.of(current).wants_input) self.resumeAccept(current);
-    }
-};
-
-/// Which streams may have input among the completions that they have not been told of: looked at
-/// once each, however many streams are asked about.
-const InputFilter = struct {
-    /// By hash of the slot.
-    bits: std.StaticBitSet(1024) = .initEmpty(),
-    is_made: bool = false,
-    /// Where the completions end that were looked at.
-    noted: u32 = 0,
-
-    fn mayHave(self: *InputFilter, backend: *const Uring, token: io.Token) bool {
-        const kernel = &backend.kernel;
-        const head = kernel.completion_head.*;
-        if (!self.is_made) {
-            self.* = .{ .is_made = true, .noted = head };
-            for (backend.held[0..backend.held_len]) |completion| self.note(completion);
-        }
-        const waiting = kernel.waiting();
-        const behind: i32 = @bitCast(self.noted -% head);
-        var index: u32 = @intCast(@max(behind, 0));
-        while (index < waiting) : (index += 1) self.note(kernel.peek(index));
-        self.noted = head +% waiting;
-        return self.bits.isSet(indexOf(token.slot));
-    }
-
-    fn note(self: *InputFilter, completion: Completion) void {
-        const tag: Tag = @bitCast(completion.user_data);
-        if (tag.operation == .receive and completion.res >= 0) self.bits.set(indexOf(tag.slot));
-    }
-
-    /// What it knows is of completions that are about to be told.
-    fn forget(self: *InputFilter) void {
-        self.is_made = false;
-    }
-
-    fn indexOf(slot: u32) usize {
-        return slot % 1024;
     }
 };
 

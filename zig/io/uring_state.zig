@@ -1,6 +1,10 @@
 //! What the io_uring backend keeps: of an operation, in what its completion is told by; of a
 //! stream, in its notes.
 
+const std = @import("std");
+const assert = std.debug.assert;
+const Allocator = std.mem.Allocator;
+const limits = @import("../core/limits.zig");
 const io = @import("io.zig");
 
 pub const no_token: io.Token = .{ .slot = 0, .kind = .internal };
@@ -40,6 +44,9 @@ pub const Operation = enum(u8) {
     tell,
     /// Room for bytes to be sent.
     room,
+    /// Memory is sent from where it is: completes once with what was sent, and again when the
+    /// kernel needs it no more.
+    send,
     /// Somebody waits at a listener.
     accept,
     /// A connect has ended.
@@ -68,7 +75,11 @@ pub const State = packed struct(u32) {
     is_closing: bool = false,
     /// While closing: all that was under way has been taken back.
     is_cancelled: bool = false,
-    unused: u16 = 0,
+    /// The kernel copies what this one is sent all the same.
+    is_copied: bool = false,
+    /// In `ZeroCopies`.
+    send_place: ZeroCopies.Place = 0,
+    unused: u3 = 0,
 
     pub fn of(stream: *io.Stream) *State {
         return @ptrCast(&stream.notes);
@@ -76,7 +87,7 @@ pub const State = packed struct(u32) {
 };
 
 /// What the kernel has of a stream.
-pub const UnderWay = packed struct(u7) {
+pub const UnderWay = packed struct(u9) {
     receive: bool = false,
     input: bool = false,
     watch: bool = false,
@@ -84,10 +95,57 @@ pub const UnderWay = packed struct(u7) {
     room: bool = false,
     accept: bool = false,
     connect: bool = false,
+    send: bool = false,
+    /// What was sent is the kernel's still.
+    notice: bool = false,
 
     const none: UnderWay = .{};
 
     pub fn isAny(self: UnderWay) bool {
         return self != none;
+    }
+};
+
+/// How much of each piece that the kernel has was sent, bytes: told when it is the owner's again.
+pub const ZeroCopies = struct {
+    sent: []u32,
+    /// Free places lie in front of it.
+    free: []Place,
+    free_count: usize = 0,
+
+    pub const Place = u10;
+
+    comptime {
+        assert(limits.zero_copies_max <= 1 + std.math.maxInt(Place));
+    }
+
+    /// None can be had.
+    pub const none: ZeroCopies = .{ .sent = &.{}, .free = &.{} };
+
+    pub fn init(gpa: Allocator) Allocator.Error!ZeroCopies {
+        const sent = try gpa.alloc(u32, limits.zero_copies_max);
+        errdefer gpa.free(sent);
+        const free = try gpa.alloc(Place, limits.zero_copies_max);
+        for (free, 0..) |*place, i| place.* = @intCast(i);
+        return .{ .sent = sent, .free = free, .free_count = free.len };
+    }
+
+    pub fn deinit(self: *ZeroCopies, gpa: Allocator) void {
+        gpa.free(self.free);
+        gpa.free(self.sent);
+        self.* = undefined;
+    }
+
+    pub fn take(self: *ZeroCopies) ?Place {
+        if (self.free_count == 0) return null;
+        self.free_count -= 1;
+        const place = self.free[self.free_count];
+        self.sent[place] = 0;
+        return place;
+    }
+
+    pub fn release(self: *ZeroCopies, place: Place) void {
+        self.free[self.free_count] = place;
+        self.free_count += 1;
     }
 };

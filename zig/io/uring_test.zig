@@ -5,12 +5,15 @@ const linux = std.os.linux;
 const posix = std.posix;
 const testing = std.testing;
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
+const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const backend_test = @import("backend_test.zig");
 const io = @import("io.zig");
+const ring_file = @import("ring.zig");
 const socket = @import("socket.zig");
 const Uring = @import("uring.zig").Uring;
+const uring_state = @import("uring_state.zig");
 
 const Recorder = backend_test.Recorder(Uring);
 const make = backend_test.make;
@@ -161,6 +164,144 @@ test "io_uring: a listener that is closed before the first poll is not waited fo
     var timer = try std.time.Timer.start();
     _ = backend.poll(100, &door);
     try testing.expect(timer.read() >= 100 * std.time.ns_per_ms);
+}
+
+/// Two ends of a TCP connection; what is sent goes from where it is.
+const Pair = struct {
+    backend: Uring,
+    recorder: Recorder = .{},
+    peer: posix.fd_t,
+    fd: posix.fd_t,
+
+    fn init(self: *Pair) !void {
+        const endpoint: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
+        const listener = try socket.listen(&endpoint, .{ .backlog = 1 });
+        defer system.close(listener);
+        var address: Endpoint.System = undefined;
+        const len = (try socket.endpointOf(listener)).toSystem(&address);
+        const peer = try socket.open(linux.AF.INET);
+        errdefer system.close(peer);
+        system.connect(peer, &address.any, len) catch |err|
+            try testing.expectEqual(error.ConnectionPending, err);
+        _ = try system.isReady(listener, linux.POLL.IN);
+        const fd = try posix.accept(listener, null, null, posix.SOCK.NONBLOCK);
+        errdefer system.close(fd);
+        const options: io.Options = .{ .receive_buffer_bytes = 4096, .zero_copy = true };
+        self.* = .{ .backend = try .init(testing.allocator, options), .peer = peer, .fd = fd };
+    }
+
+    fn deinit(self: *Pair) void {
+        self.recorder.deinit();
+        system.close(self.peer);
+        self.backend.deinit();
+    }
+
+    /// Sends until the socket is full. Returns how many bytes it took.
+    fn fill(self: *Pair, bytes: []const u8) !usize {
+        const iovecs = [_]posix.iovec_const{.{ .base = bytes.ptr, .len = bytes.len }};
+        var total: usize = 0;
+        while (true) switch (self.backend.send(&self.recorder.streams[0], &iovecs, false)) {
+            .sent => |n| total += n,
+            .would_block => return total,
+            .failed => return error.Unexpected,
+        };
+    }
+};
+
+/// Skipped where the kernel has no io_uring for us, or cannot send in place.
+fn needSendInPlace() !void {
+    var backend = try make(Uring);
+    backend.deinit();
+    if (!ring_file.canSendInPlace()) return error.SkipZigTest;
+}
+
+test "io_uring: large memory is sent from where it is, and is the kernel's until it tells" {
+    try needSendInPlace();
+    var pair: Pair = undefined;
+    try pair.init();
+    defer pair.deinit();
+    const stream = &pair.recorder.streams[0];
+    try pair.backend.open(stream, pair.fd, first);
+    _ = pair.backend.poll(0, &pair.recorder);
+    const block = try testing.allocator.alloc(u8, 256 * 1024);
+    defer testing.allocator.free(block);
+    for (block, 0..) |*byte, i| byte.* = @truncate(i / 251);
+    const before = try pair.fill(block);
+    const iovecs = [_]posix.iovec_const{.{ .base = block.ptr, .len = block.len }};
+    pair.backend.sendLater(stream, .{ .memory = &iovecs });
+    for (0..3) |_| _ = pair.backend.poll(0, &pair.recorder);
+    try testing.expectEqual(0, pair.recorder.sent_calls);
+    var received: usize = 0;
+    var buffer: [65536]u8 = undefined;
+    for (0..10_000) |_| {
+        const n = posix.read(pair.peer, &buffer) catch |err| switch (err) {
+            error.WouldBlock => 0,
+            else => return err,
+        };
+        for (buffer[0..n], received..) |byte, i| {
+            // What was filled in begins with the block, again and again, each time where it ended.
+            if (i >= before) try testing.expectEqual(block[i - before], byte);
+        }
+        received += n;
+        _ = pair.backend.poll(if (n == 0) 10 else 0, &pair.recorder);
+        if (pair.recorder.sent_calls == 1 and received == before + pair.recorder.sent_bytes) break;
+    } else return error.NotSent;
+    try testing.expect(pair.recorder.sent_bytes > 0);
+    // Loopback copies: from here on this stream is sent in the plain way.
+    _ = try pair.fill(block);
+    pair.backend.sendLater(stream, .{ .memory = &iovecs });
+    try testing.expectEqual(limits.zero_copies_max, pair.backend.zero_copies.free_count);
+    try pair.recorder.end(&pair.backend, 0);
+}
+
+test "io_uring: a connection is closed while the kernel has its memory" {
+    try needSendInPlace();
+    for (0..4) |round| {
+        var pair: Pair = undefined;
+        try pair.init();
+        defer pair.deinit();
+        const stream = &pair.recorder.streams[0];
+        try pair.backend.open(stream, pair.fd, first);
+        _ = pair.backend.poll(0, &pair.recorder);
+        const block = try testing.allocator.alloc(u8, 256 * 1024);
+        defer testing.allocator.free(block);
+        @memset(block, 'x');
+        _ = try pair.fill(block);
+        const iovecs = [_]posix.iovec_const{.{ .base = block.ptr, .len = block.len }};
+        pair.backend.sendLater(stream, .{ .memory = &iovecs });
+        if (round % 2 == 1) _ = pair.backend.poll(0, &pair.recorder);
+        // Room comes, and what is sent then is taken from the socket by nobody.
+        var buffer: [65536]u8 = undefined;
+        const under_way = &uring_state.State.of(stream).under_way;
+        if (round >= 2) for (0..64) |_| {
+            if (under_way.notice) break;
+            _ = posix.read(pair.peer, &buffer) catch break;
+            _ = pair.backend.poll(0, &pair.recorder);
+        };
+        if (round >= 2) try testing.expect(under_way.notice and !under_way.send);
+        try testing.expectEqual(.under_way, pair.backend.abort(stream));
+        try pollUntilClosed(&pair.backend, &pair.recorder);
+        try testing.expectEqual(-1, stream.fd);
+        try testing.expectEqual(limits.zero_copies_max, pair.backend.zero_copies.free_count);
+    }
+}
+
+test "io_uring: small memory, and files, wait for room" {
+    try needSendInPlace();
+    var pair: Pair = undefined;
+    try pair.init();
+    defer pair.deinit();
+    const stream = &pair.recorder.streams[0];
+    try pair.backend.open(stream, pair.fd, first);
+    const small = [_]posix.iovec_const{.{ .base = "x", .len = 1 }};
+    pair.backend.sendLater(stream, .{ .memory = &small });
+    _ = pair.backend.poll(1000, &pair.recorder);
+    try testing.expectEqual(1, pair.recorder.sent_calls);
+    pair.backend.sendLater(stream, .{ .file = .{ .fd = pair.fd, .offset = 0, .length = 1 << 20 } });
+    _ = pair.backend.poll(1000, &pair.recorder);
+    try testing.expectEqual(2, pair.recorder.sent_calls);
+    try testing.expectEqual(0, pair.recorder.sent_bytes);
+    try pair.recorder.end(&pair.backend, 0);
 }
 
 test "io_uring: what it shares with the kernel is counted" {

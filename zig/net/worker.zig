@@ -58,6 +58,8 @@ pub const Id = @import("../core/slots.zig").Id;
 
 pub const Options = struct {
     backend: io.Backend = .epoll,
+    zero_copy: bool = false,
+    busy_poll_us: u32 = 0,
     buffer_memory_bytes: u64,
     receive_buffer_bytes: u32,
     /// What a connection gets in one turn.
@@ -117,6 +119,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         ) !Self {
             var backend = try Io.init(gpa, .{
                 .backend = options.backend,
+                .zero_copy = options.zero_copy,
+                .busy_poll_us = options.busy_poll_us,
                 .receive_buffer_bytes = options.receive_buffer_bytes,
             });
             errdefer backend.deinit();

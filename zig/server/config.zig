@@ -29,6 +29,11 @@ pub const Config = struct {
     /// Pin worker n to the n-th of the CPUs that this process may run on.
     pin: bool = false,
     io: io.Kind = .auto,
+    /// io_uring: large memory that a full socket is sent is not copied; the network card reads it.
+    zero_copy: bool = false,
+    /// For how long a worker looks for events before it sleeps, µs, 0 to 10000: answers come sooner
+    /// and its CPU is used all the time.
+    busy_poll_us: u32 = 0,
     /// Open connections, all workers together. More wait in the backlog.
     connections_max: u32 = limits.connections_max_default,
     /// Open connections of one IPv4 address or IPv6 /64; 0: no such limit.
@@ -136,6 +141,8 @@ pub const Config = struct {
             return .{ .option = "listen", .rule = "a mode is from 0 to 0o777" };
         if (self.tcp_keepalive_ms > limits.tcp_keepalive_ms_max)
             return .{ .option = "tcp_keepalive_ms", .rule = "at most 32767000" };
+        if (self.busy_poll_us > limits.busy_poll_us_max)
+            return .{ .option = "busy_poll_us", .rule = "at most 10000" };
         if (self.connections_max == 0)
             return .{ .option = "connections_max", .rule = "at least 1" };
         if (self.connections_max > 1 << 24)

@@ -185,6 +185,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             self.* = .{
                 .net = try Net.init(gpa, .{
                     .backend = backend,
+                    .zero_copy = config.zero_copy,
+                    .busy_poll_us = config.busy_poll_us,
                     .buffer_memory_bytes = config.buffer_memory_bytes,
                     .receive_buffer_bytes = config.receive_buffer_bytes,
                     .turn_bytes_max = config.turn_bytes_max,

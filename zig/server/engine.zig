@@ -136,6 +136,7 @@ pub fn Engine(comptime Dispatcher: type) type {
                 choice = choose_file.instead(error.SystemResources);
                 break :blk try create(gpa, config, choice.backend, dispatcher, defect);
             };
+            if (config.zero_copy) choose_file.tellZeroCopy(choice.backend);
             return .{ .impl = impl, .choice = choice };
         }
 

@@ -63,6 +63,16 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
    * @default 'auto'
    */
   io?: 'auto' | 'epoll' | 'io_uring' | 'kqueue' | 'iocp';
+  /**
+   * io_uring: what a socket is full of goes out from where it lies, without a copy, in pieces of 32 KiB and more.
+   * @default false
+   */
+  zeroCopy?: boolean;
+  /**
+   * For how many microseconds a thread of the engine looks for events before it sleeps, 10000 at most.
+   * @default 0
+   */
+  busyPollMicros?: number;
   /** Connections that the system holds until they are accepted. @default 2048 */
   backlog?: number;
   /**
@@ -232,6 +242,7 @@ const numberRules: Record<string, NumberRule> = {
   tcpKeepAlive: bytes('tcp_keepalive_ms', 0, 32_767_000),
   workers: { min: 0, max: 256, engine: 'workers' },
   backlog: { min: 1, max: 2 ** 31 - 1, engine: 'backlog' },
+  busyPollMicros: { min: 0, max: 10_000, engine: 'busy_poll_us' },
   maxConnections: { min: 1, max: 2 ** 24, engine: 'connections_max' },
   maxConnectionsPerAddress: { min: 0, max: 2 ** 24, engine: 'connections_per_address_max' },
   headerTimeout: time('header_timeout_ms'),
@@ -264,6 +275,7 @@ const bridgeRules: Record<string, NumberRule> = {
 
 const booleanRules: Record<string, string> = {
   pin: 'pin',
+  zeroCopy: 'zero_copy',
   nodelay: 'nodelay',
   reusePort: 'reuse_port',
   trace: 'trace',

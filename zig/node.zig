@@ -2,6 +2,7 @@
 //! ts/src/bridge/engine.ts; requests and responses do not pass here but through shared memory
 //! (bridge/abi.zig).
 
+const std = @import("std");
 const registry = @import("bridge/registry.zig");
 
 pub const keepLoaded = registry.keepLoaded;
@@ -16,3 +17,7 @@ pub const requestStop = registry.requestStop;
 pub const isStopped = registry.isStopped;
 pub const destroy = registry.destroy;
 pub const stats = registry.stats;
+
+test "node: all that it exports compiles" {
+    std.testing.refAllDecls(@This());
+}

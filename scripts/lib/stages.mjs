@@ -51,6 +51,11 @@ export const stages = [
     about: 'ts/src/bridge/abi.gen.ts is what the Zig declarations give',
     run: ({ zig }) => one('abi', zig, ['build', 'abi-check'], 'run `zig build abi`'),
   },
+  {
+    name: 'systems',
+    about: 'executable and module compile for the systems that are not this one',
+    run: ({ zig }) => otherSystems(zig),
+  },
   { name: 'zig', about: 'zig build test', run: (context) => zigTests(context) },
   {
     name: 'races',
@@ -174,6 +179,20 @@ function together(outcomes) {
 function zigFiles() {
   const isZig = (path) => /\.zig(?:\.zon)?$/.test(path) && !path.includes('/_t_');
   return filesBelow(root, (path) => isZig(path) && !/^(?:build|dist|zig-out)\//.test(path));
+}
+
+/** Compiles for each system what is shipped. Nothing is written: that would take ten times as long. */
+async function otherSystems(zig) {
+  const outcomes = [];
+  for (const target of ['x86_64-macos', 'aarch64-macos', 'x86_64-freebsd']) {
+    const options = ['-fno-emit-bin', '-lc', '-target', target];
+    const executable = ['build-exe', ...options, 'zig/main.zig'];
+    outcomes.push(await one(`executable for ${target}`, zig, executable));
+    // A test that names each of its functions, since nothing calls them.
+    const module = ['test', ...options, '--test-filter', 'node: all', 'zig/node.zig'];
+    outcomes.push(await one(`module for ${target}`, zig, module));
+  }
+  return together(outcomes);
 }
 
 async function zigTests({ zig, filter }, options = []) {

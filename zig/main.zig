@@ -2,11 +2,15 @@
 //!
 //!     gyrfalcon serve ./public --port 8080
 
+const builtin = @import("builtin");
 const std = @import("std");
 const system = @import("core/system.zig");
 const gyrfalcon = @import("gyrfalcon.zig");
 const server_engine = @import("server/engine.zig");
-const signals = @import("server/signals.zig");
+const signals = if (builtin.os.tag == .windows)
+    @import("server/signals_windows.zig")
+else
+    @import("server/signals.zig");
 
 /// std sets both with a call whose refusal it holds for impossible: `catchFaults` does it instead.
 pub const std_options: std.Options = .{
@@ -14,8 +18,8 @@ pub const std_options: std.Options = .{
     .keep_sigpipe = true,
 };
 
-const stdout = std.posix.STDOUT_FILENO;
-const stderr = std.posix.STDERR_FILENO;
+const stdout = system.standard_output;
+const stderr = system.standard_error;
 
 const usage =
     \\Usage: gyrfalcon serve <directory> [options]
@@ -80,7 +84,7 @@ const Arguments = struct {
     names_tcp: bool = false,
     unix: ?[]const u8 = null,
     unix_mode: ?u16 = null,
-    fd: ?i32 = null,
+    fd: ?u31 = null,
     dotfiles: bool = false,
     max_age_s: ?u32 = null,
     cache: bool = true,
@@ -167,7 +171,7 @@ fn placesOf(arguments: *const Arguments, places: *Places) ?[]const gyrfalcon.Pla
     if (arguments.unix) |path| {
         places.appendAssumeCapacity(.{ .unix = .{ .path = path, .mode = arguments.unix_mode } });
     }
-    if (arguments.fd) |fd| places.appendAssumeCapacity(.{ .fd = fd });
+    if (arguments.fd) |fd| places.appendAssumeCapacity(.{ .fd = system.ofNumber(fd) });
     for (inherited.slice()) |fd| places.appendAssumeCapacity(.{ .fd = fd });
     return places.constSlice();
 }
@@ -264,7 +268,7 @@ fn complain(comptime fmt: []const u8, args: anytype) void {
 }
 
 /// Cut where the buffer ends. What is closed, or not read by anybody, hears nothing.
-fn say(fd: std.posix.fd_t, comptime fmt: []const u8, args: anytype) void {
+fn say(fd: system.File, comptime fmt: []const u8, args: anytype) void {
     var buffer: [4096]u8 = undefined;
     var rest: []const u8 = std.fmt.bufPrint(&buffer, fmt, args) catch &buffer;
     while (rest.len > 0) {

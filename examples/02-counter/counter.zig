@@ -49,14 +49,15 @@ pub fn main() !void {
     defer _ = gpa.deinit();
 
     var server: gyrfalcon.Server(Counter) = undefined;
-    try server.init(gpa.allocator(), .{ .port = try portArgument() });
+    try server.init(gpa.allocator(), .{ .port = try portArgument(gpa.allocator()) });
     defer server.deinit();
     try server.run(); // until SIGINT or SIGTERM
 }
 
 /// The port in the first argument, else 3000.
-fn portArgument() !u16 {
-    var args = std.process.args();
+fn portArgument(gpa: std.mem.Allocator) !u16 {
+    var args = try std.process.argsWithAllocator(gpa);
+    defer args.deinit();
     _ = args.skip();
     return std.fmt.parseInt(u16, args.next() orelse "3000", 10);
 }

@@ -38,6 +38,7 @@ const gyrfalcon = @import("gyrfalcon");
 const Request = gyrfalcon.Request;
 const Response = gyrfalcon.Response;
 
+const is_windows = @import("builtin").os.tag == .windows;
 const static_bytes = 50 * 1024 * 1024;
 /// Length of the pattern's file, bytes.
 const file_bytes = 4 * 1024 * 1024;
@@ -49,7 +50,7 @@ fn pattern(at: u64) u8 {
 
 /// What `static` and `borrowed` bodies point into; filled in before the server starts.
 var static_body: []u8 = &.{};
-var file_handle: std.posix.fd_t = -1;
+var file_handle: std.posix.fd_t = undefined;
 threadlocal var borrowed_body: [256 * 1024]u8 = undefined;
 threadlocal var borrowed_calls: u8 = 0;
 /// What /files serves; opened before the server starts.
@@ -94,7 +95,7 @@ const App = struct {
             return res.header("Upgrade", "example/1");
         }
         if (std.mem.eql(u8, path, "/short-file")) {
-            return res.sendFile(try std.posix.dup(file_handle), 1000, file_bytes);
+            return res.sendFile(try duplicate(file_handle), 1000, file_bytes);
         }
         if (std.mem.eql(u8, path, "/error")) {
             try res.header("X-Secret", "of the failed response");
@@ -227,7 +228,7 @@ const App = struct {
     }
 
     fn sendFile(res: *Response, count: usize) !void {
-        const fd = try std.posix.dup(file_handle);
+        const fd = try duplicate(file_handle);
         res.sendFile(fd, 0, count);
     }
 
@@ -351,17 +352,42 @@ var place: [1]gyrfalcon.Place = undefined;
 fn placeOf(text: []const u8) ![]const gyrfalcon.Place {
     const colon = std.mem.indexOfScalar(u8, text, ':') orelse return error.InvalidValue;
     const rest = text[colon + 1 ..];
-    place[0] = if (std.mem.eql(u8, text[0..colon], "unix"))
-        .{ .unix = .{ .path = rest } }
-    else
-        .{ .fd = try std.fmt.parseInt(std.posix.fd_t, rest, 10) };
+    if (std.mem.eql(u8, text[0..colon], "unix")) {
+        place[0] = .{ .unix = .{ .path = rest } };
+    } else {
+        const number = try std.fmt.parseInt(u31, rest, 10);
+        place[0] = .{ .fd = if (is_windows) @ptrFromInt(number) else number };
+    }
     return &place;
 }
 
 fn makeBodies() !void {
     static_body = try std.heap.page_allocator.alloc(u8, static_bytes);
     for (static_body, 0..) |*byte, i| byte.* = pattern(i);
-    file_handle = try std.posix.memfd_create("pattern", 0);
+    file_handle = if (is_windows) try temporaryFile() else try std.posix.memfd_create("pattern", 0);
     const file: std.fs.File = .{ .handle = file_handle };
     try file.writeAll(static_body[0..file_bytes]);
+}
+
+/// A file that nobody else opens, gone when it is closed.
+fn temporaryFile() !std.posix.fd_t {
+    const folder = try std.process.getEnvVarOwned(std.heap.page_allocator, "TEMP");
+    var dir = try std.fs.openDirAbsolute(folder, .{});
+    defer dir.close();
+    var name: [32]u8 = undefined;
+    const random = std.crypto.random.int(u64);
+    const path = try std.fmt.bufPrint(&name, "engine_app-{x}", .{random});
+    const file = try dir.createFile(path, .{ .read = true, .exclusive = true });
+    try dir.deleteFile(path);
+    return file.handle;
+}
+
+fn duplicate(file: std.posix.fd_t) !std.posix.fd_t {
+    if (!is_windows) return std.posix.dup(file);
+    const windows = std.os.windows;
+    const process = windows.GetCurrentProcess();
+    var copy: windows.HANDLE = undefined;
+    const same_access = 2;
+    const ok = windows.kernel32.DuplicateHandle(process, file, process, &copy, 0, 0, same_access);
+    return if (ok == 0) error.Unexpected else copy;
 }

@@ -29,6 +29,11 @@ const files = (listing.status === 0 ? listing.stdout : '')
   .filter((path) => path.endsWith('.zig') && existsSync(project(path)));
 const why = files.length === 0 ? 'this is no git clone: its own files are unknown' : undefined;
 
+/** Calls that a file may make: of a thread std holds no answer of Windows for impossible. */
+const allowed: Readonly<Record<string, string>> = {
+  'zig/core/system/windows.zig': 'std.Thread.spawn',
+};
+
 /** The lines of a file that are shipped: no comments, no `test` blocks, nothing behind `const testing`. */
 function shippedLines(text: string): (string | undefined)[] {
   let inTest = false;
@@ -46,7 +51,9 @@ function shippedLines(text: string): (string | undefined)[] {
 function bareCalls(path: string, text: string): string[] {
   return shippedLines(text).flatMap((line, at) =>
     bare.flatMap((pattern) =>
-      [...(line ?? '').matchAll(pattern)].map(([call]) => `${path}:${at + 1}: ${call}`),
+      [...(line ?? '').matchAll(pattern)]
+        .filter(([call]) => call !== allowed[path])
+        .map(([call]) => `${path}:${at + 1}: ${call}`),
     ),
   );
 }

@@ -37,6 +37,9 @@ export interface RunningServer extends Running {
   stop(signal?: NodeJS.Signals): Promise<Ending>;
 }
 
+/** What asks a server to stop. Programs of Windows have no SIGTERM: wine makes Ctrl-C of SIGINT for them. */
+const stopSignal: NodeJS.Signals = process.env.GYRFALCON_WINE === '1' ? 'SIGINT' : 'SIGTERM';
+
 const alive = new Set<ChildProcess>();
 
 process.on('exit', () => {
@@ -145,7 +148,7 @@ export async function listening(running: Running): Promise<RunningServer> {
     ...running,
     url: `http://127.0.0.1:${port()}/`,
     port: port(),
-    stop(signal = 'SIGTERM') {
+    stop(signal = stopSignal) {
       running.child.kill(signal);
       return within(running.ended, 'the end of the server', 15_000);
     },

@@ -5,9 +5,12 @@ const std = @import("std");
 const builtin = @import("builtin");
 
 const linux = builtin.os.tag == .linux;
+const is_windows = builtin.os.tag == .windows;
+const windows = @import("system/windows.zig");
 
-/// Milliseconds of a clock that never goes back. Resolution: that of the kernel's tick, 1–10 ms.
+/// Milliseconds of a clock that never goes back. Resolution: that of the kernel's tick, 1–16 ms.
 pub fn monotonicMs() u64 {
+    if (is_windows) return windows.monotonicMs();
     const ts = read(if (linux) .MONOTONIC_COARSE else .MONOTONIC, .MONOTONIC);
     return @as(u64, @intCast(ts.sec)) * 1000 + @as(u64, @intCast(ts.nsec)) / 1_000_000;
 }
@@ -20,6 +23,7 @@ pub fn monotonicUs() u64 {
 
 /// Seconds since 1970-01-01 UTC.
 pub fn realtimeSeconds() i64 {
+    if (is_windows) return windows.realtimeSeconds();
     return read(if (linux) .REALTIME_COARSE else .REALTIME, .REALTIME).sec;
 }
 

@@ -113,6 +113,8 @@ pub const accept_queue_length: u32 = 1024;
 pub const poll_failed_pause_ms: u32 = 10;
 /// Sockets accepted in one go before the acceptor hands them out.
 pub const accept_batch: u32 = 64;
+/// Sockets of a listener that wait for clients, where each waits for one of its own (Windows).
+pub const accepts_posted: u32 = 16;
 
 pub const header_timeout_ms_default: u32 = 10_000;
 pub const body_timeout_ms_default: u32 = 30_000;

@@ -6,6 +6,7 @@
 //! How much is told is a property of a server (`Config.log`): a thread that works for one logs as
 //! that server wants it (`setThreadLevel`). `setLevel` bounds all of the process.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const clock = @import("clock.zig");
 const system = @import("system.zig");
@@ -20,7 +21,7 @@ const limited_lines_max = 20;
 
 var process_level: std.atomic.Value(Level) = .init(.debug);
 threadlocal var thread_level: Level = .info;
-var stderr: Output = .{ .fd = std.posix.STDERR_FILENO };
+var stderr: Output = .{ .fd = system.standard_error };
 var window_start_ms: std.atomic.Value(u64) = .init(0);
 var window_lines: std.atomic.Value(u32) = .init(0);
 
@@ -91,10 +92,12 @@ fn format(
     return buffer[0 .. body.len + 1];
 }
 
+const writable: i16 = if (builtin.os.tag == .windows) 0x10 else std.posix.POLL.OUT;
+
 /// Where lines go. Any thread. The calls are raw: in Node.js, writes of libc to standard error
 /// become calls of `console`, which come late, in another order, or not at all.
 const Output = struct {
-    fd: std.posix.fd_t,
+    fd: system.File,
     calls: Calls = .{},
     /// Lines that were not taken, whole or to their end, since that was last told.
     lost: std.atomic.Value(u32) = .init(0),
@@ -103,8 +106,8 @@ const Output = struct {
 
     /// What tests replace.
     const Calls = struct {
-        isReady: *const fn (fd: std.posix.fd_t, events: i16) system.Error!bool = &system.isReady,
-        write: *const fn (fd: std.posix.fd_t, bytes: []const u8) system.Error!usize = &system.write,
+        isReady: *const fn (fd: system.File, events: i16) system.Error!bool = &system.isReady,
+        write: *const fn (fd: system.File, bytes: []const u8) system.Error!usize = &system.write,
     };
 
     fn put(self: *Output, text: []const u8) void {
@@ -130,8 +133,9 @@ const Output = struct {
     fn write(self: *Output, text: []const u8) bool {
         var rest = text;
         while (rest.len > 0) {
-            // A pipe that nobody empties may be one whose writers wait.
-            const ready = self.calls.isReady(self.fd, std.posix.POLL.OUT) catch true;
+            // A pipe that nobody empties may be one whose writers wait. Where the system cannot
+            // tell (Windows), the line waits with them.
+            const ready = self.calls.isReady(self.fd, writable) catch true;
             const n = if (ready) self.calls.write(self.fd, rest) catch 0 else 0;
             if (n == 0) break;
             rest = rest[n..];

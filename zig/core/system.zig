@@ -18,6 +18,7 @@ const types = @import("system/types.zig");
 /// What a family has of the calls that all have.
 const family = switch (builtin.os.tag) {
     .linux, .macos, .freebsd => @import("system/posix.zig"),
+    .windows => windows,
     else => @compileError("Gyrfalcon is not written for " ++ @tagName(builtin.os.tag)),
 };
 
@@ -25,10 +26,12 @@ const family = switch (builtin.os.tag) {
 const own = switch (builtin.os.tag) {
     .linux => linux,
     .macos, .freebsd => @import("system/bsd.zig"),
+    .windows => windows,
     else => unreachable, // `family` has said it
 };
 
 const linux = @import("system/linux.zig");
+const windows = @import("system/windows.zig");
 
 pub const Error = types.Error;
 pub const File = types.File;
@@ -36,6 +39,8 @@ pub const Socket = types.Socket;
 pub const SpawnError = types.SpawnError;
 pub const Stat = types.Stat;
 pub const no_file = types.no_file;
+pub const standard_output = types.standard_output;
+pub const standard_error = types.standard_error;
 pub const no_socket = types.no_socket;
 pub const numberOf = types.numberOf;
 pub const ofNumber = types.ofNumber;
@@ -57,6 +62,7 @@ pub const changeModeOf = family.changeModeOf;
 pub const tryLock = family.tryLock;
 
 pub const close = family.close;
+pub const closeSocket = family.closeSocket;
 pub const read = family.read;
 pub const readAt = family.readAt;
 pub const write = family.write;

@@ -5,17 +5,24 @@
 //! container's filter forbids that call, the path is walked one component at a time from a held
 //! descriptor, without following links; a link is read and what it says is walked the same way.
 //! Links whose target is inside the root are followed, absolute ones too.
+//!
+//! Windows reads many names as another (windows_names.zig). There a file is opened in one call and
+//! served only when its path, as the system then tells it, is that of the root with what was asked
+//! for behind it, letter by letter. So no link is followed.
 
 const std = @import("std");
 const builtin = @import("builtin");
 const assert = std.debug.assert;
 const posix = std.posix;
 const system = @import("../core/system.zig");
+const windows = @import("../core/system/windows.zig");
+const windows_names = @import("windows_names.zig");
 
+const is_windows = builtin.os.tag == .windows;
 const linux = builtin.os.tag == .linux;
 
 /// Longest path below the root, bytes.
-pub const path_bytes_max = std.fs.max_path_bytes - 1;
+pub const path_bytes_max = @min(std.fs.max_path_bytes, 4096) - 1;
 /// Links followed in one look-up before it is taken for a loop.
 const links_max = 40;
 /// Attempts of an openat2 that a concurrent rename made inconclusive.
@@ -127,11 +134,12 @@ pub const Root = struct {
     fd: posix.fd_t,
     lookup: Lookup,
 
-    pub const Lookup = enum { openat2, components };
+    pub const Lookup = enum { openat2, components, spelling };
 
     /// Opens the directory `path`. It is held: renaming it or replacing a link in `path` later does
     /// not change which directory is served.
     pub fn open(path: []const u8) system.Error!Root {
+        if (is_windows) return .{ .fd = try windows.openDirectory(path), .lookup = .spelling };
         const flags: posix.O = .{ .ACCMODE = .RDONLY, .DIRECTORY = true, .CLOEXEC = true };
         const fd = try system.open(path, flags, 0);
         return .{ .fd = fd, .lookup = if (hasOpenat2(fd)) .openat2 else .components };
@@ -148,11 +156,26 @@ pub const Root = struct {
         assert(path.len == 0 or path[0] != '/');
         if (path.len > path_bytes_max) return error.NotFound;
         if (std.mem.indexOfScalar(u8, path, 0) != null) return error.NotFound;
+        if (is_windows) return self.openSpelled(path);
         const fd = switch (self.lookup) {
             .openat2 => try self.openResolved(path),
             .components => try self.openWalking(path),
+            .spelling => unreachable, // `open` does not choose it elsewhere
         };
         return examine(fd);
+    }
+
+    fn openSpelled(self: *const Root, path: []const u8) OpenError!Opened {
+        if (!windows_names.isPath(path)) return error.NotFound;
+        const name = std.mem.trimRight(u8, path, "/");
+        const fd = windows.openBelow(self.fd, name) catch |err| return refusal(err);
+        const opened = try examine(fd);
+        errdefer opened.close();
+        var buffer: [std.fs.max_path_bytes]u8 = undefined;
+        const real = windows.pathOf(fd, &buffer) catch |err| return refusal(err);
+        if (!std.mem.eql(u8, try self.pathBelow(real), name)) return error.NotFound;
+        if (name.len < path.len and opened.kind != .directory) return error.NotFound;
+        return opened;
     }
 
     fn examine(fd: posix.fd_t) OpenError!Opened {

@@ -22,6 +22,7 @@ pub const Choice = struct {
 pub const available: []const Backend = switch (builtin.os.tag) {
     .linux => if (kqueue_on_linux) &.{ .epoll, .io_uring, .kqueue } else &.{ .epoll, .io_uring },
     .macos, .freebsd => &.{.kqueue},
+    .windows => &.{.iocp},
     else => @compileError("there is no backend for this system"),
 };
 

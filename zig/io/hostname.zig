@@ -1,5 +1,6 @@
 //! Names and addresses as users write them, and where a server would listen for them.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
@@ -7,6 +8,10 @@ const Defect = @import("../core/defect.zig").Defect;
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const address_file = @import("../core/address.zig");
 const limits = @import("../core/limits.zig");
+const win32 = @import("../core/system/win32.zig");
+const windows = @import("../core/system/windows.zig");
+
+const is_windows = builtin.os.tag == .windows;
 
 pub const List = std.BoundedArray(Endpoint, limits.listeners_max);
 
@@ -32,9 +37,9 @@ pub fn resolve(hostname: []const u8, port: u16, defect: *Defect) Error!List {
         @memcpy(buffer[0..inner.len], inner);
         buffer[inner.len] = 0;
         const name = buffer[0..inner.len :0];
-        if (!try lookUp(name, .{ .NUMERICHOST = true }, &list, defect)) {
+        if (!try lookUp(name, true, &list, defect)) {
             try checkName(hostname, inner, defect);
-            if (!try lookUp(name, .{}, &list, defect)) return refuseUnknown(hostname, defect);
+            if (!try lookUp(name, false, &list, defect)) return refuseUnknown(hostname, defect);
         }
     }
     for (list.slice()) |*endpoint| endpoint.setPort(port);
@@ -98,10 +103,12 @@ fn isPrintable(text: []const u8) bool {
     return true;
 }
 
-/// Appends what `name` leads to. False when it leads nowhere.
-fn lookUp(name: [:0]const u8, flags: std.c.AI, list: *List, defect: *Defect) Error!bool {
-    const hints: std.c.addrinfo = .{
-        .flags = flags,
+const AddressInfo = if (is_windows) std.os.windows.ws2_32.addrinfo else std.c.addrinfo;
+
+/// Appends what `name` leads to; `is_address`: it must be one. False when it leads nowhere.
+fn lookUp(name: [:0]const u8, is_address: bool, list: *List, defect: *Defect) Error!bool {
+    const hints: AddressInfo = .{
+        .flags = .{ .NUMERICHOST = is_address },
         .family = posix.AF.UNSPEC,
         .socktype = posix.SOCK.STREAM,
         .protocol = posix.IPPROTO.TCP,
@@ -110,19 +117,21 @@ fn lookUp(name: [:0]const u8, flags: std.c.AI, list: *List, defect: *Defect) Err
         .canonname = null,
         .next = null,
     };
-    var found: ?*std.c.addrinfo = null;
-    const answer = std.c.getaddrinfo(name, null, &hints, &found);
-    if (@intFromEnum(answer) != 0) return switch (answer) {
-        .MEMORY, .SYSTEM => {
+    var found: ?*AddressInfo = null;
+    switch (lookUpWith(name, &hints, &found)) {
+        .done => {},
+        .unknown => return false,
+        .failed => {
             const hint = "too little memory, or too few descriptors";
             const text = "The name {} cannot be looked up";
             defect.set("GYR_ENGINE_FAILED", hint, text, .{Shown{ .text = name }});
             return error.SystemResources;
         },
-        else => false,
-    };
+    }
     // Null after a success is nothing that the standard allows: as good as no address.
-    defer if (found) |first| std.c.freeaddrinfo(first);
+    defer if (found) |first| {
+        if (is_windows) win32.freeaddrinfo(first) else std.c.freeaddrinfo(first);
+    };
     for ([_]i32{ posix.AF.INET, posix.AF.INET6 }) |family| {
         var at = found;
         while (at) |info| : (at = info.next) {
@@ -132,7 +141,27 @@ fn lookUp(name: [:0]const u8, flags: std.c.AI, list: *List, defect: *Defect) Err
     return list.len > 0;
 }
 
-fn take(name: []const u8, info: *const std.c.addrinfo, list: *List, defect: *Defect) Error!void {
+const Answer = enum { done, unknown, failed };
+
+fn lookUpWith(name: [:0]const u8, hints: *const AddressInfo, found: *?*AddressInfo) Answer {
+    if (is_windows) {
+        windows.startSockets() catch return .failed;
+        const no_memory = 8;
+        return switch (win32.getaddrinfo(name, null, hints, found)) {
+            0 => .done,
+            no_memory => .failed,
+            else => .unknown,
+        };
+    }
+    const answer = std.c.getaddrinfo(name, null, hints, found);
+    if (@intFromEnum(answer) == 0) return .done;
+    return switch (answer) {
+        .MEMORY, .SYSTEM => .failed,
+        else => .unknown,
+    };
+}
+
+fn take(name: []const u8, info: *const AddressInfo, list: *List, defect: *Defect) Error!void {
     const addr = info.addr orelse return;
     var in: Endpoint.System = undefined;
     const len = @min(info.addrlen, @sizeOf(Endpoint.System));

@@ -1,5 +1,6 @@
 //! Sockets that a service manager opened and started this process with (sd_listen_fds(3)).
 
+const builtin = @import("builtin");
 const std = @import("std");
 const posix = std.posix;
 const limits = @import("../core/limits.zig");
@@ -23,6 +24,7 @@ extern "c" fn unsetenv(name: [*:0]const u8) c_int;
 /// The variables are gone afterwards, so that no program that is started from here takes them for
 /// its own. Called once, before there are other threads.
 pub fn take() Error!Sockets {
+    if (builtin.os.tag == .windows) return .{}; // no service manager hands over any there
     const fds = variable("LISTEN_FDS");
     const pid = variable("LISTEN_PID");
     defer for ([_][*:0]const u8{ "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES" }) |name| {

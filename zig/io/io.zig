@@ -7,6 +7,7 @@
 //!
 //! `check` holds a backend to its operations, `checkContext` an owner to what is called back.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const Allocator = std.mem.Allocator;
 const posix = std.posix;
@@ -14,6 +15,8 @@ const Address = @import("../core/address.zig").Address;
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const Id = @import("../core/slots.zig").Id;
 const system = @import("../core/system.zig");
+
+const is_windows = builtin.os.tag == .windows;
 
 /// What the configuration may ask for. `auto` takes what measurement says is best on this system.
 pub const Kind = enum { auto, epoll, io_uring, kqueue, iocp };
@@ -67,11 +70,12 @@ pub const Bell = enum(isize) {
     none = -1,
     _,
 
-    pub fn ofDescriptor(fd: posix.fd_t) Bell {
-        return @enumFromInt(fd);
+    pub fn ofDescriptor(fd: system.File) Bell {
+        return @enumFromInt(system.numberOf(fd));
     }
 
-    pub fn descriptor(self: Bell) posix.fd_t {
+    pub fn descriptor(self: Bell) system.File {
+        if (is_windows) return system.ofNumber(@intCast(@intFromEnum(self)));
         return @truncate(@intFromEnum(self));
     }
 };
@@ -80,7 +84,7 @@ pub const Bell = enum(isize) {
 /// server starts.
 pub const Stream = struct {
     /// -1: there is no socket, or it has been closed.
-    fd: posix.fd_t = -1,
+    fd: system.File = system.no_file,
     /// The backend's notes; 0 in a fresh one.
     notes: u32 = 0,
     token: Token = .{ .slot = 0, .kind = .internal },
@@ -117,7 +121,7 @@ pub const Output = union(enum) {
 };
 
 /// A range of an open file, bytes.
-pub const FileRange = struct { fd: posix.fd_t, offset: u64, length: u64 };
+pub const FileRange = struct { fd: system.File, offset: u64, length: u64 };
 
 /// What became of a connection that was begun from here.
 pub const Connecting = union(enum) {
@@ -127,7 +131,7 @@ pub const Connecting = union(enum) {
 };
 
 /// A new socket, connected and not blocking. Whoever has it closes it, or opens a stream for it.
-pub const Accepted = struct { fd: posix.socket_t, peer: Address };
+pub const Accepted = struct { fd: system.Socket, peer: Address };
 
 pub const AcceptError = union(enum) {
     /// Out of descriptors or memory: the listener stays ready; pause it.
@@ -163,7 +167,7 @@ fn operations(comptime B: type) []const Operation {
 
         // Starts receiving on a connected socket, which must not block. After an error the
         // descriptor is the caller's as before.
-        .{ "open", &.{ Self, Its, posix.socket_t, Token }, void },
+        .{ "open", &.{ Self, Its, system.Socket, Token }, void },
         // Begins a connection to an endpoint. `onConnected` tells, in a later poll, what became of
         // it; with `connected` the stream is as after `open`. Until then it can only be closed.
         // After an error there is no stream. The token's kind is `outbound`.
@@ -187,7 +191,7 @@ fn operations(comptime B: type) []const Operation {
         // Now, as much as goes. `more`: other bytes follow at once.
         .{ "send", &.{ Self, Its, []const posix.iovec_const, bool }, SendResult },
         // A range of a file, now, as much as goes: its length bounds how long that may take.
-        .{ "sendFile", &.{ Self, Its, posix.fd_t, u64, u64 }, SendResult },
+        .{ "sendFile", &.{ Self, Its, system.File, u64, u64 }, SendResult },
         // The socket is full: asks for one `onSent`, when it takes bytes again. A backend may have
         // the system send of `output` what it will meanwhile, and tells then how much that was.
         // Nothing else is sent before.
@@ -196,14 +200,14 @@ fn operations(comptime B: type) []const Operation {
         .{ "inFlight", &.{ Self, *const B.Stream }, u64 },
 
         // Starts accepting. The token's kind is `listener`.
-        .{ "listen", &.{ Self, Its, posix.socket_t, Token }, void },
+        .{ "listen", &.{ Self, Its, system.Socket, Token }, void },
         .{ "pauseAccept", &.{ Self, Its }, void },
         .{ "resumeAccept", &.{ Self, Its }, void },
         .{ "closeListener", &.{ Self, Its }, void },
         // Accepts now what waits, a batch at most. True when there may be more.
         .{ "acceptBatch", &.{ Self, Its, Context }, bool },
         // For a socket from `onAccept` that no stream was opened for.
-        .{ "closeAccepted", &.{ Self, posix.socket_t }, void },
+        .{ "closeAccepted", &.{ Self, system.Socket }, void },
 
         // Waits, milliseconds at most (-1: for ever), and calls back. True when there may be more.
         .{ "poll", &.{ Self, i32, Context }, bool },

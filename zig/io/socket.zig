@@ -9,6 +9,8 @@ const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 
+const is_windows = builtin.os.tag == .windows;
+
 /// What a listening socket is made with. Connections inherit all of it but the backlog (tcp(7)), so
 /// that accepting one takes no further call. A unix socket has none but the backlog.
 pub const Options = struct {
@@ -58,6 +60,16 @@ const option = switch (builtin.os.tag) {
         const user_timeout = 68; // TCP_MAXUNACKTIME
         const user_timeout_unit_ms = 1000;
     },
+    .windows => struct {
+        const accepting = 0x02; // SO_ACCEPTCONN
+        const only_ip6 = 27; // IPV6_V6ONLY
+        const nodelay = 1; // TCP_NODELAY
+        const keepalive_idle = 3; // TCP_KEEPIDLE
+        const keepalive_interval = 17; // TCP_KEEPINTVL
+        const keepalive_count = 16; // TCP_KEEPCNT
+        const user_timeout = 5; // TCP_MAXRT
+        const user_timeout_unit_ms = 1000;
+    },
     else => @compileError("these options are not known of this system"),
 };
 
@@ -81,22 +93,36 @@ fn keepaliveTimes(keepalive_ms: u32) KeepaliveTimes {
 /// come in too.
 pub fn listen(endpoint: *const Endpoint, options: Options) system.Error!posix.socket_t {
     const fd = try open(endpoint.family());
-    errdefer system.close(fd);
+    errdefer system.closeSocket(fd);
     switch (endpoint.*) {
         .unix => {},
         .ip4, .ip6 => {
-            try setOption(fd, posix.SOL.SOCKET, posix.SO.REUSEADDR, 1);
-            if (options.reuse_port) try setOption(fd, posix.SOL.SOCKET, posix.SO.REUSEPORT, 1);
+            try setReuse(fd, options.reuse_port);
             setTcpOptions(fd, options);
         },
     }
     if (endpoint.* == .ip6) {
         const only6: c_int = @intFromBool(!endpoint.isAny());
-        try setOption(fd, posix.IPPROTO.IPV6, option.only_ip6, only6);
+        try setOption(fd, ip6_level, option.only_ip6, only6);
     }
     try bind(fd, endpoint);
     try system.listen(fd, options.backlog);
     return fd;
+}
+
+const ip6_level = if (is_windows) 41 else posix.IPPROTO.IPV6;
+
+/// A port whose last connections are about to end is free, and others may have it as well if
+/// `shared`.
+fn setReuse(fd: system.Socket, shared: bool) system.Error!void {
+    if (is_windows) {
+        // SO_REUSEADDR lets any other take the port away there. It is free without that as well.
+        if (shared) return error.NotSupported;
+        const exclusive: u32 = @bitCast(~@as(i32, posix.SO.REUSEADDR)); // SO_EXCLUSIVEADDRUSE
+        return setOption(fd, posix.SOL.SOCKET, exclusive, 1);
+    }
+    try setOption(fd, posix.SOL.SOCKET, posix.SO.REUSEADDR, 1);
+    if (shared) try setOption(fd, posix.SOL.SOCKET, posix.SO.REUSEPORT, 1);
 }
 
 /// A stream socket of `family`, bound to nothing.
@@ -162,7 +188,7 @@ fn setTcpOptions(fd: posix.socket_t, options: Options) void {
 
 /// Small writes of a connection that was made from here leave at once. One without it works.
 pub fn setNodelay(fd: posix.socket_t) void {
-    setOption(fd, posix.IPPROTO.TCP, linux.TCP.NODELAY, 1) catch {};
+    setOption(fd, posix.IPPROTO.TCP, option.nodelay, 1) catch {};
 }
 
 fn setOption(fd: posix.socket_t, level: i32, number: u32, value: c_int) system.Error!void {
@@ -171,7 +197,8 @@ fn setOption(fd: posix.socket_t, level: i32, number: u32, value: c_int) system.E
 
 /// A close is a reset from now on. Failure leaves a close that looks like an end.
 pub fn setResetOnClose(fd: posix.socket_t) void {
-    const Linger = extern struct { on: c_int, seconds: c_int };
+    const Part = if (is_windows) u16 else c_int;
+    const Linger = extern struct { on: Part, seconds: Part };
     const linger: Linger = .{ .on = 1, .seconds = 0 };
     system.setSocketOption(Linger, fd, posix.SOL.SOCKET, posix.SO.LINGER, linger) catch {};
 }

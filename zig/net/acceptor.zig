@@ -101,7 +101,7 @@ pub fn Acceptor(comptime Io: type) type {
         fn closeListeners(self: *Self, which: enum { prompt, all }) void {
             for (self.listeners.slice(), 0..) |*listener, i| {
                 if (which == .prompt and self.lingering.isSet(i)) continue;
-                if (listener.fd != -1) self.backend.closeListener(listener);
+                if (listener.fd != system.no_socket) self.backend.closeListener(listener);
             }
         }
 
@@ -184,7 +184,7 @@ pub fn Acceptor(comptime Io: type) type {
         fn acceptBatches(self: *Self) bool {
             var more = false;
             for (self.listeners.slice()) |*listener| {
-                if (listener.fd == -1) continue;
+                if (listener.fd == system.no_socket) continue;
                 if (!self.hasRoom()) return false;
                 if (self.backend.acceptBatch(listener, self)) more = true;
             }
@@ -238,13 +238,13 @@ pub fn Acceptor(comptime Io: type) type {
 
         fn pauseAccept(self: *Self) void {
             for (self.listeners.slice()) |*listener| {
-                if (listener.fd != -1) self.backend.pauseAccept(listener);
+                if (listener.fd != system.no_socket) self.backend.pauseAccept(listener);
             }
         }
 
         fn resumeAccept(self: *Self) void {
             for (self.listeners.slice()) |*listener| {
-                if (listener.fd != -1) self.backend.resumeAccept(listener);
+                if (listener.fd != system.no_socket) self.backend.resumeAccept(listener);
             }
         }
 
@@ -285,7 +285,7 @@ pub fn Acceptor(comptime Io: type) type {
 
         pub fn stream(self: *Self, token: io.Token) ?*Io.Stream {
             const listener = &self.listeners.slice()[token.slot];
-            return if (listener.fd == -1) null else listener;
+            return if (listener.fd == system.no_socket) null else listener;
         }
 
         pub fn nextStream(self: *Self, from: *u32) ?*Io.Stream {

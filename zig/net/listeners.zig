@@ -1,5 +1,6 @@
 //! What a server listens on: the places of its configuration, opened together or not at all.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
@@ -14,13 +15,15 @@ const Shown = hostname_file.Shown;
 const socket = @import("../io/socket.zig");
 const unix_socket = @import("../io/unix_socket.zig");
 
+const is_windows = builtin.os.tag == .windows;
+
 /// Where to listen.
 pub const Place = union(enum) {
     tcp: Tcp,
     unix: Unix,
     /// A listening socket that this process was started with, TCP or unix. It is the server's from
     /// its start on, and closed when it stops.
-    fd: posix.fd_t,
+    fd: system.File,
 
     pub const Tcp = struct {
         /// Name or address; "", "::" and "*" mean every address of the machine, IPv6 and IPv4. A
@@ -54,7 +57,7 @@ pub const Error = error{
 
 /// One socket.
 pub const Listener = struct {
-    fd: posix.socket_t,
+    fd: system.Socket,
     /// As bound.
     endpoint: Endpoint,
     /// Index of the place that asked for it.
@@ -114,7 +117,7 @@ pub const Listeners = struct {
         for (self.items.slice()) |*listener| {
             if (listener.inherited) continue;
             if (listener.file) |*file| file.remove();
-            system.close(listener.fd);
+            system.closeSocket(listener.fd);
         }
     }
 
@@ -174,7 +177,7 @@ pub const Listeners = struct {
     }
 
     fn closeFrom(self: *Listeners, from: usize) void {
-        for (self.items.slice()[from..]) |*listener| system.close(listener.fd);
+        for (self.items.slice()[from..]) |*listener| system.closeSocket(listener.fd);
         self.items.resize(from) catch unreachable; // it gets shorter
     }
 
@@ -204,7 +207,7 @@ pub const Listeners = struct {
                     else => return told,
                 }
             };
-            errdefer system.close(fd);
+            errdefer system.closeSocket(fd);
             const bound = socket.endpointOf(fd) catch |err|
                 return refuse(err, tcp, &endpoint, options, defect);
             port = bound.port();
@@ -213,7 +216,7 @@ pub const Listeners = struct {
         if (self.items.len == before) return failed;
     }
 
-    fn listenOn(endpoint: *const Endpoint, options: socket.Options) system.Error!posix.socket_t {
+    fn listenOn(endpoint: *const Endpoint, options: socket.Options) system.Error!system.Socket {
         return socket.listen(endpoint, options) catch |err| switch (err) {
             error.AddressFamilyNotSupported, error.AddressNotAvailable => {
                 if (endpoint.* != .ip6 or !endpoint.isAny()) return err;
@@ -272,6 +275,13 @@ pub const Listeners = struct {
                 });
                 return error.AddressNotAvailable;
             },
+            error.NotSupported => {
+                if (!is_windows or !options.reuse_port) return refuseOther(err, at, defect);
+                const hint = "leave reusePort out: one server has a port";
+                const text = "{s} cannot be shared: Windows gives a port to one server";
+                defect.set("GYR_ADDRESS_INVALID", hint, text, .{at});
+                return error.AddressInvalid;
+            },
             error.InvalidArgument, error.NoDevice => {
                 const text = "{s} cannot be listened on: {s}";
                 defect.set("GYR_ADDRESS_INVALID", "", text, .{ at, @errorName(err) });
@@ -304,6 +314,13 @@ pub const Listeners = struct {
         options: socket.Options,
         defect: *Defect,
     ) Error!void {
+        if (is_windows) {
+            const hint = "listen on 127.0.0.1, which no other machine reaches";
+            const shown: Shown = .{ .text = unix.path };
+            const text = "{} cannot be listened on: there are no unix sockets on Windows";
+            defect.set("GYR_ADDRESS_INVALID", hint, text, .{shown});
+            return error.AddressInvalid;
+        }
         const path = try pathOf(unix, defect);
         var made = unix_socket.listen(gpa, &path, .{
             .backlog = options.backlog,
@@ -315,7 +332,7 @@ pub const Listeners = struct {
                 file.remove();
                 file.deinit(gpa);
             }
-            system.close(made.fd);
+            system.closeSocket(made.fd);
         }
         try self.add(.{
             .fd = made.fd,
@@ -427,11 +444,17 @@ pub const Listeners = struct {
 
     fn inherit(
         self: *Listeners,
-        fd: posix.fd_t,
+        fd: system.File,
         place: u16,
         options: socket.Options,
         defect: *Defect,
     ) Error!void {
+        if (is_windows) {
+            const hint = "name a host and a port";
+            const text = "Descriptor {d}: Windows hands no sockets over by number";
+            defect.set("GYR_ADDRESS_FD", hint, text, .{system.numberOf(fd)});
+            return error.AddressInvalid;
+        }
         for (self.items.slice()) |*listener| if (listener.fd == fd) {
             defect.set("GYR_ADDRESS_FD", "", "Descriptor {d} is named twice", .{fd});
             return error.AddressInvalid;
@@ -448,7 +471,7 @@ pub const Listeners = struct {
         self.shared = true;
     }
 
-    fn refuseInherited(err: socket.InheritError, fd: posix.fd_t, defect: *Defect) Error {
+    fn refuseInherited(err: socket.InheritError, fd: system.File, defect: *Defect) Error {
         const what = switch (err) {
             error.BadDescriptor => "is not open",
             error.NotASocket => "is no socket",

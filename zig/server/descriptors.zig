@@ -1,6 +1,7 @@
 //! File descriptors: enough of them, their table grown before clients wait for it, and no more
 //! connections than there are descriptors for.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const posix = std.posix;
 const file_handle = @import("../core/file_handle.zig");
@@ -35,7 +36,7 @@ pub const Plan = struct {
 /// Raises the soft limit to what is needed, as far as the hard limit lets, and has the kernel size
 /// the descriptor table now: growing it while threads run stalls `accept` for tens of milliseconds.
 /// `descriptor` is any that is open.
-pub fn prepare(needs: Needs, descriptor: posix.fd_t) Plan {
+pub fn prepare(needs: Needs, descriptor: system.Socket) Plan {
     const plan = planFor(.{
         .connections = needs.connections,
         .engine = needs.engine + file_handle.kept_max.load(.monotonic),
@@ -44,7 +45,9 @@ pub fn prepare(needs: Needs, descriptor: posix.fd_t) Plan {
     return plan;
 }
 
-fn planFor(needs: Needs, descriptor: posix.fd_t) Plan {
+fn planFor(needs: Needs, descriptor: system.Socket) Plan {
+    // There is no limit of descriptors, and no table to grow.
+    if (builtin.os.tag == .windows) return .{ .connections = needs.connections, .limit = null };
     // The lowest that is free is given out next: about as many are open.
     const open: u64 = if (system.duplicate(descriptor, 0)) |lowest| blk: {
         system.close(lowest);

@@ -349,7 +349,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         fn prepareDescriptors(
             config: *const Config,
             workers: u32,
-            fd: posix.fd_t,
+            fd: system.Socket,
         ) descriptors.Plan {
             const plan = descriptors.prepare(.{
                 .connections = config.connections_max,

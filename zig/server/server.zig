@@ -1,5 +1,6 @@
 //! `Server(Handler)`: the engine specialised at comptime for one handler.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const Address = @import("../core/address.zig").Address;
 const Defect = @import("../core/defect.zig").Defect;
@@ -11,7 +12,10 @@ const system = @import("../core/system.zig");
 const Config = @import("config.zig").Config;
 const engine = @import("engine.zig");
 const HandlerDispatcher = @import("handler.zig").HandlerDispatcher;
-const signals = @import("signals.zig");
+const signals = if (builtin.os.tag == .windows)
+    @import("signals_windows.zig")
+else
+    @import("signals.zig");
 
 pub const Error = engine.StartError || error{
     InvalidConfig,

@@ -168,6 +168,9 @@ pub fn close(fd: File) void {
     _ = check(calls.close(fd)) catch |err| assert(err != error.BadDescriptor);
 }
 
+/// As `close`, for a socket: elsewhere they are not the same.
+pub const closeSocket = close;
+
 pub fn read(fd: File, buffer: []u8) Error!usize {
     while (true) {
         return check(calls.read(fd, buffer.ptr, buffer.len)) catch |err|

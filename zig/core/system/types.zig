@@ -11,6 +11,10 @@ pub const File = posix.fd_t;
 /// Where there is no file.
 pub const no_file: File = if (is_windows) std.os.windows.INVALID_HANDLE_VALUE else -1;
 
+/// Where a process writes what it has to say. Windows is asked for them by these numbers.
+pub const standard_output: File = if (is_windows) @ptrFromInt(0xffff_fff5) else 1;
+pub const standard_error: File = if (is_windows) @ptrFromInt(0xffff_fff4) else 2;
+
 /// What a descriptor is counted by in a table: small, and no other's while it is open.
 pub fn numberOf(file: File) u32 {
     // A handle of Windows is a multiple of four.

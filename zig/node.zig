@@ -11,6 +11,7 @@ pub const start = registry.start;
 pub const listeners = registry.listeners;
 pub const memory = registry.memory;
 pub const attach = registry.attach;
+pub const ring = registry.ring;
 pub const detach = registry.detach;
 pub const reload = registry.reload;
 pub const requestStop = registry.requestStop;

@@ -22,6 +22,8 @@ pub const Play = struct {
     doorbell: posix.fd_t,
     requests: ring_file.Consumer,
     responses: ring_file.Producer,
+    /// How a sleeping worker is woken: as JavaScript does it on most systems, or as on Windows.
+    wakes: enum { by_write, by_call } = .by_write,
 
     pub fn open() !Play {
         return openWith(config);
@@ -45,7 +47,7 @@ pub const Play = struct {
 
     pub fn attach(self: *Play) !void {
         var defect: Defect = .{};
-        self.doorbell = try self.engine.attach(0, &defect);
+        self.doorbell = (try self.engine.attach(0, &defect)).fd;
         self.requests = .{ .ring = self.engine.block.requestRing(0, 0) };
         self.responses = .{ .ring = self.engine.block.responseRing(0, 0) };
     }
@@ -119,8 +121,11 @@ pub const Play = struct {
 
     fn wake(self: *Play) void {
         const line = self.engine.block.worker(0);
-        if (@atomicRmw(u32, &line.asleep, .Xchg, 0, .seq_cst) == 1) {
-            _ = posix.write(line.wake_fd, std.mem.asBytes(&@as(u64, 1))) catch unreachable;
+        if (@atomicRmw(u32, &line.asleep, .Xchg, 0, .seq_cst) != 1) return;
+        switch (self.wakes) {
+            .by_write => _ = posix.write(line.wake_fd, std.mem.asBytes(&@as(u64, 1))) catch
+                unreachable,
+            .by_call => Instance.ring(line.wake_fd),
         }
     }
 };

@@ -2,7 +2,6 @@
 //! stopped, destroyed. Called from JS threads, one call at a time (registry.zig sees to that).
 
 const std = @import("std");
-const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const log = @import("../core/log.zig");
@@ -17,6 +16,7 @@ const Block = block_file.Block;
 const Layout = block_file.Layout;
 const Dispatcher = @import("dispatcher.zig").Dispatcher;
 const lane_file = @import("lane.zig");
+const Reader = @import("doorbell.zig").Reader;
 const table_file = @import("table.zig");
 const Table = table_file.Table;
 pub const Defect = table_file.Defect;
@@ -201,11 +201,11 @@ pub const Instance = struct {
         self.dispatcher.threads.ringAll();
     }
 
-    /// The reading end of the thread's doorbell, which is the caller's.
-    pub fn attach(self: *Instance, thread: u32, defect: *Defect) Error!posix.fd_t {
+    /// The end of the thread's doorbell that is read, which is the caller's.
+    pub fn attach(self: *Instance, thread: u32, defect: *Defect) Error!Reader {
         var waited_ms: u32 = 0;
         while (true) {
-            const fd = self.dispatcher.threads.attach(thread) catch |err| {
+            const reader = self.dispatcher.threads.attach(thread) catch |err| {
                 if (err == error.WorkersBusy and waited_ms < patience_ms and !self.isStopped()) {
                     system.sleepMs(1);
                     waited_ms += 1;
@@ -220,8 +220,14 @@ pub const Instance = struct {
                 return error.Refused;
             };
             self.wakeAll(); // requests that wait for a thread may go
-            return fd;
+            return reader;
         }
+    }
+
+    /// Wakes the worker whose line in the block has this number: where JavaScript cannot do it by a
+    /// write.
+    pub fn ring(number: i32) void {
+        Engine.ring(.ofDescriptor(number));
     }
 
     pub fn detach(self: *Instance, thread: u32) void {

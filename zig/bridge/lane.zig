@@ -3,9 +3,9 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
-const posix = std.posix;
 const abi = @import("abi.zig");
 const Block = @import("block.zig").Block;
+const doorbell_file = @import("doorbell.zig");
 const ring_file = @import("ring.zig");
 const Producer = ring_file.Producer;
 const Consumer = ring_file.Consumer;
@@ -346,7 +346,7 @@ pub const Lane = struct {
 
     /// Publishes what was written, gives back what was read, and rings the thread when it sleeps
     /// and has something to do. False: the thread is gone.
-    pub fn flush(self: *Lane, doorbell_fd: posix.fd_t) bool {
+    pub fn flush(self: *Lane, doorbell: system.File) bool {
         var ring = self.requests.publish();
         const wanted = &self.control.response_wanted;
         if (self.responses.release() and @atomicLoad(u32, wanted, orders.peek) == 1) {
@@ -357,7 +357,7 @@ pub const Lane = struct {
         const asleep = &self.thread_line.asleep;
         if (@atomicLoad(u32, asleep, orders.peek) == 0) return true;
         if (@atomicRmw(u32, asleep, .Xchg, 0, orders.take) != 1) return true;
-        return ringDoorbell(doorbell_fd);
+        return doorbell_file.ring(doorbell);
     }
 };
 
@@ -427,13 +427,6 @@ const TargetPlace = struct {
         @memcpy(head[place.path.offset..][0..place.path.len], request.path);
     }
 };
-
-/// One byte on a thread's pipe. A full pipe has rings enough in it. False: nobody holds the other
-/// end any more.
-pub fn ringDoorbell(fd: posix.fd_t) bool {
-    _ = system.write(fd, "!") catch |err| return err != error.BrokenPipe;
-    return true;
-}
 
 fn writeHeader(
     room: []align(abi.record_align) u8,

@@ -69,14 +69,20 @@ pub fn memory(id: u32) []u8 {
     return self.block.bytes;
 }
 
-/// `{"fd": n}`
+/// `{"fd": n}`, or `{"path": name}` where that is what a thread can open (doorbell.zig).
 pub fn attach(id: u32, thread: u32) []const u8 {
     mutex.lock();
     defer mutex.unlock();
     const self = instances.get(id) orelse return unknown();
     var defect: Defect = .{};
-    const fd = self.attach(thread, &defect) catch |err| return refusal(err, &defect);
-    return answer(.{ .fd = fd });
+    const reader = self.attach(thread, &defect) catch |err| return refusal(err, &defect);
+    return answer(reader);
+}
+
+/// Wakes a worker by the number in its line of the block. It takes no lock: whoever holds it may be
+/// waiting for that worker.
+pub fn ring(bell: i32) void {
+    Instance.ring(bell);
 }
 
 pub fn detach(id: u32, thread: u32) void {

@@ -4,6 +4,8 @@ test {
     _ = @import("abi.zig");
     _ = @import("abi_gen.zig");
     _ = @import("block.zig");
+    _ = @import("doorbell.zig");
+    _ = @import("doorbell_windows.zig");
     _ = @import("hostile_test.zig");
     _ = @import("lane.zig");
     _ = @import("ring_test.zig");

@@ -3,10 +3,11 @@
 //! when every worker has noticed.
 
 const std = @import("std");
-const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const orders = @import("../core/orders.zig").wake;
 const system = @import("../core/system.zig");
+const doorbell_file = @import("doorbell.zig");
+const Doorbell = doorbell_file.Doorbell;
 
 pub fn isAttached(epoch: u32) bool {
     return epoch & 1 == 1;
@@ -20,8 +21,8 @@ pub const Threads = struct {
 
     const Place = struct {
         epoch: std.atomic.Value(u32) align(64) = .init(0),
-        /// Writing end of the doorbell; closed by the last worker that lets go of it.
-        doorbell: std.atomic.Value(i32) = .init(-1),
+        /// The end of the doorbell that is rung; closed by the last worker that lets go of it.
+        doorbell: std.atomic.Value(system.File) = .init(system.no_file),
         /// Workers that have not noticed the last detachment.
         unaware: std.atomic.Value(u32) = .init(0),
     };
@@ -44,17 +45,17 @@ pub const Threads = struct {
         return self.places[thread].epoch.load(orders.look);
     }
 
-    pub fn doorbell(self: *const Threads, thread: u32) posix.fd_t {
+    pub fn doorbell(self: *const Threads, thread: u32) system.File {
         return self.places[thread].doorbell.load(.acquire);
     }
 
     pub const AttachError = error{ AlreadyAttached, WorkersBusy, NoSuchThread } || system.Error;
 
-    /// Any thread: takes a place; the workers are to be woken. Returns the reading end of its
-    /// doorbell, which is the caller's.
+    /// Any thread: takes a place; the workers are to be woken. Returns the end of its doorbell that
+    /// is read, which is the caller's.
     /// `WorkersBusy`: not all workers have noticed that the last thread in this place is gone; try
     /// again.
-    pub fn attach(self: *Threads, thread: u32) AttachError!posix.fd_t {
+    pub fn attach(self: *Threads, thread: u32) AttachError!doorbell_file.Reader {
         self.mutex.lock();
         defer self.mutex.unlock();
         if (thread >= self.places.len) return error.NoSuchThread;
@@ -62,10 +63,10 @@ pub const Threads = struct {
         const current = place.epoch.load(.acquire);
         if (isAttached(current)) return error.AlreadyAttached;
         if (place.unaware.load(.acquire) != 0) return error.WorkersBusy;
-        const ends = try system.pipe(.{ .NONBLOCK = true, .CLOEXEC = true });
-        place.doorbell.store(ends[1], .release);
+        const made = try Doorbell.make();
+        place.doorbell.store(made.end, .release);
         place.epoch.store(current +% 1, orders.publish);
-        return ends[0];
+        return made.reader;
     }
 
     /// Any thread: the JS thread is gone. False when none was attached. The workers are to be
@@ -94,13 +95,13 @@ pub const Threads = struct {
         defer self.mutex.unlock();
         for (self.places) |*place| {
             if (!isAttached(place.epoch.load(.acquire))) continue;
-            _ = @import("lane.zig").ringDoorbell(place.doorbell.load(.acquire));
+            _ = doorbell_file.ring(place.doorbell.load(.acquire));
         }
     }
 
     fn closeDoorbell(place: *Place) void {
-        const fd = place.doorbell.swap(-1, .acq_rel);
-        if (fd != -1) system.close(fd);
+        const end = place.doorbell.swap(system.no_file, .acq_rel);
+        if (end != system.no_file) system.close(end);
     }
 };
 
@@ -110,18 +111,18 @@ test "a place is free again when every worker has noticed, and the doorbell is c
     var threads = try Threads.init(testing.allocator, 1, 2);
     defer threads.deinit(testing.allocator);
     try testing.expectError(error.NoSuchThread, threads.attach(1));
-    const fd = try threads.attach(0);
-    defer posix.close(fd);
+    const fd = (try threads.attach(0)).fd;
+    defer system.close(fd);
     try testing.expectError(error.AlreadyAttached, threads.attach(0));
     threads.ringAll();
     var byte: [8]u8 = undefined;
-    try testing.expectEqual(1, try posix.read(fd, &byte));
+    try testing.expectEqual(1, try system.read(fd, &byte));
     try testing.expect(threads.detach(0));
     try testing.expect(!threads.detach(0));
     threads.noticed(0);
     try testing.expectError(error.WorkersBusy, threads.attach(0));
-    try testing.expectError(error.WouldBlock, posix.read(fd, &byte));
+    try testing.expectError(error.WouldBlock, system.read(fd, &byte));
     threads.noticed(0);
-    try testing.expectEqual(0, try posix.read(fd, &byte)); // closed
-    posix.close(try threads.attach(0));
+    try testing.expectEqual(0, try system.read(fd, &byte)); // closed
+    (try threads.attach(0)).close();
 }

@@ -46,6 +46,25 @@ const Crowd = struct {
     }
 };
 
+test "a worker that sleeps is woken by a call as it is by a write" {
+    var play = try Play.open();
+    defer play.close();
+    const stream = try play.connect();
+    defer stream.close();
+    const asleep = &play.engine.block.worker(0).asleep;
+    for ([_]@TypeOf(play.wakes){ .by_call, .by_write, .by_call }) |way| {
+        play.wakes = way;
+        try stream.writeAll(hostile.request_text);
+        const record = try play.nextRequest();
+        for (0..10_000) |_| {
+            if (@atomicLoad(u32, asleep, .seq_cst) == 1) break;
+            std.time.sleep(std.time.ns_per_ms);
+        } else return error.NeverAsleep;
+        try play.publishRaw(std.mem.asBytes(&hostile.Answer.to(record)));
+        try hostile.expectStatus(stream, "200");
+    }
+}
+
 test "a request that waits for a full lane is offered to a thread that comes meanwhile" {
     var play = try Play.openWith(configOf("60000"));
     defer play.close();
@@ -55,7 +74,7 @@ test "a request that waits for a full lane is offered to a thread that comes mea
     const taken = play.engine.stats().requests;
     try testing.expect(taken < crowd.count);
     var defect: Defect = .{};
-    const doorbell = try play.engine.attach(1, &defect);
+    const doorbell = (try play.engine.attach(1, &defect)).fd;
     defer posix.close(doorbell);
     defer play.engine.detach(1);
     var other = play;

@@ -246,10 +246,15 @@ fn ringBell(comptime B: type) !void {
     var recorder: Recorder(B) = .{};
     defer recorder.deinit();
     var timer = try std.time.Timer.start();
-    B.ring(backend.bell());
-    _ = backend.poll(10_000, &recorder);
-    try testing.expect(timer.lap() < 5 * std.time.ns_per_s);
-    try expectSilence(B, &backend, &recorder); // nothing is left of it
+    // The second is what comes out of the block that JavaScript shares.
+    const bell = backend.bell();
+    for ([_]io.Bell{ bell, .ofDescriptor(bell.descriptor()) }) |its| {
+        B.ring(its);
+        _ = backend.poll(10_000, &recorder);
+        try testing.expect(timer.lap() < 5 * std.time.ns_per_s);
+        try expectSilence(B, &backend, &recorder); // nothing is left of it
+        _ = timer.lap();
+    }
 }
 
 test "backend: a poll that looks for events before it sleeps ends in time, and sleeps" {

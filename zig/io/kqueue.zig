@@ -116,13 +116,15 @@ pub const Kqueue = struct {
 
     pub fn ring(its: io.Bell) void {
         const handle: Handle = @bitCast(@as(i64, @intFromEnum(its)));
+        // Out of the block that JavaScript shares comes the pipe alone.
+        if (!isBell(its)) return transfer.ring(its);
         const trigger = bellChange(kevent_file.note_trigger);
         _ = kevent(handle.kq, &.{trigger}, &.{}, null) catch |err| {
             log.limited("a worker could not be woken: {s}", .{@errorName(err)});
         };
     }
 
-    /// Whether a bell is one of these, where there are others.
+    /// Whether a bell has its queue, and is no descriptor alone.
     pub fn isBell(its: io.Bell) bool {
         const handle: Handle = @bitCast(@as(i64, @intFromEnum(its)));
         return handle.kq > 0;

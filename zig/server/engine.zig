@@ -228,6 +228,11 @@ pub fn Engine(comptime Dispatcher: type) type {
             return self.impl.ports[index].bell;
         }
 
+        /// Any thread: rings the bell of a worker, of any engine of this kind.
+        pub fn ring(its: io.Bell) void {
+            Native.ring(its);
+        }
+
         /// Any thread: wakes every worker that sleeps.
         pub fn wakeAll(self: *Self) void {
             self.impl.wakeAll();

@@ -97,10 +97,11 @@ pub const JsThread = struct {
 
     fn attach(self: *JsThread) !void {
         self.turns_at = self.network.now_ms + 10;
-        self.doorbell = self.dispatcher.threads.attach(self.index) catch |err| switch (err) {
+        const reader = self.dispatcher.threads.attach(self.index) catch |err| switch (err) {
             error.WorkersBusy => return, // later
             else => return err,
         };
+        self.doorbell = reader.fd;
         const block = self.dispatcher.block;
         for (self.lanes, 0..) |*lane, worker| lane.* = .{
             .requests = .{ .ring = block.requestRing(@intCast(worker), self.index) },

@@ -1,49 +1,39 @@
 import { writeSync } from 'node:fs';
-import { Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
+import { GyrfalconError } from '../core/errors.ts';
+import type { Engine, EngineId } from './engine.ts';
 
 /** Wakes this thread when the engine has something for it, and wakes the engine. */
 export interface Doorbell {
   /** `ring` is called soon after the engine rang, once for any number of rings. */
   open(ring: () => void): void;
-  /** Wakes the worker behind descriptor `fd`. */
-  wake(fd: number): void;
+  /** Wakes the worker whose bell has this number. */
+  wake(bell: number): void;
   close(): void;
   /** Whether the doorbell alone keeps the process running. */
   ref(): void;
   unref(): void;
 }
 
-/** An eventfd takes a count of eight bytes. */
-const one = new Uint8Array(new BigUint64Array([1n]).buffer);
+/** The doorbell of a JS thread, which is attached to the engine here: of the kind that the system has. */
+export function openDoorbell(engine: Engine, id: EngineId, thread: number): Doorbell {
+  const end = engine.attach(id, thread);
+  return 'fd' in end
+    ? new PipeDoorbell(end.fd)
+    : new NamedPipeDoorbell(end.path, (bell) => engine.ring(bell));
+}
 
-/** The reading end of a pipe that the engine writes to. It takes the descriptor over. */
-export class PipeDoorbell implements Doorbell {
-  private readonly fd: number;
-  private socket: Socket | null = null;
+/** The end that is read. What the bytes are does not matter. */
+abstract class SocketDoorbell {
+  protected socket: Socket | null = null;
 
-  constructor(fd: number) {
-    this.fd = fd;
-  }
-
-  open(ring: () => void): void {
-    const buffer = Buffer.allocUnsafe(64);
-    const onread = {
-      buffer,
-      callback: () => {
-        ring();
-        return true;
-      },
+  /** The options of a socket that calls `ring` for whatever it reads, without an event or a buffer for each. */
+  protected reading(ring: () => void): object {
+    const callback = () => {
+      ring();
+      return true;
     };
-    // `onread` belongs to connect()'s options in the types; the constructor takes it as well.
-    const options = { fd: this.fd, readable: true, writable: false, onread };
-    this.socket = new Socket(options as ConstructorParameters<typeof Socket>[0]);
-    // The engine closes its end when the thread is detached: nothing more will come.
-    this.socket.on('error', () => this.close());
-    this.socket.resume();
-  }
-
-  wake(fd: number): void {
-    writeSync(fd, one);
+    return { onread: { buffer: Buffer.allocUnsafe(64), callback } };
   }
 
   close(): void {
@@ -58,4 +48,65 @@ export class PipeDoorbell implements Doorbell {
   unref(): void {
     this.socket?.unref();
   }
+}
+
+/** An eventfd takes a count of eight bytes; a pipe takes them as rings. */
+const one = new Uint8Array(new BigUint64Array([1n]).buffer);
+
+/** The reading end of a pipe that the engine writes to. It takes the descriptor over. Bells are descriptors too. */
+export class PipeDoorbell extends SocketDoorbell implements Doorbell {
+  private readonly fd: number;
+
+  constructor(fd: number) {
+    super();
+    this.fd = fd;
+  }
+
+  open(ring: () => void): void {
+    // `onread` belongs to connect()'s options in the types; the constructor takes it as well.
+    const options = { fd: this.fd, readable: true, writable: false, ...this.reading(ring) };
+    this.socket = new Socket(options as ConstructorParameters<typeof Socket>[0]);
+    // The engine closes its end when the thread is detached: nothing more will come.
+    this.socket.on('error', () => this.close());
+    this.socket.resume();
+  }
+
+  wake(bell: number): void {
+    writeSync(bell, one);
+  }
+}
+
+/**
+ * A named pipe of Windows, where descriptors belong to one C library of several in the process, and a bell is rung by a
+ * call of the engine.
+ */
+export class NamedPipeDoorbell extends SocketDoorbell implements Doorbell {
+  private readonly path: string;
+  readonly wake: (bell: number) => void;
+
+  constructor(path: string, wake: (bell: number) => void) {
+    super();
+    this.path = path;
+    this.wake = wake;
+  }
+
+  open(ring: () => void): void {
+    let connected = false;
+    const options = { path: this.path, ...this.reading(ring) };
+    this.socket = connect(options as Parameters<typeof connect>[0] & object);
+    this.socket.on('connect', () => {
+      connected = true;
+      ring(); // what the engine rang for before went nowhere
+    });
+    // As above, but that a server whose engine cannot reach it must not seem to run.
+    this.socket.on('error', (cause) => {
+      this.close();
+      if (!connected) throw unreachable(cause);
+    });
+  }
+}
+
+function unreachable(cause: Error): GyrfalconError {
+  const message = 'The pipe by which the engine wakes this thread cannot be opened';
+  return new GyrfalconError('GYR_THREAD', message, 'start the server anew', { cause });
 }

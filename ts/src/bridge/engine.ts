@@ -32,6 +32,9 @@ export interface EngineListener {
   failure: string | null;
 }
 
+/** Where the engine rings: a pipe's reading end, or a pipe of Windows by its name. */
+export type DoorbellEnd = { fd: number } | { path: string };
+
 /** An engine that was created: a number in this process, good in every thread of it. */
 export type EngineId = number;
 
@@ -44,8 +47,10 @@ export interface Engine {
   listeners(id: EngineId): EngineListener[];
   /** The shared block; stays mapped after `destroy`. */
   memory(id: EngineId): Uint8Array;
-  /** Takes JS thread `thread` in. Returns the descriptor of its doorbell, which the caller owns. */
-  attach(id: EngineId, thread: number): number;
+  /** Takes JS thread `thread` in. Returns the end of its doorbell, which the caller owns. */
+  attach(id: EngineId, thread: number): DoorbellEnd;
+  /** Wakes the worker whose bell has this number: where a bell is no descriptor. Any engine's of this process. */
+  ring(bell: number): void;
   /** The thread is gone: its exchanges are answered with 503. */
   detach(id: EngineId, thread: number): void;
   /** Replaces the route table. */
@@ -66,6 +71,7 @@ interface NativeModule {
   listeners(id: number): NativeText;
   memory(id: number): { typedArray: Uint8Array };
   attach(id: number, thread: number): NativeText;
+  ring(bell: number): void;
   detach(id: number, thread: number): void;
   reload(id: number, table: string): NativeText;
   requestStop(id: number, deadline: number): void;
@@ -122,10 +128,18 @@ function libraryExtension(): string {
   return process.platform === 'win32' ? 'dll' : 'so';
 }
 
-function importNative(path: string): NativeModule {
+/** The files that are loaded on this system, of those for several that may lie side by side in `path`. */
+export function engineFiles(path: string): { name: string; library: string; addon: string } {
   const name = `${platformName(path)}.${process.arch}`;
-  const library = join(path, `${name}.${libraryExtension()}`);
-  const addon = join(dirname(path), 'node-zigar-addon', `${name}.node`);
+  return {
+    name,
+    library: join(path, `${name}.${libraryExtension()}`),
+    addon: join(dirname(path), 'node-zigar-addon', `${name}.node`),
+  };
+}
+
+function importNative(path: string): NativeModule {
+  const { name, library, addon } = engineFiles(path);
   for (const file of [library, addon]) {
     if (isThere(file)) continue;
     throw new GyrfalconError(
@@ -191,7 +205,8 @@ function wrap(native: NativeModule): Engine {
     start: (id) => answer(native.start(id)) as EngineInfo,
     listeners: (id) => answer(native.listeners(id)) as EngineListener[],
     memory: (id) => native.memory(id).typedArray,
-    attach: (id, thread) => (answer(native.attach(id, thread)) as { fd: number }).fd,
+    attach: (id, thread) => answer(native.attach(id, thread)) as DoorbellEnd,
+    ring: (bell) => native.ring(bell),
     detach: (id, thread) => native.detach(id, thread),
     reload: (id, table) => {
       answer(native.reload(id, JSON.stringify(table)));

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import type { SocketAddress } from '../bridge/address.ts';
 import type { App } from '../bridge/app.ts';
 import { Channel } from '../bridge/channel.ts';
-import { PipeDoorbell } from '../bridge/doorbell.ts';
+import { type Doorbell, openDoorbell } from '../bridge/doorbell.ts';
 import { type Engine, type EngineId, type EngineInfo, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
@@ -206,7 +206,7 @@ abstract class BaseServer extends RequestServer implements Server {
 /** Handlers on the thread that called `serve`. */
 class LocalServer extends BaseServer {
   private channel: Channel | null = null;
-  private doorbell: PipeDoorbell | null = null;
+  private doorbell: Doorbell | null = null;
   /** The next route number: numbers are never used twice. */
   private nextRoute = 0;
   private compiled: CompiledTable | null = null;
@@ -216,7 +216,7 @@ class LocalServer extends BaseServer {
     this.create(compiled.table);
     try {
       const block = new Block(this.engine.memory(this.id));
-      this.doorbell = new PipeDoorbell(this.engine.attach(this.id, 0));
+      this.doorbell = openDoorbell(this.engine, this.id, 0);
       const host = { stopped: () => this.end(), listenerLost: () => this.listenerLost() };
       this.channel = new Channel(block, 0, this.doorbell, app, this, host, this.log);
       this.start();

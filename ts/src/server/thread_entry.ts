@@ -5,7 +5,7 @@ import type { SocketAddress } from '../bridge/address.ts';
 import type { App } from '../bridge/app.ts';
 import type { Background } from '../bridge/background.ts';
 import { Channel } from '../bridge/channel.ts';
-import { PipeDoorbell } from '../bridge/doorbell.ts';
+import { openDoorbell } from '../bridge/doorbell.ts';
 import { type EngineId, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
 import { GyrfalconError } from '../core/errors.ts';
@@ -103,7 +103,7 @@ class ThreadProgram {
     if (where !== null) this.server.where = where;
     const engine = loadEngine();
     const block = new Block(engine.memory(id));
-    const doorbell = new PipeDoorbell(engine.attach(id, data.thread));
+    const doorbell = openDoorbell(engine, id, data.thread);
     const app = this.app as App;
     const host = {
       stopped: () => void this.end(),

@@ -6,8 +6,9 @@ import { lackOf, smoke } from './backends.mjs';
 import { enginePath } from './build.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets } from './foreign.mjs';
 import { nodeOf } from './nodes.mjs';
-import { at, filesBelow, root } from './project.mjs';
+import { at, filesBelow, root, SetupError } from './project.mjs';
 import { Progress, run, tail } from './run.mjs';
+import { targets } from './targets.mjs';
 import { installFrameworks } from './toolchain.mjs';
 
 /** Where the Zig executables for the tests are installed, built ReleaseSafe. */
@@ -323,35 +324,46 @@ async function staticExecutables({ zig, filter }) {
 
 /** What the handlers' end of the bridge does; files that start Node.js themselves would start it for this processor. */
 const onArm64 =
-  /^tests\/bridge\/(?:bodies|context|framing|handlers|heads|multipart|request_members|serve|trailers)/;
+  /^tests\/bridge\/(?:bodies|context|framing|handlers|heads|memory|multipart|request_members|serve|trailers)/;
 
 async function modules({ zig, filter }) {
-  const outcomes = [await one('every module', process.execPath, [at('scripts/build-modules.mjs')])];
-  if (process.arch === 'arm64' || process.platform !== 'linux') {
-    return together([...outcomes, skipped('the module for arm64: it is not foreign here')]);
-  }
-  const emulator = emulatorOf('arm64');
-  const libraries = librariesOf('arm64');
-  if (emulator === undefined || libraries === undefined) {
-    const lacking =
-      'qemu-user-static, libc6-arm64-cross and libstdc++6-arm64-cross are not all installed';
-    return together([...outcomes, skipped(`the module for arm64: ${lacking}`)]);
-  }
-  const major = process.versions.node.split('.')[0];
-  const node = [emulator, '-L', libraries, await nodeOf(major, new Progress(), 'arm64')];
-  const chosen = testFiles({ filter }, 'tests').filter((path) =>
-    onArm64.test(relative(root, path)),
-  );
+  const names = targets.filter(({ lacks }) => lacks === undefined).map(({ name }) => name);
+  const script = at('scripts', 'build-modules.mjs');
+  const built = await one('every module', process.execPath, [script, ...names]);
+  if (built.failed > 0) return built;
+  const files = testFiles({ filter }, 'tests');
+  const those = (which) => files.filter((path) => which.test(relative(root, path)));
+  const outcomes = [built, await runTests({ zig }, those(/^tests\/targets\/modules/))];
+  const { node, lacks } = await nodeForArm64();
+  if (lacks !== undefined) return together([...outcomes, skipped(`on arm64: ${lacks}`)]);
   const env = {
     GYRFALCON_NODE: JSON.stringify(node),
     // The compiler for TypeScript that is installed: a program of this processor, which the kernel starts as such.
     ESBUILD_BINARY_PATH: at('node_modules', '@esbuild', `linux-${process.arch}`, 'bin', 'esbuild'),
   };
   const options = { env, timeoutMs: emulatedTimeoutMs };
-  outcomes.push(await runTests({ zig }, chosen, 1, { ...options, node }));
-  const examples = testFiles({ filter }, 'tests/targets').filter((path) => /arm64/.test(path));
-  outcomes.push(await runTests({ zig }, examples, 1, options));
+  outcomes.push(await runTests({ zig }, those(onArm64), 1, { ...options, node }));
+  outcomes.push(await runTests({ zig }, those(/^tests\/targets\/arm64/), 1, options));
   return together(outcomes);
+}
+
+/** The command for a Node.js of this version for arm64, in an emulator; or why there is none. */
+async function nodeForArm64() {
+  if (process.platform !== 'linux' || process.arch === 'arm64') {
+    return { lacks: 'it is emulated on Linux and other processors alone' };
+  }
+  const emulator = emulatorOf('arm64');
+  if (emulator === undefined) return { lacks: 'qemu-user is not installed (qemu-user-static)' };
+  const libraries = librariesOf('arm64');
+  if (libraries === undefined) return { lacks: 'libstdc++6-arm64-cross is not installed' };
+  const major = process.versions.node.split('.')[0];
+  try {
+    const path = await nodeOf(major, new Progress(), 'arm64');
+    return { node: [emulator, '-L', libraries, path] };
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    return { lacks: error.message.split('\n')[0] };
+  }
 }
 
 /** What cannot be tested here, and why. */

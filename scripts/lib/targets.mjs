@@ -9,8 +9,8 @@ export const targets = [
   { platform: 'linux', arch: 'arm64' },
   { platform: 'linux-musl', arch: 'x64' },
   { platform: 'linux-musl', arch: 'arm64' },
-  { platform: 'darwin', arch: 'arm64', lacks: 'the engine is not ported to macOS yet' },
-  { platform: 'darwin', arch: 'x64', lacks: 'the engine is not ported to macOS yet' },
+  { platform: 'darwin', arch: 'arm64' },
+  { platform: 'darwin', arch: 'x64' },
   { platform: 'win32', arch: 'x64', lacks: 'the engine is not ported to Windows yet' },
 ].map((target) => ({ ...target, name: nameOf(target), cpu: cpuOf(target.arch) }));
 

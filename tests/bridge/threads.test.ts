@@ -1,10 +1,8 @@
 /** Handlers in worker threads: spread, blocked, dying, restarted, reloaded. */
-import { readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { type GyrfalconError, type Server, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { enginePath } from '../../ts/src/bridge/engine.ts';
+import { engineFiles, enginePath } from '../../ts/src/bridge/engine.ts';
 import { project, start } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
 import { connect } from '../support/socket.ts';
@@ -145,9 +143,7 @@ test('32 threads beside 8 workers start, serve and end, without a warning', asyn
 
 test('many threads that load the engine at the same time do not end the process', async () => {
   const fixture = project('tests', 'bridge', 'fixtures', 'load_in_threads.mjs');
-  const engine = enginePath();
-  const library = only(engine, '.so');
-  const addon = only(join(dirname(engine), 'node-zigar-addon'), '.node');
+  const { library, addon } = engineFiles(enginePath());
   for (let round = 0; round < 8; round++) {
     const program = start(process.execPath, [fixture, library, addon]);
     const ending = await within(program.ended, 'the end of the program', 30_000);
@@ -155,12 +151,6 @@ test('many threads that load the engine at the same time do not end the process'
     assert.match(program.stdout(), 'all have ended');
   }
 });
-
-function only(folder: string, ending: string): string {
-  const found = readdirSync(folder).filter((name) => name.endsWith(ending));
-  assert.is(found.length, 1, `${folder}: ${found}`);
-  return join(folder, found[0] as string);
-}
 
 test('a module that is no URL is refused with GYR_OPTION_INVALID', async () => {
   try {

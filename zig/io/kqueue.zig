@@ -30,6 +30,7 @@ pub const Kqueue = struct {
     pipe: [2]system.File,
     receive_buffer: []u8,
     gpa: Allocator,
+    busy_poll_us: u32,
     /// What the system is told with the next wait.
     changes: [changes_max]Kevent = undefined,
     change_count: usize = 0,
@@ -86,6 +87,7 @@ pub const Kqueue = struct {
             .pipe = pipe,
             .receive_buffer = try gpa.alloc(u8, options.receive_buffer_bytes),
             .gpa = gpa,
+            .busy_poll_us = options.busy_poll_us,
         };
     }
 
@@ -368,7 +370,19 @@ pub const Kqueue = struct {
         return count == events_max;
     }
 
+    /// Looks for a while before it sleeps, if it is told to. Returns how many events there are.
     fn wait(self: *Kqueue, timeout_ms: i32) usize {
+        if (self.busy_poll_us == 0 or timeout_ms == 0) return self.sleep(timeout_ms);
+        var looking: transfer.BusyPoll = .begin(self.busy_poll_us, timeout_ms);
+        while (true) {
+            const count = self.sleep(0);
+            if (count > 0) return count;
+            if (!looking.goesOn()) break;
+        }
+        return self.sleep(looking.left_ms);
+    }
+
+    fn sleep(self: *Kqueue, timeout_ms: i32) usize {
         const timeout: posix.timespec = .{
             .sec = @divTrunc(@max(timeout_ms, 0), std.time.ms_per_s),
             .nsec = @rem(@max(timeout_ms, 0), std.time.ms_per_s) * std.time.ns_per_ms,

@@ -109,6 +109,8 @@ pub const check = own.check;
 // Of those that came from BSD alone.
 
 pub const processors = own.processors;
+pub const openBeneath = own.openBeneath;
+pub const opensBeneath = own.opensBeneath;
 
 // Of Linux alone.
 

@@ -1,8 +1,9 @@
 //! A directory that files are opened below, and never outside of: neither by "..", nor by a
 //! symbolic link, nor by a component that is swapped while it is looked up.
 //!
-//! Linux 5.6 and later do it in one call, openat2(2) with RESOLVE_BENEATH. Elsewhere, and where a
-//! container's filter forbids that call, the path is walked one component at a time from a held
+//! Linux 5.6 and later do it in one call, openat2(2) with RESOLVE_BENEATH; FreeBSD 13 and macOS 11
+//! have a flag of open(2), and refuse what is not plainly below. What they refuse, and where a
+//! container's filter forbids openat2, the path is walked one component at a time from a held
 //! descriptor, without following links; a link is read and what it says is walked the same way.
 //! Links whose target is inside the root are followed, absolute ones too.
 //!
@@ -134,7 +135,19 @@ pub const Root = struct {
     fd: posix.fd_t,
     lookup: Lookup,
 
-    pub const Lookup = enum { openat2, components, spelling };
+    pub const Lookup = enum {
+        openat2,
+        /// By a flag of open(2): macOS and FreeBSD.
+        flag,
+        components,
+        /// Windows.
+        spelling,
+
+        fn of(directory: system.File) Lookup {
+            if (linux) return if (hasOpenat2(directory)) .openat2 else .components;
+            return if (system.opensBeneath(directory)) .flag else .components;
+        }
+    };
 
     /// Opens the directory `path`. It is held: renaming it or replacing a link in `path` later does
     /// not change which directory is served.
@@ -142,7 +155,7 @@ pub const Root = struct {
         if (is_windows) return .{ .fd = try windows.openDirectory(path), .lookup = .spelling };
         const flags: posix.O = .{ .ACCMODE = .RDONLY, .DIRECTORY = true, .CLOEXEC = true };
         const fd = try system.open(path, flags, 0);
-        return .{ .fd = fd, .lookup = if (hasOpenat2(fd)) .openat2 else .components };
+        return .{ .fd = fd, .lookup = .of(fd) };
     }
 
     pub fn close(self: *Root) void {
@@ -159,6 +172,7 @@ pub const Root = struct {
         if (is_windows) return self.openSpelled(path);
         const fd = switch (self.lookup) {
             .openat2 => try self.openResolved(path),
+            .flag => try self.openFlagged(path),
             .components => try self.openWalking(path),
             .spelling => unreachable, // `open` does not choose it elsewhere
         };
@@ -197,6 +211,19 @@ pub const Root = struct {
         return openat2(self.fd, pathOrSelf(path), resolve.beneath) catch |err| switch (err) {
             // It left the root on its way: refused, unless it came back.
             error.CrossDevice => self.openRealPath(path),
+            else => refusal(err),
+        };
+    }
+
+    fn openFlagged(self: *const Root, path: []const u8) OpenError!posix.fd_t {
+        if (linux) unreachable; // `open` does not choose it here
+        var names = std.mem.splitScalar(u8, path, '/');
+        while (names.next()) |name| {
+            if (std.mem.eql(u8, name, "..")) return self.openWalking(path);
+        }
+        return system.openBeneath(self.fd, pathOrSelf(path)) catch |err| switch (err) {
+            // A link on its way: it may lead to what is below all the same.
+            error.CrossDevice, error.SymLinkLoop => self.openWalking(path),
             else => refusal(err),
         };
     }
@@ -390,7 +417,6 @@ fn openat2(directory: posix.fd_t, path: []const u8, flags: u64) system.Error!pos
 
 /// Whether the kernel has openat2 and lets us use it.
 fn hasOpenat2(directory: posix.fd_t) bool {
-    if (!linux) return false;
     const fd = openat2(directory, ".", resolve.beneath) catch return false;
     system.close(fd);
     return true;

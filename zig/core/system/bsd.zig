@@ -139,6 +139,35 @@ pub fn control(fd: File, command: c_int, argument: u32) Error!usize {
     return check(c.fcntl(fd, command, argument));
 }
 
+/// Opens a file for reading, neither waiting for a FIFO nor taking a terminal over, with the flag
+/// that keeps a look-up below its directory. FreeBSD answers `CrossDevice` when it would leave.
+/// macOS follows no link, and answers `SymLinkLoop` for one; `path` has no "..".
+pub fn openBeneath(dir: File, path: []const u8) Error!File {
+    const nofollow_any = 0x20000000;
+    const resolve_beneath = 0x00800000;
+    const beneath: u32 = if (is_macos) nofollow_any else resolve_beneath;
+    const plain: posix.O = .{
+        .ACCMODE = .RDONLY,
+        .CLOEXEC = true,
+        .NONBLOCK = true,
+        .NOCTTY = true,
+    };
+    const flags: posix.O = @bitCast(@as(u32, @bitCast(plain)) | beneath);
+    return common.openAt(dir, path, flags, 0);
+}
+
+/// Whether this system knows that flag: one that does not would go wherever a path leads.
+pub fn opensBeneath(dir: File) bool {
+    if (is_macos) return builtin.target.os.isAtLeast(.macos, .{
+        .major = 11,
+        .minor = 0,
+        .patch = 0,
+    }) orelse false;
+    const fd = openBeneath(dir, "..") catch |err| return err == error.CrossDevice;
+    common.close(fd);
+    return false;
+}
+
 /// The absolute path of what `fd` has open, as the system knows it now.
 pub fn pathOf(fd: File, buffer: []u8) Error![]u8 {
     const Answer = if (is_macos) extern struct { path: [posix.PATH_MAX]u8 } else c.kinfo_file;

@@ -77,6 +77,7 @@ test {
     _ = @import("net/batch.zig");
     _ = @import("net/port.zig");
     _ = @import("net/relay_test.zig");
+    _ = @import("net/worker_test.zig");
     _ = @import("net/write_queue.zig");
     _ = @import("http/accept.zig");
     _ = @import("http/authority.zig");

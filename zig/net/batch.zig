@@ -116,7 +116,10 @@ pub const Batch = struct {
         pools: *write_queue.Pools,
     ) write_queue.WriteQueue.Error!void {
         const handover = self.handoverFor(sent, &pools.buffers);
-        errdefer if (handover) |own| own.next.destroy(&pools.buffers);
+        errdefer if (handover) |own| {
+            // Once it has taken the place of the other it stays.
+            if (self.segment != own.next) own.next.destroy(&pools.buffers);
+        };
         var skip = sent;
         for (self.iovecs[0..self.count], self.kinds[0..self.count], 0..) |iovec, kind, i| {
             if (skip >= iovec.len) {
@@ -252,4 +255,49 @@ test "a batch that finds no room for what is unsent says so, and keeps its own b
     try testing.expect(queue.isEmpty());
     pools.buffers.release(small.ptr, 0);
     for (taken.constSlice()) |block| pools.buffers.release(block.ptr, Batch.order);
+}
+
+test "a batch whose block has gone keeps the next, whatever fails behind it" {
+    var pools = try testPools(1);
+    defer pools.buffers.deinit();
+    defer pools.nodes.deinit();
+    var batch = try Batch.init(&pools.buffers);
+    const others = pools.buffers.alloc(Batch.order).?; // as in use, so that the sum stays positive
+    fill(&batch, 40_000);
+    batch.addSlice("static", .static); // no node is left for it
+    var queue: WriteQueue = .{};
+    try testing.expectError(error.OutOfBuffers, batch.moveRest(0, &queue, &pools));
+    queue.deinit(&pools);
+    batch.reset();
+    // The batch's block is nobody else's.
+    var taken: std.BoundedArray([]u8, 64) = .{};
+    while (pools.buffers.alloc(Batch.order)) |block| taken.appendAssumeCapacity(block);
+    for (taken.constSlice()) |block|
+        try testing.expect(@intFromPtr(block.ptr) != @intFromPtr(batch.segment));
+    for (taken.constSlice()) |block| pools.buffers.release(block.ptr, Batch.order);
+    pools.buffers.release(others.ptr, Batch.order);
+    batch.deinit(&pools.buffers);
+    try testing.expectEqual(0, pools.buffers.bytes_used);
+}
+
+test "a batch whose block has gone keeps the next where memory is short for what was borrowed" {
+    var pools = try testPools(16);
+    defer pools.buffers.deinit();
+    defer pools.nodes.deinit();
+    var batch = try Batch.init(&pools.buffers);
+    // All but one block of the pool is in use.
+    var taken: std.BoundedArray([]u8, 64) = .{};
+    while (pools.buffers.alloc(Batch.order)) |block| taken.appendAssumeCapacity(block);
+    pools.buffers.release(taken.pop().?.ptr, Batch.order);
+    fill(&batch, 40_000);
+    var large: [100_000]u8 = @splat('x');
+    batch.addSlice(&large, .borrowed);
+    var queue: WriteQueue = .{};
+    try testing.expectError(error.OutOfBuffers, batch.moveRest(0, &queue, &pools));
+    queue.deinit(&pools);
+    batch.reset();
+    while (pools.buffers.alloc(Batch.order)) |block| {
+        taken.appendAssumeCapacity(block);
+        try testing.expect(@intFromPtr(block.ptr) != @intFromPtr(batch.segment));
+    }
 }

@@ -16,6 +16,8 @@ pub const Phase = enum(u8) {
     /// It was begun from here, and is not there yet.
     connecting,
     open,
+    /// Its protocol is being told that it ends.
+    ending,
     lingering,
     closed,
 };
@@ -38,6 +40,8 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         stream: Io.Stream = .{},
         id: Id,
         spent: Spent = .{},
+        /// The turn in which it came to the ready list.
+        ready_turn: u32 = 0,
         peer: Address,
         phase: Phase = .open,
         /// Whether it came in, or was made from here.

@@ -91,7 +91,7 @@ fn Relay(comptime Io: type) type {
             const other = conn.app.other orelse return;
             conn.app.other = null;
             other.app.other = null;
-            if (other.phase == .connecting) self.net.close(other) else self.net.finish(other, false);
+            self.net.finish(other, false);
         }
 
         pub fn onNoMemory(self: *Self, conn: *Conn, _: anytype, _: anytype) void {

@@ -124,8 +124,7 @@ pub fn Sending(comptime W: type) type {
             const conn: *Conn = @alignCast(@ptrCast(self.batch.owner.?));
             // What is left of them when this returns has found no place.
             defer if (source) |chain| chain.deinit(&self.pools.buffers);
-            defer self.batch.reset();
-            if (conn.phase != .open) return;
+            if (conn.phase != .open) return self.batch.reset();
             const had_queue = !conn.queue.isEmpty();
             const gathered = self.batch.bytes;
             var sent: usize = 0;
@@ -134,11 +133,16 @@ pub fn Sending(comptime W: type) type {
                 switch (send(self, conn, pieces, more)) {
                     .sent => |n| sent = n,
                     .would_block => {},
-                    .failed => return self.close(conn),
+                    .failed => {
+                        self.batch.reset();
+                        return self.close(conn);
+                    },
                 }
             }
-            queueRest(self, conn, source, gathered, sent) catch
-                return self.protocol.onNoMemory(conn, .output, .pool);
+            const queued = queueRest(self, conn, source, gathered, sent);
+            // Callbacks follow: what they write is another batch.
+            self.batch.reset();
+            queued catch return self.protocol.onNoMemory(conn, .output, .pool);
             if (conn.queue.isEmpty()) return;
             if (self.protocol.overBudget(conn, .output)) |owner|
                 return self.protocol.onNoMemory(conn, .output, owner);

@@ -18,7 +18,7 @@
 //!                                          empty
 //!   onTimer(p, conn)                       the timer it set has fired
 //!   onDrain(p, conn)                       shutdown: finish what is in flight
-//!   onClose(p, conn)                       the connection is gone
+//!   onClose(p, conn)                       the connection is gone: nothing more is sent or told
 //!   overBudget(p, conn, direction) ?Owner  asked when more of the pool is held for it, .input or
 //!                                          .output: whose room is used up
 //!   onNoMemory(p, conn, .input, owner)     bytes from the peer found no room in the pool, or put
@@ -275,6 +275,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     self.settle(conn);
                 },
                 .failed => |err| {
+                    conn.phase = .ending;
                     self.protocol.onConnected(conn, err);
                     self.end(conn);
                 },
@@ -334,7 +335,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     self.settle(conn);
                 },
                 .lingering => self.close(conn),
-                .closed => {},
+                .ending, .closed => {},
             }
         }
 
@@ -416,10 +417,12 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub fn resumeInput(self: *Self, conn: *Conn) void {
             if (!conn.paused or conn.phase != .open) return;
             conn.paused = false;
-            if (conn.in_input) return; // the loop that is under way looks at `paused`
-            self.processInput(conn);
-            if (conn.phase != .open or conn.paused) return;
-            if (conn.eof) self.checkEof(conn) else self.backend.resumeRecv(&conn.stream);
+            if (!conn.in_input) { // else the loop that is under way looks at `paused`
+                self.processInput(conn);
+                if (conn.phase != .open or conn.paused) return;
+                if (conn.eof) return self.checkEof(conn);
+            }
+            if (!conn.eof) self.backend.resumeRecv(&conn.stream);
         }
 
         /// Whether the socket holds what the protocol has not seen.
@@ -461,6 +464,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub fn goOnLater(self: *Self, conn: *Conn) void {
             if (conn.is_ready) return;
             conn.is_ready = true;
+            conn.ready_turn = self.turn_number;
             self.ready.append(conn);
         }
 
@@ -475,7 +479,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             for (0..count) |_| {
                 // One may have ended meanwhile; what came to the list in this turn is behind them.
                 const conn = self.ready.first orelse return;
-                if (conn.spent.turn == self.turn_number) return;
+                if (conn.ready_turn == self.turn_number) return;
                 self.leaveReady(conn);
                 if (!conn.queue.isEmpty()) self.pump(conn);
                 if (conn.phase == .open) self.processInput(conn);
@@ -503,6 +507,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// dropped for a while first, so that a reset does not overtake the response (RFC 9112
         /// §9.6).
         pub fn finish(self: *Self, conn: *Conn, linger: bool) void {
+            if (conn.phase == .connecting) return self.close(conn); // there is nothing to send
             if (conn.phase != .open) return;
             if (self.batch.owner == @as(?*anyopaque, conn)) self.flush();
             if (conn.phase != .open) return;
@@ -514,6 +519,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub fn finishNow(self: *Self, conn: *Conn) void {
             if (conn.phase != .open) return;
             if (!conn.linger or conn.eof) return self.close(conn);
+            conn.phase = .ending;
             self.protocol.onClose(conn);
             conn.phase = .lingering;
             self.leaveReady(conn);
@@ -525,14 +531,19 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Closes now. What was not sent is lost.
         pub fn close(self: *Self, conn: *Conn) void {
-            if (conn.phase == .closed) return;
-            if (conn.phase == .open or conn.phase == .connecting) self.protocol.onClose(conn);
+            switch (conn.phase) {
+                .closed, .ending => return,
+                .open, .connecting => {
+                    conn.phase = .ending;
+                    self.protocol.onClose(conn);
+                },
+                .lingering => {},
+            }
             self.end(conn);
         }
 
         /// Closes what the protocol knows to be at its end.
         fn end(self: *Self, conn: *Conn) void {
-            if (conn.phase == .closed) return; // by the protocol, as it was told
             conn.phase = .closed;
             self.leaveReady(conn);
             if (self.batch.owner == @as(?*anyopaque, conn)) self.batch.reset();
@@ -606,6 +617,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 return self.giveBack(conn);
             };
             self.protocol.onOpen(conn);
+            if (conn.phase != .open) return;
             self.protocol.afterEvent(conn);
             if (conn.phase != .open) return;
             // On its way here its first request has mostly come.
@@ -643,6 +655,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             } else if (self.now_ms >= deadline) {
                 self.forEach(&.{ .open, .lingering, .connecting }, close);
                 self.protocol.onTurn();
+                self.flush();
             }
             self.reap();
         }

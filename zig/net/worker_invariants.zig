@@ -54,6 +54,7 @@ pub fn checkConnection(worker: anytype, conn: anytype) void {
             assert(conn.queue.isEmpty() and conn.input.len == 0);
             assert(!conn.is_ready);
         },
+        .ending => unreachable, // it has ended before the event has
         .closed => {
             assert(conn.queue.isEmpty() or conn.awaits_room);
             assert(conn.input.len == 0);

@@ -98,6 +98,7 @@ pub const workingDirectory = own.workingDirectory;
 pub const pipe = own.pipe;
 pub const sendFile = own.sendFile;
 pub const inFlight = own.inFlight;
+pub const unreadBytes = own.unreadBytes;
 pub const affinity = own.affinity;
 pub const setAffinity = own.setAffinity;
 pub const interfaceName = own.interfaceName;

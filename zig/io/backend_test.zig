@@ -735,3 +735,30 @@ fn giveUpConnect(comptime B: type) !void {
     );
     try testing.expectEqual(system.no_socket, recorder.streams[0].fd);
 }
+
+test "backend: what a peer has sent before it closed a unix socket is received after a pause" {
+    try onAll(lastWordsOfUnix);
+}
+
+fn lastWordsOfUnix(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const fds = try socketPair();
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    const stream = &recorder.streams[0];
+    try backend.open(stream, fds[0], first);
+    _ = backend.poll(0, &recorder);
+    backend.pauseRecv(stream);
+    _ = try system.write(fds[1], "the whole response");
+    system.close(fds[1]);
+    for (0..3) |_| _ = backend.poll(10, &recorder);
+    try testing.expect(!recorder.failed); // over TCP it is not
+    backend.resumeRecv(stream);
+    for (0..5) |_| if (!recorder.eof) {
+        _ = backend.poll(10, &recorder);
+    };
+    try testing.expectEqualStrings("the whole response", recorder.received.items);
+    try testing.expect(recorder.eof);
+    try recorder.end(&backend, 0);
+}

@@ -33,7 +33,9 @@ pub const Epoll = struct {
 
     const Notes = packed struct(u32) {
         /// What epoll is asked to report; 0 while paused.
-        interest: u28 = 0,
+        interest: u27 = 0,
+        /// epoll has it no more: it has hung up, which would be told with every poll.
+        detached: bool = false,
         /// `onSent` is to be told.
         wants_room: bool = false,
         /// Receiving is paused, which epoll is told of only if it reports something: most who have
@@ -106,7 +108,7 @@ pub const Epoll = struct {
         stream: *Stream,
         fd: posix.fd_t,
         token: io.Token,
-        interest: u28,
+        interest: u27,
     ) system.Error!void {
         stream.* = .{ .fd = fd, .token = token };
         Notes.of(stream).interest = interest;
@@ -185,12 +187,15 @@ pub const Epoll = struct {
     fn setInterest(self: *Epoll, stream: *Stream, interest: u32) void {
         if (Notes.of(stream).interest == interest) return;
         Notes.of(stream).interest = @intCast(interest);
+        const is_back = interest & linux.EPOLL.IN != 0;
+        if (Notes.of(stream).detached and !is_back) return;
         var event: linux.epoll_event = .{
             .events = interest,
             .data = .{ .u64 = @bitCast(stream.token) },
         };
         self.changes += 1;
-        const op = linux.EPOLL.CTL_MOD;
+        const op: u32 = if (Notes.of(stream).detached) linux.EPOLL.CTL_ADD else linux.EPOLL.CTL_MOD;
+        Notes.of(stream).detached = false;
         system.epollControl(self.epoll_fd, op, stream.fd, &event) catch {
             // Out of kernel memory, or forbidden: end the connection rather than lose an event;
             // the peer sees a reset. It may be gone already.
@@ -308,7 +313,7 @@ pub const Epoll = struct {
         if (events & linux.EPOLL.IN != 0 and Notes.of(stream).interest & linux.EPOLL.IN != 0) {
             self.receive(stream, token, context);
         } else if (gone) {
-            context.onRecv(token, .failed);
+            self.serveGone(stream, token, events, context);
         } else if (events & Notes.of(stream).interest & linux.EPOLL.RDHUP != 0) {
             // Level-triggered as well: it would be told with every poll.
             self.setInterest(stream, Notes.of(stream).interest & ~@as(u32, linux.EPOLL.RDHUP));
@@ -326,6 +331,26 @@ pub const Epoll = struct {
             }
             self.setInterest(current, Notes.of(current).interest & ~@as(u32, linux.EPOLL.OUT));
         }
+    }
+
+    /// The connection is gone, or a unix socket's peer is: what that has sent is there still.
+    fn serveGone(
+        self: *Epoll,
+        stream: *Stream,
+        token: io.Token,
+        events: u32,
+        context: anytype,
+    ) void {
+        if (events & linux.EPOLL.ERR != 0) return context.onRecv(token, .failed);
+        self.changes += 1;
+        const op = linux.EPOLL.CTL_DEL;
+        system.epollControl(self.epoll_fd, op, stream.fd, null) catch
+            return context.onRecv(token, .failed);
+        Notes.of(stream).detached = true;
+        if (Notes.of(stream).ended or system.unreadBytes(stream.fd) == 0)
+            return context.onRecv(token, .failed);
+        Notes.of(stream).ended = true;
+        context.onRecv(token, .eof_ahead);
     }
 
     fn serveConnect(self: *Epoll, stream: *Stream, token: io.Token, context: anytype) void {

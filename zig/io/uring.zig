@@ -20,6 +20,7 @@ const io = @import("io.zig");
 const ring_file = @import("ring.zig");
 const socket = @import("socket.zig");
 const transfer = @import("transfer.zig");
+const lost = @import("uring_lost.zig");
 const uring_state = @import("uring_state.zig");
 const Operation = uring_state.Operation;
 const Ring = ring_file.Ring;
@@ -52,13 +53,15 @@ pub const Uring = struct {
     busy_poll_us: u32,
     /// Completions were lost once: what comes late may be of slots that are others' now.
     lost_track: bool = false,
+    /// Of some stream is to be told that it is lost.
+    has_lost: bool = false,
 
     /// Completions that one poll looks at.
     const batch_max = 256;
     const gathers_max = batch_max / 16;
     const held_max = 1024;
     /// Locked memory: about 100 KiB.
-    const sizes: Ring.Sizes = .{ .submissions = 512, .completions = 4096 };
+    pub const sizes: Ring.Sizes = .{ .submissions = 512, .completions = 4096 };
     /// For who waits at listeners alone.
     const sizes_small: Ring.Sizes = .{ .submissions = 64, .completions = 128 };
     const buffers_count = 256;
@@ -136,7 +139,7 @@ pub const Uring = struct {
     }
 
     /// Each write completes it once more; the count is never read.
-    fn awaitBell(self: *Uring) void {
+    pub fn awaitBell(self: *Uring) void {
         self.awaits_bell = false;
         const entry = self.next() orelse return; // the next poll tries again
         self.awaits_bell = true;
@@ -165,12 +168,14 @@ pub const Uring = struct {
         return self.kernel.next();
     }
 
-    /// An entry for an operation of `stream`. Without one the connection cannot go on: its end is
-    /// brought about, which what is under way will tell.
+    /// An entry for an operation of `stream`. Without one the connection cannot go on: the next
+    /// poll tells so. A listener tries again.
     fn begin(self: *Uring, stream: *Stream, operation: Operation) ?*ring_file.Submission {
         const entry = self.next() orelse {
             log.limited("the kernel takes no more operations: a connection is ended", .{});
-            system.shutdown(stream.fd, .both) catch {};
+            if (stream.token.kind != .listener) system.shutdown(stream.fd, .both) catch {};
+            State.of(stream).is_lost = true;
+            self.has_lost = true;
             return null;
         };
         entry.fd = stream.fd;
@@ -457,7 +462,8 @@ pub const Uring = struct {
         if (self.held_len > 0) self.enter(0) else self.wait(timeout_ms);
         self.gather();
         context.onAwake();
-        if (self.kernel.hasDropped()) return self.startOver(context);
+        if (self.kernel.hasDropped()) return lost.startOver(self, context);
+        if (self.has_lost) lost.tell(self, context);
         self.serveHeld(context);
         for (0..batch_max) |_| {
             if (self.held_len == self.held.len) return true; // what is left waits in the ring
@@ -494,7 +500,7 @@ pub const Uring = struct {
 
     /// A filter may forbid the call, of a process that has been running for long. The loop goes on,
     /// for the day that it is allowed again, and must not spin.
-    fn enter(self: *Uring, timeout_ms: i32) void {
+    pub fn enter(self: *Uring, timeout_ms: i32) void {
         self.kernel.enter(timeout_ms) catch |err| {
             log.limited("waiting for connections failed ({s}): tried again in {d} ms", .{
                 @errorName(err),
@@ -627,7 +633,7 @@ pub const Uring = struct {
         if (hasBuffer(completion)) self.buffers.put(@intCast(completion.flags >> 16));
     }
 
-    fn finishClose(stream: *Stream, context: anytype) void {
+    pub fn finishClose(stream: *Stream, context: anytype) void {
         closeSocket(stream);
         if (State.of(stream).under_way.isAny()) return;
         const token = stream.token;
@@ -643,50 +649,6 @@ pub const Uring = struct {
         if (others.isAny() or stream.fd == -1) return;
         system.close(stream.fd);
         stream.fd = -1;
-    }
-
-    /// Completions were lost, and with them bytes of whoever they were for, and the ends of
-    /// operations that slots wait for. All connections are ended; listeners go on.
-    fn startOver(self: *Uring, context: anytype) bool {
-        @branchHint(.cold);
-        log.err("io_uring lost what it had to tell, for want of kernel memory: all connections " ++
-            "of a thread are ended", .{});
-        self.lost_track = true;
-        self.kernel.cancelAll() catch |err| startOverFailed(err);
-        for (0..sizes.completions) |_| {
-            while (self.kernel.take()) |_| {}
-            if (!self.kernel.hasWork()) break;
-            self.enter(0);
-        }
-        self.buffers.startOver(&self.kernel) catch |err| startOverFailed(err);
-        self.held_len = 0;
-        self.kept_buffers = 0;
-        self.awaitBell();
-        var from: u32 = 0;
-        while (context.nextStream(&from)) |stream| {
-            const state = State.of(stream);
-            if (stream.fd == -1 and !state.is_closing) continue;
-            if (state.under_way.send or state.under_way.notice)
-                self.zero_copies.release(state.send_place);
-            const was_connecting = state.under_way.connect;
-            state.under_way = .{};
-            state.cancelling = false;
-            if (state.is_closing) {
-                finishClose(stream, context);
-            } else if (stream.token.kind == .listener) {
-                if (state.wants_input) self.resumeAccept(stream);
-            } else if (was_connecting) {
-                if (comptime io.connects(@TypeOf(context.*)))
-                    context.onConnected(stream.token, .{ .failed = error.SystemResources });
-            } else {
-                context.onRecv(stream.token, .failed);
-            }
-        }
-        return true;
-    }
-
-    fn startOverFailed(err: system.Error) void {
-        log.err("io_uring could not be started over: {s}", .{@errorName(err)});
     }
 
     fn serveReceive(self: *Uring, stream: *Stream, completion: Completion, context: anytype) void {
@@ -739,7 +701,8 @@ pub const Uring = struct {
         if (completion.res < 0) return;
         const events: u32 = @intCast(completion.res);
         if (events & poll_rdhup != 0) state.saw_end = true;
-        if (events & (linux.POLL.ERR | linux.POLL.HUP) != 0) state.saw_reset = true;
+        const hung_up = events & linux.POLL.HUP != 0 and system.unreadBytes(stream.fd) == 0;
+        if (events & linux.POLL.ERR != 0 or hung_up) state.saw_reset = true;
         if (!state.under_way.watch and !state.wants_input) self.watch(stream);
         serveTell(stream, context);
     }

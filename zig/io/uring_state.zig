@@ -79,7 +79,11 @@ pub const State = packed struct(u32) {
     is_copied: bool = false,
     /// In `ZeroCopies`.
     send_place: ZeroCopies.Place = 0,
-    unused: u3 = 0,
+    /// The kernel has forgotten what it was asked, or would not be asked: the next poll tells.
+    is_lost: bool = false,
+    /// That was a connect.
+    lost_connect: bool = false,
+    unused: u1 = 0,
 
     pub fn of(stream: *io.Stream) *State {
         return @ptrCast(&stream.notes);

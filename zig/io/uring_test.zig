@@ -311,3 +311,123 @@ test "io_uring: what it shares with the kernel is counted" {
     try testing.expect(backend.memoryBytes() > buffers);
     try testing.expect(backend.memoryBytes() < buffers + (1 << 20));
 }
+
+test "io_uring: what a callback begins while all is started over is not forgotten" {
+    var backend = try make(Uring);
+    defer backend.deinit();
+    const one = try socketPair();
+    defer posix.close(one[1]);
+    const two = try socketPair();
+    defer posix.close(two[1]);
+    var ends: Ends = .{ .backend = &backend };
+    try backend.open(&ends.streams[0], one[0], first);
+    try backend.open(&ends.streams[1], two[0], second);
+    _ = backend.poll(0, &ends);
+    backend.pauseRecv(&ends.streams[1]);
+    for (0..3) |_| _ = backend.poll(0, &ends);
+    backend.kernel.dropped.* += 1;
+    log.setLevel(.silent);
+    defer log.setLevel(.debug);
+    ends.is_over = true;
+    _ = backend.poll(0, &ends);
+    // Another connection gets the number of the second's descriptor.
+    const pair = try socketPair();
+    defer for (pair) |fd| posix.close(fd);
+    if (pair[0] != two[0] and pair[1] != two[0]) {
+        // It is not another's: it is open for as long as the kernel has an operation for it.
+        for (0..20) |_| if (ends.closed == 0) {
+            _ = backend.poll(10, &ends);
+        };
+        return testing.expectEqual(1, ends.closed);
+    }
+    const peer = if (pair[0] == two[0]) pair[1] else pair[0];
+    for (0..2) |_| _ = backend.poll(0, &ends);
+    _ = try posix.write(peer, "for the other");
+    for (0..3) |_| _ = backend.poll(10, &ends);
+    var buffer: [32]u8 = undefined;
+    const n = posix.read(two[0], &buffer) catch 0;
+    try testing.expectEqualStrings("for the other", buffer[0..n]);
+}
+
+/// As a worker with a relay: the end of the first stream lets the second go on.
+const Ends = struct {
+    streams: [2]Uring.Stream = .{ .{}, .{} },
+    backend: *Uring,
+    is_over: bool = false,
+    closed: u32 = 0,
+
+    pub fn stream(self: *Ends, token: io.Token) ?*Uring.Stream {
+        const found = &self.streams[token.slot];
+        return if (found.fd == -1) null else found;
+    }
+    pub fn nextStream(self: *Ends, from: *u32) ?*Uring.Stream {
+        if (from.* == self.streams.len) return null;
+        defer from.* += 1;
+        return &self.streams[from.*];
+    }
+    pub fn isServed(_: *Ends, _: io.Token) bool {
+        return true;
+    }
+    pub fn onRecv(self: *Ends, token: io.Token, result: io.RecvResult) void {
+        if (!self.is_over or result != .failed) return;
+        if (token.slot == 0) self.backend.resumeRecv(&self.streams[1]);
+        _ = self.backend.close(&self.streams[token.slot]);
+    }
+    pub fn onSent(_: *Ends, _: io.Token, _: u64) void {}
+    pub fn onClosed(self: *Ends, _: io.Token) void {
+        self.closed += 1;
+    }
+    pub fn onAwake(_: *Ends) void {}
+};
+
+test "io_uring: a receive that the kernel does not take ends a connection that was never paused" {
+    var backend = try make(Uring);
+    defer backend.deinit();
+    const fds = try socketPair();
+    defer posix.close(fds[1]);
+    var recorder: Recorder = .{};
+    defer recorder.deinit();
+    const stream = &recorder.streams[0];
+    try backend.open(stream, fds[0], first);
+    _ = backend.poll(0, &recorder);
+    // The receive ends, as it does when there were no buffers or it was cancelled.
+    try backend.kernel.cancelAll();
+    try backend.kernel.enter(0);
+    const refusal = Refusal.begin(&backend);
+    _ = backend.poll(0, &recorder);
+    refusal.end();
+    _ = posix.write(fds[1], "hello") catch 0;
+    for (0..5) |_| _ = backend.poll(10, &recorder);
+    try testing.expect(recorder.failed or recorder.eof or recorder.received.items.len > 0);
+    try recorder.end(&backend, 0);
+}
+
+test "io_uring: nor is one forgotten whose first receive the kernel does not take" {
+    var backend = try make(Uring);
+    defer backend.deinit();
+    const local: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
+    const listener = try socket.listen(&local, .{ .backlog = 8 });
+    defer system.close(listener);
+    const endpoint = try socket.endpointOf(listener);
+    var recorder: Recorder = .{};
+    defer recorder.deinit();
+    const stream = &recorder.streams[0];
+    try backend.connect(stream, &endpoint, .{ .slot = 0, .generation = 1, .kind = .outbound });
+    if (!backend.kernel.is_enabled) try backend.kernel.enable();
+    for (0..20) |_| { // the connect ends, and is not told yet
+        try backend.kernel.enter(10);
+        if (backend.kernel.waiting() > 0) break;
+    }
+    const peer = try posix.accept(listener, null, null, 0);
+    const refusal = Refusal.begin(&backend);
+    _ = backend.poll(0, &recorder);
+    refusal.end();
+    try testing.expectEqual(1, recorder.connected.len);
+    _ = posix.write(peer, "hello") catch 0;
+    for (0..5) |_| _ = backend.poll(10, &recorder);
+    posix.close(peer);
+    for (0..5) |_| _ = backend.poll(10, &recorder);
+    try testing.expect(recorder.connected.get(0) == .failed or recorder.failed or recorder.eof or
+        recorder.received.items.len > 0);
+    try recorder.end(&backend, 0);
+}

@@ -289,7 +289,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 .bytes => |bytes| if (conn.phase == .open) self.receive(conn, bytes),
                 .eof => self.receiveEof(conn),
                 .eof_ahead => if (conn.phase == .open) self.noteEofAhead(conn),
-                .failed => self.close(conn),
+                // An upstream that has hung up behind all that it had to say is read to its end.
+                .failed => if (conn.kind == .accepted or !conn.eof or conn.input.len == 0)
+                    self.close(conn),
             }
             self.settle(conn);
         }

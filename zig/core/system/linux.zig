@@ -91,6 +91,13 @@ pub fn sendFile(fd: types.Socket, file: File, offset: u64, len: u64) Error!usize
     }
 }
 
+/// Received by the system and not by us (FIONREAD, ioctl_tty(2)), bytes; 0 where that is not known.
+pub fn unreadBytes(fd: types.Socket) u64 {
+    var bytes: c_int = 0;
+    const rc = linux.ioctl(fd, linux.T.FIONREAD, @intFromPtr(&bytes));
+    return if (linux.E.init(rc) == .SUCCESS) @intCast(@max(bytes, 0)) else 0;
+}
+
 /// Sent and not acknowledged by the peer, bytes; 0 where that is not known.
 pub fn inFlight(fd: types.Socket) u64 {
     var bytes: c_int = 0;

@@ -683,6 +683,7 @@ test {
     _ = @import("dir_server_fresh_test.zig");
     _ = @import("dir_server_open_files_test.zig");
     _ = @import("dir_server_validators_test.zig");
+    _ = @import("windows_names.zig");
     _ = cache_file;
     _ = conditions;
     _ = open_files_file;

@@ -100,6 +100,8 @@ pub const Stream = struct {
         sent: bool = false,
         /// The output is a part of a file.
         is_file: bool = false,
+        /// The file had nothing there: to be told by `sendFile`.
+        file_ended: bool = false,
         /// Until it has been told what became of that.
         connecting: bool = false,
         closing: bool = false,
@@ -130,8 +132,6 @@ const Guest = struct {
     socket: system.Socket = system.no_socket,
     /// It is connected, and has not been handed on.
     has_come: bool = false,
-    /// What the last try has met.
-    failure: ?system.Error = null,
     addresses: [2 * address_bytes]u8 = undefined,
 };
 
@@ -142,6 +142,9 @@ const Door = struct {
     socket: system.Socket,
     family: u32,
     is_paused: bool = false,
+    /// Accepts that have failed since one last brought a client, and why the last did.
+    refused: u32 = 0,
+    refusal: system.Error = error.Unexpected,
     guests: [limits.accepts_posted]Guest = undefined,
 };
 
@@ -410,15 +413,17 @@ pub const Iocp = struct {
         return .{ .sent = n };
     }
 
-    /// Never at once: `sendLater` has the system send it.
+    /// Never at once: `sendLater` has the system send it, and this tells when there was nothing.
     pub fn sendFile(
         _: *Iocp,
-        _: *Self.Stream,
+        stream: *Self.Stream,
         _: system.File,
         _: u64,
         _: u64,
     ) io.SendResult {
-        return .would_block;
+        if (!stream.notes.file_ended) return .would_block;
+        stream.notes.file_ended = false;
+        return .{ .sent = 0 };
     }
 
     pub fn sendLater(self: *Iocp, stream: *Self.Stream, output: io.Output) void {
@@ -456,11 +461,18 @@ pub const Iocp = struct {
         stream.output.under_way = false;
         self.enlist(stream);
         if (stream.output.kind == .connect) return;
+        const status = stream.output.status();
         const is_file = stream.notes.is_file;
-        // A file that has become shorter has nothing for the rest of what was promised.
-        const failed = stream.output.status() != 0 or (is_file and stream.output.bytes() == 0);
-        if (failed) stream.notes.failed = true else stream.notes.sent = true;
         if (is_file) self.fitPart(stream);
+        // A file that has become shorter has nothing for the rest of what was promised.
+        const is_empty = status == windows.end_of_file or stream.output.bytes() == 0;
+        if (is_file and is_empty and (status == 0 or status == windows.end_of_file)) {
+            stream.notes.file_ended = true;
+        } else if (status != 0) {
+            stream.notes.failed = true;
+            return;
+        }
+        stream.notes.sent = true;
     }
 
     /// What is told of a part is that it has gone: a slow client must not look as if it stood
@@ -493,34 +505,28 @@ pub const Iocp = struct {
             .family = try windows.familyOf(fd),
         };
         stream.* = .{ .fd = fd, .token = token, .door = door };
-        for (&door.guests) |*guest| {
-            guest.* = .{ .door = door };
-            self.invite(guest);
-        }
+        for (&door.guests) |*guest| guest.* = .{ .door = door };
+        // What stands against it the next poll meets again, and tells.
+        for (&door.guests) |*guest| self.invite(guest) catch break;
         door.next = self.doors;
         self.doors = door;
     }
 
-    /// Waits for a client with a socket of its own. What fails is told by `serveDoor`.
-    fn invite(self: *Iocp, guest: *Guest) void {
+    /// Waits for a client with a socket of its own.
+    fn invite(self: *Iocp, guest: *Guest) system.Error!void {
         const door = guest.door;
         assert(guest.socket == system.no_socket and !guest.accept.under_way);
-        guest.socket = system.streamSocket(door.family) catch |err| {
-            guest.failure = err;
-            return;
-        };
+        guest.socket = try system.streamSocket(door.family);
+        errdefer dismiss(guest);
         const overlapped = guest.accept.begin(0);
-        const begun = windows.beginAccept(
+        errdefer guest.accept.under_way = false;
+        const begun = try windows.beginAccept(
             door.socket,
             guest.socket,
             &guest.addresses,
             address_bytes,
             overlapped,
-        ) catch |err| {
-            guest.accept.under_way = false;
-            guest.failure = err;
-            return dismiss(guest);
-        };
+        );
         self.accepts += 1;
         if (begun == .over and self.skips) self.noteAccept(&guest.accept);
     }
@@ -537,12 +543,17 @@ pub const Iocp = struct {
         const guest: *Guest = @fieldParentPtr("accept", operation);
         operation.under_way = false;
         self.accepts -= 1;
-        if (operation.status() == 0 and guest.door.socket != system.no_socket) {
-            guest.has_come = true;
+        const door = guest.door;
+        if (door.socket == system.no_socket) return dismiss(guest); // closed meanwhile
+        guest.has_come = operation.status() == 0;
+        if (guest.has_come) {
+            door.refused = 0;
             return;
         }
+        // The client left before it was accepted, or the network had a fault: the next one's turn.
         dismiss(guest);
-        guest.failure = windows.ofStatus(operation.status());
+        door.refused += 1;
+        door.refusal = windows.ofStatus(operation.status());
     }
 
     /// What waits for a client is ended by the system; `deinit` waits for that.
@@ -603,16 +614,22 @@ pub const Iocp = struct {
                 context.onAccept(door.token, handOn(guest));
             }
             if (door.socket == system.no_socket) return false; // closed meanwhile
-            self.invite(guest);
-            const failure = guest.failure orelse continue;
-            guest.failure = null;
-            // A client that left before it was accepted is no failure of the listener's.
-            if (isPassing(failure)) continue;
-            context.onAcceptFailed(door.token, if (isExhausted(failure))
-                .exhausted
-            else
-                .{ .fatal = failure });
-            return false;
+            if (door.refused >= limits.accept_batch) {
+                // Whatever fails does not pass.
+                door.refused = 0;
+                context.onAcceptFailed(door.token, .{ .refused = door.refusal });
+                return false;
+            }
+            self.invite(guest) catch |err| {
+                context.onAcceptFailed(door.token, switch (err) {
+                    error.ProcessFdQuotaExceeded,
+                    error.SystemFdQuotaExceeded,
+                    error.SystemResources,
+                    => .exhausted,
+                    else => .{ .fatal = err },
+                });
+                return false;
+            };
         }
         return came;
     }
@@ -623,29 +640,6 @@ pub const Iocp = struct {
         defer guest.socket = system.no_socket;
         guest.has_come = false;
         return .{ .fd = guest.socket, .peer = peer };
-    }
-
-    fn isExhausted(err: system.Error) bool {
-        return switch (err) {
-            error.ProcessFdQuotaExceeded,
-            error.SystemFdQuotaExceeded,
-            error.SystemResources,
-            => true,
-            else => false,
-        };
-    }
-
-    fn isPassing(err: system.Error) bool {
-        return switch (err) {
-            error.ConnectionResetByPeer,
-            error.ConnectionAborted,
-            error.ConnectionTimedOut,
-            error.HostUnreachable,
-            error.NetworkUnreachable,
-            error.Interrupted,
-            => true,
-            else => false,
-        };
     }
 
     // Waiting.
@@ -740,7 +734,7 @@ pub const Iocp = struct {
         // What it received may have used its turn up.
         if (!context.isServed(stream.token)) return self.enlist(stream);
         notes.sent = false;
-        context.onSent(stream.token, stream.output.bytes());
+        context.onSent(stream.token, if (notes.file_ended) 0 else stream.output.bytes());
     }
 
     fn tellConnected(self: *Iocp, stream: *Self.Stream, context: anytype) void {

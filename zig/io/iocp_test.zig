@@ -70,7 +70,7 @@ fn fill(backend: *Iocp, stream: *Stream) !void {
     return error.NeverFull;
 }
 
-test "iocp: a file is sent in parts by the system, and one that ends too early fails" {
+test "iocp: a file is sent in parts by the system, and one that ends too early is told of" {
     var backend = try makeOne();
     defer backend.deinit();
     var folder = testing.tmpDir(.{});
@@ -94,10 +94,11 @@ test "iocp: a file is sent in parts by the system, and one that ends too early f
     var buffer: [16]u8 = undefined;
     try testing.expectEqualStrings("5678901234", buffer[0..try test_peer.hear(fds[1], &buffer)]);
     backend.sendLater(stream, .{ .file = .{ .fd = file, .offset = content.len, .length = 7 } });
-    for (0..200) |_| if (!sender.failed) {
+    for (0..200) |_| if (sender.tells == 1) {
         _ = backend.poll(10, &sender);
     };
-    try testing.expect(sender.failed);
+    try testing.expectEqual(10, sender.sent);
+    try testing.expectEqual(io.SendResult{ .sent = 0 }, backend.sendFile(stream, file, 0, 7));
     try sender.end(&backend);
 }
 

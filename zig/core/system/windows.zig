@@ -112,13 +112,13 @@ pub fn readAt(file: File, buffer: []u8, offset: u64) Error!usize {
 }
 
 fn readWith(file: File, buffer: []u8, place: ?*win32.OVERLAPPED) Error!usize {
-    const end_of_file = 38;
+    const at_end = 38; // ERROR_HANDLE_EOF
     const broken_pipe = 109; // nobody writes any more
     const len: u32 = @intCast(@min(buffer.len, std.math.maxInt(i32)));
     var n: u32 = 0;
     if (win32.ReadFile(file, buffer.ptr, len, &n, place) == 0) {
         const code = win32.GetLastError();
-        return if (code == end_of_file or code == broken_pipe) 0 else errorOf(code);
+        return if (code == at_end or code == broken_pipe) 0 else errorOf(code);
     }
     return n;
 }
@@ -616,6 +616,9 @@ pub fn dequeue(
     }
     return entries[0..count];
 }
+
+/// The status of an operation on a file that has nothing there.
+pub const end_of_file: u32 = 0xc000_0011;
 
 /// What has become of an operation that was begun. `over`: with success.
 pub const Begun = enum { over, pending };

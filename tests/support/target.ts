@@ -54,7 +54,8 @@ export async function startEngine(options: EngineOptions = {}): Promise<RunningS
 }
 
 /** Why the limit of a running server cannot be lowered here, or undefined when it can. */
-export const limitsAreFixed = lacks('prlimit');
+export const limitsAreFixed =
+  process.env.GYRFALCON_WINE === '1' ? 'Windows has no such limit' : lacks('prlimit');
 
 /** From here on it may open no descriptor from number `descriptors` on; what is open stays open. */
 export function limitDescriptors(server: RunningServer, descriptors: number): void {

@@ -90,7 +90,7 @@ export const rows: readonly Row[] = [
   { pattern: /^npm run test:io\b/, short: () => 'npm run test:io -- --smoke' },
   { pattern: /^npm run test:nodes$/, short: (command) => `${command} -- --smoke` },
   // npm test runs the stage itself, and a planted bug is sought below.
-  { pattern: /^npm test -- --only sim$/, short: (command) => `${command} --list` },
+  { pattern: /^npm test -- --only sim,bugs$/, short: (command) => `${command} --list` },
   { pattern: /^npm test -- --only / },
   { pattern: /^node --import \.\/scripts\/ts\.mjs ts\/src\/\S+\.test\.ts$/ },
   { pattern: /^npm run (?:check|lint|format)$/ },

@@ -10,20 +10,23 @@ import { root, SetupError } from './lib/project.mjs';
 import { run } from './lib/run.mjs';
 import { main } from './lib/setup.mjs';
 
-const backends = ['io_uring', 'epoll', 'kqueue'];
+/** The stages of npm test that each of them is. */
+const stages = { io_uring: 'io_uring', epoll: 'blackbox', kqueue: 'blackbox' };
 
 await main(async () => {
   const { values, positionals } = parseArgs({
     options: { filter: { type: 'string' }, smoke: { type: 'boolean', default: false } },
     allowPositionals: true,
   });
-  const wrong = positionals.find((name) => !backends.includes(name));
+  const wrong = positionals.find((name) => !(name in stages));
   if (wrong !== undefined)
-    throw new SetupError(`No backend is called ${wrong}: ${backends.join(', ')}`);
+    throw new SetupError(
+      `No backend is called ${wrong}: there are ${Object.keys(stages).join(', ')}`,
+    );
   const filter = values.smoke ? 'io/choice' : values.filter;
-  const args = ['--only', 'blackbox'];
-  if (filter !== undefined) args.push('--filter', filter);
   for (const backend of positionals.length > 0 ? positionals : ['io_uring']) {
+    const args = ['--only', stages[backend]];
+    if (filter !== undefined) args.push('--filter', filter);
     console.log(`\n=== ${backend}`);
     const folder = backend === 'kqueue' ? copyWithKqueue() : root;
     const { code } = await run(process.execPath, [join(folder, 'scripts', 'test.mjs'), ...args], {

@@ -102,18 +102,19 @@ pub fn fileLimitMost() ?u64 {
 /// Fills `words` with the CPUs that the calling thread may run on. `NotSupported` on macOS, where
 /// threads have no such thing.
 pub fn affinity(words: []usize) Error!void {
+    if (is_macos) return error.NotSupported;
     return cpuSet(cpuset_getaffinity, std.mem.sliceAsBytes(words));
 }
 
 /// The calling thread runs on these CPUs alone. None of them, or none that it may have, is
 /// `InvalidArgument`.
 pub fn setAffinity(words: []const usize) Error!void {
+    if (is_macos) return error.NotSupported;
     return cpuSet(cpuset_setaffinity, @constCast(std.mem.sliceAsBytes(words)));
 }
 
 /// Kernels differ in how long a set is, and refuse any other length.
 fn cpuSet(call: *const CpuSetCall, words: []u8) Error!void {
-    if (is_macos) return error.NotSupported;
     const by_thread = 1; // CPU_WHICH_TID
     const own_set = 3; // CPU_LEVEL_WHICH
     for ([_]usize{ 128, 32 }) |len| {

@@ -2,6 +2,7 @@
 // itself.
 //   npm run test:io -- io_uring --filter faults   one backend; other arguments are those of npm test
 //   npm run test:io -- kqueue                     kqueue on Linux, in a copy of the project (lib/kqueue.mjs)
+//   npm run test:io -- iocp                       executables of Windows, under wine where that is installed
 //   npm run test:io -- --smoke                    one test file: that the backend is there and runs
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,7 +12,7 @@ import { run } from './lib/run.mjs';
 import { main } from './lib/setup.mjs';
 
 /** The stages of npm test that each of them is. */
-const stages = { io_uring: 'io_uring', epoll: 'blackbox', kqueue: 'blackbox' };
+const stages = { io_uring: 'io_uring', epoll: 'blackbox', kqueue: 'blackbox', iocp: 'wine' };
 
 await main(async () => {
   const { values, positionals } = parseArgs({

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { lackOf, smoke } from './backends.mjs';
 import { enginePath } from './build.mjs';
-import { emulated, emulatorOf, librariesOf, staticTargets } from './foreign.mjs';
+import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
 import { nodeOf } from './nodes.mjs';
 import { at, filesBelow, root, SetupError } from './project.mjs';
 import { Progress, run, tail } from './run.mjs';
@@ -148,6 +148,14 @@ export const stages = [
     run: (context) => onBackend('io_uring', context),
   },
   {
+    name: 'wine',
+    about:
+      'executables of Windows: their own tests, and a part of the suite over sockets, under wine',
+    engine: true,
+    ci: true,
+    run: (context) => onWindows(context),
+  },
+  {
     name: 'commands',
     about: 'every command of the Markdown files, in a short form, in a fresh clone',
     long: true,
@@ -200,10 +208,11 @@ async function otherSystems(zig) {
   const noFile = '-fno-emit-bin';
   mkdirSync(at('build'), { recursive: true });
   const options = (target) => ['-lc', '-target', target];
-  for (const target of ['x86_64-macos', 'aarch64-macos', 'x86_64-freebsd']) {
+  for (const target of ['x86_64-macos', 'aarch64-macos', 'x86_64-freebsd', windowsTarget]) {
     const linked = target === 'aarch64-macos' ? `-femit-bin=${at('build', target)}` : noFile;
     const executable = ['build-exe', linked, ...options(target), 'zig/main.zig'];
     outcomes.push(await one(`executable for ${target}`, zig, executable));
+    if (target === windowsTarget) continue;
     // A test that names each of its functions, since nothing calls them.
     const module = [
       'test',
@@ -341,6 +350,41 @@ async function staticExecutables({ zig, filter }) {
     const timeoutMs = isForeign ? emulatedTimeoutMs : undefined;
     outcomes.push(await runTests({ zig }, chosen, 1, { env, timeoutMs }));
   }
+  return together(outcomes);
+}
+
+const windowsTarget = 'x86_64-windows-gnu';
+
+/** Zig tests of Windows, by parts of their names. */
+const windowsTests = ['backend:', 'iocp:', 'Ctrl-C', 'windows:', 'names'];
+
+/** What of `anywhere` needs nothing that wine lacks: signals but Ctrl-C's, /proc. */
+const onWine =
+  /^tests\/(?:conformance\/(?:engine|limits|messages|timeouts)|faults\/(?:connections|half_close|keep_alive|resources)|hardening\/(?:heads|slow)|listening\/hosts|regression\/peregrine|targets\/windows)/;
+
+async function onWindows({ zig, filter }) {
+  const wine = wineCommand();
+  if (wine === undefined) return skipped('wine is not installed (wine64)');
+  const prefix = at('build', `zig-${windowsTarget}`);
+  const steps = ['install', 'examples', 'test-server', `-Dtarget=${windowsTarget}`];
+  const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', prefix];
+  const outcomes = [await one(`zig build for ${windowsTarget}`, zig, args)];
+  if (outcomes[0].failed > 0) return outcomes[0];
+  if (filter === undefined) {
+    const program = at('build', 'windows-tests.exe');
+    const names = windowsTests.flatMap((name) => ['--test-filter', name]);
+    const options = ['-lc', '-target', windowsTarget, '--test-no-exec', `-femit-bin=${program}`];
+    const compile = ['test', ...options, ...names, 'zig/windows_tests.zig'];
+    const compiled = await one('the Zig tests of Windows, compiled', zig, compile);
+    outcomes.push(compiled);
+    if (compiled.failed === 0) {
+      const line = `exec ${wine} '${program}'`;
+      outcomes.push(await one('the Zig tests of Windows', 'sh', ['-c', line]));
+    }
+  }
+  const chosen = testFiles({ filter }, 'tests').filter((path) => onWine.test(relative(root, path)));
+  const env = { GYRFALCON_WINE: '1', GYRFALCON_ZIG_PREFIX: emulated(prefix, wine) };
+  outcomes.push(await runTests({ zig }, chosen, 1, { env, timeoutMs: emulatedTimeoutMs }));
   return together(outcomes);
 }
 

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type RunningServer, stopAll } from '../support/process.ts';
+import { type RunningServer, stopAll, underWine } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange, type RawClient } from '../support/socket.ts';
 import { countersOf, patternOf, startEngine, stopEngine } from '../support/target.ts';
@@ -160,7 +160,8 @@ test('an fd-indexed table with a fixed end: descriptors far beyond any table’s
     assert.is((await client.response()).status, 200);
   };
   await Promise.all(clients.map(ask));
-  assert.ok(readdirSync(`/proc/${many.child.pid}/fd`).length > count);
+  // Wine keeps them in a process of its own.
+  if (!underWine) assert.ok(readdirSync(`/proc/${many.child.pid}/fd`).length > count);
   for (const client of clients.slice(0, 1400)) client.destroy();
   await until(async () => (await countersOf(many)).connections <= 101, 'the end of most');
   await Promise.all(clients.slice(1400).map(ask));

@@ -37,8 +37,11 @@ export interface RunningServer extends Running {
   stop(signal?: NodeJS.Signals): Promise<Ending>;
 }
 
+/** Whether the Zig executables are those of Windows, which wine runs. */
+export const underWine = process.env.GYRFALCON_WINE === '1';
+
 /** What asks a server to stop. Programs of Windows have no SIGTERM: wine makes Ctrl-C of SIGINT for them. */
-const stopSignal: NodeJS.Signals = process.env.GYRFALCON_WINE === '1' ? 'SIGINT' : 'SIGTERM';
+const stopSignal: NodeJS.Signals = underWine ? 'SIGINT' : 'SIGTERM';
 
 const alive = new Set<ChildProcess>();
 

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as assert from 'uvu/assert';
-import { lacks, listening, project, type RunningServer, start } from './process.ts';
+import { lacks, listening, project, type RunningServer, start, underWine } from './process.ts';
 
 /** Configuration of the engine, by the names of zig/server/config.zig. */
 export type EngineOptions = Readonly<Record<string, string | number | boolean>>;
@@ -54,8 +54,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<RunningS
 }
 
 /** Why the limit of a running server cannot be lowered here, or undefined when it can. */
-export const limitsAreFixed =
-  process.env.GYRFALCON_WINE === '1' ? 'Windows has no such limit' : lacks('prlimit');
+export const limitsAreFixed = underWine ? 'Windows has no such limit' : lacks('prlimit');
 
 /** From here on it may open no descriptor from number `descriptors` on; what is open stays open. */
 export function limitDescriptors(server: RunningServer, descriptors: number): void {

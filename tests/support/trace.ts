@@ -3,11 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lacks, listening, type RunningServer, start } from './process.ts';
+import { lacks, listening, type RunningServer, start, underWine } from './process.ts';
 import { type EngineOptions, zigProgram } from './target.ts';
 
 /** Why strace cannot be used here, or undefined when it can. */
 export function cannotTrace(): string | undefined {
+  if (underWine) return 'wine makes other calls, some of them in a process of its own';
   const missing = lacks('strace', '-V');
   if (missing !== undefined) return missing;
   const { status } = spawnSync('strace', ['-o', '/dev/null', 'true']);

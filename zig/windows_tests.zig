@@ -1,0 +1,11 @@
+//! The root of the tests that Windows is to pass beside those that every system does: `npm run
+//! test:io -- iocp` runs them under wine. Each by its name, since most of what is imported has tests
+//! of Linux too.
+
+test {
+    _ = @import("core/system/windows.zig");
+    _ = @import("handlers/windows_names.zig");
+    _ = @import("io/backend_test.zig");
+    _ = @import("io/iocp.zig");
+    _ = @import("server/signals_windows.zig");
+}

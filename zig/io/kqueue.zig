@@ -75,7 +75,12 @@ pub const Kqueue = struct {
         errdefer kevent_file.close(kq);
         const pipe = try system.pipe(.{ .CLOEXEC = true, .NONBLOCK = true });
         errdefer for (pipe) |end| system.close(end);
-        const changes = [_]Kevent{ bellChange(0), .{
+        const changes = [_]Kevent{ .{
+            .ident = 0,
+            .filter = .user,
+            .flags = .{ .add = true, .clear = true },
+            .udata = @bitCast(bell_token),
+        }, .{
             .ident = @intCast(pipe[0]),
             .filter = .read,
             .flags = .{ .add = true, .clear = true },
@@ -98,16 +103,6 @@ pub const Kqueue = struct {
         self.* = undefined;
     }
 
-    fn bellChange(notes: u32) Kevent {
-        return .{
-            .ident = 0,
-            .filter = .user,
-            .flags = .{ .add = true, .clear = true },
-            .fflags = notes,
-            .udata = @bitCast(bell_token),
-        };
-    }
-
     /// Threads of ours ring the queue itself, JavaScript writes to the pipe: both are told.
     const Handle = packed struct(i64) { pipe: i32, kq: i32 };
 
@@ -120,7 +115,13 @@ pub const Kqueue = struct {
         const handle: Handle = @bitCast(@as(i64, @intFromEnum(its)));
         // Out of the block that JavaScript shares comes the pipe alone.
         if (!isBell(its)) return transfer.ring(its);
-        const trigger = bellChange(kevent_file.note_trigger);
+        const trigger: Kevent = .{
+            .ident = 0,
+            .filter = .user,
+            .flags = .{}, // with EV_CLEAR FreeBSD would take the trigger back at once
+            .fflags = kevent_file.note_trigger,
+            .udata = @bitCast(bell_token),
+        };
         _ = kevent(handle.kq, &.{trigger}, &.{}, null) catch |err| {
             log.limited("a worker could not be woken: {s}", .{@errorName(err)});
         };

@@ -171,6 +171,8 @@ const Queue = struct {
         if (change.flags.disable) note.is_enabled = false;
         if (key.filter == .user) {
             if (change.fflags & types.note_trigger != 0) note.is_rung = true;
+            // As FreeBSD does it, whose page does not say so.
+            if (change.flags.clear) note.is_rung = false;
             if (note.is_rung and note.is_enabled) self.ring();
             return;
         }

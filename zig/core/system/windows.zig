@@ -729,3 +729,7 @@ pub fn familyOf(fd: Socket) Error!u32 {
     const info = try socketOption(Info, fd, posix.SOL.SOCKET, win32.SO_PROTOCOL_INFOW);
     return @intCast(info.iAddressFamily);
 }
+
+test {
+    _ = @import("windows_test.zig");
+}

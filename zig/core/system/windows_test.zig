@@ -1,0 +1,91 @@
+//! The calls of Windows, on Windows.
+
+const std = @import("std");
+const testing = std.testing;
+const system = @import("../system.zig");
+const windows = @import("windows.zig");
+
+test "windows: every number is an error, and so is every status" {
+    for (1..20_000) |code| {
+        const err = windows.errorOf(@intCast(code));
+        try testing.expect(@errorName(err).len > 0);
+    }
+    for (0..4096) |low| {
+        const status: u32 = @intCast(0xc000_0000 + low);
+        try testing.expect(@errorName(windows.ofStatus(status)).len > 0);
+    }
+    try testing.expectEqual(error.FileNotFound, windows.errorOf(2));
+    try testing.expectEqual(error.WouldBlock, windows.errorOf(10035));
+    try testing.expectEqual(error.ConnectionResetByPeer, windows.ofStatus(0xc000_020d));
+    try testing.expectEqual(error.Unexpected, windows.errorOf(19_999));
+}
+
+test "windows: memory is mapped as zeroes, is zero again when discarded, and unmapped" {
+    const bytes = 3 * std.heap.page_size_min;
+    const memory = (try system.mapMemory(bytes))[0..bytes];
+    try testing.expectEqual(0, memory[bytes - 1]);
+    memory[bytes - 1] = 1;
+    memory[0] = 2;
+    try system.discardMemory(memory[std.heap.page_size_min..]);
+    try testing.expectEqual(0, memory[bytes - 1]);
+    try testing.expectEqual(2, memory[0]);
+    try system.unmapMemory(memory);
+}
+
+test "windows: what is below a folder is opened, told apart, read, and its path is as it is spelt" {
+    var tmp = testing.tmpDir(.{});
+    defer tmp.cleanup();
+    try tmp.dir.makePath("Sub");
+    try tmp.dir.writeFile(.{ .sub_path = "Sub/File ü.txt", .data = "content" });
+    var buffer: [4096]u8 = undefined;
+    const folder = try windows.pathOf(tmp.dir.fd, &buffer);
+    const file = try windows.openBelow(tmp.dir.fd, "Sub/File ü.txt");
+    defer system.close(file);
+    var own: [4096]u8 = undefined;
+    const path = try windows.pathOf(file, &own);
+    try testing.expectEqualStrings(folder, path[0..folder.len]);
+    try testing.expectEqualStrings("/Sub/File ü.txt", path[folder.len..]);
+    const stat = try system.fstat(file);
+    try testing.expectEqual(.file, stat.kind);
+    try testing.expectEqual(7, stat.size);
+    try testing.expect(stat.modified_ns > 1_700_000_000 * std.time.ns_per_s);
+    var content: [16]u8 = undefined;
+    try testing.expectEqualStrings("tent", content[0..try system.readAt(file, &content, 3)]);
+    try testing.expectEqual(0, try system.readAt(file, &content, 7));
+    const far = std.math.maxInt(u64);
+    try testing.expectError(error.InvalidArgument, system.readAt(file, &content, far));
+
+    const sub = try windows.openBelow(tmp.dir.fd, "Sub");
+    defer system.close(sub);
+    try testing.expectEqual(.directory, (try system.fstat(sub)).kind);
+    try testing.expect(stat.inode != (try system.fstat(sub)).inode);
+    const same = try windows.openBelow(tmp.dir.fd, "");
+    defer system.close(same);
+    try testing.expectEqual(.directory, (try system.fstat(same)).kind);
+    for ([_][]const u8{ "Sub/none", "none/none", "Sub/File ü.txt/none" }) |name| {
+        try testing.expectError(error.FileNotFound, windows.openBelow(tmp.dir.fd, name));
+    }
+    try testing.expectError(error.InvalidArgument, windows.openBelow(tmp.dir.fd, "a\x00b"));
+    try testing.expectError(error.InvalidArgument, windows.openBelow(tmp.dir.fd, "\xff"));
+    try testing.expectError(error.NameTooLong, windows.openBelow(tmp.dir.fd, "a" ** 5000));
+}
+
+test "windows: the clocks go, and the CPUs are counted" {
+    const before = windows.monotonicMs();
+    system.sleepMs(30);
+    try testing.expect(windows.monotonicMs() > before);
+    try testing.expect(windows.realtimeSeconds() > 1_700_000_000);
+    try testing.expect(try windows.processors() > 0);
+    var words: [4]usize = undefined;
+    try system.affinity(&words);
+    try testing.expect(words[0] != 0);
+    try system.setAffinity(&words);
+    try testing.expectError(error.InvalidArgument, system.setAffinity(&.{ 0, 1 }));
+}
+
+test "windows: bytes that nobody can guess differ; of a file it is not told whether it waits" {
+    var bytes: [64]u8 = @splat(0);
+    try system.random(&bytes);
+    try testing.expect(!std.mem.allEqual(u8, &bytes, 0));
+    try testing.expectError(error.NotSupported, system.isReady(system.standard_error, 0));
+}

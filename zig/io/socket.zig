@@ -32,6 +32,7 @@ pub const Options = struct {
 const option = switch (builtin.os.tag) {
     .linux => struct {
         const accepting = linux.SO.ACCEPTCONN;
+        const reuse_port = linux.SO.REUSEPORT;
         const only_ip6 = linux.IPV6.V6ONLY;
         const nodelay = linux.TCP.NODELAY;
         const keepalive_idle = linux.TCP.KEEPIDLE;
@@ -42,6 +43,7 @@ const option = switch (builtin.os.tag) {
     },
     .macos => struct {
         const accepting = 0x02; // SO_ACCEPTCONN
+        const reuse_port = 0x0200; // SO_REUSEPORT
         const only_ip6 = 27; // IPV6_V6ONLY
         const nodelay = 0x01; // TCP_NODELAY
         const keepalive_idle = 0x10; // TCP_KEEPALIVE
@@ -52,6 +54,7 @@ const option = switch (builtin.os.tag) {
     },
     .freebsd => struct {
         const accepting = 0x02; // SO_ACCEPTCONN
+        const reuse_port = 0x10000; // SO_REUSEPORT_LB: the other one shares nothing out
         const only_ip6 = 27; // IPV6_V6ONLY
         const nodelay = 1; // TCP_NODELAY
         const keepalive_idle = 256; // TCP_KEEPIDLE
@@ -122,7 +125,7 @@ fn setReuse(fd: system.Socket, shared: bool) system.Error!void {
         return setOption(fd, posix.SOL.SOCKET, exclusive, 1);
     }
     try setOption(fd, posix.SOL.SOCKET, posix.SO.REUSEADDR, 1);
-    if (shared) try setOption(fd, posix.SOL.SOCKET, posix.SO.REUSEPORT, 1);
+    if (shared) try setOption(fd, posix.SOL.SOCKET, option.reuse_port, 1);
 }
 
 /// A stream socket of `family`, bound to nothing.

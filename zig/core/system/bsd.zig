@@ -14,6 +14,14 @@ const is_macos = builtin.os.tag == .macos;
 /// Where posix.zig finds its calls.
 pub const calls = c;
 
+/// node-zigar puts a hook into write(2), which is of no use to threads that are not Node.js's. This
+/// is the same call by the other name that macOS has for it.
+pub const write = if (is_macos) write_nocancel else c.write;
+const write_nocancel = @extern(
+    *const fn (File, [*]const u8, usize) callconv(.c) isize,
+    .{ .name = "write$NOCANCEL" },
+);
+
 /// What a call of libc returned, or its error. `Interrupted` is one of them.
 pub fn check(rc: isize) Error!usize {
     if (rc == -1) return common.errorOf(@enumFromInt(c._errno().*));

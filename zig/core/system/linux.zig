@@ -12,6 +12,8 @@ const File = types.File;
 /// Where posix.zig finds its calls.
 pub const calls = linux;
 
+pub const write = linux.write;
+
 /// What a raw call of std.os.linux returned, or its error. `Interrupted` is one of them.
 pub fn check(rc: usize) Error!usize {
     return switch (linux.E.init(rc)) {

@@ -189,7 +189,7 @@ pub fn readAt(fd: File, buffer: []u8, offset: u64) Error!usize {
 
 pub fn write(fd: File, bytes: []const u8) Error!usize {
     while (true) {
-        return check(calls.write(fd, bytes.ptr, bytes.len)) catch |err|
+        return check(own.write(fd, bytes.ptr, bytes.len)) catch |err|
             if (err == error.Interrupted) continue else return err;
     }
 }

@@ -540,7 +540,8 @@ pub const Client = struct {
         if (due.expected == .spoiled and !head.close) self.announced = head.id != null;
         if (due.expected != .anything) self.next += 1;
         const all = self.next == self.script.requests.len;
-        if (self.manner.rests) {
+        // Who rests within a message has the body's time, which may be shorter.
+        if (self.manner.rests and self.sent >= due.end) {
             const most = self.options.config.idle_timeout_ms;
             self.sends_at = self.network.now_ms + self.random.uintAtMost(u64, most);
         }

@@ -152,6 +152,7 @@ export const rows: readonly Row[] = [
     short: smoke,
     mayLack: /taskset|core|wrk|not on io_uring/,
   },
+  { pattern: /^node bench\/accept\.mjs/, short: smoke, mayLack: /Linux|wrk/ },
   { pattern: /^node bench\/profile\.mjs/, short: smoke, mayLack: /taskset|core|perf|valgrind/ },
   { pattern: /^node bench\/keepalive-race\.mjs/, short: smoke },
   { pattern: /^node bench\/micro\/(?:objects|async_scopes)\.mjs/, short: smoke },

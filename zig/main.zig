@@ -171,8 +171,9 @@ fn placesOf(arguments: *const Arguments, places: *Places) ?[]const gyrfalcon.Pla
     if (arguments.unix) |path| {
         places.appendAssumeCapacity(.{ .unix = .{ .path = path, .mode = arguments.unix_mode } });
     }
-    if (arguments.fd) |fd| places.appendAssumeCapacity(.{ .fd = system.ofNumber(fd) });
-    for (inherited.slice()) |fd| places.appendAssumeCapacity(.{ .fd = fd });
+    if (arguments.fd) |fd| places.appendAssumeCapacity(.{ .fd = fd });
+    for (inherited.slice()) |fd|
+        places.appendAssumeCapacity(.{ .fd = @intCast(system.numberOf(fd)) });
     return places.constSlice();
 }
 

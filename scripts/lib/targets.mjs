@@ -11,7 +11,7 @@ export const targets = [
   { platform: 'linux-musl', arch: 'arm64' },
   { platform: 'darwin', arch: 'arm64' },
   { platform: 'darwin', arch: 'x64' },
-  { platform: 'win32', arch: 'x64', lacks: 'the engine is not ported to Windows yet' },
+  { platform: 'win32', arch: 'x64' },
 ].map((target) => ({ ...target, name: nameOf(target), cpu: cpuOf(target.arch) }));
 
 /** What a module's file is called, but for its extension: "linux.x64". */

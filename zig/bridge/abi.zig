@@ -273,7 +273,7 @@ pub const BlockHeader = extern struct {
 pub const WorkerLine = extern struct {
     /// 1 while the worker sleeps; who exchanges it for 0 writes the eventfd.
     asleep: u32,
-    /// The worker's eventfd.
+    /// The worker's bell, as a number: a descriptor, or on Windows what the engine's `ring` takes.
     wake_fd: i32,
     reserved: [14]u32,
 };

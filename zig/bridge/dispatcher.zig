@@ -406,7 +406,7 @@ pub const Dispatcher = struct {
             const line = self.block.worker(@intCast(index));
             if (index == w.index) continue;
             if (@atomicRmw(u32, &line.asleep, .Xchg, 0, orders.take) == 1)
-                Io.ring(.ofDescriptor(line.wake_fd));
+                Io.ring(.ofNumber(line.wake_fd));
         }
     }
 

@@ -156,8 +156,8 @@ pub const Instance = struct {
         engine.onStopped(&onStopped, self);
         engine.onListenerLost(&onListenerLost, self);
         for (0..self.config.workers) |worker| {
-            self.block.worker(@intCast(worker)).wake_fd =
-                engine.bell(@intCast(worker)).descriptor();
+            const bell = engine.bell(@intCast(worker));
+            self.block.worker(@intCast(worker)).wake_fd = bell.number();
         }
         engine.start() catch |err| {
             engine.deinit();
@@ -227,7 +227,7 @@ pub const Instance = struct {
     /// Wakes the worker whose line in the block has this number: where JavaScript cannot do it by a
     /// write.
     pub fn ring(number: i32) void {
-        Engine.ring(.ofDescriptor(number));
+        Engine.ring(.ofNumber(number));
     }
 
     pub fn detach(self: *Instance, thread: u32) void {

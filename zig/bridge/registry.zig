@@ -1,12 +1,14 @@
 //! The engines of this process by number, and their calls with answers in JSON: what zig/node.zig
 //! exports. Any JS thread may call; one call is served at a time.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const instance_file = @import("instance.zig");
 const Instance = instance_file.Instance;
 const Defect = instance_file.Defect;
 
 const gpa = std.heap.c_allocator;
+const is_windows = builtin.os.tag == .windows;
 
 var mutex: std.Thread.Mutex = .{};
 var instances: std.AutoHashMapUnmanaged(u32, *Instance) = .{};
@@ -21,8 +23,23 @@ threadlocal var answer_buffer: [32 * 1024]u8 = undefined;
 pub fn keepLoaded(path: []const u8) void {
     const name = gpa.dupeZ(u8, path) catch return;
     defer gpa.free(name);
+    if (is_windows) return keepLoadedOnWindows(name);
     _ = std.c.dlopen(name, .{ .LAZY = true, .NOLOAD = true, .NODELETE = true });
 }
+
+fn keepLoadedOnWindows(name: []const u8) void {
+    const wide = std.unicode.utf8ToUtf16LeAllocZ(gpa, name) catch return;
+    defer gpa.free(wide);
+    const pin = 0x1; // GET_MODULE_HANDLE_EX_FLAG_PIN
+    var module: ?std.os.windows.HMODULE = null;
+    _ = GetModuleHandleExW(pin, wide, &module);
+}
+
+extern "kernel32" fn GetModuleHandleExW(
+    flags: std.os.windows.DWORD,
+    name: [*:0]const u16,
+    module: *?std.os.windows.HMODULE,
+) callconv(.winapi) std.os.windows.BOOL;
 
 /// `{"id": n}`, or `{"error": …}`.
 pub fn create(config_json: []const u8) []const u8 {

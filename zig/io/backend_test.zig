@@ -248,7 +248,7 @@ fn ringBell(comptime B: type) !void {
     var timer = try std.time.Timer.start();
     // The second is what comes out of the block that JavaScript shares.
     const bell = backend.bell();
-    for ([_]io.Bell{ bell, .ofDescriptor(bell.descriptor()) }) |its| {
+    for ([_]io.Bell{ bell, .ofNumber(bell.number()) }) |its| {
         B.ring(its);
         _ = backend.poll(10_000, &recorder);
         try testing.expect(timer.lap() < 5 * std.time.ns_per_s);

@@ -78,6 +78,16 @@ pub const Bell = enum(isize) {
         if (is_windows) return system.ofNumber(@intCast(@intFromEnum(self)));
         return @truncate(@intFromEnum(self));
     }
+
+    /// What JavaScript knows it by. Where a descriptor is a number, it is that one.
+    pub fn number(self: Bell) i32 {
+        return @truncate(@intFromEnum(self));
+    }
+
+    /// A bell that `ring` takes as well.
+    pub fn ofNumber(its: i32) Bell {
+        return @enumFromInt(its);
+    }
 };
 
 /// What backends of one system keep of a socket, so that which of them runs can be chosen when the

@@ -23,7 +23,10 @@ pub const Place = union(enum) {
     unix: Unix,
     /// A listening socket that this process was started with, TCP or unix. It is the server's from
     /// its start on, and closed when it stops.
-    fd: system.File,
+    fd: Number,
+
+    /// A descriptor as users write it.
+    pub const Number = if (builtin.os.tag == .windows) u32 else system.File;
 
     pub const Tcp = struct {
         /// Name or address; "", "::" and "*" mean every address of the machine, IPv6 and IPv4. A
@@ -89,7 +92,10 @@ pub const Listeners = struct {
         for (places, 0..) |*place, i| switch (place.*) {
             .tcp => |*tcp| try self.openTcp(tcp, @intCast(i), options, defect),
             .unix => |*unix| try self.openUnix(gpa, unix, @intCast(i), options, defect),
-            .fd => |fd| try self.inherit(fd, @intCast(i), options, defect),
+            .fd => |number| {
+                const fd = if (Place.Number == system.File) number else system.ofNumber(number);
+                try self.inherit(fd, @intCast(i), options, defect);
+            },
         };
         return self;
     }

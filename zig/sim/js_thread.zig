@@ -144,7 +144,7 @@ pub const JsThread = struct {
     fn wake(self: *JsThread, worker: u32) void {
         const line = self.dispatcher.block.worker(worker);
         if (@atomicRmw(u32, &line.asleep, .Xchg, 0, .seq_cst) == 1)
-            Simulator.ring(.ofDescriptor(line.wake_fd));
+            Simulator.ring(.ofNumber(line.wake_fd));
     }
 
     fn sleep(self: *JsThread) void {

@@ -111,7 +111,7 @@ pub const JsServer = struct {
     /// The workers are there: the threads come.
     pub fn open(self: *JsServer, ports: []Port) !void {
         for (ports, 0..) |*port, i|
-            self.block.worker(@intCast(i)).wake_fd = port.bell.descriptor();
+            self.block.worker(@intCast(i)).wake_fd = port.bell.number();
         for (self.threads) |*thread| try thread.step();
     }
 

@@ -360,7 +360,7 @@ const windowsTests = ['backend:', 'iocp:', 'Ctrl-C', 'windows:', 'names'];
 
 /** What of `anywhere` needs nothing that wine lacks: signals but Ctrl-C's, /proc. */
 const onWine =
-  /^tests\/(?:conformance\/(?:engine|limits|messages|timeouts)|faults\/(?:connections|half_close|keep_alive|resources)|hardening\/(?:heads|slow)|listening\/hosts|regression\/peregrine|targets\/windows)/;
+  /^tests\/(?:conformance\/(?:engine|limits|messages|timeouts)|faults\/(?:budgets|connections|half_close|keep_alive|resources)|hardening\/(?:hardening|heads|slow)|listening\/hosts|regression\/peregrine|targets\/windows)/;
 
 async function onWindows({ zig, filter }) {
   const wine = wineCommand();

@@ -257,9 +257,16 @@ pub const Listeners = struct {
             },
             error.AccessDenied, error.PermissionDenied => {
                 // bind(2) says EACCES of a reserved port; a filter says EPERM, of any port.
-                const is_reserved = err == error.AccessDenied and
+                // Windows says it of a port that is another's, and reserves none of the low ones.
+                const is_reserved = !is_windows and err == error.AccessDenied and
                     endpoint.port() > 0 and endpoint.port() < 1024;
-                const hint = if (is_reserved) "choose a port from 1024 on" else calls_hint;
+                const hint = if (is_windows)
+                    "choose another port: a program has it for itself, or Windows, as " ++
+                        "`netsh int ip show excludedportrange tcp` tells"
+                else if (is_reserved)
+                    "choose a port from 1024 on"
+                else
+                    calls_hint;
                 const text = "Port {d} on {} may not be opened by this {s}";
                 defect.set("GYR_ADDRESS_DENIED", hint, text, .{
                     endpoint.port(),

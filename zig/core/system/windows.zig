@@ -21,45 +21,83 @@ pub const Errno = u32;
 pub fn errorOf(code: Errno) Error {
     assert(code != 0); // the caller has looked
     return switch (code) {
-        // ERROR_ACCESS_DENIED, _SHARING_VIOLATION and _LOCK_VIOLATION are told apart: the latter
-        // pass.
+        // ACCESS_DENIED, WSAEACCES
         5, 10013 => error.AccessDenied,
+        // SHARING_VIOLATION, LOCK_VIOLATION, BUSY
         32, 33, 170 => error.FileBusy,
+        // WSAEAFNOSUPPORT
         10047 => error.AddressFamilyNotSupported,
+        // WSAEADDRINUSE
         10048 => error.AddressInUse,
+        // WSAEADDRNOTAVAIL, INVALID_NETNAME
         10049, 1214 => error.AddressNotAvailable,
+        // WSAEISCONN
         10056 => error.AlreadyConnected,
+        // INVALID_HANDLE, WSAEBADF
         6, 10009 => error.BadDescriptor,
+        // BROKEN_PIPE, NO_DATA, PIPE_NOT_CONNECTED
         109, 232, 233 => error.BrokenPipe,
+        // CONNECTION_ABORTED, WSAECONNABORTED, OPERATION_ABORTED
         1236, 10053, 995 => error.ConnectionAborted,
+        // IO_PENDING, WSAEINPROGRESS, WSAEALREADY
         997, 10036, 10037 => error.ConnectionPending,
+        // CONNECTION_REFUSED, WSAECONNREFUSED
         1225, 10061 => error.ConnectionRefused,
+        // NETNAME_DELETED, REQUEST_ABORTED, WSAENETRESET, WSAECONNRESET, WSAEDISCON
         64, 1235, 10052, 10054, 10101 => error.ConnectionResetByPeer,
+        // SEM_TIMEOUT, WSAETIMEDOUT
         121, 10060 => error.ConnectionTimedOut,
+        // NOT_SAME_DEVICE
         17 => error.CrossDevice,
+        // FILE_NOT_FOUND, PATH_NOT_FOUND, BAD_NETPATH, BAD_NET_NAME, INVALID_NAME, BAD_PATHNAME
         2, 3, 53, 67, 123, 161 => error.FileNotFound,
+        // FILE_TOO_LARGE
         223 => error.FileTooBig,
+        // HOST_UNREACHABLE, WSAEHOSTDOWN, WSAEHOSTUNREACH
         1232, 10064, 10065 => error.HostUnreachable,
-        1117, 1167, 23, 25, 30, 29 => error.InputOutput,
+        // CRC, SEEK, WRITE_FAULT, READ_FAULT, IO_DEVICE, DEVICE_NOT_CONNECTED
+        23, 25, 29, 30, 1117, 1167 => error.InputOutput,
+        // WSAEINTR
         10004 => error.Interrupted,
-        87, 1, 160, 10022, 24, 122 => error.InvalidArgument,
+        // INVALID_FUNCTION, BAD_LENGTH, INVALID_PARAMETER, INSUFFICIENT_BUFFER, BAD_ARGUMENTS,
+        // WSAEINVAL
+        1, 24, 87, 122, 160, 10022 => error.InvalidArgument,
+        // DIRECTORY_NOT_SUPPORTED
         336 => error.IsDir,
-        206, 111, 10063 => error.NameTooLong,
+        // BUFFER_OVERFLOW, FILENAME_EXCED_RANGE, WSAENAMETOOLONG
+        111, 206, 10063 => error.NameTooLong,
+        // NETWORK_UNREACHABLE, WSAENETDOWN, WSAENETUNREACH
         1231, 10050, 10051 => error.NetworkUnreachable,
+        // INVALID_DRIVE, BAD_UNIT, DEV_NOT_EXIST, NO_SUCH_DEVICE
         15, 20, 55, 433 => error.NoDevice,
-        112, 39 => error.NoSpaceLeft,
+        // HANDLE_DISK_FULL, DISK_FULL
+        39, 112 => error.NoSpaceLeft,
+        // WSAENOTSOCK
         10038 => error.NotASocket,
+        // DIRECTORY
         267 => error.NotDir,
+        // NOT_SUPPORTED, CALL_NOT_IMPLEMENTED, WSAENOPROTOOPT, WSAEPROTONOSUPPORT,
+        // WSAESOCKTNOSUPPORT, WSAEOPNOTSUPP, WSAEPFNOSUPPORT
         50, 120, 10042, 10043, 10044, 10045, 10046 => error.NotSupported,
+        // FILE_EXISTS, ALREADY_EXISTS
         80, 183 => error.PathAlreadyExists,
+        // PRIVILEGE_NOT_HELD
         1314 => error.PermissionDenied,
+        // TOO_MANY_OPEN_FILES, WSAEMFILE
         4, 10024 => error.ProcessFdQuotaExceeded,
+        // WRITE_PROTECT
         19 => error.ReadOnlyFileSystem,
+        // WSAENOTCONN
         10057 => error.SocketNotConnected,
-        59, 1223, 71 => error.StaleHandle,
-        1921, 681 => error.SymLinkLoop,
+        // UNEXP_NET_ERR, REQ_NOT_ACCEP, CANCELLED
+        59, 71, 1223 => error.StaleHandle,
+        // STOPPED_ON_SYMLINK, CANT_RESOLVE_FILENAME
+        681, 1921 => error.SymLinkLoop,
+        // NOT_ENOUGH_MEMORY, OUTOFMEMORY, NO_SYSTEM_RESOURCES, WORKING_SET_QUOTA, PAGEFILE_QUOTA,
+        // COMMITMENT_LIMIT, WSAENOBUFS
         8, 14, 1450, 1453, 1454, 1455, 10055 => error.SystemResources,
-        10035, 996 => error.WouldBlock,
+        // IO_INCOMPLETE, WSAEWOULDBLOCK
+        996, 10035 => error.WouldBlock,
         else => error.Unexpected,
     };
 }

@@ -13,6 +13,21 @@ const windows = @import("../core/system/windows.zig");
 
 const is_windows = builtin.os.tag == .windows;
 
+/// What tells more, by the names of this system's commands.
+pub const tools = if (is_windows) struct {
+    pub const addresses = "`ipconfig`";
+    const interfaces = "`netsh interface ipv6 show interfaces`";
+    const links = interfaces;
+    const scope = "1";
+    const names = "`nslookup NAME` tells what the name servers know";
+} else struct {
+    pub const addresses = "`ip address`";
+    const interfaces = "`ip link`";
+    const links = "`ip -6 address`";
+    const scope = "eth0";
+    const names = "`getent hosts NAME` tells what the system knows";
+};
+
 pub const List = std.BoundedArray(Endpoint, limits.listeners_max);
 
 pub const Error = error{ AddressInvalid, UnknownHost, SystemResources };
@@ -77,7 +92,8 @@ fn checkName(hostname: []const u8, inner: []const u8, defect: *Defect) Error!voi
         std.mem.indexOfAny(u8, inner, "%[]") orelse return;
     const one_colon = std.mem.lastIndexOfScalar(u8, inner, ':') == colon;
     const hint: []const u8 = if (std.mem.indexOfScalar(u8, inner, '%') != null)
-        "behind the % of a link-local address stands an interface: `ip link` lists them"
+        "behind the % of a link-local address stands an interface: " ++ tools.interfaces ++
+            " lists them"
     else if (one_colon)
         "the port is an option of its own"
     else
@@ -87,7 +103,7 @@ fn checkName(hostname: []const u8, inner: []const u8, defect: *Defect) Error!voi
 }
 
 fn refuseUnknown(hostname: []const u8, defect: *Defect) Error {
-    const hint = "`getent hosts NAME` tells what the system knows";
+    const hint = tools.names;
     const text = "The name {} leads to no address";
     defect.set(code_invalid, hint, text, .{Shown{ .text = hostname }});
     return error.UnknownHost;
@@ -195,7 +211,8 @@ fn checkEndpoint(name: []const u8, endpoint: *Endpoint, defect: *Defect) Error!v
                     Shown{ .text = name },
                 });
                 defect.setHint(
-                    "name the interface behind it: {}%eth0; `ip -6 address` lists them",
+                    "name the interface behind it: {}%" ++ tools.scope ++ "; " ++ tools.links ++
+                        " lists them",
                     .{Shown{ .text = name }},
                 );
                 return error.AddressInvalid;

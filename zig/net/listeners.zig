@@ -245,9 +245,14 @@ pub const Listeners = struct {
         const host: Shown = .{ .text = if (tcp.hostname.len == 0) "::" else tcp.hostname };
         var buffer: [Endpoint.text_bytes_max]u8 = undefined;
         const at = endpoint.text(&buffer);
-        switch (err) {
+        // Windows says so of a port that another has for itself, and reserves none of the low ones.
+        const is_taken = is_windows and err == error.AccessDenied;
+        switch (if (is_taken) error.AddressInUse else err) {
             error.AddressInUse => {
-                const hint = if (options.reuse_port)
+                const hint = if (is_taken)
+                    "choose another port, or 0 for a free one; some are kept by Windows itself: " ++
+                        "`netsh int ip show excludedportrange tcp`"
+                else if (options.reuse_port)
                     "all that listen on a port must have reusePort, and be of one user"
                 else
                     "choose another port, or 0 for a free one";
@@ -257,16 +262,9 @@ pub const Listeners = struct {
             },
             error.AccessDenied, error.PermissionDenied => {
                 // bind(2) says EACCES of a reserved port; a filter says EPERM, of any port.
-                // Windows says it of a port that is another's, and reserves none of the low ones.
-                const is_reserved = !is_windows and err == error.AccessDenied and
+                const is_reserved = err == error.AccessDenied and
                     endpoint.port() > 0 and endpoint.port() < 1024;
-                const hint = if (is_windows)
-                    "choose another port: a program has it for itself, or Windows, as " ++
-                        "`netsh int ip show excludedportrange tcp` tells"
-                else if (is_reserved)
-                    "choose a port from 1024 on"
-                else
-                    calls_hint;
+                const hint = if (is_reserved) "choose a port from 1024 on" else calls_hint;
                 const text = "Port {d} on {} may not be opened by this {s}";
                 defect.set("GYR_ADDRESS_DENIED", hint, text, .{
                     endpoint.port(),
@@ -282,7 +280,7 @@ pub const Listeners = struct {
                 return error.AddressNotAvailable;
             },
             error.AddressNotAvailable => {
-                const hint = "`ip address` lists those of this machine";
+                const hint = hostname_file.tools.addresses ++ " lists those of this machine";
                 defect.set("GYR_ADDRESS_INVALID", hint, "{} is no address of this machine", .{
                     host,
                 });

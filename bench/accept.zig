@@ -1,5 +1,5 @@
-//! How connections come to workers, three ways, with nothing else around them: what bench/accept.mjs
-//! measures. Each answers one request of a connection with a constant and closes it, or keeps it.
+//! How connections come to workers, three ways, with nothing else around them: what
+//! bench/accept.mjs measures. Each answers requests with a constant; it closes where that is asked.
 //!
 //!     accept <way> <workers> <batch> [pin]
 //!

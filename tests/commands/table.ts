@@ -80,7 +80,6 @@ export const rows: readonly Row[] = [
   { pattern: /^npm test -- --only (?:static|modules)$/, short: (command) => `${command} --list` },
   { pattern: /^npm run build:modules\b/, short: () => 'npm run build:modules -- --list' },
   { pattern: /^npm test -- --all$/, short: () => 'npm test -- --all --list' },
-  { pattern: /^npm test -- --ci$/, short: () => 'npm test -- --ci --list' },
   { pattern: /^\.ci\/run$/, elsewhere: 'it is what runs this' },
   { pattern: /^npm run test:commands$/, elsewhere: 'it is what runs this' },
   {

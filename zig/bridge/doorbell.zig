@@ -38,8 +38,8 @@ pub const Doorbell = struct {
     }
 };
 
-/// One byte. A full pipe has rings enough in it, and whoever has not opened it yet looks around when
-/// it does. False: nobody holds the other end any more.
+/// One byte. A full pipe has rings enough in it, and whoever has not opened it yet looks around
+/// when it does. False: nobody holds the other end any more.
 pub fn ring(end: system.File) bool {
     if (is_windows) return windows.ring(end);
     _ = system.write(end, "!") catch |err| return err != error.BrokenPipe;

@@ -1,5 +1,5 @@
-//! Doorbells of Windows: named pipes. A descriptor is of no use to Node.js there, since it belongs to
-//! one of several C libraries in the process; and net.Socket opens a name by itself.
+//! Doorbells of Windows: named pipes. A descriptor is of no use to Node.js there, since it belongs
+//! to one of several C libraries in the process; and net.Socket opens a name by itself.
 
 const std = @import("std");
 const win = std.os.windows;
@@ -36,8 +36,9 @@ pub fn make() system.Error!Pipe {
     var random: [random_bytes]u8 = undefined;
     std.crypto.random.bytes(&random);
     var pipe: Pipe = undefined;
-    const hex = std.fmt.fmtSliceHexLower(&random);
-    const whole = std.fmt.bufPrint(&pipe.name, prefix ++ "{s}", .{hex}) catch unreachable; // it fits
+    const text = .{std.fmt.fmtSliceHexLower(&random)};
+    const whole = std.fmt.bufPrint(&pipe.name, prefix ++ "{s}", text) catch
+        unreachable; // it fits
     std.debug.assert(whole.len == pipe.name.len);
     var wide: [pipe.name.len:0]u16 = undefined;
     for (wide[0..pipe.name.len], pipe.name) |*unit, byte| unit.* = byte;

@@ -202,7 +202,7 @@ fn expectQueued(queue: *WriteQueue, pools: *write_queue.Pools, from: usize, to: 
     try testing.expectEqual(0, pools.buffers.bytes_used);
 }
 
-test "what is unsent goes to the queue in order: a block that is half full as it is, less as a copy" {
+test "what is unsent goes to the queue in order: a block half full as it is, less as a copy" {
     var pools = try testPools(16);
     defer pools.buffers.deinit();
     defer pools.nodes.deinit();

@@ -58,7 +58,7 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         /// Within the input loop: a `resumeInput` is remembered, not nested.
         in_input: bool = false,
         in_pump: bool = false,
-        /// The socket is full, and `onSent` will tell: the system may have what the queue begins with.
+        /// The socket is full, and `onSent` will tell: the system may have the queue's beginning.
         awaits_room: bool = false,
         finish_when_sent: bool = false,
         linger: bool = false,

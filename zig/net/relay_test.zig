@@ -330,7 +330,8 @@ fn relayOn(backend: io.Backend) !void {
 fn blockingListener(endpoint: *const Endpoint) !system.Socket {
     const fd = try socket.listen(endpoint, .{ .backlog = 8 });
     const flags = try posix.fcntl(fd, posix.F.GETFL, 0);
-    _ = try posix.fcntl(fd, posix.F.SETFL, flags & ~@as(usize, 1 << @bitOffsetOf(posix.O, "NONBLOCK")));
+    const bit: usize = 1 << @bitOffsetOf(posix.O, "NONBLOCK");
+    _ = try posix.fcntl(fd, posix.F.SETFL, flags & ~bit);
     return fd;
 }
 

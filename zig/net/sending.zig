@@ -1,4 +1,4 @@
-//! What a worker's connections are sent: what one of them is to get in a turn is gathered and leaves
+//! What a worker's connections are sent: what one of them gets in a turn is gathered and leaves
 //! in one vectored write; what the socket does not take stays in its write queue.
 //!
 //! All of these functions may close the connection: look at `isOpen` afterwards.
@@ -193,7 +193,7 @@ pub fn Sending(comptime W: type) type {
             return .{ .count = iovecs.len, .last_len = iovecs[iovecs.len - 1].len };
         }
 
-        /// The system took so many bytes of what `sendLater` offered, or the socket takes bytes again.
+        /// The system took so many bytes of what `sendLater` offered, or the socket has room again.
         pub fn onSent(self: *W, conn: *Conn, bytes: u64) void {
             assert(conn.awaits_room);
             conn.awaits_room = false;
@@ -264,8 +264,8 @@ pub fn Sending(comptime W: type) type {
             return true;
         }
 
-        /// The socket is full. The system may take as much of the queue as the connection's turn has
-        /// left: it stays where it is until `onSent`.
+        /// The socket is full. The system may take as much of the queue as the connection's turn
+        /// has left: it stays where it is until `onSent`.
         fn sendLater(self: *W, conn: *Conn) void {
             conn.awaits_room = true;
             const quota = self.bytesLeft(conn);

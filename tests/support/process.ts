@@ -127,8 +127,8 @@ export async function startZig(
   return listening(start(path, args));
 }
 
-/** Waits until a server has printed its URL, or the engine's line with its port. */
-export async function listening(running: Running): Promise<RunningServer> {
+/** Waits until a server has printed its URL, or the engine's line with its port; for `ms` at most. */
+export async function listening(running: Running, ms = 30_000): Promise<RunningServer> {
   const port = (): number =>
     Number(
       /https?:\/\/\S+?:(\d+)\/|listening on \S*:(\d+)/
@@ -141,7 +141,7 @@ export async function listening(running: Running): Promise<RunningServer> {
     ended = true;
   };
   running.ended.then(onEnd, onEnd);
-  await until(() => ended || port() > 0, 'the URL of the server', 30_000);
+  await until(() => ended || port() > 0, 'the URL of the server', ms);
   if (port() === 0) {
     const { code, signal } = await running.ended;
     const output = running.stdout() + running.stderr();
@@ -153,7 +153,7 @@ export async function listening(running: Running): Promise<RunningServer> {
     port: port(),
     stop(signal = stopSignal) {
       running.child.kill(signal);
-      return within(running.ended, 'the end of the server', 15_000);
+      return within(running.ended, 'the end of the server', ms / 2);
     },
   };
 }

@@ -8,13 +8,19 @@ const node = JSON.parse(process.env.GYRFALCON_NODE ?? '[]') as string[];
 
 test.after(stopAll);
 
+/** An emulated Node.js takes seconds to start on a machine at rest, and a minute on one that is not, ms. */
+const startMs = 240_000;
+
 /** Starts an example as its header says. */
 async function startExample(...path: string[]) {
   const [command = '', ...args] = node;
   const app = project('examples', ...path);
   const given = ['start', app, '--port', '0', '--host', '127.0.0.1'];
   const env = { GYRFALCON_SETUP: '0' };
-  return listening(start(command, [...args, project('bin', 'gyrfalcon.mjs'), ...given], { env }));
+  return listening(
+    start(command, [...args, project('bin', 'gyrfalcon.mjs'), ...given], { env }),
+    startMs,
+  );
 }
 
 test('the main example answers from the engine’s module for arm64', async () => {

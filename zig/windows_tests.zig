@@ -1,6 +1,6 @@
-//! The root of the tests that Windows is to pass beside those that every system does: `npm run
-//! test:io -- iocp` runs them under wine. Each by its name, since most of what is imported has tests
-//! of Linux too.
+//! The root of the tests that Windows is to pass beside those that every system does, which
+//! `npm run test:io -- iocp` runs under wine. Each by its name, since most of what is imported has
+//! tests of Linux too.
 
 test {
     _ = @import("core/system/windows.zig");

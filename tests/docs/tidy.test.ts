@@ -21,6 +21,7 @@ const zigEntries = [
   'zig/sim.zig',
   'zig/model.zig',
   'zig/abi_gen.zig',
+  'zig/windows_tests.zig',
 ];
 /** The same for ts/src: what is imported, run, or given to Node.js by its name. */
 const tsEntries = [

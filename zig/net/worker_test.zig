@@ -132,7 +132,7 @@ fn sayGone(self: *Scripted, conn: *Scripted.Conn) void {
     self.net.write(self.conns.get(1), "it has gone");
 }
 
-test "worker: what a protocol writes to another connection when one ends is sent, and it ends once" {
+test "worker: what a protocol writes to another when a connection ends is sent; that ends once" {
     var stage: Stage = undefined;
     try stage.init(.{ .onBytesDo = passOn, .onCloseDo = sayGone }, 100);
     defer stage.deinit();
@@ -163,7 +163,7 @@ fn saySlow(self: *Scripted, conn: *Scripted.Conn) void {
     if (conn == self.conns.get(0)) self.net.write(self.conns.get(1), "it is slow");
 }
 
-test "worker: what a protocol writes to another connection when one is full is sent, and nothing twice" {
+test "worker: what a protocol writes to another when a connection is full is sent, nothing twice" {
     var stage: Stage = undefined;
     try stage.init(.{ .onBytesDo = passLarge, .onUnsentDo = saySlow }, 100);
     defer stage.deinit();
@@ -245,7 +245,7 @@ fn take(_: *Scripted, _: *Scripted.Conn, bytes: []u8) usize {
     return bytes.len;
 }
 
-test "worker: nothing is left gathered for a slot that is given back when the time to drain is over" {
+test "worker: nothing is left gathered for a slot that is given back past the time to drain" {
     var stage: Stage = undefined;
     try stage.init(.{ .onBytesDo = take, .onCloseDo = writeLarge }, 100);
     defer stage.deinit();

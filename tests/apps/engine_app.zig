@@ -356,7 +356,7 @@ fn placeOf(text: []const u8) ![]const gyrfalcon.Place {
         place[0] = .{ .unix = .{ .path = rest } };
     } else {
         const number = try std.fmt.parseInt(u31, rest, 10);
-        place[0] = .{ .fd = if (is_windows) @ptrFromInt(number) else number };
+        place[0] = .{ .fd = number };
     }
     return &place;
 }

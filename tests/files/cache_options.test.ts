@@ -50,8 +50,11 @@ function folderOf(count: number): Folder {
 }
 
 /** What has just changed is not kept: it may change again without its times telling. */
-const settled = (folder: Folder) =>
-  until(() => Date.now() - statSync(join(folder.path, '0.bin')).ctimeMs > 1000, 'settled files');
+const settled = ({ path }: Folder) =>
+  until(
+    () => readdirSync(path).every((name) => Date.now() - statSync(join(path, name)).ctimeMs > 1000),
+    'settled files',
+  );
 
 interface Serving {
   pid: number;
@@ -114,8 +117,12 @@ for (const [name, open] of Object.entries(ways)) {
 
   test(`${name}: cacheBytes bounds the contents that are kept`, async () => {
     assert.is(await keptOf(12, { cacheTime: hour }), 12);
-    const kept = await keptOf(12, { cacheTime: hour, cacheBytes: 256 * 1024 });
-    assert.ok(kept > 0 && kept <= 4, `${kept} files of 60 KiB in 256 KiB`);
+    const cacheBytes = 256 * 1024;
+    assert.is(await keptOf(3, { cacheTime: hour, cacheBytes }), 3);
+    // Which of more than fit are kept is a matter of how often each seems to be asked for, by an estimate: none may be
+    // left when all have been asked for again.
+    const kept = await keptOf(12, { cacheTime: hour, cacheBytes });
+    assert.ok(kept <= 4, `${kept} files of 60 KiB in 256 KiB`);
   });
 
   testUnless(test, noProc, `${name}: openFiles bounds the large files kept open`, async () => {

@@ -137,7 +137,7 @@ export const stages = [
     name: 'modules',
     about: 'the engine’s module for every system; that for arm64 runs',
     engine: true,
-    ci: true,
+    long: true,
     run: (context) => modules(context),
   },
   {
@@ -152,7 +152,7 @@ export const stages = [
     about:
       'executables of Windows: their own tests, and a part of the suite over sockets, under wine',
     engine: true,
-    ci: true,
+    long: true,
     run: (context) => onWindows(context),
   },
   {

@@ -144,7 +144,7 @@ export const stages = [
     name: 'io_uring',
     about: 'the whole server over sockets, on io_uring',
     engine: true,
-    ci: true,
+    long: true,
     run: (context) => onBackend('io_uring', context),
   },
   {

@@ -9,10 +9,10 @@ const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const clock = @import("../core/clock.zig");
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
-const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const io = @import("io.zig");
+const restAfter = @import("refused_wait.zig").restAfter;
 const socket = @import("socket.zig");
 const transfer = @import("transfer.zig");
 
@@ -289,19 +289,11 @@ pub const Epoll = struct {
         return switch (linux.E.init(rc)) {
             .SUCCESS => rc,
             .INTR => 0,
-            else => |errno| waitFailed(system.errorOf(errno)),
+            else => |errno| {
+                restAfter(system.errorOf(errno));
+                return 0;
+            },
         };
-    }
-
-    /// A filter may forbid the call, of a process that has been running for long. The loop goes on,
-    /// for the day that it is allowed again, and must not spin.
-    fn waitFailed(err: system.Error) usize {
-        log.limited("waiting for connections failed ({s}): tried again in {d} ms", .{
-            @errorName(err),
-            limits.poll_failed_pause_ms,
-        });
-        system.sleepMs(limits.poll_failed_pause_ms);
-        return 0;
     }
 
     fn serve(self: *Epoll, stream: *Stream, token: io.Token, events: u32, context: anytype) void {

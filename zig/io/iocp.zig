@@ -24,6 +24,7 @@ const system = @import("../core/system.zig");
 const win32 = @import("../core/system/win32.zig");
 const windows = @import("../core/system/windows.zig");
 const io = @import("io.zig");
+const restAfter = @import("refused_wait.zig").restAfter;
 const socket = @import("socket.zig");
 
 /// What one send that the system is given may hold, bytes: its end is all that tells of progress,
@@ -665,11 +666,7 @@ pub const Iocp = struct {
 
     fn dequeue(self: *Iocp, timeout_ms: i32) []win32.OverlappedEntry {
         return windows.dequeue(self.port, &self.entries, timeout_ms) catch |err| {
-            log.limited("waiting for connections failed ({s}): tried again in {d} ms", .{
-                @errorName(err),
-                limits.poll_failed_pause_ms,
-            });
-            system.sleepMs(limits.poll_failed_pause_ms);
+            restAfter(err);
             return self.entries[0..0];
         };
     }

@@ -12,7 +12,6 @@ const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const clock = @import("../core/clock.zig");
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
-const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const io = @import("io.zig");
@@ -21,6 +20,7 @@ const Kevent = kevent_file.Kevent;
 const Filter = kevent_file.Filter;
 const Flags = kevent_file.Flags;
 const kevent = kevent_file.kevent;
+const restAfter = @import("refused_wait.zig").restAfter;
 const socket = @import("socket.zig");
 const transfer = @import("transfer.zig");
 
@@ -392,21 +392,13 @@ pub const Kqueue = struct {
         const changes = self.compact();
         const count = kevent(self.kq, changes, &self.events, until) catch |err| switch (err) {
             error.Interrupted => 0, // what was to change has changed (kqueue(2))
-            else => return waitFailed(err),
+            else => {
+                restAfter(err);
+                return 0;
+            },
         };
         self.change_count = 0;
         return count;
-    }
-
-    /// A sandbox may forbid the call, of a process that has been running for long. The loop goes
-    /// on, for the day that it is allowed again, and must not spin.
-    fn waitFailed(err: system.Error) usize {
-        log.limited("waiting for connections failed ({s}): tried again in {d} ms", .{
-            @errorName(err),
-            limits.poll_failed_pause_ms,
-        });
-        system.sleepMs(limits.poll_failed_pause_ms);
-        return 0;
     }
 
     /// What JavaScript has written counts for one wake.

@@ -18,6 +18,7 @@ const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const io = @import("io.zig");
 const ring_file = @import("ring.zig");
+const restAfter = @import("refused_wait.zig").restAfter;
 const socket = @import("socket.zig");
 const transfer = @import("transfer.zig");
 const lost = @import("uring_lost.zig");
@@ -505,16 +506,8 @@ pub const Uring = struct {
             log.limited("the io_uring of a thread cannot be enabled: {s}", .{@errorName(err)});
     }
 
-    /// A filter may forbid the call, of a process that has been running for long. The loop goes on,
-    /// for the day that it is allowed again, and must not spin.
     pub fn enter(self: *Uring, timeout_ms: i32) void {
-        self.kernel.enter(timeout_ms) catch |err| {
-            log.limited("waiting for connections failed ({s}): tried again in {d} ms", .{
-                @errorName(err),
-                limits.poll_failed_pause_ms,
-            });
-            system.sleepMs(limits.poll_failed_pause_ms);
-        };
+        self.kernel.enter(timeout_ms) catch |err| restAfter(err);
     }
 
     fn hold(self: *Uring, completion: Completion) void {

@@ -156,6 +156,8 @@ pub const Link = struct {
     backend: u32 = 0,
     token: io.Token = .{ .slot = 0, .kind = .internal },
     wants_recv: bool = false,
+    /// An operation that a pause came too late for brings bytes still.
+    brings_late: bool = false,
     wants_send: bool = false,
     /// What the system has to send by itself.
     output: ?HeldOutput = null,

@@ -24,6 +24,9 @@ pub const Faults = struct {
     late_event: u16 = 0,
     /// An event that is there is not told in this poll.
     held_event: u16 = 0,
+    /// What comes behind the beginning of a pause is received once more, as by an operation that
+    /// was under way.
+    late_recv: u16 = 0,
     /// A full socket has the system take what is to be sent next.
     takes_output: u16 = 0,
     /// A connection that the server begins fails.

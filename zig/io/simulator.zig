@@ -170,11 +170,16 @@ pub const Simulator = struct {
     }
 
     pub fn pauseRecv(self: *Simulator, stream: *Stream) void {
-        self.network.byHandle(stream.fd).wants_recv = false;
+        const link = self.network.byHandle(stream.fd);
+        if (!link.wants_recv) return;
+        link.wants_recv = false;
+        link.brings_late = self.network.chance(self.network.faults.late_recv);
     }
 
     pub fn resumeRecv(self: *Simulator, stream: *Stream) void {
-        self.network.byHandle(stream.fd).wants_recv = true;
+        const link = self.network.byHandle(stream.fd);
+        link.wants_recv = true;
+        link.brings_late = false;
     }
 
     pub fn sendLater(self: *Simulator, stream: *Stream, output: io.Output) void {
@@ -466,14 +471,19 @@ pub const Simulator = struct {
         const event: Event = .{
             .token = link.token,
             .fd = network.handleOf(link),
-            .in = link.wants_recv and
-                (link.up.readable(network.now_ms) or self.isReset(link)),
+            .in = (link.wants_recv and
+                (link.up.readable(network.now_ms) or self.isReset(link))) or bringsLate(link),
             .out = link.wants_send and (link.down.room() > 0 or self.isReset(link) or
                 !link.client_open),
             .gone = self.isReset(link) or ended,
             .ahead = !link.wants_recv and !link.fin_told and link.up.fin_at <= network.now_ms,
         };
         return if (event.in or event.out or event.gone or event.ahead) event else null;
+    }
+
+    /// Bytes, never the end: that is told as one that stands behind a pause.
+    fn bringsLate(link: *const Link) bool {
+        return link.brings_late and link.up.arrived > 0;
     }
 
     /// A socket is told to take bytes, and takes none.
@@ -499,7 +509,8 @@ pub const Simulator = struct {
     fn serve(self: *Simulator, event: Event, context: anytype) void {
         // An event of a stream that is gone was passed over, so that the link is there.
         const link = self.network.byHandle(event.fd);
-        if (event.in and link.wants_recv) {
+        if (event.in and (link.wants_recv or bringsLate(link))) {
+            link.brings_late = false;
             self.receive(link, event.token, context);
         } else if (event.gone) {
             self.network.note(link, "server is told of the end", 0, 0);

@@ -50,6 +50,8 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         is_ready: bool = false,
         /// Input is not given to the protocol: `resumeInput` ends it.
         paused: bool = false,
+        /// Nor is it received: for as long as the protocol has not seen all that was before.
+        recv_paused: bool = false,
         /// The peer sends no more; and the protocol knows.
         eof: bool = false,
         eof_told: bool = false,

@@ -188,6 +188,7 @@ fn faultsOf(random: std.Random) network_file.Faults {
         .spurious_event = random.uintLessThan(u16, 100),
         .late_event = random.uintLessThan(u16, 300),
         .held_event = random.uintLessThan(u16, 300),
+        .late_recv = random.uintAtMost(u16, 2) * 500,
         .takes_output = random.uintAtMost(u16, 2) * 500,
         .connect_refused = random.uintLessThan(u16, 200),
         .slow_close = random.uintLessThan(u16, 500),

@@ -353,8 +353,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                     used += n;
                 }
                 conn.in_input = false;
-                if (conn.phase != .open or used == bytes.len) return;
-                return self.keep(conn, bytes[used..]);
+                if (conn.phase != .open) return;
+                if (used < bytes.len) self.keep(conn, bytes[used..]);
+                return self.receiveOn(conn);
             }
             self.keep(conn, bytes);
             if (conn.phase == .open) self.processInput(conn);
@@ -371,6 +372,11 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// Gives buffered input to the protocol until it wants more, pauses or the connection ends.
         fn processInput(self: *Self, conn: *Conn) void {
             if (conn.in_input or conn.is_ready) return;
+            self.offerInput(conn);
+            self.receiveOn(conn);
+        }
+
+        fn offerInput(self: *Self, conn: *Conn) void {
             conn.in_input = true;
             defer conn.in_input = false;
             while (conn.phase == .open and !conn.paused and conn.input.len > 0) {
@@ -413,18 +419,26 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub fn pauseInput(self: *Self, conn: *Conn) void {
             if (conn.paused or conn.phase != .open) return;
             conn.paused = true;
-            if (!conn.eof) self.backend.pauseRecv(&conn.stream);
+            if (conn.eof or conn.recv_paused) return;
+            conn.recv_paused = true;
+            self.backend.pauseRecv(&conn.stream);
         }
 
         pub fn resumeInput(self: *Self, conn: *Conn) void {
             if (!conn.paused or conn.phase != .open) return;
             conn.paused = false;
-            if (!conn.in_input) { // else the loop that is under way looks at `paused`
-                self.processInput(conn);
-                if (conn.phase != .open or conn.paused) return;
-                if (conn.eof) return self.checkEof(conn);
-            }
-            if (!conn.eof) self.backend.resumeRecv(&conn.stream);
+            if (conn.in_input) return; // the loop that is under way looks at `paused`
+            self.processInput(conn);
+            self.checkEof(conn);
+        }
+
+        /// Ends the pause of the socket once the protocol wants more than there is: a backend that
+        /// receives by itself would bring as much again with each short end of a pause.
+        fn receiveOn(self: *Self, conn: *Conn) void {
+            if (!conn.recv_paused or conn.paused or conn.is_ready) return;
+            if (conn.phase != .open or conn.eof) return;
+            conn.recv_paused = false;
+            self.backend.resumeRecv(&conn.stream);
         }
 
         /// Whether the socket holds what the protocol has not seen.

@@ -38,6 +38,9 @@ pub fn checkConnection(worker: anytype, conn: anytype) void {
         .open => {
             assert(!conn.awaits_room or !conn.queue.isEmpty());
             assert(!conn.eof_told or conn.eof);
+            // What is not received is asked for again by whatever goes on with the input.
+            assert(conn.eof or !conn.paused or conn.recv_paused);
+            assert(conn.eof or !conn.recv_paused or conn.paused or conn.is_ready);
             // A connection that ends waits for its output alone.
             assert(!conn.finish_when_sent or !conn.queue.isEmpty());
             assert(conn.spent.requests <= worker.options.turn_requests_max);

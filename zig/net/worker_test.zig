@@ -235,6 +235,46 @@ test "worker: a pause that is over before the callback is stops nothing" {
     }
 }
 
+// Connection 0 is paused when it has had its turn, and goes on whenever 1 says so.
+
+fn pauseBehindTurn(self: *Scripted, conn: *Scripted.Conn, bytes: []u8) usize {
+    if (self.indexOf(conn) == 1) {
+        const other = self.conns.get(0);
+        self.net.resumeInput(other);
+        const is_receiving = Simulator.current.?.byHandle(other.stream.fd).wants_recv;
+        conn.app.received += @intFromBool(is_receiving);
+        return bytes.len;
+    }
+    if (!self.net.beginRequest(conn)) {
+        self.net.pauseInput(conn);
+        return 0;
+    }
+    conn.app.received += 1;
+    return 1;
+}
+
+test "worker: a pause that ends while earlier input waits for its turn receives no more" {
+    var stage: Stage = undefined;
+    try stage.init(.{ .onBytesDo = pauseBehindTurn }, 2);
+    defer stage.deinit();
+    const links = [_]*Link{ stage.connect(), stage.connect() };
+    try testing.expectEqual(9, stage.network.clientSend(links[0], "too many!"));
+    stage.turn();
+    const conn = stage.scripted.conns.get(0);
+    var received: usize = 2;
+    try testing.expectEqual(received, conn.app.received);
+    try testing.expect(!links[0].wants_recv);
+    while (received < 9) {
+        _ = stage.network.clientSend(links[1], "x");
+        stage.turn(); // it is told to go on, and has its turn
+        stage.net.checkInvariants();
+        received = @min(received + 2, 9);
+        try testing.expectEqual(received, conn.app.received);
+        try testing.expectEqual(received == 9, links[0].wants_recv);
+    }
+    try testing.expectEqual(0, stage.scripted.conns.get(1).app.received);
+}
+
 const large: [8000]u8 = @splat('s');
 
 fn writeLarge(self: *Scripted, conn: *Scripted.Conn) void {

@@ -121,6 +121,7 @@ pub const Options = struct {
             faults.held_event = random.uintLessThan(u16, 300);
             faults.late_event = random.uintLessThan(u16, 300);
             faults.slow_close = random.uintLessThan(u16, 500);
+            faults.late_recv = random.uintAtMost(u16, 2) * 500;
             // A readiness backend takes none, one of completions all.
             faults.takes_output = random.uintAtMost(u16, 2) * 500;
             faults.accept_interrupted = random.uintLessThan(u16, 300);

@@ -275,6 +275,7 @@ pub const Uring = struct {
     pub fn close(self: *Uring, stream: *Stream) io.Closing {
         const state = State.of(stream);
         assert(!state.is_closing);
+        self.dropHeld(stream);
         if (!state.under_way.isAny()) {
             system.close(stream.fd);
             stream.* = .{};
@@ -284,6 +285,19 @@ pub const Uring = struct {
         self.cancelAll(stream);
         closeSocket(stream);
         return .under_way;
+    }
+
+    /// What is held of a stream that is closed is noted now: what the kernel tells of it after that
+    /// may be its last, in this very poll.
+    fn dropHeld(self: *Uring, stream: *Stream) void {
+        for (self.held[0..self.held_len]) |*completion| {
+            const tag: Tag = @bitCast(completion.user_data);
+            if (tag.named() != stream.token) continue;
+            self.giveBack(completion.*);
+            if (hasBuffer(completion.*)) self.kept_buffers -= 1;
+            self.noteEnd(stream, tag.operation, completion.*);
+            completion.* = .{ .user_data = nobody, .res = 0, .flags = 0 };
+        }
     }
 
     pub fn abort(self: *Uring, stream: *Stream) io.Closing {
@@ -466,8 +480,8 @@ pub const Uring = struct {
         if (!self.kernel.is_enabled) self.enable();
         if (!self.awaits_bell) self.awaitBell();
         self.inputs.forget();
-        // What is held may be served by now, and nothing else need come.
-        if (self.held_len > 0) self.enter(0) else self.wait(timeout_ms);
+        // What is held may be served by now, and nothing else need come; nor of who is lost.
+        self.wait(if (self.held_len > 0 or self.has_lost) 0 else timeout_ms);
         self.gather();
         context.onAwake();
         if (self.kernel.hasDropped()) return lost.startOver(self, context);
@@ -525,18 +539,19 @@ pub const Uring = struct {
     fn serveHeld(self: *Uring, context: anytype) void {
         const count = self.held_len;
         var left: usize = 0;
-        var left_buffers: u32 = 0;
         for (0..count) |i| {
             const completion = self.held[i];
             self.held[i].user_data = nobody; // `hasInput` looks at the others
             if (self.serve(completion, context)) continue;
             self.held[left] = completion;
             left += 1;
-            if (hasBuffer(completion)) left_buffers += 1;
         }
         assert(self.held_len == count); // callbacks hold nothing
         self.held_len = left;
-        self.kept_buffers = left_buffers;
+        self.kept_buffers = 0;
+        for (self.held[0..left]) |completion| {
+            if (hasBuffer(completion)) self.kept_buffers += 1;
+        }
     }
 
     /// False when it is for later: the stream is not to be served now.

@@ -202,6 +202,34 @@ fn tellEndOnce(comptime B: type) !void {
     try testing.expectEqual(@as(u32, 1), recorder.eof_ahead);
 }
 
+test "backend: a reset of a stream that is paused is told, and is no event from then on" {
+    try onAll(tellResetOnce);
+}
+
+fn tellResetOnce(comptime B: type) !void {
+    var backend = try make(B);
+    defer backend.deinit();
+    const fds = try socketPair();
+    var recorder: Recorder(B) = .{};
+    defer recorder.deinit();
+    const stream = &recorder.streams[0];
+    try backend.open(stream, fds[0], first);
+    _ = backend.poll(0, &recorder);
+    backend.pauseRecv(stream);
+    // A socket with bytes that nobody has read is reset when it is closed.
+    const iovecs = [_]posix.iovec_const{.{ .base = "unread", .len = 6 }};
+    try testing.expectEqual(io.SendResult{ .sent = 6 }, backend.send(stream, &iovecs, false));
+    for (0..3) |_| _ = backend.poll(0, &recorder);
+    system.closeSocket(fds[1]);
+    for (0..100) |_| if (!recorder.failed) {
+        _ = backend.poll(10, &recorder);
+    };
+    try testing.expect(recorder.failed);
+    // Its owner may have what came before to do first.
+    try expectSilence(B, &backend, &recorder);
+    try recorder.end(&backend, 0);
+}
+
 test "backend: a full socket says so and tells when it takes bytes again" {
     try onAll(fillSocket);
 }

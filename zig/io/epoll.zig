@@ -333,13 +333,14 @@ pub const Epoll = struct {
         events: u32,
         context: anytype,
     ) void {
-        if (events & linux.EPOLL.ERR != 0) return context.onRecv(token, .failed);
+        // Either would be told with every poll, and its owner may have more to do first.
         self.changes += 1;
         const op = linux.EPOLL.CTL_DEL;
         system.epollControl(self.epoll_fd, op, stream.fd, null) catch
             return context.onRecv(token, .failed);
         Notes.of(stream).detached = true;
-        if (Notes.of(stream).ended or system.unreadBytes(stream.fd) == 0)
+        const is_reset = events & linux.EPOLL.ERR != 0;
+        if (is_reset or Notes.of(stream).ended or system.unreadBytes(stream.fd) == 0)
             return context.onRecv(token, .failed);
         Notes.of(stream).ended = true;
         context.onRecv(token, .eof_ahead);

@@ -150,6 +150,20 @@ pub const AcceptError = union(enum) {
     refused: system.Error,
     /// The listener itself is broken, and stays so.
     fatal: system.Error,
+
+    /// What an answer to accepting means, other than that nobody waits. A client that has left and
+    /// a passing fault of the network are told in the place of a connection (accept(2)), by errors
+    /// that differ from system to system: `refused`, of which only many together are told.
+    pub fn of(err: system.Error) AcceptError {
+        return switch (err) {
+            error.ProcessFdQuotaExceeded,
+            error.SystemFdQuotaExceeded,
+            error.SystemResources,
+            => .exhausted,
+            error.BadDescriptor, error.InvalidArgument, error.NotASocket => .{ .fatal = err },
+            else => .{ .refused = err },
+        };
+    }
 };
 
 /// What became of a close.
@@ -343,4 +357,19 @@ test "a token keeps slot, generation and kind apart" {
     try std.testing.expectEqual(.outbound, token.kind);
     try std.testing.expect(token != Token.of(.accepted, ident));
     try std.testing.expect(token != Token.of(.outbound, .{ .slot = 7, .generation = 1 }));
+}
+
+test "a client that has left costs a listener nothing, whatever the system calls that" {
+    for ([_]system.Error{
+        error.ConnectionAborted, // most systems
+        error.ConnectionResetByPeer, // Windows
+        error.ConnectionTimedOut,
+        error.HostUnreachable,
+        error.Interrupted,
+        error.PermissionDenied,
+        error.Unexpected,
+    }) |err| try std.testing.expectEqual(AcceptError{ .refused = err }, AcceptError.of(err));
+    for ([_]system.Error{ error.BadDescriptor, error.InvalidArgument, error.NotASocket }) |err|
+        try std.testing.expectEqual(AcceptError{ .fatal = err }, AcceptError.of(err));
+    try std.testing.expectEqual(.exhausted, AcceptError.of(error.SystemFdQuotaExceeded));
 }

@@ -623,15 +623,17 @@ pub const Iocp = struct {
                 context.onAcceptFailed(door.token, .{ .refused = door.refusal });
                 return false;
             }
-            self.invite(guest) catch |err| {
-                context.onAcceptFailed(door.token, switch (err) {
-                    error.ProcessFdQuotaExceeded,
-                    error.SystemFdQuotaExceeded,
-                    error.SystemResources,
-                    => .exhausted,
-                    else => .{ .fatal = err },
-                });
-                return false;
+            self.invite(guest) catch |err| switch (io.AcceptError.of(err)) {
+                // AcceptEx tells so of a client that has left before it was accepted.
+                .refused => {
+                    door.refused += 1;
+                    door.refusal = err;
+                    continue;
+                },
+                else => |failure| {
+                    context.onAcceptFailed(door.token, failure);
+                    return false;
+                },
             };
             if (guest.has_come) came = true; // one had waited
         }

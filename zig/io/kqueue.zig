@@ -412,7 +412,7 @@ pub const Kqueue = struct {
 
     fn serveListener(self: *Kqueue, stream: *Stream, event: *const Kevent, context: anytype) void {
         if (event.flags.err)
-            return context.onAcceptFailed(stream.token, .{ .fatal = errorIn(event) });
+            return context.onAcceptFailed(stream.token, .of(errorIn(event)));
         _ = self.acceptBatch(stream, context);
     }
 

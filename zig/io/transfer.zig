@@ -121,33 +121,16 @@ pub fn acceptBatch(fd: posix.socket_t, token: io.Token, context: anytype) bool {
         if (!context.wantsMore(token)) return false;
         var address: Endpoint.System = undefined;
         var len: posix.socklen_t = undefined;
-        const accepted = system.accept(fd, &address.storage, &len) catch |err| switch (err) {
-            error.WouldBlock => return false,
-            // The peer left, a signal came, or the network had a passing fault (accept(2)):
-            // on to the next.
-            error.Interrupted,
-            error.ConnectionAborted,
-            error.ProtocolFailure,
-            error.NotSupported,
-            error.HostUnreachable,
-            error.NetworkUnreachable,
-            error.PermissionDenied,
-            => {
-                refused += 1;
-                refusal = err;
-                continue;
-            },
-            error.ProcessFdQuotaExceeded,
-            error.SystemFdQuotaExceeded,
-            error.SystemResources,
-            => {
-                context.onAcceptFailed(token, .exhausted);
+        const accepted = system.accept(fd, &address.storage, &len) catch |err| {
+            if (err == error.WouldBlock) return false;
+            const failure: io.AcceptError = .of(err);
+            if (failure != .refused) {
+                context.onAcceptFailed(token, failure);
                 return false;
-            },
-            else => {
-                context.onAcceptFailed(token, .{ .fatal = err });
-                return false;
-            },
+            }
+            refused += 1;
+            refusal = err;
+            continue; // with the next client
         };
         const peer = Address.fromSystem(&address.any, len);
         context.onAccept(token, .{ .fd = accepted, .peer = peer });

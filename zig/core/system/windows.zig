@@ -17,9 +17,8 @@ const Stat = types.Stat;
 /// What GetLastError and WSAGetLastError answer: one numbering.
 pub const Errno = u32;
 
-/// The error that stands for `code`, which is not 0.
+/// The error that stands for `code`. A call that fails may leave 0, too.
 pub fn errorOf(code: Errno) Error {
-    assert(code != 0); // the caller has looked
     return switch (code) {
         // ACCESS_DENIED, WSAEACCES
         5, 10013 => error.AccessDenied,
@@ -104,10 +103,7 @@ pub fn errorOf(code: Errno) Error {
 
 /// Of an NTSTATUS that is no success.
 pub fn ofStatus(status: u32) Error {
-    return errorOf(switch (win32.RtlNtStatusToDosError(status)) {
-        0 => 317, // it has no number here either: ERROR_MR_MID_NOT_FOUND
-        else => |code| code,
-    });
+    return errorOf(win32.RtlNtStatusToDosError(status));
 }
 
 fn last() Error {

@@ -7,7 +7,8 @@ const system = @import("../core/system.zig");
 
 const prefix = "\\\\.\\pipe\\gyrfalcon-";
 const random_bytes = 16;
-/// ASCII. Nobody else knows it, and it opens one pipe once.
+/// ASCII. Nobody can guess it. Who lists the pipes of this machine finds it, and may be the first
+/// to open it: a pipe is opened once, and all that comes out of it is that it rings.
 pub const Name = [prefix.len + 2 * random_bytes]u8;
 
 pub const Pipe = struct { end: win.HANDLE, name: Name };

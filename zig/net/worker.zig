@@ -626,7 +626,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const id = self.conns.take() orelse unreachable;
             const conn = self.conns.get(id).?;
             conn.* = .{ .id = id, .peer = peer };
-            self.backend.open(&conn.stream, fd, .of(.accepted, id)) catch {
+            self.backend.open(&conn.stream, fd, .of(.accepted, id)) catch |err| {
+                log.limited("a connection was closed: the system does not watch it ({s})", .{
+                    @errorName(err),
+                });
                 conn.phase = .closed;
                 conn.stream = .{};
                 self.backend.closeAccepted(fd);

@@ -120,48 +120,61 @@ pub const Batch = struct {
             // Once it has taken the place of the other it stays.
             if (self.segment != own.next) own.next.destroy(&pools.buffers);
         };
-        var skip = sent;
-        for (self.iovecs[0..self.count], self.kinds[0..self.count], 0..) |iovec, kind, i| {
-            if (skip >= iovec.len) {
-                skip -= iovec.len;
-                continue;
-            }
-            const rest = iovec.base[skip..iovec.len];
-            skip = 0;
-            switch (kind) {
-                .static => try queue.appendStatic(pools, rest),
-                .borrowed => try queue.appendCopy(pools, rest),
-                .buffered => if (handover) |own| {
-                    // The last of the pieces brings the block with it: those before leave first.
-                    if (i != own.last) {
-                        try queue.appendStatic(pools, rest);
-                        continue;
-                    }
-                    const segment = self.segment;
-                    segment.start = @intCast(rest.ptr - segment.base());
-                    try queue.appendSegment(pools, segment);
-                    self.segment = own.next;
-                } else try queue.appendCopy(pools, rest),
-            }
-        }
+        var unsent: Unsent = .{ .batch = self, .sent = sent };
+        while (unsent.next()) |piece| switch (piece.kind) {
+            .static => try queue.appendStatic(pools, piece.bytes),
+            .borrowed => try queue.appendCopy(pools, piece.bytes),
+            .buffered => if (handover) |own| {
+                // The last of the pieces brings the block with it: those before leave first.
+                if (piece.index != own.last) {
+                    try queue.appendStatic(pools, piece.bytes);
+                    continue;
+                }
+                const segment = self.segment;
+                segment.start = @intCast(piece.bytes.ptr - segment.base());
+                try queue.appendSegment(pools, segment);
+                self.segment = own.next;
+            } else try queue.appendCopy(pools, piece.bytes),
+        };
     }
+
+    /// Goes over what is left of the pieces when `sent` bytes of all have left.
+    const Unsent = struct {
+        batch: *const Batch,
+        sent: usize,
+        index: usize = 0,
+
+        const Piece = struct { index: usize, kind: Kind, bytes: []const u8 };
+
+        fn next(self: *Unsent) ?Piece {
+            while (self.index < self.batch.count) {
+                const index = self.index;
+                self.index += 1;
+                const iovec = self.batch.iovecs[index];
+                const gone = @min(self.sent, iovec.len);
+                self.sent -= gone;
+                if (gone == iovec.len) continue;
+                const bytes = iovec.base[gone..iovec.len];
+                return .{ .index = index, .kind = self.batch.kinds[index], .bytes = bytes };
+            }
+            return null;
+        }
+    };
 
     const Handover = struct { next: *Segment, last: usize };
 
     /// The block that takes the place of the batch's own when that goes, and the piece that it goes
     /// with; null when it does not.
     fn handoverFor(self: *const Batch, sent: usize, pool: *Buddy) ?Handover {
-        var skip = sent;
-        var unsent: usize = 0;
+        var unsent: Unsent = .{ .batch = self, .sent = sent };
+        var bytes: usize = 0;
         var last: usize = 0;
-        for (self.iovecs[0..self.count], self.kinds[0..self.count], 0..) |iovec, kind, i| {
-            const gone = @min(skip, iovec.len);
-            skip -= gone;
-            if (kind != .buffered or gone == iovec.len) continue;
-            unsent += iovec.len - gone;
-            last = i;
+        while (unsent.next()) |piece| {
+            if (piece.kind != .buffered) continue;
+            bytes += piece.bytes.len;
+            last = piece.index;
         }
-        if (unsent < self.segment.capacity / 2) return null;
+        if (bytes < self.segment.capacity / 2) return null;
         return .{ .next = Segment.create(pool, order) catch return null, .last = last };
     }
 };

@@ -7,7 +7,6 @@ const assert = std.debug.assert;
 const linux = std.os.linux;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
-const clock = @import("../core/clock.zig");
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
@@ -30,6 +29,19 @@ pub const Epoll = struct {
     const bell_token: io.Token = .{ .slot = 0, .kind = .internal };
 
     pub const Stream = io.Stream;
+
+    const calls = @import("calls.zig").Calls(Epoll);
+    pub const nowMs = calls.nowMs;
+    pub const wallSeconds = calls.wallSeconds;
+    pub const closeAccepted = calls.closeAccepted;
+    pub const shutdownSend = calls.shutdownSend;
+    pub const hasInput = calls.hasInput;
+    pub const inFlight = calls.inFlight;
+    pub const send = calls.send;
+    pub const sendFile = calls.sendFile;
+    pub const acceptBatch = calls.acceptBatch;
+    pub const ring = transfer.ring;
+    const wait = calls.wait;
 
     const Notes = packed struct(u32) {
         /// What epoll is asked to report; 0 while paused.
@@ -80,18 +92,6 @@ pub const Epoll = struct {
 
     pub fn bell(self: *const Epoll) io.Bell {
         return .ofDescriptor(self.bell_fd);
-    }
-
-    pub fn ring(its: io.Bell) void {
-        transfer.ring(its);
-    }
-
-    pub fn nowMs(_: *const Epoll) u64 {
-        return clock.monotonicMs();
-    }
-
-    pub fn wallSeconds(_: *const Epoll) i64 {
-        return clock.realtimeSeconds();
     }
 
     pub fn memoryBytes(_: *const Epoll) usize {
@@ -147,10 +147,6 @@ pub const Epoll = struct {
         return self.close(stream);
     }
 
-    pub fn closeAccepted(_: *Epoll, fd: posix.fd_t) void {
-        system.close(fd);
-    }
-
     pub fn pauseRecv(self: *Epoll, stream: *Stream) void {
         if (Notes.of(stream).ended and Notes.of(stream).interest & linux.EPOLL.IN != 0) {
             Notes.of(stream).pausing = true;
@@ -169,14 +165,6 @@ pub const Epoll = struct {
         Notes.of(stream).pausing = false;
         const rest = Notes.of(stream).interest & ~@as(u32, linux.EPOLL.RDHUP);
         self.setInterest(stream, rest | linux.EPOLL.IN);
-    }
-
-    pub fn hasInput(_: *Epoll, stream: *const Stream) bool {
-        return transfer.hasInput(stream.fd);
-    }
-
-    pub fn inFlight(_: *Epoll, stream: *const Stream) u64 {
-        return transfer.inFlight(stream.fd);
     }
 
     pub fn sendLater(self: *Epoll, stream: *Stream, _: io.Output) void {
@@ -203,29 +191,6 @@ pub const Epoll = struct {
         };
     }
 
-    pub fn shutdownSend(_: *Epoll, stream: *Stream) void {
-        system.shutdown(stream.fd, .send) catch {}; // a connection that is gone needs no FIN
-    }
-
-    pub fn send(
-        _: *Epoll,
-        stream: *Stream,
-        iovecs: []const posix.iovec_const,
-        more: bool,
-    ) io.SendResult {
-        return transfer.send(stream.fd, iovecs, more);
-    }
-
-    pub fn sendFile(
-        _: *Epoll,
-        stream: *Stream,
-        fd: posix.fd_t,
-        offset: u64,
-        len: u64,
-    ) io.SendResult {
-        return transfer.sendFile(stream.fd, fd, offset, len);
-    }
-
     pub fn listen(self: *Epoll, stream: *Stream, fd: posix.fd_t, token: io.Token) !void {
         assert(token.kind == .listener);
         try self.open(stream, fd, token);
@@ -244,10 +209,6 @@ pub const Epoll = struct {
 
     pub fn resumeAccept(self: *Epoll, stream: *Stream) void {
         self.resumeRecv(stream);
-    }
-
-    pub fn acceptBatch(_: *Epoll, stream: *Stream, context: anytype) bool {
-        return transfer.acceptBatch(stream.fd, stream.token, context);
     }
 
     /// Waits for events, at most `timeout_ms` (-1: for ever), and calls `context` back for each.
@@ -272,19 +233,8 @@ pub const Epoll = struct {
         return count == events_max;
     }
 
-    /// Looks for a while before it sleeps, if it is told to. Returns how many events there are.
-    fn wait(self: *Epoll, timeout_ms: i32) usize {
-        if (self.busy_poll_us == 0 or timeout_ms == 0) return self.sleep(timeout_ms);
-        var looking: transfer.BusyPoll = .begin(self.busy_poll_us, timeout_ms);
-        while (true) {
-            const count = self.sleep(0);
-            if (count > 0) return count;
-            if (!looking.goesOn()) break;
-        }
-        return self.sleep(looking.left_ms);
-    }
-
-    fn sleep(self: *Epoll, timeout_ms: i32) usize {
+    /// Returns how many events there are.
+    pub fn sleep(self: *Epoll, timeout_ms: i32) usize {
         const rc = linux.epoll_pwait(self.epoll_fd, &self.events, events_max, timeout_ms, null);
         return switch (linux.E.init(rc)) {
             .SUCCESS => rc,

@@ -10,7 +10,6 @@ const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
-const clock = @import("../core/clock.zig");
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
@@ -43,6 +42,18 @@ pub const Kqueue = struct {
     const pipe_token: io.Token = .{ .slot = 1, .kind = .internal };
 
     pub const Stream = io.Stream;
+
+    const calls = @import("calls.zig").Calls(Kqueue);
+    pub const nowMs = calls.nowMs;
+    pub const wallSeconds = calls.wallSeconds;
+    pub const closeAccepted = calls.closeAccepted;
+    pub const shutdownSend = calls.shutdownSend;
+    pub const hasInput = calls.hasInput;
+    pub const inFlight = calls.inFlight;
+    pub const send = calls.send;
+    pub const sendFile = calls.sendFile;
+    pub const acceptBatch = calls.acceptBatch;
+    const wait = calls.wait;
 
     /// To wait, and the pipe. What stands in for the system in tests has three more.
     pub const descriptors = 3;
@@ -138,14 +149,6 @@ pub const Kqueue = struct {
         return 0;
     }
 
-    pub fn nowMs(_: *const Kqueue) u64 {
-        return clock.monotonicMs();
-    }
-
-    pub fn wallSeconds(_: *const Kqueue) i64 {
-        return clock.realtimeSeconds();
-    }
-
     /// The system is told with the next wait. Where it refuses then, the stream fails.
     pub fn open(self: *Kqueue, stream: *Stream, fd: system.Socket, token: io.Token) !void {
         assert(token.kind != .internal);
@@ -182,10 +185,6 @@ pub const Kqueue = struct {
         return self.close(stream);
     }
 
-    pub fn closeAccepted(_: *Kqueue, fd: system.Socket) void {
-        system.close(fd);
-    }
-
     /// What comes in meanwhile is noted.
     pub fn pauseRecv(self: *Kqueue, stream: *Stream) void {
         const notes = Notes.of(stream);
@@ -200,42 +199,11 @@ pub const Kqueue = struct {
         if (notes.unread) self.askForInput(stream);
     }
 
-    pub fn hasInput(_: *Kqueue, stream: *const Stream) bool {
-        return transfer.hasInput(stream.fd);
-    }
-
-    pub fn inFlight(_: *Kqueue, stream: *const Stream) u64 {
-        return transfer.inFlight(stream.fd);
-    }
-
     pub fn sendLater(self: *Kqueue, stream: *Stream, _: io.Output) void {
         const notes = Notes.of(stream);
         if (notes.wants_room) return;
         notes.wants_room = true;
         self.askForRoom(stream);
-    }
-
-    pub fn shutdownSend(_: *Kqueue, stream: *Stream) void {
-        system.shutdown(stream.fd, .send) catch {}; // a connection that is gone needs no FIN
-    }
-
-    pub fn send(
-        _: *Kqueue,
-        stream: *Stream,
-        iovecs: []const posix.iovec_const,
-        more: bool,
-    ) io.SendResult {
-        return transfer.send(stream.fd, iovecs, more);
-    }
-
-    pub fn sendFile(
-        _: *Kqueue,
-        stream: *Stream,
-        fd: system.File,
-        offset: u64,
-        len: u64,
-    ) io.SendResult {
-        return transfer.sendFile(stream.fd, fd, offset, len);
     }
 
     /// Told by its state and not by edges: what one batch leaves is told again.
@@ -260,10 +228,6 @@ pub const Kqueue = struct {
         if (!Notes.of(stream).paused) return;
         Notes.of(stream).paused = false;
         self.change(stream, .read, .{ .add = true, .enable = true });
-    }
-
-    pub fn acceptBatch(_: *Kqueue, stream: *Stream, context: anytype) bool {
-        return transfer.acceptBatch(stream.fd, stream.token, context);
     }
 
     /// Told with the next wait if there is input then, and later each time that some comes.
@@ -371,19 +335,8 @@ pub const Kqueue = struct {
         return count == events_max;
     }
 
-    /// Looks for a while before it sleeps, if it is told to. Returns how many events there are.
-    fn wait(self: *Kqueue, timeout_ms: i32) usize {
-        if (self.busy_poll_us == 0 or timeout_ms == 0) return self.sleep(timeout_ms);
-        var looking: transfer.BusyPoll = .begin(self.busy_poll_us, timeout_ms);
-        while (true) {
-            const count = self.sleep(0);
-            if (count > 0) return count;
-            if (!looking.goesOn()) break;
-        }
-        return self.sleep(looking.left_ms);
-    }
-
-    fn sleep(self: *Kqueue, timeout_ms: i32) usize {
+    /// Returns how many events there are.
+    pub fn sleep(self: *Kqueue, timeout_ms: i32) usize {
         const timeout: posix.timespec = .{
             .sec = @divTrunc(@max(timeout_ms, 0), std.time.ms_per_s),
             .nsec = @rem(@max(timeout_ms, 0), std.time.ms_per_s) * std.time.ns_per_ms,

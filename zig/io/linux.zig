@@ -4,7 +4,6 @@
 const std = @import("std");
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
-const clock = @import("../core/clock.zig");
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const Epoll = @import("epoll.zig").Epoll;
 const io = @import("io.zig");
@@ -19,6 +18,17 @@ pub const Linux = union(enum) {
     kqueue: if (kqueue_on_linux) Kqueue else noreturn,
 
     pub const Stream = io.Stream;
+
+    // What is the same with all of them.
+    const calls = @import("calls.zig").Calls(Linux);
+    pub const nowMs = calls.nowMs;
+    pub const wallSeconds = calls.wallSeconds;
+    pub const closeAccepted = calls.closeAccepted;
+    pub const shutdownSend = calls.shutdownSend;
+    pub const inFlight = calls.inFlight;
+    pub const send = calls.send;
+    pub const sendFile = calls.sendFile;
+    pub const acceptBatch = calls.acceptBatch;
 
     /// To wait, and to be woken; of those that can be chosen.
     pub const descriptors = if (kqueue_on_linux) Kqueue.descriptors else 2;
@@ -71,12 +81,6 @@ pub const Linux = union(enum) {
         };
     }
 
-    pub fn shutdownSend(self: *Linux, stream: *Stream) void {
-        switch (self.*) {
-            inline else => |*own| own.shutdownSend(stream),
-        }
-    }
-
     pub fn pauseRecv(self: *Linux, stream: *Stream) void {
         switch (self.*) {
             inline else => |*own| own.pauseRecv(stream),
@@ -107,46 +111,9 @@ pub const Linux = union(enum) {
         };
     }
 
-    // What is the same with both.
-
-    pub fn send(
-        _: *Linux,
-        stream: *Stream,
-        iovecs: []const posix.iovec_const,
-        more: bool,
-    ) io.SendResult {
-        return transfer.send(stream.fd, iovecs, more);
-    }
-
-    pub fn sendFile(
-        _: *Linux,
-        stream: *Stream,
-        fd: posix.fd_t,
-        offset: u64,
-        len: u64,
-    ) io.SendResult {
-        return transfer.sendFile(stream.fd, fd, offset, len);
-    }
-
-    pub fn inFlight(_: *Linux, stream: *const Stream) u64 {
-        return transfer.inFlight(stream.fd);
-    }
-
-    pub fn acceptBatch(_: *Linux, stream: *Stream, context: anytype) bool {
-        return transfer.acceptBatch(stream.fd, stream.token, context);
-    }
-
     pub fn ring(its: io.Bell) void {
         if (kqueue_on_linux and Kqueue.isBell(its)) return Kqueue.ring(its);
         transfer.ring(its);
-    }
-
-    pub fn nowMs(_: *const Linux) u64 {
-        return clock.monotonicMs();
-    }
-
-    pub fn wallSeconds(_: *const Linux) i64 {
-        return clock.realtimeSeconds();
     }
 
     pub fn sendLater(self: *Linux, stream: *Stream, output: io.Output) void {
@@ -176,12 +143,6 @@ pub const Linux = union(enum) {
     pub fn closeListener(self: *Linux, stream: *Stream) void {
         switch (self.*) {
             inline else => |*own| own.closeListener(stream),
-        }
-    }
-
-    pub fn closeAccepted(self: *Linux, fd: posix.socket_t) void {
-        switch (self.*) {
-            inline else => |*own| own.closeAccepted(fd),
         }
     }
 

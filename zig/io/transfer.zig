@@ -107,11 +107,6 @@ pub fn hasInput(fd: system.Socket) bool {
     return system.isReady(fd, posix.POLL.IN) catch false;
 }
 
-/// Sent and not acknowledged by the peer, bytes; 0 where that is not known.
-pub fn inFlight(fd: system.Socket) u64 {
-    return system.inFlight(fd);
-}
-
 /// Accepts what waits at a listener, at most `limits.accept_batch` sockets, and calls `context`
 /// back for each. True when there may be more.
 pub fn acceptBatch(fd: posix.socket_t, token: io.Token, context: anytype) bool {

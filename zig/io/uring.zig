@@ -11,7 +11,6 @@ const assert = std.debug.assert;
 const linux = std.os.linux;
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
-const clock = @import("../core/clock.zig");
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
@@ -78,6 +77,18 @@ pub const Uring = struct {
 
     pub const Stream = io.Stream;
 
+    const calls = @import("calls.zig").Calls(Uring);
+    pub const nowMs = calls.nowMs;
+    pub const wallSeconds = calls.wallSeconds;
+    pub const closeAccepted = calls.closeAccepted;
+    pub const shutdownSend = calls.shutdownSend;
+    pub const inFlight = calls.inFlight;
+    pub const send = calls.send;
+    pub const sendFile = calls.sendFile;
+    pub const acceptBatch = calls.acceptBatch;
+    pub const ring = transfer.ring;
+    const wait = calls.wait;
+
     /// Whether this system has what is needed for one worker, and lets us use it.
     pub fn probe() system.Error!void {
         var kernel = try Ring.init(sizes);
@@ -141,11 +152,6 @@ pub const Uring = struct {
         return .ofDescriptor(self.bell_fd);
     }
 
-    /// It cannot fail for want of room: the counter holds 2^64 - 2 rings.
-    pub fn ring(its: io.Bell) void {
-        transfer.ring(its);
-    }
-
     /// Each write completes it once more; the count is never read.
     pub fn awaitBell(self: *Uring) void {
         self.awaits_bell = false;
@@ -156,14 +162,6 @@ pub const Uring = struct {
         entry.rw_flags = linux.POLL.IN;
         entry.len = linux.IORING_POLL_ADD_MULTI;
         entry.user_data = @bitCast(Tag.of(no_token, .bell));
-    }
-
-    pub fn nowMs(_: *const Uring) u64 {
-        return clock.monotonicMs();
-    }
-
-    pub fn wallSeconds(_: *const Uring) i64 {
-        return clock.realtimeSeconds();
     }
 
     // Operations.
@@ -337,14 +335,6 @@ pub const Uring = struct {
         state.cancelling = self.cancel(stream, .receive);
     }
 
-    pub fn closeAccepted(_: *Uring, fd: posix.socket_t) void {
-        system.close(fd);
-    }
-
-    pub fn shutdownSend(_: *Uring, stream: *Stream) void {
-        system.shutdown(stream.fd, .send) catch {}; // a connection that is gone needs no FIN
-    }
-
     pub fn pauseRecv(self: *Uring, stream: *Stream) void {
         State.of(stream).wants_input = false;
         self.endReceive(stream);
@@ -379,25 +369,6 @@ pub const Uring = struct {
         return false;
     }
 
-    pub fn send(
-        _: *Uring,
-        stream: *Stream,
-        iovecs: []const posix.iovec_const,
-        more: bool,
-    ) io.SendResult {
-        return transfer.send(stream.fd, iovecs, more);
-    }
-
-    pub fn sendFile(
-        _: *Uring,
-        stream: *Stream,
-        fd: posix.fd_t,
-        offset: u64,
-        len: u64,
-    ) io.SendResult {
-        return transfer.sendFile(stream.fd, fd, offset, len);
-    }
-
     pub fn sendLater(self: *Uring, stream: *Stream, output: io.Output) void {
         State.of(stream).wants_room = true;
         if (self.sendInPlace(stream, output)) return;
@@ -426,10 +397,6 @@ pub const Uring = struct {
         state.send_place = place;
         state.under_way.send = true;
         return true;
-    }
-
-    pub fn inFlight(_: *Uring, stream: *const Stream) u64 {
-        return transfer.inFlight(stream.fd);
     }
 
     // Accepting.
@@ -466,10 +433,6 @@ pub const Uring = struct {
         stream.* = .{};
     }
 
-    pub fn acceptBatch(_: *Uring, stream: *Stream, context: anytype) bool {
-        return transfer.acceptBatch(stream.fd, stream.token, context);
-    }
-
     // Polling.
 
     /// Submits what the turn has asked for, waits, at most `timeout_ms` (-1: for ever), and calls
@@ -481,7 +444,7 @@ pub const Uring = struct {
         if (!self.awaits_bell) self.awaitBell();
         self.inputs.forget();
         // What is held may be served by now, and nothing else need come; nor of who is lost.
-        self.wait(if (self.held_len > 0 or self.has_lost) 0 else timeout_ms);
+        _ = self.wait(if (self.held_len > 0 or self.has_lost) 0 else timeout_ms);
         self.gather();
         context.onAwake();
         if (self.kernel.hasDropped()) return lost.startOver(self, context);
@@ -495,16 +458,10 @@ pub const Uring = struct {
         return self.kernel.waiting() > 0 or self.kernel.hasWork();
     }
 
-    /// Looks for a while before it sleeps, if it is told to.
-    fn wait(self: *Uring, timeout_ms: i32) void {
-        if (self.busy_poll_us == 0 or timeout_ms == 0) return self.enter(timeout_ms);
-        var looking: transfer.BusyPoll = .begin(self.busy_poll_us, timeout_ms);
-        while (true) {
-            self.enter(0);
-            if (self.kernel.waiting() > 0) return;
-            if (!looking.goesOn()) break;
-        }
-        self.enter(looking.left_ms);
+    /// Returns how many completions wait.
+    pub fn sleep(self: *Uring, timeout_ms: i32) usize {
+        self.enter(timeout_ms);
+        return self.kernel.waiting();
     }
 
     /// The kernel stops at twenty or so that are due, and needs to be told to go on.

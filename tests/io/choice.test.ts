@@ -2,7 +2,14 @@ import { release } from 'node:os';
 import { GyrfalconError, type ListenInfo, Response, type ServeOptions, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { lacks, listening, project, start, stopAll } from '../support/process.ts';
+import {
+  cannotConfine,
+  lockingAtMost,
+  type Prefix,
+  refusing,
+  withSysctl,
+} from '../support/confine.ts';
+import { listening, project, start, stopAll } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
 import { testUnless } from '../support/skip.ts';
 import { exchange } from '../support/socket.ts';
@@ -56,14 +63,11 @@ async function lack(): Promise<string | undefined> {
   return told?.backend === 'io_uring' ? undefined : told?.backendReason;
 }
 
-/** Why the launchers cannot take away what they are to take away, or undefined. */
-async function cannot(command: readonly string[]): Promise<string | undefined> {
+/** Why it makes no difference here how much memory may be locked, or undefined. */
+function uncounted(): string | undefined {
   const [major = 0, minor = 0] = release().split('.').map(Number);
-  if (command.some((word) => word.startsWith('locked=')) && (major - 6 || minor - 14) < 0) {
-    return 'this kernel does not count what a ring takes as locked';
-  }
-  const { code } = await start('python3', command).ended;
-  return code === 69 ? 'this system does not let it be taken away' : undefined;
+  const counts = (major - 6 || minor - 14) >= 0;
+  return counts ? undefined : 'this kernel does not count what a ring takes as locked';
 }
 
 const none = process.platform === 'linux' ? await lack() : 'io_uring is Linux’s';
@@ -114,14 +118,11 @@ test('a name in the environment that no backend has is told, and nothing else ha
   assert.is((await server.stop()).code, 0);
 });
 
-const python = none ?? lacks('python3');
-const refuse = (calls: string) => [project('tests', 'support', 'refuse.py'), calls];
-const confine = (what: string) => [project('tests', 'support', 'confine.py'), what];
-
 interface Refusal {
   readonly what: string;
-  /** What the server is started by, and with. */
-  readonly launcher: readonly string[];
+  readonly place: Prefix;
+  /** Why it would make no difference here. */
+  readonly missing?: string | undefined;
   readonly args?: readonly string[];
   readonly told: RegExp;
 }
@@ -129,49 +130,49 @@ interface Refusal {
 const refusals: readonly Refusal[] = [
   {
     what: 'a filter forbids io_uring',
-    launcher: refuse('io_uring_setup'),
+    place: refusing('io_uring_setup'),
     told: /a seccomp filter forbids io_uring, .*: allow io_uring_setup/,
   },
   {
     what: 'a filter forbids to wait for it',
-    launcher: refuse('io_uring_enter'),
+    place: refusing('io_uring_enter'),
     told: /a seccomp filter forbids io_uring/,
   },
   {
     what: 'the sysctl forbids it',
-    launcher: [...confine('kernel/io_uring_disabled=2'), 'python3', ...refuse('io_uring_setup')],
+    place: [...withSysctl('kernel/io_uring_disabled', '2'), ...refusing('io_uring_setup')],
     told: /the sysctl kernel\.io_uring_disabled forbids io_uring: set it to 0/,
   },
   {
     what: 'the kernel has it not',
-    launcher: refuse('io_uring_setup=ENOSYS'),
+    place: refusing('io_uring_setup=ENOSYS'),
     told: /this kernel has no io_uring/,
   },
   {
     what: 'the kernel is older than 6.1',
-    launcher: refuse('io_uring_setup=EINVAL'),
+    place: refusing('io_uring_setup=EINVAL'),
     told: /io_uring is of use from Linux 6\.1 on/,
   },
   {
     what: 'no memory may be locked',
-    launcher: confine('locked=4096'),
+    place: lockingAtMost(4),
+    missing: uncounted(),
     told: /no memory that is locked: raise ulimit -l \(LimitMEMLOCK=\)/,
   },
   {
     what: 'memory may be locked for one worker, and there are several',
-    launcher: confine('locked=300000'),
+    place: lockingAtMost(292),
+    missing: uncounted(),
     args: ['--workers', '8'],
     told: /no memory that is locked: raise ulimit -l \(LimitMEMLOCK=\)/,
   },
 ];
 
-for (const { what, launcher, args = [], told } of refusals) {
-  const reason = python ?? (await cannot([...launcher, 'true']));
+for (const { what, place, missing, args = [], told } of refusals) {
+  const reason = none ?? missing ?? cannotConfine(place);
   testUnless(test, reason, `where ${what}, epoll takes over and the cure is told`, async () => {
-    const command = [...launcher, zigProgram('gyrfalcon'), ...serveFolder, ...args];
-    const server = await listening(
-      start('python3', command, { env: { GYRFALCON_IO: 'io_uring' } }),
-    );
+    const [command = '', ...rest] = [...place, zigProgram('gyrfalcon'), ...serveFolder, ...args];
+    const server = await listening(start(command, rest, { env: { GYRFALCON_IO: 'io_uring' } }));
     assert.match(server.stderr(), /GYR_IO_UNAVAILABLE: epoll takes over: /);
     assert.match(server.stderr(), told);
     const get = 'GET /wait.ts HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';

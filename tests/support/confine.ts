@@ -37,6 +37,18 @@ const unshare = (...what: string[]): Prefix => [
 /** Other mounts than this process has: behind a line of shell that makes them. */
 export const mounting = (line: string): Prefix => [...unshare('--mount'), ...behind(line)];
 
+/** The sysctl of this path below /proc/sys reads as `value`: another file lies over it. */
+export const withSysctl = (path: string, value: string): Prefix =>
+  mounting(
+    `file=$(mktemp) && echo ${value} > "$file" && mount --bind "$file" /proc/sys/${path} && rm "$file"`,
+  );
+
+/** So much memory may be locked, KiB, by root too. */
+export const lockingAtMost = (kib: number): Prefix => [
+  ...(process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-ipc_lock'] : []),
+  ...behind(`ulimit -l ${kib}`),
+];
+
 /** A network with a loopback interface alone: behind a line of shell that changes it. */
 export const networking = (line: string): Prefix => [
   ...unshare('--net'),

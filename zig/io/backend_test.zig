@@ -17,107 +17,24 @@ const socket = @import("socket.zig");
 const test_peer = @import("test_peer.zig");
 const hear = test_peer.hear;
 const say = test_peer.say;
-pub const socketPair = test_peer.socketPair;
+const fixtures = @import("testing/fixtures.zig");
+const Crowd = fixtures.Crowd;
+const Door = fixtures.Door;
+const One = fixtures.One;
+const Recorder = fixtures.Recorder;
+const first = fixtures.first;
+const make = fixtures.make;
+const makeWith = fixtures.makeWith;
+const socketPair = fixtures.socketPair;
 
 const is_windows = builtin.os.tag == .windows;
 const backends = if (is_windows) .{Iocp} else .{ Epoll, Uring, Linux, Kqueue };
-
-/// Skipped where the system has it not, or a filter forbids it.
-pub fn make(comptime B: type) !B {
-    return makeWith(B, .{ .receive_buffer_bytes = 4096 });
-}
-
-fn makeWith(comptime B: type, options: io.Options) !B {
-    return B.init(testing.allocator, options) catch |err| switch (err) {
-        error.PermissionDenied, error.NotSupported, error.InvalidArgument => {
-            return if (is_windows or B != Uring) err else error.SkipZigTest;
-        },
-        else => err,
-    };
-}
 
 fn onAll(comptime check: anytype) !void {
     inline for (backends) |B| check(B) catch |err| {
         if (err != error.SkipZigTest) {
             std.debug.print("on {s}\n", .{@typeName(B)});
             return err;
-        }
-    };
-}
-
-/// Writes down what two streams are told.
-pub fn Recorder(comptime B: type) type {
-    return struct {
-        const Self = @This();
-
-        streams: [2]B.Stream = .{ .{}, .{} },
-        received: std.ArrayList(u8) = .init(testing.allocator),
-        eof: bool = false,
-        eof_ahead: u32 = 0,
-        failed: bool = false,
-        sent_calls: u32 = 0,
-        sent_bytes: u64 = 0,
-        closed: u32 = 0,
-        connected: std.BoundedArray(io.Connecting, 4) = .{},
-        /// Events wait.
-        is_busy: bool = false,
-        /// Those of this stream wait.
-        busy_slot: ?u32 = null,
-        /// Set: with all bytes that come for it the first stream is paused and resumed, twice.
-        pauses_on: ?*B = null,
-
-        pub fn deinit(self: *Self) void {
-            self.received.deinit();
-        }
-
-        pub fn stream(self: *Self, token: io.Token) ?*B.Stream {
-            return &self.streams[token.slot];
-        }
-        pub fn nextStream(self: *Self, from: *u32) ?*B.Stream {
-            if (from.* == self.streams.len) return null;
-            defer from.* += 1;
-            return &self.streams[from.*];
-        }
-        pub fn isServed(self: *Self, token: io.Token) bool {
-            return !self.is_busy and token.slot != self.busy_slot;
-        }
-        pub fn onRecv(self: *Self, _: io.Token, result: io.RecvResult) void {
-            switch (result) {
-                .bytes => |bytes| {
-                    self.received.appendSlice(bytes) catch unreachable;
-                    if (self.pauses_on) |backend| for (0..2) |_| {
-                        backend.pauseRecv(&self.streams[0]);
-                        backend.resumeRecv(&self.streams[0]);
-                    };
-                },
-                .eof => self.eof = true,
-                .eof_ahead => self.eof_ahead += 1,
-                .failed => self.failed = true,
-            }
-        }
-        pub fn onSent(self: *Self, _: io.Token, bytes: u64) void {
-            self.sent_calls += 1;
-            self.sent_bytes += bytes;
-        }
-        pub fn onClosed(self: *Self, _: io.Token) void {
-            self.closed += 1;
-        }
-        pub fn onConnected(self: *Self, token: io.Token, result: io.Connecting) void {
-            std.debug.assert(token.kind == .outbound);
-            self.connected.append(result) catch unreachable;
-        }
-        pub fn onAwake(_: *Self) void {}
-
-        /// Closes a stream, and polls until that has ended.
-        pub fn end(self: *Self, backend: *B, index: usize) !void {
-            if (backend.close(&self.streams[index]) == .under_way) {
-                const before = self.closed;
-                for (0..100) |_| {
-                    if (self.closed > before) break;
-                    _ = backend.poll(10, self);
-                } else return error.StillOpen;
-            }
-            try testing.expectEqual(system.no_socket, self.streams[index].fd);
         }
     };
 }
@@ -134,34 +51,30 @@ fn expectSilence(comptime B: type, backend: *B, context: anytype) !void {
     return error.Restless;
 }
 
-const first: io.Token = .{ .slot = 0, .generation = 1, .kind = .accepted };
-
 test "backend: bytes, a pause, the end of the stream" {
     try onAll(exchangeBytes);
 }
 
 fn exchangeBytes(comptime B: type) !void {
-    var backend = try make(B);
-    defer backend.deinit();
-    const fds = try socketPair();
-    var recorder: Recorder(B) = .{};
-    defer recorder.deinit();
-    try backend.open(&recorder.streams[0], fds[0], first);
-    _ = try say(fds[1], "hello");
-    _ = backend.poll(1000, &recorder);
-    try testing.expectEqualStrings("hello", recorder.received.items);
-    backend.pauseRecv(&recorder.streams[0]);
-    _ = try say(fds[1], " again");
-    _ = backend.poll(0, &recorder);
-    try testing.expectEqualStrings("hello", recorder.received.items);
-    backend.resumeRecv(&recorder.streams[0]);
-    _ = backend.poll(1000, &recorder);
-    try testing.expectEqualStrings("hello again", recorder.received.items);
-    try system.shutdown(fds[1], .send);
-    _ = backend.poll(1000, &recorder);
-    try testing.expect(recorder.eof);
-    try recorder.end(&backend, 0);
-    system.closeSocket(fds[1]);
+    var one: One(B) = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    _ = try say(one.peer, "hello");
+    one.poll(1000);
+    try testing.expectEqualStrings("hello", one.recorder.received.items);
+    one.backend.pauseRecv(stream);
+    _ = try say(one.peer, " again");
+    one.poll(0);
+    try testing.expectEqualStrings("hello", one.recorder.received.items);
+    one.backend.resumeRecv(stream);
+    one.poll(1000);
+    try testing.expectEqualStrings("hello again", one.recorder.received.items);
+    try system.shutdown(one.peer, .send);
+    one.poll(1000);
+    try testing.expect(one.recorder.eof);
+    try one.end();
+    one.hangUp();
 }
 
 test "backend: the peer's end is told once while nothing is received, ahead of what it has sent" {
@@ -169,37 +82,33 @@ test "backend: the peer's end is told once while nothing is received, ahead of w
 }
 
 fn tellEndOnce(comptime B: type) !void {
-    var backend = try make(B);
-    defer backend.deinit();
-    const fds = try socketPair();
-    defer system.closeSocket(fds[1]);
-    var recorder: Recorder(B) = .{};
-    defer recorder.deinit();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], first);
-    backend.pauseRecv(stream);
+    var one: One(B) = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    one.backend.pauseRecv(stream);
     // Windows does not tell of an end that lies behind what is unread.
     const unread = if (is_windows) "" else "last words";
-    _ = try say(fds[1], unread);
-    _ = backend.poll(0, &recorder);
-    try testing.expectEqual(@as(u32, 0), recorder.eof_ahead);
-    try system.shutdown(fds[1], .send);
-    _ = backend.poll(1000, &recorder);
-    try testing.expectEqual(@as(u32, 1), recorder.eof_ahead);
-    _ = backend.poll(0, &recorder);
-    backend.resumeRecv(stream);
-    _ = backend.poll(1000, &recorder);
-    try testing.expectEqualStrings(unread, recorder.received.items);
-    backend.pauseRecv(stream);
-    _ = backend.poll(0, &recorder);
-    try testing.expect(!recorder.failed);
-    backend.resumeRecv(stream);
+    _ = try say(one.peer, unread);
+    one.poll(0);
+    try testing.expectEqual(@as(u32, 0), one.recorder.eof_ahead);
+    try system.shutdown(one.peer, .send);
+    one.poll(1000);
+    try testing.expectEqual(@as(u32, 1), one.recorder.eof_ahead);
+    one.poll(0);
+    one.backend.resumeRecv(stream);
+    one.poll(1000);
+    try testing.expectEqualStrings(unread, one.recorder.received.items);
+    one.backend.pauseRecv(stream);
+    one.poll(0);
+    try testing.expect(!one.recorder.failed);
+    one.backend.resumeRecv(stream);
     // With one backend it came together with the bytes.
-    if (!recorder.eof) _ = backend.poll(1000, &recorder);
-    try testing.expect(recorder.eof);
-    backend.pauseRecv(stream);
-    _ = backend.poll(0, &recorder);
-    try testing.expectEqual(@as(u32, 1), recorder.eof_ahead);
+    if (!one.recorder.eof) one.poll(1000);
+    try testing.expect(one.recorder.eof);
+    one.backend.pauseRecv(stream);
+    one.poll(0);
+    try testing.expectEqual(@as(u32, 1), one.recorder.eof_ahead);
 }
 
 test "backend: a reset of a stream that is paused is told, and is no event from then on" {
@@ -207,27 +116,24 @@ test "backend: a reset of a stream that is paused is told, and is no event from 
 }
 
 fn tellResetOnce(comptime B: type) !void {
-    var backend = try make(B);
-    defer backend.deinit();
-    const fds = try socketPair();
-    var recorder: Recorder(B) = .{};
-    defer recorder.deinit();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], first);
-    _ = backend.poll(0, &recorder);
-    backend.pauseRecv(stream);
+    var one: One(B) = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    one.poll(0);
+    one.backend.pauseRecv(stream);
     // A socket with bytes that nobody has read is reset when it is closed.
     const iovecs = [_]posix.iovec_const{.{ .base = "unread", .len = 6 }};
-    try testing.expectEqual(io.SendResult{ .sent = 6 }, backend.send(stream, &iovecs, false));
-    for (0..3) |_| _ = backend.poll(0, &recorder);
-    system.closeSocket(fds[1]);
-    for (0..100) |_| if (!recorder.failed) {
-        _ = backend.poll(10, &recorder);
+    try testing.expectEqual(io.SendResult{ .sent = 6 }, one.backend.send(stream, &iovecs, false));
+    for (0..3) |_| one.poll(0);
+    one.hangUp();
+    for (0..100) |_| if (!one.recorder.failed) {
+        one.poll(10);
     };
-    try testing.expect(recorder.failed);
+    try testing.expect(one.recorder.failed);
     // Its owner may have what came before to do first.
-    try expectSilence(B, &backend, &recorder);
-    try recorder.end(&backend, 0);
+    try expectSilence(B, &one.backend, &one.recorder);
+    try one.end();
 }
 
 test "backend: a full socket says so and tells when it takes bytes again" {
@@ -235,33 +141,29 @@ test "backend: a full socket says so and tells when it takes bytes again" {
 }
 
 fn fillSocket(comptime B: type) !void {
-    var backend = try make(B);
-    defer backend.deinit();
-    const fds = try socketPair();
-    defer system.closeSocket(fds[1]);
-    var recorder: Recorder(B) = .{};
-    defer recorder.deinit();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], first);
+    var one: One(B) = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
     const block = [_]u8{'x'} ** 65536;
     const iovecs = [_]posix.iovec_const{.{ .base = &block, .len = block.len }} ** 2;
     var total: usize = 0;
-    while (true) switch (backend.send(stream, &iovecs, false)) {
+    while (true) switch (one.backend.send(stream, &iovecs, false)) {
         .sent => |n| total += n,
         .would_block => break,
         .failed => return error.Unexpected,
     };
-    if (!is_windows) try testing.expect(backend.inFlight(stream) > 0); // not known there
-    backend.sendLater(stream, .{ .memory = &iovecs });
-    _ = backend.poll(0, &recorder);
-    try testing.expectEqual(@as(u32, 0), recorder.sent_calls);
+    if (!is_windows) try testing.expect(one.backend.inFlight(stream) > 0); // not known there
+    one.backend.sendLater(stream, .{ .memory = &iovecs });
+    one.poll(0);
+    try testing.expectEqual(@as(u32, 0), one.recorder.sent_calls);
     var buf: [65536]u8 = undefined;
-    while (total > 0) total -|= try hear(fds[1], &buf); // what waited may have come too
-    _ = backend.poll(1000, &recorder);
-    try testing.expectEqual(@as(u64, 0), backend.inFlight(stream));
-    try testing.expectEqual(@as(u32, 1), recorder.sent_calls);
-    _ = backend.poll(0, &recorder);
-    try testing.expectEqual(@as(u32, 1), recorder.sent_calls);
+    while (total > 0) total -|= try hear(one.peer, &buf); // what waited may have come too
+    one.poll(1000);
+    try testing.expectEqual(@as(u64, 0), one.backend.inFlight(stream));
+    try testing.expectEqual(@as(u32, 1), one.recorder.sent_calls);
+    one.poll(0);
+    try testing.expectEqual(@as(u32, 1), one.recorder.sent_calls);
 }
 
 test "backend: a ring ends a poll, once" {
@@ -321,43 +223,6 @@ fn lookThenSleep(comptime B: type) !void {
     _ = backend.poll(-1, &recorder);
 }
 
-/// Counts what comes in at one listener.
-pub fn Door(comptime B: type) type {
-    return struct {
-        const Self = @This();
-
-        listener: B.Stream = .{},
-        accepted: u32 = 0,
-        failure: ?io.AcceptError = null,
-
-        pub fn stream(self: *Self, _: io.Token) ?*B.Stream {
-            return if (self.listener.fd == system.no_socket) null else &self.listener;
-        }
-        pub fn nextStream(self: *Self, from: *u32) ?*B.Stream {
-            if (from.* > 0) return null;
-            from.* += 1;
-            return &self.listener;
-        }
-        pub fn onAccept(self: *Self, _: io.Token, accepted: io.Accepted) void {
-            system.closeSocket(accepted.fd);
-            self.accepted += 1;
-        }
-        pub fn onAcceptFailed(self: *Self, _: io.Token, failure: io.AcceptError) void {
-            self.failure = failure;
-        }
-        pub fn wantsMore(_: *Self, _: io.Token) bool {
-            return true;
-        }
-        pub fn onRecv(_: *Self, _: io.Token, _: io.RecvResult) void {}
-        pub fn onSent(_: *Self, _: io.Token, _: u64) void {}
-        pub fn onClosed(_: *Self, _: io.Token) void {}
-        pub fn isServed(_: *Self, _: io.Token) bool {
-            return true;
-        }
-        pub fn onAwake(_: *Self) void {}
-    };
-}
-
 test "backend: a listener that is closed is not told of again, although another process has it" {
     try onAll(closeListener);
 }
@@ -411,28 +276,25 @@ test "backend: what comes for a stream that is not served now is told later, in 
 }
 
 fn serveLater(comptime B: type) !void {
-    var backend = try make(B);
-    defer backend.deinit();
-    const fds = try socketPair();
-    var recorder: Recorder(B) = .{};
-    defer recorder.deinit();
-    try backend.open(&recorder.streams[0], fds[0], first);
+    var one: One(B) = undefined;
+    try one.init();
+    defer one.deinit();
     var sent: [5000]u8 = undefined; // more than one receive brings
     for (&sent, 0..) |*byte, i| byte.* = @truncate(i);
-    recorder.is_busy = true;
-    _ = try say(fds[1], sent[0..2500]);
-    for (0..3) |_| _ = backend.poll(10, &recorder);
-    _ = try say(fds[1], sent[2500..]);
-    system.closeSocket(fds[1]);
-    for (0..3) |_| _ = backend.poll(10, &recorder);
-    try testing.expectEqual(0, recorder.received.items.len);
-    recorder.is_busy = false;
-    for (0..10) |_| if (!recorder.eof) {
-        _ = backend.poll(10, &recorder);
+    one.recorder.is_busy = true;
+    _ = try say(one.peer, sent[0..2500]);
+    for (0..3) |_| one.poll(10);
+    _ = try say(one.peer, sent[2500..]);
+    one.hangUp();
+    for (0..3) |_| one.poll(10);
+    try testing.expectEqual(0, one.recorder.received.items.len);
+    one.recorder.is_busy = false;
+    for (0..10) |_| if (!one.recorder.eof) {
+        one.poll(10);
     };
-    try testing.expectEqualSlices(u8, &sent, recorder.received.items);
-    try testing.expect(recorder.eof);
-    try recorder.end(&backend, 0);
+    try testing.expectEqualSlices(u8, &sent, one.recorder.received.items);
+    try testing.expect(one.recorder.eof);
+    try one.end();
 }
 
 test "backend: a stream is closed while bytes come in, is paused, waits for room" {
@@ -474,22 +336,18 @@ test "backend: what was held for a stream does not wait for another event" {
 }
 
 fn wakeForHeld(comptime B: type) !void {
-    var backend = try make(B);
-    defer backend.deinit();
-    const fds = try socketPair();
-    defer system.closeSocket(fds[1]);
-    var recorder: Recorder(B) = .{};
-    defer recorder.deinit();
-    try backend.open(&recorder.streams[0], fds[0], first);
-    _ = try say(fds[1], "hello");
-    recorder.is_busy = true;
-    _ = backend.poll(0, &recorder);
-    recorder.is_busy = false;
+    var one: One(B) = undefined;
+    try one.init();
+    defer one.deinit();
+    _ = try say(one.peer, "hello");
+    one.recorder.is_busy = true;
+    one.poll(0);
+    one.recorder.is_busy = false;
     var timer = try std.time.Timer.start();
-    _ = backend.poll(2_000, &recorder);
-    try testing.expectEqualStrings("hello", recorder.received.items);
+    one.poll(2_000);
+    try testing.expectEqualStrings("hello", one.recorder.received.items);
     try testing.expect(timer.read() < std.time.ns_per_s);
-    try recorder.end(&backend, 0);
+    try one.end();
 }
 
 test "backend: a stream that is not served takes no buffers from the others" {
@@ -521,59 +379,6 @@ fn shareBuffers(comptime B: type) !void {
     recorder.busy_slot = null;
     try recorder.end(&backend, 0);
     try recorder.end(&backend, 1);
-}
-
-/// Many streams, of which all but one may have to wait.
-pub fn Crowd(comptime B: type, comptime count: u32) type {
-    return struct {
-        const Self = @This();
-
-        streams: [count]B.Stream = @splat(.{}),
-        peers: [count]system.Socket = undefined,
-        /// All streams but this wait.
-        served_only: ?u32 = null,
-        received: [count]u32 = @splat(0),
-        closed: u32 = 0,
-
-        pub fn open(self: *Self, backend: *B) !void {
-            for (&self.streams, &self.peers, 0..) |*one, *peer, slot| {
-                const fds = try socketPair();
-                peer.* = fds[1];
-                try backend.open(one, fds[0], .{ .slot = @intCast(slot), .kind = .accepted });
-            }
-        }
-
-        pub fn close(self: *Self, backend: *B) !void {
-            var open_count: usize = 0;
-            for (&self.streams) |*one|
-                open_count += @intFromBool(backend.close(one) == .under_way);
-            for (0..count) |_| {
-                if (self.closed == open_count) break;
-                _ = backend.poll(10, self);
-            } else return error.StillOpen;
-            for (self.peers) |peer| system.closeSocket(peer);
-        }
-
-        pub fn stream(self: *Self, token: io.Token) ?*B.Stream {
-            return &self.streams[token.slot];
-        }
-        pub fn nextStream(self: *Self, from: *u32) ?*B.Stream {
-            if (from.* == self.streams.len) return null;
-            defer from.* += 1;
-            return &self.streams[from.*];
-        }
-        pub fn isServed(self: *Self, token: io.Token) bool {
-            return if (self.served_only) |slot| token.slot == slot else true;
-        }
-        pub fn onRecv(self: *Self, token: io.Token, result: io.RecvResult) void {
-            self.received[token.slot] += @intCast(result.bytes.len);
-        }
-        pub fn onSent(_: *Self, _: io.Token, _: u64) void {}
-        pub fn onClosed(self: *Self, _: io.Token) void {
-            self.closed += 1;
-        }
-        pub fn onAwake(_: *Self) void {}
-    };
 }
 
 test "backend: a poll says that there may be more" {
@@ -663,30 +468,27 @@ test "backend: pauses while events are told lose none" {
 }
 
 fn pauseAmongHeld(comptime B: type) !void {
-    var backend = try make(B);
-    defer backend.deinit();
-    const fds = try socketPair();
-    var recorder: Recorder(B) = .{};
-    defer recorder.deinit();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], first);
-    _ = backend.poll(0, &recorder);
+    var one: One(B) = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    one.poll(0);
     // The peer's end is seen while bytes are wanted that were not received yet.
-    backend.pauseRecv(stream);
-    backend.resumeRecv(stream);
-    _ = try say(fds[1], "last words");
-    system.closeSocket(fds[1]);
-    _ = backend.poll(0, &recorder);
-    recorder.is_busy = true;
-    for (0..3) |_| _ = backend.poll(0, &recorder);
-    recorder.is_busy = false;
-    recorder.pauses_on = &backend;
-    for (0..10) |_| if (!recorder.eof) {
-        _ = backend.poll(10, &recorder);
+    one.backend.pauseRecv(stream);
+    one.backend.resumeRecv(stream);
+    _ = try say(one.peer, "last words");
+    one.hangUp();
+    one.poll(0);
+    one.recorder.is_busy = true;
+    for (0..3) |_| one.poll(0);
+    one.recorder.is_busy = false;
+    one.recorder.pauses_on = &one.backend;
+    for (0..10) |_| if (!one.recorder.eof) {
+        one.poll(10);
     };
-    try testing.expectEqualStrings("last words", recorder.received.items);
-    try testing.expect(recorder.eof);
-    try recorder.end(&backend, 0);
+    try testing.expectEqualStrings("last words", one.recorder.received.items);
+    try testing.expect(one.recorder.eof);
+    try one.end();
 }
 
 const outgoing: io.Token = .{ .slot = 0, .generation = 1, .kind = .outbound };
@@ -770,24 +572,21 @@ test "backend: what a peer has sent before it closed a unix socket is received a
 }
 
 fn lastWordsOfUnix(comptime B: type) !void {
-    var backend = try make(B);
-    defer backend.deinit();
-    const fds = try socketPair();
-    var recorder: Recorder(B) = .{};
-    defer recorder.deinit();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], first);
-    _ = backend.poll(0, &recorder);
-    backend.pauseRecv(stream);
-    _ = try system.write(fds[1], "the whole response");
-    system.close(fds[1]);
-    for (0..3) |_| _ = backend.poll(10, &recorder);
-    try testing.expect(!recorder.failed); // over TCP it is not
-    backend.resumeRecv(stream);
-    for (0..5) |_| if (!recorder.eof) {
-        _ = backend.poll(10, &recorder);
+    var one: One(B) = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    one.poll(0);
+    one.backend.pauseRecv(stream);
+    _ = try system.write(one.peer, "the whole response");
+    one.hangUp();
+    for (0..3) |_| one.poll(10);
+    try testing.expect(!one.recorder.failed); // over TCP it is not
+    one.backend.resumeRecv(stream);
+    for (0..5) |_| if (!one.recorder.eof) {
+        one.poll(10);
     };
-    try testing.expectEqualStrings("the whole response", recorder.received.items);
-    try testing.expect(recorder.eof);
-    try recorder.end(&backend, 0);
+    try testing.expectEqualStrings("the whole response", one.recorder.received.items);
+    try testing.expect(one.recorder.eof);
+    try one.end();
 }

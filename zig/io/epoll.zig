@@ -326,8 +326,8 @@ comptime {
 }
 
 const testing = std.testing;
-const backend_test = @import("backend_test.zig");
-const Recorder = backend_test.Recorder(Epoll);
+const fixtures = @import("testing/fixtures.zig");
+const Recorder = fixtures.Recorder(Epoll);
 
 test "epoll: a wait that the system refuses is over soon, with nothing" {
     var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
@@ -346,7 +346,7 @@ test "epoll: a wait that the system refuses is over soon, with nothing" {
 test "epoll: a socket whose events can no longer be asked for is ended" {
     var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
     defer backend.deinit();
-    const fds = try backend_test.socketPair();
+    const fds = try fixtures.socketPair();
     defer posix.close(fds[1]);
     var stream: Epoll.Stream = .{};
     try backend.open(&stream, fds[0], .{ .slot = 0, .kind = .accepted });
@@ -361,7 +361,7 @@ test "epoll: a socket whose events can no longer be asked for is ended" {
 test "epoll: a socket that is full time and again is asked about once" {
     var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
     defer backend.deinit();
-    const fds = try backend_test.socketPair();
+    const fds = try fixtures.socketPair();
     defer posix.close(fds[1]);
     var filler: Filler = .{ .backend = &backend };
     try backend.open(&filler.one, fds[0], .{ .slot = 0, .kind = .accepted });
@@ -411,7 +411,7 @@ test "epoll: who ends his side and is closed at once costs no call" {
     var backend = try Epoll.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
     defer backend.deinit();
     for ([_]bool{ true, false }) |is_closed| {
-        const fds = try backend_test.socketPair();
+        const fds = try fixtures.socketPair();
         defer posix.close(fds[1]);
         var recorder: Recorder = .{};
         defer recorder.deinit();

@@ -7,15 +7,13 @@ const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const limits = @import("../core/limits.zig");
 const system = @import("../core/system.zig");
 const windows = @import("../core/system/windows.zig");
-const backend_test = @import("backend_test.zig");
+const fixtures = @import("testing/fixtures.zig");
 const io = @import("io.zig");
 const iocp_file = @import("iocp.zig");
 const Iocp = iocp_file.Iocp;
 const Stream = iocp_file.Stream;
 const socket = @import("socket.zig");
 const test_peer = @import("test_peer.zig");
-
-const token_of_first: io.Token = .{ .slot = 0, .generation = 1, .kind = .accepted };
 
 fn makeOne() !Iocp {
     return Iocp.init(testing.allocator, .{ .receive_buffer_bytes = 4096 });
@@ -83,7 +81,7 @@ test "iocp: a file is sent in parts by the system, and one that ends too early i
     defer system.closeSocket(fds[1]);
     var sender: Sender = .{};
     const stream = &sender.stream_of;
-    try backend.open(stream, fds[0], token_of_first);
+    try backend.open(stream, fds[0], fixtures.first);
     const range: io.FileRange = .{ .fd = file, .offset = 5, .length = 10 };
     try testing.expectEqual(.would_block, backend.sendFile(stream, file, 5, 10));
     backend.sendLater(stream, .{ .file = range });
@@ -109,7 +107,7 @@ test "iocp: a stream whose output waits is aborted: its close is under way, and 
     defer system.closeSocket(fds[1]);
     var sender: Sender = .{};
     const stream = &sender.stream_of;
-    try backend.open(stream, fds[0], token_of_first);
+    try backend.open(stream, fds[0], fixtures.first);
     _ = backend.poll(0, &sender);
     const more = [_]posix.iovec_const{.{ .base = "more", .len = 4 }};
     for (0..100) |_| {
@@ -134,7 +132,7 @@ test "iocp: who comes while accepting rests waits, and is handed on afterwards" 
     defer backend.deinit();
     const endpoint: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
     const fd = try socket.listen(&endpoint, .{ .backlog = 64 });
-    var door: backend_test.Door(Iocp) = .{};
+    var door: fixtures.Door(Iocp) = .{};
     try backend.listen(&door.listener, fd, .{ .slot = 0, .kind = .listener });
     var address: Endpoint.System = undefined;
     const len = (try socket.endpointOf(fd)).toSystem(&address);

@@ -445,8 +445,8 @@ comptime {
 }
 
 const testing = std.testing;
-const backend_test = @import("backend_test.zig");
-const Recorder = backend_test.Recorder(Kqueue);
+const fixtures = @import("testing/fixtures.zig");
+const Recorder = fixtures.Recorder(Kqueue);
 
 const test_options: io.Options = .{ .receive_buffer_bytes = 4096 };
 
@@ -455,34 +455,30 @@ fn acceptedToken(slot: u32) io.Token {
 }
 
 test "kqueue: a pause and its end ask the system for nothing, unless something came meanwhile" {
-    var backend = try Kqueue.init(testing.allocator, test_options);
-    defer backend.deinit();
-    const fds = try backend_test.socketPair();
-    defer system.close(fds[1]);
-    var recorder: Recorder = .{};
-    defer recorder.deinit();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], acceptedToken(0));
-    try testing.expectEqual(1, backend.change_count);
-    _ = backend.poll(0, &recorder);
+    var one: fixtures.One(Kqueue) = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    try testing.expectEqual(1, one.backend.change_count);
+    one.poll(0);
     for (0..3) |_| {
-        backend.pauseRecv(stream);
-        backend.resumeRecv(stream);
+        one.backend.pauseRecv(stream);
+        one.backend.resumeRecv(stream);
     }
-    backend.pauseRecv(stream);
-    try testing.expectEqual(0, backend.change_count);
-    _ = try system.write(fds[1], "hello");
-    _ = backend.poll(1000, &recorder);
-    try testing.expectEqual(0, recorder.received.items.len);
+    one.backend.pauseRecv(stream);
+    try testing.expectEqual(0, one.backend.change_count);
+    _ = try system.write(one.peer, "hello");
+    one.poll(1000);
+    try testing.expectEqual(0, one.recorder.received.items.len);
     for (0..3) |_| {
-        backend.resumeRecv(stream);
-        backend.pauseRecv(stream);
+        one.backend.resumeRecv(stream);
+        one.backend.pauseRecv(stream);
     }
-    backend.resumeRecv(stream);
-    try testing.expectEqual(1, backend.change_count);
-    _ = backend.poll(1000, &recorder);
-    try testing.expectEqualStrings("hello", recorder.received.items);
-    try recorder.end(&backend, 0);
+    one.backend.resumeRecv(stream);
+    try testing.expectEqual(1, one.backend.change_count);
+    one.poll(1000);
+    try testing.expectEqualStrings("hello", one.recorder.received.items);
+    try one.end();
 }
 
 test "kqueue: what a closed stream waited for is not asked of the next socket of its number" {
@@ -490,13 +486,13 @@ test "kqueue: what a closed stream waited for is not asked of the next socket of
     defer backend.deinit();
     var recorder: Recorder = .{};
     defer recorder.deinit();
-    const old = try backend_test.socketPair();
+    const old = try fixtures.socketPair();
     defer system.close(old[1]);
     try backend.open(&recorder.streams[0], old[0], acceptedToken(0));
     backend.sendLater(&recorder.streams[0], .{ .memory = &.{} });
     try testing.expectEqual(2, backend.change_count);
     try recorder.end(&backend, 0);
-    const new = try backend_test.socketPair();
+    const new = try fixtures.socketPair();
     defer system.close(new[1]);
     try testing.expectEqual(old[0], new[0]);
     try backend.open(&recorder.streams[1], new[0], acceptedToken(1));
@@ -535,7 +531,7 @@ test "kqueue: more changes than one wait takes are made ahead of it, and none is
     var crowd: Crowd = .{};
     var peers: [crowd.streams.len]system.Socket = undefined;
     for (&crowd.streams, &peers, 0..) |*stream, *peer, slot| {
-        const fds = try backend_test.socketPair();
+        const fds = try fixtures.socketPair();
         peer.* = fds[1];
         _ = try system.write(peer.*, "x");
         try backend.open(stream, fds[0], acceptedToken(@intCast(slot)));
@@ -567,7 +563,7 @@ test "kqueue: a stream that the system refuses to watch fails" {
     defer backend.deinit();
     var recorder: Recorder = .{};
     defer recorder.deinit();
-    const fds = try backend_test.socketPair();
+    const fds = try fixtures.socketPair();
     defer system.close(fds[1]);
     try backend.open(&recorder.streams[0], fds[0], acceptedToken(0));
     system.close(fds[0]); // EBADF, where another time it might be ENOMEM
@@ -576,28 +572,25 @@ test "kqueue: a stream that the system refuses to watch fails" {
 }
 
 test "kqueue: an end that came with more bytes than one receive takes is told ahead in a pause" {
-    var backend = try Kqueue.init(testing.allocator, test_options);
-    defer backend.deinit();
-    var recorder: Recorder = .{};
-    defer recorder.deinit();
-    const fds = try backend_test.socketPair();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], acceptedToken(0));
-    _ = try system.write(fds[1], &[_]u8{'x'} ** 5000);
-    system.close(fds[1]);
-    _ = backend.poll(1000, &recorder);
-    try testing.expectEqual(4096, recorder.received.items.len);
-    backend.pauseRecv(stream);
-    _ = backend.poll(1000, &recorder);
-    try testing.expectEqual(1, recorder.eof_ahead);
-    try testing.expectEqual(4096, recorder.received.items.len);
-    backend.resumeRecv(stream);
-    for (0..3) |_| if (!recorder.eof) {
-        _ = backend.poll(10, &recorder);
+    var one: fixtures.One(Kqueue) = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    _ = try system.write(one.peer, &[_]u8{'x'} ** 5000);
+    one.hangUp();
+    one.poll(1000);
+    try testing.expectEqual(4096, one.recorder.received.items.len);
+    one.backend.pauseRecv(stream);
+    one.poll(1000);
+    try testing.expectEqual(1, one.recorder.eof_ahead);
+    try testing.expectEqual(4096, one.recorder.received.items.len);
+    one.backend.resumeRecv(stream);
+    for (0..3) |_| if (!one.recorder.eof) {
+        one.poll(10);
     };
-    try testing.expectEqual(5000, recorder.received.items.len);
-    try testing.expect(recorder.eof);
-    try recorder.end(&backend, 0);
+    try testing.expectEqual(5000, one.recorder.received.items.len);
+    try testing.expect(one.recorder.eof);
+    try one.end();
 }
 
 test "kqueue: a wait that the system refuses is over soon, with nothing" {

@@ -8,18 +8,19 @@ const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
-const backend_test = @import("backend_test.zig");
+const fixtures = @import("testing/fixtures.zig");
 const io = @import("io.zig");
 const ring_file = @import("ring.zig");
 const socket = @import("socket.zig");
 const Uring = @import("uring.zig").Uring;
 const uring_state = @import("uring_state.zig");
 
-const Recorder = backend_test.Recorder(Uring);
-const make = backend_test.make;
-const socketPair = backend_test.socketPair;
+const One = fixtures.One(Uring);
+const Recorder = fixtures.Recorder(Uring);
+const make = fixtures.make;
+const socketPair = fixtures.socketPair;
 
-const first: io.Token = .{ .slot = 0, .generation = 1, .kind = .accepted };
+const first = fixtures.first;
 const second: io.Token = .{ .slot = 1, .generation = 1, .kind = .accepted };
 
 /// The kernel takes no more operations until `end`: every entry is in use, and submitting fails.
@@ -53,40 +54,32 @@ fn pollUntilClosed(backend: *Uring, recorder: *Recorder) !void {
 }
 
 test "io_uring: a stream that is closed while the kernel takes nothing is closed later" {
-    var backend = try make(Uring);
-    defer backend.deinit();
-    const fds = try socketPair();
-    defer posix.close(fds[1]);
-    var recorder: Recorder = .{};
-    defer recorder.deinit();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], first);
-    backend.pauseRecv(stream);
-    _ = backend.poll(0, &recorder);
-    const refusal = Refusal.begin(&backend);
-    try testing.expectEqual(.under_way, backend.close(stream));
+    var one: One = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    one.backend.pauseRecv(stream);
+    one.poll(0);
+    const refusal = Refusal.begin(&one.backend);
+    try testing.expectEqual(.under_way, one.backend.close(stream));
     refusal.end();
-    try pollUntilClosed(&backend, &recorder);
+    try pollUntilClosed(&one.backend, &one.recorder);
     try testing.expectEqual(-1, stream.fd);
 }
 
 test "io_uring: a receive that the kernel does not take ends the connection" {
-    var backend = try make(Uring);
-    defer backend.deinit();
-    const fds = try socketPair();
-    defer posix.close(fds[1]);
-    var recorder: Recorder = .{};
-    defer recorder.deinit();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], first);
-    backend.pauseRecv(stream);
-    for (0..3) |_| _ = backend.poll(0, &recorder);
-    const refusal = Refusal.begin(&backend);
-    backend.resumeRecv(stream);
+    var one: One = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    one.backend.pauseRecv(stream);
+    for (0..3) |_| one.poll(0);
+    const refusal = Refusal.begin(&one.backend);
+    one.backend.resumeRecv(stream);
     refusal.end();
-    for (0..3) |_| _ = backend.poll(10, &recorder);
-    try testing.expect(recorder.failed);
-    try recorder.end(&backend, 0);
+    for (0..3) |_| one.poll(10);
+    try testing.expect(one.recorder.failed);
+    try one.end();
 }
 
 test "io_uring: the bell is heard again after the kernel did not take it" {
@@ -153,7 +146,7 @@ test "io_uring: a listener that is closed before the first poll is not waited fo
     defer backend.deinit();
     const endpoint: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
     const fd = try socket.listen(&endpoint, .{ .backlog = 8 });
-    var door: backend_test.Door(Uring) = .{};
+    var door: fixtures.Door(Uring) = .{};
     try backend.listen(&door.listener, fd, .{ .slot = 0, .kind = .listener });
     backend.closeListener(&door.listener);
     // Something that is ready has the number now.
@@ -423,27 +416,22 @@ const Ends = struct {
 };
 
 test "io_uring: a receive that the kernel does not take ends a connection that was never paused" {
-    var backend = try make(Uring);
-    defer backend.deinit();
-    const fds = try socketPair();
-    defer posix.close(fds[1]);
-    var recorder: Recorder = .{};
-    defer recorder.deinit();
-    const stream = &recorder.streams[0];
-    try backend.open(stream, fds[0], first);
-    _ = backend.poll(0, &recorder);
+    var one: One = undefined;
+    try one.init();
+    defer one.deinit();
+    one.poll(0);
     // The receive ends, as it does when there were no buffers or it was cancelled.
-    try backend.kernel.cancelAll();
-    try backend.kernel.enter(0);
-    const refusal = Refusal.begin(&backend);
-    _ = backend.poll(0, &recorder);
+    try one.backend.kernel.cancelAll();
+    try one.backend.kernel.enter(0);
+    const refusal = Refusal.begin(&one.backend);
+    one.poll(0);
     refusal.end();
     // That it ends is told at once, although nothing else comes.
     var timer = try std.time.Timer.start();
-    _ = backend.poll(5000, &recorder);
-    try testing.expect(recorder.failed);
+    one.poll(5000);
+    try testing.expect(one.recorder.failed);
     try testing.expect(timer.read() < std.time.ns_per_s);
-    try recorder.end(&backend, 0);
+    try one.end();
 }
 
 test "io_uring: nor is one forgotten whose first receive the kernel does not take" {

@@ -11,7 +11,7 @@ const Filter = types.Filter;
 const Flags = types.Flags;
 const Kevent = types.Kevent;
 const kevent = types.kevent;
-const socketPair = @import("../backend_test.zig").socketPair;
+const socketPair = @import("../test_peer.zig").socketPair;
 
 const no_time: posix.timespec = .{ .sec = 0, .nsec = 0 };
 

@@ -356,17 +356,8 @@ pub const Iocp = struct {
 
     fn receive(self: *Iocp, stream: *Self.Stream, context: anytype) void {
         const buffer = self.receive_buffer;
-        const n = system.receive(stream.fd, buffer) catch |err| switch (err) {
-            error.WouldBlock, error.SystemResources => {
-                stream.notes.readable = false;
-                return self.watch(stream);
-            },
-            else => {
-                stream.notes.readable = false;
-                stream.notes.broken = true;
-                return context.onRecv(stream.token, .failed);
-            },
-        };
+        const n = system.receive(stream.fd, buffer) catch |err|
+            return self.noteNothing(stream, err, context);
         if (n == 0) {
             stream.notes.readable = false;
             stream.notes.ended = true;
@@ -380,21 +371,29 @@ pub const Iocp = struct {
         if (stream.notes.readable) self.enlist(stream) else self.watch(stream);
     }
 
+    /// Neither bytes nor an end could be received.
+    fn noteNothing(
+        self: *Iocp,
+        stream: *Self.Stream,
+        err: system.Error,
+        context: anytype,
+    ) void {
+        stream.notes.readable = false;
+        switch (err) {
+            error.WouldBlock, error.SystemResources => self.watch(stream),
+            else => {
+                stream.notes.broken = true;
+                context.onRecv(stream.token, .failed);
+            },
+        }
+    }
+
     /// Looks at what there is to receive of a stream that is paused.
     fn lookAhead(self: *Iocp, stream: *Self.Stream, context: anytype) void {
         if (stream.notes.ended) return;
         var byte: [1]u8 = undefined;
-        const n = windows.peek(stream.fd, &byte) catch |err| switch (err) {
-            error.WouldBlock, error.SystemResources => {
-                stream.notes.readable = false;
-                return self.watch(stream);
-            },
-            else => {
-                stream.notes.readable = false;
-                stream.notes.broken = true;
-                return context.onRecv(stream.token, .failed);
-            },
-        };
+        const n = windows.peek(stream.fd, &byte) catch |err|
+            return self.noteNothing(stream, err, context);
         if (n > 0) return;
         stream.notes.ended = true;
         context.onRecv(stream.token, .eof_ahead);

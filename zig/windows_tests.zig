@@ -3,6 +3,7 @@
 //! tests of Linux too.
 
 test {
+    _ = @import("bridge/doorbell_windows.zig");
     _ = @import("core/system/windows.zig");
     _ = @import("handlers/windows_names.zig");
     _ = @import("io/backend_test.zig");

@@ -356,7 +356,7 @@ async function staticExecutables({ zig, filter }) {
 const windowsTarget = 'x86_64-windows-gnu';
 
 /** Zig tests of Windows, by parts of their names. */
-const windowsTests = ['backend:', 'iocp:', 'Ctrl-C', 'windows:', 'names'];
+const windowsTests = ['backend:', 'doorbell', 'iocp:', 'Ctrl-C', 'windows:', 'names'];
 
 /** What of `anywhere` needs nothing that wine lacks: signals but Ctrl-C's, /proc. */
 const onWine =

@@ -174,7 +174,9 @@ pub const Iocp = struct {
         try windows.startSockets();
         const port = try windows.completionPort();
         errdefer system.close(port);
-        const probe = try system.streamSocket(posix.AF.INET);
+        // Either may have been uninstalled.
+        const probe = system.streamSocket(posix.AF.INET) catch
+            try system.streamSocket(posix.AF.INET6);
         defer system.closeSocket(probe);
         return .{
             .port = port,

@@ -84,6 +84,7 @@ test {
     _ = @import("http/chars.zig");
     _ = @import("http/date.zig");
     _ = @import("http/etag.zig");
+    _ = @import("http/field_lines.zig");
     _ = @import("http/fields.zig");
     _ = @import("http/method.zig");
     _ = @import("http/mime.zig");

@@ -34,6 +34,29 @@ test('more than 128 fields are sent, where they fit', async () => {
   assert.is(head.match(/^link: x+\r$/gim)?.length, 500);
 });
 
+test('1024 fields are sent and no more, a type that has a number among them', async () => {
+  const server = open({
+    fetch(request) {
+      const { searchParams } = new URL(request.url);
+      const count = Number(searchParams.get('count'));
+      const headers = links(count * 10, count);
+      if (searchParams.has('type')) headers.unshift(['content-type', 'text/plain']);
+      return new Response(null, { headers });
+    },
+  });
+  for (const [target, expected] of [
+    ['/?count=1024', 1024],
+    ['/?count=1023&type', 1024],
+    ['/?count=1025', 0],
+    ['/?count=1024&type', 0],
+  ] as const) {
+    const { status, head } = await exchange(server.port, get(target));
+    assert.is(status, expected === 0 ? 500 : 200, target);
+    if (expected > 0) assert.is(head.match(/^(link: xx|content-type: .*)\r$/gim)?.length, expected);
+  }
+  assert.match(servers.log, /GYR_RESPONSE_HEAD_TOO_LARGE/);
+});
+
 test('maxResponseHeaderBytes is kept to the byte, with every kind of body', async () => {
   const text = 'body '.repeat(20_000);
   const bodies: Record<string, () => Body> = {

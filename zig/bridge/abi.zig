@@ -38,7 +38,7 @@ pub const response_field_bytes_max: u32 = limits.response_head_bytes_max_default
 /// Of one response, as the configuration allows it, at most; no body is in its record, bytes.
 pub const response_field_bytes_bound: u32 = limits.response_head_bytes_max_bound;
 /// Response fields of one response.
-pub const response_field_count_max: u32 = 1024;
+pub const response_field_count_max: u32 = limits.response_field_count_max;
 /// Parameters of one route pattern.
 pub const param_count_max: u32 = 16;
 /// Bytes of a request head that crosses; its offsets are u16.

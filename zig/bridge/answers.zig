@@ -5,6 +5,7 @@
 const std = @import("std");
 const log = @import("../core/log.zig");
 const Id = @import("../core/slots.zig").Id;
+const FieldLines = @import("../http/field_lines.zig").FieldLines;
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
 const TrailerError = http_response.TrailerError;
@@ -20,8 +21,8 @@ const records_per_turn = 4096;
 
 const type_lines = blk: {
     const names = std.meta.fields(abi.ContentType);
-    var lines: [names.len][]const u8 = undefined;
-    for (names, 0..) |f, i| lines[i] = "content-type: " ++ f.name ++ "\r\n";
+    var lines: [names.len]FieldLines = undefined;
+    for (names, 0..) |f, i| lines[i] = .of("content-type: " ++ f.name ++ "\r\n");
     break :blk lines;
 };
 
@@ -122,9 +123,7 @@ pub fn Answers(comptime W: type) type {
             const number = @intFromEnum(head.content_type);
             if (number != 0) {
                 if (number >= type_lines.len) return complain(lane, "an unknown content type");
-                const text = type_lines[number];
-                @memcpy(res.lines[0..text.len], text);
-                res.lines_len = @intCast(text.len);
+                res.addLines(type_lines[number]) catch unreachable; // to a fresh response
             }
             if (head.field_count == 0) return true;
             if (head.field_count > abi.response_field_count_max or
@@ -218,7 +217,7 @@ pub fn Answers(comptime W: type) type {
                 return true; // told already
             }
             lane.unlink(&ex.user);
-            w.endStream(ex, res.trailerLines());
+            w.endStream(ex, res.trailerLines().text);
             return true;
         }
 
@@ -239,7 +238,7 @@ pub fn Answers(comptime W: type) type {
                 giveUp(d, w, ex);
                 return true; // told already
             }
-            w.interim(ex, section.status, res.hintLines());
+            w.interim(ex, section.status, res.hintLines().text);
             return true;
         }
 

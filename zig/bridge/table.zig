@@ -4,6 +4,8 @@ const std = @import("std");
 const Allocator = std.mem.Allocator;
 const limits = @import("../core/limits.zig");
 const Method = @import("../http/method.zig").Method;
+const FieldLines = @import("../http/field_lines.zig").FieldLines;
+const LineBuffer = @import("../http/field_lines.zig").LineBuffer;
 const Response = @import("../http/response.zig").Response;
 const DirServer = @import("../handlers/dir_server.zig").DirServer;
 const router_file = @import("../router/router.zig");
@@ -48,8 +50,8 @@ pub const TargetDescription = struct {
 /// A response that was laid out when the table was made.
 pub const Constant = struct {
     status: u16,
-    /// Field lines, validated.
-    lines: []const u8,
+    /// Validated.
+    lines: FieldLines,
     body: []const u8,
     has_date: bool,
     has_server: bool,
@@ -58,8 +60,7 @@ pub const Constant = struct {
     /// Fills in `res`, which is fresh.
     pub fn fill(self: *const Constant, res: *Response) void {
         res.status = self.status;
-        @memcpy(res.lines[0..self.lines.len], self.lines);
-        res.lines_len = @intCast(self.lines.len);
+        res.addLines(self.lines) catch unreachable; // no response has less room than they fit
         res.has_date = self.has_date;
         res.has_server = self.has_server;
         res.close = self.close;
@@ -255,13 +256,16 @@ pub const Table = struct {
         defect: *Defect,
     ) Error!Constant {
         const arena = self.arena.allocator();
-        var lines: [limits.response_head_bytes_max_default]u8 = undefined;
-        var res = Response.init(&lines, undefined); // no body is written to it
+        var lines: LineBuffer(
+            limits.response_head_bytes_max_default,
+            limits.response_field_count_max,
+        ) = .{};
+        var res = Response.init(lines.list(), undefined); // no body is written to it
         var i: usize = 0;
         while (i + 1 < given.fields.len) : (i += 2) {
             res.header(given.fields[i], given.fields[i + 1]) catch |err| {
                 const too_large = err == error.HeadTooLarge;
-                const hint = if (too_large) "all fields fit 16 KiB" else "RFC 9110 §5.5";
+                const hint = if (too_large) "at most 1024 fields, which fit 16 KiB" else "RFC 9110 §5.5";
                 defect.set(
                     "GYR_ROUTE_CONSTANT",
                     hint,
@@ -273,7 +277,7 @@ pub const Table = struct {
         }
         return .{
             .status = given.status,
-            .lines = try arena.dupe(u8, res.fieldLines()),
+            .lines = try res.fieldLines().dupe(arena),
             .body = try self.makeBody(given.body, bodies, defect),
             .has_date = res.has_date,
             .has_server = res.has_server,
@@ -320,12 +324,37 @@ test "a table is made from its description and answers a constant" {
         },
     }, &bodies, &defect);
     defer table.destroy();
-    var lines: [256]u8 = undefined;
-    var res = Response.init(&lines, undefined);
+    var lines: LineBuffer(256, 8) = .{};
+    var res = Response.init(lines.list(), undefined);
     table.targets[0].constant.fill(&res);
     try testing.expectEqual(201, res.status);
-    try testing.expectEqualStrings("x-a: b\r\n", res.fieldLines());
+    try testing.expectEqualStrings("x-a: b\r\n", res.fieldLines().text);
     try testing.expectEqualStrings("hi", res.body.borrowed);
+}
+
+test "a constant has as many fields as a response may" {
+    var bodies: Bodies = .{};
+    defer bodies.deinit(testing.allocator);
+    var defect: Defect = .{};
+    const count = limits.response_field_count_max;
+    const given = [_][]const u8{ "a", "b" } ** (count + 1);
+    for ([_]usize{ count, count + 1 }) |each| {
+        const target: TargetDescription = .{ .kind = .constant, .fields = given[0 .. 2 * each] };
+        const made = Table.create(testing.allocator, &.{ .targets = &.{target} }, &bodies, &defect);
+        if (each > count) {
+            try testing.expectError(error.Refused, made);
+            try testing.expectEqualStrings("GYR_ROUTE_CONSTANT", defect.code);
+            continue;
+        }
+        const table = try made;
+        defer table.destroy();
+        var lines: LineBuffer(16 * 1024, count) = .{};
+        var res = Response.init(lines.list(), undefined);
+        table.targets[0].constant.fill(&res);
+        var fields = res.fields();
+        for (0..count) |_| try testing.expectEqualStrings("b", fields.next().?.value);
+        try testing.expectEqual(null, fields.next());
+    }
 }
 
 test "a long constant body is shared by the tables that have it" {

@@ -18,6 +18,8 @@ pub const buffer_memory_bytes_default: u64 = 128 * 1024 * 1024;
 pub const response_head_bytes_max_default: u32 = 16 * 1024;
 /// Such a head crosses the bridge in one record of the smallest ring.
 pub const response_head_bytes_max_bound: u32 = 48 * 1024;
+/// Field lines of one response, with its early hints and trailers.
+pub const response_field_count_max: u16 = 1024;
 /// Space in which a worker coalesces the responses of one turn of one connection, bytes.
 pub const output_buffer_bytes: u32 = 64 * 1024;
 /// Bodies up to this size are copied behind their head, so that head and body take one iovec.

@@ -8,6 +8,8 @@ const clock = @import("../core/clock.zig");
 const FileHandle = @import("../core/file_handle.zig").FileHandle;
 const system = @import("../core/system.zig");
 const date = @import("../http/date.zig");
+const field_lines = @import("../http/field_lines.zig");
+const FieldLines = field_lines.FieldLines;
 const fields = @import("../http/fields.zig");
 const mime = @import("../http/mime.zig");
 const problem = @import("../http/problem.zig");
@@ -32,8 +34,8 @@ const Top = @import("dir_server_top.zig").Top;
 pub const cached_file_bytes_max = 64 * 1024;
 /// A path longer than this, as the request has it, is served, but nothing is kept for it, bytes.
 const kept_key_bytes_max = open_files_file.key_bytes_max;
-/// Room for the field lines that describe a file, bytes.
-const lines_bytes_max = open_files_file.lines_bytes_max;
+/// Room for the field lines that describe a file.
+const LineBuffer = field_lines.LineBuffer(open_files_file.lines_bytes_max, Entry.line_count_max);
 /// A file that changed less than this ago may change again without its times telling: it is not
 /// cached yet. Kernel clocks tick every 1–10 ms.
 const settle_ns_default = 50 * std.time.ns_per_ms;
@@ -187,9 +189,9 @@ fn freeAll(gpa: Allocator, names: []const []const u8) void {
 
 /// A file, as a response needs it.
 const Representation = struct {
-    /// Field lines of a 200 or 206; the first `validator_lines` bytes go with a 304 too.
-    lines: []const u8,
-    validator_lines: u32,
+    /// Of a 200 or 206; the first `validator_count` go with a 304 too.
+    lines: FieldLines,
+    validator_count: u8,
     validators: conditions.Validators,
 };
 
@@ -378,7 +380,7 @@ const Exchange = struct {
     /// the response is as it was.
     fn respond(self: Exchange, file: ?Located, pin: ?*cache_file.Pin) Error!void {
         const found = file orelse return self.redirectToDirectory();
-        var buffer: [lines_bytes_max]u8 = undefined;
+        var buffer: LineBuffer = .{};
         var tag: [Entry.tag_bytes_max]u8 = undefined;
         const representation = self.describe(found, &buffer, &tag);
         if (found.opened.version.size > cached_file_bytes_max) {
@@ -405,14 +407,14 @@ const Exchange = struct {
         const cache = &self.server.cache.?;
         const entry = cache.begin(.{
             .key = @intCast(self.path.len),
-            .lines = @intCast(representation.lines.len),
+            .lines = @intCast(representation.lines.text.len),
             .body = @intCast(opened.version.size),
         }, Cache.hashOf(self.path)) orelse return null;
         errdefer cache.cancel(entry);
         @memcpy(entry.key(), self.path);
-        @memcpy(entry.lines(), representation.lines);
+        entry.setLines(representation.lines);
         try reading.whole(opened, entry.bodyRoom());
-        entry.validator_lines = representation.validator_lines;
+        entry.validator_count = representation.validator_count;
         entry.version = opened.version;
         entry.modified_s = representation.validators.modified_s;
         const tag = representation.validators.tag;
@@ -434,7 +436,7 @@ const Exchange = struct {
     fn respondFromEntry(self: Exchange, entry: *Entry) Error!void {
         const part = try self.begin(.{
             .lines = entry.lines(),
-            .validator_lines = entry.validator_lines,
+            .validator_count = entry.validator_count,
             .validators = .{
                 .tag = entry.etag(),
                 .modified_s = entry.modified_s,
@@ -453,7 +455,7 @@ const Exchange = struct {
     /// Sends a small file that is not kept from memory of the worker's: no descriptor waits for
     /// slow clients, and what is wrong with the file is known before the head is sent.
     fn respondFromCopy(self: Exchange, opened: Opened, file: Representation) Error!void {
-        const start = self.res.lines_len;
+        const start = self.res.lines.mark();
         const part = try self.begin(file) orelse return;
         if (self.req.method == .HEAD) {
             self.res.declared_length = part.length;
@@ -467,7 +469,7 @@ const Exchange = struct {
 
     /// Sends a large file from its descriptor, and keeps that for the next.
     fn respondFromFile(self: Exchange, file: Located, representation: Representation) Error!void {
-        const start = self.res.lines_len;
+        const start = self.res.lines.mark();
         const part = self.beginReadable(file.opened, representation) catch |err| {
             file.opened.close();
             self.takeBack(start);
@@ -500,7 +502,7 @@ const Exchange = struct {
         kept.handle = handle;
         kept.version = file.opened.version;
         kept.modified_s = is.validators.modified_s;
-        kept.validator_lines = is.validator_lines;
+        kept.validator_count = is.validator_count;
         // It is no fresher than the root that it was found in.
         kept.checked_ms = file.checked_ms;
         kept.setLines(is.lines);
@@ -513,7 +515,7 @@ const Exchange = struct {
         errdefer kept.handle.release();
         const part = try self.begin(.{
             .lines = kept.lines(),
-            .validator_lines = kept.validator_lines,
+            .validator_count = kept.validator_count,
             .validators = .{
                 .tag = kept.tag(),
                 .modified_s = kept.modified_s,
@@ -530,9 +532,9 @@ const Exchange = struct {
     }
 
     /// Undoes `begin`: another answer follows.
-    fn takeBack(self: Exchange, lines_len: u32) void {
+    fn takeBack(self: Exchange, start: field_lines.LineList.Mark) void {
         self.res.dropBody();
-        self.res.lines_len = lines_len;
+        self.res.lines.rewind(start);
         self.res.status = 200;
     }
 
@@ -544,7 +546,7 @@ const Exchange = struct {
         const size = file.validators.size;
         switch (conditions.evaluate(&self.req.fields, self.req.method == .GET, file.validators)) {
             .whole => {
-                try self.addLines(file.lines);
+                try self.res.addLines(file.lines);
                 self.res.status = 200;
                 return .{ .offset = 0, .length = size };
             },
@@ -552,12 +554,12 @@ const Exchange = struct {
                 const content_range = "bytes {d}-{d}/{d}";
                 const values = .{ range.first, range.last, size };
                 try self.res.headerFmt("Content-Range", content_range, values);
-                try self.addLines(file.lines);
+                try self.res.addLines(file.lines);
                 self.res.status = 206;
                 return .{ .offset = range.first, .length = range.length() };
             },
             .not_modified => {
-                try self.addLines(file.lines[0..file.validator_lines]);
+                try self.res.addLines(file.lines.first(file.validator_count));
                 self.res.status = 304;
             },
             .precondition_failed => self.refuse(.precondition_failed),
@@ -573,14 +575,6 @@ const Exchange = struct {
         problem.write(self.res, problem.formatOf(&self.req.fields), code);
     }
 
-    /// Appends field lines that were made here and need no check.
-    fn addLines(self: Exchange, lines: []const u8) error{HeadTooLarge}!void {
-        const room = self.res.lines[self.res.lines_len..];
-        if (room.len < lines.len) return error.HeadTooLarge;
-        @memcpy(room[0..lines.len], lines);
-        self.res.lines_len += @intCast(lines.len);
-    }
-
     /// 301 to the request's own path with a slash behind it, the query kept. The path is canonical:
     /// it begins with one slash, so that its first segment is no host.
     fn redirectToDirectory(self: Exchange) Error!void {
@@ -590,43 +584,38 @@ const Exchange = struct {
         if (!fields.isFieldValue(path) or !fields.isFieldValue(query)) return error.BadPath;
         const slash = if (path.len == 1) "" else "/"; // a mount point at the root
         const mark = if (query.len > 0) "?" else "";
-        const start = self.res.lines_len;
-        errdefer self.res.lines_len = start;
-        for ([_][]const u8{ "Location: ", path, slash, mark, query, "\r\n" }) |piece| {
-            try self.addLines(piece);
-        }
+        try self.res.headerPieces("Location", &.{ path, slash, mark, query });
         self.res.text(301, status.reason(301));
     }
 
     fn describe(
         self: Exchange,
         file: Located,
-        buffer: *[lines_bytes_max]u8,
+        buffer: *LineBuffer,
         tag_buffer: *[Entry.tag_bytes_max]u8,
     ) Representation {
         const version = file.opened.version;
         const is_settled = self.isSettled(version);
         const tag = formatTag(version, is_settled, tag_buffer);
-        var stream = std.io.fixedBufferStream(buffer);
-        const out = stream.writer();
-        // All pieces are bounded and fit: media types come from our own table.
+        var lines = buffer.list();
         const modified_s = modifiedOf(version);
         if (modified_s) |seconds| {
             var text: [date.length]u8 = undefined;
             date.format(seconds, &text);
-            out.print("Last-Modified: {s}\r\n", .{text}) catch unreachable;
+            append(&lines, "Last-Modified", &.{&text});
         }
-        out.print("ETag: {s}\r\n", .{tag}) catch unreachable;
+        append(&lines, "ETag", &.{tag});
         if (self.server.max_age_s) |age| {
-            out.print("Cache-Control: max-age={d}\r\n", .{age}) catch unreachable;
+            var digits: [10]u8 = undefined;
+            const len = std.fmt.formatIntBuf(&digits, age, 10, .lower, .{});
+            append(&lines, "Cache-Control", &.{ "max-age=", digits[0..len] });
         }
-        const validator_lines: u32 = @intCast(stream.pos);
-        const content_type = mime.byPath(file.path);
-        out.print("Content-Type: {s}\r\n", .{content_type}) catch unreachable;
-        out.writeAll("Accept-Ranges: bytes\r\n") catch unreachable;
+        const validator_count: u8 = @intCast(lines.count);
+        append(&lines, "Content-Type", &.{mime.byPath(file.path)});
+        append(&lines, "Accept-Ranges", &.{"bytes"});
         return .{
-            .lines = stream.getWritten(),
-            .validator_lines = validator_lines,
+            .lines = lines.view(),
+            .validator_count = validator_count,
             .validators = .{
                 .tag = tag,
                 .modified_s = modified_s,
@@ -637,6 +626,11 @@ const Exchange = struct {
         };
     }
 };
+
+/// All that is said of a file is bounded and fits: media types come from a table of our own.
+fn append(lines: *field_lines.LineList, name: []const u8, value: []const []const u8) void {
+    lines.appendPieces(name, value) catch unreachable;
+}
 
 /// What Last-Modified says, seconds since 1970. Null for the times of builds that are to be
 /// reproducible, which say the same of every content.

@@ -16,6 +16,8 @@ const std = @import("std");
 const assert = std.debug.assert;
 const Allocator = std.mem.Allocator;
 const limits = @import("../core/limits.zig");
+const field_lines = @import("../http/field_lines.zig");
+const FieldLines = field_lines.FieldLines;
 const Version = @import("dir_server_root.zig").Version;
 
 /// Blocks begin at multiples of this; one cache line.
@@ -50,8 +52,10 @@ const entry_offset = std.mem.alignForward(usize, @sizeOf(Block), @alignOf(Entry)
 pub const Entry = struct {
     hash: u64,
     lengths: Lengths,
-    /// How many bytes of `lines` go with a 304.
-    validator_lines: u32,
+    line_count: u8,
+    /// How many of the lines, the first ones, go with a 304.
+    validator_count: u8,
+    line_lengths: [line_count_max]field_lines.Lengths,
     version: Version,
     /// Seconds since 1970, as Last-Modified says; null: there is no such field.
     modified_s: ?i64,
@@ -66,6 +70,8 @@ pub const Entry = struct {
     heat: std.atomic.Value(u8),
 
     pub const tag_bytes_max = 64;
+    /// Field lines that describe a file.
+    pub const line_count_max = 5;
 
     /// What the entry is found by.
     pub fn key(self: *Entry) []u8 {
@@ -73,7 +79,18 @@ pub const Entry = struct {
     }
 
     /// Field lines of the response.
-    pub fn lines(self: *Entry) []u8 {
+    pub fn lines(self: *Entry) FieldLines {
+        return .{ .text = self.linesText(), .lengths = self.line_lengths[0..self.line_count] };
+    }
+
+    /// Takes a copy; their text is as long as `begin` was told.
+    pub fn setLines(self: *Entry, from: FieldLines) void {
+        @memcpy(self.linesText(), from.text);
+        @memcpy(self.line_lengths[0..from.lengths.len], from.lengths);
+        self.line_count = @intCast(from.lengths.len);
+    }
+
+    fn linesText(self: *Entry) []u8 {
         return self.bytes()[self.lengths.key..][0..self.lengths.lines];
     }
 
@@ -428,7 +445,7 @@ fn put(cache: *Cache, mine: *Pin, key: []const u8, salt: u8, len: u32) bool {
         if (cache.begin(lengths, Cache.hashOf(key))) |entry| break entry;
     } else return false;
     @memcpy(entry.key(), key);
-    entry.lines()[0] = salt;
+    entry.setLines(.{ .text = &.{salt} });
     @memset(entry.body(), salt);
     entry.checked_ms = .init(0);
     cache.publish(mine, entry);
@@ -575,7 +592,7 @@ test "threads that read and write at once see whole contents only" {
                 const mine = c.pin().?;
                 const key = [_]u8{ '/', random.uintLessThan(u8, 24) };
                 if (get(c, mine, &key)) |entry| {
-                    const salt = entry.lines()[0];
+                    const salt = entry.lines().text[0];
                     const whole = std.mem.allEqual(u8, entry.body(), salt) and
                         std.mem.eql(u8, entry.key(), &key);
                     if (!whole) _ = torn.fetchAdd(1, .monotonic);

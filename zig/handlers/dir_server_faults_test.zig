@@ -4,6 +4,7 @@ const std = @import("std");
 const testing = std.testing;
 const posix = std.posix;
 const Request = @import("../http/request.zig").Request;
+const LineBuffer = @import("../http/field_lines.zig").LineBuffer;
 const Response = @import("../http/response.zig").Response;
 const fixture = @import("dir_server_fixture.zig");
 const test_ms = &fixture.test_ms;
@@ -48,8 +49,8 @@ test "a head too full for the file's fields is a 500 that leaks no descriptor" {
         const before = try posix.dup(0);
         posix.close(before);
         for ([_][]const u8{ "/style.css", "/big.bin", "/sub" }) |path| {
-            var room: [64]u8 = undefined;
-            var res = Response.init(&room, site.pool);
+            var room: LineBuffer(64, 8) = .{};
+            var res = Response.init(room.list(), site.pool);
             const req: Request = .{ .path = path };
             try res.header("X-Filler", "0123456789012345678901234567890123456789");
             site.server.handle(&req, &res, path);

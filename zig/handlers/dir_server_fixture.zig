@@ -6,6 +6,7 @@ const testing = std.testing;
 const Buddy = @import("../core/buddy.zig").Buddy;
 const Method = @import("../http/method.zig").Method;
 const Request = @import("../http/request.zig").Request;
+const LineBuffer = @import("../http/field_lines.zig").LineBuffer;
 const Response = @import("../http/response.zig").Response;
 const DirServer = @import("dir_server.zig").DirServer;
 const Cache = @import("dir_server_cache.zig").Cache;
@@ -27,7 +28,7 @@ pub const Site = struct {
     tmp: testing.TmpDir,
     server: DirServer,
     pool: *Buddy,
-    lines: [4096]u8 = undefined,
+    lines: LineBuffer(4096, 64) = .{},
 
     pub const Setup = struct {
         index: []const []const u8 = &.{"index.html"},
@@ -127,7 +128,7 @@ pub const Site = struct {
     ) !Reply {
         var req: Request = .{ .method = method, .path = whole, .query = query };
         for (lines) |line| try testing.expect(req.fields.append(line[0], line[1]));
-        var res = Response.init(&self.lines, self.pool);
+        var res = Response.init(self.lines.list(), self.pool);
         self.server.handle(&req, &res, path);
         return .{ .res = res };
     }
@@ -167,7 +168,7 @@ pub const Reply = struct {
     }
 
     pub fn header(self: *const Reply, name: []const u8) ?[]const u8 {
-        var lines = std.mem.splitSequence(u8, self.res.fieldLines(), "\r\n");
+        var lines = std.mem.splitSequence(u8, self.res.fieldLines().text, "\r\n");
         while (lines.next()) |line| {
             const colon = std.mem.indexOf(u8, line, ": ") orelse continue;
             if (std.ascii.eqlIgnoreCase(line[0..colon], name)) return line[colon + 2 ..];

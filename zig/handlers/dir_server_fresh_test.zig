@@ -5,6 +5,7 @@ const testing = std.testing;
 const Buddy = @import("../core/buddy.zig").Buddy;
 const log = @import("../core/log.zig");
 const Request = @import("../http/request.zig").Request;
+const LineBuffer = @import("../http/field_lines.zig").LineBuffer;
 const Response = @import("../http/response.zig").Response;
 const DirServer = @import("dir_server.zig").DirServer;
 const fixture = @import("dir_server_fixture.zig");
@@ -100,10 +101,10 @@ test "threads that ask while files change get whole contents" {
         fn run(self: *@This()) void {
             var pool = Buddy.init(1) catch unreachable;
             defer pool.deinit();
-            var lines: [4096]u8 = undefined;
+            var lines: LineBuffer(4096, 64) = .{};
             while (!self.done.load(.acquire)) {
                 _ = self.begun.fetchAdd(1, .acq_rel);
-                var res = Response.init(&lines, &pool);
+                var res = Response.init(lines.list(), &pool);
                 const req: Request = .{ .path = "/swapped" };
                 self.server.handle(&req, &res, "/swapped");
                 defer res.dropBody();

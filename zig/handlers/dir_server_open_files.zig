@@ -13,6 +13,8 @@ const assert = std.debug.assert;
 const Allocator = std.mem.Allocator;
 const file_handle = @import("../core/file_handle.zig");
 const system = @import("../core/system.zig");
+const field_lines = @import("../http/field_lines.zig");
+const FieldLines = field_lines.FieldLines;
 const Version = @import("dir_server_root.zig").Version;
 const FileHandle = file_handle.FileHandle;
 
@@ -22,6 +24,7 @@ pub const count_max = 4096;
 pub const key_bytes_max = 1024;
 /// Room for the field lines that describe a file, bytes.
 pub const lines_bytes_max = 512;
+pub const line_count_max = 5;
 pub const tag_bytes_max = 64;
 
 /// A file that was not asked for so long is closed, milliseconds.
@@ -44,22 +47,29 @@ pub const Kept = struct {
     version: Version,
     /// Seconds since 1970, as Last-Modified says; null: there is no such field.
     modified_s: ?i64,
-    /// How many bytes of the lines go with a 304.
-    validator_lines: u32,
+    /// How many of the lines, the first ones, go with a 304.
+    validator_count: u8,
     /// When its path was last found to lead to it, monotonic milliseconds.
     checked_ms: u64,
     lines_len: u16,
+    line_count: u8,
     tag_len: u8,
+    line_lengths: [line_count_max]field_lines.Lengths,
     lines_buffer: [lines_bytes_max]u8,
     tag_buffer: [tag_bytes_max]u8,
 
-    pub fn lines(self: *const Kept) []const u8 {
-        return self.lines_buffer[0..self.lines_len];
+    pub fn lines(self: *const Kept) FieldLines {
+        return .{
+            .text = self.lines_buffer[0..self.lines_len],
+            .lengths = self.line_lengths[0..self.line_count],
+        };
     }
 
-    pub fn setLines(self: *Kept, text: []const u8) void {
-        @memcpy(self.lines_buffer[0..text.len], text);
-        self.lines_len = @intCast(text.len);
+    pub fn setLines(self: *Kept, from: FieldLines) void {
+        @memcpy(self.lines_buffer[0..from.text.len], from.text);
+        self.lines_len = @intCast(from.text.len);
+        @memcpy(self.line_lengths[0..from.lengths.len], from.lengths);
+        self.line_count = @intCast(from.lengths.len);
     }
 
     pub fn tag(self: *const Kept) []const u8 {
@@ -76,7 +86,7 @@ pub const Kept = struct {
         out.handle = self.handle;
         out.version = self.version;
         out.modified_s = self.modified_s;
-        out.validator_lines = self.validator_lines;
+        out.validator_count = self.validator_count;
         out.checked_ms = self.checked_ms;
         out.setLines(self.lines());
         out.setTag(self.tag());

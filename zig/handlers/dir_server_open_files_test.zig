@@ -6,6 +6,7 @@ const posix = std.posix;
 const FileHandle = @import("../core/file_handle.zig").FileHandle;
 const system = @import("../core/system.zig");
 const Request = @import("../http/request.zig").Request;
+const LineBuffer = @import("../http/field_lines.zig").LineBuffer;
 const Response = @import("../http/response.zig").Response;
 const Buddy = @import("../core/buddy.zig").Buddy;
 const fixture = @import("dir_server_fixture.zig");
@@ -68,14 +69,14 @@ test "a file that is kept open is described as one that is opened" {
     var site = try Site.init(.{ .max_age_s = 60 });
     defer site.deinit();
     var first = try site.ask(.GET, "/big.bin", &.{});
-    const first_lines = try testing.allocator.dupe(u8, first.res.fieldLines());
+    const first_lines = try testing.allocator.dupe(u8, first.res.fieldLines().text);
     defer testing.allocator.free(first_lines);
     const tag = try testing.allocator.dupe(u8, first.header("etag").?);
     defer testing.allocator.free(tag);
     first.drop();
     var again = try site.ask(.GET, "/big.bin", &.{});
     defer again.drop();
-    try testing.expectEqualStrings(first_lines, again.res.fieldLines());
+    try testing.expectEqualStrings(first_lines, again.res.fieldLines().text);
     var head = try site.ask(.HEAD, "/big.bin", &.{});
     defer head.drop();
     try testing.expectEqual(big_bytes, head.res.declared_length.?);
@@ -260,8 +261,8 @@ test "a head too full for a kept file's fields is a 500, and its handle is relea
     defer site.deinit();
     var first = try site.ask(.GET, "/big.bin", &.{});
     const handle = first.res.body.file.handle;
-    var room: [64]u8 = undefined;
-    var res = Response.init(&room, site.pool);
+    var room: LineBuffer(64, 8) = .{};
+    var res = Response.init(room.list(), site.pool);
     const req: Request = .{ .path = "/big.bin" };
     try res.header("X-Filler", "0123456789012345678901234567890123456789");
     site.server.handle(&req, &res, "/big.bin");
@@ -287,10 +288,10 @@ const Reader = struct {
     fn run(self: *Reader) void {
         var pool = Buddy.init(1) catch return;
         defer pool.deinit();
-        var lines: [4096]u8 = undefined;
+        var lines: LineBuffer(4096, 64) = .{};
         while (!self.done.load(.acquire) or self.asked == 0) {
             const req: Request = .{ .method = .GET, .path = "/moving.bin" };
-            var res = Response.init(&lines, &pool);
+            var res = Response.init(lines.list(), &pool);
             self.site.server.handle(&req, &res, "/moving.bin");
             defer res.dropBody();
             self.asked += 1;

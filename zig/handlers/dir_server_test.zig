@@ -141,11 +141,11 @@ test "HEAD has the fields and the length of GET, and no body" {
                 try testing.expectEqual(.none, std.meta.activeTag(head.res.body));
                 try testing.expectEqual(case[1], head.res.declared_length.?);
                 var copy: [4096]u8 = undefined;
-                const lines = copy[0..head.res.lines_len];
-                @memcpy(lines, head.res.fieldLines());
+                const lines = copy[0..head.res.fieldLines().text.len];
+                @memcpy(lines, head.res.fieldLines().text);
                 var get = try site.ask(.GET, case[0], &.{});
                 defer get.drop();
-                try testing.expectEqualStrings(get.res.fieldLines(), lines);
+                try testing.expectEqualStrings(get.res.fieldLines().text, lines);
                 try testing.expectEqual(case[1], get.res.bodyLength());
             }
         }
@@ -227,7 +227,7 @@ test "a large file goes by descriptor, whole and in part" {
 test "fields that a handler has set before stay" {
     var site = try Site.init(.{});
     defer site.deinit();
-    var res = Response.init(&site.lines, site.pool);
+    var res = Response.init(site.lines.list(), site.pool);
     try res.header("X-Frame-Options", "DENY");
     const req: Request = .{ .path = "/style.css" };
     site.server.handle(&req, &res, "/style.css");

@@ -6,7 +6,12 @@ const posix = std.posix;
 const Buddy = @import("../core/buddy.zig").Buddy;
 const Chain = @import("../core/chain.zig").Chain;
 const FileHandle = @import("../core/file_handle.zig").FileHandle;
-const fields = @import("fields.zig");
+const limits = @import("../core/limits.zig");
+const field_lines = @import("field_lines.zig");
+const FieldLines = field_lines.FieldLines;
+const LineList = field_lines.LineList;
+const isFieldValue = @import("fields.zig").isFieldValue;
+const isToken = @import("fields.zig").isToken;
 const trailers = @import("trailers.zig");
 
 pub const HeaderError = error{
@@ -16,7 +21,7 @@ pub const HeaderError = error{
     /// The field says how the message is framed, which is the engine's to say: Content-Length,
     /// Transfer-Encoding, Connection …
     FramingField,
-    /// The fields do not fit `Config.response_head_bytes_max`.
+    /// The fields do not fit `Config.response_head_bytes_max`, or there are more than 1024.
     HeadTooLarge,
 };
 
@@ -59,17 +64,22 @@ pub const Response = struct {
     /// Length told in Content-Length when it is not that of `body`:
     /// for HEAD and 304 without a body at hand.
     declared_length: ?u64 = null,
-    /// "name: value\r\n" lines. Early hints and trailers lie behind it, in what it was made of.
-    lines: []u8,
-    lines_len: u32 = 0,
+    /// The fields. Early hints, and behind them trailers, lie at the end of the memory that the
+    /// list was made of.
+    lines: LineList,
     hints_len: u32 = 0,
     trailers_len: u32 = 0,
+    hint_count: u16 = 0,
+    trailer_count: u16 = 0,
     pool: *Buddy,
     /// What the body may take of the pool, bytes.
     memory_bytes_max: u64 = std.math.maxInt(u64),
 
-    /// A fresh response that writes its fields to `lines` and its body to blocks of `pool`.
-    pub fn init(lines: []u8, pool: *Buddy) Response {
+    /// A fresh response that writes its fields to `lines`, an empty list, and its body to blocks of
+    /// `pool`.
+    pub fn init(lines: LineList, pool: *Buddy) Response {
+        assert(lines.bytes == 0 and lines.count == 0);
+        assert(lines.text.len <= limits.response_head_bytes_max_bound);
         return .{ .lines = lines, .pool = pool };
     }
 
@@ -88,26 +98,35 @@ pub const Response = struct {
     pub fn reset(self: *Response) void {
         self.dropBody();
         const memory_bytes_max = self.memory_bytes_max;
-        self.* = init(self.lines.ptr[0 .. self.lines.len + self.extraLength()], self.pool);
+        const lines = self.lines;
+        self.* = init(.{
+            .text = lines.text.ptr[0 .. lines.text.len + self.extraBytes()],
+            .lengths = lines.lengths.ptr[0 .. lines.lengths.len + self.extraCount()],
+        }, self.pool);
         self.memory_bytes_max = memory_bytes_max;
     }
 
     /// Appends a field. Both strings are copied. On an error the response is as before.
     pub fn header(self: *Response, name: []const u8, value: []const u8) HeaderError!void {
-        if (!fields.isToken(name) or !fields.isFieldValue(value)) return error.InvalidField;
+        if (!isToken(name) or !isFieldValue(value)) return error.InvalidField;
         if (!try self.admit(name, value)) return;
-        const need = name.len + value.len + 4;
-        const room = self.lines[self.lines_len..];
-        if (room.len < need) return error.HeadTooLarge;
-        putLine(room, name, value);
-        self.lines_len += @intCast(need);
+        try self.lines.append(name, value);
     }
 
-    fn putLine(out: []u8, name: []const u8, value: []const u8) void {
-        @memcpy(out[0..name.len], name);
-        out[name.len..][0..2].* = ": ".*;
-        @memcpy(out[name.len + 2 ..][0..value.len], value);
-        out[name.len + 2 + value.len ..][0..2].* = "\r\n".*;
+    /// `header` with a value in pieces.
+    pub fn headerPieces(
+        self: *Response,
+        name: []const u8,
+        pieces: []const []const u8,
+    ) HeaderError!void {
+        if (!isToken(name)) return error.InvalidField;
+        for (pieces) |piece| if (!isFieldValue(piece)) return error.InvalidField;
+        try self.lines.appendPieces(name, pieces);
+    }
+
+    /// Appends fields that were checked when their lines were made.
+    pub fn addLines(self: *Response, lines: FieldLines) error{HeadTooLarge}!void {
+        return self.lines.appendLines(lines);
     }
 
     /// Appends a field to the trailer section (RFC 9110 §6.5), which follows the body. Both strings
@@ -115,12 +134,11 @@ pub const Response = struct {
     /// with trailers is sent in chunks, and its Trailer field names them. They are dropped for
     /// HTTP/1.0, for HEAD and for statuses without content: there is nothing they could follow.
     pub fn trailer(self: *Response, name: []const u8, value: []const u8) TrailerError!void {
-        if (!fields.isToken(name) or !fields.isFieldValue(value)) return error.InvalidField;
+        if (!isToken(name) or !isFieldValue(value)) return error.InvalidField;
         if (trailers.isForbidden(name)) return error.ForbiddenTrailer;
-        const line = try self.makeRoom(name.len + value.len + 4, 0);
-        putLine(line, name, value);
-        self.unusual = true;
-        self.trailers_len += @intCast(line.len);
+        try self.putExtra(name, value, 0, 0);
+        self.trailers_len += @intCast(field_lines.lineBytes(name, value));
+        self.trailer_count += 1;
     }
 
     /// Appends a field to a 103 (Early Hints) response (RFC 8297), which is sent ahead of this one:
@@ -128,39 +146,88 @@ pub const Response = struct {
     /// HTTP/1.0 clients get none. A handler that answers at once gains little by it, since both
     /// responses leave together.
     pub fn earlyHint(self: *Response, name: []const u8, value: []const u8) HeaderError!void {
-        if (!fields.isToken(name) or !fields.isFieldValue(value)) return error.InvalidField;
+        if (!isToken(name) or !isFieldValue(value)) return error.InvalidField;
         if (isConnectionField(name) or eql(name, "upgrade") or eql(name, "trailer")) {
             return error.FramingField;
         }
-        const line = try self.makeRoom(name.len + value.len + 4, self.trailers_len);
-        putLine(line, name, value);
+        try self.putExtra(name, value, self.trailers_len, self.trailer_count);
+        self.hints_len += @intCast(field_lines.lineBytes(name, value));
+        self.hint_count += 1;
+    }
+
+    /// Writes a line among the hints and trailers, before the last `bytes_behind` of their text and
+    /// the last `count_behind` of them.
+    fn putExtra(
+        self: *Response,
+        name: []const u8,
+        value: []const u8,
+        bytes_behind: u32,
+        count_behind: u16,
+    ) error{HeadTooLarge}!void {
+        const need = field_lines.lineBytes(name, value);
+        if (!self.lines.hasRoom(need, 1)) return error.HeadTooLarge;
+        const line = makeGap(u8, &self.lines.text, need, self.extraBytes(), bytes_behind);
+        const lengths = &self.lines.lengths;
+        makeGap(field_lines.Lengths, lengths, 1, self.extraCount(), count_behind)[0] =
+            field_lines.put(line, name, value);
         self.unusual = true;
-        self.hints_len += @intCast(line.len);
     }
 
-    /// Takes `need` bytes off the end of `lines` and moves the hints and trailers down, so that the
-    /// room is `behind` bytes before the end.
-    fn makeRoom(self: *Response, need: usize, behind: usize) error{HeadTooLarge}![]u8 {
-        if (self.lines.len - self.lines_len < need) return error.HeadTooLarge;
-        const extra = self.lines.ptr[self.lines.len - need .. self.lines.len + self.extraLength()];
-        self.lines.len -= need;
-        const moved = extra.len - need - behind;
-        std.mem.copyForwards(u8, extra[0..moved], extra[need..][0..moved]);
-        return extra[moved..][0..need];
+    /// Takes `need` items off the end of `room`, behind which `extra` others lie, and moves these
+    /// down but for the last `behind`. Returns the gap that this leaves.
+    fn makeGap(comptime T: type, room: *[]T, need: usize, extra: usize, behind: usize) []T {
+        const at = room.len - need;
+        const all = room.ptr[at .. room.len + extra];
+        room.len = at;
+        const moved = extra - behind;
+        std.mem.copyForwards(T, all[0..moved], all[need..][0..moved]);
+        return all[moved..][0..need];
     }
 
-    fn extraLength(self: *const Response) usize {
+    fn extraBytes(self: *const Response) usize {
         return self.hints_len + self.trailers_len;
     }
 
-    /// The early hints so far, as lines.
-    pub fn hintLines(self: *const Response) []const u8 {
-        return (self.lines.ptr + self.lines.len)[0..self.hints_len];
+    fn extraCount(self: *const Response) usize {
+        return self.hint_count + self.trailer_count;
     }
 
-    /// The trailer fields so far, as lines.
-    pub fn trailerLines(self: *const Response) []const u8 {
-        return (self.lines.ptr + self.lines.len + self.hints_len)[0..self.trailers_len];
+    /// The fields so far, name and value. Valid until the response is changed.
+    pub fn fields(self: *const Response) field_lines.Iterator {
+        return self.fieldLines().fields();
+    }
+
+    /// The fields so far. Valid until the response is changed.
+    pub fn fieldLines(self: *const Response) FieldLines {
+        return self.lines.view();
+    }
+
+    /// The early hints so far.
+    pub fn hintLines(self: *const Response) FieldLines {
+        const extra = self.extraLines();
+        return .{
+            .text = extra.text[0..self.hints_len],
+            .lengths = extra.lengths[0..self.hint_count],
+        };
+    }
+
+    /// The trailer fields so far.
+    pub fn trailerLines(self: *const Response) FieldLines {
+        const extra = self.extraLines();
+        return .{
+            .text = extra.text[self.hints_len..],
+            .lengths = extra.lengths[self.hint_count..],
+        };
+    }
+
+    fn extraLines(self: *const Response) FieldLines {
+        const lines = &self.lines;
+        const extra: FieldLines = .{
+            .text = (lines.text.ptr + lines.text.len)[0..self.extraBytes()],
+            .lengths = (lines.lengths.ptr + lines.lengths.len)[0..self.extraCount()],
+        };
+        extra.check();
+        return extra;
     }
 
     /// `header` with a formatted value, 1 KiB at most.
@@ -179,17 +246,12 @@ pub const Response = struct {
     fn admit(self: *Response, name: []const u8, value: []const u8) HeaderError!bool {
         switch (name.len) {
             2, 14, 16, 17 => if (isConnectionField(name)) return error.FramingField,
-            4 => if (eql(name, "date")) {
-                if (self.has_date) self.dropField("date");
-                self.has_date = true;
-            },
-            6 => if (eql(name, "server")) {
-                if (self.has_server) self.dropField("server");
-                self.has_server = true;
-            },
+            4 => if (eql(name, "date")) try self.replaceFormer(&self.has_date, name, value),
+            6 => if (eql(name, "server")) try self.replaceFormer(&self.has_server, name, value),
             7 => {
-                if (eql(name, "upgrade")) return self.admitUpgrade(value);
+                if (eql(name, "upgrade")) try self.admitUpgrade(name, value);
                 if (eql(name, "trailer")) {
+                    if (!self.hasRoomFor(name, value)) return error.HeadTooLarge;
                     self.has_trailer_names = true;
                     self.unusual = true;
                 }
@@ -205,42 +267,44 @@ pub const Response = struct {
         return true;
     }
 
+    fn hasRoomFor(self: *const Response, name: []const u8, value: []const u8) bool {
+        return self.lines.hasRoom(field_lines.lineBytes(name, value), 1);
+    }
+
+    /// Takes the former out of a field that a response has once, if there is room for the new one.
+    fn replaceFormer(
+        self: *Response,
+        is_there: *bool,
+        name: []const u8,
+        value: []const u8,
+    ) error{HeadTooLarge}!void {
+        if (!self.hasRoomFor(name, value)) return error.HeadTooLarge;
+        if (is_there.*) self.dropField(name);
+        is_there.* = true;
+    }
+
     /// Upgrade is for the next hop alone, and Connection has to say so (RFC 9110 §7.8).
-    fn admitUpgrade(self: *Response, value: []const u8) HeaderError!bool {
-        if (self.has_upgrade) self.dropField("upgrade");
-        const line = "Connection: upgrade\r\n";
-        const need = "Upgrade: ".len + value.len + "\r\n".len;
+    fn admitUpgrade(self: *Response, name: []const u8, value: []const u8) HeaderError!void {
         if (!self.has_upgrade) {
-            const room = self.lines[self.lines_len..];
-            if (room.len < line.len + need) return error.HeadTooLarge;
-            room[0..line.len].* = line.*;
-            self.lines_len += line.len;
+            const option = comptime field_lines.lineBytes("Connection", "upgrade");
+            const bytes = option + field_lines.lineBytes(name, value);
+            if (!self.lines.hasRoom(bytes, 2)) return error.HeadTooLarge;
+            self.lines.append("Connection", "upgrade") catch unreachable; // as was just seen
         }
-        self.has_upgrade = true;
+        try self.replaceFormer(&self.has_upgrade, name, value);
         self.unusual = true;
-        return true;
     }
 
     /// Takes the fields called `name` out.
     pub fn dropField(self: *Response, name: []const u8) void {
         @branchHint(.cold);
-        var kept: usize = 0;
-        var rest: []const u8 = self.fieldLines();
-        while (std.mem.indexOfScalar(u8, rest, '\n')) |line_feed| {
-            const line = rest[0 .. line_feed + 1];
-            rest = rest[line.len..];
-            const colon = std.mem.indexOfScalar(u8, line, ':').?; // the lines were made here
-            if (eql(line[0..colon], name)) continue;
-            std.mem.copyForwards(u8, self.lines[kept..][0..line.len], line);
-            kept += line.len;
-        }
-        self.lines_len = @intCast(kept);
+        self.lines.drop(name);
     }
 
     /// Takes all fields out, and with them what was noted of them. Hints, trailers, body and the
     /// wish to close stay.
     pub fn clearFields(self: *Response) void {
-        self.lines_len = 0;
+        self.lines.rewind(.{});
         self.has_date = false;
         self.has_server = false;
         self.has_upgrade = false;
@@ -253,25 +317,30 @@ pub const Response = struct {
         if (self.has_upgrade and http10) {
             self.dropField("upgrade");
             self.dropField("connection");
+            self.has_upgrade = false;
         }
-        if (self.has_trailer_names and !chunked) self.dropField("trailer");
-        if (chunked and self.trailers_len > 0 and !self.has_trailer_names) self.nameTrailers();
+        if (self.has_trailer_names and !chunked) {
+            self.dropField("trailer");
+            self.has_trailer_names = false;
+        }
+        if (chunked and self.trailer_count > 0 and !self.has_trailer_names) self.nameTrailers();
     }
 
     /// Adds the Trailer field, where there is room for it: it is a courtesy.
     fn nameTrailers(self: *Response) void {
-        var out = std.io.fixedBufferStream(self.lines[self.lines_len..]);
+        if (!self.lines.hasRoom(0, 1)) return;
+        var out = std.io.fixedBufferStream(self.lines.rest());
         const out_writer = out.writer();
-        var rest = self.trailerLines();
+        var each = self.trailerLines().fields();
         var prefix: []const u8 = "Trailer: ";
-        while (std.mem.indexOfScalar(u8, rest, '\n')) |line_feed| {
-            const name = rest[0..std.mem.indexOfScalar(u8, rest, ':').?]; // as `trailer` wrote it
-            rest = rest[line_feed + 1 ..];
-            out_writer.print("{s}{s}", .{ prefix, name }) catch return;
+        while (each.next()) |field| {
+            out_writer.print("{s}{s}", .{ prefix, field.name }) catch return;
             prefix = ", ";
         }
+        const name_len = "Trailer".len;
+        const value_len = out.pos - "Trailer: ".len;
         out_writer.writeAll("\r\n") catch return;
-        self.lines_len += @intCast(out.pos);
+        self.lines.commit(.{ .name = name_len, .value = @intCast(value_len) });
     }
 
     /// Fields that belong to the connection or frame the message.
@@ -285,11 +354,6 @@ pub const Response = struct {
 
     fn eql(a: []const u8, b: []const u8) bool {
         return std.ascii.eqlIgnoreCase(a, b);
-    }
-
-    /// The fields so far, as lines.
-    pub fn fieldLines(self: *const Response) []const u8 {
-        return self.lines[0..self.lines_len];
     }
 
     /// Sets the body to `bytes`, which stay the handler's:
@@ -371,7 +435,7 @@ pub const Response = struct {
     /// Status and text body in one: replaces what was set, other fields stay.
     pub fn text(self: *Response, status: u16, bytes: []const u8) void {
         self.status = status;
-        if (self.lines_len > 0) self.dropField("content-type");
+        if (self.lines.count > 0) self.dropField("content-type");
         // A head that is full goes without it.
         self.header("Content-Type", "text/plain; charset=utf-8") catch {};
         self.sendStatic(bytes);
@@ -390,27 +454,32 @@ pub const Response = struct {
 
 const testing = std.testing;
 
+/// Memory for the fields of a response.
+fn LineBuffer(comptime bytes: usize) type {
+    return field_lines.LineBuffer(bytes, 16);
+}
+
 test "a reset response keeps nothing of the last exchange" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     response.status = 404;
     try response.header("X-Secret", "one");
     try response.header("Connection", "close");
     try response.print("{s}", .{"a body of client one"});
     response.reset();
-    try testing.expectEqual(Response.init(&lines, &pool), response);
+    try testing.expectEqual(Response.init(lines.list(), &pool), response);
     try testing.expectEqual(@as(u64, 0), pool.bytes_used);
-    try testing.expectEqualStrings("", response.fieldLines());
+    try testing.expectEqualStrings("", response.fieldLines().text);
     try testing.expectEqual(@as(u64, 0), response.bodyLength());
 }
 
 test "a body takes no more of the pool than it may" {
     var pool = try Buddy.init(1 << 20);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     response.memory_bytes_max = 20 * 1024;
     response.reset();
     try response.write(&[_]u8{'a'} ** 9000);
@@ -424,8 +493,8 @@ test "a body takes no more of the pool than it may" {
 test "a body is read into room of its own, which replaces what was set" {
     var pool = try Buddy.init(1 << 20);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     try response.write("what was set");
     const room = try response.reserveBody(65_537);
     @memset(room[0..65_536], 'x');
@@ -456,20 +525,20 @@ fn reserveInFullPool(response: *Response, pool: *Buddy) error{OutOfBuffers}!void
 test "CR, LF and NUL cannot reach a head, in name or value" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     for ([_][]const u8{ "a\r\nb: c", "a\nb", "a\rb", "a\x00b" }) |bad| {
         try testing.expectError(error.InvalidField, response.header("X", bad));
         try testing.expectError(error.InvalidField, response.header(bad, "v"));
     }
-    try testing.expectEqualStrings("", response.fieldLines());
+    try testing.expectEqualStrings("", response.fieldLines().text);
 }
 
 test "framing fields are refused, Connection: close is taken as a wish" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     for ([_][]const u8{
         "Content-Length", "transfer-encoding", "Keep-Alive", "TE", "Proxy-Connection",
     }) |name| {
@@ -480,14 +549,14 @@ test "framing fields are refused, Connection: close is taken as a wish" {
     try testing.expectError(error.FramingField, response.header("Connection", "upgrade"));
     try response.header("Connection", "Close");
     try testing.expect(response.close);
-    try testing.expectEqualStrings("", response.fieldLines());
+    try testing.expectEqualStrings("", response.fieldLines().text);
 }
 
 test "a second Date or Server takes the place of the first" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     try response.header("A", "1");
     try response.header("Date", "one");
     try response.header("Server", "one");
@@ -495,114 +564,114 @@ test "a second Date or Server takes the place of the first" {
     try response.header("DATE", "two");
     try response.header("Server", "two");
     const expected = "A: 1\r\nDates: kept\r\nDATE: two\r\nServer: two\r\n";
-    try testing.expectEqualStrings(expected, response.fieldLines());
+    try testing.expectEqualStrings(expected, response.fieldLines().text);
 }
 
 test "fields that are cleared leave nothing that stands for them" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     for ([_][]const u8{ "Date", "Server", "Upgrade", "Trailer" }) |name| {
         try response.header(name, "x");
     }
     response.clearFields();
     response.unusual = false;
-    try testing.expectEqual(Response.init(&lines, &pool), response);
+    try testing.expectEqual(Response.init(lines.list(), &pool), response);
 }
 
 test "a text takes the place of what was set, its type too" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     try response.header("content-type", "image/png");
     try response.header("X", "1");
     response.text(404, "none");
     const expected = "X: 1\r\nContent-Type: text/plain; charset=utf-8\r\n";
-    try testing.expectEqualStrings(expected, response.fieldLines());
+    try testing.expectEqualStrings(expected, response.fieldLines().text);
 }
 
 test "hints and trailers share the room of the fields, each in the order they came" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [64]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(64) = .{};
+    var response = Response.init(lines.list(), &pool);
     try response.header("A", "1");
     try response.trailer("T", "1");
     try response.earlyHint("H", "1");
     try response.trailer("U", "22");
     try response.header("B", "2");
     try response.earlyHint("I", "22");
-    try testing.expectEqualStrings("A: 1\r\nB: 2\r\n", response.fieldLines());
-    try testing.expectEqualStrings("H: 1\r\nI: 22\r\n", response.hintLines());
-    try testing.expectEqualStrings("T: 1\r\nU: 22\r\n", response.trailerLines());
+    try testing.expectEqualStrings("A: 1\r\nB: 2\r\n", response.fieldLines().text);
+    try testing.expectEqualStrings("H: 1\r\nI: 22\r\n", response.hintLines().text);
+    try testing.expectEqualStrings("T: 1\r\nU: 22\r\n", response.trailerLines().text);
     // 64 - 12 - 13 - 13 bytes are left.
     const value = "v" ** 22;
     try testing.expectError(error.HeadTooLarge, response.header("C", value));
     try testing.expectError(error.HeadTooLarge, response.trailer("C", value));
     try testing.expectError(error.HeadTooLarge, response.earlyHint("C", value));
     try response.trailer("C", value[1..]);
-    try testing.expectEqual(response.lines_len, response.lines.len);
-    try testing.expectEqualStrings("H: 1\r\nI: 22\r\n", response.hintLines());
+    try testing.expectEqual(response.lines.bytes, response.lines.text.len);
+    try testing.expectEqualStrings("H: 1\r\nI: 22\r\n", response.hintLines().text);
     response.reset();
-    try testing.expectEqual(Response.init(&lines, &pool), response);
+    try testing.expectEqual(Response.init(lines.list(), &pool), response);
 }
 
 test "CR, LF and NUL cannot reach hints and trailers" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [64]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(64) = .{};
+    var response = Response.init(lines.list(), &pool);
     for ([_][]const u8{ "a\r\nb: c", "a\nb", "a\rb", "a\x00b" }) |bad| {
         try testing.expectError(error.InvalidField, response.trailer("X", bad));
         try testing.expectError(error.InvalidField, response.trailer(bad, "v"));
         try testing.expectError(error.InvalidField, response.earlyHint("X", bad));
         try testing.expectError(error.InvalidField, response.earlyHint(bad, "v"));
     }
-    try testing.expectEqual(Response.init(&lines, &pool), response);
+    try testing.expectEqual(Response.init(lines.list(), &pool), response);
 }
 
 test "Upgrade brings its connection option, and neither goes to HTTP/1.0" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     try response.header("Upgrade", "one");
     try response.header("upgrade", "two");
     const expected = "Connection: upgrade\r\nupgrade: two\r\n";
-    try testing.expectEqualStrings(expected, response.fieldLines());
+    try testing.expectEqualStrings(expected, response.fieldLines().text);
     response.settleFields(false, false);
-    try testing.expectEqualStrings(expected, response.fieldLines());
+    try testing.expectEqualStrings(expected, response.fieldLines().text);
     response.settleFields(true, false);
-    try testing.expectEqualStrings("", response.fieldLines());
+    try testing.expectEqualStrings("", response.fieldLines().text);
 }
 
 test "Trailer names the trailers, and stays only where they can follow" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [256]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
     try response.trailer("X-Sum", "1");
     try response.trailer("X-Two", "2");
     response.settleFields(false, false);
-    try testing.expectEqualStrings("", response.fieldLines());
+    try testing.expectEqualStrings("", response.fieldLines().text);
     response.settleFields(false, true);
-    try testing.expectEqualStrings("Trailer: X-Sum, X-Two\r\n", response.fieldLines());
+    try testing.expectEqualStrings("Trailer: X-Sum, X-Two\r\n", response.fieldLines().text);
     response.reset();
     try response.header("Trailer", "Later");
     response.settleFields(false, true);
-    try testing.expectEqualStrings("Trailer: Later\r\n", response.fieldLines());
+    try testing.expectEqualStrings("Trailer: Later\r\n", response.fieldLines().text);
     response.settleFields(false, false);
-    try testing.expectEqualStrings("", response.fieldLines());
+    try testing.expectEqualStrings("", response.fieldLines().text);
 }
 
 test "a head that is full says so and is left as it was" {
     var pool = try Buddy.init(1);
     defer pool.deinit();
-    var lines: [20]u8 = undefined;
-    var response = Response.init(&lines, &pool);
+    var lines: LineBuffer(20) = .{};
+    var response = Response.init(lines.list(), &pool);
     try response.header("A", "0123456789");
     try testing.expectError(error.HeadTooLarge, response.header("B", "0123456789"));
-    try testing.expectEqualStrings("A: 0123456789\r\n", response.fieldLines());
+    try testing.expectEqualStrings("A: 0123456789\r\n", response.fieldLines().text);
 }

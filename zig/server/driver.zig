@@ -12,6 +12,7 @@ const date = @import("../http/date.zig");
 const problem = @import("../http/problem.zig");
 const Fields = @import("../http/fields.zig").Fields;
 const Request = @import("../http/request.zig").Request;
+const LineList = @import("../http/field_lines.zig").LineList;
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
 const trailers = @import("../http/trailers.zig");
@@ -138,7 +139,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         request: Request = .{},
         scratch: Response,
         /// Field lines of the response at hand.
-        lines: []u8,
+        lines: LineList,
         /// Where heads are written that wait for their turn, or are too large to be written where
         /// they are sent from.
         head_buffer: []u8,
@@ -177,8 +178,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const path_buffer = try gpa.alloc(u8, config.target_bytes_max);
             errdefer gpa.free(path_buffer);
             const lines_max = config.response_head_bytes_max;
-            const lines_buffer = try gpa.alloc(u8, lines_max);
-            errdefer gpa.free(lines_buffer);
+            const lines_list = try LineList.alloc(gpa, lines_max);
+            errdefer lines_list.free(gpa);
             // What the engine adds to the lines takes less than half of what is left by usual ones.
             const head_buffer = try gpa.alloc(u8, lines_max + limits.output_buffer_bytes / 4);
             errdefer gpa.free(head_buffer);
@@ -197,7 +198,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .index = index,
                 .exchanges = exchanges,
                 .scratch = undefined,
-                .lines = lines_buffer,
+                .lines = lines_list,
                 .head_buffer = head_buffer,
                 .path_buffer = path_buffer,
                 .decode_limits = .{
@@ -216,7 +217,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
             self.net.deinit();
             gpa.free(self.head_buffer);
-            gpa.free(self.lines);
+            self.lines.free(gpa);
             gpa.free(self.path_buffer);
             self.exchanges.deinit();
             self.* = undefined;

@@ -108,7 +108,7 @@ pub fn Http1Carrier(comptime D: type) type {
             const parts: encoder.HeadParts = .{
                 .version = ex.version,
                 .status = res.status,
-                .field_lines = res.fieldLines(),
+                .field_lines = res.fieldLines().text,
                 .length = length,
                 .date = d.dateNow(),
                 .server = d.config.server_name,
@@ -177,7 +177,7 @@ pub fn Http1Carrier(comptime D: type) type {
                 if (self.isOpen()) self.writeBody(ex, res);
                 self.emit(ex, encoder.chunk_end);
             }
-            self.writeLastChunk(ex, res.trailerLines());
+            self.writeLastChunk(ex, res.trailerLines().text);
         }
 
         /// The body as it is.

@@ -91,7 +91,7 @@ const Script = struct {
             w.streamBody(ex, ex.user.body.slice(), false);
             const lines = w.response();
             for (fields.slice()) |field| lines.trailer(field.name, field.value) catch unreachable;
-            w.endStream(ex, lines.trailerLines());
+            w.endStream(ex, lines.trailerLines().text);
         } else if (std.mem.eql(u8, path, "/late-now")) {
             if (ex.user.body.len == 0) return false;
             res.sendStatic("now");
@@ -137,7 +137,7 @@ const Script = struct {
         if (!ex.user.hinted) {
             ex.user.hinted = true;
             res.earlyHint("Link", "<a>") catch unreachable;
-            w.interim(ex, 103, res.hintLines());
+            w.interim(ex, 103, res.hintLines().text);
             return false;
         }
         if (!self.gate.load(.acquire)) return false;

@@ -35,7 +35,7 @@ pub fn Responses(comptime D: type) type {
         fn respondUnusual(d: *D, carrier: Carrier, ex: *Exchange, res: *Response) void {
             @branchHint(.unlikely);
             _ = checkStatus(d, ex, res);
-            if (res.hints_len > 0) carrier.writeInterim(ex, 103, res.hintLines());
+            if (res.hints_len > 0) carrier.writeInterim(ex, 103, res.hintLines().text);
             if (!carrier.isOpen()) return;
             if (ex.is_head or !status_codes.contentAllowed(res.status)) {
                 return respondHead(carrier, ex, res);
@@ -115,7 +115,7 @@ pub fn Responses(comptime D: type) type {
             ex.response = .streaming;
             ex.drop_body = ex.is_head or empty or !status_codes.contentAllowed(res.status);
             ex.stream_left = length;
-            if (res.hints_len > 0) carrier.writeInterim(ex, 103, res.hintLines());
+            if (res.hints_len > 0) carrier.writeInterim(ex, 103, res.hintLines().text);
             if (!carrier.isOpen()) return res.dropBody();
             const told = if (replaced) res.bodyLength() else if (empty) 0 else length;
             carrier.writeHead(ex, res, told, true);

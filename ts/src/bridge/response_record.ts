@@ -85,10 +85,11 @@ export function writeHead(
   }
   // The engine has room for the lines that it makes of them.
   const lineBytes = fieldBytes + fieldCount * lineExtra + typeBytes;
+  const lineCount = fieldCount + (contentType === 0 ? 0 : 1);
   const inlineMax =
     inline === null ? 0 : typeof inline === 'string' ? inline.length * 3 : inline.length;
-  if (lineBytes > abi.RESPONSE_FIELD_BYTES_MAX || fieldCount > abi.RESPONSE_FIELD_COUNT_MAX) {
-    if (lineBytes > block.responseFieldBytes || fieldCount > abi.RESPONSE_FIELD_COUNT_MAX) {
+  if (lineBytes > abi.RESPONSE_FIELD_BYTES_MAX || lineCount > abi.RESPONSE_FIELD_COUNT_MAX) {
+    if (lineBytes > block.responseFieldBytes || lineCount > abi.RESPONSE_FIELD_COUNT_MAX) {
       return HEAD_TOO_LARGE;
     }
     if (inlineMax > 0) return HEAD_ALONE;

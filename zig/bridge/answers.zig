@@ -217,7 +217,7 @@ pub fn Answers(comptime W: type) type {
                 return true; // told already
             }
             lane.unlink(&ex.user);
-            w.endStream(ex, res.trailerLines().text);
+            w.endStream(ex, res.trailerLines());
             return true;
         }
 
@@ -238,7 +238,7 @@ pub fn Answers(comptime W: type) type {
                 giveUp(d, w, ex);
                 return true; // told already
             }
-            w.interim(ex, section.status, res.hintLines().text);
+            w.interim(ex, section.status, res.hintLines());
             return true;
         }
 

@@ -12,7 +12,9 @@ const date = @import("../http/date.zig");
 const problem = @import("../http/problem.zig");
 const Fields = @import("../http/fields.zig").Fields;
 const Request = @import("../http/request.zig").Request;
-const LineList = @import("../http/field_lines.zig").LineList;
+const field_lines = @import("../http/field_lines.zig");
+const FieldLines = field_lines.FieldLines;
+const LineList = field_lines.LineList;
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
 const trailers = @import("../http/trailers.zig");
@@ -256,14 +258,14 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         /// Ends a streamed body, with trailer fields behind it: lines as `Response.trailerLines`
         /// has them. They go with a chunked body only; otherwise they are dropped, as they are for
         /// HEAD and for a status without content.
-        pub fn endStream(self: *Self, ex: *Exchange, trailer_lines: []const u8) void {
+        pub fn endStream(self: *Self, ex: *Exchange, trailer_lines: FieldLines) void {
             responses.endStream(self, ex, trailer_lines);
         }
 
         /// Sends an interim response (RFC 9110 §15.2) with field lines as `Response.hintLines` has
         /// them, in its exchange's turn. Nothing is sent to HTTP/1.0, once the response has begun,
         /// when the client leaves too much unread, and for 101.
-        pub fn interim(self: *Self, ex: *Exchange, status: u16, lines: []const u8) void {
+        pub fn interim(self: *Self, ex: *Exchange, status: u16, lines: FieldLines) void {
             responses.interim(self, ex, status, lines);
         }
 

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const limits = @import("../core/limits.zig");
+const FieldLines = @import("../http/field_lines.zig").FieldLines;
 const Response = @import("../http/response.zig").Response;
 const budget_of = @import("budget.zig").Budget;
 const encoder = @import("../http1/encoder.zig");
@@ -142,17 +143,17 @@ pub fn Http1Carrier(comptime D: type) type {
 
         /// Nothing to HTTP/1.0 (RFC 9110 §15.2); and, since it may be left out, nothing to a client
         /// that does not read.
-        pub fn writeInterim(self: Self, ex: *Exchange, status: u16, lines: []const u8) void {
+        pub fn writeInterim(self: Self, ex: *Exchange, status: u16, lines: FieldLines) void {
             const d = self.d;
             const conn = self.conn;
             if (ex.version == .http10 or !conn.isOpen()) return;
             const waiting = conn.queue.bytes + ex.held.bytes;
-            if (waiting + lines.len > d.config.output_high_water_bytes) return;
+            if (waiting + lines.text.len > d.config.output_high_water_bytes) return;
             // The buffer holds the largest head.
             const n = encoder.head(d.head_buffer, .{
                 .version = ex.version,
                 .status = status,
-                .field_lines = lines,
+                .field_lines = lines.text,
                 .length = null,
                 .date = d.dateNow(),
                 .keep_alive = true,
@@ -177,7 +178,7 @@ pub fn Http1Carrier(comptime D: type) type {
                 if (self.isOpen()) self.writeBody(ex, res);
                 self.emit(ex, encoder.chunk_end);
             }
-            self.writeLastChunk(ex, res.trailerLines().text);
+            self.writeLastChunk(ex, res.trailerLines());
         }
 
         /// The body as it is.
@@ -226,14 +227,14 @@ pub fn Http1Carrier(comptime D: type) type {
         }
 
         /// The end of a stream. Trailers go with a chunked body alone.
-        pub fn writeEnd(self: Self, ex: *Exchange, trailer_lines: []const u8) void {
+        pub fn writeEnd(self: Self, ex: *Exchange, trailer_lines: FieldLines) void {
             if (ex.chunked) self.writeLastChunk(ex, trailer_lines);
         }
 
-        fn writeLastChunk(self: Self, ex: *Exchange, trailer_lines: []const u8) void {
-            if (trailer_lines.len == 0) return self.emit(ex, encoder.last_chunk);
+        fn writeLastChunk(self: Self, ex: *Exchange, trailer_lines: FieldLines) void {
+            if (trailer_lines.lengths.len == 0) return self.emit(ex, encoder.last_chunk);
             self.emit(ex, encoder.last_chunk_head);
-            self.emit(ex, trailer_lines);
+            self.emit(ex, trailer_lines.text);
             self.emit(ex, encoder.trailers_end);
         }
 

@@ -6,6 +6,7 @@ const posix = std.posix;
 const testing = std.testing;
 const Defect = @import("../core/defect.zig").Defect;
 const log = @import("../core/log.zig");
+const FieldLines = @import("../http/field_lines.zig").FieldLines;
 const problem = @import("../http/problem.zig");
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
@@ -91,7 +92,7 @@ const Script = struct {
             w.streamBody(ex, ex.user.body.slice(), false);
             const lines = w.response();
             for (fields.slice()) |field| lines.trailer(field.name, field.value) catch unreachable;
-            w.endStream(ex, lines.trailerLines().text);
+            w.endStream(ex, lines.trailerLines());
         } else if (std.mem.eql(u8, path, "/late-now")) {
             if (ex.user.body.len == 0) return false;
             res.sendStatic("now");
@@ -110,14 +111,14 @@ const Script = struct {
         } else if (std.mem.eql(u8, path, "/hint")) {
             return self.hint(w, ex, res);
         } else if (std.mem.eql(u8, path, "/late")) {
-            w.interim(ex, 101, "");
-            w.interim(ex, 99, "");
-            w.interim(ex, 200, "");
+            w.interim(ex, 101, .{});
+            w.interim(ex, 99, .{});
+            w.interim(ex, 200, .{});
             w.beginStream(ex, res, null);
-            w.interim(ex, 103, "Link: <late>\r\n");
+            w.interim(ex, 103, .of("Link: <late>\r\n"));
             w.streamBody(ex, "late", true);
         } else if (std.mem.eql(u8, path, "/flood")) {
-            const line = "X: " ++ "f" ** 995 ++ "\r\n";
+            const line: FieldLines = .of("X: " ++ "f" ** 995 ++ "\r\n");
             for (0..1_000_000) |_| w.interim(ex, 102, line);
             self.flooded.set();
             res.sendStatic("flood");
@@ -130,14 +131,14 @@ const Script = struct {
         w.beginStream(ex, res, length);
         w.streamBody(ex, "hello", false);
         if (w.exchangeById(ex.id) == null) return;
-        w.endStream(ex, "X-Sum: 1\r\nX-Two: 2\r\n");
+        w.endStream(ex, .of("X-Sum: 1\r\nX-Two: 2\r\n"));
     }
 
     fn hint(self: *Script, w: anytype, ex: anytype, res: *Response) bool {
         if (!ex.user.hinted) {
             ex.user.hinted = true;
             res.earlyHint("Link", "<a>") catch unreachable;
-            w.interim(ex, 103, res.hintLines().text);
+            w.interim(ex, 103, res.hintLines());
             return false;
         }
         if (!self.gate.load(.acquire)) return false;

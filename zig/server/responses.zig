@@ -5,6 +5,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const log = @import("../core/log.zig");
+const FieldLines = @import("../http/field_lines.zig").FieldLines;
 const problem = @import("../http/problem.zig");
 const status_codes = @import("../http/status.zig");
 const Response = @import("../http/response.zig").Response;
@@ -35,7 +36,7 @@ pub fn Responses(comptime D: type) type {
         fn respondUnusual(d: *D, carrier: Carrier, ex: *Exchange, res: *Response) void {
             @branchHint(.unlikely);
             _ = checkStatus(d, ex, res);
-            if (res.hints_len > 0) carrier.writeInterim(ex, 103, res.hintLines().text);
+            if (res.hints_len > 0) carrier.writeInterim(ex, 103, res.hintLines());
             if (!carrier.isOpen()) return;
             if (ex.is_head or !status_codes.contentAllowed(res.status)) {
                 return respondHead(carrier, ex, res);
@@ -98,7 +99,7 @@ pub fn Responses(comptime D: type) type {
         }
 
         /// Sends an interim response, where the client may get one (RFC 9110 §15.2).
-        pub fn interim(d: *D, ex: *Exchange, status: u16, lines: []const u8) void {
+        pub fn interim(d: *D, ex: *Exchange, status: u16, lines: FieldLines) void {
             @branchHint(.cold);
             if (ex.response != .none) return;
             if (status < 100 or status > 199 or status == 101) return;
@@ -115,7 +116,7 @@ pub fn Responses(comptime D: type) type {
             ex.response = .streaming;
             ex.drop_body = ex.is_head or empty or !status_codes.contentAllowed(res.status);
             ex.stream_left = length;
-            if (res.hints_len > 0) carrier.writeInterim(ex, 103, res.hintLines().text);
+            if (res.hints_len > 0) carrier.writeInterim(ex, 103, res.hintLines());
             if (!carrier.isOpen()) return res.dropBody();
             const told = if (replaced) res.bodyLength() else if (empty) 0 else length;
             carrier.writeHead(ex, res, told, true);
@@ -143,20 +144,20 @@ pub fn Responses(comptime D: type) type {
             carrier.writeData(ex, data);
             if (!carrier.isOpen()) return;
             if (excess) return spoiled(d, carrier, ex, "more than its Content-Length");
-            if (end) return endBody(d, carrier, ex, "");
+            if (end) return endBody(d, carrier, ex, .{});
             if (!carrier.isSpeaking(ex)) return;
             carrier.noteStreamed();
             credit(d, carrier, ex);
         }
 
-        pub fn endStream(d: *D, ex: *Exchange, trailer_lines: []const u8) void {
+        pub fn endStream(d: *D, ex: *Exchange, trailer_lines: FieldLines) void {
             assert(ex.response == .streaming);
             const carrier = d.carrierOf(ex);
             if (ex.drop_body) return finishStream(carrier, ex);
             endBody(d, carrier, ex, trailer_lines);
         }
 
-        fn endBody(d: *D, carrier: Carrier, ex: *Exchange, trailer_lines: []const u8) void {
+        fn endBody(d: *D, carrier: Carrier, ex: *Exchange, trailer_lines: FieldLines) void {
             if ((ex.stream_left orelse 0) > 0) {
                 return spoiled(d, carrier, ex, "less than its Content-Length");
             }

@@ -15,6 +15,7 @@ pub const Place = @import("net/listeners.zig").Place;
 /// A socket that a server listens on.
 pub const Listener = @import("net/listeners.zig").Listener;
 pub const DirServer = @import("handlers/dir_server.zig").DirServer;
+pub const FieldLines = @import("http/field_lines.zig").FieldLines;
 pub const Method = @import("http/method.zig").Method;
 pub const ProtocolError = problem.ProtocolError;
 pub const Request = @import("http/request.zig").Request;

@@ -35,7 +35,10 @@ pub const cached_file_bytes_max = 64 * 1024;
 /// A path longer than this, as the request has it, is served, but nothing is kept for it, bytes.
 const kept_key_bytes_max = open_files_file.key_bytes_max;
 /// Room for the field lines that describe a file.
-const LineBuffer = field_lines.LineBuffer(open_files_file.lines_bytes_max, Entry.line_count_max);
+const LineBuffer = field_lines.LineBuffer(
+    open_files_file.lines_bytes_max,
+    open_files_file.line_count_max,
+);
 /// A file that changed less than this ago may change again without its times telling: it is not
 /// cached yet. Kernel clocks tick every 1–10 ms.
 const settle_ns_default = 50 * std.time.ns_per_ms;
@@ -584,7 +587,7 @@ const Exchange = struct {
         if (!fields.isFieldValue(path) or !fields.isFieldValue(query)) return error.BadPath;
         const slash = if (path.len == 1) "" else "/"; // a mount point at the root
         const mark = if (query.len > 0) "?" else "";
-        try self.res.headerPieces("Location", &.{ path, slash, mark, query });
+        try self.res.lines.appendPieces("Location", &.{ path, slash, mark, query });
         self.res.text(301, status.reason(301));
     }
 

@@ -18,6 +18,7 @@ const Allocator = std.mem.Allocator;
 const limits = @import("../core/limits.zig");
 const field_lines = @import("../http/field_lines.zig");
 const FieldLines = field_lines.FieldLines;
+const line_count_max = @import("dir_server_open_files.zig").line_count_max;
 const Version = @import("dir_server_root.zig").Version;
 
 /// Blocks begin at multiples of this; one cache line.
@@ -70,8 +71,6 @@ pub const Entry = struct {
     heat: std.atomic.Value(u8),
 
     pub const tag_bytes_max = 64;
-    /// Field lines that describe a file.
-    pub const line_count_max = 5;
 
     /// What the entry is found by.
     pub fn key(self: *Entry) []u8 {

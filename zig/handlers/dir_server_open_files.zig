@@ -24,6 +24,7 @@ pub const count_max = 4096;
 pub const key_bytes_max = 1024;
 /// Room for the field lines that describe a file, bytes.
 pub const lines_bytes_max = 512;
+/// How many they are, at most.
 pub const line_count_max = 5;
 pub const tag_bytes_max = 64;
 

@@ -87,7 +87,7 @@ test "a response has so many fields, early hints and trailers, and no more" {
     try testing.expectError(error.HeadTooLarge, res.header("Upgrade", "x")); // brings Connection
     try res.earlyHint("h", "");
     try testing.expectError(error.HeadTooLarge, res.header("a", ""));
-    try testing.expectError(error.HeadTooLarge, res.headerPieces("a", &.{""}));
+    try testing.expectError(error.HeadTooLarge, res.lines.appendPieces("a", &.{""}));
     try testing.expectError(error.HeadTooLarge, res.trailer("t", ""));
     try testing.expectError(error.HeadTooLarge, res.earlyHint("h", ""));
     const one = comptime FieldLines.of("a: \r\n");
@@ -187,7 +187,7 @@ fn step(random: std.Random, res: *Response, model: *Model) !void {
         .pieces => {
             const cut = random.uintAtMost(usize, value.len);
             const pieces = [_][]const u8{ value[0..cut], value[cut..] };
-            res.headerPieces("Location", &pieces) catch return;
+            res.lines.appendPieces("Location", &pieces) catch return;
             try model.fields.append(.{ .name = "Location", .value = value });
         },
         .add => {

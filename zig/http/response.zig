@@ -113,18 +113,8 @@ pub const Response = struct {
         try self.lines.append(name, value);
     }
 
-    /// `header` with a value in pieces.
-    pub fn headerPieces(
-        self: *Response,
-        name: []const u8,
-        pieces: []const []const u8,
-    ) HeaderError!void {
-        if (!isToken(name)) return error.InvalidField;
-        for (pieces) |piece| if (!isFieldValue(piece)) return error.InvalidField;
-        try self.lines.appendPieces(name, pieces);
-    }
-
-    /// Appends fields that were checked when their lines were made.
+    /// Appends fields that were checked when their lines were made, and of which nothing is to be
+    /// noted.
     pub fn addLines(self: *Response, lines: FieldLines) error{HeadTooLarge}!void {
         return self.lines.appendLines(lines);
     }

@@ -265,7 +265,8 @@ pub const Table = struct {
         while (i + 1 < given.fields.len) : (i += 2) {
             res.header(given.fields[i], given.fields[i + 1]) catch |err| {
                 const too_large = err == error.HeadTooLarge;
-                const hint = if (too_large) "at most 1024 fields, which fit 16 KiB" else "RFC 9110 §5.5";
+                const most = "at most 1024 fields, which fit 16 KiB";
+                const hint = if (too_large) most else "RFC 9110 §5.5";
                 defect.set(
                     "GYR_ROUTE_CONSTANT",
                     hint,

@@ -1,6 +1,6 @@
-//! The field lines of a response: their text as HTTP/1 sends it, and beside it how long the name and
-//! the value of each line are. HTTP/1 copies the text. Other protocols take the pairs, which are
-//! found by their lengths, without a look at the text.
+//! The field lines of a response: their text as HTTP/1 sends it, and beside it how long the name
+//! and the value of each line are. HTTP/1 copies the text. Other protocols take the pairs, which
+//! are found by their lengths, without a look at the text.
 
 const std = @import("std");
 const builtin = @import("builtin");

@@ -102,6 +102,11 @@ test {
     _ = @import("router/router.zig");
     _ = @import("handlers/dir_server.zig");
     _ = @import("bridge/tests.zig");
+    _ = @import("server/date_clock.zig");
+    _ = @import("server/http1/bodies.zig");
+    _ = @import("server/pause.zig");
+    _ = @import("server/request_body.zig");
+    _ = @import("server/write_pace.zig");
     _ = @import("server/config.zig");
     _ = @import("server/admission.zig");
     _ = @import("server/descriptors.zig");

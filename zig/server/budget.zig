@@ -26,26 +26,17 @@ pub fn Budget(comptime D: type) type {
             };
             // Nobody holds more than all of them together.
             if (buffers.bytes_used <= @min(max, common)) return null;
-            const bytes = held(conn);
+            const queues = conn.input.block_bytes + conn.queue.block_bytes;
+            const bytes = queues + D.heldBytes(conn);
             if (bytes > max) return .connection;
             const is_large = bytes > limits.connection_memory_share_bytes;
             return if (is_large and buffers.bytes_used > common) .pool else null;
         }
 
-        /// The blocks that belong to a connection, bytes.
-        fn held(conn: *const Conn) u64 {
-            var bytes = conn.input.block_bytes + conn.queue.block_bytes;
-            var at = conn.app.first;
-            while (at) |ex| : (at = ex.next) {
-                bytes += ex.gathered.block_bytes + ex.trailers.block_bytes + ex.held.block_bytes;
-            }
-            return bytes;
-        }
-
         /// A message that is being read is refused; what was to be sent cannot be left out.
         pub fn refuse(d: *D, conn: *Conn, direction: Direction, owner: Owner) void {
             @branchHint(.cold);
-            if (direction == .input and conn.app.phase == .stop) return; // refused before
+            if (direction == .input and !D.readsMessages(conn)) return; // refused before
             const what = switch (owner) {
                 .connection => "a connection holds more memory than connection_memory_bytes_max",
                 .pool => "the memory of a worker's connections (buffer_memory_bytes) is used up",
@@ -60,7 +51,7 @@ pub fn Budget(comptime D: type) type {
                 .pool => .out_of_buffers,
             };
             switch (direction) {
-                .input => refusals.refuse(d, conn, code),
+                .input => d.refuse(conn, code),
                 .output => refusals.closeFor(d, conn, code),
             }
         }

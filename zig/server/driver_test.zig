@@ -95,7 +95,7 @@ const Bench = struct {
         try testing.expectEqual(@as(u32, 0), self.driver.net.conns.used);
         try testing.expectEqual(@as(u64, 0), self.driver.net.pools.buffers.bytes_used);
         try testing.expectEqual(@as(u32, 0), self.driver.exchanges.used());
-        try testing.expectEqual(@as(u32, 0), self.driver.busy.len);
+        try testing.expectEqual(@as(u32, 0), self.driver.http1_worker.busy.len);
         self.driver.deinit(testing.allocator);
     }
 
@@ -133,7 +133,7 @@ test "requests that wait for room are offered again although one's connection fa
     const second = try bench.connect(6);
     bench.feed(first, get("/busy"));
     bench.feed(second, get("/wait") ++ get("/busy"));
-    try testing.expectEqual(@as(u32, 2), bench.driver.busy.len);
+    try testing.expectEqual(@as(u32, 2), bench.driver.http1_worker.busy.len);
     bench.script.has_room = true;
     // The answer to the second is gathered when the first gets its own, and cannot be sent.
     bench.driver.net.backend.broken_fd = 6;
@@ -238,12 +238,12 @@ test "a request that waits for room is answered with 503 when its time is up" {
     bench.feed(token, get("/wait") ++ get("/busy") ++ get("/now"));
     Manual.clock_ms += bench.config.dispatch_timeout_ms / 2;
     bench.driver.net.turn(0);
-    try testing.expectEqual(@as(u32, 1), bench.driver.busy.len);
+    try testing.expectEqual(@as(u32, 1), bench.driver.http1_worker.busy.len);
     // It is not begun anew by being offered in vain.
     bench.driver.retryBusy();
     Manual.clock_ms += bench.config.dispatch_timeout_ms / 2 + 100;
     bench.driver.net.turn(0);
-    try testing.expectEqual(@as(u32, 0), bench.driver.busy.len);
+    try testing.expectEqual(@as(u32, 0), bench.driver.http1_worker.busy.len);
     bench.script.has_room = true;
     bench.answer(0);
     const sent = bench.driver.net.backend.sent.constSlice();

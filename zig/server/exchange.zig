@@ -4,6 +4,7 @@ const Chain = @import("../core/chain.zig").Chain;
 const slots = @import("../core/slots.zig");
 const problem = @import("../http/problem.zig");
 const Version = @import("../http/request.zig").Version;
+const RequestBody = @import("request_body.zig").RequestBody;
 const WriteQueue = @import("../net/write_queue.zig").WriteQueue;
 
 pub const ExchangeId = slots.Id;
@@ -48,6 +49,11 @@ pub fn Exchange(comptime State: type) type {
         /// Set by a dispatcher that returns `pending` with `body_complete`
         /// and has taken the body from `req.body`.
         body_taken: bool = false,
+        /// Means something while the content is being read.
+        body: RequestBody = undefined,
+        /// Its response has been sent, and its content is still being read, for nobody: it is in no
+        /// order any more, and ends with that.
+        is_retired: bool = false,
         /// The dispatcher holds its id: it is told when the exchange ends early.
         dispatched: bool = false,
         /// The dispatcher was told that the client sends no more.

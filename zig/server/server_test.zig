@@ -197,7 +197,7 @@ test "when all connections have closed, every pool is whole again" {
     for (server.engine.impl.drivers) |*driver| {
         try testing.expectEqual(@as(u32, 0), driver.exchanges.used());
         try testing.expectEqual(@as(u32, 0), driver.net.conns.used);
-        try testing.expectEqual(@as(u32, 0), driver.busy.len);
+        try testing.expectEqual(@as(u32, 0), driver.http1_worker.busy.len);
     }
 }
 

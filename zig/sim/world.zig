@@ -426,7 +426,7 @@ pub fn World(comptime Backend: type) type {
             self.expect("exchanges", worker.exchanges.used());
             self.expect("bytes of buffers", net.pools.buffers.bytes_used);
             self.expect("timers", net.wheel.active);
-            self.expect("requests that wait for room", worker.busy.len);
+            self.expect("requests that wait for room", worker.http1_worker.busy.len);
             self.expect("bytes in the batch", net.batch.bytes);
             var free: usize = 0;
             var node = net.pools.nodes.free;

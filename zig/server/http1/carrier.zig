@@ -1,16 +1,17 @@
 //! How HTTP/1 carries responses: their heads and framing, one behind the other in the order of
 //! their requests, and the connection's end behind the last (RFC 9112 §6, §9).
 
-const std = @import("std");
-const limits = @import("../core/limits.zig");
-const FieldLines = @import("../http/field_lines.zig").FieldLines;
-const Response = @import("../http/response.zig").Response;
-const budget_of = @import("budget.zig").Budget;
-const encoder = @import("../http1/encoder.zig");
-const responses_of = @import("responses.zig").Responses;
+const limits = @import("../../core/limits.zig");
+const FieldLines = @import("../../http/field_lines.zig").FieldLines;
+const Response = @import("../../http/response.zig").Response;
+const budget_file = @import("../budget.zig");
+const encoder = @import("../../http1/encoder.zig");
+const responses_of = @import("../responses.zig").Responses;
+const problem = @import("../../http/problem.zig");
+const refusals_of = @import("refusals.zig").Refusals;
 const timing_of = @import("timing.zig").Timing;
-const FileRange = @import("../net/write_queue.zig").FileRange;
-const WriteQueue = @import("../net/write_queue.zig").WriteQueue;
+const FileRange = @import("../../net/write_queue.zig").FileRange;
+const WriteQueue = @import("../../net/write_queue.zig").WriteQueue;
 
 /// What an exchange reaches its connection by. All that write may end the connection: `isOpen`
 /// tells.
@@ -19,7 +20,9 @@ pub fn Http1Carrier(comptime D: type) type {
         const Self = @This();
         const Conn = D.Conn;
         const Exchange = D.Exchange;
-        const budget = budget_of(D);
+        const http1 = D.http1;
+        const budget = budget_file.Budget(D);
+        const refusals = refusals_of(D);
         const responses = responses_of(D);
         const timing = timing_of(D);
 
@@ -32,7 +35,7 @@ pub fn Http1Carrier(comptime D: type) type {
 
         /// Whether what `ex` writes leaves at once: the responses to earlier requests have.
         pub fn isSpeaking(self: Self, ex: *const Exchange) bool {
-            return self.conn.app.first == ex;
+            return http1.of(self.conn).first == ex;
         }
 
         /// Of the exchange that is speaking, bytes.
@@ -47,29 +50,50 @@ pub fn Http1Carrier(comptime D: type) type {
 
         // The request's body.
 
+        /// Whether the content of `ex` is being read.
+        pub fn isReading(self: Self, ex: *const Exchange) bool {
+            return http1.isReading(self.conn, ex);
+        }
+
         /// What is still to come of it is read and dropped.
-        pub fn dropRequestBody(self: Self, ex: *const Exchange) void {
-            const app = &self.conn.app;
-            if (app.phase == .body and app.body.exchange == ex) app.body.sink = .discard;
+        pub fn dropRequestBody(self: Self, ex: *Exchange) void {
+            if (self.isReading(ex)) ex.body.sink = .discard;
         }
 
         /// Nobody reads the body of a request that has been answered. When more of it is known to
         /// come than is worth reading, or it has been as long already, the connection ends, and the
         /// response says so. A streamed response says nothing: its handler may well go on reading.
         pub fn announceUnreadBody(self: Self, ex: *Exchange) void {
-            const app = &self.conn.app;
-            const body = &app.body;
-            if (app.phase != .body or body.exchange != ex) return;
-            var left = body.left;
-            if (body.is_chunked and !body.decoder.lastChunkSeen()) {
-                left = @max(body.decoder.dataLeft(), body.seen);
-            }
+            if (!self.isReading(ex)) return;
+            const left = http1.of(self.conn).framing.leastLeft(ex.body.seen);
             if (left > limits.discard_bytes_max) ex.keep_alive = false;
+        }
+
+        /// Nobody wants so much of what is still to come as to read on. The response, if it is
+        /// still under way, is sent to its end first.
+        pub fn stopReading(self: Self, _: *Exchange) void {
+            if (http1.stopReading(self.d, self.conn)) |ex| {
+                ex.keep_alive = false;
+            } else self.d.endConn(self.conn, true);
+        }
+
+        /// The message that is being read is refused.
+        pub fn refuseMessage(self: Self, code: problem.Code) void {
+            refusals.refuse(self.d, self.conn, code);
+        }
+
+        pub fn refuseForMemory(self: Self, owner: budget_file.Owner) void {
+            budget.refuse(self.d, self.conn, .input, owner);
+        }
+
+        /// Refuses the message that is being read if more is kept than may be.
+        pub fn checkInputMemory(self: Self) void {
+            if (budget.over(self.d, self.conn, .input)) |owner| self.refuseForMemory(owner);
         }
 
         /// Tells a client that waits for it to send its body.
         pub fn writeContinue(self: Self, ex: *Exchange) void {
-            self.conn.app.body.awaits_continue = true;
+            ex.body.awaits_continue = true;
             self.emit(ex, encoder.continue_response);
         }
 
@@ -104,7 +128,7 @@ pub fn Http1Carrier(comptime D: type) type {
                 // The client is told that the connection ends.
                 // A request that crosses this response must not turn into a reset.
                 ex.keep_alive = false;
-                conn.app.more_input = true;
+                http1.of(conn).more_input = true;
             }
             const parts: encoder.HeadParts = .{
                 .version = ex.version,
@@ -121,7 +145,8 @@ pub fn Http1Carrier(comptime D: type) type {
             };
             if (parts.endsByClose()) ex.keep_alive = false;
             // What follows a response that announces the end is not served (RFC 9112 §9.6).
-            if (!ex.keep_alive and conn.app.phase == .head) conn.app.phase = .stop;
+            const own = http1.of(conn);
+            if (!ex.keep_alive and own.phase == .head) own.phase = .stop;
             const bound: u32 = @intCast(encoder.sizeBound(&parts));
             if (self.isSpeaking(ex) and bound <= limits.output_buffer_bytes / 2) {
                 // As much as the bound was reserved.
@@ -136,7 +161,7 @@ pub fn Http1Carrier(comptime D: type) type {
         /// Whether no request behind that of `ex` has been seen, not even in part.
         fn isLast(self: Self, ex: *const Exchange) bool {
             const conn = self.conn;
-            if (ex.next != null or conn.app.more_input) return false;
+            if (ex.next != null or http1.of(conn).more_input) return false;
             // Within the input loop `more_input` is up to date.
             return conn.in_input or conn.input.len == 0;
         }
@@ -249,10 +274,10 @@ pub fn Http1Carrier(comptime D: type) type {
         /// Something was appended to what `ex` holds back, with this result.
         fn noteHeld(self: Self, ex: *Exchange, result: WriteQueue.Error!void) void {
             const d = self.d;
-            const app = &self.conn.app;
+            const own = http1.of(self.conn);
             result catch return budget.refuse(d, self.conn, .output, .pool);
-            app.held_bytes += ex.held.memory_bytes - ex.held_bytes;
-            app.held_files += ex.held.files - ex.held_files;
+            own.held_bytes += ex.held.memory_bytes - ex.held_bytes;
+            own.held_files += ex.held.files - ex.held_files;
             ex.held_bytes = ex.held.memory_bytes;
             ex.held_files = ex.held.files;
             if (budget.over(d, self.conn, .output)) |owner|
@@ -263,31 +288,31 @@ pub fn Http1Carrier(comptime D: type) type {
         pub fn advance(self: Self) void {
             const d = self.d;
             const conn = self.conn;
-            const app = &conn.app;
-            while (app.first) |ex| {
+            const own = http1.of(conn);
+            while (own.first) |ex| {
                 if (ex.response != .done) break;
                 const keep_alive = ex.keep_alive;
-                d.retireFirst(conn);
+                http1.retireFirst(d, conn);
                 if (!keep_alive) {
-                    const more = app.phase == .body or app.first != null or app.more_input;
+                    const more = own.phase == .body or own.first != null or own.more_input;
                     return d.endConn(conn, more);
                 }
-                const next = app.first orelse break;
+                const next = own.first orelse break;
                 if (!next.held.isEmpty()) {
-                    app.held_bytes -= next.held_bytes;
-                    app.held_files -= next.held_files;
+                    own.held_bytes -= next.held_bytes;
+                    own.held_files -= next.held_files;
                     next.held_bytes = 0;
                     next.held_files = 0;
                     d.net.writeQueue(conn, &next.held);
                     if (!conn.isOpen()) return;
                 }
                 // Sending may have ended it.
-                if (app.first == next) responses.credit(d, self, next);
+                if (own.first == next) responses.credit(d, self, next);
             }
-            if (app.pause.body and app.body.sink == .discard) d.unpause(conn, .body);
-            if (app.pause.output) d.unpauseOutput(conn);
+            if (own.pause.body and !http1.wantsContent(conn)) http1.unpause(d, conn, .body);
+            if (own.pause.output) http1.unpauseOutput(d, conn);
             if (!conn.isOpen()) return;
-            if (app.first == null and conn.eof and !conn.in_input and !conn.paused) {
+            if (own.first == null and conn.eof and !conn.in_input and !conn.paused) {
                 return d.endConn(conn, false);
             }
             // Within an event net/ asks for the timer itself, when the event is over.

@@ -151,7 +151,7 @@ pub fn Bodies(comptime D: type) type {
 
         /// Takes bytes of the message; returns how many it is done with. Framing counts for the
         /// rate as content does: how much of it there may be is the decoder's to bound.
-        pub fn read(d: *D, conn: *Conn, bytes: []const u8) usize {
+        pub noinline fn read(d: *D, conn: *Conn, bytes: []const u8) usize {
             const own = http1.of(conn);
             const ex = own.reading.?;
             const now = d.net.now_ms;

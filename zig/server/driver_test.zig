@@ -161,6 +161,36 @@ test "nothing is served behind an answer that ends the connection, also while a 
     try bench.end(&.{token});
 }
 
+test "an exchange that was answered before its content has come is nobody's, and ends with that" {
+    const head = "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+    for ([_]enum { comes, is_cut, fails, comes_late }{ .comes, .is_cut, .fails, .comes_late }) |rest| {
+        var bench: Bench = undefined;
+        try bench.begin();
+        const token = try bench.connect(5);
+        bench.feed(token, head ++ "ab");
+        const id = bench.script.waiting.get(0);
+        try testing.expect(bench.driver.exchangeById(id) != null);
+        bench.answer(0);
+        try testing.expect(bench.driver.exchangeById(id) == null);
+        try testing.expectEqual(1, bench.driver.exchanges.used());
+        switch (rest) {
+            .comes => {
+                bench.feed(token, "cd" ++ get("/now"));
+                try testing.expectEqual(1, bench.script.answered_at_once);
+            },
+            .is_cut => bench.driver.net.onRecv(token, .eof),
+            .fails => bench.driver.net.onRecv(token, .failed),
+            .comes_late => {
+                Manual.clock_ms += bench.config.body_timeout_ms + 100;
+                bench.driver.net.turn(0);
+                try testing.expectEqual(1, bench.driver.timeouts_total.raw);
+            },
+        }
+        try testing.expectEqual(0, bench.driver.exchanges.used());
+        try bench.end(&.{token});
+    }
+}
+
 test "bytes that come behind the last request, before its answer, let the client read that first" {
     var bench: Bench = undefined;
     try bench.begin();

@@ -4,15 +4,13 @@
 //   npm run test:io -- kqueue                     kqueue on Linux, in a copy of the project (lib/kqueue.mjs)
 //   npm run test:io -- iocp                       executables of Windows, under wine where that is installed
 //   npm run test:io -- --smoke                    one test file: that the backend is there and runs
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { copyWithKqueue } from './lib/kqueue.mjs';
-import { root, SetupError } from './lib/project.mjs';
+import { at, root, SetupError } from './lib/project.mjs';
 import { run } from './lib/run.mjs';
 import { main } from './lib/setup.mjs';
 
 /** The stages of npm test that each of them is. */
-const stages = { io_uring: 'io_uring', epoll: 'blackbox', kqueue: 'blackbox', iocp: 'wine' };
+const stages = { io_uring: 'io_uring', epoll: 'blackbox', kqueue: 'kqueue', iocp: 'wine' };
 
 await main(async () => {
   const { values, positionals } = parseArgs({
@@ -29,9 +27,8 @@ await main(async () => {
     const args = ['--only', stages[backend]];
     if (filter !== undefined) args.push('--filter', filter);
     console.log(`\n=== ${backend}`);
-    const folder = backend === 'kqueue' ? copyWithKqueue() : root;
-    const { code } = await run(process.execPath, [join(folder, 'scripts', 'test.mjs'), ...args], {
-      cwd: folder,
+    const { code } = await run(process.execPath, [at('scripts', 'test.mjs'), ...args], {
+      cwd: root,
       echo: true,
       env: { ...process.env, GYRFALCON_IO: backend },
     });

@@ -1,11 +1,12 @@
 // The stages of the test run. Each returns { passed, failed, skipped, failures }.
 import { mkdirSync } from 'node:fs';
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { lackOf, smoke } from './backends.mjs';
 import { enginePath } from './build.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
+import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
 import { at, filesBelow, root, SetupError } from './project.mjs';
 import { Progress, run, tail } from './run.mjs';
@@ -144,15 +145,22 @@ export const stages = [
     name: 'io_uring',
     about: 'the whole server over sockets, on io_uring',
     engine: true,
-    long: true,
+    ci: true,
     run: (context) => onBackend('io_uring', context),
+  },
+  {
+    name: 'kqueue',
+    about:
+      'the whole server over sockets, on a kqueue that stands in for that of macOS and FreeBSD',
+    ci: true,
+    run: (context) => onKqueue(context),
   },
   {
     name: 'wine',
     about:
       'executables of Windows: their own tests, and a part of the suite over sockets, under wine',
     engine: true,
-    long: true,
+    ci: true,
     run: (context) => onWindows(context),
   },
   {
@@ -271,6 +279,17 @@ async function onBackend(backend, context, only = /^/) {
     only.test(relative(root, path)),
   );
   return withPrograms(context, chosen, { env: { GYRFALCON_IO: backend } });
+}
+
+/** The black-box stage of a copy of the project whose engine has kqueue on Linux. */
+async function onKqueue({ filter }) {
+  if (process.platform !== 'linux') return skipped('it stands in on Linux');
+  const folder = copyWithKqueue();
+  const args = [join(folder, 'scripts', 'test.mjs'), '--only', 'blackbox'];
+  if (filter !== undefined) args.push('--filter', filter);
+  const env = { ...process.env, GYRFALCON_IO: 'kqueue' };
+  const { code, output } = await run(process.execPath, args, { cwd: folder, echo: true, env });
+  return summed('the copy of the project that has kqueue', code, output, /^ {2}blackbox: (.*)$/gm);
 }
 
 /** Builds the Zig executables that tests start. False, and what Zig said is printed, when it does not work. */
@@ -438,19 +457,24 @@ function skipped(why) {
   return { passed: 0, failed: 0, skipped: 1, failures: [] };
 }
 
-/** The programs of tests/commands tell by themselves what they do; their last line is the sum. */
+/** The programs of tests/commands tell by themselves what they do. */
 async function commands() {
   const args = ['--import', loader, at('tests', 'commands', 'run.ts')];
   const { code, output } = await run(process.execPath, args, { cwd: root, echo: true });
+  return summed('tests/commands/run.ts', code, output, /^ {2}✘ (.*)$/gm);
+}
+
+/** The outcome of a program whose last line is the sum. `failure`: its lines that name one. */
+function summed(program, code, output, failure) {
   const outcome = { passed: 0, failed: 0, skipped: 0, failures: [] };
   const last = output.trimEnd().split('\n').at(-1);
   for (const [, count, key] of last.matchAll(/(\d+) (passed|failed|skipped)/g)) {
     outcome[key] = Number(count);
   }
-  outcome.failures.push(...[...output.matchAll(/^ {2}✘ (.*)$/gm)].map(([, what]) => what));
+  outcome.failures.push(...[...output.matchAll(failure)].map(([, what]) => what));
   if (code !== 0 && outcome.failed === 0) {
     outcome.failed = 1;
-    outcome.failures.push(`tests/commands/run.ts ended with exit code ${code}`);
+    outcome.failures.push(`${program} ended with exit code ${code}`);
   }
   return outcome;
 }

@@ -163,7 +163,8 @@ test "nothing is served behind an answer that ends the connection, also while a 
 
 test "an exchange that was answered before its content has come is nobody's, and ends with that" {
     const head = "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
-    for ([_]enum { comes, is_cut, fails, comes_late }{ .comes, .is_cut, .fails, .comes_late }) |rest| {
+    const Rest = enum { comes, is_cut, fails, comes_late };
+    for (std.enums.values(Rest)) |rest| {
         var bench: Bench = undefined;
         try bench.begin();
         const token = try bench.connect(5);

@@ -253,8 +253,12 @@ pub fn Bodies(comptime D: type) type {
 const testing = std.testing;
 
 test "what is known to follow: the rest of a length, of a chunk, or as much again; then nothing" {
-    var framing: decoder.Framing =
-        .{ .body = .{ .length = 10 }, .keep_alive = true, .expect_continue = false, .upgrade = false };
+    var framing: decoder.Framing = .{
+        .body = .{ .length = 10 },
+        .keep_alive = true,
+        .expect_continue = false,
+        .upgrade = false,
+    };
     const by_length: Framing = .of(framing);
     try testing.expectEqual(10, by_length.leastLeft(3));
     framing.body = .chunked;

@@ -50,18 +50,20 @@ export async function exchange(port: number, request: Bytes, method = 'GET'): Pr
 /** One connection. What was received and not yet taken is in `received`. */
 export class RawClient {
   readonly socket: Socket;
-  /** Received and not yet taken by a read. */
-  received: Buffer = Buffer.alloc(0);
   /** Whether the server has closed its side, or reset the connection. */
   ended = false;
   /** The error that ended the connection, such as ECONNRESET. */
   error: NodeJS.ErrnoException | undefined;
   #changed: () => void = () => {};
+  /** Pieces as they came: they are joined when somebody looks, since a large body has hundreds. */
+  #pieces: Buffer[] = [];
+  #available = 0;
 
   constructor(socket: Socket) {
     this.socket = socket;
     socket.on('data', (bytes: Buffer) => {
-      this.received = this.received.length === 0 ? bytes : Buffer.concat([this.received, bytes]);
+      this.#pieces.push(bytes);
+      this.#available += bytes.length;
       this.#changed();
     });
     const ended = (): void => {
@@ -73,6 +75,12 @@ export class RawClient {
     socket.on('error', (error) => {
       this.error = error;
     });
+  }
+
+  /** Received and not yet taken by a read. */
+  get received(): Buffer {
+    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces)];
+    return this.#pieces[0] as Buffer;
   }
 
   /**
@@ -100,18 +108,19 @@ export class RawClient {
 
   /** Waits until something has been received that was not taken, or the connection has ended. */
   async readAhead(ms = deadlineMs): Promise<void> {
-    await this.#wait(() => this.ended || this.received.length > 0, 'bytes from the server', ms);
+    await this.#wait(() => this.ended || this.#available > 0, 'bytes from the server', ms);
   }
 
   /** Takes exactly `length` bytes. */
   async read(length: number, ms = deadlineMs): Promise<Buffer> {
-    await this.#waitFor(() => this.received.length >= length, `${length} bytes`, ms);
+    await this.#waitFor(() => this.#available >= length, `${length} bytes`, ms);
     return this.#take(length);
   }
 
   /** Takes everything up to the end of the connection. */
   async readToEnd(ms = deadlineMs): Promise<Buffer> {
-    return this.readUntil(() => false, ms);
+    await this.#wait(() => this.ended, 'the end of the connection', ms);
+    return this.#take(this.#available);
   }
 
   /** Takes one response; that to a HEAD request has no body. An interim response (1xx) counts as one. */
@@ -185,9 +194,10 @@ export class RawClient {
   }
 
   #take(length: number): Buffer {
-    const taken = this.received.subarray(0, length);
-    this.received = this.received.subarray(length);
-    return taken;
+    const all = this.received;
+    this.#pieces = [all.subarray(length)];
+    this.#available -= length;
+    return all.subarray(0, length);
   }
 
   async #waitFor(condition: () => boolean, what: string, ms: number): Promise<void> {

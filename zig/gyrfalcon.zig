@@ -74,6 +74,7 @@ test {
     _ = @import("model/wake_test.zig");
     _ = @import("net/acceptor_test.zig");
     _ = @import("net/address_table.zig");
+    _ = @import("net/filtering_test.zig");
     _ = @import("net/listeners.zig");
     _ = @import("net/batch.zig");
     _ = @import("net/port.zig");

@@ -33,6 +33,8 @@ pub const turn_requests_max_default: u16 = 64;
 pub const zero_copy_bytes_min: u32 = 32 * 1024;
 /// Such pieces of one worker's that the kernel has at a time.
 pub const zero_copies_max: u16 = 1024;
+/// What passes a connection's filter in one go, bytes: four records of TLS.
+pub const filter_bytes: u32 = 4 * (16 * 1024 + 64);
 /// iovecs in one vectored write. IOV_MAX is 1024 on every system served; more than 64 wins nothing.
 pub const iovecs_max: u32 = 64;
 

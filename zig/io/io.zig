@@ -141,7 +141,12 @@ pub const Connecting = union(enum) {
 };
 
 /// A new socket, connected and not blocking. Whoever has it closes it, or opens a stream for it.
-pub const Accepted = struct { fd: system.Socket, peer: Address };
+pub const Accepted = struct {
+    fd: system.Socket,
+    peer: Address,
+    /// The number of the listener that it came in by. The acceptor notes it.
+    listener: u16 = 0,
+};
 
 pub const AcceptError = union(enum) {
     /// Out of descriptors or memory: the listener stays ready; pause it.

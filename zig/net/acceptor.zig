@@ -299,11 +299,13 @@ pub fn Acceptor(comptime Io: type) type {
             return true;
         }
 
-        pub fn onAccept(self: *Self, _: io.Token, accepted: io.Accepted) void {
+        pub fn onAccept(self: *Self, token: io.Token, accepted: io.Accepted) void {
             if (self.addresses) |table| {
                 if (!table.admit(accepted.peer)) return self.refuse(table, accepted);
             }
-            self.handOut(accepted);
+            var noted = accepted;
+            noted.listener = @intCast(token.slot);
+            self.handOut(noted);
         }
 
         fn refuse(self: *Self, table: *const AddressTable, accepted: io.Accepted) void {

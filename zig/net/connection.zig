@@ -67,6 +67,8 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         /// Set by the protocol: the connection's end would look like that of a message that is not
         /// whole.
         is_cut: bool = false,
+        /// Its bytes pass a filter (filtering.zig).
+        is_filtered: bool = false,
 
         const cold_bytes = @sizeOf(WriteQueue) + @sizeOf(Chain) + @sizeOf(list.Link(Self)) +
             @sizeOf(?*Self) + hot_offset;

@@ -17,6 +17,7 @@ const WriteQueue = write_queue.WriteQueue;
 pub fn Sending(comptime W: type) type {
     return struct {
         const Conn = W.Conn;
+        const Filtering = W.Filtering;
 
         /// Room for `bytes` (at most half the output buffer) at the end of what `conn` is being
         /// sent; `commit` what was written.
@@ -139,7 +140,7 @@ pub fn Sending(comptime W: type) type {
                     },
                 }
             }
-            const queued = queueRest(self, conn, source, gathered, sent);
+            const queued = queueAll(self, conn, source, gathered, sent);
             // Callbacks follow: what they write is another batch.
             self.batch.reset();
             queued catch return self.protocol.onNoMemory(conn, .output, .pool);
@@ -148,8 +149,23 @@ pub fn Sending(comptime W: type) type {
                 return self.protocol.onNoMemory(conn, .output, owner);
             if (had_queue) return;
             if (self.bytesLeft(conn) == 0) return self.goOnLater(conn);
+            // There were more blocks than go in one write: the socket may take them.
+            if (W.filters and conn.is_filtered and !conn.queue.isSealed()) return pump(self, conn);
             sendLater(self, conn);
             self.protocol.onUnsent(conn);
+        }
+
+        /// Queues what is left of both, behind what the socket has not taken of records.
+        fn queueAll(
+            self: *W,
+            conn: *Conn,
+            source: ?*Chain,
+            gathered: usize,
+            sent: usize,
+        ) WriteQueue.Error!void {
+            const result = queueRest(self, conn, source, gathered, sent);
+            if (W.filters) try Filtering.keepUnsent(self, conn);
+            return result;
         }
 
         /// Queues what is left of the batch and of `source` when `sent` bytes of both have left.
@@ -171,20 +187,30 @@ pub fn Sending(comptime W: type) type {
         fn send(self: *W, conn: *Conn, iovecs: []posix.iovec_const, more: bool) io.SendResult {
             const quota = self.bytesLeft(conn);
             if (quota == 0) return .would_block;
-            const part = cut(iovecs, quota);
+            const part = partOf(iovecs, quota);
             const last = &iovecs[part.count - 1];
             const whole_len = last.len;
             last.len = part.last_len;
             defer last.len = whole_len;
+            if (W.filters and conn.is_filtered)
+                return Filtering.send(self, conn, iovecs[0..part.count]);
             const result = self.backend.send(&conn.stream, iovecs[0..part.count], more);
             if (result == .sent) self.noteSent(conn, result.sent);
             return result;
         }
 
+        /// The first `bytes` of `iovecs`, whose last piece is cut in place.
+        pub fn cut(_: *const W, iovecs: []posix.iovec_const, bytes: usize) []posix.iovec_const {
+            if (iovecs.len == 0) return iovecs;
+            const part = partOf(iovecs, bytes);
+            iovecs[part.count - 1].len = part.last_len;
+            return iovecs[0..part.count];
+        }
+
         const Part = struct { count: usize, last_len: usize };
 
         /// The pieces that hold the first `bytes` of `iovecs`, and how much of the last of them.
-        fn cut(iovecs: []const posix.iovec_const, bytes: usize) Part {
+        fn partOf(iovecs: []const posix.iovec_const, bytes: usize) Part {
             var left = bytes;
             for (iovecs, 1..) |iovec, count| {
                 if (iovec.len >= left) return .{ .count = count, .last_len = left };
@@ -214,14 +240,17 @@ pub fn Sending(comptime W: type) type {
         fn pumpFrom(self: *W, conn: *Conn, before: u64) void {
             if (conn.in_pump or conn.awaits_room or conn.phase == .closed) return;
             conn.in_pump = true;
-            const open = pumpQueue(self, conn);
+            const open = if (W.filters and conn.is_filtered)
+                Filtering.pumpQueue(self, conn)
+            else
+                pumpQueue(self, conn);
             conn.in_pump = false;
             if (!open) return self.close(conn);
             if (conn.queue.isEmpty()) {
                 self.protocol.onProgress(conn, before);
                 if (conn.queue.isEmpty() and conn.finish_when_sent) self.finishNow(conn);
             } else {
-                const sent = before - conn.queue.bytes;
+                const sent = before -| conn.queue.bytes; // records are longer than their text
                 if (sent > 0) self.protocol.onProgress(conn, sent);
                 if (conn.phase != .open or conn.queue.isEmpty() or conn.is_ready) return;
                 if (self.protocol.overBudget(conn, .output)) |owner|
@@ -247,9 +276,7 @@ pub fn Sending(comptime W: type) type {
                 switch (result) {
                     .sent => |n| {
                         if (n == 0) {
-                            // The promised length cannot be kept.
-                            log.limited("a file became shorter while it was sent: the " ++
-                                "connection is closed", .{});
+                            tellShort(self, conn.queue.first.?.source.file);
                             return false;
                         }
                         conn.queue.consume(&self.pools, n);
@@ -264,9 +291,16 @@ pub fn Sending(comptime W: type) type {
             return true;
         }
 
+        /// The promised length cannot be kept.
+        pub fn tellShort(_: *const W, file: write_queue.FileRange) void {
+            file.handle.doubt();
+            log.limited("a file became shorter while it was sent: the connection is closed", .{});
+        }
+
         /// The socket is full. The system may take as much of the queue as the connection's turn
         /// has left: it stays where it is until `onSent`.
-        fn sendLater(self: *W, conn: *Conn) void {
+        pub fn sendLater(self: *W, conn: *Conn) void {
+            assert(!W.filters or !conn.is_filtered or conn.queue.isSealed());
             conn.awaits_room = true;
             const quota = self.bytesLeft(conn);
             var iovecs: [limits.iovecs_max]posix.iovec_const = undefined;
@@ -280,9 +314,7 @@ pub fn Sending(comptime W: type) type {
                     .length = @min(file.length, quota),
                 } });
             }
-            const part = cut(pieces, quota);
-            pieces[part.count - 1].len = part.last_len;
-            self.backend.sendLater(&conn.stream, .{ .memory = pieces[0..part.count] });
+            self.backend.sendLater(&conn.stream, .{ .memory = cut(self, pieces, quota) });
         }
 
         fn sendFile(
@@ -296,7 +328,6 @@ pub fn Sending(comptime W: type) type {
             switch (result) {
                 .sent => |n| {
                     self.noteSent(conn, n);
-                    if (n == 0) file.handle.doubt();
                 },
                 .would_block => {},
                 .failed => file.handle.doubt(), // or the client has gone

@@ -29,6 +29,12 @@
 //!   onTurn(p), hasWork(p) bool             once per loop turn; before sleeping
 //! and, when it makes connections itself:
 //!   onConnected(p, conn, ?err)             what became of `connect`; after an error it is gone
+//! and, where bytes of connections pass a filter (filtering.zig):
+//!   Filter                                 its type
+//!   filterFor(p, listener) !?Filter        for a connection that came in by this listener; null:
+//!                                          none. After an error the connection is closed
+//!   onFiltered(p, conn)                    text can be exchanged from now on
+//!   onFilterFailed(p, conn)                nothing more can; the connection ends
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -81,6 +87,13 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         const Sending = @import("sending.zig").Sending(Self);
 
+        /// Whether bytes of connections may pass a filter.
+        pub const filters = @hasDecl(Protocol, "Filter");
+        pub const Filtering = if (filters)
+            @import("filtering.zig").Filtering(Self, Protocol.Filter)
+        else
+            void;
+
         /// Whether the protocol makes connections itself.
         const connects = @hasDecl(Protocol, "onConnected");
 
@@ -96,6 +109,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         wheel: Wheel,
         pools: write_queue.Pools,
         batch: Batch,
+        filtering: Filtering,
         now_ms: u64 = 0,
         closed: ?*Conn = null,
         /// Connections that have something left to do, those that wait longest first.
@@ -137,6 +151,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             errdefer buffers.deinit();
             var nodes = try write_queue.NodePool.initFor(connections);
             errdefer nodes.deinit();
+            var filtering = if (filters) try Filtering.init(port.capacity);
+            errdefer if (filters) filtering.deinit();
             const batch = try Batch.init(&buffers);
             return .{
                 .backend = backend,
@@ -148,6 +164,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 .wheel = wheel,
                 .pools = .{ .buffers = buffers, .nodes = nodes },
                 .batch = batch,
+                .filtering = filtering,
             };
         }
 
@@ -155,6 +172,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub fn deinit(self: *Self) void {
             assert(self.conns.used == 0 and self.outbound.used == 0);
             self.batch.deinit(&self.pools.buffers);
+            if (filters) self.filtering.deinit();
             self.pools.nodes.deinit();
             self.pools.buffers.deinit();
             self.wheel.deinit();
@@ -344,6 +362,12 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         // Input.
 
         fn receive(self: *Self, conn: *Conn, bytes: []u8) void {
+            if (filters and conn.is_filtered) return Filtering.receive(self, conn, bytes);
+            self.receiveText(conn, bytes);
+        }
+
+        /// What has passed the connection's filter, or has none to pass.
+        pub fn receiveText(self: *Self, conn: *Conn, bytes: []u8) void {
             if (conn.input.len == 0 and !conn.paused) {
                 conn.in_input = true;
                 var used: usize = 0;
@@ -396,7 +420,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             }
         }
 
-        fn receiveEof(self: *Self, conn: *Conn) void {
+        pub fn receiveEof(self: *Self, conn: *Conn) void {
             if (conn.phase == .lingering) return self.close(conn);
             conn.eof = true;
             self.backend.pauseRecv(&conn.stream);
@@ -515,7 +539,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub const writeFile = Sending.writeFile;
         pub const writeQueue = Sending.writeQueue;
         pub const flush = Sending.flush;
-        const pump = Sending.pump;
+        pub const pump = Sending.pump;
+        pub const sendLater = Sending.sendLater;
+        pub const cut = Sending.cut;
+        pub const tellShort = Sending.tellShort;
 
         // The end.
 
@@ -534,6 +561,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         pub fn finishNow(self: *Self, conn: *Conn) void {
             if (conn.phase != .open) return;
+            if (filters and conn.is_filtered and !Filtering.hasSaidEnd(self, conn)) return;
             if (!conn.linger or conn.eof) return self.close(conn);
             conn.phase = .ending;
             self.protocol.onClose(conn);
@@ -566,6 +594,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const is_cut = conn.is_cut or !conn.queue.isEmpty();
             conn.input.deinit(&self.pools.buffers);
             self.wheel.drop(self.timerOf(conn));
+            if (filters and conn.is_filtered) Filtering.release(self, conn);
             const ending = if (is_cut)
                 self.backend.abort(&conn.stream)
             else
@@ -618,21 +647,22 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         // Accepting and draining.
 
         fn drainAccepted(self: *Self) void {
-            while (self.port.accepted.pop()) |accepted| self.openConn(accepted.fd, accepted.peer);
+            while (self.port.accepted.pop()) |accepted| self.openConn(accepted);
         }
 
-        fn openConn(self: *Self, fd: posix.socket_t, peer: Address) void {
+        fn openConn(self: *Self, accepted: io.Accepted) void {
             // The acceptor counts what it hands out against the capacity.
             const id = self.conns.take() orelse unreachable;
             const conn = self.conns.get(id).?;
-            conn.* = .{ .id = id, .peer = peer };
-            self.backend.open(&conn.stream, fd, .of(.accepted, id)) catch |err| {
-                log.limited("a connection was closed: the system does not watch it ({s})", .{
+            conn.* = .{ .id = id, .peer = accepted.peer };
+            self.openStream(conn, accepted) catch |err| {
+                log.limited("a connection was closed: it cannot be watched or secured ({s})", .{
                     @errorName(err),
                 });
+                if (filters and conn.is_filtered) Filtering.release(self, conn);
                 conn.phase = .closed;
                 conn.stream = .{};
-                self.backend.closeAccepted(fd);
+                self.backend.closeAccepted(accepted.fd);
                 return self.giveBack(conn);
             };
             self.protocol.onOpen(conn);
@@ -641,6 +671,14 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase != .open) return;
             // On its way here its first request has mostly come.
             self.backend.receiveNow(&conn.stream, self);
+        }
+
+        fn openStream(self: *Self, conn: *Conn, accepted: io.Accepted) !void {
+            if (filters) {
+                if (try self.protocol.filterFor(accepted.listener)) |filter|
+                    Filtering.open(self, conn, filter);
+            }
+            try self.backend.open(&conn.stream, accepted.fd, .of(.accepted, conn.id));
         }
 
         pub const ConnectError = error{

@@ -20,7 +20,13 @@ pub const Node = struct {
     next: ?*Node,
     source: Source,
 
-    pub const Source = union(enum) { segment: *Segment, static: []const u8, file: FileRange };
+    pub const Source = union(enum) {
+        segment: *Segment,
+        static: []const u8,
+        file: FileRange,
+        /// Of a connection with a filter: bytes that have passed it. They stand in front.
+        sealed: *Segment,
+    };
 };
 
 /// The nodes of all queues of a worker.
@@ -191,8 +197,32 @@ pub const WriteQueue = struct {
         other.* = .{};
     }
 
-    /// The leading pieces in memory as iovecs; none when a file comes first. `file_follows` tells
-    /// whether a file is next after them.
+    /// Puts a copy of `bytes`, which have passed the connection's filter, in front of all.
+    pub fn prependSealed(self: *WriteQueue, pools: *Pools, bytes: []const u8) Error!void {
+        assert(!self.isSealed());
+        const order = buddy.orderFor(bytes.len + Segment.overhead);
+        const segment = try Segment.create(&pools.buffers, order);
+        const node = pools.nodes.take() orelse {
+            segment.destroy(&pools.buffers);
+            return error.OutOfBuffers;
+        };
+        @memcpy(segment.room()[0..bytes.len], bytes);
+        segment.end = @intCast(bytes.len);
+        node.* = .{ .next = self.first, .source = .{ .sealed = segment } };
+        if (self.first == null) self.last = node;
+        self.first = node;
+        self.count(bytes.len, bytes.len);
+        self.block_bytes += segment.blockBytes();
+    }
+
+    /// Whether its beginning has passed the connection's filter.
+    pub fn isSealed(self: *const WriteQueue) bool {
+        const first = self.first orelse return false;
+        return first.source == .sealed;
+    }
+
+    /// The leading pieces in memory as iovecs; none when a file comes first. What has passed a
+    /// filter is told alone. `file_follows` tells whether a file is next after them.
     pub fn iovecs(
         self: *const WriteQueue,
         out: []posix.iovec_const,
@@ -205,6 +235,10 @@ pub const WriteQueue = struct {
             const bytes: []const u8 = switch (node.source) {
                 .segment => |segment| segment.bytes(),
                 .static => |bytes| bytes,
+                .sealed => |segment| {
+                    out[0] = .{ .base = segment.bytes().ptr, .len = segment.bytes().len };
+                    return out[0..1];
+                },
                 .file => {
                     file_follows.* = true;
                     break;
@@ -226,7 +260,7 @@ pub const WriteQueue = struct {
             const held = lengthOf(node);
             const take = @min(rest, held);
             switch (node.source) {
-                .segment => |segment| {
+                .segment, .sealed => |segment| {
                     segment.start += @intCast(take);
                     self.memory_bytes -= take;
                 },
@@ -245,7 +279,7 @@ pub const WriteQueue = struct {
 
     fn lengthOf(node: *const Node) u64 {
         return switch (node.source) {
-            .segment => |segment| segment.end - segment.start,
+            .segment, .sealed => |segment| segment.end - segment.start,
             .static => |bytes| bytes.len,
             .file => |file| file.length,
         };
@@ -255,7 +289,7 @@ pub const WriteQueue = struct {
         self.first = node.next;
         if (self.first == null) self.last = null;
         switch (node.source) {
-            .segment => |segment| {
+            .segment, .sealed => |segment| {
                 self.block_bytes -= segment.blockBytes();
                 segment.destroy(&pools.buffers);
             },

@@ -1,0 +1,299 @@
+//! Connections whose bytes pass a filter on their way between socket and protocol: TLS. Text is
+//! what the protocol sees, records are what the socket does. The write queue keeps text, which is
+//! sealed when the socket takes bytes; what is left of records that it did not take stands in
+//! front of the queue.
+//!
+//! A filter `F` (TLS will be one) knows no socket:
+//!   read(f, bytes) { text, used, … }      opens records where they lie; it uses nothing when it
+//!                                         wants more
+//!   lacking(bytes) usize                  how much is to come of the record that `bytes` begin
+//!   write(f, pieces, out) { taken, len }  what is sent next: its own, and records of `pieces`
+//!   hasOutput(f) bool                     `write` has something of its own to send
+//!   isOpen(f) bool                        the handshake is over
+//!   takesText(f) bool                     `write` takes pieces
+//!   hasPeerClosed(f) bool                 the peer has said that it sends no more
+//!   hasFailed(f) bool                     it is over, but for what `write` has to say of it
+//!   close(f)                              the last that is sent says that nothing follows
+//!   deinit(f)
+
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const Chain = @import("../core/chain.zig").Chain;
+const memory = @import("../core/memory.zig");
+const system = @import("../core/system.zig");
+const io = @import("../io/io.zig");
+const write_queue = @import("write_queue.zig");
+const limits = @import("../core/limits.zig");
+
+/// The part of the worker `W` that filters; `F`: the filter.
+pub fn Filtering(comptime W: type, comptime F: type) type {
+    return struct {
+        const Self = @This();
+        const Conn = W.Conn;
+
+        /// Of a connection.
+        const Slot = struct {
+            filter: F,
+            /// The beginning of a record that is not whole.
+            begun: Chain = .{},
+            /// The protocol knows that text can be exchanged.
+            is_told_open: bool = false,
+            /// The filter has failed: what comes is of no interest.
+            is_deaf: bool = false,
+            /// The filter was told to close.
+            is_closing: bool = false,
+        };
+
+        slots: []align(memory.page_bytes) Slot,
+        /// Records, on their way to the socket.
+        records: []align(memory.page_bytes) u8,
+        /// Text of files, on its way into records.
+        text: []align(memory.page_bytes) u8,
+        /// What the socket has not taken of `records`, until it is in the queue.
+        unsent: []const u8 = "",
+
+        pub fn init(connections: u32) error{OutOfMemory}!Self {
+            const slots = try memory.reserve(Slot, connections);
+            errdefer memory.release(Slot, slots);
+            const records = try memory.reserve(u8, limits.filter_bytes);
+            errdefer memory.release(u8, records);
+            const text = try memory.reserve(u8, limits.filter_bytes);
+            return .{ .slots = slots, .records = records, .text = text };
+        }
+
+        pub fn deinit(self: *Self) void {
+            memory.release(u8, self.text);
+            memory.release(u8, self.records);
+            memory.release(Slot, self.slots);
+            self.* = undefined;
+        }
+
+        /// `conn`, which is new, has `filter` from here on.
+        pub fn open(w: *W, conn: *Conn, filter: F) void {
+            assert(conn.kind == .accepted);
+            w.filtering.slots[conn.id.slot] = .{ .filter = filter };
+            conn.is_filtered = true;
+        }
+
+        fn of(w: *W, conn: *const Conn) *Slot {
+            assert(conn.is_filtered);
+            return &w.filtering.slots[conn.id.slot];
+        }
+
+        /// Null: its bytes are text.
+        pub fn filterOf(w: *W, conn: *const Conn) ?*F {
+            return if (conn.is_filtered) &of(w, conn).filter else null;
+        }
+
+        /// The connection ends.
+        pub fn release(w: *W, conn: *Conn) void {
+            const own = of(w, conn);
+            own.begun.deinit(&w.pools.buffers);
+            own.filter.deinit();
+            conn.is_filtered = false;
+        }
+
+        // Input.
+
+        /// What came from the socket.
+        pub fn receive(w: *W, conn: *Conn, bytes: []u8) void {
+            if (of(w, conn).is_deaf) return;
+            const rest = completeBegun(w, conn, bytes) catch
+                return w.protocol.onNoMemory(conn, .input, .pool);
+            if (!conn.isOpen()) return;
+            const used = read(w, conn, rest);
+            if (!conn.isOpen()) return;
+            of(w, conn).begun.append(&w.pools.buffers, rest[used..]) catch
+                return w.protocol.onNoMemory(conn, .input, .pool);
+            answer(w, conn);
+        }
+
+        /// Fills up the record that has begun, and reads it. Returns what follows it.
+        fn completeBegun(w: *W, conn: *Conn, bytes: []u8) error{OutOfBuffers}![]u8 {
+            const own = of(w, conn);
+            const pool = &w.pools.buffers;
+            var rest = bytes;
+            while (own.begun.len > 0 and rest.len > 0) {
+                const n = @min(rest.len, F.lacking(own.begun.front()));
+                try own.begun.append(pool, rest[0..n]);
+                rest = rest[n..];
+                const whole = try own.begun.contiguous(pool, @intCast(own.begun.len));
+                if (F.lacking(whole) > 0) continue;
+                const used = read(w, conn, whole[0..@intCast(own.begun.len)]);
+                if (!conn.isOpen()) return rest[rest.len..];
+                assert(used == own.begun.len);
+                own.begun.deinit(pool);
+            }
+            return rest;
+        }
+
+        /// Reads records and gives the protocol their text. Returns how many bytes are done with.
+        fn read(w: *W, conn: *Conn, bytes: []u8) usize {
+            const own = of(w, conn);
+            var used: usize = 0;
+            while (used < bytes.len) {
+                const result = own.filter.read(bytes[used..]);
+                used += result.used;
+                tellOpen(w, conn, own);
+                if (!conn.isOpen()) return used;
+                if (result.text.len > 0) w.receiveText(conn, result.text);
+                if (!conn.isOpen() or result.used == 0) return used;
+            }
+            return used;
+        }
+
+        fn tellOpen(w: *W, conn: *Conn, own: *Slot) void {
+            if (own.is_told_open or !own.filter.isOpen()) return;
+            own.is_told_open = true;
+            w.protocol.onFiltered(conn);
+        }
+
+        /// What input has made of the filter.
+        fn answer(w: *W, conn: *Conn) void {
+            const filter = &of(w, conn).filter;
+            if (filter.hasFailed()) return fail(w, conn);
+            if (filter.hasOutput()) w.pump(conn);
+            if (!conn.isOpen() or !filter.hasPeerClosed() or conn.eof) return;
+            w.receiveEof(conn);
+        }
+
+        /// The peer is told why, and is heard no further.
+        fn fail(w: *W, conn: *Conn) void {
+            of(w, conn).is_deaf = true;
+            w.protocol.onFilterFailed(conn);
+            if (conn.isOpen()) w.finish(conn, true);
+        }
+
+        // Output.
+
+        /// Seals `pieces` and sends as much as the socket takes. Returns how much of them is in
+        /// records; `keepUnsent` has to follow, once that has left the queue.
+        pub fn send(w: *W, conn: *Conn, pieces: []const posix.iovec_const) io.SendResult {
+            const self = &w.filtering;
+            const filter = &of(w, conn).filter;
+            assert(self.unsent.len == 0);
+            var copy: [limits.iovecs_max]posix.iovec_const = undefined;
+            @memcpy(copy[0..pieces.len], pieces);
+            var rest: []posix.iovec_const = copy[0..pieces.len];
+            var taken: usize = 0;
+            while (true) {
+                if (!filter.takesText()) taken += drop(&rest); // nobody will see it
+                const written = filter.write(rest, self.records);
+                skip(&rest, written.taken);
+                taken += written.taken;
+                if (written.len == 0) break;
+                const records = self.records[0..written.len];
+                switch (w.backend.send(&conn.stream, &.{pieceOf(records)}, false)) {
+                    .sent => |n| {
+                        w.noteSent(conn, n);
+                        self.unsent = records[n..];
+                    },
+                    .would_block => self.unsent = records,
+                    .failed => return .failed,
+                }
+                if (self.unsent.len > 0) break;
+            }
+            return .{ .sent = taken };
+        }
+
+        fn pieceOf(bytes: []const u8) posix.iovec_const {
+            return .{ .base = bytes.ptr, .len = bytes.len };
+        }
+
+        fn drop(pieces: *[]posix.iovec_const) usize {
+            var bytes: usize = 0;
+            for (pieces.*) |piece| bytes += piece.len;
+            pieces.* = pieces.*[pieces.len..];
+            return bytes;
+        }
+
+        fn skip(pieces: *[]posix.iovec_const, bytes: usize) void {
+            var left = bytes;
+            while (left > 0) {
+                const piece = &pieces.*[0];
+                const n = @min(left, piece.len);
+                piece.base += n;
+                piece.len -= n;
+                left -= n;
+                if (piece.len == 0) pieces.* = pieces.*[1..];
+            }
+        }
+
+        /// Puts what the socket has not taken in front of the queue.
+        pub fn keepUnsent(w: *W, conn: *Conn) write_queue.WriteQueue.Error!void {
+            const bytes = w.filtering.unsent;
+            w.filtering.unsent = "";
+            if (bytes.len > 0) try conn.queue.prependSealed(&w.pools, bytes);
+        }
+
+        pub fn forgetUnsent(w: *W) void {
+            w.filtering.unsent = "";
+        }
+
+        /// Sends what the filter has to say, and from the write queue, until both are empty or the
+        /// socket is full. False: the connection is to be closed.
+        pub fn pumpQueue(w: *W, conn: *Conn) bool {
+            const filter = &of(w, conn).filter;
+            while (!conn.queue.isEmpty() or filter.hasOutput()) {
+                // What the filter says itself is little.
+                if (!conn.queue.isEmpty() and w.bytesLeft(conn) == 0) {
+                    w.goOnLater(conn);
+                    return true;
+                }
+                switch (sendNext(w, conn)) {
+                    .sent => |n| conn.queue.consume(&w.pools, n),
+                    .would_block => {},
+                    .failed => return false,
+                }
+                keepUnsent(w, conn) catch return false;
+                if (!conn.queue.isSealed()) continue;
+                w.sendLater(conn);
+                return true;
+            }
+            return true;
+        }
+
+        /// Records that are left, else the next of the queue's text. What is left of records after
+        /// it waits for room.
+        fn sendNext(w: *W, conn: *Conn) io.SendResult {
+            var iovecs: [limits.iovecs_max]posix.iovec_const = undefined;
+            var file_follows = false;
+            const pieces = conn.queue.iovecs(&iovecs, &file_follows);
+            const quota = w.bytesLeft(conn);
+            if (conn.queue.isSealed()) {
+                const result = w.backend.send(&conn.stream, pieces, false);
+                if (result == .sent) w.noteSent(conn, result.sent);
+                return result;
+            }
+            if (pieces.len == 0 and !conn.queue.isEmpty()) return sendFile(w, conn, quota);
+            return send(w, conn, w.cut(pieces, quota));
+        }
+
+        fn sendFile(w: *W, conn: *Conn, quota: u32) io.SendResult {
+            const file = conn.queue.first.?.source.file;
+            if (!of(w, conn).filter.takesText()) return .{ .sent = file.length };
+            const room = w.filtering.text[0..@min(file.length, quota, w.filtering.text.len)];
+            const n = system.readAt(file.handle.fd(), room, file.offset) catch {
+                file.handle.doubt();
+                return .failed;
+            };
+            if (n == 0) {
+                w.tellShort(file);
+                return .failed;
+            }
+            return send(w, conn, &.{pieceOf(room[0..n])});
+        }
+
+        /// Has the filter say that nothing follows, once. False: the connection ends when that has
+        /// left.
+        pub fn hasSaidEnd(w: *W, conn: *Conn) bool {
+            const own = of(w, conn);
+            if (own.is_closing) return true;
+            own.is_closing = true;
+            own.filter.close();
+            w.pump(conn); // which ends it where the queue is empty
+            return false;
+        }
+    };
+}

@@ -11,7 +11,7 @@ const Link = network_file.Link;
 const Network = network_file.Network;
 const Simulator = @import("../io/simulator.zig").Simulator;
 const FileHandle = @import("../core/file_handle.zig").FileHandle;
-const limits = @import("../core/limits.zig");
+const log = @import("../core/log.zig");
 const Port = @import("port.zig").Port;
 const worker_file = @import("worker.zig");
 
@@ -229,6 +229,7 @@ const Stage = struct {
 
     fn init(self: *Stage, seed: u64, faults: network_file.Faults) !void {
         self.* = .{};
+        log.setLevel(.silent);
         Cipher.in_use = 0;
         self.trace = .{ .events = &self.events };
         self.network = try Network.init(testing.allocator, seed, faults, 16, &self.trace);

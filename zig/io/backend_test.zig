@@ -590,3 +590,30 @@ fn lastWordsOfUnix(comptime B: type) !void {
     try testing.expect(one.recorder.eof);
     try one.end();
 }
+
+test "backend: the end behind more than a backend receives in one go is told after a pause" {
+    try onAll(endBehindMuch);
+}
+
+fn endBehindMuch(comptime B: type) !void {
+    var one: One(B) = undefined;
+    try one.init();
+    defer one.deinit();
+    const stream = one.stream();
+    one.poll(0);
+    one.backend.pauseRecv(stream);
+    for (0..3) |_| one.poll(0);
+    const block: [4096]u8 = @splat('x');
+    var said: usize = 0;
+    for (0..64) |_| said += say(one.peer, &block) catch |err|
+        if (err == error.WouldBlock) break else return err;
+    try system.shutdown(one.peer, .send);
+    for (0..3) |_| one.poll(0);
+    one.backend.resumeRecv(stream);
+    for (0..200) |_| if (!one.recorder.eof) {
+        one.poll(5);
+    };
+    try testing.expectEqual(said, one.recorder.received.items.len);
+    try testing.expect(one.recorder.eof);
+    try one.end();
+}

@@ -632,7 +632,10 @@ pub const Uring = struct {
                 const bytes = self.buffers.get(index)[0..@intCast(completion.res)];
                 context.onRecv(token, .{ .bytes = bytes });
                 self.buffers.put(index);
-                if (goesOn(completion)) return;
+                if (goesOn(completion)) {
+                    const has_more = completion.flags & linux.IORING_CQE_F_SOCK_NONEMPTY != 0;
+                    return if (!has_more) self.askForEnd(token, context);
+                }
             } else {
                 State.of(stream).at_end = true;
                 context.onRecv(token, .eof);
@@ -643,6 +646,16 @@ pub const Uring = struct {
             else => return context.onRecv(token, .failed),
         }
         self.goOn(token, context);
+    }
+
+    /// Where the peer's end was seen, a receive that brings nothing more is begun anew, which brings
+    /// the end. By itself it may not: behind 32 pieces that it found at once, Linux 6.18 takes a
+    /// unix socket that holds no bytes for one that nothing is known of.
+    fn askForEnd(self: *Uring, token: io.Token, context: anytype) void {
+        const stream = context.stream(token) orelse return;
+        const state = State.of(stream);
+        if (stream.fd == -1 or state.is_closing) return;
+        if (state.saw_end and state.wants_input) self.endReceive(stream);
     }
 
     /// Receives what is there without a buffer of the ring.
@@ -676,6 +689,8 @@ pub const Uring = struct {
         const hung_up = events & linux.POLL.HUP != 0 and system.unreadBytes(stream.fd) == 0;
         if (events & linux.POLL.ERR != 0 or hung_up) state.saw_reset = true;
         if (!state.under_way.watch and !state.wants_input) self.watch(stream);
+        if (state.saw_end and state.wants_input and system.unreadBytes(stream.fd) == 0)
+            self.endReceive(stream); // as in `askForEnd`
         serveTell(stream, context);
     }
 

@@ -74,6 +74,7 @@ fn steps(b: *std.Build) void {
     addModel(c, check);
     addAbi(c, check);
     addBench(c, check);
+    addTls(c, check);
 }
 
 fn addTests(c: Context, check: *std.Build.Step) void {
@@ -261,4 +262,56 @@ fn addBench(c: Context, check: *std.Build.Step) void {
         const root = c.b.fmt("bench/{s}.zig", .{name});
         check.dependOn(&c.b.addExecutable(.{ .name = name, .root_module = c.module(root) }).step);
     }
+}
+
+/// The TLS filter's own tests and its bench. They link OpenSSL and picotls, which are in the folder
+/// that -Dtls names: `npm run build:tls` makes one.
+fn addTls(c: Context, check: *std.Build.Step) void {
+    const folder = c.b.option([]const u8, "tls", "The folder with OpenSSL and picotls") orelse
+        tlsFolder(c);
+    const filters = c.b.option(
+        []const []const u8,
+        "tls-filter",
+        "Run only the tests of TLS whose name contains this (may be given more than once)",
+    ) orelse &.{};
+    const root = "zig/tls_tests.zig";
+    const run = c.b.addRunArtifact(c.b.addTest(.{
+        .root_module = withTls(c, c.module(root), folder),
+        .filters = filters,
+    }));
+    run.has_side_effects = true;
+    c.b.step("test-tls", "Run the tests of the TLS filter").dependOn(&run.step);
+    const library = c.b.addLibrary(.{
+        .name = "tls_module",
+        .linkage = .dynamic,
+        .root_module = withTls(c, c.module("zig/tls_module.zig"), folder),
+    });
+    // Node.js has what it calls.
+    library.linker_allow_shlib_undefined = true;
+    c.b.step("tls-module", "Install a module for Node.js that has OpenSSL in it")
+        .dependOn(&c.b.addInstallArtifact(library, .{}).step);
+    // Compiled, not linked: the libraries may not be there.
+    check.dependOn(&c.b.addTest(.{ .root_module = c.module(root) }).step);
+}
+
+/// Where `npm run build:tls` puts them for this target.
+fn tlsFolder(c: Context) []const u8 {
+    const target = c.target.result;
+    const platform = switch (target.os.tag) {
+        .macos => "darwin",
+        .windows => "win32",
+        else => if (target.abi.isMusl()) "linux-musl" else "linux",
+    };
+    const arch = if (target.cpu.arch == .aarch64) "arm64" else "x64";
+    return c.b.fmt(".toolchain/tls/{s}.{s}", .{ platform, arch });
+}
+
+fn withTls(c: Context, module: *std.Build.Module, folder: []const u8) *std.Build.Module {
+    const at: std.Build.LazyPath = .{ .cwd_relative = folder };
+    // The compiler's C: it says how picotls's structs lie in memory.
+    module.addCSourceFile(.{ .file = c.b.path("zig/tls/testing/layout.c") });
+    module.addIncludePath(at.path(c.b, "include"));
+    for ([_][]const u8{ "picotls", "ssl", "crypto" }) |name|
+        module.addObjectFile(at.path(c.b, c.b.fmt("lib/lib{s}.a", .{name})));
+    return module;
 }

@@ -8,9 +8,10 @@ import { enginePath } from './build.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
 import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
-import { at, filesBelow, root, SetupError } from './project.mjs';
+import { at, filesBelow, MissingError, root, SetupError } from './project.mjs';
 import { Progress, run, tail } from './run.mjs';
 import { targets } from './targets.mjs';
+import { buildTls, tlsTargetHere } from './tls.mjs';
 import { installFrameworks } from './toolchain.mjs';
 
 /** Where the Zig executables for the tests are installed, built ReleaseSafe. */
@@ -19,7 +20,7 @@ const goClient = at('build', 'go', 'client');
 const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 
 /** What the suite of sockets does not hold. */
-const notBlackbox = /^tests\/(?:examples|readme|frameworks|targets)\//;
+const notBlackbox = /^tests\/(?:examples|readme|frameworks|targets|tls)\//;
 
 /**
  * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. `ci`: it
@@ -60,6 +61,11 @@ export const stages = [
     run: ({ zig }) => otherSystems(zig),
   },
   { name: 'zig', about: 'zig build test', run: (context) => zigTests(context) },
+  {
+    name: 'tls',
+    about: 'the TLS filter, with picotls and OpenSSL as clients; builds OpenSSL once',
+    run: (context) => tlsTests(context),
+  },
   {
     name: 'races',
     about: 'zig build test under ThreadSanitizer',
@@ -235,9 +241,10 @@ async function otherSystems(zig) {
   return together(outcomes);
 }
 
-async function zigTests({ zig, filter }, options = []) {
-  const args = ['build', 'test', '--summary', 'all', ...options];
-  if (filter !== undefined) args.push(`-Dtest-filter=${filter}`);
+async function zigTests({ zig, filter }, options = [], how = ['test', 'test-filter']) {
+  const [step, filterOption] = how;
+  const args = ['build', step, '--summary', 'all', ...options];
+  if (filter !== undefined) args.push(`-D${filterOption}=${filter}`);
   const { code, output } = await run(zig, args, { cwd: root });
   const summary = output.split('\n').find((line) => line.startsWith('Build Summary:')) ?? '';
   const number = (pattern) => Number(pattern.exec(summary)?.[1] ?? 0);
@@ -250,6 +257,29 @@ async function zigTests({ zig, filter }, options = []) {
   const names = [...output.matchAll(/^error: '([^']+)' failed/gm)].map((match) => match[1]);
   const failures = failed > 0 && names.length === 0 ? ['zig build test'] : names;
   return { passed, failed, skipped, failures };
+}
+
+/** Skipped where the machine lacks what OpenSSL is built with. */
+async function tlsTests(context) {
+  let folder;
+  try {
+    folder = await buildTls(tlsTargetHere(), context.zig, new Progress());
+  } catch (error) {
+    if (!(error instanceof MissingError)) throw error;
+    return skipped(error.message);
+  }
+  const options = [`-Dtls=${folder}`];
+  const outcomes = [await zigTests(context, options, ['test-tls', 'tls-filter'])];
+  if (context.filter === undefined) {
+    const args = ['build', 'tls-module', ...options, '--prefix', zigPrefix];
+    const built = await one('a module for Node.js with OpenSSL in it', context.zig, args);
+    outcomes.push(built);
+    if (built.failed === 0) {
+      const files = testFiles(context, 'tests/tls');
+      outcomes.push(await runTests(context, files));
+    }
+  }
+  return together(outcomes);
 }
 
 /** Runs test files that start programs which have to be built. */

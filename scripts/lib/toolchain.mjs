@@ -87,7 +87,10 @@ export async function findZig(progress) {
 }
 
 async function installZig(folder) {
-  const python = findPython();
+  const python = findPython(
+    `Zig ${zigVersion}`,
+    `Or put Zig ${zigVersion} on PATH: https://ziglang.org/download/.`,
+  );
   const partial = `${folder}.partial-${process.pid}`;
   mkdirSync(toolchain, { recursive: true });
   // --target leaves the system's Python alone, so that PEP 668 has nothing against it.
@@ -113,26 +116,27 @@ async function installZig(folder) {
   renameSync(partial, folder);
 }
 
-function findPython() {
+/**
+ * Python 3 with pip: `{ command, args }`. Without, the error says that `what` is had through it; `advice` is what else
+ * helps.
+ */
+export function findPython(what, advice) {
   const known = [
     { command: 'python3', args: [] },
     { command: 'python', args: [] },
     { command: 'py', args: ['-3'] },
   ];
-  const advice = `Or put Zig ${zigVersion} on PATH: https://ziglang.org/download/.`;
   const found = known.filter(({ command, args }) =>
     outputOf(command, [...args, '--version'])?.startsWith('Python 3'),
   );
   if (found.length === 0) {
-    throw new SetupError(
-      `Python 3 is missing; Zig ${zigVersion} is had through its pip. ${advice}`,
-    );
+    throw new SetupError(`Python 3 is missing; ${what} is had through its pip. ${advice}`);
   }
   const withPip = found.find(({ command, args }) =>
     outputOf(command, [...args, '-m', 'pip', '--version']),
   );
   if (withPip !== undefined) return withPip;
   throw new SetupError(
-    `Python 3 has no pip (on Debian: apt install python3-pip); Zig ${zigVersion} is had through it. ${advice}`,
+    `Python 3 has no pip (on Debian: apt install python3-pip); ${what} is had through it. ${advice}`,
   );
 }

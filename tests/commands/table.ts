@@ -78,6 +78,7 @@ export const rows: readonly Row[] = [
   { pattern: /^npm test -- --list$/ },
   { pattern: /^npm test -- --ci$/, short: (command) => `${command} --list` },
   { pattern: /^npm test -- --only (?:static|modules)$/, short: (command) => `${command} --list` },
+  { pattern: /^npm run build:tls\b/, short: () => 'npm run build:tls -- --list' },
   { pattern: /^npm run build:modules\b/, short: () => 'npm run build:modules -- --list' },
   { pattern: /^npm test -- --all$/, short: () => 'npm test -- --all --list' },
   { pattern: /^\.ci\/run$/, elsewhere: 'it is what runs this' },
@@ -101,6 +102,10 @@ export const rows: readonly Row[] = [
   // npm test runs all of it.
   { pattern: /^zig build test$/, short: (command) => `${command} -Dtest-filter=litmus` },
   { pattern: /^zig build test -Dtest-filter=\w+$/ },
+  {
+    pattern: /^zig build test-tls\b/,
+    elsewhere: 'the stage tls of npm test builds what it links, for minutes',
+  },
   { pattern: /^zig build test-apps / },
   {
     pattern: /^zig build fuzz -D(?:seed=N|seed=\d+)$/,

@@ -22,6 +22,8 @@ const zigEntries = [
   'zig/model.zig',
   'zig/abi_gen.zig',
   'zig/windows_tests.zig',
+  'zig/tls_tests.zig',
+  'zig/tls_module.zig',
 ];
 /** The same for ts/src: what is imported, run, or given to Node.js by its name. */
 const tsEntries = [

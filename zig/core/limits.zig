@@ -136,6 +136,32 @@ pub const half_close_timeout_ms_default: u32 = 5_000;
 pub const half_close_drain_ms: u32 = 500;
 pub const shutdown_timeout_ms_default: u32 = 10_000;
 
+/// A handshake message of a client's, bytes: its certificates are in one.
+pub const tls_message_bytes_max: u32 = 64 * 1024;
+/// Records in a row that bring no data; a client that sends more of them is cut off.
+pub const tls_idle_records_max: u8 = 32;
+/// What a client may have sent ahead of a handshake that does not take it, in records, bytes.
+pub const tls_early_skip_bytes: u32 = 128 * 1024;
+/// Data ahead of a handshake that a server can be told to take, bytes.
+pub const tls_early_bytes_max_bound: u32 = 64 * 1024;
+/// A connection that begins is sent small records until it has had so much, bytes.
+pub const tls_start_bytes: u32 = 64 * 1024;
+pub const tls_start_record_bytes: u32 = 4 * 1024;
+/// How long a session can be resumed, s. RFC 8446 allows a week.
+pub const tls_ticket_lifetime_s_default: u32 = 12 * 60 * 60;
+pub const tls_ticket_lifetime_s_max: u32 = 7 * 24 * 60 * 60;
+/// How old a ticket may be made out to be, beside what its age is here (RFC 8446 §8.3), ms. picotls
+/// has it compiled in; what is kept against replays is kept for twice as long.
+pub const tls_early_skew_ms: u32 = 10_000;
+/// Tickets that may bring data ahead within twice that time. Further ones bring none.
+pub const tls_early_tickets_max: u32 = 32 * 1024;
+/// What an established connection holds of memory, bytes; a test measures it.
+pub const tls_idle_bytes_max: u32 = 4 * 1024;
+/// Certificates of a server.
+pub const tls_certificates_max: u32 = 256;
+/// Certificates of a chain: picotls takes so many.
+pub const tls_chain_max: u32 = 16;
+
 /// Resolution of the timer wheel, ms. Timeouts fire up to one tick late, never early.
 pub const tick_ms: u32 = 50;
 /// Slots of the timer wheel; deadlines more than one round off wait in theirs.
@@ -169,6 +195,10 @@ comptime {
     assert(response_head_bytes_max_bound < buffer_bytes_max); // what waits of it is contiguous
     assert(body_segments_max <= iovecs_max);
     assert(output_buffer_bytes <= turn_bytes_max_default); // what is gathered leaves in one turn
+    // Records have a cost of their own.
+    assert(tls_early_skip_bytes >= 2 * tls_early_bytes_max_bound);
+    assert(tls_ticket_lifetime_s_default <= tls_ticket_lifetime_s_max);
+    assert(std.math.isPowerOfTwo(tls_early_tickets_max));
     assert(std.math.isPowerOfTwo(wheel_slots));
     assert(std.math.isPowerOfTwo(accept_queue_length));
 }

@@ -1,0 +1,554 @@
+// What TLS is made of: OpenSSL (libcrypto, libssl) and picotls. Their sources come through cargo and pip, as those are set
+// up on this machine, are checked by their hashes, and are compiled by `zig cc` into static archives, once for a target.
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { hideSymbols } from './archives.mjs';
+import {
+  hashOf,
+  MissingError,
+  readIfThere,
+  SetupError,
+  toolchain,
+  withLock,
+  writeFileDeep,
+} from './project.mjs';
+import { outputOf, run, tail } from './run.mjs';
+import { targets } from './targets.mjs';
+import { findPython, zigVersion } from './toolchain.mjs';
+
+/** The crate that carries OpenSSL's sources. The hash is that of the file that cargo fetches. */
+const openssl = {
+  crate: 'openssl-src',
+  version: '300.5.5',
+  checksum: '3f1787d533e03597a7934fd0a765f0d28e94ecc5fb7789f8053b1e699a56f709',
+  variable: 'GYRFALCON_OPENSSL_SOURCE',
+};
+
+/** The source distribution that has a current picotls in one of its folders. */
+const picotls = {
+  project: 'aiopquic',
+  version: '0.6.1',
+  checksum: '72579146e0f22859a5a7c197246604fef460b9e1b578a2910156dff7679efd29',
+  variable: 'GYRFALCON_PICOTLS_SOURCE',
+};
+
+/** OpenSSL is built for AEAD suites, elliptic curves, ML-KEM, X.509 and TLS 1.2 and 1.3 on kTLS; all else is left out. */
+const opensslOptions = [
+  'no-shared no-tests no-apps no-docs no-makedepend no-dso no-module no-engine no-legacy no-afalgeng',
+  'no-autoload-config no-ui-console no-async no-thread-pool no-default-thread-pool',
+  'no-ssl3 no-tls1 no-tls1_1 no-dtls no-quic no-comp no-psk no-srp no-srtp no-nextprotoneg',
+  'no-cms no-cmp no-ct no-ts no-ocsp no-http no-rfc3779 no-dh no-dsa no-ec2m no-gost no-ml-dsa no-slh-dsa',
+  'no-argon2 no-aria no-bf no-blake2 no-camellia no-cast no-des no-idea no-md4 no-mdc2 no-ocb no-rc2 no-rc4',
+  'no-rmd160 no-scrypt no-seed no-siphash no-siv no-sm2 no-sm3 no-sm4 no-whirlpool',
+  'enable-ktls enable-ec_nistp_64_gcc_128',
+]
+  .join(' ')
+  .split(' ');
+
+/** What Configure calls the systems that it is tried on, by `platform` and `arch` of scripts/lib/targets.mjs. */
+const opensslNames = {
+  'linux.x64': 'linux-x86_64',
+  'linux.arm64': 'linux-aarch64',
+  'linux-musl.x64': 'linux-x86_64',
+  'linux-musl.arm64': 'linux-aarch64',
+  'darwin.x64': 'darwin64-x86_64-cc',
+  'darwin.arm64': 'darwin64-arm64-cc',
+};
+
+/**
+ * In files of picotls: what is there once, and what comes in its place. Gyrfalcon has a record layer of its own; picotls
+ * asks of one that it writes no ChangeCipherSpec, which is QUIC's rule. Then there are alerts that are not those of
+ * RFC 8446, and memory that is not there.
+ */
+const changes = [
+  [
+    'picotls.c',
+    `    if (emitter->begin_message != begin_record_message) {
+        ret = PTLS_ALERT_UNEXPECTED_MESSAGE;
+        goto Exit;
+    }`,
+    `    if (emitter->begin_message != begin_record_message) {
+        ret = 0; /* Gyrfalcon: the record layer writes it */
+        goto Exit;
+    }`,
+  ],
+  [
+    'picotls.c',
+    `            ret = server_handle_hello(tls, emitter, message, properties);
+        } else {
+            ret = PTLS_ALERT_HANDSHAKE_FAILURE;`,
+    `            ret = server_handle_hello(tls, emitter, message, properties);
+        } else {
+            ret = PTLS_ALERT_UNEXPECTED_MESSAGE;`,
+  ],
+  [
+    'picotls.c',
+    `            ret = server_handle_finished(tls, message);
+        } else {
+            ret = PTLS_ALERT_HANDSHAKE_FAILURE;`,
+    `            ret = server_handle_finished(tls, message);
+        } else {
+            ret = PTLS_ALERT_UNEXPECTED_MESSAGE;`,
+  ],
+  [
+    'picotls.c',
+    `tls->key_schedule->hashes[0].algo->digest_size)) {
+        ret = PTLS_ALERT_HANDSHAKE_FAILURE;
+        goto Exit;
+    }
+
+Exit:
+    ptls_clear_memory(verify_data, sizeof(verify_data));`,
+    `tls->key_schedule->hashes[0].algo->digest_size)) {
+        ret = PTLS_ALERT_DECRYPT_ERROR;
+        goto Exit;
+    }
+
+Exit:
+    ptls_clear_memory(verify_data, sizeof(verify_data));`,
+  ],
+  [
+    'picotls.c',
+    `    ptls_t *tls = new_instance(ctx, 1);
+`,
+    `    ptls_t *tls = new_instance(ctx, 1);
+    if (tls == NULL)
+        return NULL;
+`,
+  ],
+  [
+    'picotls.c',
+    `    assert(tls->ctx->ticket_lifetime != 0);
+    assert(tls->ctx->encrypt_ticket != NULL);
+
+    ptls_buffer_init(&session_id`,
+    `    assert(tls->ctx->ticket_lifetime != 0);
+    assert(tls->ctx->encrypt_ticket != NULL);
+
+    if (msghash_backup == NULL)
+        return PTLS_ERROR_NO_MEMORY;
+    ptls_buffer_init(&session_id`,
+  ],
+  [
+    'picotls.c',
+    `            assert(tls->key_schedule->generation == 0);
+            key_schedule_extract(tls->key_schedule, ptls_iovec_init(NULL, 0));`,
+    `            assert(tls->key_schedule->generation == 0);
+            if ((ret = key_schedule_extract(tls->key_schedule, ptls_iovec_init(NULL, 0))) != 0)
+                goto Exit;`,
+  ],
+  [
+    'picotls.c',
+    `    assert(tls->key_schedule->generation == 1);
+    key_schedule_extract(tls->key_schedule, ecdh_secret);`,
+    `    assert(tls->key_schedule->generation == 1);
+    if ((ret = key_schedule_extract(tls->key_schedule, ecdh_secret)) != 0)
+        goto Exit;`,
+  ],
+  [
+    'fusion.c',
+    `                   aesni256);
+   assert(ctx->aesgcm != NULL && "fusion assumes sufficient amount of memory to be available");`,
+    `                   aesni256);
+    if (ctx->aesgcm == NULL)
+        return PTLS_ERROR_NO_MEMORY;`,
+  ],
+  [
+    'openssl.c',
+    `    size_t siglen;
+    int ret;
+
+    if ((ctx = EVP_MD_CTX_create()) == NULL) {`,
+    `    size_t siglen = 0;
+    int ret;
+
+    if ((ctx = EVP_MD_CTX_create()) == NULL) {`,
+  ],
+  [
+    'openssl.c',
+    `    outbuf->off += siglen;
+
+    ret = 0;
+Exit:
+    if (ctx != NULL)
+        EVP_MD_CTX_destroy(ctx);
+    return ret;
+}
+
+struct cipher_context_t {`,
+    `    /* Without memory it may be told that there is a signature, of any length. */
+    if (siglen == 0 || siglen > 1024) {
+        ret = PTLS_ERROR_LIBRARY;
+        goto Exit;
+    }
+    outbuf->off += siglen;
+
+    ret = 0;
+Exit:
+    if (ctx != NULL)
+        EVP_MD_CTX_destroy(ctx);
+    return ret;
+}
+
+struct cipher_context_t {`,
+  ],
+  [
+    'openssl.c',
+    `    if (EVP_PKEY_set1_encoded_public_key(key, peerkey.base, peerkey.len) <= 0) {
+        ret = PTLS_ERROR_LIBRARY;
+        goto Exit;
+    }
+
+    evpctx = EVP_PKEY_CTX_new_from_pkey`,
+    `    if (EVP_PKEY_set1_encoded_public_key(key, peerkey.base, peerkey.len) <= 0) {
+        ret = PTLS_ALERT_ILLEGAL_PARAMETER;
+        goto Exit;
+    }
+
+    EVP_PKEY_CTX_free(evpctx);
+    evpctx = EVP_PKEY_CTX_new_from_pkey`,
+  ],
+];
+
+const opensslFlags = ['-fvisibility=hidden', '-fPIC'];
+
+/** picotls takes memory from zig/tls/heap.zig, which counts and bounds it; OpenSSL is told to when it runs. */
+const heap = ['malloc', 'calloc', 'realloc', 'free', 'aligned_alloc', 'posix_memalign'].map(
+  (name) => `-D${name}=gyrfalcon_tls_${name}`,
+);
+
+const picotlsFlags = [
+  ...['-O3', '-c', '-fPIC', '-fvisibility=hidden', '-w', '-D_GNU_SOURCE', '-DNDEBUG'],
+  ...['-DPTLS_HAVE_LOG=0', ...heap],
+];
+
+/** Where the archives and headers for one of `targets` lie, once they are built: lib/ and include/ in it. */
+export function tlsFolder({ name }) {
+  return join(toolchain, 'tls', name);
+}
+
+/** The one of `targets` that this machine is: of Linux the one with glibc, which its programs link. */
+export function tlsTargetHere() {
+  const found = targets.find(
+    ({ platform, arch }) => platform === process.platform && arch === process.arch,
+  );
+  if (found !== undefined) return found;
+  throw new MissingError(`TLS is not built for ${process.platform} on ${process.arch}`);
+}
+
+/** Why the archives cannot be built for one of `targets` from here; undefined when they can. */
+export function tlsLackOf({ name }) {
+  if (opensslNames[name] === undefined) return 'OpenSSL has not been built for it yet';
+  if (process.platform === 'win32') return 'OpenSSL is not built on Windows, but on another system';
+  return undefined;
+}
+
+/**
+ * Builds the archives for one of `targets`, unless they are there and made from the same sources in the same way.
+ *
+ * @returns {Promise<string>} `tlsFolder(target)`
+ */
+export async function buildTls(target, zig, progress) {
+  const folder = tlsFolder(target);
+  const parts = [
+    { name: 'openssl', archives: ['crypto', 'ssl'], build: buildOpenssl },
+    { name: 'picotls', archives: ['picotls'], build: buildPicotls },
+  ];
+  const stale = () =>
+    parts.filter(({ name }) => readIfThere(stampOf(folder, name)) !== hashFor(target, name));
+  if (stale().length === 0) {
+    progress.fresh(`OpenSSL and picotls for ${target.name}`);
+    return folder;
+  }
+  const lack = tlsLackOf(target);
+  if (lack !== undefined) throw new MissingError(`${target.name}: ${lack}`);
+  const waiting = (pid) => progress.note(`waiting for the build in process ${pid}`);
+  await withLock('tls', waiting, async () => {
+    for (const { name, archives, build } of stale()) {
+      rmSync(stampOf(folder, name), { force: true });
+      const partial = join(folder, 'build');
+      rmSync(partial, { recursive: true, force: true });
+      mkdirSync(join(folder, 'lib'), { recursive: true });
+      const source = await fetchSource[name](progress);
+      const compiler = writeCompiler(partial, target, zig);
+      await progress.work(`${name} for ${target.name}: zig cc`, () =>
+        build({ source, folder, partial, target, compiler, zig }),
+      );
+      for (const archive of archives) hideSymbols(archiveOf(folder, archive));
+      rmSync(partial, { recursive: true, force: true });
+      writeFileSync(stampOf(folder, name), hashFor(target, name));
+    }
+  });
+  return folder;
+}
+
+const stampOf = (folder, name) => join(folder, `${name}.stamp`);
+
+const archiveOf = (folder, name) => join(folder, 'lib', `lib${name}.a`);
+
+/** Of everything that the archives of a part depend on. */
+function hashFor(target, name) {
+  const texts = [zigVersion, target.name, compilerText('', target)];
+  const own = ({ variable }) => process.env[variable] ?? '';
+  const fromOpenssl = [own(openssl), openssl.checksum, ...opensslOptions, opensslFlags.join(' ')];
+  if (name === 'openssl') return hashOf([], [...texts, ...fromOpenssl]);
+  const fromPicotls = [own(picotls), picotls.checksum, JSON.stringify(changes), ...picotlsFlags];
+  return hashOf([], [...texts, ...fromOpenssl, ...fromPicotls]);
+}
+
+// The sources.
+
+/** What brings the sources of a part, and where they are then; picotls's is a copy that is changed. */
+const fetchSource = { openssl: fetchOpenssl, picotls: fetchPicotls };
+
+/** A folder that a person has named instead; undefined when there is none. */
+function named({ variable }, file) {
+  const folder = process.env[variable];
+  if (folder === undefined || folder === '') return undefined;
+  if (existsSync(join(folder, file))) return folder;
+  throw new SetupError(`${variable} is ${folder}, where there is no ${file}.`);
+}
+
+async function fetchOpenssl(progress) {
+  const own = named(openssl, 'Configure');
+  if (own !== undefined) return own;
+  const byHand = `Or set ${openssl.variable} to a folder with the sources of OpenSSL 3.5.`;
+  const folder = join(toolchain, 'tls', 'crate');
+  const package_ = `[package]\nname = "sources"\nversion = "0.0.0"\nedition = "2018"\n`;
+  const manifest = `${package_}[dependencies]\n${openssl.crate} = "=${openssl.version}"\n`;
+  writeFileDeep(join(folder, 'Cargo.toml'), manifest);
+  writeFileDeep(join(folder, 'src', 'lib.rs'), '');
+  const about = `OpenSSL: cargo fetch ${openssl.crate} ${openssl.version}`;
+  const source = crateFolder(folder);
+  if (source === undefined) {
+    await progress.work(about, async () => {
+      const { code, missing, output } = await run('cargo', ['fetch', '--quiet'], { cwd: folder });
+      if (missing) {
+        throw new MissingError(
+          `cargo is not on PATH; OpenSSL's sources are had through it (on Debian: apt install cargo). ${byHand}`,
+        );
+      }
+      if (code !== 0) {
+        throw new SetupError(
+          `cargo fetch failed; it needs the network or a filled cache. ${byHand}\n${tail(output)}`,
+        );
+      }
+    });
+  }
+  const found = source ?? crateFolder(folder);
+  if (found === undefined) throw new SetupError(`cargo metadata knows no ${openssl.crate}.`);
+  // cargo has checked the file against the index: this checks the index.
+  const lock = readFileSync(join(folder, 'Cargo.lock'), 'utf8');
+  const entry = lock.split('[[package]]').find((it) => it.includes(`name = "${openssl.crate}"`));
+  const checksum = /checksum = "(\w+)"/.exec(entry ?? '')?.[1];
+  if (checksum !== openssl.checksum) {
+    throw new SetupError(
+      `${openssl.crate} ${openssl.version} has the hash ${checksum}, ${openssl.checksum} was expected.`,
+    );
+  }
+  return found;
+}
+
+/** Where cargo has unpacked the crate; undefined before it has. */
+function crateFolder(folder) {
+  const args = ['metadata', '--format-version', '1', '--locked', '--offline'];
+  const manifest = ['--manifest-path', join(folder, 'Cargo.toml')];
+  const text = outputOf('cargo', [...args, ...manifest]);
+  if (text === undefined) return undefined;
+  const { packages } = JSON.parse(text);
+  const found = packages.find(({ name }) => name === openssl.crate);
+  return found && join(dirname(found.manifest_path), 'openssl');
+}
+
+async function fetchPicotls(progress) {
+  const folder = join(toolchain, 'tls', 'picotls');
+  const own = named(picotls, 'lib/picotls.c');
+  if (own === undefined) {
+    const archive = await downloadPicotls(progress);
+    const partial = `${folder}.partial`;
+    rmSync(partial, { recursive: true, force: true });
+    mkdirSync(partial, { recursive: true });
+    const inside = `${picotls.project}-${picotls.version}/third_party/picotls`;
+    const names = ['include', 'lib', 'README.md'].map((name) => `${inside}/${name}`);
+    const args = ['-xzf', archive, '-C', partial, '--strip-components=3', ...names];
+    const { code, output } = await run('tar', args);
+    if (code !== 0) throw new SetupError(`tar could not unpack ${archive}.\n${tail(output)}`);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(partial, folder);
+  } else {
+    rmSync(folder, { recursive: true, force: true });
+    for (const name of ['include', 'lib']) {
+      cpSync(join(own, name), join(folder, name), { recursive: true });
+    }
+  }
+  for (const [file, before, after] of changes) mend(join(folder, 'lib', file), before, after);
+  return folder;
+}
+
+/** Where pip has put the source distribution, whose hash it has checked. */
+async function downloadPicotls(progress) {
+  const folder = join(toolchain, 'tls', 'sdist');
+  const archive = join(folder, `${picotls.project}-${picotls.version}.tar.gz`);
+  const isThere = () => existsSync(archive) && sha256(archive) === picotls.checksum;
+  if (isThere()) return archive;
+  const byHand = `Or set ${picotls.variable} to a folder with the sources of picotls.`;
+  const python = findPython('picotls', byHand);
+  // pip asks a distribution's build backend what it is before it keeps the file. One of ours answers, so that nothing of
+  // the distribution runs, and its own backend need not be there.
+  const backend = join(folder, 'backend');
+  writeFileDeep(join(backend, 'setuptools', '__init__.py'), '');
+  writeFileDeep(join(backend, 'setuptools', 'build_meta.py'), backendText());
+  const requirements = join(folder, 'requirements.txt');
+  const wanted = `${picotls.project}==${picotls.version} --hash=sha256:${picotls.checksum}\n`;
+  writeFileDeep(requirements, wanted);
+  const args = [...python.args, '-m', 'pip', 'download', '--no-deps', '--no-binary', ':all:'];
+  args.push('--ignore-requires-python', '--no-build-isolation', '--require-hashes', '--quiet');
+  args.push('--dest', folder, '--requirement', requirements);
+  const env = { ...process.env, PYTHONPATH: backend, PIP_DISABLE_PIP_VERSION_CHECK: '1' };
+  const about = `picotls: pip download ${picotls.project} ${picotls.version}`;
+  const { code, output } = await progress.work(about, () => run(python.command, args, { env }));
+  if (code === 0 && isThere()) return archive;
+  throw new SetupError(
+    `pip could not download ${picotls.project} ${picotls.version}; it needs the network. ${byHand}\n${tail(output)}`,
+  );
+}
+
+function backendText() {
+  const name = `${picotls.project}-${picotls.version}.dist-info`;
+  return `import os
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    os.mkdir(os.path.join(folder, "${name}"))
+    with open(os.path.join(folder, "${name}", "METADATA"), "w") as file:
+        file.write("Metadata-Version: 2.1\\nName: ${picotls.project}\\nVersion: ${picotls.version}\\n")
+    return "${name}"
+`;
+}
+
+const sha256 = (path) => createHash('sha256').update(readFileSync(path)).digest('hex');
+
+function mend(path, before, after) {
+  const source = readFileSync(path, 'utf8');
+  if (source.split(before).length !== 2) {
+    throw new SetupError(`${path} is another picotls: it has not once\n${before}`);
+  }
+  writeFileSync(
+    path,
+    source.replace(before, () => after),
+  );
+}
+
+// Compiling.
+
+const triples = {
+  linux: (arch) => `${arch}-linux-gnu`,
+  'linux-musl': (arch) => `${arch}-linux-musl`,
+  darwin: (arch) => `${arch}-macos`,
+  win32: (arch) => `${arch}-windows-gnu`,
+};
+
+/** How Zig calls one of `targets`. */
+export function tripleOf({ platform, arch }) {
+  return triples[platform](arch === 'x64' ? 'x86_64' : 'aarch64');
+}
+
+/**
+ * `zig cc` reads the host's headers for what comes from its standard input: OpenSSL's Configure, which asks for kTLS in
+ * that way, would not find the target's.
+ */
+function compilerText(zig, target) {
+  const cpu = `${target.cpu}`;
+  return `#!/bin/sh
+if [ "$*" = "-E -" ]; then
+  cat >"$0.c"
+  set -- -E "$0.c"
+fi
+exec '${zig}' cc -target ${tripleOf(target)} -mcpu=${cpu} -g0 -fno-sanitize=undefined "$@"
+`;
+}
+
+function writeCompiler(folder, target, zig) {
+  const path = join(folder, 'compiler');
+  writeFileDeep(path, compilerText(zig, target));
+  chmodSync(path, 0o755);
+  return path;
+}
+
+async function buildOpenssl({ source, folder, partial, target, compiler, zig }) {
+  const build = join(partial, 'openssl');
+  mkdirSync(build, { recursive: true });
+  const env = {
+    ...process.env,
+    CC: compiler,
+    AR: `${zig} ar`,
+    RANLIB: `${zig} ranlib`,
+    ZIG_LOCAL_CACHE_DIR: join(partial, 'cache'),
+    // What a person has set for builds of his own.
+    CFLAGS: '',
+    CPPFLAGS: '',
+    LDFLAGS: '',
+    PERL5LIB: '',
+  };
+  const options = [...opensslOptions, ...opensslFlags];
+  const configure = [join(source, 'Configure'), opensslNames[target.name], ...options];
+  await step('perl', configure, { cwd: build, env }, 'perl');
+  const jobs = `-j${availableParallelism()}`;
+  await step('make', [jobs, '-s', 'build_libs'], { cwd: build, env }, 'make');
+  for (const name of ['crypto', 'ssl']) {
+    copyFileSync(join(build, `lib${name}.a`), archiveOf(folder, name));
+  }
+  for (const from of [join(source, 'include'), join(build, 'include')]) {
+    const keep = (path) => !/\.(?:in|pm)$/.test(path);
+    cpSync(join(from, 'openssl'), join(folder, 'include', 'openssl'), {
+      recursive: true,
+      filter: keep,
+    });
+  }
+}
+
+async function step(command, args, options, debian) {
+  const { code, missing, output } = await run(command, args, options);
+  if (missing) {
+    throw new MissingError(
+      `${command} is not on PATH; OpenSSL is built with it (on Debian: apt install ${debian}).`,
+    );
+  }
+  if (code !== 0) throw new SetupError(`OpenSSL did not build.\n${tail(output, 40)}`);
+}
+
+/** The files of picotls, with what their code asks of the processor: what goes beyond is chosen when it runs. */
+function picotlsFiles({ arch }) {
+  const files = ['picotls', 'openssl', 'hpke'].map((name) => ({ name, flags: [] }));
+  const fused = ['avx2', 'aes', 'pclmul', 'vaes', 'vpclmulqdq'].map((name) => `-m${name}`);
+  return arch === 'x64' ? [...files, { name: 'fusion', flags: fused }] : files;
+}
+
+async function buildPicotls({ source, folder, partial, target, compiler, zig }) {
+  const include = join(folder, 'include');
+  cpSync(join(source, 'include'), include, { recursive: true });
+  const env = { ...process.env, ZIG_LOCAL_CACHE_DIR: join(partial, 'cache') };
+  const compiled = picotlsFiles(target).map(async (file) => {
+    const object = join(partial, `${file.name}.o`);
+    const own = [...file.flags, `-I${include}`, join(source, 'lib', `${file.name}.c`)];
+    const { code, output } = await run(compiler, [...picotlsFlags, ...own, '-o', object], { env });
+    if (code !== 0) throw new SetupError(`picotls did not compile.\n${tail(output, 40)}`);
+    return object;
+  });
+  const objects = await Promise.all(compiled);
+  const archive = archiveOf(folder, 'picotls');
+  rmSync(archive, { force: true });
+  const { code, output } = await run(zig, ['ar', 'rcs', archive, ...objects]);
+  if (code !== 0) throw new SetupError(`picotls: zig ar failed.\n${tail(output)}`);
+}

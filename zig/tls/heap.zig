@@ -1,0 +1,198 @@
+//! Where picotls and OpenSSL take their memory: the C library's allocator, with everything counted
+//! and a bound. Handshakes allocate; records that pass afterwards must not, and a test holds them
+//! to that by these counters.
+//!
+//! The counters are the process's, as the libraries' own state is. Any thread may call.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const Allocator = std.mem.Allocator;
+const Alignment = std.mem.Alignment;
+const c = std.c;
+
+var held_bytes: std.atomic.Value(usize) = .init(0);
+var bytes_max: std.atomic.Value(usize) = .init(std.math.maxInt(usize));
+var taken_count: std.atomic.Value(u64) = .init(0);
+var refused_count: std.atomic.Value(u64) = .init(0);
+/// For tests: this many allocations succeed, all further ones fail.
+var grace: std.atomic.Value(i64) = .init(std.math.maxInt(i64));
+
+pub const Counts = struct {
+    /// Bytes that are allocated now, as the C library counts them.
+    bytes: usize,
+    /// Allocations since the process began.
+    taken: u64,
+    /// Allocations that were refused because of the bound.
+    refused: u64,
+};
+
+pub fn counts() Counts {
+    return .{
+        .bytes = held_bytes.load(.monotonic),
+        .taken = taken_count.load(.monotonic),
+        .refused = refused_count.load(.monotonic),
+    };
+}
+
+/// From here on no more than `bytes` are given out. A handshake that gets none ends with
+/// internal_error; connections that are established go on.
+pub fn setBound(bytes: usize) void {
+    bytes_max.store(bytes, .monotonic);
+}
+
+/// For tests: `count` allocations succeed, all further ones fail; null lets all succeed.
+pub fn failAfter(count: ?u32) void {
+    grace.store(count orelse std.math.maxInt(i64), .monotonic);
+}
+
+/// The same memory for Zig.
+pub const allocator: Allocator = .{ .ptr = undefined, .vtable = &.{
+    .alloc = zigAlloc,
+    .resize = Allocator.noResize,
+    .remap = Allocator.noRemap,
+    .free = zigFree,
+} };
+
+fn zigAlloc(_: *anyopaque, len: usize, alignment: Alignment, _: usize) ?[*]u8 {
+    if (alignment.toByteUnits() <= @alignOf(std.c.max_align_t)) return @ptrCast(take(len));
+    return @ptrCast(takeAligned(alignment.toByteUnits(), len));
+}
+
+fn zigFree(_: *anyopaque, old: []u8, _: Alignment, _: usize) void {
+    give(old.ptr);
+}
+
+const sizeOf = switch (builtin.os.tag) {
+    .windows => struct {
+        extern "c" fn _msize(?*const anyopaque) usize;
+    }._msize,
+    .macos => struct {
+        extern "c" fn malloc_size(?*const anyopaque) usize;
+    }.malloc_size,
+    else => struct {
+        extern "c" fn malloc_usable_size(?*const anyopaque) usize;
+    }.malloc_usable_size,
+};
+
+extern "c" fn aligned_alloc(alignment: usize, size: usize) ?*anyopaque;
+
+fn take(size: usize) ?*anyopaque {
+    if (!mayTake(size)) return null;
+    return noted(c.malloc(@max(size, 1)));
+}
+
+fn takeAligned(alignment: usize, size: usize) ?*anyopaque {
+    if (!mayTake(size)) return null;
+    // C11: the size is a multiple of the alignment.
+    return noted(aligned_alloc(alignment, std.mem.alignForward(usize, @max(size, 1), alignment)));
+}
+
+fn give(block: ?*anyopaque) void {
+    const held = block orelse return;
+    _ = held_bytes.fetchSub(sizeOf(held), .monotonic);
+    c.free(held);
+}
+
+fn mayTake(size: usize) bool {
+    const has_room = held_bytes.load(.monotonic) +| size <= bytes_max.load(.monotonic);
+    const has_grace = grace.load(.monotonic) == std.math.maxInt(i64) or
+        grace.fetchSub(1, .monotonic) > 0;
+    if (has_room and has_grace) return true;
+    _ = refused_count.fetchAdd(1, .monotonic);
+    return false;
+}
+
+fn noted(block: ?*anyopaque) ?*anyopaque {
+    const held = block orelse return null;
+    _ = held_bytes.fetchAdd(sizeOf(held), .monotonic);
+    _ = taken_count.fetchAdd(1, .monotonic);
+    return held;
+}
+
+// What picotls is compiled to call (scripts/lib/tls.mjs).
+
+fn tlsMalloc(size: usize) callconv(.c) ?*anyopaque {
+    return take(size);
+}
+
+fn tlsCalloc(count: usize, size: usize) callconv(.c) ?*anyopaque {
+    const bytes = std.math.mul(usize, count, size) catch return null;
+    const block = take(bytes) orelse return null;
+    @memset(@as([*]u8, @ptrCast(block))[0..bytes], 0);
+    return block;
+}
+
+fn tlsRealloc(old: ?*anyopaque, size: usize) callconv(.c) ?*anyopaque {
+    const block = old orelse return take(size);
+    if (size == 0) {
+        give(block);
+        return null;
+    }
+    const fresh = take(size) orelse return null;
+    const kept = @min(sizeOf(block), size);
+    @memcpy(@as([*]u8, @ptrCast(fresh))[0..kept], @as([*]const u8, @ptrCast(block))[0..kept]);
+    give(block);
+    return fresh;
+}
+
+fn tlsFree(block: ?*anyopaque) callconv(.c) void {
+    give(block);
+}
+
+fn tlsAlignedAlloc(alignment: usize, size: usize) callconv(.c) ?*anyopaque {
+    return takeAligned(alignment, size);
+}
+
+fn tlsPosixMemalign(out: *?*anyopaque, alignment: usize, size: usize) callconv(.c) c_int {
+    out.* = takeAligned(alignment, size) orelse return @intFromEnum(c.E.NOMEM);
+    return 0;
+}
+
+comptime {
+    const functions = .{
+        .{ "malloc", &tlsMalloc },
+        .{ "calloc", &tlsCalloc },
+        .{ "realloc", &tlsRealloc },
+        .{ "free", &tlsFree },
+        .{ "aligned_alloc", &tlsAlignedAlloc },
+        .{ "posix_memalign", &tlsPosixMemalign },
+    };
+    for (functions) |function| @export(function[1], .{
+        .name = "gyrfalcon_tls_" ++ function[0],
+        .visibility = .hidden,
+    });
+}
+
+// What OpenSSL is told to call, before it allocates for the first time.
+
+const File = ?[*:0]const u8;
+
+extern fn CRYPTO_set_mem_functions(
+    malloc: *const fn (usize, File, c_int) callconv(.c) ?*anyopaque,
+    realloc: *const fn (?*anyopaque, usize, File, c_int) callconv(.c) ?*anyopaque,
+    free: *const fn (?*anyopaque, File, c_int) callconv(.c) void,
+) c_int;
+
+fn sslMalloc(size: usize, _: File, _: c_int) callconv(.c) ?*anyopaque {
+    return take(size);
+}
+
+fn sslRealloc(old: ?*anyopaque, size: usize, _: File, _: c_int) callconv(.c) ?*anyopaque {
+    return tlsRealloc(old, size);
+}
+
+fn sslFree(block: ?*anyopaque, _: File, _: c_int) callconv(.c) void {
+    give(block);
+}
+
+var openssl_is_told = std.once(tellOpenssl);
+
+fn tellOpenssl() void {
+    // It refuses once it has allocated: this is called before everything else that calls it.
+    std.debug.assert(CRYPTO_set_mem_functions(&sslMalloc, &sslRealloc, &sslFree) == 1);
+}
+
+/// Before the first call of OpenSSL.
+pub fn init() void {
+    openssl_is_told.call();
+}

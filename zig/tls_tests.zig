@@ -1,0 +1,17 @@
+//! The tests of zig/tls, apart from the others: they link OpenSSL and picotls.
+
+test {
+    _ = @import("tls/certificates.zig");
+    _ = @import("tls/context.zig");
+    _ = @import("tls/filter.zig");
+    _ = @import("tls/filter_test.zig");
+    _ = @import("tls/hostile_test.zig");
+    _ = @import("tls/identities_test.zig");
+    _ = @import("tls/sessions_test.zig");
+    _ = @import("tls/heap.zig");
+    _ = @import("tls/names.zig");
+    _ = @import("tls/record_test.zig");
+    _ = @import("tls/replays.zig");
+    _ = @import("tls/tickets.zig");
+    _ = @import("tls/testing/layout.zig");
+}

@@ -61,6 +61,7 @@ test {
     _ = @import("io/epoll.zig");
     _ = @import("io/kqueue.zig");
     _ = @import("io/testing/kevent_test.zig");
+    _ = @import("io/backend_storm_test.zig");
     _ = @import("io/backend_test.zig");
     _ = @import("io/ring.zig");
     _ = @import("io/uring.zig");

@@ -6,6 +6,7 @@ test {
     _ = @import("bridge/doorbell_windows.zig");
     _ = @import("core/system/windows.zig");
     _ = @import("handlers/windows_names.zig");
+    _ = @import("io/backend_storm_test.zig");
     _ = @import("io/backend_test.zig");
     _ = @import("io/iocp.zig");
     _ = @import("server/signals_windows.zig");

@@ -259,7 +259,8 @@ fn callbacks(comptime B: type) []const Operation {
     return &.{
         // The stream of a token, also of one whose close is under way; null when it is stale.
         .{ "stream", &.{ Self, Token }, ?*B.Stream },
-        // Whether its events are to be told now, or in a later poll. Not asked of a listener.
+        // Whether its events are to be told now, or in a later poll: for which those have to wait
+        // that come in this one, too. Not asked of a listener.
         .{ "isServed", &.{ Self, Token }, bool },
         // The wait is over; once for each poll, before the others.
         .{ "onAwake", &.{Self}, void },

@@ -728,14 +728,16 @@ pub const Iocp = struct {
                 self.receive(stream, context);
             } else self.lookAhead(stream, context);
         }
-        if (stream.isOpen() and notes.failed) {
+        if (!stream.isOpen() or !notes.failed and !notes.sent) return;
+        // What it received may have used its turn up.
+        if (!context.isServed(stream.token)) return self.enlist(stream);
+        if (notes.failed) {
             notes.failed = false;
             notes.broken = true;
             context.onRecv(stream.token, .failed);
+            if (stream.isOpen() and notes.sent) self.enlist(stream);
+            return;
         }
-        if (!stream.isOpen() or !notes.sent) return;
-        // What it received may have used its turn up.
-        if (!context.isServed(stream.token)) return self.enlist(stream);
         notes.sent = false;
         context.onSent(stream.token, if (notes.file_ended) 0 else stream.output.bytes());
     }

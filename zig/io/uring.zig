@@ -648,9 +648,9 @@ pub const Uring = struct {
         self.goOn(token, context);
     }
 
-    /// Where the peer's end was seen, a receive that brings nothing more is begun anew, which brings
-    /// the end. By itself it may not: behind 32 pieces that it found at once, Linux 6.18 takes a
-    /// unix socket that holds no bytes for one that nothing is known of.
+    /// Where the peer's end was seen, a receive that brings nothing more is begun anew, which
+    /// brings the end. By itself it may not: behind 32 pieces that it found at once, Linux 6.18
+    /// takes a unix socket that holds no bytes for one that nothing is known of.
     fn askForEnd(self: *Uring, token: io.Token, context: anytype) void {
         const stream = context.stream(token) orelse return;
         const state = State.of(stream);

@@ -68,158 +68,90 @@ const opensslNames = {
 };
 
 /**
- * In files of picotls: what is there once, and what comes in its place. Gyrfalcon has a record layer of its own; picotls
- * asks of one that it writes no ChangeCipherSpec, which is QUIC's rule. Then there are alerts that are not those of
- * RFC 8446, and memory that is not there.
+ * What is changed in picotls: the first match of `find` behind `behind`, which is in its file once. Gyrfalcon has a record
+ * layer of its own; picotls asks of one that it writes no ChangeCipherSpec, which is QUIC's rule. Then there are alerts
+ * that are not those of RFC 8446, and memory that is not there.
  */
 const changes = [
-  [
-    'picotls.c',
-    `    if (emitter->begin_message != begin_record_message) {
-        ret = PTLS_ALERT_UNEXPECTED_MESSAGE;
-        goto Exit;
-    }`,
-    `    if (emitter->begin_message != begin_record_message) {
-        ret = 0; /* Gyrfalcon: the record layer writes it */
-        goto Exit;
-    }`,
-  ],
-  [
-    'picotls.c',
-    `            ret = server_handle_hello(tls, emitter, message, properties);
-        } else {
-            ret = PTLS_ALERT_HANDSHAKE_FAILURE;`,
-    `            ret = server_handle_hello(tls, emitter, message, properties);
-        } else {
-            ret = PTLS_ALERT_UNEXPECTED_MESSAGE;`,
-  ],
-  [
-    'picotls.c',
-    `            ret = server_handle_finished(tls, message);
-        } else {
-            ret = PTLS_ALERT_HANDSHAKE_FAILURE;`,
-    `            ret = server_handle_finished(tls, message);
-        } else {
-            ret = PTLS_ALERT_UNEXPECTED_MESSAGE;`,
-  ],
-  [
-    'picotls.c',
-    `tls->key_schedule->hashes[0].algo->digest_size)) {
-        ret = PTLS_ALERT_HANDSHAKE_FAILURE;
-        goto Exit;
-    }
-
-Exit:
-    ptls_clear_memory(verify_data, sizeof(verify_data));`,
-    `tls->key_schedule->hashes[0].algo->digest_size)) {
-        ret = PTLS_ALERT_DECRYPT_ERROR;
-        goto Exit;
-    }
-
-Exit:
-    ptls_clear_memory(verify_data, sizeof(verify_data));`,
-  ],
-  [
-    'picotls.c',
-    `    ptls_t *tls = new_instance(ctx, 1);
-`,
-    `    ptls_t *tls = new_instance(ctx, 1);
-    if (tls == NULL)
-        return NULL;
-`,
-  ],
-  [
-    'picotls.c',
-    `    assert(tls->ctx->ticket_lifetime != 0);
-    assert(tls->ctx->encrypt_ticket != NULL);
-
-    ptls_buffer_init(&session_id`,
-    `    assert(tls->ctx->ticket_lifetime != 0);
-    assert(tls->ctx->encrypt_ticket != NULL);
-
-    if (msghash_backup == NULL)
-        return PTLS_ERROR_NO_MEMORY;
-    ptls_buffer_init(&session_id`,
-  ],
-  [
-    'picotls.c',
-    `            assert(tls->key_schedule->generation == 0);
-            key_schedule_extract(tls->key_schedule, ptls_iovec_init(NULL, 0));`,
-    `            assert(tls->key_schedule->generation == 0);
-            if ((ret = key_schedule_extract(tls->key_schedule, ptls_iovec_init(NULL, 0))) != 0)
-                goto Exit;`,
-  ],
-  [
-    'picotls.c',
-    `    assert(tls->key_schedule->generation == 1);
-    key_schedule_extract(tls->key_schedule, ecdh_secret);`,
-    `    assert(tls->key_schedule->generation == 1);
-    if ((ret = key_schedule_extract(tls->key_schedule, ecdh_secret)) != 0)
-        goto Exit;`,
-  ],
-  [
-    'fusion.c',
-    `                   aesni256);
-   assert(ctx->aesgcm != NULL && "fusion assumes sufficient amount of memory to be available");`,
-    `                   aesni256);
-    if (ctx->aesgcm == NULL)
-        return PTLS_ERROR_NO_MEMORY;`,
-  ],
-  [
-    'openssl.c',
-    `    size_t siglen;
-    int ret;
-
-    if ((ctx = EVP_MD_CTX_create()) == NULL) {`,
-    `    size_t siglen = 0;
-    int ret;
-
-    if ((ctx = EVP_MD_CTX_create()) == NULL) {`,
-  ],
-  [
-    'openssl.c',
-    `    outbuf->off += siglen;
-
-    ret = 0;
-Exit:
-    if (ctx != NULL)
-        EVP_MD_CTX_destroy(ctx);
-    return ret;
-}
-
-struct cipher_context_t {`,
-    `    /* Without memory it may be told that there is a signature, of any length. */
-    if (siglen == 0 || siglen > 1024) {
-        ret = PTLS_ERROR_LIBRARY;
-        goto Exit;
-    }
-    outbuf->off += siglen;
-
-    ret = 0;
-Exit:
-    if (ctx != NULL)
-        EVP_MD_CTX_destroy(ctx);
-    return ret;
-}
-
-struct cipher_context_t {`,
-  ],
-  [
-    'openssl.c',
-    `    if (EVP_PKEY_set1_encoded_public_key(key, peerkey.base, peerkey.len) <= 0) {
-        ret = PTLS_ERROR_LIBRARY;
-        goto Exit;
-    }
-
-    evpctx = EVP_PKEY_CTX_new_from_pkey`,
-    `    if (EVP_PKEY_set1_encoded_public_key(key, peerkey.base, peerkey.len) <= 0) {
-        ret = PTLS_ALERT_ILLEGAL_PARAMETER;
-        goto Exit;
-    }
-
-    EVP_PKEY_CTX_free(evpctx);
-    evpctx = EVP_PKEY_CTX_new_from_pkey`,
-  ],
+  {
+    file: 'picotls.c',
+    behind: 'if (emitter->begin_message != begin_record_message)',
+    find: 'PTLS_ALERT_UNEXPECTED_MESSAGE',
+    put: '0',
+  },
+  {
+    file: 'picotls.c',
+    behind: 'ret = server_handle_hello(',
+    find: 'PTLS_ALERT_HANDSHAKE_FAILURE',
+    put: 'PTLS_ALERT_UNEXPECTED_MESSAGE',
+  },
+  {
+    file: 'picotls.c',
+    behind: 'ret = server_handle_finished(',
+    find: 'PTLS_ALERT_HANDSHAKE_FAILURE',
+    put: 'PTLS_ALERT_UNEXPECTED_MESSAGE',
+  },
+  {
+    file: 'picotls.c',
+    behind: 'ptls_mem_equal(message.base + PTLS_HANDSHAKE_HEADER_SIZE',
+    find: 'PTLS_ALERT_HANDSHAKE_FAILURE',
+    put: 'PTLS_ALERT_DECRYPT_ERROR',
+  },
+  {
+    file: 'picotls.c',
+    behind: 'new_instance(ctx, 1)',
+    find: ';',
+    put: '; if (tls == NULL) return NULL;',
+  },
+  {
+    file: 'picotls.c',
+    behind: 'assert(tls->ctx->encrypt_ticket != NULL)',
+    find: ';',
+    put: '; if (msghash_backup == NULL) return PTLS_ERROR_NO_MEMORY;',
+  },
+  {
+    file: 'picotls.c',
+    behind: 'assert(tls->key_schedule->generation == 1);',
+    find: /key_schedule_extract\([^;]*\)/,
+    put: 'if ((ret = $&) != 0) goto Exit',
+  },
+  {
+    file: 'picotls.c',
+    behind: 'psk_index == SIZE_MAX || tls->ctx->require_client_authentication',
+    find: /key_schedule_extract\([^;]*\)/,
+    put: 'if ((ret = $&) != 0) goto Exit',
+  },
+  {
+    file: 'fusion.c',
+    behind: 'static int non_temporal_setup(',
+    find: /assert\(ctx->aesgcm != NULL[^;]*;/,
+    put: 'if (ctx->aesgcm == NULL) return PTLS_ERROR_NO_MEMORY;',
+  },
+  {
+    file: 'openssl.c',
+    behind: 'static int do_sign(',
+    find: 'size_t siglen;',
+    put: 'size_t siglen = 0;',
+  },
+  {
+    // Without memory it may be told that there is a signature, of any length.
+    file: 'openssl.c',
+    behind: 'static int do_sign(',
+    find: 'outbuf->off += siglen;',
+    put: 'if (siglen == 0 || siglen > 1024) { ret = PTLS_ERROR_LIBRARY; goto Exit; } $&',
+  },
+  {
+    file: 'openssl.c',
+    behind: 'EVP_PKEY_set1_encoded_public_key(',
+    find: 'PTLS_ERROR_LIBRARY',
+    put: 'PTLS_ALERT_ILLEGAL_PARAMETER',
+  },
+  {
+    file: 'openssl.c',
+    behind: 'EVP_PKEY_set1_encoded_public_key(',
+    find: 'evpctx =',
+    put: 'EVP_PKEY_CTX_free(evpctx); $&',
+  },
 ];
 
 const opensslFlags = ['-fvisibility=hidden', '-fPIC'];
@@ -304,7 +236,12 @@ function hashFor(target, name) {
   const own = ({ variable }) => process.env[variable] ?? '';
   const fromOpenssl = [own(openssl), openssl.checksum, ...opensslOptions, opensslFlags.join(' ')];
   if (name === 'openssl') return hashOf([], [...texts, ...fromOpenssl]);
-  const fromPicotls = [own(picotls), picotls.checksum, JSON.stringify(changes), ...picotlsFlags];
+  const fromPicotls = [
+    own(picotls),
+    picotls.checksum,
+    JSON.stringify(changes, (_, value) => (value instanceof RegExp ? value.source : value)),
+    ...picotlsFlags,
+  ];
   return hashOf([], [...texts, ...fromOpenssl, ...fromPicotls]);
 }
 
@@ -393,7 +330,7 @@ async function fetchPicotls(progress) {
       cpSync(join(own, name), join(folder, name), { recursive: true });
     }
   }
-  for (const [file, before, after] of changes) mend(join(folder, 'lib', file), before, after);
+  for (const change of changes) mend(join(folder, 'lib', change.file), change);
   return folder;
 }
 
@@ -439,15 +376,18 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
 
 const sha256 = (path) => createHash('sha256').update(readFileSync(path)).digest('hex');
 
-function mend(path, before, after) {
+function mend(path, { behind, find, put }) {
   const source = readFileSync(path, 'utf8');
-  if (source.split(before).length !== 2) {
-    throw new SetupError(`${path} is another picotls: it has not once\n${before}`);
+  const parts = source.split(behind);
+  if (parts.length !== 2) {
+    throw new SetupError(`${path} is another picotls: it has ${parts.length - 1} times ${behind}`);
   }
-  writeFileSync(
-    path,
-    source.replace(before, () => after),
-  );
+  const [before, rest] = parts;
+  const changed = rest.replace(find, put);
+  if (changed === rest) {
+    throw new SetupError(`${path} is another picotls: behind ${behind} there is no ${find}`);
+  }
+  writeFileSync(path, before + behind + changed);
 }
 
 // Compiling.

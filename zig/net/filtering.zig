@@ -247,7 +247,7 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
                     .failed => return false,
                 }
                 keepUnsent(w, conn) catch return false;
-                if (!conn.queue.isSealed()) continue;
+                if (!conn.queue.isSealed() or w.bytesLeft(conn) == 0) continue;
                 w.sendLater(conn);
                 return true;
             }

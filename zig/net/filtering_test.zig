@@ -11,6 +11,7 @@ const Link = network_file.Link;
 const Network = network_file.Network;
 const Simulator = @import("../io/simulator.zig").Simulator;
 const FileHandle = @import("../core/file_handle.zig").FileHandle;
+const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
 const Port = @import("port.zig").Port;
 const worker_file = @import("worker.zig");
@@ -238,6 +239,8 @@ const Stage = struct {
         self.net = try Echo.Net.init(testing.allocator, .{
             .buffer_memory_bytes = 4 << 20,
             .receive_buffer_bytes = 4096,
+            // Of a short turn's text the records are longer than the turn.
+            .turn_bytes_max = if (seed % 2 == 1) 3000 else limits.turn_bytes_max_default,
         }, &self.port, &self.echo);
         self.echo.net = &self.net;
         self.net.begin();

@@ -290,8 +290,38 @@ fn addTls(c: Context, check: *std.Build.Step) void {
     library.linker_allow_shlib_undefined = true;
     c.b.step("tls-module", "Install a module for Node.js that has OpenSSL in it")
         .dependOn(&c.b.addInstallArtifact(library, .{}).step);
+    const bench = c.b.addExecutable(.{
+        .name = "tls_bench",
+        .root_module = withTls(c, tlsBench(c, .ReleaseFast), folder),
+    });
+    const measure = c.b.addRunArtifact(bench);
+    measure.has_side_effects = true;
+    measure.stdio = .inherit;
+    if (c.b.args) |args| measure.addArgs(args);
+    c.b.step("bench-tls", "Time the TLS filter: zig build bench-tls -- [--smoke]")
+        .dependOn(&measure.step);
     // Compiled, not linked: the libraries may not be there.
     check.dependOn(&c.b.addTest(.{ .root_module = c.module(root) }).step);
+    check.dependOn(&c.b.addObject(.{
+        .name = "tls_bench",
+        .root_module = tlsBench(c, c.optimize),
+    }).step);
+}
+
+fn tlsBench(c: Context, optimize: std.builtin.OptimizeMode) *std.Build.Module {
+    const module = c.b.createModule(.{
+        .root_source_file = c.b.path("bench/micro/tls.zig"),
+        .target = c.target,
+        .optimize = optimize,
+        .link_libc = true,
+    });
+    module.addImport("tls", c.b.createModule(.{
+        .root_source_file = c.b.path("zig/tls.zig"),
+        .target = c.target,
+        .optimize = optimize,
+        .link_libc = true,
+    }));
+    return module;
 }
 
 /// Where `npm run build:tls` puts them for this target.

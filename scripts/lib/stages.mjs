@@ -278,6 +278,8 @@ async function tlsTests(context) {
       const files = testFiles(context, 'tests/tls');
       outcomes.push(await runTests(context, files));
     }
+    const bench = ['build', 'bench-tls', ...options, '--', '--smoke'];
+    outcomes.push(await one('bench-tls --smoke', context.zig, bench));
   }
   return together(outcomes);
 }

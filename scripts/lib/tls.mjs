@@ -154,7 +154,7 @@ const changes = [
   },
 ];
 
-const opensslFlags = ['-fvisibility=hidden', '-fPIC'];
+const opensslFlags = ['-O2', '-fvisibility=hidden', '-fPIC'];
 
 /** picotls takes memory from zig/tls/heap.zig, which counts and bounds it; OpenSSL is told to when it runs. */
 const heap = ['malloc', 'calloc', 'realloc', 'free', 'aligned_alloc', 'posix_memalign'].map(
@@ -441,7 +441,8 @@ async function buildOpenssl({ source, folder, partial, target, compiler, zig }) 
     LDFLAGS: '',
     PERL5LIB: '',
   };
-  const options = [...opensslOptions, ...opensslFlags];
+  // Its errors tell where they come from: not where this machine keeps its files.
+  const options = [...opensslOptions, ...opensslFlags, `-fmacro-prefix-map=${source}/=`];
   const configure = [join(source, 'Configure'), opensslNames[target.name], ...options];
   await step('perl', configure, { cwd: build, env }, 'perl');
   const jobs = `-j${availableParallelism()}`;
@@ -481,7 +482,12 @@ async function buildPicotls({ source, folder, partial, target, compiler, zig }) 
   const env = { ...process.env, ZIG_LOCAL_CACHE_DIR: join(partial, 'cache') };
   const compiled = picotlsFiles(target).map(async (file) => {
     const object = join(partial, `${file.name}.o`);
-    const own = [...file.flags, `-I${include}`, join(source, 'lib', `${file.name}.c`)];
+    const own = [
+      ...file.flags,
+      `-I${include}`,
+      `-fmacro-prefix-map=${source}/=`,
+      join(source, 'lib', `${file.name}.c`),
+    ];
     const { code, output } = await run(compiler, [...picotlsFlags, ...own, '-o', object], { env });
     if (code !== 0) throw new SetupError(`picotls did not compile.\n${tail(output, 40)}`);
     return object;

@@ -118,6 +118,7 @@ export const rows: readonly Row[] = [
   { pattern: /^zig build fuzz .*-- /, short: smoke },
   { pattern: /^zig build run-\w+$/, short: (command) => `${command} -- 0`, serves: true },
   { pattern: /^zig build bench-decode$/ },
+  { pattern: /^zig build bench-tls$/, elsewhere: 'the stage tls of npm test, in its short form' },
   { pattern: /^zig build$/ },
   // The stage `static` of npm test runs what they make.
   {

@@ -22,6 +22,7 @@ const zigEntries = [
   'zig/model.zig',
   'zig/abi_gen.zig',
   'zig/windows_tests.zig',
+  'zig/tls.zig',
   'zig/tls_tests.zig',
   'zig/tls_module.zig',
 ];

@@ -1,5 +1,5 @@
-//! What the TLS filter costs by itself: sealing and opening records, and handshakes, beside those of
-//! OpenSSL's libssl as a server. Of a handshake the server's side alone is timed; the client is
+//! What the TLS filter costs by itself: sealing and opening records, and handshakes, beside those
+//! of OpenSSL's libssl as a server. Of a handshake the server's side alone is timed; the client is
 //! libssl's. One thread, no sockets.
 //!
 //!     zig build bench-tls [-- --smoke]
@@ -78,7 +78,8 @@ fn records() !void {
                     .copy = copy[0..sealed],
                 };
                 defer opening.keys.deinit();
-                show(try std.fmt.bufPrint(&name, "{x} open {d}", .{ id, len }), len, &opening, open);
+                const title = try std.fmt.bufPrint(&name, "{x} open {d}", .{ id, len });
+                show(title, len, &opening, open);
             }
         }
     }

@@ -278,7 +278,8 @@ async function fetchOpenssl(progress) {
         );
       }
       if (code !== 0) {
-        throw new SetupError(
+        // A cargo of rustup's without a toolchain is none, too.
+        throw new MissingError(
           `cargo fetch failed; it needs the network or a filled cache. ${byHand}\n${tail(output)}`,
         );
       }
@@ -357,7 +358,7 @@ async function downloadPicotls(progress) {
   const about = `picotls: pip download ${picotls.project} ${picotls.version}`;
   const { code, output } = await progress.work(about, () => run(python.command, args, { env }));
   if (code === 0 && isThere()) return archive;
-  throw new SetupError(
+  throw new MissingError(
     `pip could not download ${picotls.project} ${picotls.version}; it needs the network. ${byHand}\n${tail(output)}`,
   );
 }

@@ -4,6 +4,9 @@
 
 const std = @import("std");
 
+/// The deadline of who has none, monotonic ms.
+pub const never = std.math.maxInt(u64);
+
 pub const Rate = struct {
     /// Bytes a second; 0: no such limit.
     bytes_per_s: u32,

@@ -81,11 +81,6 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             return &w.filtering.slots[conn.id.slot];
         }
 
-        /// Null: its bytes are text.
-        pub fn filterOf(w: *W, conn: *const Conn) ?*F {
-            return if (conn.is_filtered) &of(w, conn).filter else null;
-        }
-
         /// The connection ends.
         pub fn release(w: *W, conn: *Conn) void {
             const own = of(w, conn);
@@ -121,7 +116,7 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
                 const whole = try own.begun.contiguous(pool, @intCast(own.begun.len));
                 if (F.lacking(whole) > 0) continue;
                 const used = read(w, conn, whole[0..@intCast(own.begun.len)]);
-                if (!conn.isOpen()) return rest[rest.len..];
+                if (!conn.isOpen()) return rest;
                 assert(used == own.begun.len);
                 own.begun.deinit(pool);
             }
@@ -227,10 +222,6 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             if (bytes.len > 0) try conn.queue.prependSealed(&w.pools, bytes);
         }
 
-        pub fn forgetUnsent(w: *W) void {
-            w.filtering.unsent = "";
-        }
-
         /// Sends what the filter has to say, and from the write queue, until both are empty or the
         /// socket is full. False: the connection is to be closed.
         pub fn pumpQueue(w: *W, conn: *Conn) bool {
@@ -267,7 +258,7 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
                 return result;
             }
             if (pieces.len == 0 and !conn.queue.isEmpty()) return sendFile(w, conn, quota);
-            return send(w, conn, w.cut(pieces, quota));
+            return send(w, conn, W.cut(pieces, quota));
         }
 
         fn sendFile(w: *W, conn: *Conn, quota: u32) io.SendResult {
@@ -279,7 +270,8 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
                 return .failed;
             };
             if (n == 0) {
-                w.tellShort(file);
+                file.handle.doubt();
+                W.tellShort();
                 return .failed;
             }
             return send(w, conn, &.{pieceOf(room[0..n])});

@@ -265,6 +265,15 @@ const Stage = struct {
         self.net.checkInvariants();
     }
 
+    /// Until `client` has been told the end, or is gone.
+    fn talk(self: *Stage, client: *Client, random: std.Random) !void {
+        for (0..200_000) |_| {
+            if (client.end != null or client.is_gone) return;
+            try client.step(&self.network, random.intRangeAtMost(usize, 1, 1000));
+            self.turn();
+        }
+    }
+
     /// Connects to the listener of this number; null: it was refused.
     fn connect(self: *Stage, listener: u16) ?*Link {
         const link = self.network.connect(0, .{}) orelse return null;
@@ -376,11 +385,7 @@ test "filter: an echo through it comes back whole, and its end is said, whatever
             said += n;
         }
         try client.say(.end, "");
-        for (0..200_000) |_| {
-            if (client.end != null) break;
-            try client.step(&stage.network, random.intRangeAtMost(usize, 1, 1000));
-            stage.turn();
-        }
+        try stage.talk(&client, random);
         errdefer std.debug.print("seed {d}\n", .{seed});
         try testing.expectEqual(Record.Kind.end, client.end.?);
         try testing.expectEqual(Cipher.welcome_bytes, client.welcomed);
@@ -409,11 +414,7 @@ test "filter: files pass it, in their order among what else is sent" {
         try client.say(.hello, "");
         for (0..3) |_| try client.say(.text, "a!b");
         try client.say(.end, "");
-        for (0..200_000) |_| {
-            if (client.end != null) break;
-            try client.step(&stage.network, random.intRangeAtMost(usize, 1, 1000));
-            stage.turn();
-        }
+        try stage.talk(&client, random);
         errdefer std.debug.print("seed {d}\n", .{seed});
         try testing.expectEqual(3 * (file_bytes + 2), client.text.items.len);
         for (0..3) |i| {
@@ -443,11 +444,7 @@ test "filter: what it refuses is answered by itself, heard no further, and ends 
         }
         try client.say(@enumFromInt('?'), "what");
         for (0..5) |_| try client.say(.text, "more, which nobody hears");
-        for (0..200_000) |_| {
-            if (client.end != null or client.is_gone) break;
-            try client.step(&stage.network, random.intRangeAtMost(usize, 1, 1000));
-            stage.turn();
-        }
+        try stage.talk(&client, random);
         errdefer std.debug.print("seed {d}\n", .{seed});
         try testing.expectEqual(Record.Kind.failed, client.end.?);
         try testing.expectEqual(1, stage.echo.failed);

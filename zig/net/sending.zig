@@ -140,7 +140,11 @@ pub fn Sending(comptime W: type) type {
                     },
                 }
             }
-            const queued = queueAll(self, conn, source, gathered, sent);
+            var queued = queueRest(self, conn, source, gathered, sent);
+            // What the socket has not taken of records stands in front of that.
+            if (W.filters) Filtering.keepUnsent(self, conn) catch |err| {
+                queued = err;
+            };
             // Callbacks follow: what they write is another batch.
             self.batch.reset();
             queued catch return self.protocol.onNoMemory(conn, .output, .pool);
@@ -153,19 +157,6 @@ pub fn Sending(comptime W: type) type {
             if (W.filters and conn.is_filtered and !conn.queue.isSealed()) return pump(self, conn);
             sendLater(self, conn);
             self.protocol.onUnsent(conn);
-        }
-
-        /// Queues what is left of both, behind what the socket has not taken of records.
-        fn queueAll(
-            self: *W,
-            conn: *Conn,
-            source: ?*Chain,
-            gathered: usize,
-            sent: usize,
-        ) WriteQueue.Error!void {
-            const result = queueRest(self, conn, source, gathered, sent);
-            if (W.filters) try Filtering.keepUnsent(self, conn);
-            return result;
         }
 
         /// Queues what is left of the batch and of `source` when `sent` bytes of both have left.
@@ -200,7 +191,7 @@ pub fn Sending(comptime W: type) type {
         }
 
         /// The first `bytes` of `iovecs`, whose last piece is cut in place.
-        pub fn cut(_: *const W, iovecs: []posix.iovec_const, bytes: usize) []posix.iovec_const {
+        pub fn cut(iovecs: []posix.iovec_const, bytes: usize) []posix.iovec_const {
             if (iovecs.len == 0) return iovecs;
             const part = partOf(iovecs, bytes);
             iovecs[part.count - 1].len = part.last_len;
@@ -276,7 +267,7 @@ pub fn Sending(comptime W: type) type {
                 switch (result) {
                     .sent => |n| {
                         if (n == 0) {
-                            tellShort(self, conn.queue.first.?.source.file);
+                            tellShort();
                             return false;
                         }
                         conn.queue.consume(&self.pools, n);
@@ -292,8 +283,7 @@ pub fn Sending(comptime W: type) type {
         }
 
         /// The promised length cannot be kept.
-        pub fn tellShort(_: *const W, file: write_queue.FileRange) void {
-            file.handle.doubt();
+        pub fn tellShort() void {
             log.limited("a file became shorter while it was sent: the connection is closed", .{});
         }
 
@@ -314,7 +304,7 @@ pub fn Sending(comptime W: type) type {
                     .length = @min(file.length, quota),
                 } });
             }
-            self.backend.sendLater(&conn.stream, .{ .memory = cut(self, pieces, quota) });
+            self.backend.sendLater(&conn.stream, .{ .memory = cut(pieces, quota) });
         }
 
         fn sendFile(
@@ -328,6 +318,7 @@ pub fn Sending(comptime W: type) type {
             switch (result) {
                 .sent => |n| {
                     self.noteSent(conn, n);
+                    if (n == 0) file.handle.doubt();
                 },
                 .would_block => {},
                 .failed => file.handle.doubt(), // or the client has gone

@@ -25,9 +25,9 @@ pub fn RequestBodies(comptime D: type) type {
             ex.head_len = @intCast(head.len);
         }
 
-        /// Takes content; returns how many bytes are done with. `announced`: what is known to
-        /// follow at least, bytes. Ask `carrier.isReading` afterwards: the message may have been
-        /// refused, or its connection have ended.
+        /// Takes content; returns how many bytes are done with, null when the message is no longer
+        /// read: it has been refused, or its connection has ended. `announced`: what is known to
+        /// follow at least, bytes.
         pub fn deliver(
             d: *D,
             carrier: Carrier,
@@ -35,11 +35,11 @@ pub fn RequestBodies(comptime D: type) type {
             bytes: []const u8,
             announced: u64,
             is_end: bool,
-        ) usize {
+        ) ?usize {
             const body = &ex.body;
             if (body.isTooLarge(bytes.len + announced, d.config.body_bytes_max)) {
                 carrier.refuseMessage(.body_too_large);
-                return bytes.len;
+                return null;
             }
             var taken = bytes.len;
             switch (body.sink) {
@@ -47,7 +47,7 @@ pub fn RequestBodies(comptime D: type) type {
                 .gather => keep(d, carrier, ex, bytes),
                 .discard => if (!body.discard(bytes.len)) carrier.stopReading(ex),
             }
-            if (!carrier.isReading(ex)) return bytes.len;
+            if (!carrier.isReading(ex)) return null;
             if (body.sink == .discard) taken = bytes.len; // it was answered under the call
             assert(taken <= bytes.len);
             body.seen += taken;

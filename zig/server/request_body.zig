@@ -14,8 +14,7 @@ pub const Sink = enum(u8) {
     discard,
 };
 
-/// No deadline.
-const never = std.math.maxInt(u64);
+const never = rate.never;
 
 pub const RequestBody = struct {
     sink: Sink,

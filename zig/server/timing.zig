@@ -10,15 +10,13 @@
 //!   nothing         `idle_timeout_ms` and `limits.idle_grace_ms`, behind a response that has
 //!                   arrived; on a new connection `header_timeout_ms`
 
-const std = @import("std");
 const limits = @import("../core/limits.zig");
 const rate = @import("../core/rate.zig");
 const Code = @import("../http/problem.zig").Code;
 const Config = @import("config.zig").Config;
 const refusals_of = @import("refusals.zig").Refusals;
 
-/// No deadline.
-pub const never = std.math.maxInt(u64);
+const never = rate.never;
 
 /// The rates that a configuration asks for. A client that was faster can rest for as long as one
 /// that has sent, or taken, nothing: not longer, however fast it was.

@@ -4,8 +4,7 @@
 const std = @import("std");
 const rate = @import("../core/rate.zig");
 
-/// No deadline.
-const never = std.math.maxInt(u64);
+const never = rate.never;
 
 pub const WritePace = struct {
     /// Runs while there is unsent output.

@@ -168,7 +168,7 @@ pub fn Bodies(comptime D: type) type {
             if (!framing.is_chunked) {
                 const n: usize = @intCast(@min(framing.left, bytes.len));
                 const is_end = n == framing.left;
-                const taken = deliver(d, conn, ex, bytes[0..n], 0, is_end) orelse return bytes.len;
+                const taken = deliver(d, ex, bytes[0..n], 0, is_end) orelse return bytes.len;
                 framing.left -= taken;
                 if (taken < n) http1.pause(d, conn, .body);
                 if (framing.left == 0) end(d, conn, bytes.len > taken);
@@ -185,7 +185,7 @@ pub fn Bodies(comptime D: type) type {
                 },
                 .data => |data| {
                     const announced = framing.decoder.dataLeft();
-                    const taken = deliver(d, conn, ex, data.bytes, announced, false) orelse
+                    const taken = deliver(d, ex, data.bytes, announced, false) orelse
                         return bytes.len;
                     const kept = data.bytes.len - taken;
                     framing.decoder.unread(kept);
@@ -197,7 +197,7 @@ pub fn Bodies(comptime D: type) type {
                     return if (own.reading == ex) piece.consumed else bytes.len;
                 },
                 .end => |n| {
-                    const taken = deliver(d, conn, ex, "", 0, true);
+                    const taken = deliver(d, ex, "", 0, true);
                     if (taken != null) end(d, conn, bytes.len > n);
                     return n;
                 },
@@ -208,18 +208,14 @@ pub fn Bodies(comptime D: type) type {
             }
         }
 
-        /// Returns how many of `bytes` were taken; null when the message is no longer read.
         fn deliver(
             d: *D,
-            conn: *Conn,
             ex: *Exchange,
             bytes: []const u8,
             announced: u64,
             is_end: bool,
         ) ?usize {
-            const carrier = d.carrierOf(ex);
-            const taken = request_bodies.deliver(d, carrier, ex, bytes, announced, is_end);
-            return if (http1.of(conn).reading == ex) taken else null;
+            return request_bodies.deliver(d, d.carrierOf(ex), ex, bytes, announced, is_end);
         }
 
         /// The connection reads the content of `ex`, which is about to be refused.

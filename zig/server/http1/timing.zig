@@ -2,7 +2,7 @@
 
 const std = @import("std");
 const limits = @import("../../core/limits.zig");
-const never = @import("../timing.zig").never;
+const never = @import("../../core/rate.zig").never;
 const Awaited = @import("../timing.zig").Awaited;
 const common_of = @import("../timing.zig").Timing;
 const refusals_of = @import("refusals.zig").Refusals;

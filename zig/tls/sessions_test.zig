@@ -134,16 +134,21 @@ fn earlySite() !links.Site {
     });
 }
 
+/// A client that resumes by `ticket`, and sends `text` ahead.
+fn resuming(site: links.Site, ticket: []const u8, text: []const u8) !links.PicotlsLink {
+    return links.withPicotls(site.context, .{
+        .server_name = "localhost",
+        .ticket = ticket,
+        .early = text,
+    });
+}
+
 test "data ahead is taken, told apart, and answered before the handshake is over" {
     const site = try earlySite();
     defer site.deinit();
     const ticket = try ticketOf(site.context, "localhost", &.{});
     defer testing.allocator.free(ticket);
-    var link = try links.withPicotls(site.context, .{
-        .server_name = "localhost",
-        .ticket = ticket,
-        .early = early,
-    });
+    var link = try resuming(site, ticket, early);
     defer link.deinit();
     try link.step();
     try testing.expectEqualStrings(early, link.server.early.items);
@@ -190,11 +195,7 @@ test "data that comes a second time is not taken" {
     defer site.deinit();
     const ticket = try ticketOf(site.context, "localhost", &.{});
     defer testing.allocator.free(ticket);
-    var link = try links.withPicotls(site.context, .{
-        .server_name = "localhost",
-        .ticket = ticket,
-        .early = early,
-    });
+    var link = try resuming(site, ticket, early);
     defer link.deinit();
     const flight = try testing.allocator.dupe(u8, link.client.out.items);
     defer testing.allocator.free(flight);
@@ -206,11 +207,7 @@ test "data that comes a second time is not taken" {
     try replayed.feed(flight);
     try testing.expectEqual(null, replayed.filter.failure);
     try testing.expectEqualStrings("", replayed.early.items);
-    var again = try links.withPicotls(site.context, .{
-        .server_name = "localhost",
-        .ticket = ticket,
-        .early = early,
-    });
+    var again = try resuming(site, ticket, early);
     defer again.deinit();
     try again.run();
     try testing.expectEqualStrings("", again.server.early.items);
@@ -241,11 +238,7 @@ test "more data than was allowed ends the connection" {
     const ticket = try ticketOf(site.context, "localhost", &.{});
     defer testing.allocator.free(ticket);
     const text: [1001]u8 = @splat('x');
-    var link = try links.withPicotls(site.context, .{
-        .server_name = "localhost",
-        .ticket = ticket,
-        .early = &text,
-    });
+    var link = try resuming(site, ticket, &text);
     defer link.deinit();
     try link.server.feed(link.client.out.items);
     try testing.expectEqual(Alert.unexpected_message, link.server.filter.failure.?.alert);
@@ -259,11 +252,7 @@ test "no data ahead is passed over without a bound" {
     defer generous.deinit();
     const ticket = try ticketOf(generous.context, "localhost", &.{});
     defer testing.allocator.free(ticket);
-    var link = try links.withPicotls(site.context, .{
-        .server_name = "localhost",
-        .ticket = ticket,
-        .early = early,
-    });
+    var link = try resuming(site, ticket, early);
     defer link.deinit();
     const text: [16_384]u8 = @splat('x');
     for (0..limits.tls_early_skip_bytes / text.len + 1) |_| try link.client.send(&text);

@@ -1,6 +1,7 @@
 //! Build steps of the Zig side. `zig build --help` lists them.
 //!
-//! The Node.js module is not built here but by scripts/bootstrap.mjs, through node-zigar.
+//! The Node.js module is built here too (`node-module`), as node-zigar's own build file would;
+//! scripts/lib/build.mjs asks for it when something has changed.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -24,6 +25,7 @@ const Context = struct {
     target: std.Build.ResolvedTarget,
     optimize: std.builtin.OptimizeMode,
     engine: *std.Build.Module,
+    tls: Tls,
 
     /// A module of this project: every one links libc.
     fn module(c: Context, root: []const u8) *std.Build.Module {
@@ -42,7 +44,21 @@ const Context = struct {
         root_module.addImport("gyrfalcon", c.engine);
         return c.b.addExecutable(.{ .name = std.fs.path.stem(root), .root_module = root_module });
     }
+
+    /// A module that is told whether it has TLS: `@import("build_options").tls`. What links the
+    /// libraries then is up to the caller.
+    fn product(c: Context, root: []const u8, has_tls: bool) *std.Build.Module {
+        const root_module = c.module(root);
+        addBuildOptions(c.b, root_module, has_tls);
+        return root_module;
+    }
 };
+
+fn addBuildOptions(b: *std.Build, module: *std.Build.Module, has_tls: bool) void {
+    const options = b.addOptions();
+    options.addOption(bool, "tls", has_tls);
+    module.addOptions("build_options", options);
+}
 
 fn steps(b: *std.Build) void {
     const target = b.standardTargetOptions(.{});
@@ -57,16 +73,11 @@ fn steps(b: *std.Build) void {
             .optimize = optimize,
             .link_libc = true,
         }),
+        .tls = tlsOf(b, target),
     };
     const check = b.step("check", "Compile everything, run nothing");
 
-    const server = b.addExecutable(.{
-        .name = "gyrfalcon",
-        .root_module = c.module("zig/main.zig"),
-    });
-    b.installArtifact(server);
-    check.dependOn(&server.step);
-
+    addProducts(c, check);
     addTests(c, check);
     addExamples(c, check);
     addTestApps(c, check);
@@ -75,6 +86,67 @@ fn steps(b: *std.Build) void {
     addAbi(c, check);
     addBench(c, check);
     addTls(c, check);
+}
+
+/// The executable and the Node.js module.
+fn addProducts(c: Context, check: *std.Build.Step) void {
+    const root_module = c.product("zig/main.zig", c.tls.folder != null);
+    if (c.tls.folder) |folder| linkTls(c.b, root_module, folder);
+    c.b.installArtifact(c.b.addExecutable(.{ .name = "gyrfalcon", .root_module = root_module }));
+    addNodeModule(c);
+
+    const both = c.b.step("products", "Compile executable and Node.js module, with TLS and " ++
+        "without; link and run nothing");
+    for ([_]bool{ true, false }) |has_tls| {
+        const server = c.product("zig/main.zig", has_tls);
+        both.dependOn(&c.b.addExecutable(.{ .name = "gyrfalcon", .root_module = server }).step);
+        // One of its tests names each of its functions: nothing else would call them.
+        both.dependOn(&c.b.addTest(.{
+            .root_module = c.product("zig/node.zig", has_tls),
+            .filters = &.{"node: all"},
+        }).step);
+    }
+    check.dependOn(both);
+}
+
+/// What node-zigar 0.14.0 makes of a module, with its build file's own settings.
+fn addNodeModule(c: Context) void {
+    const b = c.b;
+    const sources: std.Build.LazyPath = .{ .cwd_relative = b.option(
+        []const u8,
+        "zigar",
+        "The folder with the sources of node-zigar's compiler",
+    ) orelse b.pathFromRoot("node_modules/zigar-compiler/zig") };
+    const module = b.createModule(.{
+        .root_source_file = b.path("zig/node.zig"),
+        .imports = &.{.{ .name = "zigar", .module = b.createModule(.{
+            .root_source_file = sources.path(b, "zigar.zig"),
+        }) }},
+    });
+    addBuildOptions(b, module, c.tls.folder != null);
+    const library = b.addLibrary(.{
+        .name = "engine",
+        .linkage = .dynamic,
+        .root_module = b.createModule(.{
+            .root_source_file = sources.path(b, "stub-napi.zig"),
+            .target = c.target,
+            .optimize = c.optimize,
+            .link_libc = true,
+            .imports = &.{.{ .name = "module", .module = module }},
+        }),
+    });
+    if (c.tls.folder) |folder| linkTls(b, library.root_module, folder);
+    const options = b.addOptions();
+    options.addOption(comptime_int, "eval_branch_quota", 2_000_000);
+    options.addOption(bool, "omit_functions", false);
+    options.addOption(bool, "omit_variables", false);
+    library.root_module.addOptions("export-options.zig", options);
+
+    const suffix = c.target.result.dynamicLibSuffix();
+    const name = b.fmt("{s}{s}", .{ targetName(b, c.target.result), suffix });
+    const install = b.addInstallFileWithDir(library.getEmittedBin(), .prefix, name);
+    b.step("node-module", "Install the engine as a module for Node.js (npm run build)")
+        .dependOn(&install.step);
 }
 
 fn addTests(c: Context, check: *std.Build.Step) void {
@@ -264,11 +336,8 @@ fn addBench(c: Context, check: *std.Build.Step) void {
     }
 }
 
-/// The TLS filter's own tests and its bench. They link OpenSSL and picotls, which are in the folder
-/// that -Dtls names: `npm run build:tls` makes one.
+/// The TLS filter's own tests and its bench. They always link OpenSSL and picotls.
 fn addTls(c: Context, check: *std.Build.Step) void {
-    const folder = c.b.option([]const u8, "tls", "The folder with OpenSSL and picotls") orelse
-        tlsFolder(c);
     const filters = c.b.option(
         []const []const u8,
         "tls-filter",
@@ -276,7 +345,7 @@ fn addTls(c: Context, check: *std.Build.Step) void {
     ) orelse &.{};
     const root = "zig/tls_tests.zig";
     const run = c.b.addRunArtifact(c.b.addTest(.{
-        .root_module = withTls(c, c.module(root), folder),
+        .root_module = withTls(c, c.module(root)),
         .filters = filters,
     }));
     run.has_side_effects = true;
@@ -284,7 +353,7 @@ fn addTls(c: Context, check: *std.Build.Step) void {
     const library = c.b.addLibrary(.{
         .name = "tls_module",
         .linkage = .dynamic,
-        .root_module = withTls(c, c.module("zig/tls_module.zig"), folder),
+        .root_module = withTls(c, c.module("zig/tls_module.zig")),
     });
     // Node.js has what it calls.
     library.linker_allow_shlib_undefined = true;
@@ -292,7 +361,7 @@ fn addTls(c: Context, check: *std.Build.Step) void {
         .dependOn(&c.b.addInstallArtifact(library, .{}).step);
     const bench = c.b.addExecutable(.{
         .name = "tls_bench",
-        .root_module = withTls(c, tlsBench(c, .ReleaseFast), folder),
+        .root_module = withTls(c, tlsBench(c, .ReleaseFast)),
     });
     const measure = c.b.addRunArtifact(bench);
     measure.has_side_effects = true;
@@ -324,24 +393,67 @@ fn tlsBench(c: Context, optimize: std.builtin.OptimizeMode) *std.Build.Module {
     return module;
 }
 
-/// Where `npm run build:tls` puts them for this target.
-fn tlsFolder(c: Context) []const u8 {
-    const target = c.target.result;
+fn withTls(c: Context, module: *std.Build.Module) *std.Build.Module {
+    const folder = c.tls.folder orelse c.tls.usual;
+    // The compiler's C: it says how picotls's structs lie in memory.
+    module.addCSourceFile(.{ .file = c.b.path("zig/tls/testing/layout.c") });
+    module.addIncludePath(folder.path(c.b, "include"));
+    linkTls(c.b, module, folder);
+    return module;
+}
+
+const Tls = struct {
+    /// The folder with OpenSSL and picotls for the products; null when they are to have no TLS.
+    folder: ?std.Build.LazyPath,
+    /// Where `npm run build:tls` puts them for this target.
+    usual: std.Build.LazyPath,
+};
+
+fn tlsOf(b: *std.Build, target: std.Build.ResolvedTarget) Tls {
+    const usual = b.pathFromRoot(b.pathJoin(
+        &.{ ".toolchain", "tls", targetName(b, target.result) },
+    ));
+    const asked = b.option([]const u8, "tls", "The folder with OpenSSL and picotls, or `off` " ++
+        "(default: what `npm run build:tls` made for the target, if it did)") orelse
+        b.graph.env_map.get("GYRFALCON_TLS") orelse "";
+    const folder: ?[]const u8 = if (std.mem.eql(u8, asked, "off"))
+        null
+    else if (asked.len > 0)
+        asked
+    else if (isBuilt(b, usual))
+        usual
+    else
+        null;
+    return .{
+        .folder = if (folder) |path| .{ .cwd_relative = path } else null,
+        .usual = .{ .cwd_relative = usual },
+    };
+}
+
+/// Whether all parts of TLS are there: each has its stamp once it is done.
+fn isBuilt(b: *std.Build, folder: []const u8) bool {
+    for ([_][]const u8{ "openssl.stamp", "picotls.stamp" }) |stamp|
+        std.fs.accessAbsolute(b.pathJoin(&.{ folder, stamp }), .{}) catch return false;
+    return true;
+}
+
+fn linkTls(b: *std.Build, module: *std.Build.Module, folder: std.Build.LazyPath) void {
+    for ([_][]const u8{ "picotls", "ssl", "crypto" }) |name|
+        module.addObjectFile(folder.path(b, b.fmt("lib/lib{s}.a", .{name})));
+}
+
+/// What scripts/lib/targets.mjs calls a target: "linux-musl.x64".
+fn targetName(b: *std.Build, target: std.Target) []const u8 {
     const platform = switch (target.os.tag) {
         .macos => "darwin",
         .windows => "win32",
-        else => if (target.abi.isMusl()) "linux-musl" else "linux",
+        .linux => if (target.abi.isMusl()) "linux-musl" else "linux",
+        else => |tag| @tagName(tag),
     };
-    const arch = if (target.cpu.arch == .aarch64) "arm64" else "x64";
-    return c.b.fmt(".toolchain/tls/{s}.{s}", .{ platform, arch });
-}
-
-fn withTls(c: Context, module: *std.Build.Module, folder: []const u8) *std.Build.Module {
-    const at: std.Build.LazyPath = .{ .cwd_relative = folder };
-    // The compiler's C: it says how picotls's structs lie in memory.
-    module.addCSourceFile(.{ .file = c.b.path("zig/tls/testing/layout.c") });
-    module.addIncludePath(at.path(c.b, "include"));
-    for ([_][]const u8{ "picotls", "ssl", "crypto" }) |name|
-        module.addObjectFile(at.path(c.b, c.b.fmt("lib/lib{s}.a", .{name})));
-    return module;
+    const arch = switch (target.cpu.arch) {
+        .aarch64 => "arm64",
+        .x86_64 => "x64",
+        else => |arch| @tagName(arch),
+    };
+    return b.fmt("{s}.{s}", .{ platform, arch });
 }

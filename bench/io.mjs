@@ -11,7 +11,7 @@ import { main } from '../scripts/lib/setup.mjs';
 import { file6150 } from './contenders.mjs';
 import { checkCores } from './lib/machine.mjs';
 import { cpuMicrosBetween, cpuTime, freePort, start, stop } from './lib/process.mjs';
-import { home, libraryEnv, wrk, zigProgram } from './lib/tools.mjs';
+import { gyrfalcon, home, libraryEnv, wrk, zigProgram } from './lib/tools.mjs';
 
 const execute = promisify(execFile);
 const backends = ['io_uring', 'epoll'];
@@ -60,7 +60,7 @@ async function programs() {
   const modules = (root) => [...engine, `-Mroot=${root}`, '-Mgyrfalcon=zig/gyrfalcon.zig'];
   return {
     app: await zigProgram('zig_io', modules('bench/apps/zig_io.zig')),
-    files: await zigProgram('zig_files', ['-lc', 'zig/main.zig']),
+    files: await gyrfalcon(),
   };
 }
 

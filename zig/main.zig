@@ -50,6 +50,8 @@ const usage =
 ;
 
 const version = "0.1.0";
+/// Whether this executable has OpenSSL and picotls in it.
+const has_tls = @import("build_options").tls;
 
 const Site = struct {
     gpa: std.mem.Allocator,
@@ -111,7 +113,7 @@ pub fn main() !u8 {
             return 0;
         }
         if (std.mem.eql(u8, arg, "--version")) {
-            say(stdout, version ++ "\n", .{});
+            say(stdout, version ++ (if (has_tls) " with TLS\n" else " without TLS\n"), .{});
             return 0;
         }
     }

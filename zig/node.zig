@@ -5,6 +5,11 @@
 const std = @import("std");
 const registry = @import("bridge/registry.zig");
 
+/// Whether this module has OpenSSL and picotls in it.
+pub fn hasTls() bool {
+    return @import("build_options").tls;
+}
+
 pub const keepLoaded = registry.keepLoaded;
 pub const create = registry.create;
 pub const start = registry.start;

@@ -167,6 +167,14 @@ export const zigProgram = (name, source, plain = false) =>
     return output;
   });
 
+/** @returns {Promise<string>} the executable, ReleaseFast; with TLS where that is built */
+export const gyrfalcon = () =>
+  memo('gyrfalcon', async () => {
+    const prefix = join(home, 'gyrfalcon');
+    await run([await zig(), 'build', 'install', '-Doptimize=ReleaseFast', '--prefix', prefix]);
+    return join(prefix, 'bin', 'gyrfalcon');
+  });
+
 /** @returns {Promise<string>} the first line that a program prints about its version */
 export async function versionOf(command, env) {
   const [file, ...args] = command;

@@ -1,5 +1,5 @@
 // Builds the engine's Node.js module (Zig, through node-zigar) and compiles ts/src; both only when their sources changed.
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildAddon } from './addon.mjs';
@@ -10,12 +10,12 @@ import {
   readIfThere,
   root,
   SetupError,
-  toolchain,
   withLock,
   writeFileDeep,
 } from './project.mjs';
 import { run, tail } from './run.mjs';
-import { cpuOf, libraryExtension, nameOf } from './targets.mjs';
+import { cpuOf, libraryExtension, nameOf, targets, tripleOf } from './targets.mjs';
+import { archivesIn, tlsThere } from './tls.mjs';
 import { zigVersion } from './toolchain.mjs';
 
 /** One build for users and tests: with the checks of ReleaseSafe it costs less than 2 % over ReleaseFast. */
@@ -28,7 +28,7 @@ export const enginePath = at('build', 'engine.zigar');
 const addonPath = join(dirname(enginePath), 'node-zigar-addon');
 
 /**
- * Builds the engine's module for this machine, and what Node.js loads it with. With GYRFALCON_CPU=native it is for the
+ * Builds the engine's module for this machine, with TLS where that is built, and what Node.js loads it with. With GYRFALCON_CPU=native it is for the
  * processor at hand alone.
  */
 export async function buildEngine(zig, progress) {
@@ -47,48 +47,46 @@ export async function buildFor(target, zig, progress) {
 async function buildModule(target, zig, progress) {
   const { name } = target;
   const stamp = at('build', 'stamps', `engine.${name}`);
-  const hash = engineHash(target);
+  const tls = tlsThere(target);
+  const hash = engineHash(target, tls);
   const library = join(enginePath, `${name}.${libraryExtension(target.platform)}`);
+  const form = tls === undefined ? 'without TLS' : 'with TLS';
   const isFresh = () => readIfThere(stamp) === hash && existsSync(library);
   if (isFresh()) {
-    progress.fresh(`engine for ${name}`);
+    progress.fresh(`engine for ${name}, ${form}`);
     return;
   }
   const waiting = (pid) => progress.note(`waiting for the build in process ${pid}`);
   await withLock('engine', waiting, async () => {
     if (isFresh()) return;
     rmSync(stamp, { force: true });
-    const about = `engine for ${name}: zig build, ${optimize}`;
-    await progress.work(about, () => compile(target, library, zig));
+    const about = `engine for ${name}, ${form}: zig build, ${optimize}`;
+    await progress.work(about, () => compile(target, tls, library, zig));
     writeFileDeep(stamp, hash);
   });
 }
 
-function engineHash({ name, cpu }) {
+function engineHash({ name, cpu }, tls) {
   const sources = filesBelow(at('zig'), (path) => !path.includes('/_t_'));
+  sources.push(at('build.zig'), ...archivesIn(tls));
   const machine = cpu === 'native' ? (cpus()[0]?.model ?? '') : '';
   const system = [name, cpu, machine];
   const texts = [optimize, zigVersion, ...system, readIfThere(at('package-lock.json')) ?? ''];
   return hashOf(sources, texts);
 }
 
-async function compile({ platform, arch, name, cpu }, library, zig) {
-  const { compile } = await import('zigar-compiler');
-  mkdirSync(toolchain, { recursive: true });
-  try {
-    const { outputPath } = await compile(at('zig', 'node.zig'), enginePath, {
-      platform,
-      arch,
-      zigPath: zig,
-      optimize,
-      buildDir: join(toolchain, 'engine'),
-      zigArgs: cpu === 'native' ? '-Dtarget=native' : `-Dcpu=${cpu}`,
-    });
-    if (outputPath !== library || !existsSync(library)) throw new Error(`${library} was not made`);
-  } catch (error) {
-    const said = tail(String(error.message), 40);
-    throw new SetupError(`The engine did not build for ${name}.\n${said}`);
-  }
+async function compile(target, tls, library, zig) {
+  const { name, cpu } = target;
+  const isListed = targets.some((listed) => listed.name === name);
+  const system = cpu === 'native' || !isListed ? 'native' : tripleOf(target);
+  const processor = cpu === 'native' ? [] : [`-Dcpu=${cpu}`];
+  const options = [`-Doptimize=${optimize}`, `-Dtarget=${system}`, ...processor];
+  options.push(`-Dtls=${tls ?? 'off'}`);
+  const args = ['build', 'node-module', ...options, '--prefix', enginePath];
+  const { code, output } = await run(zig, args, { cwd: root });
+  if (code === 0 && existsSync(library)) return;
+  const said = code === 0 ? `${library} was not made` : tail(output, 40);
+  throw new SetupError(`The engine did not build for ${name}.\n${said}`);
 }
 
 /** Compiles ts/src into dist: JavaScript and declarations. */

@@ -1,5 +1,4 @@
 // The stages of the test run. Each returns { passed, failed, skipped, failures }.
-import { mkdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
@@ -214,30 +213,18 @@ function zigFiles() {
 }
 
 /**
- * Compiles for each system what is shipped. Little is written: that would take ten times as long. One executable is
- * linked, for the functions that a libc has not; Zig has none of FreeBSD to link with.
+ * Compiles for each system what is shipped, with TLS and without. Nothing is written: that would take ten times as long.
+ * One executable is linked, for the functions that a libc has not; Zig has none of FreeBSD to link with.
  */
 async function otherSystems(zig) {
   const outcomes = [];
-  const noFile = '-fno-emit-bin';
-  mkdirSync(at('build'), { recursive: true });
-  const options = (target) => ['-lc', '-target', target];
   for (const target of ['x86_64-macos', 'aarch64-macos', 'x86_64-freebsd', windowsTarget]) {
-    const linked = target === 'aarch64-macos' ? `-femit-bin=${at('build', target)}` : noFile;
-    const executable = ['build-exe', linked, ...options(target), 'zig/main.zig'];
-    outcomes.push(await one(`executable for ${target}`, zig, executable));
-    if (target === windowsTarget) continue;
-    // A test that names each of its functions, since nothing calls them.
-    const module = [
-      'test',
-      noFile,
-      ...options(target),
-      '--test-filter',
-      'node: all',
-      'zig/node.zig',
-    ];
-    outcomes.push(await one(`module for ${target}`, zig, module));
+    const args = ['build', 'products', `-Dtarget=${target}`];
+    outcomes.push(await one(`executable and module for ${target}`, zig, args));
   }
+  const target = 'aarch64-macos';
+  const args = ['build', 'install', `-Dtarget=${target}`, '--prefix', at('build', `zig-${target}`)];
+  outcomes.push(await one(`executable for ${target}, linked`, zig, args));
   return together(outcomes);
 }
 

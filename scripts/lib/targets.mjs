@@ -28,3 +28,15 @@ export function cpuOf(arch) {
 export function libraryExtension(platform) {
   return { darwin: 'dylib', win32: 'dll' }[platform] ?? 'so';
 }
+
+const triples = {
+  linux: (arch) => `${arch}-linux-gnu`,
+  'linux-musl': (arch) => `${arch}-linux-musl`,
+  darwin: (arch) => `${arch}-macos`,
+  win32: (arch) => `${arch}-windows-gnu`,
+};
+
+/** How Zig calls one of `targets`. */
+export function tripleOf({ platform, arch }) {
+  return triples[platform](arch === 'x64' ? 'x86_64' : 'aarch64');
+}

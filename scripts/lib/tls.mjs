@@ -25,7 +25,7 @@ import {
   writeFileDeep,
 } from './project.mjs';
 import { outputOf, run, tail } from './run.mjs';
-import { targets } from './targets.mjs';
+import { targets, tripleOf } from './targets.mjs';
 import { findPython, zigVersion } from './toolchain.mjs';
 
 /** The crate that carries OpenSSL's sources. The hash is that of the file that cargo fetches. */
@@ -171,6 +171,21 @@ export function tlsFolder({ name }) {
   return join(toolchain, 'tls', name);
 }
 
+/** The archives in such a folder; none where there is no folder. */
+export function archivesIn(folder) {
+  if (folder === undefined) return [];
+  return parts.flatMap(({ archives }) => archives.map((name) => archiveOf(folder, name)));
+}
+
+/**
+ * Where the archives for one of `targets` are, when they are built and current: what is built then has TLS. Undefined when
+ * they are not, and with GYRFALCON_TLS=off.
+ */
+export function tlsThere(target) {
+  if (process.env.GYRFALCON_TLS === 'off') return undefined;
+  return stale(target).length === 0 ? tlsFolder(target) : undefined;
+}
+
 /** The one of `targets` that this machine is: of Linux the one with glibc, which its programs link. */
 export function tlsTargetHere() {
   const found = targets.find(
@@ -194,13 +209,7 @@ export function tlsLackOf({ name }) {
  */
 export async function buildTls(target, zig, progress) {
   const folder = tlsFolder(target);
-  const parts = [
-    { name: 'openssl', archives: ['crypto', 'ssl'], build: buildOpenssl },
-    { name: 'picotls', archives: ['picotls'], build: buildPicotls },
-  ];
-  const stale = () =>
-    parts.filter(({ name }) => readIfThere(stampOf(folder, name)) !== hashFor(target, name));
-  if (stale().length === 0) {
+  if (stale(target).length === 0) {
     progress.fresh(`OpenSSL and picotls for ${target.name}`);
     return folder;
   }
@@ -208,7 +217,7 @@ export async function buildTls(target, zig, progress) {
   if (lack !== undefined) throw new MissingError(`${target.name}: ${lack}`);
   const waiting = (pid) => progress.note(`waiting for the build in process ${pid}`);
   await withLock('tls', waiting, async () => {
-    for (const { name, archives, build } of stale()) {
+    for (const { name, archives, build } of stale(target)) {
       rmSync(stampOf(folder, name), { force: true });
       const partial = join(folder, 'build');
       rmSync(partial, { recursive: true, force: true });
@@ -224,6 +233,18 @@ export async function buildTls(target, zig, progress) {
     }
   });
   return folder;
+}
+
+/** What is built, each once what is above it is there. */
+const parts = [
+  { name: 'openssl', archives: ['crypto', 'ssl'], build: buildOpenssl },
+  { name: 'picotls', archives: ['picotls'], build: buildPicotls },
+];
+
+/** Those that are not there, or not what they would be now. */
+function stale(target) {
+  const folder = tlsFolder(target);
+  return parts.filter(({ name }) => readIfThere(stampOf(folder, name)) !== hashFor(target, name));
 }
 
 const stampOf = (folder, name) => join(folder, `${name}.stamp`);
@@ -392,18 +413,6 @@ function mend(path, { behind, find, put }) {
 }
 
 // Compiling.
-
-const triples = {
-  linux: (arch) => `${arch}-linux-gnu`,
-  'linux-musl': (arch) => `${arch}-linux-musl`,
-  darwin: (arch) => `${arch}-macos`,
-  win32: (arch) => `${arch}-windows-gnu`,
-};
-
-/** How Zig calls one of `targets`. */
-export function tripleOf({ platform, arch }) {
-  return triples[platform](arch === 'x64' ? 'x86_64' : 'aarch64');
-}
 
 /**
  * `zig cc` reads the host's headers for what comes from its standard input: OpenSSL's Configure, which asks for kTLS in

@@ -21,7 +21,7 @@ const test = suite<{ checkout: string; path: string }>('setup', { checkout: '', 
 
 test.before.each((context) => {
   const checkout = mkdtempSync(join(tmpdir(), 'gyrfalcon-setup-'));
-  for (const name of ['scripts', 'bin', 'package.json', 'package-lock.json']) {
+  for (const name of ['scripts', 'bin', 'build.zig', 'package.json', 'package-lock.json']) {
     cpSync(project(name), join(checkout, name), { recursive: true });
   }
   symlinkSync(project('node_modules'), join(checkout, 'node_modules'));

@@ -31,6 +31,15 @@ pub const http1 = struct {
     pub const decoder = @import("http1/decoder.zig");
     pub const encoder = @import("http1/encoder.zig");
 };
+/// HTTP/2 without I/O. The server does not speak it yet.
+pub const http2 = struct {
+    pub const hpack = struct {
+        pub const decoder = @import("http2/hpack/decoder.zig");
+        pub const encoder = @import("http2/hpack/encoder.zig");
+        pub const huffman = @import("http2/hpack/huffman.zig");
+        pub const table = @import("http2/hpack/table.zig");
+    };
+};
 /// Sockets that a service manager started this process with.
 pub const inherited = @import("io/inherited.zig");
 pub const log = @import("core/log.zig");
@@ -101,6 +110,7 @@ test {
     _ = @import("http1/chunked.zig");
     _ = @import("http1/decoder.zig");
     _ = @import("http1/encoder.zig");
+    _ = @import("http2/tests.zig");
     _ = @import("router/router.zig");
     _ = @import("handlers/dir_server.zig");
     _ = @import("bridge/tests.zig");

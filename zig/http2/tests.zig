@@ -1,0 +1,8 @@
+test {
+    _ = @import("hpack/decoder.zig");
+    _ = @import("hpack/encoder.zig");
+    _ = @import("hpack/huffman.zig");
+    _ = @import("hpack/integer.zig");
+    _ = @import("hpack/names.zig");
+    _ = @import("hpack/table.zig");
+}

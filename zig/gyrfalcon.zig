@@ -33,6 +33,9 @@ pub const http1 = struct {
 };
 /// HTTP/2 without I/O. The server does not speak it yet.
 pub const http2 = struct {
+    pub const errors = @import("http2/errors.zig");
+    pub const frame_decoder = @import("http2/frame_decoder.zig");
+    pub const frames = @import("http2/frames.zig");
     pub const hpack = struct {
         pub const decoder = @import("http2/hpack/decoder.zig");
         pub const encoder = @import("http2/hpack/encoder.zig");

@@ -1,4 +1,6 @@
 test {
+    _ = @import("frame_decoder.zig");
+    _ = @import("frames.zig");
     _ = @import("hpack/decoder.zig");
     _ = @import("hpack/encoder.zig");
     _ = @import("hpack/huffman.zig");

@@ -1,7 +1,7 @@
 //! HPACK's decoder (RFC 7541): field blocks in, lists of fields out, without heap and without I/O.
 //!
-//! A list that is too long is still read to its end, so that the dynamic table stays what the peer's
-//! encoder takes it for: the stream is refused, the connection goes on. Work is bounded by
+//! A list that is too long is still read to its end, so that the dynamic table stays what the
+//! peer's encoder takes it for: the stream is refused, the connection goes on. Work is bounded by
 //! `Block.Limits.read_bytes_max`.
 
 const std = @import("std");

@@ -58,7 +58,8 @@ test "the requests of RFC 7541's appendix C.3 and C.4" {
     } }) |blocks| {
         var fixture: Fixture = .{};
         fixture.init();
-        const first = ":method: GET\r\n:scheme: http\r\n:path: /\r\n:authority: www.example.com\r\n";
+        const first = ":method: GET\r\n:scheme: http\r\n:path: /\r\n" ++
+            ":authority: www.example.com\r\n";
         try fixture.expect(blocks[0], first, 57);
         try fixture.expect(blocks[1], first ++ "cache-control: no-cache\r\n", 110);
         try fixture.expect(blocks[2], ":method: GET\r\n:scheme: https\r\n:path: /index.html\r\n" ++

@@ -1,9 +1,9 @@
-//! HPACK's encoder (RFC 7541): fields in, field blocks out, in memory of the caller's. What it costs
-//! at most is known ahead: `blockBytesMax`.
+//! HPACK's encoder (RFC 7541): fields in, field blocks out, in memory of the caller's. What it
+//! costs at most is known ahead: `blockBytesMax`.
 //!
-//! Which fields go into the dynamic table: at once those whose values recur; when they come a second
-//! time those that mostly differ (ETag, Location, identifiers); never what is secret, so that nobody
-//! can find it out by the lengths of other fields (§7.1).
+//! Which fields go into the dynamic table: at once those whose values recur; when they come a
+//! second time those that mostly differ (ETag, Location, identifiers); never what is secret, so
+//! that nobody can find it out by the lengths of other fields (§7.1).
 
 const std = @import("std");
 const assert = std.debug.assert;

@@ -1,6 +1,6 @@
-//! HPACK's Huffman code (RFC 7541 §5.2, appendix B). The code is canonical: the lengths of its words
-//! tell the words. Decoding looks eleven bits up at a time, which are one or two symbols of nearly
-//! all text.
+//! HPACK's Huffman code (RFC 7541 §5.2, appendix B). The code is canonical: the lengths of its
+//! words tell the words. Decoding looks eleven bits up at a time, which are one or two symbols of
+//! nearly all text.
 
 const std = @import("std");
 const assert = std.debug.assert;

@@ -128,11 +128,20 @@ pub const static_table: [static_count + 1]Entry = blk: {
     @setEvalBranchQuota(100_000);
     const Value = struct { Name, []const u8 };
     const values = [_]Value{
-        .{ .@":method", "GET" },  .{ .@":method", "POST" },                  .{ .@":path", "/" },
-        .{ .@":scheme", "http" }, .{ .@":path", "/index.html" },             .{ .@":scheme", "https" },
-        .{ .@":status", "200" },  .{ .@":status", "204" },                   .{ .@":status", "206" },
-        .{ .@":status", "304" },  .{ .@":status", "400" },                   .{ .@":status", "404" },
-        .{ .@":status", "500" },  .{ .@"accept-encoding", "gzip, deflate" },
+        .{ .@":method", "GET" },
+        .{ .@":method", "POST" },
+        .{ .@":path", "/" },
+        .{ .@":path", "/index.html" },
+        .{ .@":scheme", "http" },
+        .{ .@":scheme", "https" },
+        .{ .@":status", "200" },
+        .{ .@":status", "204" },
+        .{ .@":status", "206" },
+        .{ .@":status", "304" },
+        .{ .@":status", "400" },
+        .{ .@":status", "404" },
+        .{ .@":status", "500" },
+        .{ .@"accept-encoding", "gzip, deflate" },
     };
     var table: [static_count + 1]Entry = undefined;
     table[0] = entry(.other, "", "");

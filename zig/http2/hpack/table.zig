@@ -1,6 +1,6 @@
 //! HPACK's dynamic table (RFC 7541 §2.3.2, §4) in a ring of the caller's memory. The 32 bytes that
-//! the RFC counts for each entry pay for what is kept beside its text, so that the ring is no larger
-//! than the table may be.
+//! the RFC counts for each entry pay for what is kept beside its text, so that the ring is no
+//! larger than the table may be.
 
 const std = @import("std");
 const assert = std.debug.assert;

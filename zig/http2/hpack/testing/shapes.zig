@@ -1,4 +1,5 @@
-//! Heads as browsers, clients of APIs and servers send them, and random ones, for tests and benches.
+//! Heads as browsers, clients of APIs and servers send them, and random ones, for tests and
+//! benches.
 
 const std = @import("std");
 const field_lines = @import("../../../http/field_lines.zig");
@@ -9,7 +10,8 @@ const browser_usual = "sec-ch-ua: \"Not/A)Brand\";v=\"8\", \"Chromium\";v=\"126\
     "sec-ch-ua-platform: \"Linux\"\r\n";
 const browser_agent = "user-agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, " ++
     "like Gecko) Chrome/126.0.0.0 Safari/537.36\r\n";
-const browser_cookie = "cookie: session=7f3c9a1e5b2d4860a1b2c3d4e5f60718; theme=dark; consent=1\r\n";
+const browser_cookie = "cookie: session=7f3c9a1e5b2d4860a1b2c3d4e5f60718; theme=dark; " ++
+    "consent=1\r\n";
 const browser_end = "accept-encoding: gzip, deflate, br, zstd\r\n" ++
     "accept-language: en-GB,en-US;q=0.9,en;q=0.8\r\n" ++ browser_cookie;
 

@@ -142,6 +142,18 @@ const changes = [
   },
   {
     file: 'openssl.c',
+    behind: 'ptls_openssl_lookup_signature_schemes(EVP_PKEY *key)',
+    find: 'EC_KEY *eckey = EVP_PKEY_get1_EC_KEY(key);',
+    put: '$& if (eckey == NULL) break;',
+  },
+  {
+    file: 'openssl.c',
+    behind: 'if (EVP_DigestVerify(ctx, signature.base',
+    find: 'PTLS_ERROR_LIBRARY',
+    put: 'PTLS_ALERT_DECRYPT_ERROR',
+  },
+  {
+    file: 'openssl.c',
     behind: 'EVP_PKEY_set1_encoded_public_key(',
     find: 'PTLS_ERROR_LIBRARY',
     put: 'PTLS_ALERT_ILLEGAL_PARAMETER',

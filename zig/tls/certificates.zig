@@ -118,7 +118,10 @@ pub fn load(
     report: *Report,
 ) Error!Identity {
     const text = try read(gpa, certificate, report);
-    defer gpa.free(text);
+    defer {
+        std.crypto.secureZero(u8, text); // the key may be in the same file
+        gpa.free(text);
+    }
     var all = try readAll(certificate.name(), text, report);
     defer for (all.slice()) |each| libcrypto.X509_free(each);
     var self: Identity = .{ .key = try readKey(gpa, key, report) };

@@ -160,6 +160,7 @@ pub const Context = struct {
     pub fn create(gpa: Allocator, options: Settings, report: *Report) Error!*Context {
         heap.init();
         assert(options.certificates.len > 0);
+        assert(options.protocols.len < 255); // their indices are bytes, 255 is none
         assert(options.early_bytes_max <= limits.tls_early_bytes_max_bound);
         if (options.certificates.len > limits.tls_certificates_max)
             return report.fail(error.TooMany, "more than {d} certificates", .{
@@ -541,11 +542,13 @@ fn overrideVerify(
     _: ?*anyopaque,
 ) callconv(.c) c_int {
     const clients: *Context.Clients = @alignCast(@fieldParentPtr("override", override));
-    if (ret != 0 and clients.require) return ret;
+    // Without memory nothing has been verified, whatever `verified` says.
+    if (ret != 0 and (clients.require or ret >= picotls.internal_min)) return ret;
     const shown = certificate orelse return 0;
     const der = certificates.derOf(heap.allocator, @ptrCast(shown)) catch
         return picotls.err_no_memory;
     const handshake: *Handshake = .of(tls);
+    assert((ret == 0) == (verified == 0));
     handshake.certificate = der;
     handshake.certificate_error = verified;
     return 0;

@@ -49,7 +49,7 @@ pub const Failure = struct {
     pub const By = enum {
         /// What the peer sent was wrong; it is told by the alert.
         us,
-        /// The peer sent the alert.
+        /// The peer sent the alert: close_notify where it left before the handshake was over.
         peer,
         /// Its first bytes are no TLS; they may be HTTP. Nothing is sent.
         not_tls,
@@ -147,7 +147,7 @@ pub const Filter = struct {
     /// Whether `write` has something to send though no data is.
     pub fn hasOutput(self: *const Filter) bool {
         if (self.handshake) |handshake| if (handshake.unsent().len > 0) return true;
-        return self.alert != null or (self.owes_key_update and self.writing != null);
+        return self.alert != null or (self.owes_key_update and self.takesText());
     }
 
     // Input.
@@ -207,7 +207,7 @@ pub const Filter = struct {
 
     /// Ends the connection; always true.
     fn fail(self: *Filter, alert: Alert) bool {
-        assert(self.goesOn());
+        assert(self.phase != .failed);
         self.phase = .failed;
         self.alert = alert;
         self.failure = .{ .alert = alert, .by = .us };
@@ -277,22 +277,21 @@ pub const Filter = struct {
             self.readWith(&handshake.read_handshake);
         }
         // What this side has to say of the handshake has been said.
-        self.writing = handshake.write_application.?;
-        handshake.write_application = null;
+        self.writing = Keys.move(&handshake.write_application);
         self.protocol = handshake.protocol;
         self.is_resumed = picotls.ptls_is_psk_handshake(handshake.tls) != 0;
     }
 
+    /// It may be called for each part of a message: what has been passed over stays counted.
     fn skipEarly(self: *Filter, is_offered: bool) void {
+        if (is_offered and !self.is_skipping) self.early_bytes_left = limits.tls_early_skip_bytes;
         self.is_skipping = is_offered;
-        if (is_offered) self.early_bytes_left = limits.tls_early_skip_bytes;
     }
 
     /// From here on records are opened with these keys.
     fn readWith(self: *Filter, keys: *?Keys) void {
         if (self.reading) |*old| old.deinit();
-        self.reading = keys.*.?;
-        keys.* = null;
+        self.reading = Keys.move(keys);
     }
 
     fn takeSealed(self: *Filter, bytes: []u8) ?[]u8 {
@@ -363,14 +362,20 @@ pub const Filter = struct {
         }
         const alert: Alert = @enumFromInt(body[1]);
         switch (alert) {
-            .close_notify => self.phase = .peer_closed,
+            // Before that nothing is known of who says so: there is no half of a connection.
+            .close_notify => if (self.phase == .open) {
+                self.phase = .peer_closed;
+            } else self.endByPeer(alert),
             // close_notify follows (RFC 8446 §6.1).
             .user_canceled => _ = self.countIdle(),
-            else => {
-                self.phase = .failed;
-                self.failure = .{ .alert = alert, .by = .peer };
-            },
+            else => self.endByPeer(alert),
         }
+    }
+
+    fn endByPeer(self: *Filter, alert: Alert) void {
+        assert(self.goesOn());
+        self.phase = .failed;
+        self.failure = .{ .alert = alert, .by = .peer };
     }
 
     fn takeMessages(self: *Filter, body: []const u8) void {
@@ -458,14 +463,17 @@ pub const Filter = struct {
         var len = self.writeFlight(out);
         if (self.handshake) |handshake| if (handshake.unsent().len > 0)
             return .{ .taken = 0, .len = len };
-        if (self.alert) |alert| {
-            if (out.len - len < alert_bytes_max) return .{ .taken = 0, .len = len };
-            len += self.writeAlert(alert, out[len..]);
-            return .{ .taken = 0, .len = len };
+        var taken: usize = 0;
+        if (self.alert == null and self.takesText()) {
+            const sealed = self.writeText(pieces, out[len..]);
+            taken = sealed.taken;
+            len += sealed.len;
         }
-        if (!self.takesText()) return .{ .taken = 0, .len = len };
-        const sealed = self.writeText(pieces, out[len..]);
-        return .{ .taken = sealed.taken, .len = len + sealed.len };
+        // Text may have ended the connection: there were no new keys to be had.
+        if (self.alert) |alert| if (out.len - len >= alert_bytes_max) {
+            len += self.writeAlert(alert, out[len..]);
+        };
+        return .{ .taken = taken, .len = len };
     }
 
     const alert_bytes_max = record.overhead_bytes + 2;

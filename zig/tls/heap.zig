@@ -14,8 +14,9 @@ var held_bytes: std.atomic.Value(usize) = .init(0);
 var bytes_max: std.atomic.Value(usize) = .init(std.math.maxInt(usize));
 var taken_count: std.atomic.Value(u64) = .init(0);
 var refused_count: std.atomic.Value(u64) = .init(0);
-/// For tests: this many allocations succeed, all further ones fail.
+/// For tests: this many allocations succeed, all further ones fail, or the next one alone.
 var grace: std.atomic.Value(i64) = .init(std.math.maxInt(i64));
+var fails_once: std.atomic.Value(bool) = .init(false);
 
 pub const Counts = struct {
     /// Bytes that are allocated now, as the C library counts them.
@@ -42,7 +43,14 @@ pub fn setBound(bytes: usize) void {
 
 /// For tests: `count` allocations succeed, all further ones fail; null lets all succeed.
 pub fn failAfter(count: ?u32) void {
+    fails_once.store(false, .monotonic);
     grace.store(count orelse std.math.maxInt(i64), .monotonic);
+}
+
+/// For tests: `count` allocations succeed, the next one fails, all further ones succeed.
+pub fn failOnceAfter(count: u32) void {
+    fails_once.store(true, .monotonic);
+    grace.store(count, .monotonic);
 }
 
 /// The same memory for Zig.
@@ -95,11 +103,15 @@ fn give(block: ?*anyopaque) void {
 
 fn mayTake(size: usize) bool {
     const has_room = held_bytes.load(.monotonic) +| size <= bytes_max.load(.monotonic);
-    const has_grace = grace.load(.monotonic) == std.math.maxInt(i64) or
-        grace.fetchSub(1, .monotonic) > 0;
-    if (has_room and has_grace) return true;
+    if (has_room and hasGrace()) return true;
     _ = refused_count.fetchAdd(1, .monotonic);
     return false;
+}
+
+fn hasGrace() bool {
+    if (grace.load(.monotonic) == std.math.maxInt(i64)) return true;
+    const left = grace.fetchSub(1, .monotonic);
+    return left > 0 or (left < 0 and fails_once.load(.monotonic));
 }
 
 fn noted(block: ?*anyopaque) ?*anyopaque {

@@ -5,6 +5,7 @@ const testing = std.testing;
 const filters = @import("filter.zig");
 const Alert = filters.Alert;
 const Filter = filters.Filter;
+const heap = @import("heap.zig");
 const limits = @import("../core/limits.zig");
 const links = @import("testing/link.zig");
 const record = @import("record.zig");
@@ -247,6 +248,123 @@ test "a KeyUpdate may be cut, but nothing may come between its parts" {
     try forged.send(.handshake, &.{ 24, 0 });
     try forged.send(.application_data, "between");
     try forged.expect(.unexpected_message);
+}
+
+test "a client that says its last before its handshake is over has ended the connection" {
+    const site = try links.site(.{});
+    defer site.deinit();
+    const says_end = [_]u8{ 21, 3, 3, 0, 2, 1, 0 };
+    for ([_]bool{ false, true }) |is_hello_whole| {
+        var link = try links.withPicotls(site.context, .{});
+        defer link.deinit();
+        const hello = link.client.out.items;
+        if (is_hello_whole) {
+            try link.server.feed(hello);
+        } else {
+            var part: [15]u8 = .{ 22, 3, 1, 0, 10 } ++ .{0} ** 10;
+            @memcpy(part[5..], hello[5..15]);
+            try link.server.feed(&part);
+        }
+        try link.server.feed(&says_end);
+        try expectEnded(&link.server.filter);
+    }
+}
+
+/// By the client, which has shown nothing of itself.
+fn expectEnded(filter: *const Filter) !void {
+    try testing.expect(!filter.isOpen() and !filter.takesText() and !filter.hasPeerClosed());
+    try testing.expect(!filter.hasOutput());
+    const failure = filter.failure orelse return error.NoFailure;
+    try testing.expectEqual(Alert.close_notify, failure.alert);
+    try testing.expectEqual(filters.Failure.By.peer, failure.by);
+}
+
+test "who has nothing to say any more owes no new keys" {
+    const site = try links.site(.{});
+    defer site.deinit();
+    const asks = [_]u8{ 24, 0, 0, 1, 1 };
+    {
+        // The server has said that it sends no more.
+        var forged: Forged = try .init(site, true);
+        defer forged.deinit();
+        forged.link.server.filter.close();
+        try forged.link.server.flush();
+        try forged.send(.handshake, &asks);
+        try testing.expectEqual(null, forged.link.server.filter.failure);
+        try testing.expect(!forged.link.server.filter.hasOutput());
+    }
+    // The client has ended the connection.
+    var forged: Forged = try .init(site, true);
+    defer forged.deinit();
+    var memory: [200]u8 = undefined;
+    const bytes = try sealAskingAnd(&forged, &.{ 2, 40 }, &memory);
+    const filter = &forged.link.server.filter;
+    try testing.expectEqual(bytes.len, filter.read(bytes).used);
+    try testing.expectEqual(filters.Failure.By.peer, filter.failure.?.by);
+    try testing.expect(!filter.hasOutput());
+}
+
+/// Two records: one that asks for new keys, and an alert under the client's own new keys.
+fn sealAskingAnd(forged: *Forged, alert: *const [2]u8, memory: []u8) ![]u8 {
+    const asks = [_]u8{ 24, 0, 0, 1, 1 };
+    const one = forged.keys.sealBytes(.handshake, &asks, memory);
+    const next = try forged.keys.next(forged.link.server.filter.suite.?, .seal);
+    forged.keys.deinit();
+    forged.keys = next;
+    const two = forged.keys.sealBytes(.alert, alert, memory[one..]);
+    return memory[0 .. one + two];
+}
+
+test "without memory for new keys a connection ends, half closed as well" {
+    const site = try links.site(.{});
+    defer site.deinit();
+    var forged: Forged = try .init(site, true);
+    defer forged.deinit();
+    var memory: [200]u8 = undefined;
+    const bytes = try sealAskingAnd(&forged, &.{ 1, 0 }, &memory);
+    const filter = &forged.link.server.filter;
+    try testing.expectEqual(bytes.len, filter.read(bytes).used);
+    try testing.expect(filter.hasPeerClosed() and filter.hasOutput());
+    heap.failAfter(0);
+    defer heap.failAfter(null);
+    try forged.link.server.flush();
+    heap.failAfter(null);
+    try forged.expect(.internal_error);
+}
+
+test "what is passed over ahead of a second ClientHello is counted once, however that is cut" {
+    const site = try links.site(.{});
+    defer site.deinit();
+    const generous = try links.site(.{
+        .early_bytes_max = 1000,
+        .tickets = .{ .secrets = &.{@splat(1)} },
+    });
+    defer generous.deinit();
+    const groups = "P-521:X25519";
+    var former = try links.withOpenssl(generous.context, .{ .groups = groups });
+    defer former.deinit();
+    try former.run();
+    var link = try links.withOpenssl(site.context, .{
+        .groups = groups,
+        .session = former.client.takeSession(),
+        .early = "ahead",
+    });
+    defer link.deinit();
+    try link.step(); // there and back: the client has been asked for another share
+    const second = try link.client.out.toOwnedSlice(testing.allocator);
+    defer testing.allocator.free(second);
+    const begin = std.mem.indexOfScalar(u8, second, @intFromEnum(record.Type.handshake)).?;
+    const hello = second[begin + record.header_bytes ..];
+    const ahead: [record.header_bytes + 1024]u8 = .{ 23, 3, 3, 4, 0 } ++ .{7} ** 1024;
+    var passed: usize = 0;
+    for (hello) |byte| {
+        try link.server.feed(&.{ 22, 3, 3, 0, 1, byte });
+        try link.server.feed(&ahead);
+        if (link.server.filter.failure != null) break;
+        passed += ahead.len;
+    }
+    try expectFailure(&link.server.filter, .unexpected_message);
+    try testing.expect(passed > 0 and passed <= limits.tls_early_skip_bytes);
 }
 
 test "records that bring nothing end a connection when there are too many" {

@@ -151,6 +151,46 @@ test "a certificate of the client's is asked for, believed or refused, and told"
     }
 }
 
+test "whatever allocation fails, no certificate of a client's is believed that should not be" {
+    const authority: Authority = try .init();
+    defer authority.deinit();
+    const stranger = try issuer.issue(.{ .common_name = "a stranger" });
+    defer stranger.deinit();
+    const site = try links.site(.{ .clients = .{
+        .authorities = links.textSource("authorities", authority.pem),
+        .require = false,
+    } });
+    defer site.deinit();
+    {
+        var link = try links.withOpenssl(site.context, .{ .certificate = stranger });
+        defer link.deinit();
+        try link.run(); // libcrypto keeps that it found no memory to look something up
+    }
+    for ([_]*const fn (u32) void{ &failAfter, &heap.failOnceAfter }) |fail| {
+        var count: u32 = 0;
+        while (true) : (count += 1) {
+            try testing.expect(count < 10_000);
+            var link = try links.withOpenssl(site.context, .{ .certificate = stranger });
+            defer link.deinit();
+            try link.step();
+            const up = try link.client.out.toOwnedSlice(testing.allocator);
+            defer testing.allocator.free(up);
+            const refused = heap.counts().refused;
+            fail(count);
+            defer heap.failAfter(null);
+            try link.server.feed(up);
+            const filter = &link.server.filter;
+            if (filter.isOpen()) try testing.expect(filter.details.?.certificate_error != 0);
+            if (heap.counts().refused == refused) break; // it needs no more
+        }
+        try testing.expect(count > 20);
+    }
+}
+
+fn failAfter(count: u32) void {
+    heap.failAfter(count);
+}
+
 // What is wrong with a configuration.
 
 const Files = struct {

@@ -90,6 +90,14 @@ pub const Keys = struct {
         self.* = undefined;
     }
 
+    /// Takes keys out of where they wait, which keeps nothing of them.
+    pub fn move(place: *?Keys) Keys {
+        const keys = place.*.?;
+        std.crypto.secureZero(u8, std.mem.asBytes(place));
+        place.* = null;
+        return keys;
+    }
+
     /// The keys that follow a KeyUpdate (RFC 8446 §7.2).
     pub fn next(self: *const Keys, suite: *const Suite, use: Use) Error!Keys {
         const size = suite.hash.digest_size;

@@ -47,7 +47,8 @@ pub const Tickets = struct {
     /// Writes a ticket to `out`, which has room for `overhead_bytes` more than `session`.
     pub fn seal(self: *const Tickets, now_ms: u64, session: []const u8, out: []u8) void {
         assert(out.len == session.len + overhead_bytes);
-        const key: Key = .of(&self.secrets[0], self.periodOf(now_ms));
+        var key: Key = .of(&self.secrets[0], self.periodOf(now_ms));
+        defer std.crypto.secureZero(u8, &key.key);
         out[0..name_bytes].* = key.name;
         const nonce = out[name_bytes..][0..Cipher.nonce_length];
         std.crypto.random.bytes(nonce);
@@ -79,7 +80,8 @@ pub const Tickets = struct {
         for (self.secrets) |*secret| {
             // A clock that is a little behind sees tickets of the period that follows.
             for ([_]u64{ now, now -| 1, now + 1 }) |period| {
-                const key: Key = .of(secret, period);
+                var key: Key = .of(secret, period);
+                defer std.crypto.secureZero(u8, &key.key);
                 if (!std.mem.eql(u8, &key.name, ticket[0..name_bytes])) continue;
                 const nonce = ticket[name_bytes..][0..Cipher.nonce_length].*;
                 const sealed = ticket[name_bytes + Cipher.nonce_length ..][0..out.len];

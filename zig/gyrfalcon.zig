@@ -42,6 +42,8 @@ pub const http2 = struct {
         pub const huffman = @import("http2/hpack/huffman.zig");
         pub const table = @import("http2/hpack/table.zig");
     };
+    pub const request = @import("http2/request.zig");
+    pub const response = @import("http2/response.zig");
 };
 /// Sockets that a service manager started this process with.
 pub const inherited = @import("io/inherited.zig");

@@ -7,4 +7,6 @@ test {
     _ = @import("hpack/integer.zig");
     _ = @import("hpack/names.zig");
     _ = @import("hpack/table.zig");
+    _ = @import("request.zig");
+    _ = @import("response.zig");
 }

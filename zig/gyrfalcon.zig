@@ -10,7 +10,7 @@ pub const Address = @import("core/address.zig").Address;
 /// Where a server listens.
 pub const Endpoint = @import("core/endpoint.zig").Endpoint;
 pub const Config = @import("server/config.zig").Config;
-/// An entry of `Config.listen`.
+/// Where an entry of `Config.listen` is.
 pub const Place = @import("net/listeners.zig").Place;
 /// A socket that a server listens on.
 pub const Listener = @import("net/listeners.zig").Listener;
@@ -21,8 +21,14 @@ pub const ProtocolError = problem.ProtocolError;
 pub const Request = @import("http/request.zig").Request;
 pub const Response = @import("http/response.zig").Response;
 pub const Router = @import("router/router.zig").Router;
+/// What is known of the TLS connection that a request came over.
+pub const Security = @import("http/security.zig").Security;
 pub const Server = @import("server/server.zig").Server;
 pub const ServerError = @import("server/server.zig").Error;
+/// The `Tls` of a handler that is reached over TLS.
+pub const Tls = @import("server/tls.zig").Tls;
+/// An entry of `Config.tls`.
+pub const TlsSettings = @import("server/tls/settings.zig").Settings;
 pub const Version = @import("http/request.zig").Version;
 pub const date = @import("http/date.zig");
 /// HTTP/1 without I/O: bytes in, requests out, and back.
@@ -33,7 +39,6 @@ pub const http1 = struct {
 };
 /// HTTP/2 without I/O. The server does not speak it yet.
 pub const http2 = struct {
-    pub const account = @import("http2/account.zig");
     pub const errors = @import("http2/errors.zig");
     pub const frame_decoder = @import("http2/frame_decoder.zig");
     pub const frames = @import("http2/frames.zig");
@@ -43,13 +48,8 @@ pub const http2 = struct {
         pub const huffman = @import("http2/hpack/huffman.zig");
         pub const table = @import("http2/hpack/table.zig");
     };
-    pub const priority = @import("http2/priority.zig");
     pub const request = @import("http2/request.zig");
     pub const response = @import("http2/response.zig");
-    pub const scheduler = @import("http2/scheduler.zig");
-    pub const stream_map = @import("http2/stream_map.zig");
-    pub const streams = @import("http2/streams.zig");
-    pub const windows = @import("http2/windows.zig");
 };
 /// Sockets that a service manager started this process with.
 pub const inherited = @import("io/inherited.zig");
@@ -134,7 +134,11 @@ test {
     _ = @import("server/admission.zig");
     _ = @import("server/descriptors.zig");
     _ = @import("server/messages_test.zig");
+    _ = @import("server/secured.zig");
     _ = @import("server/server.zig");
+    _ = @import("server/tls/handshakes.zig");
+    _ = @import("server/tls/plain_page.zig");
+    _ = @import("server/tls/settings.zig");
     _ = @import("server/driver_test.zig");
     _ = @import("server/exchange_pool.zig");
     _ = @import("server/half_close_test.zig");

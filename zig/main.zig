@@ -31,6 +31,9 @@ const usage =
     \\  --unix PATH     listen at a unix socket instead; @NAME is an abstract one
     \\  --unix-mode M   rights of that socket, octal (default: what the umask leaves)
     \\  --fd N          listen at a socket that this process was started with
+    \\  --tls-cert F    certificate, PEM: HTTP goes over TLS; needs --tls-key
+    \\  --tls-key F     its private key, PEM
+    \\  --https-port N  port for https; requests to --port are sent there
     \\  --reuse-port    other processes may listen there too; take a unix socket over
     \\  --workers N     worker threads (default: one per CPU that it may use)
     \\  --pin           pin each worker to a CPU
@@ -56,8 +59,11 @@ const has_tls = @import("build_options").tls;
 const Site = struct {
     gpa: std.mem.Allocator,
     dir: gyrfalcon.DirServer,
+    config: *const gyrfalcon.Config,
     /// Whether the URL is told on standard output.
     tells: bool,
+
+    pub const Tls = if (has_tls) gyrfalcon.Tls else void;
 
     pub fn init() error{NeedsDirectory}!Site {
         return error.NeedsDirectory; // made by `initWith`
@@ -70,8 +76,12 @@ const Site = struct {
     pub fn onListening(self: *Site, listeners: []const gyrfalcon.Listener) void {
         if (!self.tells) return;
         var buffer: [gyrfalcon.Endpoint.text_bytes_max]u8 = undefined;
-        for (listeners) |listener|
-            say(stdout, "Listening on {s}\n", .{listener.endpoint.url(&buffer)});
+        for (listeners) |*listener| {
+            const is_secured = self.config.listenAt(listener.place).tls != null;
+            const scheme: gyrfalcon.Endpoint.Scheme = if (is_secured) .https else .http;
+            const url = listener.endpoint.urlOf(scheme, &buffer);
+            say(stdout, "Listening on {s}\n", .{url});
+        }
     }
 
     pub fn handleRequest(self: *Site, req: *gyrfalcon.Request, res: *gyrfalcon.Response) void {
@@ -87,6 +97,9 @@ const Arguments = struct {
     unix: ?[]const u8 = null,
     unix_mode: ?u16 = null,
     fd: ?u31 = null,
+    tls_cert: ?[]const u8 = null,
+    tls_key: ?[]const u8 = null,
+    https_port: ?u16 = null,
     dotfiles: bool = false,
     max_age_s: ?u32 = null,
     cache: bool = true,
@@ -120,6 +133,8 @@ pub fn main() !u8 {
     var arguments = parse(args[1..]) orelse return 2;
     var places: Places = .{};
     arguments.config.listen = placesOf(&arguments, &places) orelse return 2;
+    var security: Security = .{};
+    if (!security.apply(&arguments)) return 2;
     const dir = gyrfalcon.DirServer.init(gpa, .{
         .root = arguments.directory,
         .dotfiles = arguments.dotfiles,
@@ -133,7 +148,7 @@ pub fn main() !u8 {
         return 1;
     };
     const tells = @intFromEnum(arguments.config.log) >= @intFromEnum(gyrfalcon.log.Level.info);
-    var site: Site = .{ .gpa = gpa, .dir = dir, .tells = tells };
+    var site: Site = .{ .gpa = gpa, .dir = dir, .config = &arguments.config, .tells = tells };
     var server: gyrfalcon.Server(Site) = undefined;
     server.initWith(gpa, arguments.config, site) catch |err| {
         site.deinit();
@@ -148,10 +163,59 @@ pub fn main() !u8 {
     return 0;
 }
 
-const Places = std.BoundedArray(gyrfalcon.Place, gyrfalcon.inherited.sockets_max);
+/// What the options of TLS come to. It stays where it is.
+const Security = struct {
+    identity: [1]gyrfalcon.TlsSettings.Identity = undefined,
+    settings: [1]gyrfalcon.TlsSettings = undefined,
+    listen: [gyrfalcon.inherited.sockets_max]gyrfalcon.Config.Listen = undefined,
+
+    /// False after a complaint.
+    fn apply(self: *Security, arguments: *Arguments) bool {
+        const config = &arguments.config;
+        if ((arguments.tls_cert == null) != (arguments.tls_key == null)) {
+            complain("--tls-cert and --tls-key go together", .{});
+            return false;
+        }
+        const certificate = arguments.tls_cert orelse {
+            if (arguments.https_port == null) return true;
+            complain("--https-port needs --tls-cert and --tls-key", .{});
+            return false;
+        };
+        self.identity[0] = .{
+            .certificate = .{ .file = certificate },
+            .key = .{ .file = arguments.tls_key.? },
+        };
+        self.settings[0] = .{ .certificates = &self.identity };
+        config.tls = &self.settings;
+        const https_port = arguments.https_port orelse {
+            for (config.listen, self.listen[0..config.listen.len]) |one, *secured| {
+                secured.* = one;
+                secured.tls = 0;
+            }
+            config.listen = self.listen[0..config.listen.len];
+            return true;
+        };
+        if (config.listen.len > 0) {
+            complain("--https-port goes with --host and --port", .{});
+            return false;
+        }
+        const hostname = config.hostname;
+        self.listen[0..2].* = .{
+            .{ .place = .{ .tcp = .{ .hostname = hostname, .port = https_port } }, .tls = 0 },
+            .{
+                .place = .{ .tcp = .{ .hostname = hostname, .port = config.port } },
+                .redirect_port = 0,
+            },
+        };
+        config.listen = self.listen[0..2];
+        return true;
+    }
+};
+
+const Places = std.BoundedArray(gyrfalcon.Config.Listen, gyrfalcon.inherited.sockets_max);
 
 /// Where to listen if that is not `config.hostname` and `config.port`. Null after a complaint.
-fn placesOf(arguments: *const Arguments, places: *Places) ?[]const gyrfalcon.Place {
+fn placesOf(arguments: *const Arguments, places: *Places) ?[]const gyrfalcon.Config.Listen {
     const inherited = gyrfalcon.inherited.take() catch |err| {
         complain("LISTEN_FDS cannot be used: {s}", .{@errorName(err)});
         return null;
@@ -171,11 +235,12 @@ fn placesOf(arguments: *const Arguments, places: *Places) ?[]const gyrfalcon.Pla
         return null;
     }
     if (arguments.unix) |path| {
-        places.appendAssumeCapacity(.{ .unix = .{ .path = path, .mode = arguments.unix_mode } });
+        const unix: gyrfalcon.Place.Unix = .{ .path = path, .mode = arguments.unix_mode };
+        places.appendAssumeCapacity(.{ .place = .{ .unix = unix } });
     }
-    if (arguments.fd) |fd| places.appendAssumeCapacity(.{ .fd = fd });
+    if (arguments.fd) |fd| places.appendAssumeCapacity(.{ .place = .{ .fd = fd } });
     for (inherited.slice()) |fd|
-        places.appendAssumeCapacity(.{ .fd = @intCast(system.numberOf(fd)) });
+        places.appendAssumeCapacity(.{ .place = .{ .fd = @intCast(system.numberOf(fd)) } });
     return places.constSlice();
 }
 
@@ -232,6 +297,12 @@ fn setOption(out: *Arguments, name: []const u8, value: []const u8) bool {
         };
     } else if (std.mem.eql(u8, name, "--fd")) {
         out.fd = number(u31, name, value) orelse return false;
+    } else if (std.mem.eql(u8, name, "--tls-cert")) {
+        out.tls_cert = value;
+    } else if (std.mem.eql(u8, name, "--tls-key")) {
+        out.tls_key = value;
+    } else if (std.mem.eql(u8, name, "--https-port")) {
+        out.https_port = number(u16, name, value) orelse return false;
     } else if (std.mem.eql(u8, name, "--workers")) {
         out.config.workers = number(u32, name, value) orelse return false;
     } else if (std.mem.eql(u8, name, "--log")) {

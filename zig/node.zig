@@ -3,14 +3,18 @@
 //! (bridge/abi.zig).
 
 const std = @import("std");
-const registry = @import("bridge/registry.zig");
+const registry_file = @import("bridge/registry.zig");
+const Tls = @import("server/tls.zig").Tls;
+
+const has_tls = @import("build_options").tls;
+const registry = registry_file.Registry(if (has_tls) Tls else void);
 
 /// Whether this module has OpenSSL and picotls in it.
 pub fn hasTls() bool {
-    return @import("build_options").tls;
+    return has_tls;
 }
 
-pub const keepLoaded = registry.keepLoaded;
+pub const keepLoaded = registry_file.keepLoaded;
 pub const create = registry.create;
 pub const start = registry.start;
 pub const listeners = registry.listeners;

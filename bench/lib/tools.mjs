@@ -9,8 +9,6 @@ import { promisify } from 'node:util';
 import { MissingError, root, toolchain } from '../../scripts/lib/project.mjs';
 import { npm, outputOf, Progress, tail } from '../../scripts/lib/run.mjs';
 import { setup } from '../../scripts/lib/setup.mjs';
-import { targetHere } from '../../scripts/lib/targets.mjs';
-import { tlsOption, tlsThere } from '../../scripts/lib/tls.mjs';
 import { installFrameworks } from '../../scripts/lib/toolchain.mjs';
 
 export { root };
@@ -173,8 +171,7 @@ export const zigProgram = (name, source, plain = false) =>
 export const gyrfalcon = () =>
   memo('gyrfalcon', async () => {
     const prefix = join(home, 'gyrfalcon');
-    const options = ['-Doptimize=ReleaseFast', tlsOption(tlsThere(targetHere()))];
-    await run([await zig(), 'build', 'install', ...options, '--prefix', prefix]);
+    await run([await zig(), 'build', 'install', '-Doptimize=ReleaseFast', '--prefix', prefix]);
     return join(prefix, 'bin', 'gyrfalcon');
   });
 

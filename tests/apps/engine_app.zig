@@ -334,10 +334,11 @@ fn setOption(config: *gyrfalcon.Config, argument: []const u8) !void {
                 .bool => std.mem.eql(u8, value, "true"),
                 .@"enum" => std.meta.stringToEnum(field.type, value) orelse
                     return error.InvalidValue,
-                .pointer => |pointer| if (pointer.child == gyrfalcon.Place)
-                    try placeOf(value)
-                else
-                    value,
+                .pointer => |pointer| switch (pointer.child) {
+                    gyrfalcon.Config.Listen => try placeOf(value),
+                    u8 => value,
+                    else => return error.InvalidValue,
+                },
                 else => comptime unreachable,
             };
             return;
@@ -346,17 +347,17 @@ fn setOption(config: *gyrfalcon.Config, argument: []const u8) !void {
     return error.UnknownOption;
 }
 
-var place: [1]gyrfalcon.Place = undefined;
+var place: [1]gyrfalcon.Config.Listen = undefined;
 
 /// "unix:PATH" or "fd:N".
-fn placeOf(text: []const u8) ![]const gyrfalcon.Place {
+fn placeOf(text: []const u8) ![]const gyrfalcon.Config.Listen {
     const colon = std.mem.indexOfScalar(u8, text, ':') orelse return error.InvalidValue;
     const rest = text[colon + 1 ..];
     if (std.mem.eql(u8, text[0..colon], "unix")) {
-        place[0] = .{ .unix = .{ .path = rest } };
+        place[0] = .{ .place = .{ .unix = .{ .path = rest } } };
     } else {
         const number = try std.fmt.parseInt(u31, rest, 10);
-        place[0] = .{ .fd = number };
+        place[0] = .{ .place = .{ .fd = number } };
     }
     return &place;
 }

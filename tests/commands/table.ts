@@ -61,6 +61,10 @@ export const rows: readonly Row[] = [
     files: { 'app.ts': app },
   },
   {
+    pattern: /^gyrfalcon start app\.ts --tls-cert FILE --tls-key FILE --port 80 --https-port 443$/,
+    elsewhere: 'tests/https/command.test.ts',
+  },
+  {
     pattern: /^gyrfalcon start app\.ts --unix \S+ --unix-mode 660$/,
     short:
       () => `node_modules/.bin/gyrfalcon start app.ts --unix ./app.sock --unix-mode 660 & server=$!

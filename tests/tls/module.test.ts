@@ -6,9 +6,7 @@ import * as assert from 'uvu/assert';
 // @ts-expect-error: a script, without types
 import { visibleSymbols } from '../../scripts/lib/archives.mjs';
 // @ts-expect-error: a script, without types
-import { targetHere } from '../../scripts/lib/targets.mjs';
-// @ts-expect-error: a script, without types
-import { tlsFolder } from '../../scripts/lib/tls.mjs';
+import { tlsFolder, tlsTargetHere } from '../../scripts/lib/tls.mjs';
 
 interface Module {
   readonly version: string;
@@ -31,7 +29,7 @@ test('it is its own, and not the one that Node.js exports', () => {
 });
 
 test('the archives show no symbol to other images', () => {
-  const folder = tlsFolder(targetHere());
+  const folder = tlsFolder(tlsTargetHere());
   for (const name of ['crypto', 'ssl', 'picotls']) {
     assert.equal(visibleSymbols(join(folder, 'lib', `lib${name}.a`)), [], name);
   }

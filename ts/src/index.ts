@@ -27,12 +27,14 @@ export {
 export { MultipartError } from './fetch/multipart_error.ts';
 export { Request, type RequestRuntime } from './fetch/request.ts';
 export { Response } from './fetch/response.ts';
+export type { TlsInfo } from './fetch/tls_info.ts';
 export { defineApp } from './server/define_app.ts';
 export { type DirOptions, type DirRoute, dir } from './server/dir.ts';
 export {
   type InheritedPlace,
   inheritedSockets,
   type ListenPlace,
+  type PlaceSecurity,
   type TcpPlace,
   type UnixPlace,
 } from './server/listen.ts';
@@ -40,6 +42,7 @@ export type { ListenInfo, ServeOptions } from './server/options.ts';
 export { serve } from './server/serve.ts';
 export type {
   Handler,
+  ReloadOptions,
   RouteMethod,
   RouteParams,
   Routes,
@@ -47,3 +50,10 @@ export type {
   RouteValue,
   Server,
 } from './server/server.ts';
+export type {
+  HstsOptions,
+  TlsCertificate,
+  TlsOption,
+  TlsOptions,
+  TlsSource,
+} from './server/tls.ts';

@@ -13,7 +13,7 @@ const Address = @import("../core/address.zig").Address;
 const limits = @import("../core/limits.zig");
 
 /// Raised by every change that makes an old ts/src unable to talk to a new engine.
-pub const version: u32 = 4;
+pub const version: u32 = 5;
 /// First word of the shared memory block: "GYRB".
 pub const magic: u32 = 0x42525947;
 
@@ -108,7 +108,8 @@ pub const Span = extern struct { offset: u16, len: u16 };
 pub const FieldSpan = extern struct { name: Span, value: Span };
 
 /// Behind it: `param_count` × Span, `field_count` × FieldSpan, `head_bytes` bytes of head, whose
-/// target has the canonical path, `raw_target_len` bytes of the target as it was received, then
+/// target has the canonical path, `raw_target_len` bytes of the target as it was received, what
+/// tells of the TLS connection it came over (`TlsHead` and its texts, `tls_len` bytes), then
 /// `inline_bytes` of body. With `flag_end` the inline part is the whole body.
 pub const RequestHead = extern struct {
     header: RecordHeader,
@@ -133,8 +134,33 @@ pub const RequestHead = extern struct {
     authority: Span,
     /// Length of the target as it was received, behind the head; 0 where the head has it so. Bytes.
     raw_target_len: u16,
-    reserved: [3]u16,
+    /// 0: the request did not come over TLS. Bytes.
+    tls_len: u16,
+    reserved: [2]u16,
 };
+
+/// Lies unaligned. Behind it: the suite's name, the protocol (ALPN), the name that was asked for
+/// (SNI), and the client's certificate, DER.
+pub const TlsHead = extern struct {
+    /// 0: TLS 1.2, 1: TLS 1.3.
+    version: u8,
+    /// `tls_flag_…`
+    flags: u8,
+    cipher_len: u8,
+    protocol_len: u8,
+    server_name_len: u8,
+    reserved: u8,
+    certificate_len: u16,
+};
+
+/// Bits of `TlsHead.flags`: the session was resumed, the request is data ahead of the handshake,
+/// the client's certificate is believed.
+pub const tls_flag_resumed: u8 = 1;
+pub const tls_flag_early: u8 = 2;
+pub const tls_flag_authorized: u8 = 4;
+
+/// What tells of a TLS connection, at most, bytes.
+pub const tls_bytes_max: u32 = @sizeOf(TlsHead) + 3 * 255 + limits.tls_certificate_bytes_max;
 
 /// Behind it: `field_count` × ResponseField, `field_bytes` bytes (each name followed by its value,
 /// latin1), then `inline_bytes` of body. With `flag_end` the inline part ends the body.
@@ -309,7 +335,7 @@ pub fn recordSize(bytes: u32) u32 {
 
 pub const request_record_bytes_max = recordSize(@sizeOf(RequestHead) +
     param_count_max * @sizeOf(Span) + request_field_count_max * @sizeOf(FieldSpan) +
-    request_head_bytes_max + request_inline_bytes_max);
+    request_head_bytes_max + tls_bytes_max + request_inline_bytes_max);
 pub const response_record_bytes_max = recordSize(@sizeOf(ResponseHead) +
     response_field_count_max * @sizeOf(ResponseField) +
     @max(response_field_bytes_max + response_inline_bytes_max, response_field_bytes_bound));
@@ -343,6 +369,7 @@ comptime {
     assert(chunk_bytes_max + @sizeOf(Chunk) <= ringBytesMin(0) / 2);
     assert(trailers_record_bytes_max <= ringBytesMin(0) / 2);
     assert(request_trailer_bytes_max <= std.math.maxInt(u16));
+    assert(tls_bytes_max <= std.math.maxInt(u16));
     // TypeScript writes these records with 32-bit stores; none may have hidden padding.
     for (.{
         RequestHead,  ResponseHead,  Chunk,       Credit,     RequestTrailers,

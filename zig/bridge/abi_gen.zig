@@ -10,7 +10,7 @@ const structs = .{
     abi.RecordHeader,    abi.Span,          abi.FieldSpan,     abi.RequestHead,
     abi.ResponseHead,    abi.ResponseField, abi.Chunk,         abi.Credit,
     abi.RequestTrailers, abi.FieldSection,  abi.ProtocolError, abi.BlockHeader,
-    abi.WorkerLine,      abi.ThreadLine,    abi.LaneControl,
+    abi.WorkerLine,      abi.ThreadLine,    abi.LaneControl,   abi.TlsHead,
 };
 
 const constants = .{
@@ -26,6 +26,9 @@ const constants = .{
     "response_field_bytes_bound",
     "response_field_count_max",
     "flag_end",
+    "tls_flag_resumed",
+    "tls_flag_early",
+    "tls_flag_authorized",
     "ring_bytes_min",
     "ring_bytes_max",
     "ring_bytes_default",

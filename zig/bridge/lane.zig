@@ -17,6 +17,7 @@ const system = @import("../core/system.zig");
 const Fields = @import("../http/fields.zig").Fields;
 const ProtocolError = @import("../http/problem.zig").ProtocolError;
 const Request = @import("../http/request.zig").Request;
+const Security = @import("../http/security.zig").Security;
 const trailers = @import("../http/trailers.zig");
 const Span = @import("../router/router.zig").Span;
 
@@ -270,7 +271,9 @@ pub const Lane = struct {
         assert(head.len <= abi.request_head_bytes_max); // core/limits.zig
         const body_bytes: u32 = if (parts.inline_body) @intCast(request.body.len) else 0;
         const tables = parts.params.len * @sizeOf(abi.Span) + fields.len * @sizeOf(abi.FieldSpan);
-        const bytes = @sizeOf(abi.RequestHead) + tables + head.len + raw_target.len + body_bytes;
+        const tls_bytes = if (request.tls) |security| tlsBytes(security) else 0;
+        const bytes = @sizeOf(abi.RequestHead) + tables + head.len + raw_target.len + tls_bytes +
+            body_bytes;
         const size = abi.recordSize(@intCast(bytes));
         const room = try self.reserve(size) orelse return false;
         writeHeader(
@@ -281,6 +284,8 @@ pub const Lane = struct {
             parts.id,
         );
         self.fillHead(room, request, &place, &parts, body_bytes);
+        const record: *abi.RequestHead = @ptrCast(room.ptr);
+        record.tls_len = tls_bytes;
         var at: usize = @sizeOf(abi.RequestHead);
         at += writeParams(room[at..], place.path, parts.params);
         at += writeFields(room[at..], request);
@@ -289,6 +294,8 @@ pub const Lane = struct {
         at += head.len;
         @memcpy(room[at..][0..raw_target.len], raw_target);
         at += raw_target.len;
+        if (request.tls) |security| writeTls(room[at..][0..tls_bytes], security);
+        at += tls_bytes;
         if (parts.inline_body) _ = request.body.copy(room[at..][0..body_bytes]);
         self.requests.commit(size);
         return true;
@@ -320,7 +327,37 @@ pub const Lane = struct {
         record.query = spanOf(request, request.query);
         record.authority = place.authority;
         record.raw_target_len = if (place.as_sent) 0 else @intCast(request.target.len);
+        record.tls_len = 0;
         record.reserved = @splat(0);
+    }
+
+    fn tlsBytes(security: *const Security) u16 {
+        const texts = security.cipher.len + security.protocol.len + security.server_name.len;
+        return @intCast(@sizeOf(abi.TlsHead) + texts + security.certificate.len);
+    }
+
+    fn writeTls(room: []u8, security: *const Security) void {
+        var flags: u8 = 0;
+        if (security.is_resumed) flags |= abi.tls_flag_resumed;
+        if (security.is_early) flags |= abi.tls_flag_early;
+        if (security.is_authorized) flags |= abi.tls_flag_authorized;
+        const head: abi.TlsHead = .{
+            .version = @intFromEnum(security.version),
+            .flags = flags,
+            .cipher_len = @intCast(security.cipher.len),
+            .protocol_len = @intCast(security.protocol.len),
+            .server_name_len = @intCast(security.server_name.len),
+            .reserved = 0,
+            .certificate_len = @intCast(security.certificate.len),
+        };
+        var at: usize = @sizeOf(abi.TlsHead);
+        @memcpy(room[0..at], std.mem.asBytes(&head));
+        for ([_][]const u8{
+            security.cipher, security.protocol, security.server_name, security.certificate,
+        }) |text| {
+            @memcpy(room[at..][0..text.len], text);
+            at += text.len;
+        }
     }
 
     fn writeParams(room: []u8, path: abi.Span, params: []const Span) usize {

@@ -4,15 +4,10 @@
 const builtin = @import("builtin");
 const std = @import("std");
 const instance_file = @import("instance.zig");
-const Instance = instance_file.Instance;
 const Defect = instance_file.Defect;
 
 const gpa = std.heap.c_allocator;
 const is_windows = builtin.os.tag == .windows;
-
-var mutex: std.Thread.Mutex = .{};
-var instances: std.AutoHashMapUnmanaged(u32, *Instance) = .{};
-var next_id: u32 = 1;
 
 /// Answers are read by the calling thread before its next call.
 threadlocal var answer_buffer: [32 * 1024]u8 = undefined;
@@ -41,111 +36,122 @@ extern "kernel32" fn GetModuleHandleExW(
     module: *?std.os.windows.HMODULE,
 ) callconv(.winapi) std.os.windows.BOOL;
 
-/// `{"id": n}`, or `{"error": …}`.
-pub fn create(config_json: []const u8) []const u8 {
-    mutex.lock();
-    defer mutex.unlock();
-    var defect: Defect = .{};
-    const made = Instance.create(
-        gpa,
-        config_json,
-        &defect,
-    ) catch |err| return refusal(err, &defect);
-    instances.put(gpa, next_id, made) catch {
-        made.destroy();
-        return refusal(error.OutOfMemory, &defect);
+/// Those with this kind of security: see server/engine.zig.
+pub fn Registry(comptime Security: type) type {
+    return struct {
+        const Instance = instance_file.Instance(Security);
+
+        var mutex: std.Thread.Mutex = .{};
+        var instances: std.AutoHashMapUnmanaged(u32, *Instance) = .{};
+        var next_id: u32 = 1;
+
+        /// `{"id": n}`, or `{"error": …}`.
+        pub fn create(config_json: []const u8) []const u8 {
+            mutex.lock();
+            defer mutex.unlock();
+            var defect: Defect = .{};
+            const made = Instance.create(
+                gpa,
+                config_json,
+                &defect,
+            ) catch |err| return refusal(err, &defect);
+            instances.put(gpa, next_id, made) catch {
+                made.destroy();
+                return refusal(error.OutOfMemory, &defect);
+            };
+            const id = next_id;
+            next_id += 1;
+            return answer(.{ .id = id });
+        }
+
+        /// What `Instance.info` says.
+        pub fn start(id: u32) []const u8 {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return unknown();
+            var defect: Defect = .{};
+            self.start(&defect) catch |err| return refusal(err, &defect);
+            return answer(self.info());
+        }
+
+        /// What `Instance.listeners` says.
+        pub fn listeners(id: u32) []const u8 {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return unknown();
+            return answer(self.listeners() orelse return unknown());
+        }
+
+        /// The shared block, or nothing for an unknown id.
+        pub fn memory(id: u32) []u8 {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return &.{};
+            return self.block.bytes;
+        }
+
+        /// `{"fd": n}`, or `{"path": name}` where that is what a thread can open (doorbell.zig).
+        pub fn attach(id: u32, thread: u32) []const u8 {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return unknown();
+            var defect: Defect = .{};
+            const reader = self.attach(thread, &defect) catch |err| return refusal(err, &defect);
+            return answer(reader);
+        }
+
+        /// Wakes a worker by the number in its line of the block. It takes no lock: whoever holds
+        /// it may be waiting for that worker.
+        pub fn ring(bell: i32) void {
+            Instance.ring(bell);
+        }
+
+        pub fn detach(id: u32, thread: u32) void {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return;
+            self.detach(thread);
+        }
+
+        /// `{}`
+        pub fn reload(id: u32, table_json: []const u8) []const u8 {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return unknown();
+            var defect: Defect = .{};
+            self.reload(table_json, &defect) catch |err| return refusal(err, &defect);
+            return answer(.{});
+        }
+
+        pub fn requestStop(id: u32, deadline_ms: u32) void {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return;
+            self.requestStop(deadline_ms);
+        }
+
+        pub fn isStopped(id: u32) bool {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return true;
+            return self.isStopped();
+        }
+
+        pub fn destroy(id: u32) void {
+            mutex.lock();
+            defer mutex.unlock();
+            const removed = instances.fetchRemove(id) orelse return;
+            removed.value.destroy();
+        }
+
+        /// What `Instance.stats` says.
+        pub fn stats(id: u32) []const u8 {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return unknown();
+            return answer(self.stats());
+        }
     };
-    const id = next_id;
-    next_id += 1;
-    return answer(.{ .id = id });
-}
-
-/// What `Instance.info` says.
-pub fn start(id: u32) []const u8 {
-    mutex.lock();
-    defer mutex.unlock();
-    const self = instances.get(id) orelse return unknown();
-    var defect: Defect = .{};
-    self.start(&defect) catch |err| return refusal(err, &defect);
-    return answer(self.info());
-}
-
-/// What `Instance.listeners` says.
-pub fn listeners(id: u32) []const u8 {
-    mutex.lock();
-    defer mutex.unlock();
-    const self = instances.get(id) orelse return unknown();
-    return answer(self.listeners() orelse return unknown());
-}
-
-/// The shared block, or nothing for an unknown id.
-pub fn memory(id: u32) []u8 {
-    mutex.lock();
-    defer mutex.unlock();
-    const self = instances.get(id) orelse return &.{};
-    return self.block.bytes;
-}
-
-/// `{"fd": n}`, or `{"path": name}` where that is what a thread can open (doorbell.zig).
-pub fn attach(id: u32, thread: u32) []const u8 {
-    mutex.lock();
-    defer mutex.unlock();
-    const self = instances.get(id) orelse return unknown();
-    var defect: Defect = .{};
-    const reader = self.attach(thread, &defect) catch |err| return refusal(err, &defect);
-    return answer(reader);
-}
-
-/// Wakes a worker by the number in its line of the block. It takes no lock: whoever holds it may be
-/// waiting for that worker.
-pub fn ring(bell: i32) void {
-    Instance.ring(bell);
-}
-
-pub fn detach(id: u32, thread: u32) void {
-    mutex.lock();
-    defer mutex.unlock();
-    const self = instances.get(id) orelse return;
-    self.detach(thread);
-}
-
-/// `{}`
-pub fn reload(id: u32, table_json: []const u8) []const u8 {
-    mutex.lock();
-    defer mutex.unlock();
-    const self = instances.get(id) orelse return unknown();
-    var defect: Defect = .{};
-    self.reload(table_json, &defect) catch |err| return refusal(err, &defect);
-    return answer(.{});
-}
-
-pub fn requestStop(id: u32, deadline_ms: u32) void {
-    mutex.lock();
-    defer mutex.unlock();
-    const self = instances.get(id) orelse return;
-    self.requestStop(deadline_ms);
-}
-
-pub fn isStopped(id: u32) bool {
-    mutex.lock();
-    defer mutex.unlock();
-    const self = instances.get(id) orelse return true;
-    return self.isStopped();
-}
-
-pub fn destroy(id: u32) void {
-    mutex.lock();
-    defer mutex.unlock();
-    const removed = instances.fetchRemove(id) orelse return;
-    removed.value.destroy();
-}
-
-/// What `Instance.stats` says.
-pub fn stats(id: u32) []const u8 {
-    mutex.lock();
-    defer mutex.unlock();
-    const self = instances.get(id) orelse return unknown();
-    return answer(self.stats());
 }
 
 fn answer(value: anytype) []const u8 {

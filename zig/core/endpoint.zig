@@ -172,12 +172,18 @@ pub const Endpoint = union(enum) {
     /// address. A scope is written as RFC 6874 has it (`%25eth0`), a path percent-encoded:
     /// "unix:///run/app.sock", "unix:@abstract".
     pub fn url(self: *const Endpoint, out: *[text_bytes_max]u8) []const u8 {
+        return self.urlOf(.http, out);
+    }
+
+    pub const Scheme = enum { http, https };
+
+    pub fn urlOf(self: *const Endpoint, scheme: Scheme, out: *[text_bytes_max]u8) []const u8 {
         var stream = std.io.fixedBufferStream(out);
-        self.writeUrl(stream.writer()) catch unreachable; // the buffer has room for all
+        self.writeUrl(stream.writer(), scheme) catch unreachable; // the buffer has room for all
         return stream.getWritten();
     }
 
-    fn writeUrl(self: *const Endpoint, writer: anytype) !void {
+    fn writeUrl(self: *const Endpoint, writer: anytype, scheme: Scheme) !void {
         switch (self.*) {
             .unix => |*path| {
                 const bytes = path.bytes();
@@ -190,7 +196,7 @@ pub const Endpoint = union(enum) {
                 };
             },
             .ip4, .ip6 => {
-                try writer.writeAll("http://");
+                try writer.print("{s}://", .{@tagName(scheme)});
                 if (self.isAny()) {
                     try writer.print("localhost:{d}", .{self.port()});
                 } else try self.writeText(writer, "%25");

@@ -159,6 +159,13 @@ pub const tls_early_tickets_max: u32 = 32 * 1024;
 pub const tls_idle_bytes_max: u32 = 4 * 1024;
 /// Certificates of a server.
 pub const tls_certificates_max: u32 = 256;
+/// A client's own certificate, DER, bytes: it goes with each request.
+pub const tls_certificate_bytes_max: u32 = 8 * 1024;
+pub const tls_ticket_secrets_max: u32 = 16;
+/// How often certificates' files are looked at, ms.
+pub const tls_reload_ms_default: u32 = 5_000;
+/// Handshakes of a worker that are under way at a time: of more, those that have taken longest end.
+pub const tls_handshakes_max_default: u32 = 1024;
 /// Certificates of a chain: picotls takes so many.
 pub const tls_chain_max: u32 = 16;
 

@@ -74,6 +74,10 @@ pub const Code = enum(u16) {
     out_of_buffers = 1400,
     dispatch_timeout = 1401,
     connection_memory = 1402,
+    // TLS.
+    tls_required = 1450,
+    tls_failed = 1451,
+    too_early = 1452,
     // Answers to requests that were understood.
     not_found = 1500,
     method_not_allowed = 1501,
@@ -127,6 +131,7 @@ pub fn statusOf(code: Code) u16 {
         .missing_chunk_end,
         .invalid_trailer,
         .forbidden_trailer,
+        .tls_required,
         => 400,
         .access_denied => 403,
         .not_found => 404,
@@ -138,6 +143,7 @@ pub fn statusOf(code: Code) u16 {
         .range_not_satisfiable => 416,
         .expectation_failed => 417,
         .misdirected_request => 421,
+        .too_early => 425,
         .head_too_large, .too_many_fields, .trailers_too_large, .too_many_trailers => 431,
         .internal_error, .file_unreadable => 500,
         .method_too_long,
@@ -151,7 +157,7 @@ pub fn statusOf(code: Code) u16 {
         .service_unavailable,
         => 503,
         .version_not_supported => 505,
-        .write_timeout, .response_too_slow => 0,
+        .write_timeout, .response_too_slow, .tls_failed => 0,
     };
 }
 
@@ -174,8 +180,8 @@ pub fn detailOf(code: Code) []const u8 {
             "(RFC 9110 §9.3.6).",
         .connect_with_body => "A CONNECT request has no content here: what it would mean is not " ++
             "defined (RFC 9110 §9.3.6).",
-        .misdirected_request => "An https resource is served over secured connections only, " ++
-            "which this one is not (RFC 9110 §7.4).",
+        .misdirected_request => "The target's scheme is not that of the connection: https is " ++
+            "served over TLS, and http without (RFC 9110 §7.4).",
         .bare_line_feed => "A line ends with LF alone: lines end with CRLF (RFC 9112 §2.2).",
         .bare_carriage_return => "A CR is not followed by LF: lines end with CRLF (RFC 9112 §2.2).",
         .obs_fold => "A field line begins with white space: values must not be folded over " ++
@@ -239,6 +245,10 @@ pub fn detailOf(code: Code) []const u8 {
             "again later.",
         .connection_memory => "This connection has more under way than the server keeps for " ++
             "one: send less at a time, and read the responses.",
+        .tls_required => "This port speaks TLS: the address begins with https:.",
+        .tls_failed => "TLS ended the connection.",
+        .too_early => "The request came ahead of the end of the TLS handshake, and may be a " ++
+            "copy: send it again when that is over (RFC 8470 §5.2).",
         .not_found => "Nothing is served under this path.",
         .method_not_allowed => "The resource has no such method: Allow lists those it has.",
         .access_denied => "The server may not read this file.",
@@ -278,7 +288,7 @@ pub const Format = enum(u8) {
     /// application/problem+json (RFC 9457).
     json,
 
-    fn contentType(format: Format) []const u8 {
+    pub fn contentType(format: Format) []const u8 {
         return switch (format) {
             .text => "text/plain; charset=utf-8",
             .json => "application/problem+json",

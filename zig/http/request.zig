@@ -6,6 +6,7 @@ const Address = @import("../core/address.zig").Address;
 const limits = @import("../core/limits.zig");
 const Method = @import("method.zig").Method;
 const Fields = @import("fields.zig").Fields;
+const Security = @import("security.zig").Security;
 const uri = @import("uri.zig");
 
 /// Protocol version of the exchange.
@@ -67,6 +68,8 @@ pub const Request = struct {
     /// they are never merged into `fields`.
     trailers: Fields = .{},
     peer: Address = .{},
+    /// Of the connection, when it is one over TLS: the scheme is https then.
+    tls: ?*const Security = null,
 
     /// First value of field `name`, matched without regard to case, or null.
     pub fn header(self: *const Request, name: []const u8) ?[]const u8 {

@@ -38,6 +38,8 @@ pub const HeadParts = struct {
     /// From `keepAliveLines`, for a client that asked for them; sent where the connection stays
     /// open.
     keep_alive_lines: []const u8 = "",
+    /// A field line of this server's own, with CRLF.
+    own_line: []const u8 = "",
     /// The handler set its own Date.
     has_date: bool = false,
     /// The handler set its own Server.
@@ -71,6 +73,7 @@ pub fn head(out: []u8, p: HeadParts) error{NoSpaceLeft}!usize {
             w.put(p.server);
             w.put("\r\n");
         }
+        if (p.own_line.len > 0) w.put(p.own_line);
         if (p.hasFraming()) w.framing(&p);
         if (!p.keep_alive or p.endsByClose()) {
             w.put("Connection: close\r\n");
@@ -87,7 +90,8 @@ pub fn head(out: []u8, p: HeadParts) error{NoSpaceLeft}!usize {
 
 /// No head of these parts is longer, bytes. A buffer of that size always takes it.
 pub fn sizeBound(p: *const HeadParts) usize {
-    return fixed_bytes_max + p.field_lines.len + p.server.len + p.keep_alive_lines.len;
+    return fixed_bytes_max + p.field_lines.len + p.server.len + p.own_line.len +
+        p.keep_alive_lines.len;
 }
 
 const keep_alive_line = "Connection: keep-alive\r\n";

@@ -43,6 +43,8 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         /// The turn in which it came to the ready list.
         ready_turn: u32 = 0,
         peer: Address,
+        /// The number of the listener that it came in by.
+        listener: u16 = 0,
         phase: Phase = .open,
         /// Whether it came in, or was made from here.
         kind: io.Token.Of = .accepted,

@@ -76,6 +76,11 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             conn.is_filtered = true;
         }
 
+        /// Of a connection whose bytes pass one.
+        pub fn filterOf(w: *W, conn: *const Conn) *F {
+            return &of(w, conn).filter;
+        }
+
         fn of(w: *W, conn: *const Conn) *Slot {
             assert(conn.is_filtered);
             return &w.filtering.slots[conn.id.slot];

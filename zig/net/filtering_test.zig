@@ -154,9 +154,9 @@ const Echo = struct {
 
     const high_water = 16 * 1024;
 
-    pub fn filterFor(self: *Echo, listener: u16) error{Refused}!?Cipher {
+    pub fn filterFor(self: *Echo, conn: *const Net.Conn) error{Refused}!?Cipher {
         if (self.refuses) return error.Refused;
-        return if (listener == 0) Cipher.init() else null;
+        return if (conn.listener == 0) Cipher.init() else null;
     }
     pub fn onFiltered(_: *Echo, conn: *Conn) void {
         assert(!conn.app.is_filtered);

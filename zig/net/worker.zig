@@ -30,9 +30,9 @@
 //! and, when it makes connections itself:
 //!   onConnected(p, conn, ?err)             what became of `connect`; after an error it is gone
 //! and, where bytes of connections pass a filter (filtering.zig):
-//!   Filter                                 its type
-//!   filterFor(p, listener) !?Filter        for a connection that came in by this listener; null:
-//!                                          none. After an error the connection is closed
+//!   Filter                                 its type; void: none do
+//!   filterFor(p, conn) !?Filter            for a connection that comes in; null: none. After an
+//!                                          error the connection is closed
 //!   onFiltered(p, conn)                    text can be exchanged from now on
 //!   onFilterFailed(p, conn)                nothing more can; the connection ends
 
@@ -88,7 +88,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         const Sending = @import("sending.zig").Sending(Self);
 
         /// Whether bytes of connections may pass a filter.
-        pub const filters = @hasDecl(Protocol, "Filter");
+        pub const filters = @hasDecl(Protocol, "Filter") and Protocol.Filter != void;
         pub const Filtering = if (filters)
             @import("filtering.zig").Filtering(Self, Protocol.Filter)
         else
@@ -654,7 +654,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             // The acceptor counts what it hands out against the capacity.
             const id = self.conns.take() orelse unreachable;
             const conn = self.conns.get(id).?;
-            conn.* = .{ .id = id, .peer = accepted.peer };
+            conn.* = .{ .id = id, .peer = accepted.peer, .listener = accepted.listener };
             self.openStream(conn, accepted) catch |err| {
                 log.limited("a connection was closed: it cannot be watched or secured ({s})", .{
                     @errorName(err),
@@ -675,7 +675,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         fn openStream(self: *Self, conn: *Conn, accepted: io.Accepted) !void {
             if (filters) {
-                if (try self.protocol.filterFor(accepted.listener)) |filter|
+                if (try self.protocol.filterFor(conn)) |filter|
                     Filtering.open(self, conn, filter);
             }
             try self.backend.open(&conn.stream, accepted.fd, .of(.accepted, conn.id));

@@ -22,15 +22,16 @@ pub fn Admission(comptime D: type) type {
                 .length => |n| if (n > d.config.body_bytes_max) return .body_too_large,
                 else => {},
             }
-            if (d.request.target[0] != '/' and isOfHttps(d)) return .misdirected_request;
+            if (d.request.target[0] != '/' and isOfOtherScheme(d)) return .misdirected_request;
             return makePathCanonical(d);
         }
 
-        /// An https resource is to be had over a secured connection alone (RFC 9110 §7.4), and
-        /// there is none here.
-        fn isOfHttps(d: *const D) bool {
+        /// An https resource is to be had over a secured connection alone, and one of http is
+        /// another one (RFC 9110 §7.4).
+        fn isOfOtherScheme(d: *const D) bool {
             @branchHint(.cold);
-            return std.ascii.startsWithIgnoreCase(d.request.target, "https://");
+            const other = if (d.request.tls == null) "https://" else "http://";
+            return std.ascii.startsWithIgnoreCase(d.request.target, other);
         }
 
         /// Whoever looks at a path from here on sees one form of it. What is no path ("*", and

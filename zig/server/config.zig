@@ -9,6 +9,7 @@ const choose = @import("../io/choose.zig");
 const io = @import("../io/io.zig");
 const socket = @import("../io/socket.zig");
 pub const Place = @import("../net/listeners.zig").Place;
+const TlsSettings = @import("tls/settings.zig").Settings;
 
 pub const Config = struct {
     /// Name or address to listen on. "", "::" and "*" mean every interface, IPv6 and IPv4. A name
@@ -18,7 +19,13 @@ pub const Config = struct {
     port: u16 = 3000,
     /// Where to listen, in the place of `hostname` and `port`: TCP, unix sockets, sockets that the
     /// process was started with. At most 16.
-    listen: []const Place = &.{},
+    listen: []const Listen = &.{},
+    /// Sets of certificates; without `listen`, the first is that of `hostname` and `port`. The
+    /// engine must have TLS in it.
+    tls: []const TlsSettings = &.{},
+    /// Handshakes of a worker that may be under way at a time. For more, those that have taken
+    /// longest end.
+    tls_handshakes_max: u32 = limits.tls_handshakes_max_default,
     /// Other processes of this user may listen on the same ports (SO_REUSEPORT), and the system
     /// spreads connections over all of them; the place of a server at a unix socket is taken.
     reuse_port: bool = false,
@@ -109,13 +116,31 @@ pub const Config = struct {
     /// Value of the Server field; "" sends none. At most 128 bytes.
     server_name: []const u8 = "gyrfalcon",
 
+    pub const Listen = struct {
+        place: Place,
+        /// Index in `Config.tls`; null: HTTP as it is.
+        tls: ?u8 = null,
+        /// Every request is sent to this port, for https, by 308 (Permanent Redirect); 0: that of
+        /// the first place with TLS. Challenges of ACME are served.
+        redirect_port: ?u16 = null,
+    };
+
     pub const Problem = struct { option: []const u8, rule: []const u8 };
 
-    /// Where to listen; `one` gives room for the place that `hostname` and `port` name.
-    pub fn places(self: *const Config, one: *[1]Place) []const Place {
-        if (self.listen.len > 0) return self.listen;
-        one.* = .{.{ .tcp = .{ .hostname = self.hostname, .port = self.port } }};
-        return one;
+    /// What was asked for at the place with this index.
+    pub fn listenAt(self: *const Config, index: u16) Listen {
+        if (self.listen.len > 0) return self.listen[index];
+        return .{
+            .place = .{ .tcp = .{ .hostname = self.hostname, .port = self.port } },
+            .tls = if (self.tls.len > 0) 0 else null,
+        };
+    }
+
+    /// Where to listen, in `buffer`.
+    pub fn places(self: *const Config, buffer: *[limits.listeners_max]Place) []const Place {
+        const count = @max(self.listen.len, 1);
+        for (buffer[0..count], 0..) |*place, i| place.* = self.listenAt(@intCast(i)).place;
+        return buffer[0..count];
     }
 
     pub fn socketOptions(self: *const Config) socket.Options {
@@ -137,8 +162,12 @@ pub const Config = struct {
         if (!choose.isAvailable(self.io)) return .{ .option = "io", .rule = choose.rule };
         if (self.listen.len > limits.listeners_max)
             return .{ .option = "listen", .rule = "at most 16 places" };
-        for (self.listen) |*place| if (place.* == .unix and place.unix.mode orelse 0 > 0o777)
-            return .{ .option = "listen", .rule = "a mode is from 0 to 0o777" };
+        if (self.validateTls()) |wrong| return wrong;
+        for (self.listen) |*one| switch (one.place) {
+            .unix => |unix| if (unix.mode orelse 0 > 0o777)
+                return .{ .option = "listen", .rule = "a mode is from 0 to 0o777" },
+            else => {},
+        };
         if (self.tcp_keepalive_ms > limits.tcp_keepalive_ms_max)
             return .{ .option = "tcp_keepalive_ms", .rule = "at most 32767000" };
         if (self.busy_poll_us > limits.busy_poll_us_max)
@@ -201,6 +230,38 @@ pub const Config = struct {
         }) |name| {
             if (@field(self, name) == 0) return .{ .option = name, .rule = "at least 1" };
         }
+        return null;
+    }
+
+    /// Whether requests are sent to https somewhere.
+    pub fn redirects(self: *const Config) bool {
+        for (self.listen) |*one| if (one.redirect_port != null) return true;
+        return false;
+    }
+
+    fn validateTls(self: *const Config) ?Problem {
+        if (self.tls.len > limits.listeners_max)
+            return .{ .option = "tls", .rule = "at most 16 sets of certificates" };
+        for (self.tls) |*settings| if (settings.validate()) |wrong|
+            return .{ .option = wrong.option, .rule = wrong.rule };
+        if (self.tls_handshakes_max == 0)
+            return .{ .option = "tls_handshakes_max", .rule = "at least 1" };
+        var is_secured = false;
+        for (self.listen) |*one| if (one.tls) |index| {
+            is_secured = true;
+            if (index >= self.tls.len)
+                return .{ .option = "listen.tls", .rule = "an index of option tls" };
+        };
+        for (self.listen) |*one| if (one.redirect_port) |port| {
+            if (one.tls != null) return .{
+                .option = "listen.redirect_port",
+                .rule = "of a place without TLS",
+            };
+            if (port == 0 and !is_secured) return .{
+                .option = "listen.redirect_port",
+                .rule = "a port, where no place has TLS",
+            };
+        };
         return null;
     }
 

@@ -28,14 +28,16 @@ const Http1Refusals = @import("http1/refusals.zig").Refusals;
 const Http1Timing = @import("http1/timing.zig").Timing;
 const Responses = @import("responses.zig").Responses;
 const Admission = @import("admission.zig").Admission;
+const Secured = @import("secured.zig").Secured;
 const Refusals = @import("refusals.zig").Refusals;
 const budget_file = @import("budget.zig");
 const timing_file = @import("timing.zig");
 const Timing = timing_file.Timing;
 const WritePace = @import("write_pace.zig").WritePace;
 
-/// The dispatcher's interface is described in docs/ARCHITECTURE.md, "Dispatchers".
-pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
+/// The dispatcher's interface is described in docs/ARCHITECTURE.md, "Dispatchers". `Security`: what
+/// secures connections (tls.zig), void: nothing does.
+pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: type) type {
     return struct {
         const Self = @This();
 
@@ -53,6 +55,16 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         const refusals = Refusals(Self);
         const timing = Timing(Self);
         const budget = budget_file.Budget(Self);
+        const secured = Secured(Self);
+
+        /// Whether connections may be secured.
+        pub const is_secure = Security != void;
+        const Tls = if (is_secure) Security else struct {
+            pub const Filter = void;
+            pub const Shared = void;
+            pub const Handshakes = void;
+        };
+        pub const Filter = Tls.Filter;
 
         /// The HTTP part of a connection.
         pub const ConnState = struct {
@@ -88,6 +100,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         date: DateClock = .{},
         keep_alive_text: [encoder.keep_alive_lines_bytes_max]u8 = undefined,
         keep_alive_len: u8 = 0,
+        /// The engine's; set when it has been made.
+        tls: if (is_secure) ?*Tls.Shared else void = if (is_secure) null,
+        handshakes: Tls.Handshakes,
         decode_limits: decoder.Limits,
         rates: timing_file.Rates,
         /// Requests read. Written by the worker alone; others may look.
@@ -138,6 +153,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
                 .lines = lines_list,
                 .head_buffer = head_buffer,
                 .path_buffer = path_buffer,
+                .handshakes = if (is_secure) .{ .most = config.tls_handshakes_max },
                 .decode_limits = .{
                     .target_bytes_max = config.target_bytes_max,
                     .head_bytes_max = config.head_bytes_max,
@@ -248,7 +264,23 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
         // For net/.
 
         pub fn onTurn(self: *Self) void {
+            if (is_secure) secured.closeEvicted(self);
             self.dispatcher.onTurn(self);
+        }
+
+        pub fn filterFor(self: *Self, conn: *const Conn) error{}!?Filter {
+            if (!is_secure) return null;
+            const shared = self.tls orelse return null;
+            const set = shared.by_listener[conn.listener] orelse return null;
+            return Filter.init(set, &self.handshakes, conn.id);
+        }
+
+        pub fn onFiltered(self: *Self, conn: *Conn) void {
+            secured.onFiltered(self, conn);
+        }
+
+        pub fn onFilterFailed(self: *Self, conn: *Conn) void {
+            secured.onFilterFailed(self, conn);
         }
 
         pub fn hasWork(self: *Self) bool {
@@ -406,6 +438,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type) type {
             const head = ex.gathered.front()[0..ex.head_len];
             var hint: u32 = 0;
             const decoded = decoder.decodeHead(head, &hint, self.decode_limits, &self.request);
+            if (is_secure) self.request.tls = secured.of(self, conn);
             const refused = admission.makePathCanonical(self);
             assert(decoded == .head and refused == null); // as the first time: the same bytes
             const len = ex.gathered.len - ex.head_len;

@@ -27,11 +27,16 @@ const Listeners = listeners_file.Listeners;
 const Place = listeners_file.Place;
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
+const TlsSettings = @import("tls/settings.zig").Settings;
 const descriptors = @import("descriptors.zig");
 const Driver = @import("driver.zig").Driver;
 
-pub const StartError = listeners_file.Error ||
-    error{ ThreadQuotaExceeded, WorkerStartFailed };
+pub const StartError = listeners_file.Error || error{
+    ThreadQuotaExceeded,
+    WorkerStartFailed,
+    /// Certificates, or what goes with them, cannot be used.
+    TlsRefused,
+};
 
 /// What is told of a start that failed.
 pub const Trouble = struct {
@@ -39,7 +44,7 @@ pub const Trouble = struct {
     /// What helps.
     hint: []const u8,
 
-    /// Null where an address is at fault: that has been told in words.
+    /// Null where an address or a certificate is at fault: that has been told in words.
     pub fn of(err: StartError) ?Trouble {
         return switch (err) {
             error.AddressInUse,
@@ -47,6 +52,7 @@ pub const Trouble = struct {
             error.AddressNotAvailable,
             error.AddressInvalid,
             error.UnknownHost,
+            error.TlsRefused,
             => null,
             error.OutOfMemory => .{
                 .message = "There is not enough memory",
@@ -111,16 +117,19 @@ pub const Stats = struct {
     buffer_bytes: u64,
 };
 
-/// `Dispatcher` answers the requests: docs/ARCHITECTURE.md, "Dispatchers".
-pub fn Engine(comptime Dispatcher: type) type {
+/// `Dispatcher` answers the requests: docs/ARCHITECTURE.md, "Dispatchers". `Security` secures
+/// connections: `tls.Tls`, or void in a program that has none.
+pub fn Engine(comptime Dispatcher: type, comptime Security: type) type {
     return struct {
         const Self = @This();
 
-        impl: *EngineOn(Native, Dispatcher),
+        const Impl = EngineOn(Native, Dispatcher, Security);
+
+        impl: *Impl,
         choice: Choice,
 
         /// Opens what is to be listened on and makes the pools; `config` and `dispatcher` must
-        /// outlive the engine. When an address is what is wrong, `defect` says so.
+        /// outlive the engine. When an address or a certificate is what is wrong, `defect` says so.
         pub fn init(
             gpa: Allocator,
             config: *const Config,
@@ -128,7 +137,7 @@ pub fn Engine(comptime Dispatcher: type) type {
             defect: *Defect,
         ) StartError!Self {
             var choice = choose_file.choose(config.io);
-            const create = EngineOn(Native, Dispatcher).create;
+            const create = Impl.create;
             const impl = create(gpa, config, choice.backend, dispatcher, defect) catch |err| blk: {
                 // One ring could be had, as many as there are workers could not.
                 if (builtin.os.tag != .linux or choice.backend != .io_uring) return err;
@@ -206,6 +215,17 @@ pub fn Engine(comptime Dispatcher: type) type {
             return self.impl.listenersLeft();
         }
 
+        /// Any thread: reads certificates anew, or takes other settings, for as many sets; what was
+        /// there is served on when that fails, and `defect` says why.
+        pub fn reloadTls(
+            self: *Self,
+            settings: ?[]const TlsSettings,
+            defect: *Defect,
+        ) error{ OutOfMemory, TlsRefused }!void {
+            if (Security == void) return;
+            if (self.impl.tls) |shared| try shared.reload(settings, defect);
+        }
+
         pub fn backendName(self: *const Self) []const u8 {
             return @tagName(self.choice.backend);
         }
@@ -240,10 +260,12 @@ pub fn Engine(comptime Dispatcher: type) type {
     };
 }
 
-fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
+fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: type) type {
     return struct {
         const Self = @This();
-        const WorkerDriver = Driver(Io, Dispatcher);
+        const WorkerDriver = Driver(Io, Dispatcher, Security);
+        const is_secure = WorkerDriver.is_secure;
+        const MaybeTls = if (is_secure) ?*Security.Shared else void;
 
         parent: Allocator,
         frozen: FrozenAllocator,
@@ -254,6 +276,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
         /// Where workers are pinned to; read when they are started.
         cpu_set: CpuSet = .{},
         listeners: Listeners,
+        tls: MaybeTls,
         lost: [limits.listeners_max]Lost = [_]Lost{.{}} ** limits.listeners_max,
         ports: []Port,
         drivers: []WorkerDriver,
@@ -302,13 +325,15 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 log.err("the system's clocks cannot be read", .{});
                 return error.Unexpected;
             }
-            var one: [1]Place = undefined;
-            const places = config.places(&one);
+            var buffer: [limits.listeners_max]Place = undefined;
+            const places = config.places(&buffer);
             var listeners = try Listeners.open(parent, places, config.socketOptions(), defect);
             errdefer {
                 listeners.closeMade();
                 listeners.deinit(parent);
             }
+            const tls = try makeTls(parent, config, listeners.items.constSlice(), defect);
+            errdefer if (is_secure) if (tls) |shared| shared.destroy();
             const self = try parent.create(Self);
             errdefer parent.destroy(self);
             const count = config.workerCount();
@@ -322,6 +347,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 .backend = backend,
                 .dispatcher = dispatcher,
                 .listeners = listeners,
+                .tls = tls,
                 .ports = &.{},
                 .drivers = &.{},
                 .asleep = &.{},
@@ -347,8 +373,30 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 driver.net.on_room = &Acceptor(Io).onRoom;
                 driver.net.on_room_context = &self.acceptor;
                 driver.net.addresses = self.acceptor.addresses;
+                driver.tls = tls;
             }
             return self;
+        }
+
+        /// Null where nothing is secured.
+        fn makeTls(
+            gpa: Allocator,
+            config: *const Config,
+            listeners: []const Listener,
+            defect: *Defect,
+        ) StartError!MaybeTls {
+            if (is_secure) {
+                if (config.tls.len == 0 and config.listen.len == 0) return null;
+                return try Security.Shared.create(gpa, config, listeners, defect);
+            }
+            if (config.tls.len == 0 and !config.redirects()) return;
+            defect.set(
+                "GYR_TLS_MISSING",
+                "build it with OpenSSL and picotls: npm run build:tls",
+                "This engine has no TLS in it",
+                .{},
+            );
+            return error.TlsRefused;
         }
 
         fn prepareDescriptors(
@@ -450,6 +498,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             for (self.listeners.items.slice()) |*listener| if (listener.file) |*file| file.remove();
             self.acceptor.deinit();
             self.listeners.deinit(parent);
+            defer if (is_secure) if (self.tls) |shared| shared.destroy();
             if (self.addresses) |*table| table.deinit();
             for (self.drivers) |*driver| driver.deinit(gpa);
             gpa.free(self.drivers);
@@ -484,6 +533,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
                 _ = self.running.fetchSub(1, .acq_rel);
                 return error.ThreadQuotaExceeded;
             };
+            if (is_secure) if (self.tls) |shared| shared.start();
             self.frozen.freeze();
             self.go.set();
         }
@@ -563,6 +613,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type) type {
             self.acceptor_thread = null;
             for (self.threads[0..self.threads_started]) |thread| thread.join();
             self.threads_started = 0;
+            if (is_secure) if (self.tls) |shared| shared.stop();
             self.frozen.thaw();
         }
 

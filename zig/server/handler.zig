@@ -19,6 +19,8 @@
 //!         the server answers now, there
 //!     pub fn onError(self: *H, err: anyerror, req: *Request, res: *Response) void
 //!         handleRequest failed; `res` is a fresh 500
+//!     pub const Tls = gyrfalcon.Tls
+//!         `Config.tls` may secure connections; the program links OpenSSL and picotls (docs/TLS.md)
 //!     pub fn onProtocolError(self: *H, err: *const gyrfalcon.ProtocolError) void
 //!         a message was refused, or a client was too slow: the engine has answered or closed
 

@@ -35,11 +35,13 @@ pub fn Server(comptime Handler: type) type {
     return struct {
         const Self = @This();
         const Dispatcher = HandlerDispatcher(Handler);
+        const Security = if (@hasDecl(Handler, "Tls")) Handler.Tls else void;
+        const Engine = engine.Engine(Dispatcher, Security);
 
         config: Config,
         handler: Handler,
         dispatcher: Dispatcher,
-        engine: engine.Engine(Dispatcher),
+        engine: Engine,
 
         /// Makes the handler by its `init`, binds the port and reserves all memory. `self` must
         /// stay where it is. Strings in `config` must outlive the server. An invalid configuration
@@ -69,7 +71,7 @@ pub fn Server(comptime Handler: type) type {
             self.handler = handler;
             self.dispatcher = .{ .handler = &self.handler };
             var defect: Defect = .{};
-            self.engine = engine.Engine(Dispatcher).init(
+            self.engine = Engine.init(
                 gpa,
                 &self.config,
                 &self.dispatcher,
@@ -161,6 +163,16 @@ pub fn Server(comptime Handler: type) type {
         fn secondSignal(self: *Self, waiter: signals.Waiter) void {
             waiter.wait();
             self.engine.requestStop(0);
+        }
+
+        /// Any thread: reads certificates and keys anew. When that fails, what was there is served
+        /// on, and the log tells why.
+        pub fn reloadCertificates(self: *Self) error{ OutOfMemory, TlsRefused }!void {
+            const level = log.setThreadLevel(self.config.log);
+            defer _ = log.setThreadLevel(level);
+            var defect: Defect = .{};
+            errdefer if (defect.len > 0) log.err("{s} [{s}]", .{ defect.message(), defect.code });
+            try self.engine.reloadTls(null, &defect);
         }
 
         /// Any thread: stop accepting, finish what is in flight within `timeout_ms`,

@@ -34,7 +34,7 @@ pub const Outcome = struct {
 pub fn World(comptime Backend: type) type {
     return struct {
         const Self = @This();
-        const Worker = Driver(Simulator, Backend.Dispatcher);
+        const Worker = Driver(Simulator, Backend.Dispatcher, void);
         const Acceptor = net_acceptor.Acceptor(Simulator);
 
         gpa: Allocator,

@@ -1,7 +1,7 @@
 // Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the
 // Zig source and run `zig build abi`.
 
-export const VERSION = 4;
+export const VERSION = 5;
 export const MAGIC = 1112693063;
 export const STATE_STOPPED = 1;
 export const CACHE_LINE_BYTES = 64;
@@ -13,12 +13,15 @@ export const RESPONSE_FIELD_BYTES_MAX = 16384;
 export const RESPONSE_FIELD_BYTES_BOUND = 49152;
 export const RESPONSE_FIELD_COUNT_MAX = 1024;
 export const FLAG_END = 1;
+export const TLS_FLAG_RESUMED = 1;
+export const TLS_FLAG_EARLY = 2;
+export const TLS_FLAG_AUTHORIZED = 4;
 export const RING_BYTES_MIN = 262144;
 export const RING_BYTES_MAX = 67108864;
 export const RING_BYTES_DEFAULT = 262144;
 export const CREDIT_BYTES_MIN = 32768;
 export const CREDIT_BYTES_DEFAULT = 262144;
-export const REQUEST_RECORD_BYTES_MAX = 83096;
+export const REQUEST_RECORD_BYTES_MAX = 92064;
 export const RESPONSE_RECORD_BYTES_MAX = 53288;
 
 /** Bytes of a RecordHeader. */
@@ -58,6 +61,7 @@ export const REQUEST_HEAD_PATH = 68;
 export const REQUEST_HEAD_QUERY = 72;
 export const REQUEST_HEAD_AUTHORITY = 76;
 export const REQUEST_HEAD_RAW_TARGET_LEN = 80;
+export const REQUEST_HEAD_TLS_LEN = 82;
 
 /** Bytes of a ResponseHead. */
 export const RESPONSE_HEAD_BYTES = 40;
@@ -133,6 +137,15 @@ export const LANE_CONTROL_RESPONSE_TAIL = 128;
 export const LANE_CONTROL_RESPONSE_HEAD = 192;
 export const LANE_CONTROL_REQUEST_WANTED = 256;
 export const LANE_CONTROL_RESPONSE_WANTED = 320;
+
+/** Bytes of a TlsHead. */
+export const TLS_HEAD_BYTES = 8;
+export const TLS_HEAD_VERSION = 0;
+export const TLS_HEAD_FLAGS = 1;
+export const TLS_HEAD_CIPHER_LEN = 2;
+export const TLS_HEAD_PROTOCOL_LEN = 3;
+export const TLS_HEAD_SERVER_NAME_LEN = 4;
+export const TLS_HEAD_CERTIFICATE_LEN = 6;
 
 export const KIND_SKIP = 0;
 export const KIND_REQUEST_HEAD = 1;
@@ -237,7 +250,7 @@ export const PROTOCOL_ERRORS: ReadonlyMap<number, readonly [string, string]> = n
   [1107, ['trace_with_body', "A TRACE request must not have content (RFC 9110 §9.3.8)."]],
   [1108, ['tunnel_not_supported', "This server opens no tunnels: CONNECT cannot succeed (RFC 9110 §9.3.6)."]],
   [1109, ['connect_with_body', "A CONNECT request has no content here: what it would mean is not defined (RFC 9110 §9.3.6)."]],
-  [1110, ['misdirected_request', "An https resource is served over secured connections only, which this one is not (RFC 9110 §7.4)."]],
+  [1110, ['misdirected_request', "The target's scheme is not that of the connection: https is served over TLS, and http without (RFC 9110 §7.4)."]],
   [1120, ['bare_line_feed', "A line ends with LF alone: lines end with CRLF (RFC 9112 §2.2)."]],
   [1121, ['bare_carriage_return', "A CR is not followed by LF: lines end with CRLF (RFC 9112 §2.2)."]],
   [1122, ['obs_fold', "A field line begins with white space: values must not be folded over lines (RFC 9112 §5.2)."]],
@@ -281,6 +294,9 @@ export const PROTOCOL_ERRORS: ReadonlyMap<number, readonly [string, string]> = n
   [1400, ['out_of_buffers', "The server is short of memory for this request at the moment: try again later."]],
   [1401, ['dispatch_timeout', "No handler of the server took the request for too long: try again later."]],
   [1402, ['connection_memory', "This connection has more under way than the server keeps for one: send less at a time, and read the responses."]],
+  [1450, ['tls_required', "This port speaks TLS: the address begins with https:."]],
+  [1451, ['tls_failed', "TLS ended the connection."]],
+  [1452, ['too_early', "The request came ahead of the end of the TLS handshake, and may be a copy: send it again when that is over (RFC 8470 §5.2)."]],
   [1500, ['not_found', "Nothing is served under this path."]],
   [1501, ['method_not_allowed', "The resource has no such method: Allow lists those it has."]],
   [1502, ['access_denied', "The server may not read this file."]],

@@ -40,6 +40,8 @@ export type EngineId = number;
 
 /** The compiled engine: control plane only, each call costs microseconds. */
 export interface Engine {
+  /** Whether it has TLS in it: OpenSSL and picotls. */
+  readonly hasTls: boolean;
   /** Throws a GyrfalconError when the configuration or the route table is refused. */
   create(config: object): EngineId;
   start(id: EngineId): EngineInfo;
@@ -53,8 +55,8 @@ export interface Engine {
   ring(bell: number): void;
   /** The thread is gone: its exchanges are answered with 503. */
   detach(id: EngineId, thread: number): void;
-  /** Replaces the route table. */
-  reload(id: EngineId, table: object): void;
+  /** Replaces the route table, `change.table`, and certificates (zig/bridge/instance.zig). */
+  reload(id: EngineId, change: object): void;
   /** Stops accepting; exchanges in flight get `deadline` ms. */
   requestStop(id: EngineId, deadline: number): void;
   isStopped(id: EngineId): boolean;
@@ -65,6 +67,7 @@ export interface Engine {
 
 /** The exports of zig/node.zig as node-zigar presents them. */
 interface NativeModule {
+  hasTls(): boolean;
   keepLoaded(path: string): void;
   create(config: string): NativeText;
   start(id: number): NativeText;
@@ -73,7 +76,7 @@ interface NativeModule {
   attach(id: number, thread: number): NativeText;
   ring(bell: number): void;
   detach(id: number, thread: number): void;
-  reload(id: number, table: string): NativeText;
+  reload(id: number, change: string): NativeText;
   requestStop(id: number, deadline: number): void;
   isStopped(id: number): boolean;
   destroy(id: number): void;
@@ -196,6 +199,7 @@ function wrap(native: NativeModule): Engine {
     for (const id of created) native.destroy(id);
   };
   return {
+    hasTls: native.hasTls(),
     create(config) {
       const { id } = answer(native.create(JSON.stringify(config))) as { id: number };
       if (created.size === 0) process.on('exit', destroyAll);
@@ -208,8 +212,8 @@ function wrap(native: NativeModule): Engine {
     attach: (id, thread) => answer(native.attach(id, thread)) as DoorbellEnd,
     ring: (bell) => native.ring(bell),
     detach: (id, thread) => native.detach(id, thread),
-    reload: (id, table) => {
-      answer(native.reload(id, JSON.stringify(table)));
+    reload: (id, change) => {
+      answer(native.reload(id, JSON.stringify(change)));
     },
     requestStop: (id, deadline) => native.requestStop(id, deadline),
     isStopped: (id) => native.isStopped(id),

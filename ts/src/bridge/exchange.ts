@@ -6,6 +6,7 @@ import type { HeaderList } from '../fetch/headers.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
 import type { ParamSource, Request, RequestRuntime, RequestSource } from '../fetch/request.ts';
 import { isNullBodyStatus } from '../fetch/response.ts';
+import type { TlsInfo } from '../fetch/tls_info.ts';
 import * as abi from './abi.gen.ts';
 import { type SocketAddress, socketAddress } from './address.ts';
 import type { App, CompiledRoute } from './app.ts';
@@ -14,6 +15,7 @@ import { type BodyOrigin, IncomingBody } from './incoming_body.ts';
 import type { Lane } from './lane.ts';
 import { NodeRuntime, type RuntimeExchange } from './node_runtime.ts';
 import type { Outgoing } from './outgoing.ts';
+import { RecordedTls } from './recorded_tls.ts';
 import { Trailers } from './trailers.ts';
 
 /**
@@ -248,11 +250,12 @@ export class Exchange
   /** The same on this server's own host, whatever Host says: this one is surely a URL. */
   fallbackUrl(): string {
     const { target } = this;
-    if (target.startsWith('/')) return `http://${this.channel.authority}${target}`;
+    const origin = `${this.scheme}//${this.channel.authority}`;
+    if (target.startsWith('/')) return `${origin}${target}`;
     const path = this.span(this.base + abi.REQUEST_HEAD_PATH);
     const query = this.span(this.base + abi.REQUEST_HEAD_QUERY);
     const slash = path.startsWith('/') ? '' : '/';
-    return `http://${this.channel.authority}${slash}${path}${query === '' ? '' : '?'}${query}`;
+    return `${origin}${slash}${path}${query === '' ? '' : '?'}${query}`;
   }
 
   /** Of a target in absolute form, "*" of OPTIONS, or the authority form of CONNECT. */
@@ -264,7 +267,7 @@ export class Exchange
 
   private origin(): string {
     const authority = this.span(this.base + abi.REQUEST_HEAD_AUTHORITY);
-    return `http://${authority === '' ? this.channel.authority : authority}`;
+    return `${this.scheme}//${authority === '' ? this.channel.authority : authority}`;
   }
 
   header(lowerName: string): string | null {
@@ -315,7 +318,7 @@ export class Exchange
   /** The body that came with the head, as a view of the record. */
   inlineBody(): Uint8Array {
     const bytes = this.slab.i32[(this.base + abi.REQUEST_HEAD_INLINE_BYTES) >> 2] as number;
-    const start = this.headOffset() + this.headLength() + this.rawTargetLength();
+    const start = this.tlsOffset() + this.tlsLength();
     return this.slab.u8.subarray(start, start + bytes);
   }
 
@@ -411,6 +414,18 @@ export class Exchange
     return this.node;
   }
 
+  /** Of the connection, when it is one over TLS. */
+  get tls(): TlsInfo | undefined {
+    if (this.tlsLength() === 0) return undefined;
+    const start = this.tlsOffset();
+    return new RecordedTls(this.slab.u8.subarray(start, start + this.tlsLength()));
+  }
+
+  /** Whether the connection is one over TLS. */
+  get isSecure(): boolean {
+    return this.tlsLength() !== 0;
+  }
+
   /** Address of the client, or null when it is not known. */
   peer(): SocketAddress | null {
     const { u8, u16 } = this.slab;
@@ -448,6 +463,18 @@ export class Exchange
   /** 0 where the target came canonical. */
   private rawTargetLength(): number {
     return this.slab.u16[(this.base + abi.REQUEST_HEAD_RAW_TARGET_LEN) >> 1] as number;
+  }
+
+  private get scheme(): string {
+    return this.isSecure ? 'https:' : 'http:';
+  }
+
+  private tlsOffset(): number {
+    return this.headOffset() + this.headLength() + this.rawTargetLength();
+  }
+
+  private tlsLength(): number {
+    return this.slab.u16[(this.base + abi.REQUEST_HEAD_TLS_LEN) >> 1] as number;
   }
 
   private nameIs(at: number, lowerName: string): boolean {

@@ -12,6 +12,8 @@ export interface RuntimeExchange {
   readonly target: string;
   readonly isHttp10: boolean;
   readonly ip: string | undefined;
+  /** The connection is one over TLS. */
+  readonly isSecure: boolean;
   /** A response has been given. */
   readonly isAnswered: boolean;
   /** All of it has been handed to the engine. */
@@ -52,7 +54,7 @@ class NodeRequestView {
   /** The target; frameworks assign to it. */
   url: string;
   readonly httpVersion: string;
-  readonly socket: { remoteAddress: string | undefined; remotePort: number; encrypted: false };
+  readonly socket: { remoteAddress: string | undefined; remotePort: number; encrypted: boolean };
   private readonly exchange: RuntimeExchange;
 
   constructor(exchange: RuntimeExchange) {
@@ -60,9 +62,9 @@ class NodeRequestView {
     this.method = exchange.method;
     this.url = exchange.target;
     this.httpVersion = exchange.isHttp10 ? '1.0' : '1.1';
-    const { ip } = exchange;
+    const { ip, isSecure } = exchange;
     const remotePort = exchange.peer()?.port ?? 0;
-    this.socket = { remoteAddress: ip, remotePort, encrypted: false };
+    this.socket = { remoteAddress: ip, remotePort, encrypted: isSecure };
   }
 
   get headers(): Record<string, string> {

@@ -66,6 +66,16 @@ const start: CommandSpec = {
       help: 'listen at a socket that this process was started with',
       range: [0, 2 ** 31 - 1],
     },
+    'tls-cert': {
+      value: 'FILE',
+      help: 'certificate, PEM: HTTP goes over TLS; needs --tls-key',
+    },
+    'tls-key': { value: 'FILE', help: 'its private key, PEM' },
+    'https-port': {
+      value: 'N',
+      help: 'port for https; requests to --port are sent there',
+      range: [0, 65_535],
+    },
     'reuse-port': {
       help: 'let other processes listen there too; take a unix socket over',
     },

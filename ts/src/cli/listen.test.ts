@@ -52,4 +52,27 @@ test('what does not go together is refused', () => {
   assert.throws(() => given(''), /PORT is no port number/);
 });
 
+test('TLS by options: at the port itself, or beside one that sends there', () => {
+  const strings = { 'tls-cert': 'a.pem', 'tls-key': 'a.key' };
+  const tls = { cert: 'a.pem', key: 'a.key' };
+  const from = (app: object, numbers: object, given: object = strings) =>
+    listenFrom(app as Record<string, unknown>, {
+      numbers: numbers as Record<string, number>,
+      strings: given as Record<string, string>,
+      switches: new Set(),
+    });
+  assert.equal(from({}, { port: 1 }), { tls, port: 1 });
+  const both = [{ port: 443 }, { port: 80, redirect: true }];
+  const { listen, tls: own } = from({}, { port: 80, 'https-port': 443 });
+  assert.equal([listen, own], [both, tls]);
+  const named = from({ hostname: 'a.test', port: 80, tls }, { 'https-port': 443 }, {});
+  assert.equal(named.listen, [
+    { hostname: 'a.test', port: 443 },
+    { hostname: 'a.test', port: 80, redirect: true },
+  ]);
+  assert.throws(() => from({}, {}, { 'tls-cert': 'a.pem' }), /go together/);
+  assert.throws(() => from({}, { 'https-port': 1 }, {}), /needs --tls-cert/);
+  assert.throws(() => from({}, { 'https-port': 1, fd: 3 }), /beside --fd/);
+});
+
 test.run();

@@ -4,7 +4,10 @@ import type { ServeOptions } from '../server/options.ts';
 import type { Invocation } from './arguments.ts';
 import { CliError } from './errors.ts';
 
-type Where = Pick<ServeOptions, 'hostname' | 'port' | 'unix' | 'unixMode' | 'listen' | 'reusePort'>;
+type Where = Pick<
+  ServeOptions,
+  'hostname' | 'port' | 'unix' | 'unixMode' | 'listen' | 'reusePort' | 'tls'
+>;
 
 /** What an app may say of it; `undefined` takes it back. */
 const none = { hostname: undefined, port: undefined, unix: undefined, unixMode: undefined };
@@ -35,13 +38,62 @@ export function listenFrom(
   if (strings['unix-mode'] !== undefined && unix === undefined) {
     throw new CliError('--unix-mode needs --unix', '--unix PATH --unix-mode 660');
   }
-  if (inherited.length > 0) return { ...none, listen: inherited, ...reusePort };
-  if (fd !== undefined) return { ...none, listen: { fd }, ...reusePort };
-  if (unix !== undefined) {
-    const mode = modeFrom(strings['unix-mode']);
-    return { ...none, listen: { unix, ...mode }, ...reusePort };
+  const tls = tlsFrom(strings);
+  const httpsPort = numbers['https-port'];
+  if (httpsPort !== undefined) {
+    const other = ways.find((way) => way !== '--host' && way !== '--port');
+    if (other !== undefined) {
+      throw new CliError(`--https-port stands beside ${other}`, 'it goes with --port and --host');
+    }
+    if (tls.tls === undefined && app.tls === undefined) {
+      throw new CliError('--https-port needs --tls-cert and --tls-key');
+    }
+    return { ...none, ...redirected(app, hostname, port, httpsPort), ...tls, ...reusePort };
   }
-  return { ...tcpFrom(app, hostname, port), ...reusePort };
+  return {
+    ...tls,
+    ...placeFrom(app, inherited, fd, unix, hostname, port, strings['unix-mode']),
+    ...reusePort,
+  };
+}
+
+/** HTTP at one port, which sends to https at the other. */
+function redirected(
+  app: Readonly<Record<string, unknown>>,
+  hostname: string | undefined,
+  port: number | undefined,
+  httpsPort: number,
+): Where {
+  const { hostname: host, port: http } = { ...app, ...tcpFrom(app, hostname, port) } as Where;
+  const at = host === undefined ? {} : { hostname: host };
+  const secured = { ...at, port: httpsPort };
+  return { listen: [secured, { ...at, port: http ?? 3000, redirect: true }] };
+}
+
+function tlsFrom(strings: Readonly<Record<string, string>>): Where {
+  const { 'tls-cert': cert, 'tls-key': key } = strings;
+  if (cert === undefined && key === undefined) return {};
+  if (cert === undefined || key === undefined) {
+    throw new CliError('--tls-cert and --tls-key go together', '--tls-cert FILE --tls-key FILE');
+  }
+  return { tls: { cert, key } };
+}
+
+function placeFrom(
+  app: Readonly<Record<string, unknown>>,
+  inherited: ReturnType<typeof inheritedSockets>,
+  fd: number | undefined,
+  unix: string | undefined,
+  hostname: string | undefined,
+  port: number | undefined,
+  unixMode: string | undefined,
+): Where {
+  if (inherited.length > 0) return { ...none, listen: inherited };
+  if (fd !== undefined) return { ...none, listen: { fd } };
+  if (unix !== undefined) {
+    return { ...none, listen: { unix, ...modeFrom(unixMode) } };
+  }
+  return tcpFrom(app, hostname, port);
 }
 
 function tcpFrom(

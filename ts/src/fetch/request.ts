@@ -49,6 +49,7 @@ import {
   readSettings,
   type Settings,
 } from './request_init.ts';
+import type { TlsInfo } from './tls_info.ts';
 
 /** What a light `Request` reads lazily from its exchange. All strings as received, Latin-1. */
 export interface RequestSource extends HeaderSource {
@@ -65,6 +66,7 @@ export interface RequestSource extends HeaderSource {
   signal(): AbortSignal;
   /** What a server adds to Fetch's members; a source that is no server's has none of it. */
   readonly ip?: string | undefined;
+  readonly tls?: TlsInfo | undefined;
   readonly runtime?: RequestRuntime;
   readonly waitUntil?: (promise: PromiseLike<unknown>) => void;
   readonly forms?: FormOptions;
@@ -420,6 +422,15 @@ export class Request<P extends object = Params> {
 
   set ip(value: string | undefined) {
     own(this, 'ip', value);
+  }
+
+  /** Of the connection that the request came over; undefined where that is none over TLS. */
+  get tls(): TlsInfo | undefined {
+    return this.#state.source?.tls;
+  }
+
+  set tls(value: TlsInfo | undefined) {
+    own(this, 'tls', value);
   }
 
   /** What it is handled by; undefined of a request that came to no server. */

@@ -6,6 +6,7 @@ import { type Log, standardLog } from '../core/log.ts';
 import { type HeaderList, listHas } from '../fetch/headers.ts';
 import type { Request } from '../fetch/request.ts';
 import { type Response, responseOf } from '../fetch/response.ts';
+import type { TlsInfo } from '../fetch/tls_info.ts';
 import { abort, connectionReset, dropRest, incomingMessage, type NodeRequest } from './incoming.ts';
 import {
   drained,
@@ -166,6 +167,10 @@ export class Reply implements ResponseSink, SocketOwner, ExchangeWatcher {
 
   peer(): SocketAddress | null {
     return this.exchange?.peer() ?? null;
+  }
+
+  tls(): TlsInfo | undefined {
+    return this.exchange?.tls;
   }
 
   local(): SocketAddress | null {

@@ -1,10 +1,14 @@
+import type { X509Certificate } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import type { SocketAddress } from '../bridge/address.ts';
+import type { TlsInfo } from '../fetch/tls_info.ts';
 
 /** What a `ClientSocket` asks of the reply that it stands in front of. */
 export interface SocketOwner {
   peer(): SocketAddress | null;
+  /** Of the connection, when it is one over TLS. */
+  tls(): TlsInfo | undefined;
   /** Where the server listens. */
   local(): SocketAddress | null;
   /** Bytes of the response that were not sent. */
@@ -38,7 +42,6 @@ export class ClientSocket extends EventEmitter {
   errored: Error | null = null;
   readonly connecting = false;
   readonly pending = false;
-  readonly encrypted = false;
   timeout = 0;
   /** The response that is being sent; Node's own code looks at it. */
   _httpMessage: unknown = null;
@@ -75,6 +78,47 @@ export class ClientSocket extends EventEmitter {
 
   get localFamily(): string | undefined {
     return familyOf(this.owner.local());
+  }
+
+  // What `tls.TLSSocket` has, of a connection over TLS.
+
+  get encrypted(): boolean {
+    return this.owner.tls() !== undefined;
+  }
+
+  get authorized(): boolean {
+    return this.owner.tls()?.authorized ?? false;
+  }
+
+  get alpnProtocol(): string | false {
+    return this.owner.tls()?.alpn ?? false;
+  }
+
+  get servername(): string | false {
+    return this.owner.tls()?.sni ?? false;
+  }
+
+  getProtocol(): string | null {
+    return this.owner.tls()?.version ?? null;
+  }
+
+  getCipher(): { name: string; standardName: string; version: string } | undefined {
+    const tls = this.owner.tls();
+    if (tls === undefined) return undefined;
+    return { name: tls.cipher, standardName: tls.cipher, version: tls.version };
+  }
+
+  /** The client's certificate; an object without anything where it has shown none. */
+  getPeerCertificate(): object {
+    return this.owner.tls()?.clientCertificate?.toLegacyObject() ?? {};
+  }
+
+  getPeerX509Certificate(): X509Certificate | undefined {
+    return this.owner.tls()?.clientCertificate ?? undefined;
+  }
+
+  isSessionReused(): boolean {
+    return this.owner.tls()?.resumed ?? false;
   }
 
   address(): { address?: string; family?: string; port?: number } {

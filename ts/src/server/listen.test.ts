@@ -3,6 +3,11 @@ import * as assert from 'uvu/assert';
 import type { EngineListener } from '../bridge/engine.ts';
 import type { GyrfalconError } from '../core/errors.ts';
 import { enginePlaces, inheritedSockets, Listening, type ListenOptions } from './listen.ts';
+import { TlsSets } from './tls.ts';
+
+type Given = Readonly<Record<string, unknown>>;
+const listens = (given: Given) => enginePlaces(given, new TlsSets());
+const places = (given: Given) => listens(given)?.map(({ place }) => place);
 
 function codeOf(run: () => unknown): string {
   try {
@@ -25,17 +30,45 @@ const at = (address: string, place = 0, port = 3000): EngineListener => {
 };
 
 test('places are translated for the engine; a host and a port need no list', () => {
-  assert.is(enginePlaces({ hostname: '::1', port: 1 }), undefined);
-  assert.equal(enginePlaces({ unix: '/run/a' }), [{ unix: { path: '/run/a' } }]);
-  assert.equal(enginePlaces({ unix: '@a', unixMode: 0o660 }), [
-    { unix: { path: '@a', mode: 0o660 } },
-  ]);
-  assert.equal(enginePlaces({ listen: { fd: 3 } }), [{ fd: 3 }]);
-  assert.equal(enginePlaces({ listen: [{ port: 0 }, { hostname: 'a' }, { unix: 'b' }] }), [
+  assert.is(places({ hostname: '::1', port: 1 }), undefined);
+  assert.equal(places({ unix: '/run/a' }), [{ unix: { path: '/run/a' } }]);
+  assert.equal(places({ unix: '@a', unixMode: 0o660 }), [{ unix: { path: '@a', mode: 0o660 } }]);
+  assert.equal(places({ listen: { fd: 3 } }), [{ fd: 3 }]);
+  assert.equal(places({ listen: [{ port: 0 }, { hostname: 'a' }, { unix: 'b' }] }), [
     { tcp: { port: 0 } },
     { tcp: { hostname: 'a' } },
     { unix: { path: 'b' } },
   ]);
+});
+
+test('places are secured as the server is, unless they say otherwise', () => {
+  const tls = { cert: 'cert.pem', key: 'key.pem' };
+  const place = { tcp: { port: 1 } };
+  const port = 1;
+  assert.is(listens({ tls }), undefined);
+  assert.equal(listens({ tls, unix: '/a' }), [{ place: { unix: { path: '/a' } }, tls: 0 }]);
+  const other = { cert: 'b.pem', key: 'b.key' };
+  const sets = new TlsSets();
+  const listen = [{ port }, { port, tls: false }, { port, tls: other }, { port, redirect: true }];
+  assert.equal(enginePlaces({ tls, listen }, sets), [
+    { place, tls: 0 },
+    { place },
+    { place, tls: 1 },
+    { place, redirect_port: 0 },
+  ]);
+  assert.is(sets.sets.length, 2);
+  assert.equal(listens({ listen: { port, redirect: 8443 } }), [{ place, redirect_port: 8443 }]);
+  for (const one of [
+    { port, redirect: true },
+    { port, redirect: 0 },
+    { port, redirect: 70_000 },
+    { port, redirect: 1, tls: other },
+  ]) {
+    assert.is(
+      codeOf(() => listens({ listen: one })),
+      'GYR_OPTION_INVALID',
+    );
+  }
 });
 
 test('places that cannot be are refused', () => {
@@ -62,7 +95,7 @@ test('places that cannot be are refused', () => {
   ];
   for (const options of bad) {
     assert.is(
-      codeOf(() => enginePlaces(options)),
+      codeOf(() => listens(options)),
       'GYR_OPTION_INVALID',
       JSON.stringify(options),
     );
@@ -70,14 +103,14 @@ test('places that cannot be are refused', () => {
 });
 
 test('a name that is not ASCII is refused with its ASCII form', () => {
-  assert.throws(() => enginePlaces({ hostname: 'bücher.example' }), /xn--bcher-kva\.example/);
+  assert.throws(() => listens({ hostname: 'bücher.example' }), /xn--bcher-kva\.example/);
   for (const hostname of ['bücher', '\ud800', '\u0130']) {
     assert.is(
-      codeOf(() => enginePlaces({ hostname })),
+      codeOf(() => listens({ hostname })),
       'GYR_ADDRESS_INVALID',
     );
     assert.is(
-      codeOf(() => enginePlaces({ listen: { hostname } })),
+      codeOf(() => listens({ listen: { hostname } })),
       'GYR_ADDRESS_INVALID',
     );
   }
@@ -98,6 +131,14 @@ test('a server says where it is as it is', () => {
       'http://[fe80::1%25eth0]:3000/',
     ],
     [{ listen: { fd: 3 } }, at('127.0.0.1'), 'http://127.0.0.1:3000/', '127.0.0.1'],
+    [{ tls: [] }, at('::', 0, 443), 'https://localhost/', '::', 'https://localhost:443/'],
+    [
+      { listen: [{ port: 80, redirect: true }, { port: 443 }], tls: [] },
+      at('127.0.0.1', 0, 80),
+      'http://127.0.0.1/',
+      '127.0.0.1',
+      'http://127.0.0.1:80/',
+    ],
     [{ unix: '/run/my app' }, at('/run/my app'), 'unix:///run/my%20app', ''],
     [{ unix: '@a b' }, at('@a b'), 'unix:@a%20b', ''],
   ];

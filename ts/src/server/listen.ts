@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import type { SocketAddress } from '../bridge/address.ts';
 import type { EngineListener } from '../bridge/engine.ts';
 import { GyrfalconError } from '../core/errors.ts';
+import type { TlsOption, TlsSets } from './tls.ts';
 
 /** A port, at all addresses that a name leads to. */
 export interface TcpPlace {
@@ -29,13 +30,25 @@ export interface InheritedPlace {
   fd: number;
 }
 
-export type ListenPlace = TcpPlace | UnixPlace | InheritedPlace;
+/** How a place is secured, whatever it is. */
+export interface PlaceSecurity {
+  /** Certificates of its own; `false`: no TLS. @default the server's option `tls` */
+  tls?: TlsOption | false;
+  /**
+   * Send every request to https, by 308 (Permanent Redirect): to this port, or with `true` to that of
+   * the first place with TLS. Challenges of ACME (`/.well-known/acme-challenge/`) are handled.
+   */
+  redirect?: boolean | number;
+}
+
+export type ListenPlace = (TcpPlace | UnixPlace | InheritedPlace) & PlaceSecurity;
 
 /** The options of `serve()` that say where. */
 export interface ListenOptions extends TcpPlace {
   unix?: string;
   unixMode?: number;
   listen?: ListenPlace | readonly ListenPlace[];
+  tls?: TlsOption;
 }
 
 /** Where a server is, as other threads are told it. */
@@ -52,6 +65,13 @@ type EnginePlace =
   | { unix: { path: string; mode?: number } }
   | { fd: number };
 
+/** Where to listen, and how, as the engine takes it (zig/server/config.zig). */
+export interface EngineListen {
+  place: EnginePlace;
+  tls?: number;
+  redirect_port?: number;
+}
+
 const portMax = 65_535;
 const fdMax = 2 ** 31 - 1;
 const modeMax = 0o777;
@@ -60,19 +80,23 @@ const modeMax = 0o777;
  * The engine's list of places; undefined where `hostname` and `port` say it all. Throws
  * GYR_OPTION_INVALID for what cannot be, and GYR_ADDRESS_INVALID for a name that is not ASCII.
  */
-export function enginePlaces(given: Readonly<Record<string, unknown>>): EnginePlace[] | undefined {
+export function enginePlaces(
+  given: Readonly<Record<string, unknown>>,
+  sets: TlsSets,
+): EngineListen[] | undefined {
+  const common = given.tls === undefined ? {} : { tls: sets.indexOf('tls', given.tls) };
   if (given.hostname !== undefined) checkHostname('hostname', given.hostname);
   if (given.listen !== undefined) {
     for (const name of ['hostname', 'port', 'unix', 'unixMode']) {
       if (given[name] !== undefined) throw besides(name, 'listen');
     }
-    return listenPlaces(given.listen);
+    return listenPlaces(given.listen, common, sets);
   }
   if (given.unix !== undefined) {
     for (const name of ['hostname', 'port']) {
       if (given[name] !== undefined) throw besides(name, 'unix');
     }
-    return [unixPlace('unix', given.unix, 'unixMode', given.unixMode)];
+    return [{ place: unixPlace('unix', given.unix, 'unixMode', given.unixMode), ...common }];
   }
   if (given.unixMode !== undefined) {
     const message = 'Option unixMode needs option unix';
@@ -81,10 +105,39 @@ export function enginePlaces(given: Readonly<Record<string, unknown>>): EnginePl
   return undefined;
 }
 
-function listenPlaces(listen: unknown): EnginePlace[] {
-  if (!Array.isArray(listen)) return [placeOf('listen', listen)];
-  if (listen.length === 0) throw invalid('listen', listen, 'one place at least');
-  return listen.map((place, i) => placeOf(`listen[${i}]`, place));
+type CommonTls = { tls?: number };
+
+function listenPlaces(listen: unknown, common: CommonTls, sets: TlsSets): EngineListen[] {
+  const all = Array.isArray(listen) ? listen : [listen];
+  if (all.length === 0) throw invalid('listen', listen, 'one place at least');
+  const places = all.map((place, i) =>
+    listenOf(Array.isArray(listen) ? `listen[${i}]` : 'listen', place, common, sets),
+  );
+  const secures = places.some(({ tls }) => tls !== undefined);
+  const stray = places.findIndex((place) => place.redirect_port === 0);
+  if (stray === -1 || secures) return places;
+  const hint = 'a port, where no place has TLS';
+  throw new GyrfalconError('GYR_OPTION_INVALID', 'Option redirect leads nowhere', hint);
+}
+
+function listenOf(name: string, given: unknown, common: CommonTls, sets: TlsSets): EngineListen {
+  if (typeof given !== 'object' || given === null) return { place: placeOf(name, given) };
+  const { tls, redirect = false, ...rest } = given as Record<string, unknown>;
+  const place = placeOf(name, rest);
+  if (redirect === false) return { place, ...tlsOf(`${name}.tls`, tls, common, sets) };
+  if (tls !== undefined && tls !== false) {
+    const message = `Option ${name} has both tls and redirect`;
+    throw new GyrfalconError('GYR_OPTION_INVALID', message, 'what is redirected comes without TLS');
+  }
+  if (redirect === true) return { place, redirect_port: 0 };
+  const port = integer(`${name}.redirect`, redirect, portMax, 'true, or a port from 1 to 65535');
+  if (port === 0) throw invalid(`${name}.redirect`, redirect, 'true, or a port from 1 to 65535');
+  return { place, redirect_port: port };
+}
+
+function tlsOf(name: string, tls: unknown, common: CommonTls, sets: TlsSets): CommonTls {
+  if (tls === undefined) return common;
+  return tls === false ? {} : { tls: sets.indexOf(name, tls) };
 }
 
 function placeOf(name: string, place: unknown): EnginePlace {
@@ -149,6 +202,7 @@ export class Listening {
   /** Absolute paths: the working directory may change. */
   private readonly listeners: readonly EngineListener[];
   private readonly names: readonly string[];
+  private readonly secure: readonly boolean[];
   /** Indices of the listeners whose failure has been told. */
   private readonly lost = new Set<number>();
 
@@ -158,11 +212,12 @@ export class Listening {
       address: isPath(listener) ? resolve(listener.address) : listener.address,
     }));
     this.names = namesOf(options);
+    this.secure = securesOf(options);
   }
 
   /** Of the first place. */
   get url(): URL {
-    return new URL(urlText(this.nameOf(this.first), this.first, ''));
+    return new URL(this.urlOf(this.first, ''));
   }
 
   /** A name as it was given, or the address; '' of a unix socket. */
@@ -190,7 +245,7 @@ export class Listening {
     const firsts = this.listeners.filter(
       ({ place }, i) => this.listeners.findIndex((other) => other.place === place) === i,
     );
-    return firsts.map((listener) => urlText(this.nameOf(listener), listener, '%25'));
+    return firsts.map((listener) => this.urlOf(listener, '%25'));
   }
 
   /** Notes which listeners have failed, and gives an error for each that had not been noted. */
@@ -212,6 +267,11 @@ export class Listening {
     return this.listeners[0] as EngineListener;
   }
 
+  private urlOf(listener: EngineListener, percent: string): string {
+    const scheme = this.secure[listener.place] ? 'https' : 'http';
+    return urlText(scheme, this.nameOf(listener), listener, percent);
+  }
+
   /** The name that a listener's place was asked for by; undefined where it was an address. */
   private nameOf({ place, family }: EngineListener): string | undefined {
     const name = this.names[place] ?? '';
@@ -225,6 +285,17 @@ function namesOf({ listen, hostname = '' }: ListenOptions): string[] {
   if (listen === undefined) return [hostname];
   const places = Array.isArray(listen) ? (listen as readonly ListenPlace[]) : [listen];
   return places.map((place) => (place as TcpPlace).hostname ?? '');
+}
+
+/** Of each place, whether it speaks TLS. */
+function securesOf({ listen, tls }: ListenOptions): boolean[] {
+  const isCommon = tls !== undefined;
+  if (listen === undefined) return [isCommon];
+  const places = Array.isArray(listen) ? (listen as readonly ListenPlace[]) : [listen];
+  return places.map((place: ListenPlace) => {
+    if ((place.redirect ?? false) !== false) return false;
+    return place.tls === undefined ? isCommon : place.tls !== false;
+  });
 }
 
 function isPath({ family, address }: EngineListener): boolean {
@@ -242,19 +313,24 @@ function addressText({ address, family, port }: SocketAddress): string {
 }
 
 /** @param percent - what stands before the scope of an address; '' leaves the scope out, as `new URL` wants it */
-function urlText(name: string | undefined, listener: EngineListener, percent: string): string {
+function urlText(
+  scheme: string,
+  name: string | undefined,
+  listener: EngineListener,
+  percent: string,
+): string {
   const { address, family, port } = listener;
   if (family === 'unix') {
     const slashes = address.startsWith('/') ? '//' : '';
     const path = address.replace(/[^/@]+/g, encodeURIComponent);
     return `unix:${slashes}${path}`;
   }
-  const named = `http://${name}:${port}/`;
+  const named = `${scheme}://${name}:${port}/`;
   if (name !== undefined && URL.canParse(named)) return named;
-  if (address === '::' || address === '0.0.0.0') return `http://localhost:${port}/`;
+  if (address === '::' || address === '0.0.0.0') return `${scheme}://localhost:${port}/`;
   const [bare, scope] = address.split('%');
   const scoped = scope === undefined || percent === '' ? bare : `${bare}${percent}${scope}`;
-  return `http://${family === 'IPv6' ? `[${scoped}]` : scoped}:${port}/`;
+  return `${scheme}://${family === 'IPv6' ? `[${scoped}]` : scoped}:${port}/`;
 }
 
 /**

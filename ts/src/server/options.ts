@@ -4,6 +4,7 @@ import { LOG_LEVELS, type LogLevel } from '../core/log.ts';
 import { checkFormOptions } from '../fetch/multipart.ts';
 import { enginePlaces, type ListenPlace } from './listen.ts';
 import type { HandlerOptions, Server } from './server.ts';
+import { type EngineTls, type TlsOption, TlsSets } from './tls.ts';
 
 /** Options of `serve()`. Times are milliseconds, sizes bytes. */
 export interface ServeOptions<Path extends string = string> extends HandlerOptions<Path> {
@@ -29,6 +30,19 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
    * most. See `inheritedSockets()`.
    */
   listen?: ListenPlace | readonly ListenPlace[];
+  /**
+   * Certificates: HTTP goes over TLS. `{ cert, key }` has PEM, or paths of its files; further
+   * certificates, client certificates, 0-RTT and so on are described in docs/TLS.md. With `listen`,
+   * each place may have its own, or `tls: false`.
+   */
+  tls?: TlsOption;
+  /**
+   * Handshakes that an engine thread has under way at a time; for more, those that have taken longest
+   * end.
+   *
+   * @default 1024
+   */
+  maxHandshakes?: number;
   /**
    * Let other processes of this user listen on the same port (SO_REUSEPORT), each with this option;
    * the system spreads connections over them. A unix socket that another server listens at is taken
@@ -265,6 +279,7 @@ const numberRules: Record<string, NumberRule> = {
   maxConnectionMemory: bytes('connection_memory_bytes_max', 2 ** 22, 2 ** 44),
   outputHighWaterBytes: bytes('output_high_water_bytes', 16_384, 2 ** 32 - 1),
   pipelineDepth: bytes('pipeline_depth_max', 1, 65_535),
+  maxHandshakes: bytes('tls_handshakes_max', 1, 2 ** 24),
 };
 
 const bridgeRules: Record<string, NumberRule> = {
@@ -288,6 +303,7 @@ const otherNames = [
   'unix',
   'unixMode',
   'listen',
+  'tls',
   'routes',
   'forms',
   'paths',
@@ -332,8 +348,10 @@ export function engineConfig(options: ServeOptions): EngineConfig {
     takeTyped(given, name, 'boolean', key, server);
   for (const [name, key] of Object.entries(textRules))
     takeTyped(given, name, 'string', key, server);
-  const places = enginePlaces(given);
+  const sets = new TlsSets();
+  const places = enginePlaces(given, sets);
   if (places !== undefined) server.listen = places;
+  if (sets.sets.length > 0) server.tls = sets.sets;
   checkRing(given.ringBytes);
   takeIo(given.io, server);
   takeLog(given.log, server);
@@ -372,6 +390,15 @@ const handlerNames = ['routes', 'fetch', 'error', 'paths', 'forms', 'onProtocolE
 
 export function isHandlerOption(name: string): boolean {
   return handlerNames.includes(name);
+}
+
+/** Certificates that reload() was given, of all places; undefined: those that are there. */
+export function reloadedTls(options: object): EngineTls[] | undefined {
+  const given = options as Record<string, unknown>;
+  if (given.tls === undefined && given.listen === undefined) return undefined;
+  const sets = new TlsSets();
+  enginePlaces({ tls: given.tls, listen: given.listen }, sets);
+  return sets.sets;
 }
 
 /** Misspelt options are told; those of serve() that stay as they are may be there. */

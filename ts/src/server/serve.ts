@@ -15,12 +15,13 @@ import {
   type EngineConfig,
   engineConfig,
   type ListenInfo,
+  reloadedTls,
   type ServeOptions,
   stopDeadline,
 } from './options.ts';
 import { RequestServer } from './request_server.ts';
 import { type CompiledTable, compileTable, type EngineTable } from './routes.ts';
-import type { HandlerOptions, Server, ServerStats, StopOptions } from './server.ts';
+import type { HandlerOptions, ReloadOptions, Server, ServerStats, StopOptions } from './server.ts';
 import { ThreadPool } from './threads.ts';
 
 /**
@@ -120,9 +121,21 @@ abstract class BaseServer extends RequestServer implements Server {
     return this.ended;
   }
 
-  abstract reload(options?: HandlerOptions): Promise<void>;
+  abstract reload(options?: ReloadOptions): Promise<void>;
   abstract ref(): void;
   abstract unref(): void;
+
+  /** What the engine is to do about certificates in a reload. */
+  protected tlsChange(options: ReloadOptions): object {
+    if (!this.isSecured) return {};
+    const tls = reloadedTls(options);
+    return { reloads_tls: true, ...(tls === undefined ? {} : { tls }) };
+  }
+
+  /** Some connections are over TLS. */
+  protected get isSecured(): boolean {
+    return this.config.server.tls !== undefined;
+  }
 
   stats(): ServerStats {
     this.checkRunning();
@@ -230,16 +243,21 @@ class LocalServer extends BaseServer {
     this.tellListening();
   }
 
-  async reload(options: HandlerOptions = {}): Promise<void> {
+  async reload(options: ReloadOptions = {}): Promise<void> {
     this.checkRunning();
     checkReloadOptions(options);
+    const change = this.tlsChange(options);
+    if (this.isSecured && options.fetch === undefined && options.routes === undefined) {
+      this.engine.reload(this.id, change);
+      return;
+    }
     checkTableOptions(options);
     const { app, compiled } = this.compile(options);
     const channel = this.channel as Channel;
     // The new handlers first: from the engine's answer on, requests carry the new numbers.
     const before = channel.addApp(app);
     try {
-      this.engine.reload(this.id, compiled.table);
+      this.engine.reload(this.id, { table: compiled.table, ...change });
     } catch (error) {
       channel.setApp(before);
       throw error;
@@ -286,7 +304,7 @@ class LocalServer extends BaseServer {
     compiled.late
       ?.then(() => {
         if (this.compiled === compiled && this.isRunning)
-          this.engine.reload(this.id, compiled.table);
+          this.engine.reload(this.id, { table: compiled.table });
       })
       .catch(() => {}); // the handler stays in its place and tells why
   }
@@ -327,13 +345,14 @@ class ThreadedServer extends BaseServer {
     this.tellListening();
   }
 
-  async reload(options?: object): Promise<void> {
+  async reload(options: ReloadOptions = {}): Promise<void> {
     this.checkRunning();
-    if (options !== undefined) {
-      const hint = 'call reload() without options: the module is imported anew';
+    if (Object.keys(options).some((name) => name !== 'tls')) {
+      const hint = 'call reload() without them: the module is imported anew';
       throw new GyrfalconError('GYR_RELOAD', 'With threads, handlers come from the module', hint);
     }
-    await this.pool.reload((table) => this.engine.reload(this.id, table));
+    const change = this.tlsChange(options);
+    await this.pool.reload((table) => this.engine.reload(this.id, { table, ...change }));
   }
 
   protected override listenerLost(): void {

@@ -11,6 +11,7 @@ import type { FormOptions } from '../fetch/multipart.ts';
 import type { Params, Request } from '../fetch/request.ts';
 import type { Response } from '../fetch/response.ts';
 import type { DirRoute } from './dir.ts';
+import type { TlsOption } from './tls.ts';
 
 type Awaitable<T> = T | Promise<T>;
 /** A light response, or one of the platform's. */
@@ -86,6 +87,12 @@ export interface HandlerOptions<Path extends string = string> {
   forms?: FormOptions;
 }
 
+/** What `reload()` takes. */
+export interface ReloadOptions extends HandlerOptions {
+  /** Other certificates, in the place of those that the server was given as `tls`. */
+  tls?: TlsOption;
+}
+
 /** Counters of a running server since its start, and its present state. */
 export type ServerStats = Readonly<Record<string, number>>;
 
@@ -115,10 +122,12 @@ export interface Server {
    */
   stop(closeActive?: boolean | StopOptions): Promise<void>;
   /**
-   * Replaces routes, fetch and error while serving; requests that are being handled are not
-   * touched. With `threads` the module is imported anew instead, and no options are taken.
+   * Replaces routes, fetch and error while serving; requests that are being handled are not touched.
+   * With `threads` the module is imported anew instead, and only `tls` is taken. Certificates are read
+   * anew, or replaced by `tls`; of a server that has some, `reload()` without handlers does nothing
+   * else.
    */
-  reload(options?: HandlerOptions): Promise<void>;
+  reload(options?: ReloadOptions): Promise<void>;
   /** Address of the client, or null when the request did not come from this server. */
   requestIP(request: Request | globalThis.Request): SocketAddress | null;
   /**

@@ -27,7 +27,6 @@ for (const [runtime, names] of [
 
 /** Members without which the program would be open where its author has closed it. */
 const refused: Readonly<Record<string, string>> = {
-  tls: 'there is no TLS here: leave it out, and let a proxy end TLS',
   plugins: 'plugins of srvx may guard the app: put what they do into its middleware',
 };
 

@@ -9,6 +9,7 @@ const encoder = @import("../../http1/encoder.zig");
 const responses_of = @import("../responses.zig").Responses;
 const problem = @import("../../http/problem.zig");
 const refusals_of = @import("refusals.zig").Refusals;
+const secured_of = @import("../secured.zig").Secured;
 const timing_of = @import("timing.zig").Timing;
 const FileRange = @import("../../net/write_queue.zig").FileRange;
 const WriteQueue = @import("../../net/write_queue.zig").WriteQueue;
@@ -25,6 +26,7 @@ pub fn Http1Carrier(comptime D: type) type {
         const refusals = refusals_of(D);
         const responses = responses_of(D);
         const timing = timing_of(D);
+        const secured = secured_of(D);
 
         d: *D,
         conn: *Conn,
@@ -139,6 +141,7 @@ pub fn Http1Carrier(comptime D: type) type {
                 .server = d.config.server_name,
                 .keep_alive = ex.keep_alive,
                 .keep_alive_lines = if (ex.keep_alive_asked) d.keepAliveLines() else "",
+                .own_line = if (D.is_secure) secured.ownLine(d, conn) else "",
                 .has_date = res.has_date,
                 .has_server = res.has_server,
                 .body_allowed = framed,

@@ -8,6 +8,7 @@ const list = @import("../../core/list.zig");
 const problem = @import("../../http/problem.zig");
 const decoder = @import("../../http1/decoder.zig");
 const admission_of = @import("../admission.zig").Admission;
+const secured_of = @import("../secured.zig").Secured;
 const pause_file = @import("../pause.zig");
 const responses_of = @import("../responses.zig").Responses;
 const common_timing_of = @import("../timing.zig").Timing;
@@ -21,6 +22,7 @@ pub fn Http1(comptime D: type) type {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
         const admission = admission_of(D);
+        const secured = secured_of(D);
         const bodies = bodies_file.Bodies(D);
         const refusals = refusals_of(D);
         const responses = responses_of(D);
@@ -144,6 +146,7 @@ pub fn Http1(comptime D: type) type {
                 .length => |n| n,
                 .chunked => null,
             };
+            if (D.is_secure) d.request.tls = secured.of(d, conn);
             if (admission.admit(d, framing)) |code| {
                 refusals.refuseDecoded(d, conn, code);
                 return bytes.len;
@@ -159,7 +162,8 @@ pub fn Http1(comptime D: type) type {
             own.more_input = rest.len > (body_len orelse rest.len) or own.more_beyond;
             const consumed = head_len + (body_len orelse 0);
             const res = d.response();
-            const action = switch (d.request.method) {
+            const early = if (D.is_secure) secured.answer(d, conn, res) else null;
+            const action = early orelse switch (d.request.method) {
                 .CONNECT, .TRACE => admission.dispatchUnusual(d, ex, res),
                 else => d.dispatcher.onRequest(d, ex, &d.request, res),
             };

@@ -1,0 +1,46 @@
+// An app over TLS. Argument: options of serve(), as JSON. It prints `ERROR <code>` for what the engine refuses by itself
+// and, on SIGUSR2, reads certificates anew.
+import { dir, type Request, Response, serve } from 'gyrfalcon';
+
+const { files, ...options } = JSON.parse(process.argv[2] ?? '{}');
+
+const pattern = Buffer.alloc(64 * 1024 * 1024, 'what goes over TLS');
+
+function describe(request: Request): object {
+  const { tls } = request;
+  const subject = tls?.clientCertificate?.subject ?? null;
+  return { url: request.url, method: request.method, ip: request.ip, tls, subject };
+}
+
+const server = serve({
+  ...(options.listen === undefined ? { hostname: '127.0.0.1', port: 0 } : {}),
+  ...options,
+  routes: {
+    ...(files === undefined ? {} : { '/files/*': dir(files) }),
+    '/hello': new Response('Hello over TLS\n'),
+    '/size/:n': (request) => new Response(pattern.subarray(0, Number(request.params.n))),
+    '/echo': async (request) => new Response(await request.bytes()),
+    '/early/:status': (request) =>
+      new Response(null, { status: request.tls?.earlyData ? Number(request.params.status) : 200 }),
+    '/wait/:ms': async (request) => {
+      await new Promise((resolve) => setTimeout(resolve, Number(request.params.ms)));
+      return new Response('waited\n');
+    },
+  },
+  fetch: (request) => Response.json(describe(request)),
+  onProtocolError: ({ code }) => console.log(`ERROR ${code}`),
+});
+
+console.log(`URL ${server.url}`);
+process.on('SIGUSR2', () => {
+  server.reload().then(
+    () => console.log('RELOADED'),
+    (error: unknown) => console.log(`REFUSED ${(error as Error).message}`),
+  );
+});
+process.on('SIGTERM', async () => {
+  const { allocationsAfterStart } = server.stats();
+  await server.stop();
+  console.log(`STOPPED ${allocationsAfterStart}`);
+});
+console.log(`ADDRESSES ${JSON.stringify(server.addresses.map(({ port }) => port))}`);

@@ -1,0 +1,122 @@
+//! What connections over TLS, and those that are sent there, have to do with requests.
+
+const std = @import("std");
+const Code = problem.Code;
+const log = @import("../core/log.zig");
+const problem = @import("../http/problem.zig");
+const Response = @import("../http/response.zig").Response;
+const Security = @import("../http/security.zig").Security;
+const Action = @import("exchange.zig").Action;
+const refusals_of = @import("refusals.zig").Refusals;
+
+/// Authorities of certificates ask there, without TLS, whether a name is this server's (RFC 8555
+/// §8.3).
+const challenge_path = "/.well-known/acme-challenge/";
+
+pub fn Secured(comptime D: type) type {
+    return struct {
+        const Conn = D.Conn;
+        const Filtering = D.Net.Filtering;
+        const refusals = refusals_of(D);
+
+        /// What a request on `conn` is told.
+        pub inline fn of(d: *D, conn: *const Conn) ?*const Security {
+            if (!conn.is_filtered) return null;
+            return Filtering.filterOf(&d.net, conn).securityNow();
+        }
+
+        /// A field line that goes with every response; "" for none.
+        pub inline fn ownLine(d: *D, conn: *const Conn) []const u8 {
+            if (!conn.is_filtered) return "";
+            return Filtering.filterOf(&d.net, conn).hstsLine();
+        }
+
+        /// Answers the requests that nobody else is to see; null for the others.
+        pub inline fn answer(d: *D, conn: *const Conn, res: *Response) ?Action {
+            if (d.request.tls) |security| {
+                if (!security.is_early or isSafe(d)) return null;
+                return refuse(d, res, .too_early);
+            }
+            const port = d.tls.?.redirects[conn.listener] orelse return null;
+            return redirect(d, port, res);
+        }
+
+        /// One that does nothing may be a copy (RFC 8470 §4, RFC 9110 §9.2.1).
+        fn isSafe(d: *const D) bool {
+            return switch (d.request.method) {
+                .GET, .HEAD, .OPTIONS, .TRACE => true,
+                else => false,
+            };
+        }
+
+        fn refuse(d: *D, res: *Response, code: Code) Action {
+            @branchHint(.cold);
+            problem.write(res, problem.formatOf(&d.request.fields), code);
+            return .respond;
+        }
+
+        /// The same resource over TLS.
+        fn redirect(d: *D, port: u16, res: *Response) ?Action {
+            @branchHint(.cold);
+            const request = &d.request;
+            if (std.mem.startsWith(u8, request.path, challenge_path)) return null;
+            if (request.path.len == 0 or request.path[0] != '/' or request.authority.len == 0)
+                return refuse(d, res, .misdirected_request);
+            const mark = if (request.query.len > 0) "?" else "";
+            const host = hostOf(request.authority);
+            var digits: [8]u8 = undefined;
+            const at = if (port == 443) "" else // the longest fits
+                std.fmt.bufPrint(&digits, ":{d}", .{port}) catch unreachable;
+            const location = std.fmt.bufPrint(d.head_buffer, "https://{s}{s}{s}{s}{s}", .{
+                host, at, request.path, mark, request.query,
+            }) catch return refuse(d, res, .uri_too_long);
+            res.status = 308;
+            res.header("Location", location) catch return refuse(d, res, .uri_too_long);
+            return .respond;
+        }
+
+        // For the driver.
+
+        /// The handshake is over: the time of a first request begins.
+        pub fn onFiltered(d: *D, conn: *Conn) void {
+            conn.app.opened_ms = d.net.now_ms;
+        }
+
+        pub fn onFilterFailed(d: *D, conn: *Conn) void {
+            const filter = Filtering.filterOf(&d.net, conn);
+            const failure = filter.reason() orelse { // no memory
+                log.limited("a handshake found no memory", .{});
+                return refusals.report(d, conn, .tls_failed, 0);
+            };
+            log.debug("TLS ended a connection: {s}, {s}", .{
+                @tagName(failure.alert), @tagName(failure.by),
+            });
+            if (failure.by != .not_tls) return refusals.report(d, conn, .tls_failed, 0);
+            const is_told = filter.page.len > 0;
+            const status = if (is_told) problem.statusOf(.tls_required) else 0;
+            refusals.report(d, conn, .tls_required, status);
+        }
+
+        /// Ends the connections whose handshakes have ended for others.
+        pub fn closeEvicted(d: *D) void {
+            while (d.handshakes.takeEvicted()) |filter| {
+                const conn = d.net.conns.get(filter.conn) orelse continue;
+                refusals.closeFor(d, conn, .tls_failed);
+            }
+        }
+    };
+}
+
+/// An authority without its port.
+fn hostOf(authority: []const u8) []const u8 {
+    const colon = std.mem.lastIndexOfScalar(u8, authority, ':') orelse return authority;
+    const bracket = std.mem.lastIndexOfScalar(u8, authority, ']') orelse 0;
+    return if (colon > bracket) authority[0..colon] else authority;
+}
+
+test "an authority's host" {
+    try std.testing.expectEqualStrings("a", hostOf("a:80"));
+    try std.testing.expectEqualStrings("a", hostOf("a"));
+    try std.testing.expectEqualStrings("[::1]", hostOf("[::1]"));
+    try std.testing.expectEqualStrings("[::1]", hostOf("[::1]:80"));
+}

@@ -1,0 +1,173 @@
+//! TLS between a connection's socket and its protocol: `tls.Filter` as net/ wants one
+//! (net/filtering.zig), made when a client's first bytes have come. A connection that says nothing
+//! costs no handshake.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const posix = std.posix;
+const limits = @import("../../core/limits.zig");
+const list = @import("../../core/list.zig");
+const Id = @import("../../core/slots.zig").Id;
+const Security = @import("../../http/security.zig").Security;
+const tls = @import("../../tls/filter.zig");
+const handshakes_file = @import("handshakes.zig");
+const plain_page = @import("plain_page.zig");
+const store = @import("store.zig");
+const Bundle = store.Bundle;
+const Set = store.Set;
+
+/// Of a worker.
+pub const Handshakes = handshakes_file.Handshakes(Filter);
+
+pub const Filter = struct {
+    set: *Set,
+    handshakes: *Handshakes,
+    /// Its connection.
+    conn: Id,
+    link: list.Link(Filter) = .{},
+    bundle: ?*Bundle = null,
+    inner: ?tls.Filter = null,
+    security: Security = .{},
+    /// What the client is told that speaks no TLS, until it has been written.
+    page: []const u8 = "",
+    ended: Ended = .no,
+
+    const Ended = enum {
+        no,
+        /// There was no memory for a handshake.
+        no_memory,
+        /// Others came while its handshake took its time.
+        evicted,
+    };
+
+    /// It stays where it is from the first call of `read` on.
+    pub fn init(set: *Set, handshakes: *Handshakes, conn: Id) Filter {
+        return .{ .set = set, .handshakes = handshakes, .conn = conn };
+    }
+
+    pub fn deinit(self: *Filter) void {
+        self.handshakes.end(self, self.ended == .evicted);
+        self.drop();
+        self.* = undefined;
+    }
+
+    fn drop(self: *Filter) void {
+        if (self.inner) |*inner| inner.deinit();
+        self.inner = null;
+        if (self.bundle) |bundle| bundle.release();
+        self.bundle = null;
+    }
+
+    /// Its handshake ends for another one.
+    pub fn evict(self: *Filter) void {
+        self.ended = .evicted;
+        self.drop();
+    }
+
+    fn begin(self: *Filter) ?*tls.Filter {
+        if (self.inner) |*inner| return inner;
+        if (self.ended != .no) return null;
+        const bundle = self.set.acquire();
+        self.inner = tls.Filter.init(bundle.context) catch {
+            bundle.release();
+            self.ended = .no_memory;
+            return null;
+        };
+        self.bundle = bundle;
+        self.handshakes.begin(self);
+        return &self.inner.?;
+    }
+
+    pub const Read = struct { text: []u8, used: usize };
+
+    pub fn read(self: *Filter, bytes: []u8) Read {
+        const inner = self.begin() orelse return .{ .text = bytes[0..0], .used = bytes.len };
+        const was_taking = inner.takesText();
+        const result = inner.read(bytes);
+        if (!was_taking and inner.takesText()) self.noteAgreed(inner);
+        if (inner.failure) |failure| {
+            if (failure.by == .not_tls) self.page = plain_page.of(bytes);
+        }
+        if (inner.isOpen() or inner.failure != null) self.settleHandshake(inner);
+        return .{ .text = result.text, .used = result.used };
+    }
+
+    /// Parameters are known, though the handshake may not be over.
+    fn noteAgreed(self: *Filter, inner: *const tls.Filter) void {
+        const context = self.bundle.?.context;
+        self.security.cipher = std.mem.span(inner.suite.?.name);
+        if (inner.protocol) |index| self.security.protocol = context.protocols[index];
+        self.security.is_resumed = inner.is_resumed;
+    }
+
+    fn settleHandshake(self: *Filter, inner: *tls.Filter) void {
+        if (!self.link.is_linked) return;
+        self.handshakes.end(self, false);
+        if (!inner.isOpen()) return;
+        const details = inner.details orelse return;
+        // Handlers are told of it with each request.
+        if (details.certificate.len > limits.tls_certificate_bytes_max)
+            return inner.abort(.bad_certificate);
+        self.security.server_name = details.server_name;
+        self.security.certificate = details.certificate;
+        self.security.is_authorized = details.certificate.len > 0 and
+            details.certificate_error == 0;
+    }
+
+    /// What a request that is being read is told.
+    pub fn securityNow(self: *Filter) *const Security {
+        self.security.is_early = !self.inner.?.isOpen();
+        return &self.security;
+    }
+
+    /// The field line that goes with every response; "" for none.
+    pub fn hstsLine(self: *const Filter) []const u8 {
+        const bundle = self.bundle orelse return "";
+        return bundle.hsts_line;
+    }
+
+    pub fn lacking(bytes: []const u8) usize {
+        return tls.record.lacking(bytes);
+    }
+
+    pub fn write(self: *Filter, pieces: []const posix.iovec_const, out: []u8) tls.Written {
+        if (self.page.len > 0) {
+            const n = @min(self.page.len, out.len);
+            @memcpy(out[0..n], self.page[0..n]);
+            self.page = self.page[n..];
+            return .{ .taken = 0, .len = n };
+        }
+        const inner = if (self.inner) |*inner| inner else return .{ .taken = 0, .len = 0 };
+        return inner.write(pieces, out);
+    }
+
+    pub fn hasOutput(self: *const Filter) bool {
+        if (self.page.len > 0) return true;
+        return if (self.inner) |*inner| inner.hasOutput() else false;
+    }
+
+    pub fn isOpen(self: *const Filter) bool {
+        return if (self.inner) |*inner| inner.isOpen() else false;
+    }
+
+    pub fn takesText(self: *const Filter) bool {
+        return if (self.inner) |*inner| inner.takesText() else false;
+    }
+
+    pub fn hasPeerClosed(self: *const Filter) bool {
+        return if (self.inner) |*inner| inner.hasPeerClosed() else false;
+    }
+
+    pub fn hasFailed(self: *const Filter) bool {
+        if (self.ended != .no) return true;
+        return if (self.inner) |*inner| inner.failure != null else false;
+    }
+
+    pub fn reason(self: *const Filter) ?tls.Failure {
+        return if (self.inner) |*inner| inner.failure else null;
+    }
+
+    pub fn close(self: *Filter) void {
+        if (self.inner) |*inner| inner.close();
+    }
+};

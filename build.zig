@@ -415,7 +415,7 @@ fn tlsOf(b: *std.Build, target: std.Build.ResolvedTarget) Tls {
     ));
     const asked = b.option([]const u8, "tls", "The folder with OpenSSL and picotls, or `off` " ++
         "(default: what `npm run build:tls` made for the target, if it did)") orelse
-        b.graph.env_map.get("GYRFALCON_TLS") orelse "";
+        if (isTurnedOff(b)) "off" else "";
     const folder: ?[]const u8 = if (std.mem.eql(u8, asked, "off"))
         null
     else if (asked.len > 0)
@@ -428,6 +428,13 @@ fn tlsOf(b: *std.Build, target: std.Build.ResolvedTarget) Tls {
         .folder = if (folder) |path| .{ .cwd_relative = path } else null,
         .usual = .{ .cwd_relative = usual },
     };
+}
+
+/// `GYRFALCON_TLS=off`, as in scripts/lib/tls.mjs.
+fn isTurnedOff(b: *std.Build) bool {
+    const value = b.graph.env_map.get("GYRFALCON_TLS") orelse "";
+    if (value.len == 0 or std.mem.eql(u8, value, "off")) return value.len > 0;
+    std.process.fatal("GYRFALCON_TLS is {s}; it may be off, or not set.", .{value});
 }
 
 /// Whether all parts of TLS are there: each has its stamp once it is done.

@@ -1,5 +1,6 @@
 // `npm run build:modules`: the engine's Node.js module, and what loads it, for every system of scripts/lib/targets.mjs, on
-// whichever of them this is.
+// whichever of them this is. Each has TLS where that can be built for it, which takes minutes the first time; what goes
+// without is told, with the reason.
 //   npm run build:modules -- linux.arm64 linux-musl.x64   these alone
 //   npm run build:modules -- --list                       their names, and why one cannot be built yet
 import { parseArgs } from 'node:util';
@@ -8,6 +9,7 @@ import { MissingError, SetupError } from './lib/project.mjs';
 import { Progress } from './lib/run.mjs';
 import { main, setup } from './lib/setup.mjs';
 import { targets } from './lib/targets.mjs';
+import { tryTls } from './lib/tls.mjs';
 
 await main(async () => {
   const { values, positionals } = parseArgs({
@@ -22,6 +24,7 @@ await main(async () => {
   const { zig } = await setup({ engine: false });
   const progress = new Progress();
   for (const target of chosen.filter(({ lacks }) => lacks === undefined)) {
+    await tryTls(target, zig, progress);
     await buildFor(target, zig, progress);
   }
   refuse(chosen.filter(({ lacks }) => lacks !== undefined));

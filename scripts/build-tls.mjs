@@ -1,13 +1,14 @@
-// `npm run build:tls`: OpenSSL and picotls for this machine, as static archives in .toolchain/tls.
-//   npm run build:tls -- linux.arm64 linux-musl.x64   for these systems
+// `npm run build:tls`: OpenSSL and picotls for this machine, as static archives in .toolchain/tls, and then the engine with
+// them in it.
+//   npm run build:tls -- linux.arm64 linux-musl.x64   the archives alone, for these systems
 //   npm run build:tls -- --list                       the systems, and why one cannot be built for yet
 import { parseArgs } from 'node:util';
+import { buildEngine } from './lib/build.mjs';
 import { MissingError, SetupError } from './lib/project.mjs';
 import { Progress } from './lib/run.mjs';
-import { main } from './lib/setup.mjs';
-import { targets } from './lib/targets.mjs';
-import { buildTls, tlsLackOf, tlsTargetHere } from './lib/tls.mjs';
-import { findZig } from './lib/toolchain.mjs';
+import { main, setup } from './lib/setup.mjs';
+import { targetHere, targets } from './lib/targets.mjs';
+import { buildTls, isTlsOff, tlsLackOf } from './lib/tls.mjs';
 
 await main(async () => {
   const { values, positionals } = parseArgs({
@@ -21,14 +22,20 @@ await main(async () => {
     }
     return;
   }
+  if (isTlsOff()) throw new SetupError('GYRFALCON_TLS is off.');
+  const { zig } = await setup({ engine: false });
   const progress = new Progress();
-  const chosen = positionals.length === 0 ? [tlsTargetHere()] : positionals.map(targetOf);
-  const zig = await findZig(progress);
+  const here = targetHere();
   const lacking = [];
-  for (const target of chosen) {
-    const lack = tlsLackOf(target);
-    if (lack === undefined) await buildTls(target, zig, progress);
-    else lacking.push(`  ${target.name}: ${lack}`);
+  for (const target of positionals.length === 0 ? [here] : positionals.map(targetOf)) {
+    try {
+      await buildTls(target, zig, progress);
+    } catch (error) {
+      if (!(error instanceof MissingError)) throw error;
+      lacking.push(`  ${target.name}: ${error.message}`);
+      continue;
+    }
+    if (target.name === here.name) await buildEngine(zig, progress);
   }
   if (lacking.length > 0) throw new MissingError(`not built:\n${lacking.join('\n')}`);
 });

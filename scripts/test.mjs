@@ -26,8 +26,11 @@ await main(async () => {
     }
     return;
   }
-  const { zig } = await setup({ engine: chosen.some((stage) => stage.engine) });
-  const context = { zig, filter: values.filter };
+  const { zig, tlsLack } = await setup({
+    engine: chosen.some((stage) => stage.engine),
+    tls: chosen.some((stage) => stage.tls),
+  });
+  const context = { zig, tlsLack, filter: values.filter };
   const outcomes = [];
   for (const stage of chosen) {
     const begun = Date.now();

@@ -39,6 +39,7 @@ pub const http1 = struct {
 };
 /// HTTP/2 without I/O. The server does not speak it yet.
 pub const http2 = struct {
+    pub const account = @import("http2/account.zig");
     pub const errors = @import("http2/errors.zig");
     pub const frame_decoder = @import("http2/frame_decoder.zig");
     pub const frames = @import("http2/frames.zig");
@@ -48,8 +49,13 @@ pub const http2 = struct {
         pub const huffman = @import("http2/hpack/huffman.zig");
         pub const table = @import("http2/hpack/table.zig");
     };
+    pub const priority = @import("http2/priority.zig");
     pub const request = @import("http2/request.zig");
     pub const response = @import("http2/response.zig");
+    pub const scheduler = @import("http2/scheduler.zig");
+    pub const stream_map = @import("http2/stream_map.zig");
+    pub const streams = @import("http2/streams.zig");
+    pub const windows = @import("http2/windows.zig");
 };
 /// Sockets that a service manager started this process with.
 pub const inherited = @import("io/inherited.zig");

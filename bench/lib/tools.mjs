@@ -9,6 +9,8 @@ import { promisify } from 'node:util';
 import { MissingError, root, toolchain } from '../../scripts/lib/project.mjs';
 import { npm, outputOf, Progress, tail } from '../../scripts/lib/run.mjs';
 import { setup } from '../../scripts/lib/setup.mjs';
+import { targetHere } from '../../scripts/lib/targets.mjs';
+import { tlsOption, tlsThere } from '../../scripts/lib/tls.mjs';
 import { installFrameworks } from '../../scripts/lib/toolchain.mjs';
 
 export { root };
@@ -171,7 +173,8 @@ export const zigProgram = (name, source, plain = false) =>
 export const gyrfalcon = () =>
   memo('gyrfalcon', async () => {
     const prefix = join(home, 'gyrfalcon');
-    await run([await zig(), 'build', 'install', '-Doptimize=ReleaseFast', '--prefix', prefix]);
+    const options = ['-Doptimize=ReleaseFast', tlsOption(tlsThere(targetHere()))];
+    await run([await zig(), 'build', 'install', ...options, '--prefix', prefix]);
     return join(prefix, 'bin', 'gyrfalcon');
   });
 

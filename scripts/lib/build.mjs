@@ -14,8 +14,8 @@ import {
   writeFileDeep,
 } from './project.mjs';
 import { run, tail } from './run.mjs';
-import { cpuOf, libraryExtension, nameOf, targets, tripleOf } from './targets.mjs';
-import { archivesIn, tlsThere } from './tls.mjs';
+import { libraryExtension, targetHere, targets, tripleOf } from './targets.mjs';
+import { archivesIn, tlsOption, tlsThere } from './tls.mjs';
 import { zigVersion } from './toolchain.mjs';
 
 /** One build for users and tests: with the checks of ReleaseSafe it costs less than 2 % over ReleaseFast. */
@@ -32,10 +32,8 @@ const addonPath = join(dirname(enginePath), 'node-zigar-addon');
  * processor at hand alone.
  */
 export async function buildEngine(zig, progress) {
-  const { getArch, getPlatform } = await import('zigar-compiler');
-  const here = { platform: getPlatform(), arch: getArch() };
-  const cpu = process.env.GYRFALCON_CPU || cpuOf(here.arch);
-  await buildFor({ ...here, name: nameOf(here), cpu }, zig, progress);
+  const here = targetHere();
+  await buildFor({ ...here, cpu: process.env.GYRFALCON_CPU || here.cpu }, zig, progress);
 }
 
 /** The same for one of `targets`. What is built for several of them lies side by side. */
@@ -81,7 +79,7 @@ async function compile(target, tls, library, zig) {
   const system = cpu === 'native' || !isListed ? 'native' : tripleOf(target);
   const processor = cpu === 'native' ? [] : [`-Dcpu=${cpu}`];
   const options = [`-Doptimize=${optimize}`, `-Dtarget=${system}`, ...processor];
-  options.push(`-Dtls=${tls ?? 'off'}`);
+  options.push(tlsOption(tls));
   const args = ['build', 'node-module', ...options, '--prefix', enginePath];
   const { code, output } = await run(zig, args, { cwd: root });
   if (code === 0 && existsSync(library)) return;

@@ -3,15 +3,20 @@ import { chmodSync, existsSync, symlinkSync } from 'node:fs';
 import { buildEngine, buildTypeScript } from './build.mjs';
 import { at, exitMissing, MissingError, SetupError, withLock } from './project.mjs';
 import { Progress } from './run.mjs';
+import { targetHere } from './targets.mjs';
+import { tryTls, wasTlsBuilt } from './tls.mjs';
 import { checkNode, findZig, installPackages } from './toolchain.mjs';
 
 /**
- * Sets the project up: packages, Zig, the engine unless told otherwise, TypeScript. What is fresh is left alone.
+ * Sets the project up: packages, Zig, the engine unless told otherwise, TypeScript. What is fresh is left alone. OpenSSL
+ * and picotls take minutes, and are built for the engine where `tls` asks for it, and kept up to date where they have
+ * been built: without them the engine has no TLS.
  *
- * @param {{ engine?: boolean, quiet?: boolean }} options
- * @returns {Promise<{ zig: string }>} the path of Zig
+ * @param {{ engine?: boolean, tls?: boolean, quiet?: boolean }} options
+ * @returns {Promise<{ zig: string, tlsLack: string | undefined }>} the path of Zig; and why there is no TLS, which had
+ *   been asked for
  */
-export async function setup({ engine = true, quiet = false } = {}) {
+export async function setup({ engine = true, tls = false, quiet = false } = {}) {
   const progress = new Progress({ quiet });
   checkNode();
   const waiting = (pid) => progress.note(`waiting for the setup in process ${pid}`);
@@ -20,9 +25,12 @@ export async function setup({ engine = true, quiet = false } = {}) {
     linkCommand();
     return findZig(progress);
   });
+  const here = targetHere();
+  const isTlsWanted = tls || (engine && wasTlsBuilt(here));
+  const tlsLack = isTlsWanted ? await tryTls(here, zig, progress) : undefined;
   if (engine) await buildEngine(zig, progress);
   await buildTypeScript(progress);
-  return { zig };
+  return { zig, tlsLack };
 }
 
 /** Lets `npx gyrfalcon` find the checkout's own command at once. Elsewhere npx finds it through package.json. */

@@ -7,10 +7,10 @@ import { enginePath } from './build.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
 import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
-import { at, filesBelow, MissingError, root, SetupError } from './project.mjs';
+import { at, filesBelow, root, SetupError } from './project.mjs';
 import { Progress, run, tail } from './run.mjs';
-import { targets } from './targets.mjs';
-import { buildTls, tlsTargetHere } from './tls.mjs';
+import { targetHere, targets, tripleOf } from './targets.mjs';
+import { tlsFolder, tlsOption, tlsThere, tryTls } from './tls.mjs';
 import { installFrameworks } from './toolchain.mjs';
 
 /** Where the Zig executables for the tests are installed, built ReleaseSafe. */
@@ -22,8 +22,9 @@ const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 const notBlackbox = /^tests\/(?:examples|readme|frameworks|targets|tls)\//;
 
 /**
- * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. `ci`: it
- * takes more than its share of ten minutes, and runs in continuous integration (`--ci`). `long`: so it does, and runs when
+ * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. `tls`: it
+ * needs OpenSSL and picotls; they are built before all stages, so that the engine of the others has TLS too. `ci`: it takes
+ * more than its share of ten minutes, and runs in continuous integration (`--ci`). `long`: so it does, and runs when
  * it is asked for. Both run with `--all`, and where they are named (`--only`).
  */
 export const stages = [
@@ -63,6 +64,7 @@ export const stages = [
   {
     name: 'tls',
     about: 'the TLS filter, with picotls and OpenSSL as clients; builds OpenSSL once',
+    tls: true,
     run: (context) => tlsTests(context),
   },
   {
@@ -248,14 +250,8 @@ async function zigTests({ zig, filter }, options = [], how = ['test', 'test-filt
 
 /** Skipped where the machine lacks what OpenSSL is built with. */
 async function tlsTests(context) {
-  let folder;
-  try {
-    folder = await buildTls(tlsTargetHere(), context.zig, new Progress());
-  } catch (error) {
-    if (!(error instanceof MissingError)) throw error;
-    return skipped(error.message);
-  }
-  const options = [`-Dtls=${folder}`];
+  if (context.tlsLack !== undefined) return skipped(context.tlsLack);
+  const options = [tlsOption(tlsFolder(targetHere()))];
   const outcomes = [await zigTests(context, options, ['test-tls', 'tls-filter'])];
   if (context.filter === undefined) {
     const args = ['build', 'tls-module', ...options, '--prefix', zigPrefix];
@@ -313,7 +309,7 @@ async function onKqueue({ filter }) {
 
 /** Builds the Zig executables that tests start. False, and what Zig said is printed, when it does not work. */
 async function zigExecutables({ zig }) {
-  const steps = ['install', 'examples', 'test-apps'];
+  const steps = ['install', 'examples', 'test-apps', tlsOption(tlsThere(targetHere()))];
   const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', zigPrefix];
   const { code, output } = await run(zig, args, { cwd: root });
   if (code !== 0) console.log(tail(output, 60));
@@ -372,7 +368,8 @@ async function staticExecutables({ zig, filter }) {
       continue;
     }
     const prefix = at('build', `zig-${triple}`);
-    const steps = ['install', 'examples', 'test-server', `-Dtarget=${triple}`];
+    const tls = await tlsFor(triple, zig);
+    const steps = ['install', 'examples', 'test-server', `-Dtarget=${triple}`, tls];
     const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', prefix];
     const built = await one(`zig build for ${triple}`, zig, args);
     outcomes.push(built);
@@ -391,6 +388,13 @@ async function staticExecutables({ zig, filter }) {
   return together(outcomes);
 }
 
+/** What tells build.zig of TLS for a system. It is built where this machine can; else the reason is told. */
+async function tlsFor(triple, zig) {
+  const target = targets.find((one) => tripleOf(one) === triple);
+  await tryTls(target, zig, new Progress());
+  return tlsOption(tlsThere(target));
+}
+
 const windowsTarget = 'x86_64-windows-gnu';
 
 /** Zig tests of Windows, by parts of their names. */
@@ -404,7 +408,8 @@ async function onWindows({ zig, filter }) {
   const wine = wineCommand();
   if (wine === undefined) return skipped('wine is not installed (wine64)');
   const prefix = at('build', `zig-${windowsTarget}`);
-  const steps = ['install', 'examples', 'test-server', `-Dtarget=${windowsTarget}`];
+  const tls = await tlsFor(windowsTarget, zig);
+  const steps = ['install', 'examples', 'test-server', `-Dtarget=${windowsTarget}`, tls];
   const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', prefix];
   const outcomes = [await one(`zig build for ${windowsTarget}`, zig, args)];
   if (outcomes[0].failed > 0) return outcomes[0];

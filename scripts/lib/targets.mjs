@@ -14,6 +14,19 @@ export const targets = [
   { platform: 'win32', arch: 'x64' },
 ].map((target) => ({ ...target, name: nameOf(target), cpu: cpuOf(target.arch) }));
 
+/** This machine, in the form of `targets`; it may be none of them. */
+export function targetHere() {
+  const { arch } = process;
+  const here = { platform: platformHere(), arch };
+  return { ...here, name: nameOf(here), cpu: cpuOf(arch) };
+}
+
+function platformHere() {
+  if (process.platform !== 'linux') return process.platform;
+  const { header } = process.report.getReport();
+  return header.glibcVersionRuntime === undefined ? 'linux-musl' : 'linux';
+}
+
 /** What a module's file is called, but for its extension: "linux.x64". */
 export function nameOf({ platform, arch }) {
   return `${platform}.${arch}`;

@@ -25,7 +25,7 @@ import {
   writeFileDeep,
 } from './project.mjs';
 import { outputOf, run, tail } from './run.mjs';
-import { targets, tripleOf } from './targets.mjs';
+import { tripleOf } from './targets.mjs';
 import { findPython, zigVersion } from './toolchain.mjs';
 
 /** The crate that carries OpenSSL's sources. The hash is that of the file that cargo fetches. */
@@ -34,6 +34,7 @@ const openssl = {
   version: '300.5.5',
   checksum: '3f1787d533e03597a7934fd0a765f0d28e94ecc5fb7789f8053b1e699a56f709',
   variable: 'GYRFALCON_OPENSSL_SOURCE',
+  libraries: 'GYRFALCON_OPENSSL_LIBRARIES',
 };
 
 /** The source distribution that has a current picotls in one of its folders. */
@@ -65,6 +66,7 @@ const opensslNames = {
   'linux-musl.arm64': 'linux-aarch64',
   'darwin.x64': 'darwin64-x86_64-cc',
   'darwin.arm64': 'darwin64-arm64-cc',
+  'win32.x64': 'mingw64',
 };
 
 /**
@@ -72,7 +74,7 @@ const opensslNames = {
  * layer of its own; picotls asks of one that it writes no ChangeCipherSpec, which is QUIC's rule. Then there are alerts
  * that are not those of RFC 8446, and memory that is not there.
  */
-const changes = [
+export const changes = [
   {
     file: 'picotls.c',
     behind: 'if (emitter->begin_message != begin_record_message)',
@@ -166,7 +168,11 @@ const changes = [
   },
 ];
 
-const opensslFlags = ['-O2', '-fvisibility=hidden', '-fPIC'];
+/** What its files are compiled with. Zig has no headers of CommonCrypto: on macOS randomness comes by getentropy. */
+const opensslFlags = ({ platform }) => [
+  ...['-O2', '-fvisibility=hidden', '-fPIC'],
+  ...(platform === 'darwin' ? ['-DOPENSSL_NO_APPLE_CRYPTO_RANDOM'] : []),
+];
 
 /** picotls takes memory from zig/tls/heap.zig, which counts and bounds it; OpenSSL is told to when it runs. */
 const heap = ['malloc', 'calloc', 'realloc', 'free', 'aligned_alloc', 'posix_memalign'].map(
@@ -190,24 +196,33 @@ export function archivesIn(folder) {
 }
 
 /**
- * Where the archives for one of `targets` are, when they are built and current: what is built then has TLS. Undefined when
- * they are not, and with GYRFALCON_TLS=off.
+ * Where the archives for a target are, when they are built and current: what is built then has TLS. Undefined when they
+ * are not, and with GYRFALCON_TLS=off.
  */
 export function tlsThere(target) {
-  if (process.env.GYRFALCON_TLS === 'off') return undefined;
-  return stale(target).length === 0 ? tlsFolder(target) : undefined;
+  if (isTlsOff()) return undefined;
+  const isThere = parts.every((part) => isCurrent(part, target, originOf(part, target)));
+  return isThere ? tlsFolder(target) : undefined;
 }
 
-/** The one of `targets` that this machine is: of Linux the one with glibc, which its programs link. */
-export function tlsTargetHere() {
-  const found = targets.find(
-    ({ platform, arch }) => platform === process.platform && arch === process.arch,
-  );
-  if (found !== undefined) return found;
-  throw new MissingError(`TLS is not built for ${process.platform} on ${process.arch}`);
+/** Whether somebody has had them built: they are kept up to date then. */
+export function wasTlsBuilt(target) {
+  return !isTlsOff() && existsSync(archiveOf(tlsFolder(target), 'crypto'));
 }
 
-/** Why the archives cannot be built for one of `targets` from here; undefined when they can. */
+/** What tells build.zig so. */
+export function tlsOption(folder) {
+  return `-Dtls=${folder ?? 'off'}`;
+}
+
+/** Whether a person wants what is built to be without TLS: `GYRFALCON_TLS=off`. */
+export function isTlsOff() {
+  const { GYRFALCON_TLS: value = '' } = process.env;
+  if (value === '' || value === 'off') return value === 'off';
+  throw new SetupError(`GYRFALCON_TLS is ${value}; it may be off, or not set.`);
+}
+
+/** Why the archives cannot be built for a target from here; undefined when they can. */
 export function tlsLackOf({ name }) {
   if (opensslNames[name] === undefined) return 'OpenSSL has not been built for it yet';
   if (process.platform === 'win32') return 'OpenSSL is not built on Windows, but on another system';
@@ -215,48 +230,79 @@ export function tlsLackOf({ name }) {
 }
 
 /**
- * Builds the archives for one of `targets`, unless they are there and made from the same sources in the same way.
+ * As `buildTls`, where this machine can: else what is built goes without TLS, and the reason is told. What was made from
+ * sources or libraries that a person had named then is left alone.
  *
- * @returns {Promise<string>} `tlsFolder(target)`
+ * @returns {Promise<string | undefined>} the reason; undefined when the archives are there
+ */
+export async function tryTls(target, zig, progress) {
+  if (isTlsOff()) return 'GYRFALCON_TLS is off';
+  if (tlsThere(target) !== undefined) return undefined;
+  try {
+    await buildTls(target, zig, progress);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof MissingError)) throw error;
+    progress.note(`${target.name} goes without TLS: ${error.message}`);
+    return error.message;
+  }
+}
+
+/**
+ * Builds the archives for a target, unless they are there and made in the same way from the sources that are named now.
+ * Throws a MissingError for what this machine lacks.
  */
 export async function buildTls(target, zig, progress) {
   const folder = tlsFolder(target);
-  if (stale(target).length === 0) {
+  // What somebody else has built may be another thing each time.
+  const isDone = (part) => !process.env[part.from.libraries] && isCurrent(part, target);
+  if (parts.every(isDone)) {
     progress.fresh(`OpenSSL and picotls for ${target.name}`);
-    return folder;
+    return;
   }
   const lack = tlsLackOf(target);
-  if (lack !== undefined) throw new MissingError(`${target.name}: ${lack}`);
+  if (lack !== undefined) throw new MissingError(lack);
   const waiting = (pid) => progress.note(`waiting for the build in process ${pid}`);
   await withLock('tls', waiting, async () => {
-    for (const { name, archives, build } of stale(target)) {
-      rmSync(stampOf(folder, name), { force: true });
+    // A part may be made anew because the one before it was.
+    for (const part of parts) {
+      if (isDone(part)) continue;
       const partial = join(folder, 'build');
+      rmSync(stampOf(folder, part.name), { force: true });
       rmSync(partial, { recursive: true, force: true });
       mkdirSync(join(folder, 'lib'), { recursive: true });
-      const source = await fetchSource[name](progress);
       const compiler = writeCompiler(partial, target, zig);
-      await progress.work(`${name} for ${target.name}: zig cc`, () =>
-        build({ source, folder, partial, target, compiler, zig }),
-      );
-      for (const archive of archives) hideSymbols(archiveOf(folder, archive));
+      await part.make({ folder, partial, target, compiler, zig, progress });
+      for (const name of part.archives) hideSymbols(archiveOf(folder, name));
       rmSync(partial, { recursive: true, force: true });
-      writeFileSync(stampOf(folder, name), hashFor(target, name));
+      const origin = originNow(part);
+      const hash = hashFor(part, target, origin);
+      writeFileSync(stampOf(folder, part.name), origin === '' ? hash : `${hash}\n${origin}`);
     }
   });
-  return folder;
 }
 
 /** What is built, each once what is above it is there. */
 const parts = [
-  { name: 'openssl', archives: ['crypto', 'ssl'], build: buildOpenssl },
-  { name: 'picotls', archives: ['picotls'], build: buildPicotls },
+  { name: 'openssl', from: openssl, archives: ['crypto', 'ssl'], make: makeOpenssl },
+  { name: 'picotls', from: picotls, archives: ['picotls'], make: makePicotls },
 ];
 
-/** Those that are not there, or not what they would be now. */
-function stale(target) {
-  const folder = tlsFolder(target);
-  return parts.filter(({ name }) => readIfThere(stampOf(folder, name)) !== hashFor(target, name));
+/** Whether it is there, and what it would be now. `origin`: what it is to be made from. */
+function isCurrent(part, target, origin = originNow(part)) {
+  const stamp = readIfThere(stampOf(tlsFolder(target), part.name))?.split('\n')[0];
+  return stamp === hashFor(part, target, origin);
+}
+
+/** What a person has named for a part to be made from; empty when nothing. */
+function originNow({ from }) {
+  return process.env[from.variable] || process.env[from.libraries] || '';
+}
+
+/** What a part was made from, unless something is named now. */
+function originOf(part, target) {
+  const [, origin = ''] = readIfThere(stampOf(tlsFolder(target), part.name))?.split('\n') ?? [];
+  return originNow(part) || origin;
 }
 
 const stampOf = (folder, name) => join(folder, `${name}.stamp`);
@@ -264,24 +310,20 @@ const stampOf = (folder, name) => join(folder, `${name}.stamp`);
 const archiveOf = (folder, name) => join(folder, 'lib', `lib${name}.a`);
 
 /** Of everything that the archives of a part depend on. */
-function hashFor(target, name) {
-  const texts = [zigVersion, target.name, compilerText('', target)];
-  const own = ({ variable }) => process.env[variable] ?? '';
-  const fromOpenssl = [own(openssl), openssl.checksum, ...opensslOptions, opensslFlags.join(' ')];
-  if (name === 'openssl') return hashOf([], [...texts, ...fromOpenssl]);
-  const fromPicotls = [
-    own(picotls),
-    picotls.checksum,
-    JSON.stringify(changes, (_, value) => (value instanceof RegExp ? value.source : value)),
-    ...picotlsFlags,
-  ];
-  return hashOf([], [...texts, ...fromOpenssl, ...fromPicotls]);
+function hashFor({ name }, target, origin) {
+  const texts = [zigVersion, target.name, compilerText('', target), origin];
+  if (name === 'openssl') {
+    const flags = opensslFlags(target).join(' ');
+    return hashOf([], [...texts, openssl.checksum, ...opensslOptions, flags]);
+  }
+  const changesText = JSON.stringify(changes, (_, value) =>
+    value instanceof RegExp ? value.source : value,
+  );
+  const below = readIfThere(stampOf(tlsFolder(target), 'openssl')) ?? '';
+  return hashOf([], [...texts, below, picotls.checksum, changesText, ...picotlsFlags]);
 }
 
 // The sources.
-
-/** What brings the sources of a part, and where they are then; picotls's is a copy that is changed. */
-const fetchSource = { openssl: fetchOpenssl, picotls: fetchPicotls };
 
 /** A folder that a person has named instead; undefined when there is none. */
 function named({ variable }, file) {
@@ -291,6 +333,7 @@ function named({ variable }, file) {
   throw new SetupError(`${variable} is ${folder}, where there is no ${file}.`);
 }
 
+/** Where OpenSSL's sources are. */
 async function fetchOpenssl(progress) {
   const own = named(openssl, 'Configure');
   if (own !== undefined) return own;
@@ -343,6 +386,7 @@ function crateFolder(folder) {
   return found && join(dirname(found.manifest_path), 'openssl');
 }
 
+/** Where a copy of picotls's sources is, which has been changed. */
 async function fetchPicotls(progress) {
   const folder = join(toolchain, 'tls', 'picotls');
   const own = named(picotls, 'lib/picotls.c');
@@ -354,7 +398,8 @@ async function fetchPicotls(progress) {
     const inside = `${picotls.project}-${picotls.version}/third_party/picotls`;
     const names = ['include', 'lib', 'README.md'].map((name) => `${inside}/${name}`);
     const args = ['-xzf', archive, '-C', partial, '--strip-components=3', ...names];
-    const { code, output } = await run('tar', args);
+    const { code, missing, output } = await run('tar', args);
+    if (missing) throw new MissingError(`tar is not on PATH; picotls is unpacked with it.`);
     if (code !== 0) throw new SetupError(`tar could not unpack ${archive}.\n${tail(output)}`);
     rmSync(folder, { recursive: true, force: true });
     renameSync(partial, folder);
@@ -375,7 +420,7 @@ async function downloadPicotls(progress) {
   const isThere = () => existsSync(archive) && sha256(archive) === picotls.checksum;
   if (isThere()) return archive;
   const byHand = `Or set ${picotls.variable} to a folder with the sources of picotls.`;
-  const python = findPython('picotls', byHand);
+  const python = pythonFor(byHand);
   // pip asks a distribution's build backend what it is before it keeps the file. One of ours answers, so that nothing of
   // the distribution runs, and its own backend need not be there.
   const backend = join(folder, 'backend');
@@ -394,6 +439,14 @@ async function downloadPicotls(progress) {
   throw new MissingError(
     `pip could not download ${picotls.project} ${picotls.version}; it needs the network. ${byHand}\n${tail(output)}`,
   );
+}
+
+function pythonFor(byHand) {
+  try {
+    return findPython('picotls', byHand);
+  } catch (error) {
+    throw new MissingError(error.message);
+  }
 }
 
 function backendText() {
@@ -448,7 +501,36 @@ function writeCompiler(folder, target, zig) {
   return path;
 }
 
-async function buildOpenssl({ source, folder, partial, target, compiler, zig }) {
+async function makeOpenssl(context) {
+  const { target, progress } = context;
+  const libraries = process.env[openssl.libraries];
+  if (libraries) return takeLibraries(libraries, context.folder);
+  const source = await fetchOpenssl(progress);
+  return progress.work(`openssl for ${target.name}: zig cc`, () => buildOpenssl(source, context));
+}
+
+/** Copies OpenSSL's libraries, as they were built by somebody else, and its headers. */
+function takeLibraries(from, folder) {
+  const refuse = (why) => {
+    throw new SetupError(`${openssl.libraries} is ${from}: ${why}.`);
+  };
+  const header = readIfThere(join(from, 'include', 'openssl', 'opensslv.h'));
+  if (header === undefined) refuse('there is no include/openssl/opensslv.h');
+  const [major, minor] = ['MAJOR', 'MINOR'].map((part) =>
+    Number(new RegExp(`OPENSSL_VERSION_${part} +(\\d+)`).exec(header)?.[1]),
+  );
+  if (major !== 3 || minor < 5) refuse(`that is OpenSSL ${major}.${minor}, 3.5 is needed`);
+  for (const name of ['crypto', 'ssl']) {
+    const places = ['lib', 'lib64'].map((place) => join(from, place, `lib${name}.a`));
+    const archive = places.find((path) => existsSync(path));
+    if (archive === undefined) refuse(`there is no lib/lib${name}.a`);
+    copyFileSync(archive, archiveOf(folder, name));
+  }
+  const include = join(folder, 'include', 'openssl');
+  cpSync(join(from, 'include', 'openssl'), include, { recursive: true, dereference: true });
+}
+
+async function buildOpenssl(source, { folder, partial, target, compiler, zig }) {
   const build = join(partial, 'openssl');
   mkdirSync(build, { recursive: true });
   const env = {
@@ -464,7 +546,7 @@ async function buildOpenssl({ source, folder, partial, target, compiler, zig }) 
     PERL5LIB: '',
   };
   // Its errors tell where they come from: not where this machine keeps its files.
-  const options = [...opensslOptions, ...opensslFlags, `-fmacro-prefix-map=${source}/=`];
+  const options = [...opensslOptions, ...opensslFlags(target), `-fmacro-prefix-map=${source}/=`];
   const configure = [join(source, 'Configure'), opensslNames[target.name], ...options];
   await step('perl', configure, { cwd: build, env }, 'perl');
   const jobs = `-j${availableParallelism()}`;
@@ -498,7 +580,13 @@ function picotlsFiles({ arch }) {
   return arch === 'x64' ? [...files, { name: 'fusion', flags: fused }] : files;
 }
 
-async function buildPicotls({ source, folder, partial, target, compiler, zig }) {
+async function makePicotls(context) {
+  const { target, progress } = context;
+  const source = await fetchPicotls(progress);
+  await progress.work(`picotls for ${target.name}: zig cc`, () => buildPicotls(source, context));
+}
+
+async function buildPicotls(source, { folder, partial, target, compiler, zig }) {
   const include = join(folder, 'include');
   cpSync(join(source, 'include'), include, { recursive: true });
   const env = { ...process.env, ZIG_LOCAL_CACHE_DIR: join(partial, 'cache') };

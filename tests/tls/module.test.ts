@@ -6,7 +6,9 @@ import * as assert from 'uvu/assert';
 // @ts-expect-error: a script, without types
 import { visibleSymbols } from '../../scripts/lib/archives.mjs';
 // @ts-expect-error: a script, without types
-import { tlsFolder, tlsTargetHere } from '../../scripts/lib/tls.mjs';
+import { targetHere } from '../../scripts/lib/targets.mjs';
+// @ts-expect-error: a script, without types
+import { tlsFolder } from '../../scripts/lib/tls.mjs';
 
 interface Module {
   readonly version: string;
@@ -29,7 +31,7 @@ test('it is its own, and not the one that Node.js exports', () => {
 });
 
 test('the archives show no symbol to other images', () => {
-  const folder = tlsFolder(tlsTargetHere());
+  const folder = tlsFolder(targetHere());
   for (const name of ['crypto', 'ssl', 'picotls']) {
     assert.equal(visibleSymbols(join(folder, 'lib', `lib${name}.a`)), [], name);
   }

@@ -31,6 +31,19 @@ pub fn List(comptime T: type, comptime linkOf: fn (item: *T) *Link(T)) type {
             self.len += 1;
         }
 
+        /// Puts `item`, which is in no list, behind `before`, which is in this one; null: at the
+        /// front.
+        pub fn insertAfter(self: *Self, before: ?*T, item: *T) void {
+            if (before == self.last) return self.append(item);
+            const link = linkOf(item);
+            assert(!link.is_linked);
+            const after = if (before) |other| linkOf(other).next.? else self.first.?;
+            link.* = .{ .prev = before, .next = after, .is_linked = true };
+            linkOf(after).prev = item;
+            if (before) |other| linkOf(other).next = item else self.first = item;
+            self.len += 1;
+        }
+
         /// Takes `item`, which is in this list, out of it.
         pub fn remove(self: *Self, item: *T) void {
             const link = linkOf(item);
@@ -100,4 +113,16 @@ test "items leave from the front, the middle and the end, and may come back" {
     try testing.expectEqual(&items[3], list.pop().?);
     try testing.expectEqual(null, list.pop());
     try expectOrder(&list, &.{});
+}
+
+test "items are put between others, in front of them and behind them" {
+    var items: [4]Item = undefined;
+    var list: List(Item, Item.linkOf) = .{};
+    for (&items, 0..) |*item, i| item.* = .{ .value = @intCast(i) };
+    list.insertAfter(null, &items[1]);
+    try expectOrder(&list, &.{1});
+    list.insertAfter(null, &items[0]);
+    list.insertAfter(&items[1], &items[3]);
+    list.insertAfter(&items[1], &items[2]);
+    try expectOrder(&list, &.{ 0, 1, 2, 3 });
 }

@@ -1,4 +1,7 @@
+//! The tests of this room.
+
 test {
+    _ = @import("account.zig");
     _ = @import("frame_decoder.zig");
     _ = @import("frames.zig");
     _ = @import("hpack/decoder.zig");
@@ -7,6 +10,11 @@ test {
     _ = @import("hpack/integer.zig");
     _ = @import("hpack/names.zig");
     _ = @import("hpack/table.zig");
+    _ = @import("priority.zig");
     _ = @import("request.zig");
     _ = @import("response.zig");
+    _ = @import("scheduler.zig");
+    _ = @import("stream_map.zig");
+    _ = @import("streams.zig");
+    _ = @import("windows.zig");
 }

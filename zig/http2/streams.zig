@@ -1,0 +1,275 @@
+//! The states of a client's streams as a server sees them (RFC 9113 §5.1), as plain data: what a
+//! frame may do on its stream, and what is to be done where it may not.
+//!
+//! A stream that we have reset may still be sent to by who does not know yet: such frames are
+//! ignored, but for what they do to the connection (HPACK's table, its window).
+
+const std = @import("std");
+const assert = std.debug.assert;
+const errors = @import("errors.zig");
+const frames = @import("frames.zig");
+const StreamId = frames.StreamId;
+
+pub const State = enum {
+    /// The request is being received; the response may be under way.
+    open,
+    /// The request has come whole.
+    half_closed_remote,
+    /// The response has been sent whole, and the request has not come.
+    half_closed_local,
+    closed,
+
+    /// END_STREAM has come.
+    pub fn afterRemoteEnd(self: State) State {
+        return switch (self) {
+            .open => .half_closed_remote,
+            .half_closed_local => .closed,
+            .half_closed_remote, .closed => unreachable, // a verdict has refused the frame
+        };
+    }
+
+    /// END_STREAM has been sent.
+    pub fn afterLocalEnd(self: State) State {
+        return switch (self) {
+            .open => .half_closed_local,
+            .half_closed_remote => .closed,
+            .half_closed_local, .closed => unreachable, // nothing is sent behind it
+        };
+    }
+};
+
+/// How a stream came to its end.
+pub const End = enum(u2) { ended, reset_here, reset_by_peer };
+
+/// What to do with a frame.
+pub const Verdict = union(enum) {
+    /// It is one of the stream's.
+    accept,
+    /// It came too late. Only what it does to the connection counts.
+    ignore,
+    stream_error: errors.StreamError,
+    connection_error: errors.ConnectionError,
+};
+
+/// What to do with a field block.
+pub const HeadersVerdict = union(enum) {
+    /// A request begins.
+    begin,
+    /// They end the stream's request.
+    trailers,
+    ignore,
+    /// The stream is reset. The block is decoded nevertheless.
+    stream_error: errors.StreamError,
+    connection_error: errors.ConnectionError,
+};
+
+/// A connection's streams, but for those that are under way: who owns them looks them up, and
+/// passes their state.
+pub const Streams = struct {
+    /// The highest that the client has begun.
+    last: StreamId = 0,
+    /// How many are under way. A stream counts until its owner lets go of it, which is when nobody
+    /// works for it any more, and not when it is reset: resets do not make room for more work.
+    count: u32 = 0,
+    /// Our SETTINGS_MAX_CONCURRENT_STREAMS.
+    count_max: u32,
+    /// After GOAWAY: the last stream that is served (§6.8).
+    served_last: StreamId = std.math.maxInt(StreamId),
+    /// The last ones that have ended.
+    recent: [recent_count]Recent = @splat(.{ .number = 0, .end = .ended }),
+    recent_next: u8 = 0,
+
+    const recent_count = 64;
+    /// Clients' identifiers are odd, and begin at 1: `number` is half of one, rounded up.
+    const Recent = packed struct(u32) { number: u30, end: End };
+
+    /// A field block on `id`, whose state is `state`; null: it is not under way. Where it begins or
+    /// is refused, the identifier is used up.
+    pub fn onHeaders(
+        self: *Streams,
+        id: StreamId,
+        state: ?State,
+        end_stream: bool,
+    ) HeadersVerdict {
+        assert(id % 2 == 1); // the decoder of frames refuses others
+        if (state) |known| return switch (known) {
+            // A second field block ends the message (§8.1).
+            .open, .half_closed_local => if (end_stream)
+                .trailers
+            else
+                .{ .stream_error = .malformed },
+            .half_closed_remote => .{ .stream_error = .stream_closed },
+            .closed => .{ .connection_error = .stream_ended },
+        };
+        if (id <= self.last) return switch (self.endOf(id) orelse
+            return .{ .connection_error = .stream_id_not_new }) {
+            .reset_here => .ignore,
+            .ended, .reset_by_peer => .{ .connection_error = .stream_ended },
+        };
+        if (id > self.served_last) return .ignore;
+        self.last = id;
+        if (self.count < self.count_max) return .begin;
+        self.noteEnd(id, .reset_here);
+        return .{ .stream_error = .too_many_streams };
+    }
+
+    pub fn onData(self: *const Streams, id: StreamId, state: ?State) Verdict {
+        if (state) |known| return switch (known) {
+            .open, .half_closed_local => .accept,
+            .half_closed_remote, .closed => .{ .stream_error = .stream_closed },
+        };
+        if (id > self.served_last and id % 2 == 1) return .ignore;
+        if (self.isIdle(id)) return .{ .connection_error = .idle_stream };
+        const end = self.endOf(id) orelse return .{ .stream_error = .stream_closed };
+        return if (end == .reset_here) .ignore else .{ .stream_error = .stream_closed };
+    }
+
+    /// RST_STREAM and WINDOW_UPDATE on a stream: they may come a while after its end (§5.1).
+    pub fn onControl(self: *const Streams, id: StreamId, state: ?State) Verdict {
+        if (state != null) return .accept;
+        if (id > self.served_last and id % 2 == 1) return .ignore;
+        return if (self.isIdle(id)) .{ .connection_error = .idle_stream } else .ignore;
+    }
+
+    /// A stream has begun: `onHeaders` has told so, and there was room for it.
+    pub fn opened(self: *Streams) void {
+        assert(self.count < self.count_max);
+        self.count += 1;
+    }
+
+    /// The owner of a stream that had begun lets go of it.
+    pub fn released(self: *Streams, id: StreamId, end: End) void {
+        assert(self.count > 0);
+        self.count -= 1;
+        self.noteEnd(id, end);
+    }
+
+    /// A stream has ended that `onHeaders` let begin, and that was refused: there was no room.
+    pub fn refused(self: *Streams, id: StreamId) void {
+        self.noteEnd(id, .reset_here);
+    }
+
+    /// The last stream to name in a GOAWAY that is to be final. What comes on later ones is
+    /// ignored.
+    pub fn goAway(self: *Streams) StreamId {
+        self.served_last = self.last;
+        return self.last;
+    }
+
+    fn isIdle(self: *const Streams, id: StreamId) bool {
+        return id > self.last or id % 2 == 0;
+    }
+
+    fn endOf(self: *const Streams, id: StreamId) ?End {
+        const number = numberOf(id);
+        for (self.recent) |each| if (each.number == number) return each.end;
+        return null;
+    }
+
+    fn noteEnd(self: *Streams, id: StreamId, end: End) void {
+        self.recent[self.recent_next] = .{ .number = numberOf(id), .end = end };
+        self.recent_next = (self.recent_next + 1) % recent_count;
+    }
+
+    fn numberOf(id: StreamId) u30 {
+        assert(id % 2 == 1);
+        // The highest identifier would have 2^30, which is taken for none.
+        return @truncate(id / 2 + 1);
+    }
+};
+
+const testing = std.testing;
+
+/// One stream that has begun.
+fn begun(id: StreamId) Streams {
+    var streams: Streams = .{ .count_max = 10 };
+    assert(streams.onHeaders(id, null, false) == .begin);
+    streams.opened();
+    return streams;
+}
+
+test "streams begin in ascending order, as many as may be" {
+    var streams: Streams = .{ .count_max = 2 };
+    for ([_]StreamId{ 1, 5 }) |id| {
+        try testing.expectEqual(.begin, streams.onHeaders(id, null, false));
+        streams.opened();
+    }
+    const skipped = streams.onHeaders(3, null, false);
+    try testing.expectEqual(.stream_id_not_new, skipped.connection_error);
+    try testing.expectEqual(.too_many_streams, streams.onHeaders(7, null, true).stream_error);
+    // What still comes on it is ignored, since the client does not know yet.
+    try testing.expectEqual(.ignore, streams.onData(7, null));
+    try testing.expectEqual(.ignore, streams.onHeaders(7, null, true));
+    // A reset makes room when its work has ended, not before.
+    streams.released(5, .reset_by_peer);
+    try testing.expectEqual(.begin, streams.onHeaders(9, null, true));
+    streams.refused(9);
+    try testing.expectEqual(.ignore, streams.onData(9, null));
+    try testing.expectEqual(9, streams.last);
+    try testing.expectEqual(1, streams.count);
+}
+
+test "a second field block ends the request, or is malformed" {
+    var streams = begun(1);
+    try testing.expectEqual(.trailers, streams.onHeaders(1, .open, true));
+    try testing.expectEqual(.trailers, streams.onHeaders(1, .half_closed_local, true));
+    try testing.expectEqual(.malformed, streams.onHeaders(1, .open, false).stream_error);
+    const behind = streams.onHeaders(1, .half_closed_remote, true);
+    try testing.expectEqual(.stream_closed, behind.stream_error);
+    const closed = streams.onHeaders(1, .closed, true);
+    try testing.expectEqual(.stream_ended, closed.connection_error);
+}
+
+test "frames on streams that have not begun end the connection" {
+    const streams = begun(5);
+    for ([_]StreamId{ 2, 6, 7 }) |id| {
+        try testing.expectEqual(.idle_stream, streams.onData(id, null).connection_error);
+        try testing.expectEqual(.idle_stream, streams.onControl(id, null).connection_error);
+    }
+    try testing.expectEqual(.stream_closed, streams.onData(3, null).stream_error);
+}
+
+test "frames behind a stream's end are judged by who ended it" {
+    inline for (.{ .ended, .reset_here, .reset_by_peer }) |end| {
+        var streams = begun(1);
+        streams.released(1, end);
+        try testing.expectEqual(.ignore, streams.onControl(1, null));
+        const data = streams.onData(1, null);
+        const headers = streams.onHeaders(1, null, true);
+        if (end == .reset_here) {
+            try testing.expectEqual(.ignore, data);
+            try testing.expectEqual(.ignore, headers);
+        } else {
+            try testing.expectEqual(.stream_closed, data.stream_error);
+            try testing.expectEqual(.stream_ended, headers.connection_error);
+        }
+    }
+}
+
+test "data behind the end of the request, while the response is under way, is a stream's error" {
+    const streams = begun(1);
+    try testing.expectEqual(.accept, streams.onData(1, .open));
+    try testing.expectEqual(.accept, streams.onData(1, .half_closed_local));
+    try testing.expectEqual(.stream_closed, streams.onData(1, .half_closed_remote).stream_error);
+    try testing.expectEqual(.accept, streams.onControl(1, .half_closed_remote));
+}
+
+test "behind a final GOAWAY later streams are ignored, earlier ones go on" {
+    var streams = begun(1);
+    try testing.expectEqual(1, streams.goAway());
+    try testing.expectEqual(.ignore, streams.onHeaders(3, null, true));
+    try testing.expectEqual(.ignore, streams.onData(3, null));
+    try testing.expectEqual(.ignore, streams.onControl(3, null));
+    try testing.expectEqual(.trailers, streams.onHeaders(1, .open, true));
+}
+
+test "the highest identifier is a stream like others" {
+    var streams = begun(std.math.maxInt(StreamId));
+    streams.released(std.math.maxInt(StreamId), .reset_here);
+    try testing.expectEqual(.ignore, streams.onControl(std.math.maxInt(StreamId), null));
+}
+
+test "a stream's state ends on both sides, in either order" {
+    try testing.expectEqual(.closed, State.open.afterRemoteEnd().afterLocalEnd());
+    try testing.expectEqual(.closed, State.open.afterLocalEnd().afterRemoteEnd());
+}

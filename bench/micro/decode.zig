@@ -1,5 +1,5 @@
 //! Nanoseconds to decode a request head, to make a path canonical, to encode a response head and to
-//! undo chunking.
+//! undo chunking; and what HTTP/2 does in their place: HPACK, the Huffman code, frames.
 //!
 //!     zig build bench-decode
 //!
@@ -76,6 +76,104 @@ fn dechunk(bytes: []const u8) void {
 }
 var body: chunked.ChunkedDecoder = .{};
 
+/// HPACK's tables, in which the heads of a browser and of a server are.
+const Hpack = struct {
+    const hpack = gyrfalcon.http2.hpack;
+    const capacity = 4096;
+    const Out = hpack.encoder.Out;
+
+    const request_lines = gyrfalcon.FieldLines.of(":method: GET\r\n:authority: www.example.com\r\n" ++
+        ":scheme: https\r\n:path: /products/42?ref=home&page=2\r\n" ++
+        browser[std.mem.indexOf(u8, browser, "Cache-Control").? .. browser.len - 2]);
+    const response_lines = gyrfalcon.FieldLines.of("content-type: text/plain;charset=utf-8\r\n" ++
+        "cache-control: public, max-age=3600\r\nvary: accept-encoding\r\n");
+
+    var encoder_memory: [hpack.encoder.memoryBytes(capacity)]u8 align(8) = undefined;
+    var decoder_memory: [hpack.table.memoryBytes(capacity)]u8 align(8) = undefined;
+    var text: [16 * 1024]u8 = undefined;
+    var lines: [128]hpack.table.Record = undefined;
+    var bytes: [4096]u8 = undefined;
+    var encoder_state: hpack.encoder.Encoder = undefined;
+    var decoder_state: hpack.decoder.Decoder = undefined;
+    var block: hpack.decoder.Block = .{
+        .text = &text,
+        .lines = &lines,
+        .limits = .{ .list_bytes_max = 16 * 1024, .read_bytes_max = 256 * 1024 },
+    };
+
+    fn init() void {
+        encoder_state = hpack.encoder.Encoder.init(&encoder_memory, capacity);
+        decoder_state = hpack.decoder.Decoder.init(&decoder_memory, capacity);
+    }
+
+    /// The block of the browser's request, the first or a later one.
+    fn requestBlock(comptime repeats: usize, into: []u8) []const u8 {
+        init();
+        for (0..repeats + 1) |_| {
+            var written: Out = .{ .bytes = &bytes };
+            encoder_state.begin(&written);
+            encoder_state.lines(&written, request_lines);
+            @memcpy(into[0..written.len], written.written());
+            if (repeats > 0) decoder_state.decode(written.written(), &block) catch unreachable;
+            if (repeats == 0) return into[0..written.len];
+        }
+        var written: Out = .{ .bytes = &bytes };
+        encoder_state.lines(&written, request_lines);
+        @memcpy(into[0..written.len], written.written());
+        return into[0..written.len];
+    }
+
+    fn decodeBlock(in: []const u8) void {
+        decoder_state.decode(in, &block) catch unreachable;
+        std.mem.doNotOptimizeAway(&block);
+    }
+
+    fn decodeRequest(in: []const u8) void {
+        decodeBlock(in);
+        const result = gyrfalcon.http2.request.decode(&block, true, .{}, &h2_request);
+        std.debug.assert(result == .head);
+        std.mem.doNotOptimizeAway(&h2_request);
+    }
+    var h2_request: gyrfalcon.Request = .{};
+
+    fn encodeResponse(_: []const u8) void {
+        var written: Out = .{ .bytes = &bytes };
+        gyrfalcon.http2.response.writeHead(&encoder_state, &written, &.{
+            .status = 200,
+            .lines = response_lines,
+            .length = 6150,
+            .date = "Sun, 06 Nov 1994 08:49:37 GMT",
+            .server = "gyrfalcon",
+        });
+        std.mem.doNotOptimizeAway(written.written());
+    }
+
+    fn decodeHuffman(in: []const u8) void {
+        std.mem.doNotOptimizeAway(hpack.huffman.decode(in, &text) catch unreachable);
+    }
+
+    fn encodeHuffman(in: []const u8) void {
+        std.mem.doNotOptimizeAway(hpack.huffman.encode(in, &text));
+    }
+
+    /// Seventeen bytes and more of a frame's header each.
+    fn decodeFrames(in: []const u8) void {
+        var frames: gyrfalcon.http2.frame_decoder.Decoder = .{};
+        var rest = in;
+        while (true) {
+            const step = frames.next(rest);
+            rest = rest[step.consumed..];
+            std.mem.doNotOptimizeAway(&step);
+            if (step.event == .need_more) return;
+            std.debug.assert(step.event != .err);
+        }
+    }
+
+    const preface = gyrfalcon.http2.frames.preface;
+    const some_frames = preface ++ "\x00\x00\x00\x04\x00\x00\x00\x00\x00" ++
+        "\x00\x00\x0a\x01\x05\x00\x00\x00\x010123456789" ** 32;
+};
+
 fn measure(name: []const u8, comptime run: fn ([]const u8) void, bytes: []const u8) !void {
     var timer = try std.time.Timer.start();
     var rounds: u64 = 0;
@@ -112,4 +210,20 @@ pub fn main() !void {
     try measure("path, made canonical", canonical, "/assets//%68eader/../x.webp");
     try measure("encode, Content-Type", encode, "Content-Type: text/plain;charset=utf-8\r\n");
     try measure("undo chunking, 32 KiB chunk", dechunk, chunks);
+
+    const agent = browser[std.mem.indexOf(u8, browser, "Mozilla").?..][0..101];
+    var code: [128]u8 = undefined;
+    const code_len = Hpack.hpack.huffman.encode(agent, &code);
+    try measure("Huffman decode, User-Agent", Hpack.decodeHuffman, code[0..code_len]);
+    try measure("Huffman encode, User-Agent", Hpack.encodeHuffman, agent);
+    var first: [1024]u8 = undefined;
+    const first_block = Hpack.requestBlock(0, &first);
+    try measure("HPACK decode, browser's first", Hpack.decodeBlock, first_block);
+    var later: [1024]u8 = undefined;
+    const later_block = Hpack.requestBlock(2, &later);
+    try measure("HPACK decode, browser's later", Hpack.decodeBlock, later_block);
+    try measure("HPACK decode and request, later", Hpack.decodeRequest, later_block);
+    Hpack.init();
+    try measure("HPACK encode, six fields", Hpack.encodeResponse, "");
+    try measure("frames, 32 HEADERS", Hpack.decodeFrames, Hpack.some_frames);
 }

@@ -3,6 +3,8 @@
 const std = @import("std");
 const decoder_fuzzer = @import("decoder.zig");
 const chunked_fuzzer = @import("chunked.zig");
+const frames_fuzzer = @import("frames.zig");
+const hpack_fuzzer = @import("hpack.zig");
 const leaf_fuzzers = @import("leaves.zig");
 
 pub const Fuzzer = struct {
@@ -16,6 +18,8 @@ pub const Fuzzer = struct {
 pub const all = [_]Fuzzer{
     .{ .name = "decoder", .run = decoder_fuzzer.run, .words = &decoder_fuzzer.words },
     .{ .name = "chunked", .run = chunked_fuzzer.run, .words = &chunked_fuzzer.words },
+    .{ .name = "hpack", .run = hpack_fuzzer.run, .words = &hpack_fuzzer.words },
+    .{ .name = "frames", .run = frames_fuzzer.run, .words = &frames_fuzzer.words },
     .{ .name = "uri", .run = leaf_fuzzers.runUri, .words = &leaf_fuzzers.uri_words },
     .{ .name = "range", .run = leaf_fuzzers.runRange, .words = &leaf_fuzzers.range_words },
     .{ .name = "date", .run = leaf_fuzzers.runDate, .words = &leaf_fuzzers.date_words },

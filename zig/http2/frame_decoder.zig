@@ -142,26 +142,25 @@ pub const Decoder = struct {
     /// The next event of `bytes`, which follow those that were taken. To be called until it answers
     /// `need_more`, also when no bytes are left.
     pub fn next(self: *Decoder, bytes: []const u8) Step {
-        var at: usize = 0;
+        var step: Step = .{ .consumed = 0, .event = .need_more };
         while (true) {
-            const rest = bytes[at..];
-            const consumed, const event = switch (self.state) {
-                .header => self.readHeader(rest),
-                .data => self.readData(rest),
-                .block => self.readBlock(rest),
-                .prefix => self.readPrefix(rest),
-                .fixed => self.readFixed(rest),
-                .settings => self.readSettings(rest),
-                .priority_update => self.readPriorityUpdate(rest),
+            const rest = bytes[step.consumed..];
+            const read = switch (self.state) {
+                .header => self.readHeader(rest, &step.event),
+                .data => self.readData(rest, &step.event),
+                .block => self.readBlock(rest, &step.event),
+                .prefix => self.readPrefix(rest, &step.event),
+                .fixed => self.readFixed(rest, &step.event),
+                .settings => self.readSettings(rest, &step.event),
+                .priority_update => self.readPriorityUpdate(rest, &step.event),
                 .skip => self.skip(rest),
-                .preface => self.readPreface(rest),
-                .failed => .{ 0, Event{ .err = self.failure } },
+                .preface => self.readPreface(rest, &step.event),
+                .failed => self.fail(self.failure, &step.event),
             };
-            at += consumed;
-            if (event) |found| {
-                assert(found != .need_more or at == bytes.len);
-                return .{ .consumed = at, .event = found };
-            }
+            step.consumed += read.consumed;
+            if (read.then == .go_on) continue;
+            assert(step.event != .need_more or step.consumed == bytes.len);
+            return step;
         }
     }
 
@@ -187,20 +186,33 @@ pub const Decoder = struct {
         return self.block_stream != 0;
     }
 
-    /// What a reader did: how much it took, and what came of it; null: the next reader is asked.
-    const Read = struct { usize, ?Event };
-    const more: ?Event = .need_more;
+    /// What a reader did: how much it took, and whether an event came of it or the next reader is
+    /// to be asked. The event is `need_more` unless a reader has set it.
+    const Read = struct {
+        consumed: usize,
+        then: enum { tell, go_on },
 
-    fn fail(self: *Decoder, err: errors.ConnectionError) Read {
+        fn tell(consumed: usize) Read {
+            return .{ .consumed = consumed, .then = .tell };
+        }
+
+        fn goOn(consumed: usize) Read {
+            return .{ .consumed = consumed, .then = .go_on };
+        }
+    };
+
+    fn fail(self: *Decoder, err: errors.ConnectionError, out: *Event) Read {
         @branchHint(.cold);
         self.state = .failed;
         self.failure = err;
-        return .{ 0, .{ .err = err } };
+        out.* = .{ .err = err };
+        return .tell(0);
     }
 
-    fn streamError(self: *Decoder, consumed: usize, err: errors.StreamError) Read {
+    fn streamError(self: *Decoder, consumed: usize, err: errors.StreamError, out: *Event) Read {
         @branchHint(.cold);
-        return .{ consumed, .{ .stream_error = .{ .stream = self.frame.stream, .err = err } } };
+        out.* = .{ .stream_error = .{ .stream = self.frame.stream, .err = err } };
+        return .tell(consumed);
     }
 
     /// Brings `len` bytes together, over as many calls as that takes. Null: they are not all there,
@@ -215,28 +227,30 @@ pub const Decoder = struct {
         return .{ self.kept[0..len], taken };
     }
 
-    fn readPreface(self: *Decoder, rest: []const u8) Read {
+    fn readPreface(self: *Decoder, rest: []const u8, out: *Event) Read {
         const expected = frames.preface[self.kept_len..];
         const len = @min(rest.len, expected.len);
-        if (!std.mem.eql(u8, rest[0..len], expected[0..len])) return self.fail(.invalid_preface);
+        if (!std.mem.eql(u8, rest[0..len], expected[0..len]))
+            return self.fail(.invalid_preface, out);
         if (len < expected.len) {
             self.kept_len += @intCast(len);
-            return .{ len, more };
+            return .tell(len);
         }
         self.kept_len = 0;
         self.state = .header;
-        return .{ len, null };
+        return .goOn(len);
     }
 
-    fn readHeader(self: *Decoder, rest: []const u8) Read {
+    fn readHeader(self: *Decoder, rest: []const u8, out: *Event) Read {
         const bytes, const taken = self.gather(rest, frames.header_bytes) orelse
-            return .{ rest.len, more };
+            return .tell(rest.len);
         self.frame = Header.parse(bytes[0..frames.header_bytes]);
         self.left = self.frame.len;
         self.padding = 0;
-        if (self.begin()) |err| return self.fail(err);
-        const event: ?Event = if (self.state == .skip) .unknown else null;
-        return .{ taken, event };
+        if (self.begin()) |err| return self.fail(err, out);
+        if (self.state != .skip) return .goOn(taken);
+        out.* = .unknown;
+        return .tell(taken);
     }
 
     /// Judges a frame by its header, and decides who reads its payload.
@@ -262,7 +276,8 @@ pub const Decoder = struct {
                 self.continuations = 0;
                 self.block_len = 0;
                 if (frame.len > self.limits.block_bytes_max) return .field_block_too_large;
-                self.state = .prefix;
+                const has_prefix = frame.flags.padded or frame.flags.priority;
+                self.state = if (has_prefix) .prefix else .block;
             },
             .continuation => {
                 if (self.block_stream == 0) return .continuation_without_headers;
@@ -310,17 +325,17 @@ pub const Decoder = struct {
         return null;
     }
 
-    fn readPrefix(self: *Decoder, rest: []const u8) Read {
+    fn readPrefix(self: *Decoder, rest: []const u8, out: *Event) Read {
         const flags = self.frame.flags;
         const is_headers = self.frame.type == .headers;
         const has_priority = flags.priority and is_headers;
         const len = @as(u32, @intFromBool(flags.padded)) + @as(u32, if (has_priority) 5 else 0);
-        if (len > self.left) return self.fail(.invalid_frame_length);
-        const bytes, const taken = self.gather(rest, len) orelse return .{ rest.len, more };
+        if (len > self.left) return self.fail(.invalid_frame_length, out);
+        const bytes, const taken = self.gather(rest, len) orelse return .tell(rest.len);
         self.left -= len;
         if (flags.padded) {
             self.padding = bytes[0];
-            if (self.padding > self.left) return self.fail(.invalid_padding);
+            if (self.padding > self.left) return self.fail(.invalid_padding, out);
             self.left -= self.padding;
         }
         if (has_priority) {
@@ -329,13 +344,14 @@ pub const Decoder = struct {
             self.block_self_dependent = dependency == self.frame.stream;
         }
         self.state = if (is_headers) .block else .data;
-        if (is_headers) return .{ taken, null };
-        return .{ taken, .{ .data_begin = .{
+        if (is_headers) return .goOn(taken);
+        out.* = .{ .data_begin = .{
             .stream = self.frame.stream,
             .window_bytes = self.frame.len,
             .padding_bytes = if (flags.padded) 1 + @as(u16, self.padding) else 0,
             .end_stream = flags.end_stream,
-        } } };
+        } };
+        return .tell(taken);
     }
 
     /// The payload is over; padding may follow.
@@ -344,44 +360,52 @@ pub const Decoder = struct {
         self.left = self.padding;
     }
 
-    fn readData(self: *Decoder, rest: []const u8) Read {
+    fn readData(self: *Decoder, rest: []const u8, out: *Event) Read {
         const len: u32 = @intCast(@min(rest.len, self.left));
-        if (len == 0 and self.left > 0) return .{ 0, more };
+        if (len == 0 and self.left > 0) return .tell(0);
         self.left -= len;
         const ends_frame = self.left == 0;
         if (ends_frame) self.endPayload();
-        return .{ len, .{ .data = .{
+        out.* = .{ .data = .{
             .stream = self.frame.stream,
             .bytes = rest[0..len],
             .ends_frame = ends_frame,
             .end_stream = ends_frame and self.frame.flags.end_stream,
-        } } };
+        } };
+        return .tell(len);
     }
 
-    fn readBlock(self: *Decoder, rest: []const u8) Read {
+    fn readBlock(self: *Decoder, rest: []const u8, out: *Event) Read {
         const ends_block = self.frame.flags.end_headers;
         if (ends_block and self.block_len == 0 and rest.len >= self.left) {
             const block = rest[0..self.left];
-            return .{ block.len, self.endBlock(block) };
+            self.endBlock(block, out);
+            return .tell(block.len);
         }
         const len: u32 = @intCast(@min(rest.len, self.left));
         const needed = self.block_len + len;
-        if (needed > self.memory.len) return .{ 0, .{ .need_memory = needed } };
+        if (needed > self.memory.len) {
+            out.* = .{ .need_memory = needed };
+            return .tell(0);
+        }
         @memcpy(self.memory[self.block_len..][0..len], rest[0..len]);
         self.block_len = needed;
         self.left -= len;
-        if (self.left > 0) return .{ len, more };
-        if (ends_block) return .{ len, self.endBlock(self.memory[0..needed]) };
-        self.endPayload();
-        return .{ len, null };
+        if (self.left > 0) return .tell(len);
+        if (!ends_block) {
+            self.endPayload();
+            return .goOn(len);
+        }
+        self.endBlock(self.memory[0..needed], out);
+        return .tell(len);
     }
 
-    fn endBlock(self: *Decoder, block: []const u8) Event {
+    fn endBlock(self: *Decoder, block: []const u8, out: *Event) void {
         const stream = self.block_stream;
         self.block_stream = 0;
         self.block_len = 0;
         self.endPayload();
-        return .{ .headers = .{
+        out.* = .{ .headers = .{
             .stream = stream,
             .block = block,
             .end_stream = self.block_ends_stream,
@@ -389,17 +413,17 @@ pub const Decoder = struct {
         } };
     }
 
-    fn readFixed(self: *Decoder, rest: []const u8) Read {
+    fn readFixed(self: *Decoder, rest: []const u8, out: *Event) Read {
         if (self.frame.type == .priority and self.frame.len != 5) {
             self.state = .skip;
-            return self.streamError(0, .invalid_priority_length);
+            return self.streamError(0, .invalid_priority_length, out);
         }
         const len: u32 = switch (self.frame.type) {
             .ping, .goaway => 8,
             .priority => 5,
             else => 4,
         };
-        const bytes, const taken = self.gather(rest, len) orelse return .{ rest.len, more };
+        const bytes, const taken = self.gather(rest, len) orelse return .tell(rest.len);
         self.left -= len;
         self.endPayload();
         const first = std.mem.readInt(u32, bytes[0..4], .big);
@@ -408,77 +432,74 @@ pub const Decoder = struct {
             .ping => {
                 const data = bytes[0..8].*;
                 const is_ack = self.frame.flags.end_stream;
-                return .{ taken, if (is_ack) .{ .ping_ack = data } else .{ .ping = data } };
+                out.* = if (is_ack) .{ .ping_ack = data } else .{ .ping = data };
             },
             .goaway => {
                 // What it says beside that is for people.
                 self.left = self.frame.len - len;
                 if (self.left > 0) self.state = .skip;
                 const code = std.mem.readInt(u32, bytes[4..8], .big);
-                return .{ taken, .{ .goaway = .{
-                    .last = @truncate(first),
-                    .code = @enumFromInt(code),
-                } } };
+                out.* = .{ .goaway = .{ .last = @truncate(first), .code = @enumFromInt(code) } };
             },
             .priority => {
                 if (@as(StreamId, @truncate(first)) == stream)
-                    return self.streamError(taken, .self_dependency);
-                return .{ taken, .{ .priority = stream } };
+                    return self.streamError(taken, .self_dependency, out);
+                out.* = .{ .priority = stream };
             },
-            .rst_stream => return .{ taken, .{ .rst_stream = .{
+            .rst_stream => out.* = .{ .rst_stream = .{
                 .stream = stream,
                 .code = @enumFromInt(first),
-            } } },
+            } },
             .window_update => {
                 const increment: u31 = @truncate(first);
-                if (increment > 0) return .{ taken, .{ .window_update = .{
-                    .stream = stream,
-                    .increment = increment,
-                } } };
-                if (stream == 0) return self.fail(.window_update_of_zero);
-                return self.streamError(taken, .window_update_of_zero);
+                if (increment == 0 and stream == 0) return self.fail(.window_update_of_zero, out);
+                if (increment == 0) return self.streamError(taken, .window_update_of_zero, out);
+                out.* = .{ .window_update = .{ .stream = stream, .increment = increment } };
             },
             else => unreachable, // `begin` sends no others here
         }
+        return .tell(taken);
     }
 
-    fn readSettings(self: *Decoder, rest: []const u8) Read {
+    fn readSettings(self: *Decoder, rest: []const u8, out: *Event) Read {
         var at: usize = 0;
         while (self.left > 0) {
             const bytes, const taken = self.gather(rest[at..], frames.setting_bytes) orelse
-                return .{ rest.len, more };
+                return .tell(rest.len);
             at += taken;
             self.left -= frames.setting_bytes;
             const id = std.mem.readInt(u16, bytes[0..2], .big);
             const value = std.mem.readInt(u32, bytes[2..6], .big);
-            if (note(&self.settings, @enumFromInt(id), value)) |err| return self.fail(err);
+            if (note(&self.settings, @enumFromInt(id), value)) |err| return self.fail(err, out);
         }
         self.state = .header;
         const is_ack = self.frame.flags.end_stream;
-        return .{ at, if (is_ack) .settings_ack else .{ .settings = self.settings } };
+        out.* = if (is_ack) .settings_ack else .{ .settings = self.settings };
+        return .tell(at);
     }
 
-    fn readPriorityUpdate(self: *Decoder, rest: []const u8) Read {
+    fn readPriorityUpdate(self: *Decoder, rest: []const u8, out: *Event) Read {
         // A longer value has nothing that is known here.
         const len = @min(self.left, self.kept.len);
-        const bytes, const taken = self.gather(rest, len) orelse return .{ rest.len, more };
+        const bytes, const taken = self.gather(rest, len) orelse return .tell(rest.len);
         const is_whole = len == self.left;
         self.left -= len;
         self.state = if (is_whole) .header else .skip;
         const stream: StreamId = @truncate(std.mem.readInt(u32, bytes[0..4], .big));
-        if (stream == 0) return self.fail(.invalid_stream_id);
-        return .{ taken, .{ .priority_update = .{
+        if (stream == 0) return self.fail(.invalid_stream_id, out);
+        out.* = .{ .priority_update = .{
             .stream = stream,
             .value = if (is_whole) bytes[4..] else "",
-        } } };
+        } };
+        return .tell(taken);
     }
 
     fn skip(self: *Decoder, rest: []const u8) Read {
         const len: u32 = @intCast(@min(rest.len, self.left));
         self.left -= len;
-        if (self.left > 0) return .{ len, more };
+        if (self.left > 0) return .tell(len);
         self.state = .header;
-        return .{ len, null };
+        return .goOn(len);
     }
 };
 

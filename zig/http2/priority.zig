@@ -213,9 +213,13 @@ test "what is out of range or of another type is the default" {
 
 test "a value that is malformed counts as none" {
     for ([_][]const u8{
-        "u=1,", ",u=1",     "u=1,,i", "u=",         "=1",        "u =1",               "u= 1",   "U=1",        "1u=1",       "u=1 i",
-        "u=1;", "u=1;=2",   "u=1;2",  "x=\"a, u=1", "x=\"\\a\"", "x=:a, u=1",          "x=:a!:", "x=(a, u=1",  "x=(a\"b\")", "i=?2, u=1",
-        "u=1.", "u=1.2345", "u=-",    "x=\x80",     "u=1\x00",   "u=1234567890123456", "x=@",    "x=\"\x01\"",
+        "u=1,",    ",u=1",               "u=1,,i",     "u=",
+        "=1",      "u =1",               "u= 1",       "U=1",
+        "1u=1",    "u=1 i",              "u=1;",       "u=1;=2",
+        "u=1;2",   "x=\"a, u=1",         "x=\"\\a\"",  "x=:a, u=1",
+        "x=:a!:",  "x=(a, u=1",          "x=(a\"b\")", "i=?2, u=1",
+        "u=1.",    "u=1.2345",           "u=-",        "x=\x80",
+        "u=1\x00", "u=1234567890123456", "x=@",        "x=\"\x01\"",
     }) |value| try expectPriority(value, 3, false);
 }
 

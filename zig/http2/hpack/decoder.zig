@@ -212,7 +212,7 @@ pub const Decoder = struct {
         if (!block.counted(line.size())) return;
         const out = block.room();
         if (out.len < line.lineBytes()) return block.giveUp(.too_large);
-        self.table.copyText(at, out[0..line.lineBytes()]);
+        self.table.copyText(at, line.lineBytes(), out);
         block.commit(line);
     }
 
@@ -267,7 +267,7 @@ pub const Decoder = struct {
             const at = try self.placeOf(literal.name_index);
             const record = self.table.record(at);
             if (out.len < record.name_len) return error.NoSpaceLeft;
-            self.table.copyText(at, out[0..record.name_len]);
+            self.table.copyText(at, record.name_len, out);
             line.name_len = record.name_len;
             line.name = record.name;
             line.defects.name = record.defects.name;

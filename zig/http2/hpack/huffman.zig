@@ -1,5 +1,5 @@
 //! HPACK's Huffman code (RFC 7541 §5.2, appendix B). The code is canonical: the lengths of its
-//! words tell the words. Decoding looks eleven bits up at a time, which are one or two symbols of
+//! words tell the words. Decoding looks twelve bits up at a time, which are one or two symbols of
 //! nearly all text.
 
 const std = @import("std");
@@ -25,12 +25,12 @@ const lengths = [257]u8{
     26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
     30,
 };
-const eos = 256;
+pub const eos = 256;
 /// Of the shortest and the longest word, bits.
 const length_min = 5;
 const length_max = 30;
 /// What one look-up takes in, bits.
-const window_bits = 11;
+const window_bits = 12;
 
 /// So much more than the text may a Huffman string's bytes be decoded to.
 pub fn decodedBytesMax(encoded_bytes: usize) usize {
@@ -127,7 +127,7 @@ pub fn decode(in: []const u8, out: []u8) DecodeError!usize {
     var bit_count: u32 = 0;
     var at: usize = 0;
     var len: usize = 0;
-    const per_fill = 5;
+    const per_fill = 56 / window_bits;
     while (in.len - at >= 8 and out.len - len >= 2 * per_fill) {
         const ahead = std.mem.readInt(u64, in[at..][0..8], .big);
         bits |= ahead >> @intCast(bit_count);
@@ -139,8 +139,7 @@ pub fn decode(in: []const u8, out: []u8) DecodeError!usize {
                 @branchHint(.unlikely);
                 break;
             }
-            out[len] = found.first;
-            out[len + 1] = found.second;
+            out[len..][0..2].* = .{ found.first, found.second };
             len += found.count;
             bits <<= found.bits;
             bit_count -= found.bits;
@@ -200,6 +199,14 @@ fn longWord(bits: u64) error{InvalidHuffman}!LongWord {
     const symbol = canon.symbols[canon.first_symbol[len] + code - canon.first_code[len]];
     if (symbol == eos) return error.InvalidHuffman;
     return .{ .symbol = @intCast(symbol), .bits = len };
+}
+
+/// The symbol whose word are `code`'s last `bits`: for those who read bit by bit.
+pub fn symbolOf(code: u32, bits: u8) ?u16 {
+    for (canon.words, 0..) |word, symbol| {
+        if (word.len == bits and word.code == code) return @intCast(symbol);
+    }
+    return null;
 }
 
 /// What `bytes` take encoded, bytes.

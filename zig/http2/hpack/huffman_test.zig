@@ -65,27 +65,15 @@ fn plainDecode(in: []const u8, out: []u8) error{InvalidHuffman}!usize {
     for (in) |byte| for (0..8) |i| {
         code = code << 1 | (byte >> @intCast(7 - i) & 1);
         bits += 1;
-        if (bits == 30 and code == (1 << 30) - 1) return error.InvalidHuffman; // EOS
-        for (0..256) |symbol| {
-            var word: [4]u8 = undefined;
-            const one = [1]u8{@intCast(symbol)};
-            if (wordBits(@intCast(symbol)) != bits) continue;
-            _ = huffman.encode(&one, &word);
-            if (std.mem.readInt(u32, &word, .big) >> @intCast(32 - bits) != code) continue;
-            out[len] = @intCast(symbol);
-            len += 1;
-            code = 0;
-            bits = 0;
-            break;
-        }
+        const symbol = huffman.symbolOf(code, @intCast(bits)) orelse continue;
+        if (symbol == huffman.eos) return error.InvalidHuffman;
+        out[len] = @intCast(symbol);
+        len += 1;
+        code = 0;
+        bits = 0;
     };
     if (bits >= 8 or code != (@as(u32, 1) << @intCast(bits)) - 1) return error.InvalidHuffman;
     return len;
-}
-
-/// Eight words of a symbol take as many bytes as one has bits.
-fn wordBits(symbol: u8) usize {
-    return huffman.encodedBytes(&[_]u8{symbol} ** 8);
 }
 
 test "random bits are decoded, or refused, as a decoder does that reads bit by bit" {

@@ -82,8 +82,9 @@ const Hpack = struct {
     const capacity = 4096;
     const Out = hpack.encoder.Out;
 
-    const request_lines = gyrfalcon.FieldLines.of(":method: GET\r\n:authority: www.example.com\r\n" ++
-        ":scheme: https\r\n:path: /products/42?ref=home&page=2\r\n" ++
+    const request_lines = gyrfalcon.FieldLines.of(":method: GET\r\n" ++
+        ":authority: www.example.com\r\n:scheme: https\r\n" ++
+        ":path: /products/42?ref=home&page=2\r\n" ++
         browser[std.mem.indexOf(u8, browser, "Cache-Control").? .. browser.len - 2]);
     const response_lines = gyrfalcon.FieldLines.of("content-type: text/plain;charset=utf-8\r\n" ++
         "cache-control: public, max-age=3600\r\nvary: accept-encoding\r\n");

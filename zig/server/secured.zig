@@ -37,7 +37,8 @@ pub fn Secured(comptime D: type) type {
                 if (!security.is_early or isSafe(d)) return null;
                 return refuse(d, res, .too_early);
             }
-            const port = d.tls.?.redirects[conn.listener] orelse return null;
+            const shared = d.tls orelse return null;
+            const port = shared.redirects[conn.listener] orelse return null;
             return redirect(d, port, res);
         }
 

@@ -6,9 +6,12 @@ test {
     _ = @import("tls/filter.zig");
     _ = @import("tls/filter_test.zig");
     _ = @import("tls/hostile_test.zig");
+    _ = @import("tls/hello.zig");
     _ = @import("tls/identities_test.zig");
     _ = @import("tls/sessions_test.zig");
     _ = @import("tls/heap.zig");
+    _ = @import("tls/legacy_hostile_test.zig");
+    _ = @import("tls/legacy_test.zig");
     _ = @import("tls/names.zig");
     _ = @import("tls/record_test.zig");
     _ = @import("tls/replays.zig");

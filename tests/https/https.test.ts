@@ -68,6 +68,26 @@ test('handlers see https, and what was agreed on', () =>
     });
   }));
 
+test('a client of TLS 1.2 is served where that is allowed, and told what it has', async () => {
+  const old = { ...trusting, maxVersion: 'TLSv1.2', servername: 'a.test' } as const;
+  await serving({ tls: { ...pair, minVersion: '1.2' } }, async ({ port }) => {
+    const { tls } = await askJson(port, '/', old);
+    const { version, cipher, sni } = tls as Record<string, unknown>;
+    assert.equal({ version, sni }, { version: 'TLSv1.2', sni: 'a.test' });
+    assert.match(String(cipher), /^TLS_ECDHE_(ECDSA|RSA)_WITH_(AES|CHACHA20)/);
+    const size = 3 * 1024 * 1024 + 1;
+    const down = await ask(port, `/size/${size}`, old);
+    assert.ok(down.body.equals(Buffer.alloc(size, 'what goes over TLS')));
+    const sent = Buffer.alloc(1024 * 1024 + 1, 'upload');
+    assert.ok((await ask(port, '/echo', { ...old, method: 'POST' }, sent)).body.equals(sent));
+    const modern = (await askJson(port, '/', { ...trusting, servername: 'a.test' })).tls;
+    assert.is((modern as { version: string }).version, 'TLSv1.3');
+  });
+  await serving({ tls: pair }, async ({ port }) => {
+    assert.match(await refusal(ask(port, '/', old)), /protocol.version/i);
+  });
+});
+
 test('curl and OpenSSL are clients, undici is, and each knows the certificate', () =>
   serving({ tls: pair }, async ({ port }) => {
     const resolve = ['--resolve', `a.test:${port}:127.0.0.1`, '--cacert', authority.certFile];
@@ -170,7 +190,7 @@ test('HTTP where TLS is spoken is answered in words, in the form that is asked f
 test('the version below is refused by its alert, and told', () =>
   serving({ tls: pair }, async (server) => {
     const old = connectHttps(server.port, { ...trusting, maxVersion: 'TLSv1.2' });
-    assert.match(await refusal(old), /PROTOCOL_VERSION/i);
+    assert.match(await refusal(old), /protocol.version/i);
     await until(() => /^ERROR tls_failed$/m.test(server.stdout()), 'the hook to hear of it');
   }));
 

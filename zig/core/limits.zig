@@ -157,6 +157,8 @@ pub const tls_early_skew_ms: u32 = 10_000;
 pub const tls_early_tickets_max: u32 = 32 * 1024;
 /// What an established connection holds of memory, bytes; a test measures it.
 pub const tls_idle_bytes_max: u32 = 4 * 1024;
+/// The same of TLS 1.2, of which OpenSSL keeps more.
+pub const tls_legacy_idle_bytes_max: u32 = 24 * 1024;
 /// Certificates of a server.
 pub const tls_certificates_max: u32 = 256;
 /// A client's own certificate, DER, bytes: it goes with each request.

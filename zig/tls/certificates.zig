@@ -13,6 +13,7 @@ const file_bytes_max = 256 * 1024;
 const rsa_bits_min = 2048;
 const pkey_rsa = 6;
 const pkey_rsa_pss = 912;
+const pkey_ed25519 = 1087;
 
 pub const Source = union(enum) {
     /// A path.
@@ -98,6 +99,21 @@ pub fn read(gpa: Allocator, source: Source, report: *Report) Error![]u8 {
     return gpa.dupe(u8, bytes);
 }
 
+/// What a key signs with. Those that have no name here are no servers' keys.
+pub const KeyKind = enum {
+    rsa,
+    elliptic,
+    ed25519,
+
+    pub fn of(key: *const libcrypto.Pkey) KeyKind {
+        return switch (libcrypto.EVP_PKEY_get_id(key)) {
+            pkey_rsa, pkey_rsa_pss => .rsa,
+            pkey_ed25519 => .ed25519,
+            else => .elliptic,
+        };
+    }
+};
+
 /// What one certificate of a server is made of.
 pub const Identity = struct {
     /// The leaf first, each issued by the one behind it.
@@ -182,7 +198,7 @@ fn lineOf(text: []const u8, index: usize) usize {
 }
 
 /// In libcrypto's words; forgets them.
-fn lastReason() []const u8 {
+pub fn lastReason() []const u8 {
     const code = libcrypto.ERR_get_error();
     libcrypto.ERR_clear_error();
     const text = libcrypto.ERR_reason_error_string(code) orelse return "unknown";

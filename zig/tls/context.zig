@@ -11,7 +11,10 @@ pub const Report = certificates.Report;
 const handshakes = @import("handshake.zig");
 const Handshake = handshakes.Handshake;
 const heap = @import("heap.zig");
+const hellos = @import("hello.zig");
+const legacy_context = @import("legacy_context.zig");
 const libcrypto = @import("libcrypto.zig");
+const libssl = @import("libssl.zig");
 const limits = @import("../core/limits.zig");
 const Names = @import("names.zig").Names;
 const picotls = @import("picotls.zig");
@@ -28,6 +31,8 @@ const ContextSettings = struct {
     certificates: []const Identity = &.{},
     /// The protocols that are spoken (ALPN), those that are preferred first.
     protocols: []const []const u8 = &.{"http/1.1"},
+    /// The oldest version that is spoken.
+    version_min: Version = .tls13,
     /// A client that asks for a name that no certificate has is refused (unrecognized_name).
     strict_names: bool = false,
     /// Null: sessions are not resumed. Nor are they where certificates of clients are asked for.
@@ -41,12 +46,14 @@ const ContextSettings = struct {
     /// Milliseconds since 1970.
     clock: *const fn () u64 = &systemClock,
 
+    pub const Version = enum { tls12, tls13 };
+
     pub const Identity = struct {
         /// PEM: the certificate, and those between it and its authority, in any order.
         certificate: Source,
         /// PEM, without a passphrase.
         key: Source,
-        /// An OCSP response, DER.
+        /// An OCSP response, DER. Clients of TLS 1.3 get it.
         staple: ?Source = null,
         /// The names that it serves; empty for those that it tells itself.
         names: []const []const u8 = &.{},
@@ -80,6 +87,12 @@ pub const Choice = struct {
     matches: bool,
 };
 
+/// The same for a client of TLS 1.2.
+pub const OldChoice = struct {
+    ctx: *libssl.Ctx,
+    matches: bool,
+};
+
 pub const Context = struct {
     pub const Settings = ContextSettings;
 
@@ -87,6 +100,7 @@ pub const Context = struct {
     entries: []Entry,
     names: Names = .{},
     protocols: []const []const u8,
+    version_min: Settings.Version,
     strict_names: bool,
     early_bytes_max: u32,
     key_log: ?system.File,
@@ -109,9 +123,13 @@ pub const Context = struct {
         /// Certificate messages, without and with a staple.
         plain: []const u8 = "",
         stapled: []const u8 = "",
+        /// Where TLS 1.2 is served.
+        legacy: ?*libssl.Ctx = null,
+        kind: certificates.KeyKind,
 
         fn deinit(self: *Entry, gpa: Allocator) void {
             picotls.ptls_openssl_dispose_sign_certificate(&self.signer);
+            libssl.SSL_CTX_free(self.legacy);
             gpa.free(self.plain);
             gpa.free(self.stapled);
         }
@@ -124,6 +142,23 @@ pub const Context = struct {
             }
             return false;
         }
+
+        /// The same for a client of TLS 1.2, which has suites for kinds of keys.
+        fn signsForOld(self: *const Entry, hello: *const hellos.Older) bool {
+            const suites_of, const signatures = switch (self.kind) {
+                .rsa => .{ &old_rsa_suites, &old_rsa_signatures },
+                .elliptic => .{ &old_ecdsa_suites, &old_ecdsa_signatures },
+                .ed25519 => .{ &old_ecdsa_suites, &old_ed25519_signatures },
+            };
+            const algorithms = hello.algorithms orelse return false; // SHA-1 alone is meant
+            return hello.suites.hasAny(suites_of) and algorithms.hasAny(signatures);
+        }
+
+        const old_ecdsa_suites = [_]u16{ 0xc02b, 0xc02c, 0xcca9 };
+        const old_rsa_suites = [_]u16{ 0xc02f, 0xc030, 0xcca8 };
+        const old_ecdsa_signatures = [_]u16{ 0x0403, 0x0503, 0x0603 };
+        const old_ed25519_signatures = [_]u16{0x0807};
+        const old_rsa_signatures = [_]u16{ 0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806 };
     };
 
     const Clock = extern struct {
@@ -135,13 +170,13 @@ pub const Context = struct {
             return self.nowMs();
         }
 
-        fn nowMs(self: *const Clock) u64 {
+        pub fn nowMs(self: *const Clock) u64 {
             const read: *const fn () u64 = @ptrCast(@alignCast(self.read));
             return read();
         }
     };
 
-    const Clients = struct {
+    pub const Clients = struct {
         verifier: picotls.Verifier,
         override: picotls.OverrideVerify = .{ .cb = &overrideVerify },
         require: bool,
@@ -174,6 +209,7 @@ pub const Context = struct {
             .gpa = gpa,
             .entries = entries[0..0],
             .protocols = &.{},
+            .version_min = options.version_min,
             .strict_names = options.strict_names,
             .early_bytes_max = options.early_bytes_max,
             .key_log = options.key_log,
@@ -290,7 +326,7 @@ pub const Context = struct {
     ) Error!void {
         var identity = try certificates.load(self.gpa, options.certificate, options.key, report);
         defer identity.deinit();
-        entry.* = .{ .signer = undefined, .ptls = undefined };
+        entry.* = .{ .signer = undefined, .ptls = undefined, .kind = .of(identity.key) };
         if (picotls.ptls_openssl_init_sign_certificate(&entry.signer, identity.key) != 0)
             return report.fail(error.UnsupportedKey, "TLS 1.3 has no signatures for the kind of " ++
                 "key in {s}: take one on the curve P-256, Ed25519, or RSA", .{options.key.name()});
@@ -302,6 +338,10 @@ pub const Context = struct {
             entry.stapled = try self.messageOf(&identity, staple);
         }
         entry.ptls = self.ptlsContext(entry);
+        if (self.version_min == .tls12) {
+            const name = options.certificate.name();
+            entry.legacy = try legacy_context.create(self, &identity, name, report);
+        }
         try self.addNames(index, identity.chain.get(0), options, report);
     }
 
@@ -402,6 +442,19 @@ pub const Context = struct {
         if (found.len > 0) // none will do, and the handshake says so
             return .{ .certificate = &self.entries[found[0]].ptls, .matches = true };
         return .{ .certificate = self.first(), .matches = false };
+    }
+
+    /// The certificate for a client of TLS 1.2, which has to be served.
+    pub fn chooseOld(self: *const Context, hello: *const hellos.Older) OldChoice {
+        assert(self.version_min == .tls12);
+        const found = self.names.find(hello.server_name);
+        for (found) |index| {
+            const entry = &self.entries[index];
+            if (entry.signsForOld(hello)) return .{ .ctx = entry.legacy.?, .matches = true };
+        }
+        if (found.len > 0)
+            return .{ .ctx = self.entries[found[0]].legacy.?, .matches = true };
+        return .{ .ctx = self.entries[0].legacy.?, .matches = false };
     }
 
     /// A line of SSLKEYLOGFILE, where one is kept.

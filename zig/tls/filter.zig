@@ -20,12 +20,17 @@ pub const Report = contexts.Report;
 pub const Source = contexts.Source;
 const handshakes = @import("handshake.zig");
 const Handshake = handshakes.Handshake;
+const Legacy = legacies.Legacy;
+const legacies = @import("legacy.zig");
 pub const Details = handshakes.Details;
+const heap = @import("heap.zig");
+const hellos = @import("hello.zig");
 const limits = @import("../core/limits.zig");
 const picotls = @import("picotls.zig");
 pub const record = @import("record.zig");
 const Keys = record.Keys;
-const Suite = @import("suites.zig").Suite;
+const suites = @import("suites.zig");
+const Suite = suites.Suite;
 
 const Phase = enum(u8) {
     /// Nothing is encrypted: a ClientHello, or a second one, is to come.
@@ -78,6 +83,8 @@ pub const Written = struct {
 pub const Filter = struct {
     /// Null once it is over, and its last bytes have been written.
     handshake: ?*Handshake,
+    /// The connection as libssl has it, where TLS 1.2 is spoken: null for all others.
+    legacy: ?*Legacy = null,
     reading: ?Keys = null,
     writing: ?Keys = null,
     suite: ?*const Suite = null,
@@ -117,6 +124,7 @@ pub const Filter = struct {
 
     pub fn deinit(self: *Filter) void {
         self.endHandshake();
+        if (self.legacy) |legacy| legacy.destroy();
         if (self.reading) |*keys| keys.deinit();
         if (self.writing) |*keys| keys.deinit();
         if (self.details) |details| details.deinit();
@@ -146,8 +154,21 @@ pub const Filter = struct {
 
     /// Whether `write` has something to send though no data is.
     pub fn hasOutput(self: *const Filter) bool {
-        if (self.handshake) |handshake| if (handshake.unsent().len > 0) return true;
+        if (self.unsent().len > 0) return true;
         return self.alert != null or (self.owes_key_update and self.takesText());
+    }
+
+    pub const Version = Context.Settings.Version;
+
+    /// What is spoken; of meaning when the handshake is over.
+    pub fn version(self: *const Filter) Version {
+        return if (self.legacy == null) .tls13 else .tls12;
+    }
+
+    /// What of the handshake has to be sent.
+    fn unsent(self: *const Filter) []const u8 {
+        if (self.legacy) |legacy| return legacy.unsent();
+        return if (self.handshake) |handshake| handshake.unsent() else "";
     }
 
     // Input.
@@ -219,6 +240,7 @@ pub const Filter = struct {
 
     /// One whole record; its text, if it has some.
     fn take(self: *Filter, kind: record.Type, bytes: []u8) ?[]u8 {
+        if (self.legacy) |legacy| return self.takeLegacy(legacy, kind, bytes);
         const body = bytes[record.header_bytes..];
         switch (kind) {
             .change_cipher_spec => self.takeChangeCipherSpec(body),
@@ -231,7 +253,7 @@ pub const Filter = struct {
             .handshake => if (self.phase != .hello or body.len == 0) {
                 _ = self.fail(.unexpected_message);
             } else {
-                self.takeHello(body);
+                return self.takeHello(bytes);
             },
             _ => unreachable, // it has been refused
         }
@@ -255,9 +277,33 @@ pub const Filter = struct {
         return self.fail(.unexpected_message);
     }
 
-    fn takeHello(self: *Filter, body: []const u8) void {
+    /// A record with a ClientHello, or a part of one. There is never text in it: null.
+    fn takeHello(self: *Filter, bytes: []u8) ?[]u8 {
         self.saw_hello = true;
         const handshake = self.handshake.?;
+        const body = bytes[record.header_bytes..];
+        if (handshake.is_modern) {
+            self.takeModern(handshake, body);
+            return null;
+        }
+        const look = handshake.look(body) catch {
+            _ = self.fail(.internal_error);
+            return null;
+        };
+        switch (look.found) {
+            .unfinished => {},
+            .modern => {
+                handshake.is_modern = true;
+                self.takeModern(handshake, look.message);
+            },
+            .older => |older| self.beginLegacy(handshake, &older, bytes) catch {
+                _ = self.fail(.internal_error);
+            },
+        }
+        return null;
+    }
+
+    fn takeModern(self: *Filter, handshake: *Handshake, body: []const u8) void {
         if (handshake.take(body)) |alert| {
             _ = self.fail(alert);
             return;
@@ -280,6 +326,83 @@ pub const Filter = struct {
         self.writing = Keys.move(&handshake.write_application);
         self.protocol = handshake.protocol;
         self.is_resumed = picotls.ptls_is_psk_handshake(handshake.tls) != 0;
+    }
+
+    /// From here on the connection is libssl's. `bytes` is the last record of the ClientHello.
+    fn beginLegacy(
+        self: *Filter,
+        handshake: *Handshake,
+        hello: *const hellos.Older,
+        bytes: []u8,
+    ) Error!void {
+        const context = handshake.context;
+        const choice = context.chooseOld(hello);
+        if (!choice.matches and hello.server_name.len > 0 and context.strict_names) {
+            _ = self.fail(.unrecognized_name);
+            return;
+        }
+        const legacy = try Legacy.create(context, hello, choice);
+        self.legacy = legacy;
+        self.phase = .handshake;
+        defer self.endHandshake(); // which keeps the message until then
+        if (handshake.begun.items.len == 0) {
+            _ = self.takeLegacy(legacy, .handshake, bytes);
+            return;
+        }
+        const records = try handshake.begunRecords();
+        defer heap.allocator.free(records);
+        _ = self.takeLegacy(legacy, .handshake, records);
+    }
+
+    /// Whole records for libssl; their text, if they have some.
+    fn takeLegacy(self: *Filter, legacy: *Legacy, kind: record.Type, bytes: []u8) ?[]u8 {
+        if (self.phase == .open) switch (kind) {
+            .handshake => { // another one, under the keys of this
+                _ = self.fail(.no_renegotiation);
+                return null;
+            },
+            .change_cipher_spec => {
+                _ = self.fail(.unexpected_message);
+                return null;
+            },
+            else => {},
+        };
+        switch (legacy.take(bytes)) {
+            .text => |text| {
+                self.idle_records = 0;
+                return text;
+            },
+            .nothing => if (self.phase == .open) {
+                _ = self.countIdle();
+            } else if (legacy.isComplete()) self.completeLegacy(legacy),
+            .closed => if (self.phase == .open) {
+                self.phase = .peer_closed;
+            } else self.endByPeer(.close_notify),
+            .ended => |alert| self.endByPeer(alert),
+            .broken => |alert| _ = self.fail(alert),
+            .failed => |alert| {
+                _ = self.fail(alert);
+                self.alert = null; // libssl has written it
+                if (alert == .protocol_version) self.failure.?.by = .old_version;
+            },
+        }
+        return null;
+    }
+
+    fn completeLegacy(self: *Filter, legacy: *Legacy) void {
+        self.suite = if (legacy.suite()) |id| suites.findOld(id) else null;
+        if (self.suite == null) { // 1.3: libssl has seen what hello.zig has not
+            _ = self.fail(.internal_error);
+            return;
+        }
+        self.details = legacy.takeDetails() catch {
+            _ = self.fail(.internal_error);
+            return;
+        };
+        self.protocol = legacy.protocol;
+        self.is_resumed = legacy.isResumed();
+        self.phase = .open;
+        self.idle_records = 0;
     }
 
     /// It may be called for each part of a message: what has been passed over stays counted.
@@ -461,8 +584,7 @@ pub const Filter = struct {
     pub fn write(self: *Filter, pieces: []const posix.iovec_const, out: []u8) Written {
         assert(out.len >= write_bytes_min);
         var len = self.writeFlight(out);
-        if (self.handshake) |handshake| if (handshake.unsent().len > 0)
-            return .{ .taken = 0, .len = len };
+        if (self.unsent().len > 0) return .{ .taken = 0, .len = len };
         var taken: usize = 0;
         if (self.alert == null and self.takesText()) {
             const sealed = self.writeText(pieces, out[len..]);
@@ -476,24 +598,27 @@ pub const Filter = struct {
         return .{ .taken = taken, .len = len };
     }
 
-    const alert_bytes_max = record.overhead_bytes + 2;
+    const alert_bytes_max = legacies.overhead_bytes + 2;
     const key_update_record_bytes = record.overhead_bytes + key_update_bytes;
     /// What `write` needs at least, to get anywhere.
     pub const write_bytes_min = 512;
 
     fn writeFlight(self: *Filter, out: []u8) usize {
-        const handshake = self.handshake orelse return 0;
-        const unsent = handshake.unsent();
-        const n = @min(unsent.len, out.len);
-        @memcpy(out[0..n], unsent[0..n]);
-        handshake.sent += n;
-        if (n == unsent.len and self.isOpen()) self.endHandshake();
+        const flight = self.unsent();
+        const n = @min(flight.len, out.len);
+        @memcpy(out[0..n], flight[0..n]);
+        if (self.legacy) |legacy| legacy.skip(n);
+        if (self.handshake) |handshake| {
+            handshake.sent += n;
+            if (n == flight.len and self.isOpen()) self.endHandshake();
+        }
         return n;
     }
 
     fn writeAlert(self: *Filter, alert: Alert, out: []u8) usize {
         self.alert = null;
         self.sent_close = true;
+        if (self.legacy) |legacy| return legacy.writeAlert(alert, out);
         const level: u8 = if (alert == .close_notify) 1 else 2;
         const body = [2]u8{ level, @intFromEnum(alert) };
         if (self.writing) |*keys| return keys.sealBytes(.alert, &body, out);
@@ -518,6 +643,8 @@ pub const Filter = struct {
     fn writeText(self: *Filter, pieces: []const posix.iovec_const, out: []u8) Written {
         var at: Position = .{ .pieces = pieces };
         var len: usize = 0;
+        const is_old = self.legacy != null;
+        const overhead: usize = if (is_old) legacies.overhead_bytes else record.overhead_bytes;
         while (true) {
             if (self.needsKeyUpdate()) {
                 if (out.len - len < key_update_record_bytes) break;
@@ -525,8 +652,8 @@ pub const Filter = struct {
             }
             var gathered: [limits.iovecs_max + 1]picotls.Iovec = undefined;
             const room = out.len - len;
-            if (room <= record.overhead_bytes) break;
-            const most = @min(self.recordBytes(), room - record.overhead_bytes);
+            if (room <= overhead) break;
+            const most = @min(self.recordBytes(), room - overhead);
             const part = at.gather(&gathered, most);
             if (part.bytes == 0) break;
             // No record is cut short for what is left of `out`, if another comes before.
@@ -536,12 +663,35 @@ pub const Filter = struct {
                 at = part.before;
                 break;
             }
-            const keys = &self.writing.?;
-            const vector = gathered[0 .. part.count + 1];
-            len += keys.seal(.application_data, vector, part.bytes, out[len..]);
+            len += self.seal(gathered[0 .. part.count + 1], part.bytes, out[len..]) orelse {
+                at = part.before;
+                break;
+            };
             self.started_bytes +|= @intCast(part.bytes);
         }
         return .{ .taken = at.taken, .len = len };
+    }
+
+    /// A record of `bytes` bytes in all pieces but the last, which is the record layer's. Null when
+    /// there was no memory for it: the connection has ended.
+    fn seal(self: *Filter, pieces: []picotls.Iovec, bytes: usize, out: []u8) ?usize {
+        const legacy = self.legacy orelse
+            return self.writing.?.seal(.application_data, pieces, bytes, out);
+        const texts = pieces[0 .. pieces.len - 1];
+        var memory: [record.text_bytes_max]u8 = undefined;
+        const text = if (texts.len == 1) texts[0].slice() else join: {
+            var len: usize = 0;
+            for (texts) |piece| {
+                @memcpy(memory[len..][0..piece.len], piece.slice());
+                len += piece.len;
+            }
+            break :join memory[0..len];
+        };
+        assert(text.len == bytes);
+        return legacy.seal(text, out) orelse {
+            _ = self.fail(.internal_error);
+            return null;
+        };
     }
 
     /// Where `write` stands in its pieces.
@@ -583,6 +733,7 @@ pub const Filter = struct {
     };
 
     fn needsKeyUpdate(self: *const Filter) bool {
+        if (self.legacy != null) return false;
         return self.owes_key_update or self.writing.?.seq >= record.records_per_key_max;
     }
 

@@ -7,6 +7,7 @@ const assert = std.debug.assert;
 const Alert = @import("alert.zig").Alert;
 const Context = @import("context.zig").Context;
 const heap = @import("heap.zig");
+const hellos = @import("hello.zig");
 const picotls = @import("picotls.zig");
 const record = @import("record.zig");
 const Keys = record.Keys;
@@ -54,6 +55,10 @@ pub const Handshake = struct {
     /// The client wants to see a ChangeCipherSpec.
     owes_change_cipher_spec: bool = false,
     is_old_version: bool = false,
+    /// The client speaks TLS 1.3, or nothing older is served.
+    is_modern: bool,
+    /// Of a ClientHello that is looked at, what came in records before its last.
+    begun: std.ArrayListUnmanaged(u8) = .{},
     protocol: ?u8 = null,
     server_name: []const u8 = "",
     certificate: []const u8 = "",
@@ -65,7 +70,11 @@ pub const Handshake = struct {
         const self = try heap.allocator.create(Handshake);
         errdefer heap.allocator.destroy(self);
         const tls = picotls.ptls_server_new(context.first()) orelse return error.OutOfMemory;
-        self.* = .{ .tls = tls, .context = context };
+        self.* = .{
+            .tls = tls,
+            .context = context,
+            .is_modern = context.version_min == .tls13,
+        };
         picotls.ptls_get_data_ptr(tls).* = self;
         return self;
     }
@@ -79,6 +88,7 @@ pub const Handshake = struct {
             &self.write_handshake,
             &self.write_application,
         }) |keys| if (keys.*) |*present| present.deinit();
+        self.begun.deinit(heap.allocator);
         self.flight.deinit(heap.allocator);
         heap.allocator.free(self.server_name);
         heap.allocator.free(self.certificate);
@@ -97,6 +107,39 @@ pub const Handshake = struct {
     /// Whether data that the client sends ahead is accepted.
     pub fn acceptsEarly(self: *const Handshake) bool {
         return self.read_early != null;
+    }
+
+    pub const Look = struct {
+        found: hellos.Look,
+        /// The message, as far as it is there: `body`, or with what came before it.
+        message: []const u8,
+    };
+
+    /// Looks at a ClientHello, of which `body` is the next part, for the client's version.
+    pub fn look(self: *Handshake, body: []const u8) Error!Look {
+        assert(!self.is_modern);
+        if (self.begun.items.len == 0) {
+            const found = hellos.look(body);
+            if (found != .unfinished) return .{ .found = found, .message = body };
+        }
+        try self.begun.appendSlice(heap.allocator, body);
+        const message = self.begun.items;
+        return .{ .found = hellos.look(message), .message = message };
+    }
+
+    /// The message that `look` has found, in records; to be freed.
+    pub fn begunRecords(self: *const Handshake) Error![]u8 {
+        var records: std.ArrayListUnmanaged(u8) = .{};
+        errdefer records.deinit(heap.allocator);
+        var rest: []const u8 = self.begun.items;
+        while (rest.len > 0) {
+            const part = rest[0..@min(rest.len, record.text_bytes_max)];
+            rest = rest[part.len..];
+            const header: record.Header = .{ .type = .handshake, .len = @intCast(part.len) };
+            header.write(try records.addManyAsArray(heap.allocator, record.header_bytes));
+            try records.appendSlice(heap.allocator, part);
+        }
+        return records.toOwnedSlice(heap.allocator);
     }
 
     /// Takes handshake messages, whole or in parts, that came under the keys of `epoch`. An answer

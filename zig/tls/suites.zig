@@ -88,6 +88,36 @@ pub fn find(id: u16) ?*const Suite {
     return null;
 }
 
+/// Those of TLS 1.2, which libssl computes: of them number and name are told.
+const old = [_]Suite{
+    ofOld(0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+    ofOld(0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+    ofOld(0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+    ofOld(0xc030, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"),
+    ofOld(0xcca8, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"),
+    ofOld(0xcca9, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"),
+};
+
+fn ofOld(id: u16, name: [*:0]const u8) Suite {
+    const is_longer = id == 0xc02c or id == 0xc030;
+    return .{
+        .id = id,
+        .aead = switch (id) {
+            0xcca8, 0xcca9 => &picotls.ptls_openssl_chacha20poly1305,
+            0xc02c, 0xc030 => &picotls.ptls_openssl_aes256gcm,
+            else => &picotls.ptls_openssl_aes128gcm,
+        },
+        .hash = if (is_longer) &picotls.ptls_openssl_sha384 else &picotls.ptls_openssl_sha256,
+        .name = name,
+    };
+}
+
+/// A suite of TLS 1.2 by its number.
+pub fn findOld(id: u16) ?*const Suite {
+    for (&old) |*suite| if (suite.id == id) return suite;
+    return null;
+}
+
 /// What opens records of a suite. The fused code reads what it has already written over when a
 /// record is opened where it lies.
 pub fn opening(suite: *const Suite) *const picotls.AeadAlgorithm {

@@ -35,6 +35,36 @@ const Key = struct {
     }
 };
 
+/// The keys of a ticket of TLS 1.2, whose form is OpenSSL's (RFC 5077 §4): AES-256-CBC and HMAC.
+pub const OldKey = struct {
+    name: [16]u8,
+    cipher: [32]u8,
+    mac: [32]u8,
+    /// Tickets are sealed with it now.
+    is_current: bool,
+
+    fn of(secret: *const Secret, period: u64, is_current: bool) OldKey {
+        const label = "gyrfalcon tickets, TLS 1.2";
+        var info: [label.len + 8]u8 = undefined;
+        info[0..label.len].* = label.*;
+        std.mem.writeInt(u64, info[label.len..], period, .big);
+        var out: [16 + 32 + 32]u8 = undefined;
+        defer std.crypto.secureZero(u8, &out);
+        Hkdf.expand(&out, &info, Hkdf.extract("", secret));
+        return .{
+            .name = out[0..16].*,
+            .cipher = out[16..48].*,
+            .mac = out[48..80].*,
+            .is_current = is_current,
+        };
+    }
+
+    pub fn forget(self: *OldKey) void {
+        std.crypto.secureZero(u8, &self.cipher);
+        std.crypto.secureZero(u8, &self.mac);
+    }
+};
+
 pub const Tickets = struct {
     /// At least one, the caller's. The first seals.
     secrets: []const Secret,
@@ -91,6 +121,24 @@ pub const Tickets = struct {
             }
         }
         return error.Unknown;
+    }
+
+    /// What seals a ticket of TLS 1.2. It is to be forgotten.
+    pub fn oldKey(self: *const Tickets, now_ms: u64) OldKey {
+        return .of(&self.secrets[0], self.periodOf(now_ms), true);
+    }
+
+    /// What opens the ticket of TLS 1.2 that has this name; null when none does.
+    pub fn oldKeyOf(self: *const Tickets, now_ms: u64, name: *const [16]u8) ?OldKey {
+        const now = self.periodOf(now_ms);
+        for (self.secrets, 0..) |*secret, index| {
+            for ([_]u64{ now, now -| 1, now + 1 }) |period| {
+                var key: OldKey = .of(secret, period, index == 0 and period == now);
+                if (std.mem.eql(u8, &key.name, name)) return key;
+                key.forget();
+            }
+        }
+        return null;
     }
 
     /// A number that two tickets hardly share.

@@ -253,6 +253,10 @@ pub const Set = struct {
         }
         return Context.create(self.gpa, .{
             .certificates = identities,
+            .version_min = switch (settings.version_min) {
+                .tls12 => .tls12,
+                .tls13 => .tls13,
+            },
             .strict_names = settings.strict_names,
             .tickets = if (settings.tickets) .{
                 .secrets = self.secrets.constSlice(),

@@ -16,6 +16,8 @@ extern fn TLS_client_method() *const anyopaque;
 extern fn SSL_CTX_new(*const anyopaque) ?*Ctx;
 extern fn SSL_CTX_free(*Ctx) void;
 extern fn SSL_CTX_ctrl(*Ctx, c_int, c_long, ?*anyopaque) c_long;
+extern fn SSL_CTX_set_cipher_list(*Ctx, [*:0]const u8) c_int;
+extern fn SSL_CTX_set_options(*Ctx, u64) u64;
 extern fn SSL_CTX_set_ciphersuites(*Ctx, [*:0]const u8) c_int;
 extern fn SSL_CTX_sess_set_new_cb(*Ctx, *const fn (*Ssl, *Session) callconv(.c) c_int) void;
 extern fn SSL_CTX_use_certificate(*Ctx, *libcrypto.X509) c_int;
@@ -38,6 +40,9 @@ extern fn SSL_write(*Ssl, [*]const u8, c_int) c_int;
 extern fn SSL_write_early_data(*Ssl, [*]const u8, usize, *usize) c_int;
 extern fn SSL_get_early_data_status(*const Ssl) c_int;
 extern fn SSL_get_error(*const Ssl, c_int) c_int;
+extern fn SSL_renegotiate(*Ssl) c_int;
+extern fn SSL_get_server_random(*const Ssl, [*]u8, usize) usize;
+extern fn SSL_version(*const Ssl) c_int;
 extern fn SSL_key_update(*Ssl, c_int) c_int;
 extern fn SSL_shutdown(*Ssl) c_int;
 extern fn SSL_session_reused(*const Ssl) c_int;
@@ -53,7 +58,11 @@ extern fn BIO_read(*Bio, [*]u8, c_int) c_int;
 const ctrl_set_session_cache_mode = 44;
 const ctrl_set_tlsext_hostname = 55;
 const ctrl_set_groups_list = 92;
+const ctrl_get_extended_master_secret = 122;
 const ctrl_set_max_version = 124;
+const option_no_extended_master_secret = 1 << 0;
+const ctrl_mode = 33;
+const mode_fallback = 0x80;
 const cache_client = 1;
 const error_ssl = 1;
 const error_want_read = 2;
@@ -65,6 +74,11 @@ pub const Options = struct {
     server_name: [:0]const u8 = "",
     protocols: []const []const u8 = &.{},
     suites: ?[:0]const u8 = null,
+    /// Those of TLS 1.2.
+    old_suites: ?[:0]const u8 = null,
+    extended_master_secret: bool = true,
+    /// Says that it has been refused before (RFC 7507).
+    is_fallback: bool = false,
     groups: ?[:0]const u8 = null,
     /// One of a former client's `session`; it is taken.
     session: ?*Session = null,
@@ -97,6 +111,12 @@ pub const Client = struct {
         if (options.suites) |names| {
             if (SSL_CTX_set_ciphersuites(ctx, names) != 1) return error.Libssl;
         }
+        if (options.old_suites) |names| {
+            if (SSL_CTX_set_cipher_list(ctx, names) != 1) return error.Libssl;
+        }
+        if (!options.extended_master_secret)
+            _ = SSL_CTX_set_options(ctx, option_no_extended_master_secret);
+        if (options.is_fallback) _ = SSL_CTX_ctrl(ctx, ctrl_mode, mode_fallback, null);
         if (options.certificate) |issued| {
             if (SSL_CTX_use_certificate(ctx, issued.certificate) != 1) return error.Libssl;
             if (SSL_CTX_use_PrivateKey(ctx, issued.key) != 1) return error.Libssl;
@@ -182,6 +202,27 @@ pub const Client = struct {
         return if (name) |text| text[0..len] else "";
     }
 
+    pub fn version(self: *const Client) c_int {
+        return SSL_version(self.ssl);
+    }
+
+    pub fn hasExtendedMasterSecret(self: *const Client) bool {
+        return SSL_ctrl(self.ssl, ctrl_get_extended_master_secret, 0, null) == 1;
+    }
+
+    pub fn serverRandom(self: *const Client) [32]u8 {
+        var random: [32]u8 = undefined;
+        std.debug.assert(SSL_get_server_random(self.ssl, &random, random.len) == random.len);
+        return random;
+    }
+
+    /// Begins another handshake in this one.
+    pub fn renegotiate(self: *Client) !void {
+        if (SSL_renegotiate(self.ssl) != 1) return error.Libssl;
+        try self.note(SSL_do_handshake(self.ssl));
+        try self.drain();
+    }
+
     pub fn suiteName(self: *const Client) []const u8 {
         return std.mem.span(SSL_CIPHER_get_name(SSL_get_current_cipher(self.ssl)));
     }
@@ -192,6 +233,7 @@ pub const Client = struct {
     }
 
     pub fn feed(self: *Client, bytes: []const u8) !void {
+        libcrypto.ERR_clear_error(); // a server of the same thread may have left some
         if (bytes.len > 0) _ = BIO_write(self.incoming, bytes.ptr, @intCast(bytes.len));
         if (!self.isComplete()) try self.note(SSL_do_handshake(self.ssl));
         while (self.isComplete() and self.alert == null and !self.closed) {

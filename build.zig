@@ -344,12 +344,16 @@ fn addTls(c: Context, check: *std.Build.Step) void {
         "Run only the tests of TLS whose name contains this (may be given more than once)",
     ) orelse &.{};
     const root = "zig/tls_tests.zig";
-    const run = c.b.addRunArtifact(c.b.addTest(.{
+    const tests = c.b.addTest(.{
+        .name = "tls_tests",
         .root_module = withTls(c, c.module(root)),
         .filters = filters,
-    }));
+    });
+    const run = c.b.addRunArtifact(tests);
     run.has_side_effects = true;
     c.b.step("test-tls", "Run the tests of the TLS filter").dependOn(&run.step);
+    c.b.step("tls-tests", "Install the tests of the TLS filter, for another system")
+        .dependOn(&c.b.addInstallArtifact(tests, .{}).step);
     const library = c.b.addLibrary(.{
         .name = "tls_module",
         .linkage = .dynamic,

@@ -374,6 +374,9 @@ async function staticExecutables({ zig, filter }) {
     const built = await one(`zig build for ${triple}`, zig, args);
     outcomes.push(built);
     if (built.failed > 0) continue;
+    if (filter === undefined && tls !== tlsOption()) {
+      outcomes.push(await tlsTestsOn(triple, emulator, zig, tls, prefix));
+    }
     const chosen = testFiles({ filter }, 'tests').filter((path) =>
       anywhere.test(relative(root, path)),
     );
@@ -386,6 +389,16 @@ async function staticExecutables({ zig, filter }) {
     outcomes.push(await runTests({ zig }, chosen, 1, { env, timeoutMs }));
   }
   return together(outcomes);
+}
+
+/** The tests of the TLS filter, as a program for a system that another processor may have. */
+async function tlsTestsOn(triple, emulator, zig, tls, prefix) {
+  const args = ['build', 'tls-tests', `-Dtarget=${triple}`, tls, '--prefix', prefix];
+  const built = await one(`the tests of the TLS filter, for ${triple}`, zig, args);
+  if (built.failed > 0) return built;
+  const program = join(prefix, 'bin', 'tls_tests');
+  const [command, ...rest] = emulator === undefined ? [program] : [emulator, program];
+  return together([built, await one(`the TLS filter on ${triple}`, command, rest)]);
 }
 
 /** What tells build.zig of TLS for a system. It is built where this machine can; else the reason is told. */

@@ -40,6 +40,7 @@ pub const http1 = struct {
 /// HTTP/2 without I/O. The server does not speak it yet.
 pub const http2 = struct {
     pub const account = @import("http2/account.zig");
+    pub const connection = @import("http2/connection.zig");
     pub const errors = @import("http2/errors.zig");
     pub const frame_decoder = @import("http2/frame_decoder.zig");
     pub const frames = @import("http2/frames.zig");

@@ -49,14 +49,11 @@ pub const Credit = enum {
     response_sent,
     /// A DATA frame was sent, for which the peer may well send a WINDOW_UPDATE or a PING.
     data_sent,
-    /// Content has come, for the same reason.
-    data_received,
 
     fn points(self: Credit) u32 {
         return switch (self) {
             .response_sent => 20,
             .data_sent => 10,
-            .data_received => 2,
         };
     }
 };

@@ -37,20 +37,24 @@ pub const Event = union(enum) {
     /// Some of its content; at least one piece of each frame.
     data: Data,
     headers: Headers,
-    rst_stream: struct { stream: StreamId, code: errors.Code },
+    rst_stream: Reset,
     settings: Settings,
     settings_ack,
     ping: [8]u8,
     ping_ack: [8]u8,
     goaway: struct { last: StreamId, code: errors.Code },
     /// On stream 0 it is the connection's.
-    window_update: struct { stream: StreamId, increment: u31 },
+    window_update: WindowUpdate,
     /// RFC 7540's, which means nothing any more.
     priority: StreamId,
     priority_update: struct { stream: StreamId, value: []const u8 },
     /// A frame of a type that is not known; it is skipped.
     unknown,
     stream_error: struct { stream: StreamId, err: errors.StreamError },
+
+    pub const Reset = struct { stream: StreamId, code: errors.Code };
+
+    pub const WindowUpdate = struct { stream: StreamId, increment: u31 };
 
     pub const DataBegin = struct {
         stream: StreamId,
@@ -75,6 +79,8 @@ pub const Event = union(enum) {
         /// The whole field block, encoded.
         block: []const u8,
         end_stream: bool,
+        /// CONTINUATION frames that it took.
+        continuations: u16,
         /// The stream is made to depend on itself: a stream error, once the block is decoded (RFC
         /// 7540 §5.3.1).
         self_dependent: bool,
@@ -409,6 +415,7 @@ pub const Decoder = struct {
             .stream = stream,
             .block = block,
             .end_stream = self.block_ends_stream,
+            .continuations = self.continuations,
             .self_dependent = self.block_self_dependent,
         } };
     }

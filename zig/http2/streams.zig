@@ -99,7 +99,7 @@ pub const Streams = struct {
             else
                 .{ .stream_error = .malformed },
             .half_closed_remote => .{ .stream_error = .stream_closed },
-            .closed => .{ .connection_error = .stream_ended },
+            .closed => unreachable, // it is not under way
         };
         if (id <= self.last) return switch (self.endOf(id) orelse
             return .{ .connection_error = .stream_id_not_new }) {
@@ -109,14 +109,15 @@ pub const Streams = struct {
         if (id > self.served_last) return .ignore;
         self.last = id;
         if (self.count < self.count_max) return .begin;
-        self.noteEnd(id, .reset_here);
+        self.ended(id, .reset_here);
         return .{ .stream_error = .too_many_streams };
     }
 
     pub fn onData(self: *const Streams, id: StreamId, state: ?State) Verdict {
         if (state) |known| return switch (known) {
             .open, .half_closed_local => .accept,
-            .half_closed_remote, .closed => .{ .stream_error = .stream_closed },
+            .half_closed_remote => .{ .stream_error = .stream_closed },
+            .closed => unreachable, // it is not under way
         };
         if (id > self.served_last and id % 2 == 1) return .ignore;
         if (self.isIdle(id)) return .{ .connection_error = .idle_stream };
@@ -137,16 +138,23 @@ pub const Streams = struct {
         self.count += 1;
     }
 
-    /// The owner of a stream that had begun lets go of it.
-    pub fn released(self: *Streams, id: StreamId, end: End) void {
-        assert(self.count > 0);
-        self.count -= 1;
-        self.noteEnd(id, end);
+    /// A stream has ended, or one that `onHeaders` let begin is not to: from now on it is not under
+    /// way, and its state is not to be passed any more.
+    pub fn ended(self: *Streams, id: StreamId, end: End) void {
+        const number = numberOf(id);
+        for (&self.recent) |*each| {
+            if (each.number != number) continue;
+            each.end = end; // it is reset once more, for a frame that came behind its end
+            return;
+        }
+        self.recent[self.recent_next] = .{ .number = number, .end = end };
+        self.recent_next = (self.recent_next + 1) % recent_count;
     }
 
-    /// A stream has ended that `onHeaders` let begin, and that was refused: there was no room.
-    pub fn refused(self: *Streams, id: StreamId) void {
-        self.noteEnd(id, .reset_here);
+    /// The owner of a stream that was opened lets go of it.
+    pub fn released(self: *Streams) void {
+        assert(self.count > 0);
+        self.count -= 1;
     }
 
     /// The last stream to name in a GOAWAY that is to be final. What comes on later ones is
@@ -156,7 +164,8 @@ pub const Streams = struct {
         return self.last;
     }
 
-    fn isIdle(self: *const Streams, id: StreamId) bool {
+    /// Whether it has not begun.
+    pub fn isIdle(self: *const Streams, id: StreamId) bool {
         return id > self.last or id % 2 == 0;
     }
 
@@ -164,11 +173,6 @@ pub const Streams = struct {
         const number = numberOf(id);
         for (self.recent) |each| if (each.number == number) return each.end;
         return null;
-    }
-
-    fn noteEnd(self: *Streams, id: StreamId, end: End) void {
-        self.recent[self.recent_next] = .{ .number = numberOf(id), .end = end };
-        self.recent_next = (self.recent_next + 1) % recent_count;
     }
 
     fn numberOf(id: StreamId) u30 {
@@ -201,11 +205,13 @@ test "streams begin in ascending order, as many as may be" {
     try testing.expectEqual(.ignore, streams.onData(7, null));
     try testing.expectEqual(.ignore, streams.onHeaders(7, null, true));
     // A reset makes room when its work has ended, not before.
-    streams.released(5, .reset_by_peer);
-    try testing.expectEqual(.begin, streams.onHeaders(9, null, true));
-    streams.refused(9);
-    try testing.expectEqual(.ignore, streams.onData(9, null));
-    try testing.expectEqual(9, streams.last);
+    streams.ended(5, .reset_by_peer);
+    try testing.expectEqual(.too_many_streams, streams.onHeaders(9, null, true).stream_error);
+    streams.released();
+    try testing.expectEqual(.begin, streams.onHeaders(11, null, true));
+    streams.ended(11, .reset_here);
+    try testing.expectEqual(.ignore, streams.onData(11, null));
+    try testing.expectEqual(11, streams.last);
     try testing.expectEqual(1, streams.count);
 }
 
@@ -216,8 +222,6 @@ test "a second field block ends the request, or is malformed" {
     try testing.expectEqual(.malformed, streams.onHeaders(1, .open, false).stream_error);
     const behind = streams.onHeaders(1, .half_closed_remote, true);
     try testing.expectEqual(.stream_closed, behind.stream_error);
-    const closed = streams.onHeaders(1, .closed, true);
-    try testing.expectEqual(.stream_ended, closed.connection_error);
 }
 
 test "frames on streams that have not begun end the connection" {
@@ -232,7 +236,7 @@ test "frames on streams that have not begun end the connection" {
 test "frames behind a stream's end are judged by who ended it" {
     inline for (.{ .ended, .reset_here, .reset_by_peer }) |end| {
         var streams = begun(1);
-        streams.released(1, end);
+        streams.ended(1, end);
         try testing.expectEqual(.ignore, streams.onControl(1, null));
         const data = streams.onData(1, null);
         const headers = streams.onHeaders(1, null, true);
@@ -265,7 +269,7 @@ test "behind a final GOAWAY later streams are ignored, earlier ones go on" {
 
 test "the highest identifier is a stream like others" {
     var streams = begun(std.math.maxInt(StreamId));
-    streams.released(std.math.maxInt(StreamId), .reset_here);
+    streams.ended(std.math.maxInt(StreamId), .reset_here);
     try testing.expectEqual(.ignore, streams.onControl(std.math.maxInt(StreamId), null));
 }
 

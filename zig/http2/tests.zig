@@ -2,6 +2,7 @@
 
 test {
     _ = @import("account.zig");
+    _ = @import("connection.zig");
     _ = @import("frame_decoder.zig");
     _ = @import("frames.zig");
     _ = @import("hpack/decoder.zig");

@@ -70,10 +70,20 @@ pub const ReceiveWindow = struct {
         self.owed += bytes;
     }
 
-    /// What a WINDOW_UPDATE is to give back now; null: not enough for one. Half a window is waited
-    /// for, so that the peer never stands still for want of one, and few are sent.
+    /// Whether enough has been consumed for a WINDOW_UPDATE: half a window, so that the peer never
+    /// stands still for want of one, and few are sent.
+    pub fn isUpdateDue(self: *const ReceiveWindow) bool {
+        return self.owed > 0 and self.owed >= self.size / 2;
+    }
+
+    /// What a WINDOW_UPDATE is to give back now; null: none is due.
     pub fn takeUpdate(self: *ReceiveWindow) ?u31 {
-        if (self.owed == 0 or self.owed < self.size / 2) return null;
+        return if (self.isUpdateDue()) self.takeAll() else null;
+    }
+
+    /// The same, however little it is.
+    pub fn takeAll(self: *ReceiveWindow) ?u31 {
+        if (self.owed == 0) return null;
         const increment = self.owed;
         self.open += increment;
         self.owed = 0;

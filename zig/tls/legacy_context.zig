@@ -72,7 +72,7 @@ fn configure(ctx: *Ctx, context: *const Context) Error!void {
     _ = libssl.SSL_CTX_callback_ctrl(ctx, libssl.ctrl_servername_callback, &serverName);
     if (context.key_log != null) libssl.SSL_CTX_set_keylog_callback(ctx, &keyLog);
     const resumed = context.ticketing orelse return;
-    _ = libssl.SSL_CTX_set_timeout(ctx, resumed.lifetime_s);
+    _ = libssl.SSL_CTX_set_timeout(ctx, @intCast(resumed.lifetime_s));
     if (libssl.SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, &ticketKey) != 1)
         return error.OutOfMemory;
 }

@@ -211,6 +211,23 @@ pub fn openDirectory(path: []const u8) Error!File {
     return file;
 }
 
+/// The file at `path`, as far as it fits `buffer`.
+pub fn readFile(path: []const u8, buffer: []u8) Error![]u8 {
+    var units: [path_units_max]u16 = undefined;
+    const name = try wide(&units, path);
+    const how = win32.OPEN_EXISTING;
+    const file = win32.CreateFileW(name, win32.access_read, win32.share_all, null, how, 0, null);
+    if (file == win32.invalid_handle) return last();
+    defer close(file);
+    var filled: usize = 0;
+    while (filled < buffer.len) {
+        const n = try read(file, buffer[filled..]);
+        if (n == 0) break;
+        filled += n;
+    }
+    return buffer[0..filled];
+}
+
 /// What is at `path` below `directory`, to be read: names with single slashes between them, or
 /// none for the directory itself. Names are taken as they are: the system's own reading of them,
 /// which knows devices and drops dots, is left out. Links are followed: `pathOf` tells where to.

@@ -71,6 +71,19 @@ test "windows: what is below a folder is opened, told apart, read, and its path 
     try testing.expectError(error.NameTooLong, windows.openBelow(tmp.dir.fd, "a" ** 5000));
 }
 
+test "windows: a file is read as far as it fits" {
+    var tmp = testing.tmpDir(.{});
+    defer tmp.cleanup();
+    try tmp.dir.writeFile(.{ .sub_path = "file", .data = "content" });
+    var buffer: [256]u8 = undefined;
+    const path = try std.fmt.bufPrint(&buffer, ".zig-cache/tmp/{s}/file", .{&tmp.sub_path});
+    var content: [16]u8 = undefined;
+    try testing.expectEqualStrings("content", try system.readFile(path, &content));
+    try testing.expectEqualStrings("con", try system.readFile(path, content[0..3]));
+    const missing = path[0 .. path.len - 1];
+    try testing.expectError(error.FileNotFound, system.readFile(missing, &content));
+}
+
 test "windows: the clocks go, and the CPUs are counted" {
     const before = windows.monotonicMs();
     system.sleepMs(30);

@@ -12,6 +12,7 @@ test {
     _ = @import("tls/heap.zig");
     _ = @import("tls/legacy_hostile_test.zig");
     _ = @import("tls/legacy_test.zig");
+    _ = @import("tls/memory_test.zig");
     _ = @import("tls/names.zig");
     _ = @import("tls/record_test.zig");
     _ = @import("tls/replays.zig");

@@ -97,6 +97,51 @@ fn show(name: []const u8, bytes: usize, state: anytype, call: fn (@TypeOf(state)
     std.debug.print("{s:<32}{d:>10.0}{d:>10.0}\n", .{ name, best, speed });
 }
 
+// Texts through a filter.
+
+const Writing = struct { filter: *Filter, text: []const u8, out: []u8 };
+
+fn write(self: *Writing) void {
+    const pieces = [1]posix.iovec_const{.{ .base = self.text.ptr, .len = self.text.len }};
+    std.mem.doNotOptimizeAway(self.filter.write(&pieces, self.out));
+}
+
+/// What the filter writes, with AES-128-GCM.
+fn texts(context: *const tls.filter.Context) !void {
+    const gpa = std.heap.c_allocator;
+    std.debug.print("\n{s:<32}{s:>10}{s:>10}\n", .{ "written by the filter", "ns", "MB/s" });
+    for ([_]Kind{ kinds[0], kinds[2] }) |kind| {
+        const client = try clientOf(gpa, kind, null);
+        defer client.destroy();
+        var state = try (Server{ .filter = context }).begin();
+        defer Server.end(&state);
+        try finish(gpa, &state, client);
+        const text: [16_384]u8 = @splat('x');
+        var out: [32_768]u8 align(64) = undefined;
+        for ([_]usize{ 200, 4096, 16_384 }) |len| {
+            var writing: Writing = .{
+                .filter = &state.filter,
+                .text = text[0..len],
+                .out = &out,
+            };
+            var name: [64]u8 = undefined;
+            const version = @tagName(state.filter.version());
+            const title = try std.fmt.bufPrint(&name, "{s}, {d} bytes", .{ version, len });
+            show(title, len, &writing, write);
+        }
+    }
+}
+
+fn finish(gpa: std.mem.Allocator, state: *Server.State, client: *Client) !void {
+    var out: [16_384]u8 align(64) = undefined;
+    while (client.out.items.len > 0) {
+        const up = try client.out.toOwnedSlice(gpa);
+        defer gpa.free(up);
+        const len = Server.answer(state, up, &out);
+        if (len > 0) try client.feed(out[0..len]);
+    }
+}
+
 // Handshakes.
 
 const Ctx = opaque {};
@@ -178,18 +223,22 @@ fn handshakes() !void {
     defer gpa.free(key);
     var report: tls.filter.Report = .{ .gpa = gpa };
     defer report.deinit();
-    const context = try tls.filter.Context.create(gpa, .{ .certificates = &.{.{
-        .certificate = .{ .text = .{ .name = "certificate", .bytes = certificate } },
-        .key = .{ .text = .{ .name = "key", .bytes = key } },
-    }} }, &report);
+    const context = try tls.filter.Context.create(gpa, .{
+        .certificates = &.{.{
+            .certificate = .{ .text = .{ .name = "certificate", .bytes = certificate } },
+            .key = .{ .text = .{ .name = "key", .bytes = key } },
+        }},
+        .version_min = .tls12,
+    }, &report);
     defer context.destroy();
+    try texts(context);
     const ctx = SSL_CTX_new(TLS_server_method()).?;
     _ = SSL_CTX_use_certificate(ctx, @ptrCast(issued.certificate));
     _ = SSL_CTX_use_PrivateKey(ctx, @ptrCast(issued.key));
     _ = SSL_CTX_set_num_tickets(ctx, 1); // as many as the filter sends
 
     std.debug.print("\n{s:<32}{s:>10}{s:>10}\n", .{ "handshakes, server's CPU", "µs", "per s" });
-    for ([_][:0]const u8{ "X25519", "X25519MLKEM768" }) |group| {
+    for (kinds) |kind| {
         for ([_]bool{ false, true }) |is_resumed| {
             for ([_]Server{ .{ .filter = context }, .{ .libssl = ctx } }) |server| {
                 var best: u64 = std.math.maxInt(u64);
@@ -197,14 +246,14 @@ fn handshakes() !void {
                     var total: u64 = 0;
                     var count: u64 = 0;
                     while (total < sample_ns) : (count += 1)
-                        total += try handshake(gpa, server, group, is_resumed);
+                        total += try handshake(gpa, server, kind, is_resumed);
                     best = @min(best, total / count);
                 }
                 var name: [64]u8 = undefined;
                 const us = @as(f64, @floatFromInt(best)) / 1000;
                 std.debug.print("{s:<32}{d:>10.1}{d:>10.0}\n", .{
                     try std.fmt.bufPrint(&name, "{s}{s}, {s}", .{
-                        group,
+                        kind.name,
                         if (is_resumed) ", resumed" else "",
                         @tagName(server),
                     }),
@@ -216,21 +265,31 @@ fn handshakes() !void {
     }
 }
 
-/// Nanoseconds that the server spent on one.
-fn handshake(gpa: std.mem.Allocator, server: Server, group: [:0]const u8, is_resumed: bool) !u64 {
-    if (!is_resumed) {
-        const client = try Client.create(gpa, .{ .server_name = "localhost", .groups = group });
-        defer client.destroy();
-        return serve(gpa, server, client);
-    }
-    const first = try Client.create(gpa, .{ .server_name = "localhost", .groups = group });
-    defer first.destroy();
-    _ = try serve(gpa, server, first);
-    const client = try Client.create(gpa, .{
+const Kind = struct { name: []const u8, group: [:0]const u8, version_max: u16 = 0x0304 };
+
+const kinds = [_]Kind{
+    .{ .name = "X25519", .group = "X25519" },
+    .{ .name = "X25519MLKEM768", .group = "X25519MLKEM768" },
+    // There the curves of certificates are among the groups.
+    .{ .name = "TLS 1.2", .group = "X25519:P-256", .version_max = 0x0303 },
+};
+
+fn clientOf(gpa: std.mem.Allocator, kind: Kind, former: ?*Client) !*Client {
+    return Client.create(gpa, .{
         .server_name = "localhost",
-        .groups = group,
-        .session = first.takeSession(),
+        .groups = kind.group,
+        .version_max = kind.version_max,
+        .session = if (former) |client| client.takeSession() else null,
     });
+}
+
+/// Nanoseconds that the server spent on one.
+fn handshake(gpa: std.mem.Allocator, server: Server, kind: Kind, is_resumed: bool) !u64 {
+    const first = try clientOf(gpa, kind, null);
+    defer first.destroy();
+    const in_full = try serve(gpa, server, first);
+    if (!is_resumed) return in_full;
+    const client = try clientOf(gpa, kind, first);
     defer client.destroy();
     const spent = try serve(gpa, server, client);
     if (!client.isResumed()) return error.NotResumed;

@@ -66,7 +66,6 @@ const opensslNames = {
   'linux-musl.arm64': 'linux-aarch64',
   'darwin.x64': 'darwin64-x86_64-cc',
   'darwin.arm64': 'darwin64-arm64-cc',
-  'win32.x64': 'mingw64',
 };
 
 /**
@@ -224,7 +223,10 @@ export function isTlsOff() {
 
 /** Why the archives cannot be built for a target from here; undefined when they can. */
 export function tlsLackOf({ name }) {
-  if (opensslNames[name] === undefined) return 'OpenSSL has not been built for it yet';
+  if (name.startsWith('win32')) {
+    return 'picotls takes aligned memory, which the C library of Windows frees by another function than the rest';
+  }
+  if (opensslNames[name] === undefined) return 'OpenSSL has not been tried there';
   if (process.platform === 'win32') return 'OpenSSL is not built on Windows, but on another system';
   return undefined;
 }

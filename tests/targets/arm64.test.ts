@@ -1,6 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { listening, project, start, stopAll } from '../support/process.ts';
+// @ts-expect-error: a script, without types
+import { targets } from '../../scripts/lib/targets.mjs';
+// @ts-expect-error: a script, without types
+import { tlsThere } from '../../scripts/lib/tls.mjs';
+import { ask } from '../https/server.ts';
+import { Authority } from '../support/certificates.ts';
+import { lacks, listening, project, start, stopAll } from '../support/process.ts';
+import { testUnless } from '../support/skip.ts';
 
 // Run by the stage `modules`: the examples in TypeScript, in a Node.js for arm64 that is emulated.
 const test = suite('examples on arm64');
@@ -12,10 +19,10 @@ test.after(stopAll);
 const startMs = 240_000;
 
 /** Starts an example as its header says. */
-async function startExample(...path: string[]) {
+async function startExample(path: string[], options: string[] = []) {
   const [command = '', ...args] = node;
   const app = project('examples', ...path);
-  const given = ['start', app, '--port', '0', '--host', '127.0.0.1'];
+  const given = ['start', app, '--port', '0', '--host', '127.0.0.1', ...options];
   const env = { GYRFALCON_SETUP: '0' };
   return listening(
     start(command, [...args, project('bin', 'gyrfalcon.mjs'), ...given], { env }),
@@ -24,7 +31,7 @@ async function startExample(...path: string[]) {
 }
 
 test('the main example answers from the engine’s module for arm64', async () => {
-  const server = await startExample('01-hello', 'app.ts');
+  const server = await startExample(['01-hello', 'app.ts']);
   const answer = async (path: string, init?: RequestInit): Promise<string> =>
     (await fetch(new URL(path, server.url), init)).text();
   assert.is(await answer('/'), 'Hello from Gyrfalcon\n');
@@ -35,12 +42,30 @@ test('the main example answers from the engine’s module for arm64', async () =
 });
 
 test('files and handlers come from one process', async () => {
-  const server = await startExample('03-static', 'app.ts');
+  const server = await startExample(['03-static', 'app.ts']);
   const page = await fetch(server.url);
   assert.match(await page.text(), '<h1>A static site</h1>');
   const time = await fetch(new URL('/api/time', server.url));
   assert.ok(((await time.json()) as { time: number }).time > 0);
   assert.is((await server.stop()).code, 0, server.stderr());
+});
+
+const arm64 = targets.find(({ name }: { name: string }) => name === 'linux.arm64');
+const noTls =
+  tlsThere(arm64) === undefined ? 'OpenSSL is not built for linux.arm64' : lacks('openssl');
+
+testUnless(test, noTls, 'it speaks TLS', async () => {
+  const authority = new Authority();
+  try {
+    const { certFile, keyFile } = authority.issue(['a.test']);
+    const secured = ['--tls-cert', certFile, '--tls-key', keyFile];
+    const server = await startExample(['01-hello', 'app.ts'], secured);
+    const { body } = await ask(server.port, '/hello/Ada', { ca: authority.cert });
+    assert.is(body.toString(), '{"hello":"Ada"}');
+    assert.is((await server.stop()).code, 0, server.stderr());
+  } finally {
+    authority.remove();
+  }
 });
 
 test.run();

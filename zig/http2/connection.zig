@@ -255,7 +255,9 @@ pub fn Connection(comptime Owner: type) type {
                         .invalid_priority_length => .invalid_frame_length,
                         else => .idle_stream,
                     } };
-                    const stream = self.live(owner, of.stream) orelse
+                    const stream = self.live(owner, of.stream);
+                    // It may have been on its way; PRIORITY is wrong at any time.
+                    if (stream == null and of.err == .window_update_of_zero)
                         return self.charge(.late_frame, now_ms);
                     return self.breakStream(of.stream, stream, of.err, now_ms);
                 },

@@ -384,7 +384,9 @@ test "frames behind a stream that ended are its client's errors" {
     try pair.update(1, 5);
     try pair.frame(.data, 0, 1, "a");
     try pair.frame(.data, 0, 1, "b");
-    try pair.expect(" > rst_stream 1 stream_closed\n");
+    try pair.update(1, 0);
+    try pair.frame(.priority, 0, 1, "four");
+    try pair.expect(" > rst_stream 1 stream_closed\n > rst_stream 1 frame_size_error\n");
     pair.release(1);
     try pair.begun(3);
     pair.connection.sentEnd(pair.findStream(3).?);

@@ -307,7 +307,9 @@ pub fn Connection(comptime Owner: type) type {
             const found = if (self.data.is_dropped) null else self.live(owner, data.stream);
             const stream = found orelse {
                 self.data.is_dropped = true;
-                self.giveBack(len, now_ms);
+                // What a stream's window has is given back with the stream.
+                const is_held = self.data.is_counted and owner.findStream(data.stream) != null;
+                if (!is_held) self.giveBack(len, now_ms);
                 return .nothing;
             };
             // What is wrong is not delivered; it is given back with what the stream holds.

@@ -429,6 +429,29 @@ test "content that nobody wants any more takes nothing of the connection's windo
     pair.connection.checkInvariants(&pair);
 }
 
+test "content behind a reset, in the same frame, is given back once, with its stream" {
+    for ([_]bool{ false, true }) |is_late| {
+        var pair: Pair = undefined;
+        try start(&pair, .{});
+        defer pair.deinit();
+        try pair.headers(1, false, post);
+        try pair.frame(.data, 0, 1, "x" ** 10_000);
+        const bytes = try pair.wire.toOwnedSlice();
+        defer testing.allocator.free(bytes);
+        const cut = bytes.len - 8000;
+        try pair.feed(bytes[0..cut]);
+        var out: [frames.rst_stream_bytes]u8 = undefined;
+        pair.connection.resetStream(pair.findStream(1).?, .cancel, &out);
+        try pair.feed(bytes[cut..][0..3000]);
+        if (!is_late) pair.release(1);
+        try pair.feed(bytes[cut + 3000 ..]);
+        if (is_late) pair.release(1);
+        pair.connection.checkInvariants(&pair);
+        const window = &pair.connection.receive;
+        try testing.expectEqual(65_535, window.open + window.owed);
+    }
+}
+
 test "what is consumed is given back by halves of a window, and windows grow for a fast peer" {
     var pair: Pair = undefined;
     try start(&pair, .{ .stream_window = 1000, .window_max = 3000 });

@@ -198,6 +198,8 @@ fn addExamples(c: Context, check: *std.Build.Step) void {
 /// What the black-box tests start. Most start the server alone.
 fn addTestApps(c: Context, check: *std.Build.Step) void {
     const server = c.application("tests/apps/engine_app.zig");
+    addBuildOptions(c.b, server.root_module, c.tls.folder != null);
+    if (c.tls.folder) |folder| linkTls(c.b, server.root_module, folder);
     const differential = c.b.addExecutable(.{
         .name = "differential",
         .root_module = c.module("zig/differential.zig"),

@@ -57,6 +57,8 @@ threadlocal var borrowed_calls: u8 = 0;
 var files: ?gyrfalcon.DirServer = null;
 
 const App = struct {
+    pub const Tls = if (@import("build_options").tls) gyrfalcon.Tls else void;
+
     server: ?*const gyrfalcon.Server(App) = null,
 
     pub fn init() App {
@@ -336,6 +338,7 @@ fn setOption(config: *gyrfalcon.Config, argument: []const u8) !void {
                     return error.InvalidValue,
                 .pointer => |pointer| switch (pointer.child) {
                     gyrfalcon.Config.Listen => try placeOf(value),
+                    gyrfalcon.TlsSettings => try tlsOf(value),
                     u8 => value,
                     else => return error.InvalidValue,
                 },
@@ -348,6 +351,20 @@ fn setOption(config: *gyrfalcon.Config, argument: []const u8) !void {
 }
 
 var place: [1]gyrfalcon.Config.Listen = undefined;
+
+var identity: [1]gyrfalcon.TlsSettings.Identity = undefined;
+var security: [1]gyrfalcon.TlsSettings = undefined;
+
+/// "CERTIFICATE,KEY", files.
+fn tlsOf(text: []const u8) ![]const gyrfalcon.TlsSettings {
+    const comma = std.mem.indexOfScalar(u8, text, ',') orelse return error.InvalidValue;
+    identity[0] = .{
+        .certificate = .{ .file = text[0..comma] },
+        .key = .{ .file = text[comma + 1 ..] },
+    };
+    security[0] = .{ .certificates = &identity };
+    return &security;
+}
 
 /// "unix:PATH" or "fd:N".
 fn placeOf(text: []const u8) ![]const gyrfalcon.Config.Listen {

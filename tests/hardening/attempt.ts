@@ -1,4 +1,5 @@
 /** Plays a case against one kind of handler and tells what came back. */
+import { overTls } from '../support/over_tls.ts';
 import { connect, exchange, type RawClient } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
 import type { Case, Step } from './case.ts';
@@ -59,11 +60,15 @@ function last(one: Case, kind: Kind): Step[] {
 
 function fill(step: Step, kind: Kind): Step {
   if (typeof step !== 'string') return step;
-  return step
+  const filled = step
     .replaceAll('{path}', kind.path)
     .replaceAll('{missing}', kind.missing)
     .replaceAll('{encoded}', kind.path.replace(/[^/]/g, encodeByte));
+  return overTls ? filled.replace(/(?<=^\S+ )http(s?)(?=:\/\/)/gim, otherScheme) : filled;
 }
+
+/** What a target in absolute form is of where the connection is secured, and the reverse. */
+const otherScheme = (scheme: string): string => (/s$/i.test(scheme) ? 'http' : 'https');
 
 const encodeByte = (character: string): string => `%${character.charCodeAt(0).toString(16)}`;
 

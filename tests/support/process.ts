@@ -3,6 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { overTls, ownCertificate } from './over_tls.ts';
 import { until, within } from './wait.ts';
 
 /** The project's root folder. */
@@ -110,7 +111,9 @@ export async function startApp(
   args: readonly string[] = [],
   options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<RunningServer> {
-  const given = ['start', app, '--port', '0', '--host', '127.0.0.1', ...args];
+  const own = await ownCertificate();
+  const tls = own === null ? [] : ['--tls-cert', own.certFile, '--tls-key', own.keyFile];
+  const given = ['start', app, '--port', '0', '--host', '127.0.0.1', ...tls, ...args];
   return listening(startCommand(given, options));
 }
 
@@ -149,7 +152,7 @@ export async function listening(running: Running, ms = 30_000): Promise<RunningS
   }
   return {
     ...running,
-    url: `http://127.0.0.1:${port()}/`,
+    url: `${overTls ? 'https' : 'http'}://127.0.0.1:${port()}/`,
     port: port(),
     stop(signal = stopSignal) {
       running.child.kill(signal);

@@ -1,5 +1,7 @@
 /** A client on a bare socket: it sends the bytes it is given, in the pieces it is told, and reads what comes. */
 import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { overTls } from './over_tls.ts';
 import { deadlineMs, within } from './wait.ts';
 
 /** A response as it was on the wire. */
@@ -23,17 +25,27 @@ export async function connect(
   host = '127.0.0.1',
   localAddress?: string,
 ): Promise<RawClient> {
-  const socket = host.includes('/')
-    ? connectSocket({ path: host })
-    : connectSocket({ port, host, localAddress, noDelay: true });
+  const socket = openSocket(port, host, { localAddress });
+  const isOpen = overTls ? 'secureConnect' : 'connect';
   await within(
     new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
+      socket.once(isOpen, resolve);
       socket.once('error', reject);
     }),
     `a connection to ${host}:${port}`,
   );
   return new RawClient(socket);
+}
+
+/** A socket that is being connected, or its handshake made. */
+export function openSocket(
+  port: number,
+  host = '127.0.0.1',
+  options: { localAddress?: string | undefined; allowHalfOpen?: boolean } = {},
+): Socket {
+  if (host.includes('/')) return connectSocket({ path: host });
+  const given = { port, host, noDelay: true, ...options };
+  return overTls ? connectTls({ ...given, rejectUnauthorized: false }) : connectSocket(given);
 }
 
 /** Connects, sends, reads one response and closes. */

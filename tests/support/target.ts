@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as assert from 'uvu/assert';
+import { ownCertificate } from './over_tls.ts';
 import { lacks, listening, project, type RunningServer, start, underWine } from './process.ts';
 
 /** Configuration of the engine, by the names of zig/server/config.zig. */
@@ -50,7 +51,9 @@ const asArguments = (options: EngineOptions): string[] =>
 
 /** Starts tests/apps/engine_app.zig. */
 export async function startEngine(options: EngineOptions = {}): Promise<RunningServer> {
-  return listening(start(zigProgram('engine_app'), asArguments(options)));
+  const own = await ownCertificate();
+  const tls = own === null ? [] : [`--tls=${own.certFile},${own.keyFile}`];
+  return listening(start(zigProgram('engine_app'), [...asArguments(options), ...tls]));
 }
 
 /** Why the limit of a running server cannot be lowered here, or undefined when it can. */
@@ -98,10 +101,13 @@ export const serveApp: Target = {
   name: 'serve',
   patient: { keepAliveTimeout: 60_000 },
   early: true,
-  start(options = {}) {
+  async start(options = {}) {
     const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
     const app = project('tests', 'apps', 'serve_app.ts');
-    return listening(start(process.execPath, ['--import', loader, app, JSON.stringify(options)]));
+    const own = await ownCertificate();
+    const tls = own === null ? {} : { tls: { cert: own.certFile, key: own.keyFile } };
+    const given = JSON.stringify({ ...options, ...tls });
+    return listening(start(process.execPath, ['--import', loader, app, given]));
   },
   async stop(server) {
     const { code, signal } = await server.stop();

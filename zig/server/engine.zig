@@ -498,9 +498,9 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
             for (self.listeners.items.slice()) |*listener| if (listener.file) |*file| file.remove();
             self.acceptor.deinit();
             self.listeners.deinit(parent);
-            defer if (is_secure) if (self.tls) |shared| shared.destroy();
             if (self.addresses) |*table| table.deinit();
             for (self.drivers) |*driver| driver.deinit(gpa);
+            if (is_secure) if (self.tls) |shared| shared.destroy();
             gpa.free(self.drivers);
             gpa.free(self.threads);
             gpa.free(self.asleep);

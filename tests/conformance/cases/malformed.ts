@@ -1,8 +1,7 @@
 import { once } from 'node:events';
-import { connect as connectSocket } from 'node:net';
 import type { Test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { connect, RawClient } from '../../support/socket.ts';
+import { connect, openSocket, RawClient } from '../../support/socket.ts';
 
 const line = 'GET /hello HTTP/1.1\r\n';
 const chunkedHead = 'POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
@@ -136,9 +135,7 @@ export function malformed(test: Test, port: () => number): void {
       [`${chunkedHead}xyz\r\n`, 400],
       ['POST /hello HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\n\r\n', 417],
     ] as const) {
-      const client = new RawClient(
-        connectSocket({ port: port(), host: '127.0.0.1', allowHalfOpen: true }),
-      );
+      const client = new RawClient(openSocket(port(), '127.0.0.1', { allowHalfOpen: true }));
       await client.send(request);
       await client.closed();
       // The server has said its last word; what comes now must not be answered with a reset.

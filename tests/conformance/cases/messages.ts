@@ -1,5 +1,6 @@
 import type { Test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { overTls } from '../../support/over_tls.ts';
 import { connect, exchange } from '../../support/socket.ts';
 import { patternOf } from '../../support/target.ts';
 
@@ -149,7 +150,8 @@ export function messages(test: Test, port: () => number): void {
   });
 
   test('an absolute target names path and authority; the Host field gives way', async () => {
-    const request = 'GET http://other/describe?q HTTP/1.1\r\nHost: a\r\n\r\n';
+    const scheme = overTls ? 'https' : 'http';
+    const request = `GET ${scheme}://other/describe?q HTTP/1.1\r\nHost: a\r\n\r\n`;
     const seen = JSON.parse((await exchange(port(), request)).body.toString());
     assert.is(seen.path, '/describe');
     assert.is(seen.query, 'q');

@@ -108,6 +108,14 @@ export const stages = [
     run: (context) => withPrograms(context, testFiles(context, 'tests', notBlackbox)),
   },
   {
+    name: 'https',
+    about: 'the tests of messages, limits and hostile input once more, over TLS',
+    engine: true,
+    tls: true,
+    ci: true,
+    run: (context) => overTls(context),
+  },
+  {
     name: 'smoke',
     about: 'a part of that on io_uring',
     engine: true,
@@ -294,6 +302,20 @@ async function onBackend(backend, context, only = /^/) {
     only.test(relative(root, path)),
   );
   return withPrograms(context, chosen, { env: { GYRFALCON_IO: backend } });
+}
+
+/** What of the black-box stage says of HTTP/1 what holds whatever lies below it, and resets no connection. */
+const aboutHttp =
+  /^tests\/(?:conformance\/(?:engine|serve|messages|limits|timeouts|rates)|hardening\/(?:hardening|slow)|faults\/files)\./;
+
+async function overTls(context) {
+  if (context.tlsLack !== undefined) return skipped(context.tlsLack);
+  const chosen = testFiles(context, 'tests', notBlackbox).filter((path) =>
+    aboutHttp.test(relative(root, path)),
+  );
+  // Clients do not look at whose certificate it is: it is made for the run.
+  const env = { GYRFALCON_OVER_TLS: '1', NODE_TLS_REJECT_UNAUTHORIZED: '0' };
+  return withPrograms(context, chosen, { env });
 }
 
 /** The black-box stage of a copy of the project whose engine has kqueue on Linux. */

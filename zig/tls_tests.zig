@@ -1,6 +1,8 @@
-//! The tests of zig/tls, apart from the others: they link OpenSSL and picotls.
+//! The tests of zig/tls, and of what the server makes of it, apart from the others: they link
+//! OpenSSL and picotls.
 
 test {
+    _ = @import("server/tls/shared_test.zig");
     _ = @import("tls/certificates.zig");
     _ = @import("tls/context.zig");
     _ = @import("tls/filter.zig");

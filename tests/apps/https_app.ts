@@ -1,6 +1,6 @@
 // An app over TLS. Argument: options of serve(), as JSON. It prints `ERROR <code>` for what the engine refuses by itself
 // and, on SIGUSR2, reads certificates anew.
-import { dir, type Request, Response, serve } from 'gyrfalcon';
+import { dir, type ReloadOptions, type Request, Response, serve } from 'gyrfalcon';
 
 const { files, ...options } = JSON.parse(process.argv[2] ?? '{}');
 
@@ -22,6 +22,15 @@ const server = serve({
     '/echo': async (request) => new Response(await request.bytes()),
     '/early/:status': (request) =>
       new Response(null, { status: request.tls?.earlyData ? Number(request.params.status) : 200 }),
+    '/own-hsts': () => new Response('', { headers: { 'Strict-Transport-Security': 'max-age=1' } }),
+    // Takes options of reload(), as JSON, and answers with what came of them.
+    '/reload': async (request) => {
+      const given = (await request.json()) as ReloadOptions;
+      return server.reload(given).then(
+        () => new Response('done'),
+        (error: Error & { code: string }) => new Response(`${error.code} ${error.message}`),
+      );
+    },
     '/wait/:ms': async (request) => {
       await new Promise((resolve) => setTimeout(resolve, Number(request.params.ms)));
       return new Response('waited\n');

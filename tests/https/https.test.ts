@@ -3,6 +3,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { connect as connectSocket, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -180,6 +181,13 @@ test('HTTP where TLS is spoken is answered in words, in the form that is asked f
     const json = await exchange(port, `GET / HTTP/1.1\r\nHost: a\r\n${accept}\r\n`);
     assert.is(JSON.parse(json.body.toString()).code, 'tls_required');
     await until(() => /^ERROR tls_required$/m.test(server.stdout()), 'the hook to hear of it');
+    // A beginning that is too short to tell is waited with, and no longer.
+    const parted = await connect(port);
+    await parted.send('GE');
+    await delay(20);
+    await parted.send('T / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => parted.ended, 'the end of the one in parts');
+    assert.match(parted.received.toString(), /^HTTP\/1\.1 400 /);
     // What is neither ends without a word.
     const other = await connect(port);
     await other.send('\x00\x01\x02\x03\x04\x05\x06\x07');
@@ -284,8 +292,8 @@ test('clients show certificates, and handlers are told whose', async () => {
 });
 
 /** A session that a client may resume, from a connection that has made a request. */
-async function sessionFrom(port: number): Promise<Buffer> {
-  const socket = await connectHttps(port, trusting);
+async function sessionFrom(port: number, options: object = {}): Promise<Buffer> {
+  const socket = await connectHttps(port, { ...trusting, ...options });
   const session = within(
     new Promise<Buffer>((resolve) => socket.once('session', resolve)),
     'a session',
@@ -297,8 +305,8 @@ async function sessionFrom(port: number): Promise<Buffer> {
   return bytes;
 }
 
-async function resumes(port: number, session: Buffer): Promise<boolean> {
-  const { tls } = await askJson(port, '/', { ...trusting, session } as object);
+async function resumes(port: number, session: Buffer, options: object = {}): Promise<boolean> {
+  const { tls } = await askJson(port, '/', { ...trusting, session, ...options } as object);
   return (tls as { resumed: boolean }).resumed;
 }
 
@@ -350,6 +358,7 @@ test('requests ahead of the handshake: safe ones alone, told to handlers', async
       `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
     const first = sendEarly(port, session, get('/'));
     assert.match(first, '"earlyData":true', first);
+    assert.match(first, '"sni":"a.test"', first);
     // A ticket brings data ahead once.
     assert.match(sendEarly(port, session, get('/')), /^$|"earlyData":false/);
     save(port);
@@ -416,6 +425,44 @@ test('certificates are read anew when their files change, and when that is asked
   });
 });
 
+test('other certificates are taken in a reload, with what belongs to them, or nothing is', async () => {
+  const fresh = authority.issue(['fresh.test']);
+  const other = authority.issue(['other.test']);
+  const reload = async (port: number, given: object): Promise<string> => {
+    const options = { ...trusting, method: 'POST', rejectUnauthorized: false };
+    return (
+      await ask(port, '/reload', options, Buffer.from(JSON.stringify(given)))
+    ).body.toString();
+  };
+  const served = async (port: number, servername: string): Promise<string> => {
+    const socket = await connectHttps(port, { rejectUnauthorized: false, servername });
+    const { subject } = socket.getPeerCertificate();
+    socket.destroy();
+    return String(subject.CN);
+  };
+  const listen = [
+    { hostname: '127.0.0.1', port: 0 },
+    { hostname: '127.0.0.1', port: 0, tls: { cert: other.cert, key: other.key } },
+  ];
+  const ticketKeys = ['07'.repeat(32)];
+  await serving({ tls: pair, listen }, async ({ ports: [first = 0, second = 0] }) => {
+    const own = { cert: fresh.cert, key: fresh.key, ticketKeys };
+    const torn = [listen[0], { ...listen[1], tls: { cert: other.cert, key: fresh.key } }];
+    assert.match(await reload(first, { tls: own, listen: torn }), /^GYR_TLS_CERTIFICATE /);
+    assert.is(await served(first, ''), 'a.test');
+    assert.match(await reload(first, { tls: own }), /^GYR_OPTION_INVALID .* 1 sets/);
+    assert.is(await reload(first, { tls: own, listen }), 'done');
+    assert.equal([await served(first, ''), await served(second, '')], ['fresh.test', 'other.test']);
+    const session = await sessionFrom(first, { servername: 'fresh.test' });
+    await serving({ tls: own }, async ({ port }) =>
+      assert.is(await resumes(port, session, { servername: 'fresh.test' }), true),
+    );
+    // Handlers stay as they are, or are all given.
+    assert.match(await reload(first, { paths: 'raw' }), /^GYR_NO_HANDLER /);
+    assert.is(await reload(first, {}), 'done');
+  });
+});
+
 test('a handshake that stops is ended, and so is one that never begins', () =>
   serving({ tls: pair, headerTimeout: 300 }, async ({ port }) => {
     const silent = await connect(port);
@@ -461,6 +508,8 @@ test('Strict-Transport-Security goes with responses over TLS alone', () => {
         (await ask(https, path, trusting)).headers['strict-transport-security'],
         'max-age=60; includeSubDomains',
       );
+    const own = await ask(https, '/own-hsts', trusting);
+    assert.is(own.headers['strict-transport-security'], 'max-age=1');
     const plain = await exchange(http, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     assert.not.ok(plain.headers.has('strict-transport-security'));
   });

@@ -258,10 +258,17 @@ pub fn Instance(comptime Security: type) type {
             var arena = std.heap.ArenaAllocator.init(self.gpa);
             defer arena.deinit();
             const change = try parse(Change, arena.allocator(), json, defect);
-            // First: of what has been given anew all is taken, or nothing.
+            // What can fail comes first: of what has been given anew all is taken, or nothing.
+            const fresh = if (change.table) |*description|
+                try Table.create(self.gpa, description, &self.bodies, defect)
+            else
+                null;
+            errdefer if (fresh) |table| table.destroy();
             try self.reloadTls(&change, defect);
-            const description = &(change.table orelse return);
-            const fresh = try Table.create(self.gpa, description, &self.bodies, defect);
+            if (fresh) |table| self.takeTable(table);
+        }
+
+        fn takeTable(self: *Self, fresh: *Table) void {
             const old = self.dispatcher.table.swap(fresh, orders.publish);
             self.wakeAll();
             var waited_ms: u32 = 0;

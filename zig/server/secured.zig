@@ -3,6 +3,7 @@
 const std = @import("std");
 const Code = problem.Code;
 const log = @import("../core/log.zig");
+const FieldLines = @import("../http/field_lines.zig").FieldLines;
 const problem = @import("../http/problem.zig");
 const Response = @import("../http/response.zig").Response;
 const Security = @import("../http/security.zig").Security;
@@ -25,10 +26,20 @@ pub fn Secured(comptime D: type) type {
             return Filtering.filterOf(&d.net, conn).securityNow();
         }
 
-        /// A field line that goes with every response; "" for none.
-        pub inline fn ownLine(d: *D, conn: *const Conn) []const u8 {
+        /// A field line that goes with every response; "" for none, and where the response has its
+        /// own, as two must not be sent (RFC 6797 §7.1).
+        pub inline fn ownLine(d: *D, conn: *const Conn, lines: FieldLines) []const u8 {
             if (!conn.is_filtered) return "";
-            return Filtering.filterOf(&d.net, conn).hstsLine();
+            const line = Filtering.filterOf(&d.net, conn).hstsLine();
+            return if (line.len == 0 or hasHsts(lines)) "" else line;
+        }
+
+        fn hasHsts(lines: FieldLines) bool {
+            var fields = lines.fields();
+            while (fields.next()) |field| {
+                if (std.ascii.eqlIgnoreCase(field.name, "Strict-Transport-Security")) return true;
+            }
+            return false;
         }
 
         /// Answers the requests that nobody else is to see; null for the others.
@@ -85,10 +96,9 @@ pub fn Secured(comptime D: type) type {
 
         pub fn onFilterFailed(d: *D, conn: *Conn) void {
             const filter = Filtering.filterOf(&d.net, conn);
-            const failure = filter.reason() orelse { // no memory
-                log.limited("a handshake found no memory", .{});
+            if (filter.ended == .no_memory) log.limited("a handshake found no memory", .{});
+            const failure = filter.takeReason() orelse
                 return refusals.report(d, conn, .tls_failed, 0);
-            };
             log.debug("TLS ended a connection: {s}, {s}", .{
                 @tagName(failure.alert), @tagName(failure.by),
             });
@@ -102,7 +112,8 @@ pub fn Secured(comptime D: type) type {
         pub fn closeEvicted(d: *D) void {
             while (d.handshakes.takeEvicted()) |filter| {
                 const conn = d.net.conns.get(filter.conn) orelse continue;
-                refusals.closeFor(d, conn, .tls_failed);
+                // It may have sent something since, and been told of already.
+                if (conn.isOpen()) refusals.closeFor(d, conn, .tls_failed);
             }
         }
     };

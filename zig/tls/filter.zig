@@ -105,6 +105,8 @@ pub const Filter = struct {
     /// An alert that has to be sent.
     alert: ?Alert = null,
     is_resumed: bool = false,
+    /// Data ahead was accepted.
+    took_early: bool = false,
     /// Data ahead was not accepted: records that cannot be opened are passed over.
     is_skipping: bool = false,
     owes_key_update: bool = false,
@@ -143,9 +145,11 @@ pub const Filter = struct {
         return self.phase == .open or self.phase == .peer_closed;
     }
 
-    /// Whether data may be written: the handshake is over, or data ahead may be answered.
+    /// Whether data may be written: the handshake is over, or data ahead may be answered, which
+    /// goes on when the client has no more of it.
     pub fn takesText(self: *const Filter) bool {
-        return (self.isOpen() or self.phase == .early) and !self.sent_close;
+        const answers_early = self.took_early and self.phase != .failed;
+        return (self.isOpen() or answers_early) and !self.sent_close;
     }
 
     pub fn hasPeerClosed(self: *const Filter) bool {
@@ -316,6 +320,7 @@ pub const Filter = struct {
         self.suite = handshake.suite;
         if (handshake.acceptsEarly()) {
             self.phase = .early;
+            self.took_early = true;
             self.readWith(&handshake.read_early);
         } else {
             self.phase = .handshake;

@@ -56,6 +56,16 @@ pub fn lacking(prefix: []const u8) usize {
     return whole -| prefix.len;
 }
 
+/// Whether `prefix` is the beginning of no record at all, whatever follows.
+pub fn beginsNone(prefix: []const u8) bool {
+    if (prefix.len < header_bytes) return false;
+    const header = Header.parse(prefix[0..header_bytes]);
+    return switch (header.type) {
+        .change_cipher_spec, .alert, .handshake, .application_data => false,
+        _ => true,
+    };
+}
+
 /// The ChangeCipherSpec that middleboxes want to see (RFC 8446 §D.4).
 pub const change_cipher_spec = [_]u8{ 20, 3, 3, 0, 1, 1 };
 

@@ -8,6 +8,7 @@ const Context = filters.Context;
 const Secret = @import("context.zig").Secret;
 const limits = @import("../core/limits.zig");
 const links = @import("testing/link.zig");
+const record = @import("record.zig");
 
 var now_ms: u64 = 0;
 
@@ -162,6 +163,31 @@ test "data ahead is taken, told apart, and answered before the handshake is over
     try link.run();
     try testing.expectEqualStrings("later", link.server.text.items);
     try testing.expectEqualStrings(early, link.server.early.items);
+}
+
+test "data ahead is answered between its end and the handshake's" {
+    const site = try earlySite();
+    defer site.deinit();
+    const ticket = try ticketOf(site.context, "localhost", &.{});
+    defer testing.allocator.free(ticket);
+    var link = try resuming(site, ticket, early);
+    defer link.deinit();
+    try link.step();
+    // The client's next records: EndOfEarlyData, and what ends the handshake.
+    const up = try link.client.out.toOwnedSlice(testing.allocator);
+    defer testing.allocator.free(up);
+    var rest: []const u8 = up;
+    while (link.server.filter.phase == .early) {
+        const whole = record.header_bytes + record.lacking(rest[0..record.header_bytes]);
+        try link.server.feed(rest[0..whole]);
+        rest = rest[whole..];
+    }
+    try testing.expect(!link.server.filter.isOpen() and rest.len > 0);
+    try link.server.send("an answer");
+    try link.server.feed(rest);
+    try link.run();
+    try testing.expect(link.server.filter.isOpen());
+    try testing.expectEqualStrings("an answer", link.client.text.items);
 }
 
 test "OpenSSL sends data ahead, and what is not taken is passed over" {

@@ -141,6 +141,7 @@ export class Exchange
   /** The client sends no more, and may be gone. */
   private leaving = false;
   private node: NodeRuntime | null = null;
+  private recordedTls: RecordedTls | null = null;
   private slab: Slab;
   private base: number;
 
@@ -416,9 +417,12 @@ export class Exchange
 
   /** Of the connection, when it is one over TLS. */
   get tls(): TlsInfo | undefined {
-    if (this.tlsLength() === 0) return undefined;
-    const start = this.tlsOffset();
-    return new RecordedTls(this.slab.u8.subarray(start, start + this.tlsLength()));
+    if (this.recordedTls === null && this.isSecure) {
+      const start = this.tlsOffset();
+      const bytes = this.slab.u8.subarray(start, start + this.tlsLength());
+      this.recordedTls = new RecordedTls(bytes);
+    }
+    return this.recordedTls ?? undefined;
   }
 
   /** Whether the connection is one over TLS. */

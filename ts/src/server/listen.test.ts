@@ -102,6 +102,14 @@ test('places that cannot be are refused', () => {
   }
 });
 
+test('what a place has no option for is named, and not shown', () => {
+  const listen = { port: 443, key: 'secret' };
+  assert.throws(
+    () => listens({ listen }),
+    (error: Error) => /listen has no option key/.test(error.message) && !/secret/.test(`${error}`),
+  );
+});
+
 test('a name that is not ASCII is refused with its ASCII form', () => {
   assert.throws(() => listens({ hostname: 'bücher.example' }), /xn--bcher-kva\.example/);
   for (const hostname of ['bücher', '\ud800', '\u0130']) {

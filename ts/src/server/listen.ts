@@ -147,10 +147,14 @@ function placeOf(name: string, place: unknown): EnginePlace {
   const isUnix = unix !== undefined;
   const isFd = fd !== undefined;
   const isTcp = hostname !== undefined || port !== undefined;
-  const kinds = Number(isUnix) + Number(isFd) + Number(isTcp);
-  if (kinds !== 1 || Object.keys(rest).length > 0 || (mode !== undefined && !isUnix)) {
-    throw invalid(name, place, rule);
+  const [stray] = Object.keys(rest);
+  if (stray !== undefined) {
+    // Its value is not told: it may be a key, which belongs to `tls`.
+    const message = `Option ${name} has no option ${stray}`;
+    throw new GyrfalconError('GYR_OPTION_INVALID', message, `it must be ${rule}`);
   }
+  const kinds = Number(isUnix) + Number(isFd) + Number(isTcp);
+  if (kinds !== 1 || (mode !== undefined && !isUnix)) throw invalid(name, place, rule);
   if (isUnix) return unixPlace(`${name}.unix`, unix, `${name}.mode`, mode);
   if (isFd) return { fd: integer(`${name}.fd`, fd, fdMax) };
   if (hostname !== undefined) checkHostname(`${name}.hostname`, hostname);

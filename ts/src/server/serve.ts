@@ -14,6 +14,7 @@ import {
   checkTableOptions,
   type EngineConfig,
   engineConfig,
+  isHandlerOption,
   type ListenInfo,
   reloadedTls,
   type ServeOptions,
@@ -127,7 +128,11 @@ abstract class BaseServer extends RequestServer implements Server {
 
   /** What the engine is to do about certificates in a reload. */
   protected tlsChange(options: ReloadOptions): object {
-    if (!this.isSecured) return {};
+    if (!this.isSecured) {
+      if (options.tls === undefined) return {};
+      const message = 'Option tls of reload() replaces certificates, and this server has none';
+      throw new GyrfalconError('GYR_OPTION_INVALID', message, 'give tls to serve()');
+    }
     const tls = reloadedTls(options);
     return { reloads_tls: true, ...(tls === undefined ? {} : { tls }) };
   }
@@ -247,7 +252,8 @@ class LocalServer extends BaseServer {
     this.checkRunning();
     checkReloadOptions(options);
     const change = this.tlsChange(options);
-    if (this.isSecured && options.fetch === undefined && options.routes === undefined) {
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    if (this.isSecured && !given.some(([name]) => isHandlerOption(name))) {
       this.engine.reload(this.id, change);
       return;
     }
@@ -347,7 +353,7 @@ class ThreadedServer extends BaseServer {
 
   async reload(options: ReloadOptions = {}): Promise<void> {
     this.checkRunning();
-    if (Object.keys(options).some((name) => name !== 'tls')) {
+    if (Object.keys(options).some((name) => name !== 'tls' && name !== 'listen')) {
       const hint = 'call reload() without them: the module is imported anew';
       throw new GyrfalconError('GYR_RELOAD', 'With threads, handlers come from the module', hint);
     }

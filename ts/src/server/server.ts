@@ -11,6 +11,7 @@ import type { FormOptions } from '../fetch/multipart.ts';
 import type { Params, Request } from '../fetch/request.ts';
 import type { Response } from '../fetch/response.ts';
 import type { DirRoute } from './dir.ts';
+import type { ListenPlace } from './listen.ts';
 import type { TlsOption } from './tls.ts';
 
 type Awaitable<T> = T | Promise<T>;
@@ -89,8 +90,13 @@ export interface HandlerOptions<Path extends string = string> {
 
 /** What `reload()` takes. */
 export interface ReloadOptions extends HandlerOptions {
-  /** Other certificates, in the place of those that the server was given as `tls`. */
+  /**
+   * Other certificates, in the place of those that the server was given as `tls`, and what goes with
+   * them. Without `ticketKeys` sessions are resumed as before.
+   */
   tls?: TlsOption;
+  /** Where places have certificates of their own: the same places, with the other ones. */
+  listen?: ListenPlace | readonly ListenPlace[];
 }
 
 /** Counters of a running server since its start, and its present state. */
@@ -123,9 +129,9 @@ export interface Server {
   stop(closeActive?: boolean | StopOptions): Promise<void>;
   /**
    * Replaces routes, fetch and error while serving; requests that are being handled are not touched.
-   * With `threads` the module is imported anew instead, and only `tls` is taken. Certificates are read
-   * anew, or replaced by `tls`; of a server that has some, `reload()` without handlers does nothing
-   * else.
+   * With `threads` the module is imported anew instead, and only `tls` and `listen` are taken.
+   * Certificates are read anew, or replaced by `tls`; of a server that has some, `reload()` without
+   * handlers does nothing else.
    */
   reload(options?: ReloadOptions): Promise<void>;
   /** Address of the client, or null when the request did not come from this server. */

@@ -60,7 +60,6 @@ test('options are translated', () => {
     sessionTickets: false,
     ticketKeys: [Buffer.alloc(32, 1), '02'.repeat(32)],
     sessionTimeout: 60,
-    earlyData: true,
     hsts: { maxAge: 60, includeSubDomains: true, preload: true },
     keyLog: 'keys.log',
     reloadInterval: 0,
@@ -74,10 +73,12 @@ test('options are translated', () => {
     client_authorities: file('ca.pem'),
     client_certificates: 'request',
     ticket_secrets: ['01'.repeat(32), '02'.repeat(32)],
-    early_data_bytes_max: 16_384,
     hsts: 'max-age=60; includeSubDomains; preload',
     key_log: 'keys.log',
   });
+  assert.is(translated({ ...pair, earlyData: true }).early_data_bytes_max, 16_384);
+  assert.is(translated({ ...pair, earlyData: 1 }).early_data_bytes_max, 1);
+  assert.is(translated({ ...pair, earlyData: false }).early_data_bytes_max, undefined);
   assert.is(translated({ ...pair, hsts: true }).hsts, 'max-age=31536000');
   assert.is(translated({ ...pair, minVersion: 'TLSv1.3' }).version_min, undefined);
   assert.is(translated({ ...pair, ca: pem, requestCert: true }).client_certificates, 'require');
@@ -87,6 +88,14 @@ test('what cannot be is named, and no key is shown', () => {
   const cases: [unknown, RegExp][] = [
     [null, /Option tls is null/],
     [[], /one certificate at least/],
+    ['secret', /Option tls is string/],
+    [['secret'], /Option tls\[0\] is string/],
+    [{ certificates: { key: 'secret' } }, /Option tls\.certificates is object/],
+    [{ ...pair, earlyData: true, sessionTickets: false }, /earlyData stands beside sessionTickets/],
+    [
+      { ...pair, earlyData: true, ca: pem, requestCert: true },
+      /earlyData stands beside requestCert/,
+    ],
     [{ key: 'a' }, /Option tls\.cert cannot be/],
     [{ cert: 'a' }, /Option tls\.key cannot be/],
     [[pair, { cert: 'a' }], /Option tls\[1\]\.key cannot be/],

@@ -151,7 +151,7 @@ function engineTls(name: string, option: unknown): EngineTls {
   takeNumber(`${name}.reloadInterval`, given.reloadInterval, intervals, 'reload_ms', out);
   takeClients(name, given, out);
   takeTicketKeys(`${name}.ticketKeys`, given.ticketKeys, out);
-  takeEarlyData(`${name}.earlyData`, given.earlyData, out);
+  takeEarlyData(`${name}.earlyData`, given, out);
   takeHsts(`${name}.hsts`, given.hsts, out);
   if (given.keyLog !== undefined) {
     if (typeof given.keyLog !== 'string' || given.keyLog === '')
@@ -162,8 +162,7 @@ function engineTls(name: string, option: unknown): EngineTls {
 }
 
 function objectOf(name: string, value: unknown, names: readonly string[]): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null)
-    throw invalid(name, value, 'an object with cert and key');
+  if (typeof value !== 'object' || value === null) throw wrongKind(name, value, 'an object');
   for (const key of Object.keys(value)) {
     if (names.includes(key)) continue;
     const message = `Option ${name} has no option ${key}`;
@@ -174,7 +173,8 @@ function objectOf(name: string, value: unknown, names: readonly string[]): Recor
 
 function identities(name: string, given: Record<string, unknown>): EngineIdentity[] {
   const { certificates = [], cert, key } = given;
-  if (!Array.isArray(certificates)) throw invalid(`${name}.certificates`, certificates, 'an array');
+  if (!Array.isArray(certificates))
+    throw wrongKind(`${name}.certificates`, certificates, 'an array');
   const further = certificates.map((one, i) => identity(`${name}.certificates[${i}]`, one));
   if (cert === undefined && key === undefined && further.length > 0) return further;
   const own = Object.fromEntries(
@@ -262,10 +262,16 @@ function takeTicketKeys(name: string, value: unknown, out: EngineTls): void {
   });
 }
 
-function takeEarlyData(name: string, value: unknown, out: EngineTls): void {
-  if (value === undefined || value === false) return;
-  const bytes = value === true ? earlyBytesDefault : value;
+/** Data comes ahead where a session is resumed. */
+function takeEarlyData(name: string, given: Record<string, unknown>, out: EngineTls): void {
+  const { earlyData = false, sessionTickets, requestCert } = given;
+  if (earlyData === false) return;
+  const bytes = earlyData === true ? earlyBytesDefault : earlyData;
   takeNumber(name, bytes, [1, earlyBytesMax], 'early_data_bytes_max', out);
+  if (sessionTickets !== false && requestCert !== true) return;
+  const other = requestCert === true ? 'requestCert' : 'sessionTickets: false';
+  const message = `Option ${name} stands beside ${other}`;
+  throw new GyrfalconError('GYR_OPTION_INVALID', message, 'no session is resumed then: take one');
 }
 
 function takeHsts(name: string, value: unknown, out: EngineTls): void {
@@ -312,6 +318,16 @@ function invalid(name: string, value: unknown, rule: string): GyrfalconError {
   const shown = inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY });
   const message = `Option ${name} is ${shown}`;
   return new GyrfalconError('GYR_OPTION_INVALID', message, `it must be ${rule}`);
+}
+
+/** The same, where the value may be a key, or hold one. */
+function wrongKind(name: string, value: unknown, rule: string): GyrfalconError {
+  const kind = value === null ? 'null' : typeof value;
+  return new GyrfalconError(
+    'GYR_OPTION_INVALID',
+    `Option ${name} is ${kind}`,
+    `it must be ${rule}`,
+  );
 }
 
 /** What was given is not told: it may be a key. */

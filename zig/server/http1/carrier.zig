@@ -132,16 +132,17 @@ pub fn Http1Carrier(comptime D: type) type {
                 ex.keep_alive = false;
                 http1.of(conn).more_input = true;
             }
+            const lines = res.fieldLines();
             const parts: encoder.HeadParts = .{
                 .version = ex.version,
                 .status = res.status,
-                .field_lines = res.fieldLines().text,
+                .field_lines = lines.text,
                 .length = length,
                 .date = d.dateNow(),
                 .server = d.config.server_name,
                 .keep_alive = ex.keep_alive,
                 .keep_alive_lines = if (ex.keep_alive_asked) d.keepAliveLines() else "",
-                .own_line = if (D.is_secure) secured.ownLine(d, conn) else "",
+                .own_line = if (D.is_secure) secured.ownLine(d, conn, lines) else "",
                 .has_date = res.has_date,
                 .has_server = res.has_server,
                 .body_allowed = framed,

@@ -38,6 +38,8 @@ pub const Filter = struct {
         no_memory,
         /// Others came while its handshake took its time.
         evicted,
+        /// The protocol knows why.
+        failed,
     };
 
     /// It stays where it is from the first call of `read` on.
@@ -54,6 +56,7 @@ pub const Filter = struct {
     fn drop(self: *Filter) void {
         if (self.inner) |*inner| inner.deinit();
         self.inner = null;
+        self.security = .{}; // it points to what goes
         if (self.bundle) |bundle| bundle.release();
         self.bundle = null;
     }
@@ -83,10 +86,11 @@ pub const Filter = struct {
     pub fn read(self: *Filter, bytes: []u8) Read {
         const inner = self.begin() orelse return .{ .text = bytes[0..0], .used = bytes.len };
         const was_taking = inner.takesText();
+        const had_failed = inner.failure != null;
         const result = inner.read(bytes);
         if (!was_taking and inner.takesText()) self.noteAgreed(inner);
         if (inner.failure) |failure| {
-            if (failure.by == .not_tls) self.page = plain_page.of(bytes);
+            if (!had_failed and failure.by == .not_tls) self.page = plain_page.of(bytes);
         }
         if (inner.isOpen() or inner.failure != null) self.settleHandshake(inner);
         return .{ .text = result.text, .used = result.used };
@@ -101,6 +105,8 @@ pub const Filter = struct {
         };
         self.security.cipher = std.mem.span(inner.suite.?.name);
         if (inner.protocol) |index| self.security.protocol = context.protocols[index];
+        // The details that follow take it over as it lies.
+        if (inner.handshake) |handshake| self.security.server_name = handshake.server_name;
         self.security.is_resumed = inner.is_resumed;
     }
 
@@ -120,7 +126,7 @@ pub const Filter = struct {
 
     /// What a request that is being read is told.
     pub fn securityNow(self: *Filter) *const Security {
-        self.security.is_early = !self.inner.?.isOpen();
+        self.security.is_early = !self.isOpen();
         return &self.security;
     }
 
@@ -130,8 +136,9 @@ pub const Filter = struct {
         return bundle.hsts_line;
     }
 
+    /// What begins no record is read at once: its bytes at the place of a length say nothing.
     pub fn lacking(bytes: []const u8) usize {
-        return tls.record.lacking(bytes);
+        return if (tls.record.beginsNone(bytes)) 0 else tls.record.lacking(bytes);
     }
 
     pub fn write(self: *Filter, pieces: []const posix.iovec_const, out: []u8) tls.Written {
@@ -142,7 +149,9 @@ pub const Filter = struct {
             return .{ .taken = 0, .len = n };
         }
         const inner = if (self.inner) |*inner| inner else return .{ .taken = 0, .len = 0 };
-        return inner.write(pieces, out);
+        const written = inner.write(pieces, out);
+        if (self.ended == .failed) self.dropSaid(inner);
+        return written;
     }
 
     pub fn hasOutput(self: *const Filter) bool {
@@ -167,8 +176,19 @@ pub const Filter = struct {
         return if (self.inner) |*inner| inner.failure != null else false;
     }
 
-    pub fn reason(self: *const Filter) ?tls.Failure {
-        return if (self.inner) |*inner| inner.failure else null;
+    /// Why it has failed; null where `ended` says it. Nobody asks again.
+    pub fn takeReason(self: *Filter) ?tls.Failure {
+        const inner = if (self.inner) |*inner| inner else return null;
+        self.ended = .failed;
+        const failure = inner.failure.?;
+        self.dropSaid(inner);
+        return failure;
+    }
+
+    /// The connection lingers, and its handshake is not counted any more: once the peer has been
+    /// told, it holds no memory.
+    fn dropSaid(self: *Filter, inner: *const tls.Filter) void {
+        if (!inner.hasOutput()) self.drop();
     }
 
     pub fn close(self: *Filter) void {

@@ -72,6 +72,11 @@ pub const Settings = struct {
             return .{ .option = "tls.ticket_lifetime_s", .rule = "1 to 604800" };
         if (self.early_data_bytes_max > limits.tls_early_bytes_max_bound)
             return .{ .option = "tls.early_data_bytes_max", .rule = "at most 65536" };
+        if (self.early_data_bytes_max > 0 and !self.tickets)
+            return .{
+                .option = "tls.early_data_bytes_max",
+                .rule = "0 without tickets: data comes ahead where a session is resumed",
+            };
         for (self.ticket_secrets) |text| if (secretOf(text) == null)
             return .{ .option = "tls.ticket_secrets", .rule = "64 hexadecimal digits each" };
         if (self.ticket_secrets.len > limits.tls_ticket_secrets_max)
@@ -144,6 +149,11 @@ test "what cannot be is named with its rule" {
     try testing.expectEqual(null, bad.validate());
     bad.early_data_bytes_max = 1;
     try testing.expectEqualStrings("tls.early_data_bytes_max", bad.validate().?.option);
+    var unresumed = good;
+    unresumed.tickets = false;
+    try testing.expectEqual(null, unresumed.validate());
+    unresumed.early_data_bytes_max = 1;
+    try testing.expectEqualStrings("tls.early_data_bytes_max", unresumed.validate().?.option);
     var pinned = good;
     pinned.hsts = "max-age=1\r\nA: b";
     try testing.expectEqualStrings("tls.hsts", pinned.validate().?.option);

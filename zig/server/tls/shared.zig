@@ -22,6 +22,8 @@ pub const Shared = struct {
     by_listener: [limits.listeners_max]?*Set = @splat(null),
     /// The port that every request is sent to, by the listeners' numbers.
     redirects: [limits.listeners_max]?u16 = @splat(null),
+    /// Held while something is loaded, which takes a while.
+    loading: std.Thread.Mutex = .{},
     watcher: ?std.Thread = null,
     /// The watcher is to end.
     end: std.Thread.ResetEvent = .{},
@@ -56,18 +58,26 @@ pub const Shared = struct {
         for (listeners, 0..) |*listener, i| {
             const place = config.listenAt(listener.place);
             if (place.tls) |index| self.by_listener[i] = &self.sets[index];
-            self.redirects[i] = portFor(config, place.redirect_port orelse continue, listeners);
+            const asked = place.redirect_port orelse continue;
+            self.redirects[i] = portFor(config, asked, listeners) orelse {
+                const text = "No place with TLS has a port to redirect to";
+                const hint = "name the one by which clients reach https";
+                defect.set("GYR_OPTION_INVALID", hint, text, .{});
+                return error.TlsRefused;
+            };
         }
         return self;
     }
 
-    /// The port that requests are sent to: as configured, or that of the first listener with TLS.
-    fn portFor(config: *const Config, asked: u16, listeners: []const Listener) u16 {
+    /// The port that requests are sent to: as configured, or that of the first listener with TLS
+    /// that has one.
+    fn portFor(config: *const Config, asked: u16, listeners: []const Listener) ?u16 {
         if (asked != 0) return asked;
         for (listeners) |*listener| {
-            if (config.listenAt(listener.place).tls != null) return listener.endpoint.port();
+            const is_secured = config.listenAt(listener.place).tls != null;
+            if (is_secured and listener.endpoint != .unix) return listener.endpoint.port();
         }
-        unreachable; // the configuration was checked
+        return null;
     }
 
     fn refuse(err: Set.Error, report: *const Report, defect: *Defect) Error {
@@ -88,9 +98,9 @@ pub const Shared = struct {
     /// Starts to look after files. Without a thread for it they are not looked after, and that is
     /// told.
     pub fn start(self: *Shared) void {
-        if (self.period() == null) return;
+        const ms = self.period() orelse return;
         self.end.reset();
-        self.watcher = system.spawn(watch, .{self}) catch |err| {
+        self.watcher = system.spawn(watch, .{ self, ms }) catch |err| {
             log.warn("certificates are not read anew when their files change: {s}", .{
                 @errorName(err),
             });
@@ -105,21 +115,23 @@ pub const Shared = struct {
     }
 
     /// How often is looked, ms.
-    fn period(self: *const Shared) ?u32 {
+    fn period(self: *Shared) ?u32 {
+        self.loading.lock();
+        defer self.loading.unlock();
         var least: ?u32 = null;
-        for (self.sets) |*set| {
-            const ms = set.settings.reload_ms;
-            if (ms > 0 and set.hasFiles()) least = @min(least orelse ms, ms);
-        }
+        for (self.sets) |*set| if (set.period()) |ms| {
+            least = @min(least orelse ms, ms);
+        };
         return least;
     }
 
-    fn watch(self: *Shared) void {
+    fn watch(self: *Shared, ms: u32) void {
         _ = log.setThreadLevel(self.level);
-        const ms = self.period().?;
         while (true) {
             self.end.timedWait(@as(u64, ms) * std.time.ns_per_ms) catch {
-                for (self.sets) |*set| if (set.settings.reload_ms > 0) set.follow();
+                self.loading.lock();
+                defer self.loading.unlock();
+                for (self.sets) |*set| set.follow();
                 continue;
             };
             return;
@@ -127,14 +139,21 @@ pub const Shared = struct {
     }
 
     /// Any thread: reads all certificates anew, or takes `settings`, of as many sets, in their
-    /// place. After an error those that were there are served on.
+    /// place. After an error those that were there are served on, all of them.
     pub fn reload(self: *Shared, settings: ?[]const Settings, defect: *Defect) Error!void {
+        self.loading.lock();
+        defer self.loading.unlock();
+        var all: std.BoundedArray(Set.Next, limits.listeners_max) = .{};
+        errdefer for (all.slice()) |*next| next.deinit();
         for (self.sets, 0..) |*set, i| {
             var report: Report = .{ .gpa = self.gpa };
             defer report.deinit();
-            const done = if (settings) |all| set.replace(&all[i], &report) else set.reload(&report);
-            done catch |err| return refuse(err, &report, defect);
+            const given = if (settings) |each| &each[i] else null;
+            const next = set.prepare(given, &report) catch |err|
+                return refuse(err, &report, defect);
+            all.appendAssumeCapacity(next);
             Set.tellWarnings(&report);
         }
+        for (self.sets, all.slice()) |*set, next| set.take(next);
     }
 };

@@ -20,32 +20,29 @@ pub const Bundle = struct {
     context: *Context,
     /// The field line of HSTS, with its CRLF; "" for none.
     hsts_line: []const u8,
+    /// Open for as long as a connection may write to it.
+    key_log: ?system.File,
     users: std.atomic.Value(u32) = .init(1),
 
     pub fn release(self: *Bundle) void {
         if (self.users.fetchSub(1, .acq_rel) > 1) return;
         self.context.destroy();
+        if (self.key_log) |file| system.close(file);
         self.gpa.free(self.hsts_line);
         self.gpa.destroy(self);
     }
 };
 
-/// One set of certificates, of one or more listeners. Any thread may call.
+/// One set of certificates, of one or more listeners. Any thread may call `acquire`; for the rest
+/// somebody sees to it that one does at a time.
 pub const Set = struct {
     gpa: Allocator,
-    /// Of the settings.
-    arena: std.heap.ArenaAllocator,
-    settings: Settings,
-    /// Of tickets: they outlive a reload.
-    secrets: std.BoundedArray([32]u8, limits.tls_ticket_secrets_max) = .{},
-    key_log: ?system.File = null,
-    /// Held while something is loaded, which takes a while.
-    loading: std.Thread.Mutex = .{},
+    plan: Plan,
     /// Held for an instant.
     swapping: std.Thread.Mutex = .{},
-    current: *Bundle = undefined,
+    current: *Bundle,
     /// Of the files, when they were last loaded or found wanting.
-    seen: u64 = 0,
+    seen: u64,
 
     pub const Error = @import("../../tls/context.zig").Error;
 
@@ -56,53 +53,18 @@ pub const Set = struct {
         settings: *const Settings,
         report: *Report,
     ) Error!void {
-        assert(settings.validate() == null);
-        self.* = .{ .gpa = gpa, .arena = .init(gpa), .settings = undefined };
-        errdefer self.arena.deinit();
-        self.settings = try settings.clone(self.arena.allocator());
-        self.takeSecrets();
-        errdefer self.forgetSecrets();
-        if (settings.key_log.len > 0) self.key_log = try openKeyLog(settings.key_log, report);
-        errdefer if (self.key_log) |file| system.close(file);
-        self.seen = self.fingerprint();
-        self.current = try self.load(report);
+        var plan = try Plan.init(gpa, settings, null);
+        errdefer plan.deinit();
+        const seen = plan.fingerprint();
+        const bundle = try plan.load(gpa, report);
+        self.* = .{ .gpa = gpa, .plan = plan, .current = bundle, .seen = seen };
     }
 
     /// No connection is left.
     pub fn deinit(self: *Set) void {
         self.current.release();
-        if (self.key_log) |file| system.close(file);
-        self.forgetSecrets();
-        self.arena.deinit();
+        self.plan.deinit();
         self.* = undefined;
-    }
-
-    fn takeSecrets(self: *Set) void {
-        for (self.settings.ticket_secrets) |text|
-            self.secrets.appendAssumeCapacity(Settings.secretOf(text).?);
-        if (self.secrets.len > 0) return;
-        self.secrets.len = 1;
-        std.crypto.random.bytes(&self.secrets.buffer[0]);
-    }
-
-    fn forgetSecrets(self: *Set) void {
-        std.crypto.secureZero(u8, std.mem.asBytes(&self.secrets.buffer));
-    }
-
-    fn openKeyLog(path: []const u8, report: *Report) Error!system.File {
-        if (builtin.os.tag == .windows) return report.fail(error.Unreadable, "keys cannot be " ++
-            "logged to {s}: that is not there on Windows", .{path});
-        const flags: std.posix.O = .{
-            .ACCMODE = .WRONLY,
-            .CREAT = true,
-            .APPEND = true,
-            .CLOEXEC = true,
-        };
-        return system.open(path, flags, 0o600) catch |err| report.fail(
-            error.Unreadable,
-            "keys cannot be logged to {s} ({s}): check the path, and who may write there",
-            .{ path, @errorName(err) },
-        );
     }
 
     /// What a connection that is being opened uses; it calls `release`.
@@ -113,58 +75,55 @@ pub const Set = struct {
         return self.current;
     }
 
-    /// Loads everything anew. After an error what was there is served on.
-    pub fn reload(self: *Set, report: *Report) Error!void {
-        self.loading.lock();
-        defer self.loading.unlock();
-        try self.reloadLocked(report);
+    /// What a set may come to be: `take` it, or `deinit`.
+    pub const Next = struct {
+        bundle: *Bundle,
+        seen: u64,
+        /// Null: that of before.
+        plan: ?Plan,
+
+        pub fn deinit(self: *Next) void {
+            self.bundle.release();
+            if (self.plan) |*plan| plan.deinit();
+            self.* = undefined;
+        }
+    };
+
+    /// Loads everything anew, by other settings where there are some. The set stays as it is.
+    pub fn prepare(self: *const Set, settings: ?*const Settings, report: *Report) Error!Next {
+        var plan = if (settings) |given| try Plan.init(self.gpa, given, &self.plan) else null;
+        errdefer if (plan) |*other| other.deinit();
+        const by = if (plan) |*other| other else &self.plan;
+        const seen = by.fingerprint(); // before: what changes meanwhile is loaded later
+        return .{ .bundle = try by.load(self.gpa, report), .seen = seen, .plan = plan };
     }
 
-    fn reloadLocked(self: *Set, report: *Report) Error!void {
-        self.seen = self.fingerprint(); // before: what changes meanwhile is loaded later
-        self.swap(try self.load(report));
-    }
-
-    fn swap(self: *Set, fresh: *Bundle) void {
+    pub fn take(self: *Set, next: Next) void {
+        self.seen = next.seen;
+        if (next.plan) |plan| {
+            self.plan.deinit();
+            self.plan = plan;
+        }
         self.swapping.lock();
         const old = self.current;
-        self.current = fresh;
+        self.current = next.bundle;
         self.swapping.unlock();
         old.release();
     }
 
-    /// Other settings from now on. Those of tickets and of the key log stay as they are.
-    pub fn replace(self: *Set, settings: *const Settings, report: *Report) Error!void {
-        assert(settings.validate() == null);
-        self.loading.lock();
-        defer self.loading.unlock();
-        var arena: std.heap.ArenaAllocator = .init(self.gpa);
-        errdefer arena.deinit();
-        const fresh = try settings.clone(arena.allocator());
-        const old = .{ .settings = self.settings, .seen = self.seen };
-        self.settings = fresh;
-        errdefer {
-            self.settings = old.settings;
-            self.seen = old.seen;
-        }
-        try self.reloadLocked(report);
-        self.arena.deinit();
-        self.arena = arena;
-    }
-
     /// Loads the files anew that have changed, and says so.
     pub fn follow(self: *Set) void {
-        self.loading.lock();
-        defer self.loading.unlock();
-        const now = self.fingerprint();
+        if (self.plan.settings.reload_ms == 0) return;
+        const now = self.plan.fingerprint();
         if (now == self.seen) return;
         self.seen = now;
         var report: Report = .{ .gpa = self.gpa };
         defer report.deinit();
-        const name = nameOf(self.settings.certificates[0].certificate);
-        if (self.load(&report)) |fresh| {
-            self.swap(fresh);
-            log.info("certificates have been read anew: {s} and what belongs to it", .{name});
+        if (self.prepare(null, &report)) |next| {
+            self.take(next);
+            log.info("certificates have been read anew: {s} and what belongs to it", .{
+                self.plan.label(),
+            });
             tellWarnings(&report);
         } else |err| {
             // A key may have been written, and its certificate not yet: then they change again.
@@ -177,15 +136,54 @@ pub const Set = struct {
         for (report.warnings.items) |text| log.warn("{s}", .{text});
     }
 
-    fn nameOf(source: Settings.Source) []const u8 {
-        return switch (source) {
+    /// How often its files are to be looked at, ms; null: never.
+    pub fn period(self: *const Set) ?u32 {
+        const ms = self.plan.settings.reload_ms;
+        return if (ms > 0 and self.plan.hasFiles()) ms else null;
+    }
+};
+
+/// What bundles of a set are made by, again and again.
+const Plan = struct {
+    arena: std.heap.ArenaAllocator,
+    settings: Settings,
+    secrets: std.BoundedArray([32]u8, limits.tls_ticket_secrets_max) = .{},
+
+    const Error = Set.Error;
+
+    /// Without secrets for tickets, `before` passes on its own: tickets outlive a reload.
+    fn init(gpa: Allocator, settings: *const Settings, before: ?*const Plan) Error!Plan {
+        assert(settings.validate() == null);
+        var arena: std.heap.ArenaAllocator = .init(gpa);
+        errdefer arena.deinit();
+        var self: Plan = .{ .arena = undefined, .settings = try settings.clone(arena.allocator()) };
+        self.arena = arena;
+        for (settings.ticket_secrets) |text|
+            self.secrets.appendAssumeCapacity(Settings.secretOf(text).?);
+        if (self.secrets.len == 0) if (before) |other| {
+            self.secrets = other.secrets;
+        } else {
+            std.crypto.random.bytes(self.secrets.addOneAssumeCapacity());
+        };
+        return self;
+    }
+
+    fn deinit(self: *Plan) void {
+        std.crypto.secureZero(u8, std.mem.asBytes(&self.secrets.buffer));
+        self.arena.deinit();
+        self.* = undefined;
+    }
+
+    /// In words, of which set this is.
+    fn label(self: *const Plan) []const u8 {
+        return switch (self.settings.certificates[0].certificate) {
             .file => |path| path,
             .text => "(text)",
         };
     }
 
     /// Whether there are files to look at.
-    pub fn hasFiles(self: *const Set) bool {
+    fn hasFiles(self: *const Plan) bool {
         for (self.settings.certificates) |*identity| {
             if (identity.certificate == .file or identity.key == .file) return true;
             if (identity.staple) |staple| if (staple == .file) return true;
@@ -195,7 +193,7 @@ pub const Set = struct {
     }
 
     /// A number that changes when a file does.
-    fn fingerprint(self: *const Set) u64 {
+    fn fingerprint(self: *const Plan) u64 {
         var hash: std.hash.Wyhash = .init(0);
         for (self.settings.certificates) |*identity| {
             addFile(&hash, identity.certificate);
@@ -221,28 +219,53 @@ pub const Set = struct {
         hash.update(std.mem.asBytes(&stat.changed_ns));
     }
 
-    fn load(self: *Set, report: *Report) Error!*Bundle {
-        const bundle = try self.gpa.create(Bundle);
-        errdefer self.gpa.destroy(bundle);
-        const hsts = self.settings.hsts;
-        const line = if (hsts.len == 0)
-            try self.gpa.dupe(u8, "")
+    fn load(self: *const Plan, gpa: Allocator, report: *Report) Error!*Bundle {
+        const settings = &self.settings;
+        const bundle = try gpa.create(Bundle);
+        errdefer gpa.destroy(bundle);
+        const line = if (settings.hsts.len == 0)
+            try gpa.dupe(u8, "")
         else
-            try std.fmt.allocPrint(self.gpa, "Strict-Transport-Security: {s}\r\n", .{hsts});
-        errdefer self.gpa.free(line);
+            try std.fmt.allocPrint(gpa, "Strict-Transport-Security: {s}\r\n", .{settings.hsts});
+        errdefer gpa.free(line);
+        const path = settings.key_log;
+        const key_log = if (path.len > 0) try openKeyLog(path, report) else null;
+        errdefer if (key_log) |file| system.close(file);
         bundle.* = .{
-            .gpa = self.gpa,
-            .context = try self.createContext(report),
+            .gpa = gpa,
+            .context = try self.createContext(gpa, key_log, report),
             .hsts_line = line,
+            .key_log = key_log,
         };
         return bundle;
     }
 
-    fn createContext(self: *Set, report: *Report) Error!*Context {
+    fn openKeyLog(path: []const u8, report: *Report) Error!system.File {
+        if (builtin.os.tag == .windows) return report.fail(error.Unreadable, "keys cannot be " ++
+            "logged to {s}: that is not there on Windows", .{path});
+        const flags: std.posix.O = .{
+            .ACCMODE = .WRONLY,
+            .CREAT = true,
+            .APPEND = true,
+            .CLOEXEC = true,
+        };
+        return system.open(path, flags, 0o600) catch |err| report.fail(
+            error.Unreadable,
+            "keys cannot be logged to {s} ({s}): check the path, and who may write there",
+            .{ path, @errorName(err) },
+        );
+    }
+
+    fn createContext(
+        self: *const Plan,
+        gpa: Allocator,
+        key_log: ?system.File,
+        report: *Report,
+    ) Error!*Context {
         const settings = &self.settings;
         const count = settings.certificates.len;
-        const identities = try self.gpa.alloc(Context.Settings.Identity, count);
-        defer self.gpa.free(identities);
+        const identities = try gpa.alloc(Context.Settings.Identity, count);
+        defer gpa.free(identities);
         for (settings.certificates, identities, 0..) |*from, *to, i| {
             to.* = .{
                 .certificate = sourceOf(from.certificate, "cert", i),
@@ -251,7 +274,7 @@ pub const Set = struct {
                 .names = from.names,
             };
         }
-        return Context.create(self.gpa, .{
+        return Context.create(gpa, .{
             .certificates = identities,
             .version_min = switch (settings.version_min) {
                 .tls12 => .tls12,
@@ -262,12 +285,12 @@ pub const Set = struct {
                 .secrets = self.secrets.constSlice(),
                 .lifetime_s = settings.ticket_lifetime_s,
             } else null,
-            .early_bytes_max = if (settings.tickets) settings.early_data_bytes_max else 0,
+            .early_bytes_max = settings.early_data_bytes_max,
             .clients = if (settings.client_authorities) |authorities| .{
                 .authorities = sourceOf(authorities, "ca", 0),
                 .require = settings.client_certificates == .require,
             } else null,
-            .key_log = self.key_log,
+            .key_log = key_log,
         }, report);
     }
 

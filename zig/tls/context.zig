@@ -201,6 +201,7 @@ pub const Context = struct {
             return report.fail(error.TooMany, "more than {d} certificates", .{
                 limits.tls_certificates_max,
             });
+        try libcrypto.lookUp();
         const self = try gpa.create(Context);
         errdefer gpa.destroy(self);
         const entries = try gpa.alloc(Entry, options.certificates.len);

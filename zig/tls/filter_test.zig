@@ -349,12 +349,7 @@ test "an established connection allocates nothing for its records, and holds lit
 test "whatever allocation fails, a handshake ends with an error and nothing is lost" {
     const site = try links.site(.{});
     defer site.deinit();
-    // libcrypto keeps what it looks up, and that it found no memory to look up.
-    {
-        var link = try links.withPicotls(site.context, .{});
-        defer link.deinit();
-        try link.run();
-    }
+    // libcrypto keeps some of what it looks up.
     try failEach(site);
     const before = heap.counts().bytes;
     try failEach(site);

@@ -74,3 +74,39 @@ pub extern fn ERR_clear_error() void;
 pub extern fn ERR_reason_error_string(c_ulong) ?[*:0]const u8;
 /// 0 is OPENSSL_VERSION, the text.
 pub extern fn OpenSSL_version(kind: c_int) [*:0]const u8;
+
+extern fn EVP_MD_fetch(?*anyopaque, [*:0]const u8, ?[*:0]const u8) ?*anyopaque;
+extern fn EVP_MD_free(?*anyopaque) void;
+extern fn EVP_CIPHER_fetch(?*anyopaque, [*:0]const u8, ?[*:0]const u8) ?*anyopaque;
+extern fn EVP_CIPHER_free(?*anyopaque) void;
+extern fn EVP_MAC_fetch(?*anyopaque, [*:0]const u8, ?[*:0]const u8) ?*anyopaque;
+extern fn EVP_MAC_free(?*anyopaque) void;
+extern fn EVP_KDF_fetch(?*anyopaque, [*:0]const u8, ?[*:0]const u8) ?*anyopaque;
+extern fn EVP_KDF_free(?*anyopaque) void;
+extern fn EVP_KEYMGMT_fetch(?*anyopaque, [*:0]const u8, ?[*:0]const u8) ?*anyopaque;
+extern fn EVP_KEYMGMT_free(?*anyopaque) void;
+extern fn EVP_KEYEXCH_fetch(?*anyopaque, [*:0]const u8, ?[*:0]const u8) ?*anyopaque;
+extern fn EVP_KEYEXCH_free(?*anyopaque) void;
+extern fn EVP_SIGNATURE_fetch(?*anyopaque, [*:0]const u8, ?[*:0]const u8) ?*anyopaque;
+extern fn EVP_SIGNATURE_free(?*anyopaque) void;
+extern fn EVP_KEM_fetch(?*anyopaque, [*:0]const u8, ?[*:0]const u8) ?*anyopaque;
+extern fn EVP_KEM_free(?*anyopaque) void;
+
+/// Has libcrypto look up an algorithm of each kind that handshakes use. The first look-up of a kind
+/// finds all of it, or, where memory is short, nothing, and then nothing ever after: so it is made
+/// when a server starts.
+pub fn lookUp() error{OutOfMemory}!void {
+    inline for (.{
+        .{ EVP_MD_fetch, EVP_MD_free, "SHA256" },
+        .{ EVP_CIPHER_fetch, EVP_CIPHER_free, "AES-128-GCM" },
+        .{ EVP_MAC_fetch, EVP_MAC_free, "HMAC" },
+        .{ EVP_KDF_fetch, EVP_KDF_free, "HKDF" },
+        .{ EVP_KEYMGMT_fetch, EVP_KEYMGMT_free, "X25519" },
+        .{ EVP_KEYEXCH_fetch, EVP_KEYEXCH_free, "X25519" },
+        .{ EVP_SIGNATURE_fetch, EVP_SIGNATURE_free, "ECDSA" },
+        .{ EVP_KEM_fetch, EVP_KEM_free, "ML-KEM-768" },
+    }) |kind| {
+        const fetch, const free, const name = kind;
+        free(fetch(null, name, null) orelse return error.OutOfMemory);
+    }
+}

@@ -247,6 +247,14 @@ fn start(pair: *Pair, settings: Settings) !void {
     try pair.init();
 }
 
+test "an idle connection and its tables hold no more than 6 KiB" {
+    const own = @sizeOf(Connection(Pair));
+    try testing.expect(own <= 900);
+    const tables = table_file.memoryBytes(4096) + hpack_encoder.memoryBytes(768);
+    try testing.expect(own + tables <= 6 * 1024);
+    try testing.expect(@sizeOf(Stream) <= 64);
+}
+
 test "requests come with content and trailers, are answered, and make room for others" {
     var pair: Pair = undefined;
     try start(&pair, .{ .streams_max = 2 });

@@ -2,6 +2,7 @@
 //! lines that HTTP/1 sends as they are.
 
 const std = @import("std");
+const chars = @import("../http/chars.zig");
 const FieldLines = @import("../http/field_lines.zig").FieldLines;
 const status_codes = @import("../http/status.zig");
 const encoder_file = @import("hpack/encoder.zig");
@@ -74,7 +75,9 @@ pub fn writeTrailers(encoder: *Encoder, out: *Out, lines: FieldLines) void {
 fn writeLines(encoder: *Encoder, out: *Out, lines: FieldLines) void {
     var each = lines.fields();
     while (each.next()) |one| {
-        if (!isConnectionField(one.name)) encoder.field(out, one.name, one.value);
+        if (isConnectionField(one.name)) continue;
+        // HTTP/1 does not mind white space around a value; here it is malformed (§8.2.1).
+        encoder.field(out, one.name, chars.trimOws(one.value));
     }
 }
 

@@ -4,7 +4,6 @@ const FieldLines = @import("../http/field_lines.zig").FieldLines;
 const response = @import("response.zig");
 const encoder_file = @import("hpack/encoder.zig");
 const Fixture = @import("testing/fixture.zig").Fixture;
-const table_file = @import("hpack/table.zig");
 
 const date = "Sun, 06 Nov 1994 08:49:37 GMT";
 
@@ -69,6 +68,21 @@ test "an interim response has a status and lines, and what belongs to connection
     var out: encoder_file.Out = .{ .bytes = bytes[0..response.trailersBytesMax(lines)] };
     response.writeTrailers(&fixture.encoder, &out, lines);
     try testing.expectEqualStrings("link: </a.css>\r\n", try fixture.decode(out.written()));
+}
+
+test "a value is sent without the white space around it" {
+    var fixture: Fixture = .{};
+    fixture.init();
+    const lines = comptime FieldLines.of("x-a:  b c\t\r\nx-b:  \r\n");
+    const text = try readBack(&fixture, .{
+        .status = 100,
+        .lines = lines,
+        .length = null,
+        .date = date,
+    });
+    try testing.expectEqualStrings(":status: 100\r\nx-a: b c\r\nx-b: \r\n", text);
+    var fields = fixture.block.fields();
+    while (fields.next()) |field| try testing.expect(!field.defects.value);
 }
 
 test "the bound of a head holds for any status and length" {

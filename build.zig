@@ -451,6 +451,11 @@ fn isBuilt(b: *std.Build, folder: []const u8) bool {
 }
 
 fn linkTls(b: *std.Build, module: *std.Build.Module, folder: std.Build.LazyPath) void {
+    // Randomness and the names of hosts, of which OpenSSL asks the system.
+    if (module.resolved_target.?.result.os.tag == .windows) {
+        for ([_][]const u8{ "advapi32", "crypt32", "ws2_32" }) |name|
+            module.linkSystemLibrary(name, .{});
+    }
     for ([_][]const u8{ "picotls", "ssl", "crypto" }) |name|
         module.addObjectFile(folder.path(b, b.fmt("lib/lib{s}.a", .{name})));
 }

@@ -66,6 +66,7 @@ const opensslNames = {
   'linux-musl.arm64': 'linux-aarch64',
   'darwin.x64': 'darwin64-x86_64-cc',
   'darwin.arm64': 'darwin64-arm64-cc',
+  'win32.x64': 'mingw64',
 };
 
 /**
@@ -223,9 +224,6 @@ export function isTlsOff() {
 
 /** Why the archives cannot be built for a target from here; undefined when they can. */
 export function tlsLackOf({ name }) {
-  if (name.startsWith('win32')) {
-    return 'picotls takes aligned memory, which the C library of Windows frees by another function than the rest';
-  }
   if (opensslNames[name] === undefined) return 'OpenSSL has not been tried there';
   if (process.platform === 'win32') return 'OpenSSL is not built on Windows, but on another system';
   return undefined;
@@ -582,6 +580,23 @@ function picotlsFiles({ arch }) {
   return arch === 'x64' ? [...files, { name: 'fusion', flags: fused }] : files;
 }
 
+/**
+ * What picotls includes and Windows has under other names, or not at all. (Its own code for Windows is for another
+ * compiler.) Returns the options that put it in the way.
+ */
+function writePosix(folder) {
+  for (const name of ['sys/socket.h', 'arpa/inet.h', 'netinet/in.h', 'pthread.h', 'all.h']) {
+    writeFileDeep(join(folder, name), posixHeaders[name] ?? '');
+  }
+  return [`-I${folder}`, '-include', join(folder, 'all.h')];
+}
+
+const posixHeaders = {
+  'sys/socket.h': '#include <winsock2.h>\n#include <ws2tcpip.h>\n',
+  'all.h':
+    '#include <stdlib.h>\nvoid *aligned_alloc(size_t, size_t);\nint posix_memalign(void **, size_t, size_t);\n',
+};
+
 async function makePicotls(context) {
   const { target, progress } = context;
   const source = await fetchPicotls(progress);
@@ -591,11 +606,13 @@ async function makePicotls(context) {
 async function buildPicotls(source, { folder, partial, target, compiler, zig }) {
   const include = join(folder, 'include');
   cpSync(join(source, 'include'), include, { recursive: true });
+  const system = target.platform === 'win32' ? writePosix(join(partial, 'posix')) : [];
   const env = { ...process.env, ZIG_LOCAL_CACHE_DIR: join(partial, 'cache') };
   const compiled = picotlsFiles(target).map(async (file) => {
     const object = join(partial, `${file.name}.o`);
     const own = [
       ...file.flags,
+      ...system,
       `-I${include}`,
       `-fmacro-prefix-map=${source}/=`,
       join(source, 'lib', `${file.name}.c`),

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { lacks } from './process.ts';
+import { zigProgram } from './target.ts';
 
 /** A certificate and its key, PEM, with their files. */
 export interface Issued {
@@ -18,6 +19,13 @@ export interface Issued {
 export const noTls: string | undefined = loadEngine().hasTls
   ? lacks('openssl')
   : 'the engine has no TLS in it (npm run build:tls)';
+
+/** The same of the executable for the system at hand. */
+export function lackOfTls(): string | undefined {
+  const { stdout } = spawnSync(zigProgram('gyrfalcon'), ['--version'], { encoding: 'utf8' });
+  if (/ with TLS\s*$/m.test(stdout)) return lacks('openssl');
+  return 'the executable has no TLS in it (npm run build:tls -- --list tells of systems)';
+}
 
 function openssl(...args: string[]): void {
   const { status, stderr } = spawnSync('openssl', args, { encoding: 'utf8' });

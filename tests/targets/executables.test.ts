@@ -1,14 +1,12 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ask } from '../https/server.ts';
-import { Authority } from '../support/certificates.ts';
-import { lacks, project, startZig, stopAll } from '../support/process.ts';
+import { Authority, lackOfTls } from '../support/certificates.ts';
+import { project, startZig, stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
-import { zigProgram } from '../support/target.ts';
 
 // Run by the stage `static`, for each system that executables are built for.
 const test = suite('static executables');
@@ -70,14 +68,7 @@ test(`${target}: the executable serves files, looks names up, and drains`, async
   assert.equal(await server.ended, { code: 0, signal: null }, server.stderr());
 });
 
-/** Why it speaks no TLS, or is not asked to. */
-function tlsLack(): string | undefined {
-  const { stdout } = spawnSync(zigProgram('gyrfalcon'), ['--version'], { encoding: 'utf8' });
-  if (/ with TLS$/m.test(stdout)) return lacks('openssl');
-  return `OpenSSL is not built for it: npm run build:tls -- ${target}`;
-}
-
-testUnless(test, tlsLack(), `${target}: the executable speaks TLS`, async () => {
+testUnless(test, lackOfTls(), `${target}: the executable speaks TLS`, async () => {
   const authority = new Authority();
   try {
     const { certFile, keyFile } = authority.issue(['a.test']);

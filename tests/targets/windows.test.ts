@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ask } from '../https/server.ts';
+import { Authority, lackOfTls } from '../support/certificates.ts';
 import { start, startZig, stopAll } from '../support/process.ts';
+import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { patternOf, zigProgram } from '../support/target.ts';
 import { until, within } from '../support/wait.ts';
@@ -171,6 +174,22 @@ test('the Zig examples answer', async () => {
   const counter = await startZig('counter');
   assert.is((await exchange(counter.port, get('/'))).body.toString(), '0\n');
   assert.equal(await counter.stop(), { code: 0, signal: null }, counter.stderr());
+});
+
+testUnless(test, lackOfTls(), 'the executable speaks TLS', async () => {
+  const authority = new Authority();
+  try {
+    const { certFile, keyFile } = authority.issue(['a.test']);
+    const server = await startZig('gyrfalcon', [
+      ...['serve', folder, '--host', '127.0.0.1', '--port', '0'],
+      ...['--tls-cert', certFile, '--tls-key', keyFile],
+    ]);
+    const { body } = await ask(server.port, '/big.bin', { ca: authority.cert });
+    assert.equal(body, big);
+    assert.equal(await server.stop(), { code: 0, signal: null }, server.stderr());
+  } finally {
+    authority.remove();
+  }
 });
 
 test.run();

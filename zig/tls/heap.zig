@@ -5,6 +5,7 @@
 //! The counters are the process's, as the libraries' own state is. Any thread may call.
 
 const std = @import("std");
+const assert = std.debug.assert;
 const builtin = @import("builtin");
 const Allocator = std.mem.Allocator;
 const Alignment = std.mem.Alignment;
@@ -70,35 +71,69 @@ fn zigFree(_: *anyopaque, old: []u8, _: Alignment, _: usize) void {
     give(old.ptr);
 }
 
-const sizeOf = switch (builtin.os.tag) {
-    .windows => struct {
-        extern "c" fn _msize(?*const anyopaque) usize;
-    }._msize,
-    .macos => struct {
-        extern "c" fn malloc_size(?*const anyopaque) usize;
-    }.malloc_size,
-    else => struct {
-        extern "c" fn malloc_usable_size(?*const anyopaque) usize;
-    }.malloc_usable_size,
+/// The C library's blocks. That of Windows frees those of an alignment by another function than the
+/// rest.
+const blocks = if (builtin.os.tag == .windows) headed else struct {
+    const alloc = c.malloc;
+    const free = c.free;
+
+    fn allocAligned(alignment: usize, size: usize) ?*anyopaque {
+        // C11: the size is a multiple of the alignment.
+        return aligned_alloc(alignment, std.mem.alignForward(usize, size, alignment));
+    }
+
+    extern "c" fn aligned_alloc(alignment: usize, size: usize) ?*anyopaque;
+
+    const sizeOf = if (builtin.os.tag == .macos) malloc_size else malloc_usable_size;
+    extern "c" fn malloc_size(?*const anyopaque) usize;
+    extern "c" fn malloc_usable_size(?*const anyopaque) usize;
 };
 
-extern "c" fn aligned_alloc(alignment: usize, size: usize) ?*anyopaque;
+/// Blocks of any alignment that are all freed in one way: what they lie in is noted before them.
+const headed = struct {
+    const Header = extern struct { held: ?*anyopaque, size: usize };
+
+    fn alloc(size: usize) ?*anyopaque {
+        return allocAligned(@alignOf(std.c.max_align_t), size);
+    }
+
+    fn allocAligned(alignment: usize, size: usize) ?*anyopaque {
+        assert(alignment >= @alignOf(Header));
+        const more = alignment + @sizeOf(Header);
+        const held = c.malloc(std.math.add(usize, size, more) catch return null) orelse return null;
+        const first = @intFromPtr(held) + @sizeOf(Header);
+        const block: *anyopaque = @ptrFromInt(std.mem.alignForward(usize, first, alignment));
+        headerOf(block).* = .{ .held = held, .size = size };
+        return block;
+    }
+
+    fn free(block: *anyopaque) void {
+        c.free(headerOf(block).held);
+    }
+
+    fn sizeOf(block: *const anyopaque) usize {
+        return headerOf(@constCast(block)).size;
+    }
+
+    fn headerOf(block: *anyopaque) *Header {
+        return @ptrFromInt(@intFromPtr(block) - @sizeOf(Header));
+    }
+};
 
 fn take(size: usize) ?*anyopaque {
     if (!mayTake(size)) return null;
-    return noted(c.malloc(@max(size, 1)));
+    return noted(blocks.alloc(@max(size, 1)));
 }
 
 fn takeAligned(alignment: usize, size: usize) ?*anyopaque {
     if (!mayTake(size)) return null;
-    // C11: the size is a multiple of the alignment.
-    return noted(aligned_alloc(alignment, std.mem.alignForward(usize, @max(size, 1), alignment)));
+    return noted(blocks.allocAligned(alignment, @max(size, 1)));
 }
 
 fn give(block: ?*anyopaque) void {
     const held = block orelse return;
-    _ = held_bytes.fetchSub(sizeOf(held), .monotonic);
-    c.free(held);
+    _ = held_bytes.fetchSub(blocks.sizeOf(held), .monotonic);
+    blocks.free(held);
 }
 
 fn mayTake(size: usize) bool {
@@ -116,7 +151,7 @@ fn hasGrace() bool {
 
 fn noted(block: ?*anyopaque) ?*anyopaque {
     const held = block orelse return null;
-    _ = held_bytes.fetchAdd(sizeOf(held), .monotonic);
+    _ = held_bytes.fetchAdd(blocks.sizeOf(held), .monotonic);
     _ = taken_count.fetchAdd(1, .monotonic);
     return held;
 }
@@ -141,7 +176,7 @@ fn tlsRealloc(old: ?*anyopaque, size: usize) callconv(.c) ?*anyopaque {
         return null;
     }
     const fresh = take(size) orelse return null;
-    const kept = @min(sizeOf(block), size);
+    const kept = @min(blocks.sizeOf(block), size);
     @memcpy(@as([*]u8, @ptrCast(fresh))[0..kept], @as([*]const u8, @ptrCast(block))[0..kept]);
     give(block);
     return fresh;
@@ -207,4 +242,16 @@ fn tellOpenssl() void {
 /// Before the first call of OpenSSL.
 pub fn init() void {
     openssl_is_told.call();
+}
+
+test "blocks with a header have their alignment and size, and are freed" {
+    for ([_]usize{ 16, 32, 64, 4096 }) |alignment| {
+        const block = headed.allocAligned(alignment, 100).?;
+        defer headed.free(block);
+        try std.testing.expect(std.mem.isAligned(@intFromPtr(block), alignment));
+        try std.testing.expectEqual(100, headed.sizeOf(block));
+        @memset(@as([*]u8, @ptrCast(block))[0..100], 0xff);
+        try std.testing.expectEqual(100, headed.sizeOf(block));
+    }
+    try std.testing.expectEqual(null, headed.alloc(std.math.maxInt(usize)));
 }

@@ -141,7 +141,9 @@ pub const Legacy = struct {
 
     fn outcomeOf(self: *Legacy, ret: c_int) Outcome {
         const code = libssl.SSL_get_error(self.ssl, ret);
-        if (self.alert_got) |alert| return if (alert == .close_notify) .closed else .{ .ended = alert };
+        if (self.alert_got) |alert| {
+            return if (alert == .close_notify) .closed else .{ .ended = alert };
+        }
         if (code == libssl.error_want_read) return .nothing;
         if (self.alert_sent) |alert| return .{ .failed = alert };
         return .{ .broken = .internal_error };

@@ -48,7 +48,11 @@ test "records in the place of others" {
         .{ .when = .after_hello, .bytes = &.{ 99, 3, 3, 0, 1, 1 }, .alert = .unexpected_message },
         .{ .when = .after_hello, .bytes = &long, .alert = .record_overflow },
         // What no key has sealed.
-        .{ .when = .open, .bytes = &(.{ 23, 3, 3, 0, 40 } ++ .{5} ** 40), .alert = .bad_record_mac },
+        .{
+            .when = .open,
+            .bytes = &(.{ 23, 3, 3, 0, 40 } ++ .{5} ** 40),
+            .alert = .bad_record_mac,
+        },
         .{ .when = .open, .bytes = &.{ 23, 3, 3, 0, 1, 5 }, .alert = .bad_record_mac },
         .{ .when = .open, .bytes = &.{ 21, 3, 3, 0, 2, 1, 0 }, .alert = .bad_record_mac },
         .{ .when = .open, .bytes = &.{ 20, 3, 3, 0, 1, 1 }, .alert = .unexpected_message },
@@ -228,7 +232,8 @@ test "records that are changed, cut, doubled or moved neither crash nor confuse 
     const given = try std.process.hasEnvVar(testing.allocator, "GYRFALCON_TLS_FUZZ_SECONDS");
     var seconds: f64 = 2;
     if (given) {
-        const text = try std.process.getEnvVarOwned(testing.allocator, "GYRFALCON_TLS_FUZZ_SECONDS");
+        const name = "GYRFALCON_TLS_FUZZ_SECONDS";
+        const text = try std.process.getEnvVarOwned(testing.allocator, name);
         defer testing.allocator.free(text);
         seconds = try std.fmt.parseFloat(f64, text);
     }

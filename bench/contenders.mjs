@@ -1,12 +1,23 @@
 // The table of the race. To add a contender, add a row.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { built, bun, frameworks, home, libraryEnv, nginx, root, zigProgram } from './lib/tools.mjs';
+import {
+  built,
+  bun,
+  certificate,
+  frameworks,
+  home,
+  libraryEnv,
+  nginx,
+  root,
+  tlsProgram,
+  zigProgram,
+} from './lib/tools.mjs';
 
 /**
  * @typedef {object} Contender
  * @property {string} name    unique; what --only takes and the report prints
- * @property {string} group   floor | gyrfalcon | peer | framework; --only takes it too, and the last has to be asked for
+ * @property {string} group   floor | gyrfalcon | peer | framework | tls; --only takes it too, and the last two have to be asked for
  * @property {string} what    one line for the reader
  * @property {string} [path]  request target, by default '/'
  * @property {Buffer} [body]  the exact body expected, by default 'Hello, World!'
@@ -209,6 +220,55 @@ export const contenders = [
     env: libraryEnv,
     command: nginxWith(`root ${www}; open_file_cache max=100 inactive=1h; sendfile off;`),
   },
+  {
+    name: 'zig-tls',
+    group: 'tls',
+    what: 'gyrfalcon over TLS, handler in Zig',
+    command: zigTls,
+  },
+  {
+    name: 'handler-tls',
+    group: 'tls',
+    what: 'gyrfalcon in Node.js over TLS, TypeScript handler',
+    command: async (place) => {
+      const { cert, key } = await certificate();
+      const settings = [`GYRFALCON_BENCH_CERT=${cert}`, `GYRFALCON_BENCH_KEY=${key}`];
+      return app('handler_https.ts', ...settings)(place);
+    },
+  },
+  {
+    name: 'dir-tls',
+    group: 'tls',
+    what: 'gyrfalcon over TLS, DirServer, 6150-byte file',
+    path: '/file.txt',
+    body: file6150,
+    command: zigTls,
+  },
+  {
+    name: 'bun-tls',
+    group: 'tls',
+    what: 'Bun.serve over TLS, handler',
+    command: async ({ port }) => {
+      const { cert, key } = await certificate();
+      return [await bun(), peer('bun_https.mjs'), String(port), cert, key];
+    },
+  },
+  {
+    name: 'nginx-tls',
+    group: 'tls',
+    what: 'nginx over TLS, one worker, return 200',
+    env: libraryEnv,
+    command: nginxTls("location / { default_type text/plain; return 200 'Hello, World!'; }"),
+  },
+  {
+    name: 'nginx-tls-file',
+    group: 'tls',
+    what: 'nginx over TLS, one worker, 6150-byte file, open_file_cache',
+    path: '/file.txt',
+    body: file6150,
+    env: libraryEnv,
+    command: nginxTls(`root ${www}; open_file_cache max=100 inactive=1h;`),
+  },
   ...framework('hono', 'Hono 4', 'hono-node', '@hono/node-server'),
   ...framework('h3', 'h3 2', 'h3-srvx', 'srvx'),
   ...framework('elysia', 'Elysia 1', 'elysia-node', '@hono/node-server'),
@@ -216,12 +276,26 @@ export const contenders = [
   ...framework('fastify', 'Fastify 5', 'fastify-node', 'node:http'),
 ];
 
+async function zigTls({ port }) {
+  const { cert, key } = await certificate();
+  return [await tlsProgram('zig_https'), String(port), cert, key, www];
+}
+
+/** The same over TLS 1.3. */
+function nginxTls(server) {
+  return async (place) => {
+    const { cert, key } = await certificate();
+    const secured = `ssl_certificate ${cert}; ssl_certificate_key ${key}; ssl_protocols TLSv1.3;`;
+    return nginxWith(`${secured} ${server}`, true)(place);
+  };
+}
+
 /**
  * nginx as it is tuned for this: no access log, no limit on requests per connection (the default of
  * 1000 would close connections in the middle of a measurement). For the small file read + writev of
  * an open descriptor was its best: 0.88 of sendfile with tcp_nopush, 0.70 of no open_file_cache.
  */
-function nginxWith(server) {
+function nginxWith(server, isSecured = false) {
   return async ({ port }) => {
     const folder = join(home, 'nginx', String(port));
     await mkdir(folder, { recursive: true });
@@ -235,7 +309,7 @@ http {
   access_log off; keepalive_requests 1000000000; keepalive_timeout 3600; tcp_nopush on;
   ${temporary}
   types { text/plain txt; }
-  server { listen 127.0.0.1:${port} backlog=2048; ${server} }
+  server { listen 127.0.0.1:${port}${isSecured ? ' ssl' : ''} backlog=2048; ${server} }
 }
 `;
     await writeFile(join(folder, 'nginx.conf'), configuration);

@@ -101,7 +101,7 @@ async function measure({ row, port, expected, server, responseBytes }, settings)
   if (off > 0)
     throw new Error(`${row.name}: ${off} of its threads left core ${settings.serverCore}`);
   const before = { core: coreBusyMicros(settings.serverCore), at: now(), cpu: cpuTime(pids) };
-  const result = await load({ port, path: expected.path, responseBytes }, settings);
+  const result = await load({ ...expected, port, responseBytes }, settings);
   const cpu_us = cpuMicrosBetween(before.cpu, cpuTime(pids));
   const wall_us = now() - before.at;
   const busy_us = coreBusyMicros(settings.serverCore) - before.core;

@@ -15,8 +15,11 @@ const RESPONSE_BYTES_DEFAULT = 150;
  * @property {number} responseBytes  size on the wire of one response
  */
 
+/** Groups that race when they are asked for. */
+const asked = new Set(['framework', 'tls']);
+
 /**
- * @param {string[]} only  names and groups; empty: all but the frameworks
+ * @param {string[]} only  names and groups; empty: all but the frameworks, and those of TLS
  * @returns {import('../contenders.mjs').Contender[]} exits when there is no such contender
  */
 export function choose(only) {
@@ -27,7 +30,7 @@ export function choose(only) {
     process.exit(2);
   }
   const wanted = ({ name, group }) =>
-    only.length === 0 ? group !== 'framework' : only.includes(name) || only.includes(group);
+    only.length === 0 ? !asked.has(group) : only.includes(name) || only.includes(group);
   return contenders.filter(wanted);
 }
 
@@ -46,6 +49,7 @@ export async function startEntrant(row, options, how = {}) {
     path: row.path ?? '/',
     body: row.body ?? hello,
     type: row.type ?? /^text\/plain/,
+    isSecured: row.group === 'tls',
   };
   const plain = wrap.length > 0;
   const command = await row.command({ port, responseBytes, idle, plain });

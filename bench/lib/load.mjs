@@ -82,17 +82,20 @@ function readReport(printed) {
   };
 }
 
-async function wrkWithReport({ port, path }, { seconds, connections, typical }) {
+const urlOf = ({ port, path, isSecured }) =>
+  `http${isSecured ? 's' : ''}://127.0.0.1:${port}${path}`;
+
+async function wrkWithReport(target, { seconds, connections, typical }) {
   const command = [await wrk(), '-t1', `-c${connections}`, `-d${seconds}s`];
   if (typical) for (const line of typicalFields) command.push('-H', line);
-  return [...command, '-s', join(root, 'bench/wrk.lua'), `http://127.0.0.1:${port}${path}`];
+  return [...command, '-s', join(root, 'bench/wrk.lua'), urlOf(target)];
 }
 
-async function ohaWithReport({ port, path }, { seconds, connections, typical }) {
+async function ohaWithReport(target, { seconds, connections, typical }) {
   const report = ['--no-tui', '--output-format', 'json', '--wait-ongoing-requests-after-deadline'];
   const command = [await oha(), ...report, '-c', String(connections), '-z', `${seconds}s`];
   if (typical) for (const line of typicalFields) command.push('-H', line);
-  return [...command, `http://127.0.0.1:${port}${path}`];
+  return [...command, '--insecure', urlOf(target)];
 }
 
 /** @returns {LoadResult} from oha's JSON */
@@ -110,7 +113,8 @@ function readOha(printed) {
   };
 }
 
-async function least({ port, path, responseBytes }, { seconds, connections, typical }) {
+async function least({ port, path, responseBytes, isSecured }, { seconds, connections, typical }) {
+  if (isSecured) throw new MissingError('bench/load.zig speaks no TLS: --load wrk or --load oha');
   const program = await zigProgram('load', ['-lc', 'bench/load.zig']);
   const numbers = [connections, seconds, responseBytes].map(String);
   return [program, String(port), path, ...numbers, ...(typical ? typicalFields : [])];

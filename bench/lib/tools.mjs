@@ -10,7 +10,7 @@ import { MissingError, root, toolchain } from '../../scripts/lib/project.mjs';
 import { npm, outputOf, Progress, tail } from '../../scripts/lib/run.mjs';
 import { setup } from '../../scripts/lib/setup.mjs';
 import { targetHere } from '../../scripts/lib/targets.mjs';
-import { tlsOption, tlsThere } from '../../scripts/lib/tls.mjs';
+import { archivesIn, tlsOption, tlsThere } from '../../scripts/lib/tls.mjs';
 import { installFrameworks } from '../../scripts/lib/toolchain.mjs';
 
 export { root };
@@ -167,6 +167,27 @@ export const zigProgram = (name, source, plain = false) =>
       ...cache,
     ]);
     return output;
+  });
+
+/** @returns {Promise<string>} a Zig program that uses the engine over TLS */
+export async function tlsProgram(name) {
+  const folder = tlsThere(targetHere());
+  if (folder === undefined) throw new MissingError('TLS is not built: npm run build:tls');
+  const engine = ['--dep', 'gyrfalcon', `-Mroot=bench/apps/${name}.zig`, ...archivesIn(folder)];
+  return zigProgram(name, ['-lc', ...engine, '-Mgyrfalcon=zig/gyrfalcon.zig']);
+}
+
+/** A certificate for localhost and its key, on the curve P-256: their files, made once. */
+export const certificate = () =>
+  memo('certificate', async () => {
+    const [cert, key] = [join(home, 'localhost.pem'), join(home, 'localhost.key')];
+    if (existsSync(cert)) return { cert, key };
+    if (onPath('openssl') === null) throw new MissingError('openssl is not on PATH');
+    await mkdir(home, { recursive: true });
+    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+    const names = ['-subj', '/CN=localhost', '-days', '3650', '-keyout', key, '-out', cert];
+    await run(['openssl', 'req', '-x509', ...kind, ...names]);
+    return { cert, key };
   });
 
 /** @returns {Promise<string>} the executable, ReleaseFast; with TLS where that is built */

@@ -1,5 +1,6 @@
 // A server is measured only if it answers correctly: checked on a raw socket, twice per connection.
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 const HOST = '127.0.0.1';
 
@@ -8,6 +9,7 @@ const HOST = '127.0.0.1';
  * @property {string} path         request target
  * @property {Buffer} body         the exact body
  * @property {RegExp} type         what Content-Type has to match
+ * @property {boolean} [isSecured]  over TLS, by whatever certificate
  */
 
 /**
@@ -17,7 +19,7 @@ const HOST = '127.0.0.1';
  * @returns {Promise<{ responseBytes: number, head: string }>} size on the wire of one response
  */
 export async function verify(port, expected) {
-  const socket = await open(port);
+  const socket = await open(port, expected.isSecured);
   try {
     const first = await exchange(socket, port, expected);
     await exchange(socket, port, expected);
@@ -45,10 +47,11 @@ export async function verifyWhenReady(port, expected, server, limit_ms = 20_000)
   }
 }
 
-function open(port) {
+function open(port, isSecured) {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: HOST, noDelay: true });
-    socket.once('connect', () => resolve(socket));
+    const place = { port, host: HOST, noDelay: true };
+    const socket = isSecured ? connectTls({ ...place, rejectUnauthorized: false }) : connect(place);
+    socket.once(isSecured ? 'secureConnect' : 'connect', () => resolve(socket));
     socket.once('error', reject);
   });
 }

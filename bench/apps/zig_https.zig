@@ -1,5 +1,5 @@
-//! The Zig contender over TLS: a constant body, and a folder below /files/. One worker, the engine's
-//! defaults otherwise. `zig_https <port> <certificate> <key> <folder>`
+//! The Zig contender over TLS: a constant body, and a folder. One worker, the engine's defaults
+//! otherwise. `zig_https <port> <certificate> <key> <folder>`
 
 const std = @import("std");
 const gyrfalcon = @import("gyrfalcon");

@@ -107,7 +107,7 @@ export const rows: readonly Row[] = [
   { pattern: /^zig build test$/, short: (command) => `${command} -Dtest-filter=litmus` },
   { pattern: /^zig build test -Dtest-filter=\w+$/ },
   {
-    pattern: /^zig build test-tls\b/,
+    pattern: /^(?:GYRFALCON_TLS_FUZZ_SECONDS=\d+ )?zig build test-tls\b/,
     elsewhere: 'the stage tls of npm test builds what it links, for minutes',
   },
   { pattern: /^zig build test-apps / },

@@ -161,6 +161,10 @@ pub const tls_idle_bytes_max: u32 = 4 * 1024;
 pub const tls_legacy_idle_bytes_max: u32 = 24 * 1024;
 /// Certificates of a server.
 pub const tls_certificates_max: u32 = 256;
+/// What a set of certificates may take of the C libraries' memory, and what a handshake may on
+/// average; the sum over all bounds it, bytes.
+pub const tls_set_bytes_max: u32 = 32 * 1024 * 1024;
+pub const tls_handshake_bytes_max: u32 = 64 * 1024;
 /// A client's own certificate, DER, bytes: it goes with each request.
 pub const tls_certificate_bytes_max: u32 = 8 * 1024;
 pub const tls_ticket_secrets_max: u32 = 16;

@@ -42,6 +42,26 @@ pub fn setBound(bytes: usize) void {
     bytes_max.store(bytes, .monotonic);
 }
 
+/// What the servers of this process may take together.
+var shares: struct { mutex: std.Thread.Mutex = .{}, bytes: usize = 0 } = .{};
+
+/// A server begins: its connections take `bytes` at most, which the bound is raised by. The first
+/// one sets it.
+pub fn addShare(bytes: usize) void {
+    shares.mutex.lock();
+    defer shares.mutex.unlock();
+    shares.bytes +|= bytes;
+    setBound(shares.bytes);
+}
+
+/// A server has ended. Without any there is no bound.
+pub fn takeShare(bytes: usize) void {
+    shares.mutex.lock();
+    defer shares.mutex.unlock();
+    shares.bytes -|= bytes;
+    setBound(if (shares.bytes == 0) std.math.maxInt(usize) else shares.bytes);
+}
+
 /// For tests: `count` allocations succeed, all further ones fail; null lets all succeed.
 pub fn failAfter(count: ?u32) void {
     fails_once.store(false, .monotonic);
@@ -254,4 +274,16 @@ test "blocks with a header have their alignment and size, and are freed" {
         try std.testing.expectEqual(100, headed.sizeOf(block));
     }
     try std.testing.expectEqual(null, headed.alloc(std.math.maxInt(usize)));
+}
+
+test "the bound is what the servers that run may take together" {
+    const before = bytes_max.load(.monotonic);
+    defer setBound(before);
+    addShare(1 << 30);
+    addShare(1 << 20);
+    try std.testing.expectEqual((1 << 30) + (1 << 20), bytes_max.load(.monotonic));
+    takeShare(1 << 30);
+    try std.testing.expectEqual(1 << 20, bytes_max.load(.monotonic));
+    takeShare(1 << 20);
+    try std.testing.expectEqual(std.math.maxInt(usize), bytes_max.load(.monotonic));
 }

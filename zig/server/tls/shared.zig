@@ -7,6 +7,7 @@ const Allocator = std.mem.Allocator;
 const Defect = @import("../../core/defect.zig").Defect;
 const limits = @import("../../core/limits.zig");
 const log = @import("../../core/log.zig");
+const heap = @import("../../tls/heap.zig");
 const system = @import("../../core/system.zig");
 const Listener = @import("../../net/listeners.zig").Listener;
 const Config = @import("../config.zig").Config;
@@ -28,6 +29,8 @@ pub const Shared = struct {
     /// The watcher is to end.
     end: std.Thread.ResetEvent = .{},
     level: log.Level,
+    /// Of the memory that the C libraries may take.
+    heap_share: usize,
 
     pub const Error = error{
         OutOfMemory,
@@ -46,7 +49,14 @@ pub const Shared = struct {
         errdefer gpa.destroy(self);
         const sets = try gpa.alloc(Set, config.tls.len);
         errdefer gpa.free(sets);
-        self.* = .{ .gpa = gpa, .sets = sets[0..0], .level = config.log };
+        self.* = .{
+            .gpa = gpa,
+            .sets = sets[0..0],
+            .level = config.log,
+            .heap_share = shareOf(config),
+        };
+        heap.addShare(self.heap_share);
+        errdefer heap.takeShare(self.heap_share);
         errdefer for (self.sets) |*set| set.deinit();
         for (sets, config.tls, 1..) |*set, *settings, count| {
             var report: Report = .{ .gpa = gpa };
@@ -67,6 +77,15 @@ pub const Shared = struct {
             };
         }
         return self;
+    }
+
+    /// All connections at rest, and as many handshakes under way as there may be.
+    fn shareOf(config: *const Config) usize {
+        const connections: usize = config.connections_max;
+        const handshakes = @as(usize, config.workerCount()) *| config.tls_handshakes_max;
+        return config.tls.len *| limits.tls_set_bytes_max +|
+            connections *| limits.tls_legacy_idle_bytes_max +|
+            @min(handshakes, connections) *| limits.tls_handshake_bytes_max;
     }
 
     /// The port that requests are sent to: as configured, or that of the first listener with TLS
@@ -92,6 +111,7 @@ pub const Shared = struct {
         const gpa = self.gpa;
         for (self.sets) |*set| set.deinit();
         gpa.free(self.sets);
+        heap.takeShare(self.heap_share);
         gpa.destroy(self);
     }
 

@@ -112,6 +112,7 @@ test {
     _ = @import("http/accept.zig");
     _ = @import("http/authority.zig");
     _ = @import("http/chars.zig");
+    _ = @import("http/content_length.zig");
     _ = @import("http/date.zig");
     _ = @import("http/etag.zig");
     _ = @import("http/field_lines.zig");

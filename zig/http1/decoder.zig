@@ -8,6 +8,7 @@
 const std = @import("std");
 const chars = @import("../http/chars.zig");
 const authority = @import("../http/authority.zig");
+const content_length = @import("../http/content_length.zig");
 const Fields = @import("../http/fields.zig").Fields;
 const ListIterator = @import("../http/fields.zig").ListIterator;
 const Method = @import("../http/method.zig").Method;
@@ -29,8 +30,6 @@ pub const Limits = struct {
 pub const method_bytes_max = 32;
 /// Empty lines that are skipped before a request line (RFC 9112 §2.2).
 pub const leading_crlf_max = 4;
-/// Largest Content-Length: 2^63 - 1, so that sums with it cannot wrap.
-pub const content_length_max = std.math.maxInt(i64);
 
 /// How the message goes on after its head.
 pub const Framing = struct {
@@ -83,7 +82,7 @@ pub const DecodeError = enum {
     missing_host,
     duplicate_host,
     invalid_host,
-    /// Not one decimal number up to `content_length_max`.
+    /// Not one decimal number up to `content_length.max`.
     invalid_content_length,
     duplicate_content_length,
     /// Chunked is not the one last coding (RFC 9112 §6.1).
@@ -526,7 +525,7 @@ fn bodyFraming(seen: *const Seen, req: *const Request) BodyFraming {
         return transferCodings(req);
     }
     if (seen.content_lengths > 1) return .{ .err = .duplicate_content_length };
-    const length = parseContentLength(seen.content_length) orelse {
+    const length = content_length.parse(seen.content_length) orelse {
         return .{ .err = .invalid_content_length };
     };
     return .{ .body = .{ .length = length } };
@@ -554,19 +553,6 @@ fn transferCodings(req: *const Request) BodyFraming {
     if (!last_is_chunked or chunked != 1) return .{ .err = .invalid_transfer_encoding };
     if (codings > 1) return .{ .err = .unknown_transfer_coding };
     return .{ .body = .chunked };
-}
-
-fn parseContentLength(text: []const u8) ?u64 {
-    if (text.len == 0) return null;
-    var length: u64 = 0;
-    for (text) |c| {
-        if (!std.ascii.isDigit(c)) return null;
-        // Below 2^63 before, so ten times that cannot be had without passing the bound first.
-        if (length > content_length_max / 10) return null;
-        length = length * 10 + (c - '0');
-        if (length > content_length_max) return null;
-    }
-    return length;
 }
 
 test {

@@ -5,6 +5,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const authority = @import("../http/authority.zig");
 const chars = @import("../http/chars.zig");
+const content_length = @import("../http/content_length.zig");
 const Fields = @import("../http/fields.zig").Fields;
 const isToken = @import("../http/fields.zig").isToken;
 const ListIterator = @import("../http/fields.zig").ListIterator;
@@ -25,8 +26,6 @@ pub const Limits = struct {
 
 /// Longest method token: a longer one is 501.
 pub const method_bytes_max = 32;
-/// So that sums with it cannot wrap.
-pub const content_length_max = std.math.maxInt(i64);
 
 pub const Scheme = enum { http, https, other };
 
@@ -280,7 +279,7 @@ const Reader = struct {
 
     fn concludeLength(self: *Reader, end_stream: bool) Error!?u64 {
         const text = self.content_length orelse return null;
-        const length = parseLength(text) orelse return self.bad(.invalid_content_length);
+        const length = content_length.parse(text) orelse return self.bad(.invalid_content_length);
         if (end_stream and length > 0) return self.bad(.content_length_mismatch);
         return length;
     }
@@ -323,18 +322,6 @@ const Reader = struct {
         fields.len += 1;
     }
 };
-
-fn parseLength(text: []const u8) ?u64 {
-    if (text.len == 0) return null;
-    var length: u64 = 0;
-    for (text) |c| {
-        if (!std.ascii.isDigit(c)) return null;
-        if (length > content_length_max / 10) return null;
-        length = length * 10 + (c - '0');
-        if (length > content_length_max) return null;
-    }
-    return length;
-}
 
 /// How much content has come, beside what Content-Length says (§8.1.1).
 pub const Content = struct {

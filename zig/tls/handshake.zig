@@ -24,6 +24,24 @@ pub const Details = struct {
     /// X509_verify_cert's result for it: 0 when it leads to one of the authorities.
     certificate_error: c_int,
 
+    /// Takes the two over, and leaves "" in their places; null when there is nothing to keep.
+    pub fn take(
+        server_name: *[]const u8,
+        certificate: *[]const u8,
+        certificate_error: c_int,
+    ) error{OutOfMemory}!?*Details {
+        if (server_name.len == 0 and certificate.len == 0) return null;
+        const self = try heap.allocator.create(Details);
+        self.* = .{
+            .server_name = server_name.*,
+            .certificate = certificate.*,
+            .certificate_error = certificate_error,
+        };
+        server_name.* = "";
+        certificate.* = "";
+        return self;
+    }
+
     pub fn deinit(self: *Details) void {
         heap.allocator.free(self.server_name);
         heap.allocator.free(self.certificate);
@@ -211,16 +229,7 @@ pub const Handshake = struct {
 
     /// What the connection keeps; null when that is nothing.
     pub fn takeDetails(self: *Handshake) Error!?*Details {
-        if (self.server_name.len == 0 and self.certificate.len == 0) return null;
-        const details = try heap.allocator.create(Details);
-        details.* = .{
-            .server_name = self.server_name,
-            .certificate = self.certificate,
-            .certificate_error = self.certificate_error,
-        };
-        self.server_name = "";
-        self.certificate = "";
-        return details;
+        return Details.take(&self.server_name, &self.certificate, self.certificate_error);
     }
 
     /// The protocol of the server's list that comes first there and is offered (RFC 7301 §3.2).
@@ -234,11 +243,6 @@ pub const Handshake = struct {
             }
         }
         return @intFromEnum(Alert.no_application_protocol);
-    }
-
-    pub fn keepCertificate(self: *Handshake, der: []const u8, verified: c_int) Error!void {
-        self.certificate = try heap.allocator.dupe(u8, der);
-        self.certificate_error = verified;
     }
 };
 

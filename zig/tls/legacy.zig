@@ -195,16 +195,7 @@ pub const Legacy = struct {
 
     /// What the connection keeps; null when that is nothing.
     pub fn takeDetails(self: *Legacy) Error!?*Details {
-        if (self.server_name.len == 0 and self.certificate.len == 0) return null;
-        const details = try heap.allocator.create(Details);
-        details.* = .{
-            .server_name = self.server_name,
-            .certificate = self.certificate,
-            .certificate_error = self.certificate_error,
-        };
-        self.server_name = "";
-        self.certificate = "";
-        return details;
+        return Details.take(&self.server_name, &self.certificate, self.certificate_error);
     }
 
     /// libssl has sent or got an alert.

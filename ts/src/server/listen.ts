@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import type { SocketAddress } from '../bridge/address.ts';
 import type { EngineListener } from '../bridge/engine.ts';
 import { GyrfalconError } from '../core/errors.ts';
+import { invalid } from './invalid.ts';
 import type { TlsOption, TlsSets } from './tls.ts';
 
 /** A port, at all addresses that a name leads to. */
@@ -72,6 +73,8 @@ export interface EngineListen {
   redirect_port?: number;
 }
 
+/** How much of a place is shown that cannot be. */
+const placeDepth = 1;
 const portMax = 65_535;
 const fdMax = 2 ** 31 - 1;
 const modeMax = 0o777;
@@ -109,7 +112,7 @@ type CommonTls = { tls?: number };
 
 function listenPlaces(listen: unknown, common: CommonTls, sets: TlsSets): EngineListen[] {
   const all = Array.isArray(listen) ? listen : [listen];
-  if (all.length === 0) throw invalid('listen', listen, 'one place at least');
+  if (all.length === 0) throw invalid('listen', listen, 'one place at least', placeDepth);
   const places = all.map((place, i) =>
     listenOf(Array.isArray(listen) ? `listen[${i}]` : 'listen', place, common, sets),
   );
@@ -131,7 +134,8 @@ function listenOf(name: string, given: unknown, common: CommonTls, sets: TlsSets
   }
   if (redirect === true) return { place, redirect_port: 0 };
   const port = integer(`${name}.redirect`, redirect, portMax, 'true, or a port from 1 to 65535');
-  if (port === 0) throw invalid(`${name}.redirect`, redirect, 'true, or a port from 1 to 65535');
+  if (port === 0)
+    throw invalid(`${name}.redirect`, redirect, 'true, or a port from 1 to 65535', placeDepth);
   return { place, redirect_port: port };
 }
 
@@ -142,7 +146,7 @@ function tlsOf(name: string, tls: unknown, common: CommonTls, sets: TlsSets): Co
 
 function placeOf(name: string, place: unknown): EnginePlace {
   const rule = 'an object with hostname and port, with unix, or with fd';
-  if (typeof place !== 'object' || place === null) throw invalid(name, place, rule);
+  if (typeof place !== 'object' || place === null) throw invalid(name, place, rule, placeDepth);
   const { hostname, port, unix, mode, fd, ...rest } = place as Record<string, unknown>;
   const isUnix = unix !== undefined;
   const isFd = fd !== undefined;
@@ -154,7 +158,7 @@ function placeOf(name: string, place: unknown): EnginePlace {
     throw new GyrfalconError('GYR_OPTION_INVALID', message, `it must be ${rule}`);
   }
   const kinds = Number(isUnix) + Number(isFd) + Number(isTcp);
-  if (kinds !== 1 || (mode !== undefined && !isUnix)) throw invalid(name, place, rule);
+  if (kinds !== 1 || (mode !== undefined && !isUnix)) throw invalid(name, place, rule, placeDepth);
   if (isUnix) return unixPlace(`${name}.unix`, unix, `${name}.mode`, mode);
   if (isFd) return { fd: integer(`${name}.fd`, fd, fdMax) };
   if (hostname !== undefined) checkHostname(`${name}.hostname`, hostname);
@@ -168,7 +172,7 @@ function placeOf(name: string, place: unknown): EnginePlace {
 
 function unixPlace(name: string, path: unknown, modeName: string, mode: unknown): EnginePlace {
   if (typeof path !== 'string' || /\p{Surrogate}/u.test(path)) {
-    throw invalid(name, path, 'a path, or an abstract name behind @');
+    throw invalid(name, path, 'a path, or an abstract name behind @', placeDepth);
   }
   if (mode === undefined) return { unix: { path } };
   return { unix: { path, mode: integer(modeName, mode, modeMax, 'rights from 0 to 0o777') } };
@@ -176,7 +180,7 @@ function unixPlace(name: string, path: unknown, modeName: string, mode: unknown)
 
 /** Names are looked up as they are written, and resolvers know ASCII alone. */
 function checkHostname(name: string, hostname: unknown): void {
-  if (typeof hostname !== 'string') throw invalid(name, hostname, 'a string');
+  if (typeof hostname !== 'string') throw invalid(name, hostname, 'a string', placeDepth);
   if (!/[^\0-\x7f]/.test(hostname)) return;
   const ascii = domainToASCII(hostname);
   const hint = ascii === '' ? 'write it in its ASCII form (xn--…)' : `write it as ${ascii}`;
@@ -187,18 +191,12 @@ function integer(name: string, value: unknown, max: number, rule?: string): numb
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max) {
     return value;
   }
-  throw invalid(name, value, rule ?? `an integer from 0 to ${max}`);
+  throw invalid(name, value, rule ?? `an integer from 0 to ${max}`, placeDepth);
 }
 
 function besides(name: string, other: string): GyrfalconError {
   const message = `Option ${name} stands beside option ${other}`;
   return new GyrfalconError('GYR_OPTION_INVALID', message, 'each says where to listen: take one');
-}
-
-function invalid(name: string, value: unknown, rule: string): GyrfalconError {
-  const shown = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY });
-  const message = `Option ${name} is ${shown}`;
-  return new GyrfalconError('GYR_OPTION_INVALID', message, `it must be ${rule}`);
 }
 
 /** What a server listens on, from its start on. */

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../core/log.ts';
 import { checkFormOptions } from '../fetch/multipart.ts';
+import { invalid } from './invalid.ts';
 import { enginePlaces, type ListenPlace } from './listen.ts';
 import type { HandlerOptions, Server } from './server.ts';
 import { type EngineTls, type TlsOption, TlsSets } from './tls.ts';
@@ -504,15 +505,6 @@ function checkRing(value: unknown): void {
   if (typeof value === 'number' && (value & (value - 1)) !== 0) {
     throw invalid('ringBytes', value, 'a power of two');
   }
-}
-
-function invalid(name: string, value: unknown, rule: string): GyrfalconError {
-  const shown = inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY });
-  return new GyrfalconError(
-    'GYR_OPTION_INVALID',
-    `Option ${name} is ${shown}`,
-    `it must be ${rule}`,
-  );
 }
 
 function unknownOption(

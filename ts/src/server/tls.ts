@@ -1,7 +1,7 @@
 /** How a server secures its connections: what `serve()` is told, and what the engine is. */
 import { fileURLToPath } from 'node:url';
-import { inspect } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
+import { invalid } from './invalid.ts';
 
 /**
  * A certificate or a key: PEM as text (it has a line `-----BEGIN …-----`) or as bytes; or a file, by
@@ -314,13 +314,7 @@ function takeNumber(
   out[engine] = value;
 }
 
-function invalid(name: string, value: unknown, rule: string): GyrfalconError {
-  const shown = inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY });
-  const message = `Option ${name} is ${shown}`;
-  return new GyrfalconError('GYR_OPTION_INVALID', message, `it must be ${rule}`);
-}
-
-/** The same, where the value may be a key, or hold one. */
+/** As `invalid`, where the value may be a key, or hold one. */
 function wrongKind(name: string, value: unknown, rule: string): GyrfalconError {
   const kind = value === null ? 'null' : typeof value;
   return new GyrfalconError(

@@ -35,6 +35,9 @@ pub const zero_copy_bytes_min: u32 = 32 * 1024;
 pub const zero_copies_max: u16 = 1024;
 /// What passes a connection's filter in one go, bytes: four records of TLS.
 pub const filter_bytes: u32 = 4 * (16 * 1024 + 64);
+/// What a worker spends in one turn on handshakes of its connections, µs: one that is over it is
+/// brought to its end, the others wait for the next turn.
+pub const filter_turn_us: u32 = 2_000;
 /// iovecs in one vectored write. IOV_MAX is 1024 on every system served; more than 64 wins nothing.
 pub const iovecs_max: u32 = 64;
 

@@ -3,9 +3,13 @@
 //! sealed when the socket takes bytes; what is left of records that it did not take stands in
 //! front of the queue.
 //!
-//! A filter `F` (TLS will be one) knows no socket:
-//!   read(f, bytes) { text, used, … }      opens records where they lie; it uses nothing when it
-//!                                         wants more
+//! Handshakes cost a lot: what one turn of the worker spends on them has a bound, and those that are
+//! left go on in the next, in the order in which they came. Until then their connections are not
+//! served, so that what else they are sent stays in the socket.
+//!
+//! A filter `F` knows no socket:
+//!   read(f, bytes) { text, used, cost_us }  opens records where they lie; it uses nothing when it
+//!                                         wants more; a handshake tells what it has cost
 //!   lacking(bytes) usize                  how much is to come of the record that `bytes` begin
 //!   write(f, pieces, out) { taken, len }  what is sent next: its own, and records of `pieces`
 //!   hasOutput(f) bool                     `write` has something of its own to send
@@ -20,6 +24,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
 const Chain = @import("../core/chain.zig").Chain;
+const contiguous_bytes_max = @import("../core/chain.zig").contiguous_bytes_max;
 const memory = @import("../core/memory.zig");
 const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
@@ -35,8 +40,12 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
         /// Of a connection.
         const Slot = struct {
             filter: F,
-            /// The beginning of a record that is not whole.
+            /// The beginning of a record that is not whole; with `is_holding`, all that has come.
             begun: Chain = .{},
+            is_holding: bool = false,
+            /// Its handshake waits for a later turn, in the list of `wait`.
+            is_waiting: bool = false,
+            wait: Wait = .fresh,
             /// The protocol knows that text can be exchanged.
             is_told_open: bool = false,
             /// The filter has failed: what comes is of no interest.
@@ -45,7 +54,15 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             is_closing: bool = false,
         };
 
+        /// Who has begun is through sooner: what its handshake holds is needed for others.
+        const Wait = enum(u1) { begun, fresh };
+
         slots: []align(memory.page_bytes) Slot,
+        /// Connections whose handshakes go on in later turns, those that wait longest first.
+        waiting: std.EnumArray(Wait, W.ReadyList) = .initFill(.{}),
+        /// What handshakes have cost of the turn of that number, µs.
+        spent_us: u32 = 0,
+        spent_turn: u32 = 0,
         /// Records, on their way to the socket.
         records: []align(memory.page_bytes) u8,
         /// Text of files, on its way into records.
@@ -88,17 +105,87 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
 
         /// The connection ends.
         pub fn release(w: *W, conn: *Conn) void {
+            assert(!conn.is_ready); // its list is found by the slot
             const own = of(w, conn);
             own.begun.deinit(&w.pools.buffers);
             own.filter.deinit();
             conn.is_filtered = false;
         }
 
+        // Turns.
+
+        pub fn waits(self: *const Self) bool {
+            return self.waitingCount() > 0;
+        }
+
+        pub fn waitingCount(self: *const Self) u32 {
+            return self.waiting.get(.begun).len + self.waiting.get(.fresh).len;
+        }
+
+        /// The list that `conn` waits in for its handshake, and now leaves; null: none.
+        pub fn leave(w: *W, conn: *const Conn) ?*W.ReadyList {
+            if (!conn.is_filtered) return null;
+            const own = of(w, conn);
+            if (!own.is_waiting) return null;
+            own.is_waiting = false;
+            return w.filtering.waiting.getPtr(own.wait);
+        }
+
+        fn hasSpent(w: *W) bool {
+            const self = &w.filtering;
+            return self.spent_turn == w.turn_number and self.spent_us >= limits.filter_turn_us;
+        }
+
+        fn spend(w: *W, cost_us: u32) void {
+            const self = &w.filtering;
+            if (self.spent_turn != w.turn_number) self.spent_us = 0;
+            self.spent_turn = w.turn_number;
+            self.spent_us +|= cost_us;
+        }
+
+        /// Whether the handshake of `own` has to go on later: this turn's time is spent, or others
+        /// have waited longer.
+        fn hasToWait(w: *W, own: *const Slot) bool {
+            if (own.filter.isOpen() or own.filter.hasFailed()) return false;
+            if (hasSpent(w)) return true;
+            const lists = &w.filtering.waiting;
+            if (lists.get(.begun).len > 0) return true;
+            return own.wait == .fresh and lists.get(.fresh).len > 0;
+        }
+
+        /// Keeps `bytes` for a later turn. False: there is no memory for that.
+        fn hold(w: *W, conn: *Conn, bytes: []const u8) bool {
+            const own = of(w, conn);
+            own.begun.append(&w.pools.buffers, bytes) catch return false;
+            own.is_holding = true;
+            if (conn.is_ready) return true; // in another list, which leads to `receiveHeld` too
+            own.is_waiting = true;
+            conn.is_ready = true;
+            w.filtering.waiting.getPtr(own.wait).append(conn);
+            return true;
+        }
+
+        /// Goes on with handshakes that have waited.
+        pub fn serveWaiting(w: *W) void {
+            for (std.enums.values(Wait)) |wait| {
+                while (w.filtering.waiting.get(wait).first) |conn| {
+                    if (hasSpent(w)) return;
+                    w.goOn(conn);
+                }
+            }
+        }
+
         // Input.
 
         /// What came from the socket.
         pub fn receive(w: *W, conn: *Conn, bytes: []u8) void {
-            if (of(w, conn).is_deaf) return;
+            const own = of(w, conn);
+            if (own.is_deaf) return;
+            if (own.is_holding or hasToWait(w, own)) {
+                if (hold(w, conn, bytes)) return;
+                if (own.is_holding) return w.protocol.onNoMemory(conn, .input, .pool);
+                // Without memory to wait in, its turn is now.
+            }
             const rest = completeBegun(w, conn, bytes) catch
                 return w.protocol.onNoMemory(conn, .input, .pool);
             if (!conn.isOpen()) return;
@@ -106,6 +193,24 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             if (!conn.isOpen()) return;
             of(w, conn).begun.append(&w.pools.buffers, rest[used..]) catch
                 return w.protocol.onNoMemory(conn, .input, .pool);
+            answer(w, conn);
+        }
+
+        /// What came in an earlier turn.
+        pub fn receiveHeld(w: *W, conn: *Conn) void {
+            const own = of(w, conn);
+            if (!own.is_holding or conn.is_ready) return;
+            own.is_holding = false;
+            const pool = &w.pools.buffers;
+            while (own.begun.len > 0) {
+                const want = @min(own.begun.len, contiguous_bytes_max);
+                const bytes = own.begun.contiguous(pool, @intCast(want)) catch
+                    return w.protocol.onNoMemory(conn, .input, .pool);
+                const used = read(w, conn, bytes);
+                if (!conn.isOpen()) return;
+                if (used == 0) break;
+                own.begun.consume(pool, used);
+            }
             answer(w, conn);
         }
 
@@ -135,6 +240,8 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             while (used < bytes.len) {
                 const result = own.filter.read(bytes[used..]);
                 used += result.used;
+                if (result.used > 0) own.wait = .begun;
+                if (result.cost_us > 0) spend(w, result.cost_us);
                 tellOpen(w, conn, own);
                 if (!conn.isOpen()) return used;
                 if (result.text.len > 0) w.receiveText(conn, result.text);

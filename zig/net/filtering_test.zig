@@ -49,9 +49,12 @@ const Cipher = struct {
     says: ?Record.Kind = null,
 
     const welcome_bytes = 6000;
+    /// Two are a turn's.
+    const hello_us = limits.filter_turn_us / 2;
     pub var in_use: u32 = 0;
+    pub var hellos: u32 = 0;
 
-    const Read = struct { text: []u8, used: usize };
+    const Read = struct { text: []u8, used: usize, cost_us: u32 = 0 };
     const Written = struct { taken: usize, len: usize };
 
     fn init() Cipher {
@@ -95,7 +98,8 @@ const Cipher = struct {
             .hello => if (self.phase == .hello) {
                 self.phase = .open;
                 self.welcome_left = welcome_bytes;
-                return nothing;
+                hellos += 1;
+                return .{ .text = nothing.text, .used = len, .cost_us = hello_us };
             },
             .text => if (self.phase == .open) return .{ .text = text, .used = len },
             .end => if (self.phase == .open) {
@@ -232,6 +236,7 @@ const Stage = struct {
         self.* = .{};
         log.setLevel(.silent);
         Cipher.in_use = 0;
+        Cipher.hellos = 0;
         self.trace = .{ .events = &self.events };
         self.network = try Network.init(testing.allocator, seed, faults, 16, &self.trace);
         Simulator.current = &self.network;
@@ -467,6 +472,72 @@ test "filter: a listener without one has none; one that refuses a connection clo
     try testing.expectEqual(1, stage.net.conns.used);
     try testing.expectEqual(1, stage.echo.opened);
     try stage.deinit();
+}
+
+test "filter: of a burst of handshakes a turn has its share, in order, and others are served" {
+    var stage: Stage = undefined;
+    try stage.init(2, .{});
+    var clients: [7]Client = undefined;
+    for (&clients) |*client| client.* = .{ .link = stage.connect(0).? };
+    defer for (&clients) |*client| client.deinit();
+    const open = &clients[0];
+    try open.say(.hello, "");
+    for (0..20) |_| {
+        try open.step(&stage.network, 1000);
+        stage.turn();
+    }
+    try testing.expectEqual(1, Cipher.hellos);
+    // What follows a hello in the same piece is not lost while it waits.
+    for (clients[1..]) |*client| {
+        try client.say(.hello, "");
+        try client.say(.text, "hello");
+        try client.step(&stage.network, 1000);
+    }
+    for (0..3) |turn| {
+        try open.say(.text, "more");
+        try open.step(&stage.network, 1000);
+        stage.turn();
+        try testing.expectEqual(3 + 2 * turn, Cipher.hellos);
+        try open.step(&stage.network, 1000);
+        try testing.expectEqual(4 * (turn + 1), open.text.items.len);
+        // Those that come later wait behind those that have waited, and lose nothing when they end.
+        const left: u32 = @intCast(4 - 2 * turn);
+        try testing.expectEqual(left, stage.net.filtering.waitingCount());
+        if (left > 0) try testing.expectEqual(0, stage.net.beginTurn());
+    }
+    for (0..20) |_| {
+        for (&clients) |*client| try client.step(&stage.network, 1000);
+        stage.turn();
+    }
+    for (clients[1..]) |*client| {
+        try testing.expectEqual(Cipher.welcome_bytes, client.welcomed);
+        try testing.expectEqualStrings("hello", client.text.items);
+    }
+    try stage.deinit();
+}
+
+test "filter: who waits for the turn of its handshake may leave, and be closed" {
+    for (0..2) |is_drained| {
+        var stage: Stage = undefined;
+        try stage.init(1, .{});
+        var clients: [6]Client = undefined;
+        for (&clients) |*client| client.* = .{ .link = stage.connect(0).? };
+        defer for (&clients) |*client| client.deinit();
+        for (&clients) |*client| {
+            try client.say(.hello, "");
+            try client.step(&stage.network, 1000);
+        }
+        stage.turn();
+        try testing.expectEqual(4, stage.net.filtering.waitingCount());
+        if (is_drained == 1) {
+            stage.port.drain_deadline_ms.store(stage.network.now_ms, .monotonic);
+            stage.turn();
+            try testing.expectEqual(0, stage.net.filtering.waitingCount());
+        } else for (&clients) |*client| stage.network.clientClose(client.link, true);
+        for (0..5) |_| stage.turn();
+        try testing.expectEqual(0, stage.net.conns.used);
+        try stage.deinit();
+    }
 }
 
 test "filter: a drain says the end to who is there, and to who has not begun" {

@@ -97,7 +97,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// Whether the protocol makes connections itself.
         const connects = @hasDecl(Protocol, "onConnected");
 
-        const ReadyList = list.List(Conn, Conn.readyLink);
+        pub const ReadyList = list.List(Conn, Conn.readyLink);
 
         backend: Io,
         protocol: *Protocol,
@@ -214,6 +214,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             const more = self.backend.poll(timeout_ms, self);
             if (more and self.now_ms - before_ms >= limits.held_up_ms) self.pollRest();
             self.serveReady(left);
+            if (filters) Filtering.serveWaiting(self);
             self.drainAccepted();
             self.wheel.advance(self.now_ms, self);
             self.protocol.onTurn(); // after the timers, so that it tells what they ended
@@ -231,6 +232,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         fn timeout(self: *Self) i32 {
             if (self.ready.len > 0) return 0;
+            if (filters and self.filtering.waits()) return 0;
             if (!self.port.accepted.isEmpty() or self.protocol.hasWork()) return 0;
             const deadline = self.port.drain_deadline_ms.load(orders.look);
             if (deadline != 0 and !self.draining) return 0;
@@ -511,7 +513,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         fn leaveReady(self: *Self, conn: *Conn) void {
             if (!conn.is_ready) return;
             conn.is_ready = false;
-            self.ready.remove(conn);
+            const others = if (filters) Filtering.leave(self, conn) else null;
+            (others orelse &self.ready).remove(conn);
         }
 
         /// Goes on with the first `count` connections of the ready list.
@@ -520,12 +523,19 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
                 // One may have ended meanwhile; what came to the list in this turn is behind them.
                 const conn = self.ready.first orelse return;
                 if (conn.ready_turn == self.turn_number) return;
-                self.leaveReady(conn);
-                if (!conn.queue.isEmpty()) self.pump(conn);
-                if (conn.phase == .open) self.processInput(conn);
-                self.checkEof(conn);
-                self.settle(conn);
+                self.goOn(conn);
             }
+        }
+
+        /// Goes on with a connection whose events have waited.
+        pub fn goOn(self: *Self, conn: *Conn) void {
+            self.leaveReady(conn);
+            if (!conn.queue.isEmpty()) self.pump(conn);
+            if (filters and conn.is_filtered and conn.phase == .open)
+                Filtering.receiveHeld(self, conn);
+            if (conn.phase == .open) self.processInput(conn);
+            self.checkEof(conn);
+            self.settle(conn);
         }
 
         // Output. All of these may close the connection: look at `isOpen` afterwards.

@@ -8,7 +8,9 @@ pub fn checkWorker(worker: anytype) void {
     assert(worker.batch.isEmpty() and worker.batch.owner == null);
     assert(worker.closed == null);
     const ready = checkSlots(worker, &worker.conns) + checkSlots(worker, &worker.outbound);
-    assert(ready == worker.ready.len);
+    const Worker = @TypeOf(worker.*);
+    const waiting = if (Worker.filters) worker.filtering.waitingCount() else 0;
+    assert(ready == worker.ready.len + waiting);
     assert(worker.conns.used <= worker.port.open.load(.monotonic));
 }
 

@@ -5,6 +5,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
+const clock = @import("../../core/clock.zig");
 const limits = @import("../../core/limits.zig");
 const list = @import("../../core/list.zig");
 const Id = @import("../../core/slots.zig").Id;
@@ -81,10 +82,25 @@ pub const Filter = struct {
         return &self.inner.?;
     }
 
-    pub const Read = struct { text: []u8, used: usize };
+    pub const Read = struct {
+        text: []u8,
+        used: usize,
+        /// Of a handshake, µs.
+        cost_us: u32,
+    };
 
     pub fn read(self: *Filter, bytes: []u8) Read {
-        const inner = self.begin() orelse return .{ .text = bytes[0..0], .used = bytes.len };
+        if (self.isOpen()) return self.readRecords(bytes);
+        const began_us = clock.monotonicUs();
+        var result = self.readRecords(bytes);
+        // What takes less than the clock can tell costs something too.
+        result.cost_us = std.math.lossyCast(u32, clock.monotonicUs() -| began_us) +| 1;
+        return result;
+    }
+
+    fn readRecords(self: *Filter, bytes: []u8) Read {
+        const inner = self.begin() orelse
+            return .{ .text = bytes[0..0], .used = bytes.len, .cost_us = 0 };
         const was_taking = inner.takesText();
         const had_failed = inner.failure != null;
         const result = inner.read(bytes);
@@ -93,7 +109,7 @@ pub const Filter = struct {
             if (!had_failed and failure.by == .not_tls) self.page = plain_page.of(bytes);
         }
         if (inner.isOpen() or inner.failure != null) self.settleHandshake(inner);
-        return .{ .text = result.text, .used = result.used };
+        return .{ .text = result.text, .used = result.used, .cost_us = 0 };
     }
 
     /// Parameters are known, though the handshake may not be over.

@@ -422,6 +422,11 @@ test('certificates are read anew when their files change, and when that is asked
     await until(() => /^REFUSED /m.test(server.stdout()), 'a refusal');
     assert.match(server.stdout(), /is not that of a certificate .*GYR_TLS_CERTIFICATE/s);
     assert.is(await served(server.port), 'fresh.test');
+    rmSync(key);
+    assert.is(spawnSync('mkfifo', [key]).status, 0);
+    server.child.kill('SIGUSR2');
+    await until(() => /^REFUSED .*is no file/m.test(server.stdout()), 'a refusal of the pipe');
+    assert.is(await served(server.port), 'fresh.test');
   });
 });
 
@@ -527,6 +532,9 @@ test('keys are logged where that is asked for', async () => {
 
 test('what cannot be used is refused at the start, with what helps', async () => {
   const other = authority.issue(['other.test']);
+  // Opening it would wait for who writes to it, or reads from it.
+  const fifo = join(authority.folder, 'a.fifo');
+  assert.is(spawnSync('mkfifo', [fifo]).status, 0);
   const cases: [object, RegExp][] = [
     [{ ...pair, key: other.keyFile }, /is not that of a certificate/],
     [{ ...pair, cert: '/none/cert.pem' }, /\/none\/cert\.pem cannot be read/],
@@ -536,6 +544,12 @@ test('what cannot be used is refused at the start, with what helps', async () =>
       /option key is broken/,
     ],
     [{ ...pair, keyLog: '/none/keys.log' }, /keys cannot be logged to \/none\/keys\.log/],
+    [{ ...pair, cert: '/' }, /\/ is a directory/],
+    [{ ...pair, key: '/dev/null' }, /\/dev\/null is no file/],
+    [{ ...pair, key: fifo }, /a\.fifo is no file/],
+    [{ ...pair, ocsp: fifo }, /a\.fifo is no file/],
+    [{ ...pair, ca: fifo, requestCert: true }, /a\.fifo is no file/],
+    [{ ...pair, keyLog: fifo }, /keys cannot be logged to .*a\.fifo/],
   ];
   for (const [tls, expected] of cases) {
     const failed = startHttps({ tls });

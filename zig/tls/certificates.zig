@@ -88,9 +88,14 @@ pub fn read(gpa: Allocator, source: Source, report: *Report) Error![]u8 {
         std.crypto.secureZero(u8, buffer); // there may be a key in it
         gpa.free(buffer);
     }
-    const bytes = system.readFile(path, buffer) catch |err|
-        return report.fail(error.Unreadable, "{s} cannot be read ({s}): check the path, and who " ++
-            "may read it", .{ path, @errorName(err) });
+    const bytes = system.readFile(path, buffer) catch |err| switch (err) {
+        error.NoFile => return report.fail(error.Unreadable, "{s} is no file: a pipe or a device " ++
+            "cannot be read again, so write what comes from it to a file", .{path}),
+        error.IsDir => return report.fail(error.Unreadable, "{s} is a directory: name the file " ++
+            "in it", .{path}),
+        else => return report.fail(error.Unreadable, "{s} cannot be read ({s}): check the path, " ++
+            "and who may read it", .{ path, @errorName(err) }),
+    };
     if (bytes.len > file_bytes_max)
         return report.fail(error.Unreadable, "{s} is larger than {d} KiB: is it a PEM file?", .{
             path,

@@ -207,6 +207,18 @@ test "what std holds impossible of an eventfd is an error" {
     try testing.expectError(error.InvalidArgument, common.readAt(event, &byte, far));
 }
 
+test "what is no file is not read, and nobody waits for it" {
+    const name = "read-file-test.fifo";
+    _ = linux.unlink(name);
+    try std.testing.expectEqual(0, linux.mknod(name, linux.S.IFIFO | 0o600, 0));
+    defer _ = linux.unlink(name);
+    var buffer: [16]u8 = undefined;
+    const family = @import("posix.zig");
+    try std.testing.expectError(error.NoFile, family.readFile(name, &buffer));
+    try std.testing.expectError(error.NoFile, family.readFile("/dev/zero", &buffer));
+    try std.testing.expectError(error.IsDir, family.readFile("/", &buffer));
+}
+
 test "a file that the system makes up is read whole" {
     var buffer: [4096]u8 = undefined;
     const status = try common.readFile("/proc/self/status", &buffer);

@@ -195,10 +195,18 @@ pub fn write(fd: File, bytes: []const u8) Error!usize {
 }
 
 /// The file at `path`, as far as it fits `buffer`. The size that the system tells is not looked at:
-/// files that it makes up as they are read (/proc, /sys) have none.
+/// files that it makes up as they are read (/proc, /sys) have none. What is no file is an error: of
+/// a pipe somebody might wait for ever, and a device might never end.
 pub fn readFile(path: []const u8, buffer: []u8) Error![]u8 {
-    const fd = try open(path, .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0);
+    // Opening a FIFO would wait for who writes to it.
+    const flags: posix.O = .{ .ACCMODE = .RDONLY, .NONBLOCK = true, .CLOEXEC = true };
+    const fd = try open(path, flags, 0);
     defer close(fd);
+    switch ((try fstat(fd)).kind) {
+        .file => {},
+        .directory => return error.IsDir,
+        .socket, .other => return error.NoFile,
+    }
     var filled: usize = 0;
     while (filled < buffer.len) {
         const n = try read(fd, buffer[filled..]);

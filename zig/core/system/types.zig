@@ -55,6 +55,8 @@ pub const Error = error{
     IsDir,
     NameTooLong,
     NetworkUnreachable,
+    /// A pipe or a device, where a file is to be.
+    NoFile,
     NoDevice,
     NoSpaceLeft,
     NoSuchProcess,

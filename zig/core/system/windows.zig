@@ -211,7 +211,7 @@ pub fn openDirectory(path: []const u8) Error!File {
     return file;
 }
 
-/// The file at `path`, as far as it fits `buffer`.
+/// The file at `path`, as far as it fits `buffer`. What is no file is an error: a pipe or a device.
 pub fn readFile(path: []const u8, buffer: []u8) Error![]u8 {
     var units: [path_units_max]u16 = undefined;
     const name = try wide(&units, path);
@@ -219,6 +219,7 @@ pub fn readFile(path: []const u8, buffer: []u8) Error![]u8 {
     const file = win32.CreateFileW(name, win32.access_read, win32.share_all, null, how, 0, null);
     if (file == win32.invalid_handle) return last();
     defer close(file);
+    if ((try fstat(file)).kind != .file) return error.NoFile;
     var filled: usize = 0;
     while (filled < buffer.len) {
         const n = try read(file, buffer[filled..]);

@@ -248,6 +248,8 @@ const Plan = struct {
             .CREAT = true,
             .APPEND = true,
             .CLOEXEC = true,
+            // A FIFO is refused that nobody reads, and no worker waits for who reads one.
+            .NONBLOCK = true,
         };
         return system.open(path, flags, 0o600) catch |err| report.fail(
             error.Unreadable,

@@ -64,6 +64,19 @@ pub const log = @import("core/log.zig");
 pub const mime = @import("http/mime.zig");
 pub const problem = @import("http/problem.zig");
 pub const uri = @import("http/uri.zig");
+/// WebSocket without I/O. The server does not speak it yet.
+pub const websocket = struct {
+    pub const client_handshake = @import("websocket/client_handshake.zig");
+    pub const connection = @import("websocket/connection.zig");
+    pub const errors = @import("websocket/errors.zig");
+    pub const extensions = @import("websocket/extensions.zig");
+    pub const frame_decoder = @import("websocket/frame_decoder.zig");
+    pub const frames = @import("websocket/frames.zig");
+    pub const handshake = @import("websocket/handshake.zig");
+    pub const mask = @import("websocket/mask.zig");
+    pub const permessage_deflate = @import("websocket/permessage_deflate.zig");
+    pub const utf8 = @import("websocket/utf8.zig");
+};
 
 test {
     _ = @import("core/address.zig");
@@ -155,4 +168,5 @@ test {
     _ = @import("server/server_test.zig");
     _ = @import("server/timing_test.zig");
     _ = @import("sim/run.zig");
+    _ = @import("websocket/tests.zig");
 }

@@ -178,6 +178,20 @@ pub const tls_handshakes_max_default: u32 = 1024;
 /// Certificates of a chain: picotls takes so many.
 pub const tls_chain_max: u32 = 16;
 
+/// A WebSocket message that is received, bytes.
+pub const websocket_message_bytes_max_default: u63 = 16 * 1024 * 1024;
+/// A WebSocket frame that is sent, bytes: longer messages take several, between which the other end
+/// can be told something.
+pub const websocket_frame_bytes_max_default: u63 = 1024 * 1024;
+/// After so much silence a WebSocket's peer is asked whether it is there, ms.
+pub const websocket_ping_after_ms_default: u32 = 30_000;
+/// After so much silence it is given up, ms.
+pub const websocket_idle_timeout_ms_default: u32 = 60_000;
+/// How long a WebSocket's peer may take to answer a Close, ms.
+pub const websocket_close_timeout_ms_default: u32 = 5_000;
+/// Elements of Sec-WebSocket-Extensions, and parameters of one of them, that are looked at.
+pub const websocket_extensions_max: u8 = 16;
+
 /// Resolution of the timer wheel, ms. Timeouts fire up to one tick late, never early.
 pub const tick_ms: u32 = 50;
 /// Slots of the timer wheel; deadlines more than one round off wait in theirs.
@@ -215,6 +229,8 @@ comptime {
     assert(tls_early_skip_bytes >= 2 * tls_early_bytes_max_bound);
     assert(tls_ticket_lifetime_s_default <= tls_ticket_lifetime_s_max);
     assert(std.math.isPowerOfTwo(tls_early_tickets_max));
+    // Who is asked has time to answer.
+    assert(websocket_ping_after_ms_default < websocket_idle_timeout_ms_default);
     assert(std.math.isPowerOfTwo(wheel_slots));
     assert(std.math.isPowerOfTwo(accept_queue_length));
 }

@@ -86,6 +86,7 @@ fn steps(b: *std.Build) void {
     addAbi(c, check);
     addBench(c, check);
     addTls(c, check);
+    addDeflate(c, check);
 }
 
 /// The executable and the Node.js module.
@@ -459,6 +460,164 @@ fn linkTls(b: *std.Build, module: *std.Build.Module, folder: std.Build.LazyPath)
     for ([_][]const u8{ "picotls", "ssl", "crypto" }) |name|
         module.addObjectFile(folder.path(b, b.fmt("lib/lib{s}.a", .{name})));
 }
+
+/// The tests of what is linked with zlib-ng, and its bench.
+fn addDeflate(c: Context, check: *std.Build.Step) void {
+    const root = "zig/deflate_tests.zig";
+    const tests = c.b.addTest(.{ .name = "deflate_tests", .root_module = c.module(root) });
+    linkDeflate(c, tests.root_module);
+    c.b.step("test-deflate", "Run the tests of compression")
+        .dependOn(&c.b.addRunArtifact(tests).step);
+    c.b.step("deflate-tests", "Install the tests of compression, for another system")
+        .dependOn(&c.b.addInstallArtifact(tests, .{}).step);
+    const bench = c.b.addExecutable(.{
+        .name = "websocket_bench",
+        .root_module = websocketBench(c, .ReleaseFast),
+    });
+    linkDeflate(c, bench.root_module);
+    const measure = c.b.addRunArtifact(bench);
+    measure.has_side_effects = true;
+    measure.stdio = .inherit;
+    if (c.b.args) |args| measure.addArgs(args);
+    c.b.step("bench-websocket", "Time WebSocket's frames, text and compression: " ++
+        "zig build bench-websocket -- [--smoke]").dependOn(&measure.step);
+    // Compiled, not linked: the sources of zlib-ng may not be there.
+    check.dependOn(&c.b.addTest(.{ .root_module = c.module(root) }).step);
+    check.dependOn(&c.b.addObject(.{
+        .name = "websocket_bench",
+        .root_module = websocketBench(c, c.optimize),
+    }).step);
+}
+
+fn websocketBench(c: Context, optimize: std.builtin.OptimizeMode) *std.Build.Module {
+    const module = c.b.createModule(.{
+        .root_source_file = c.b.path("bench/micro/websocket.zig"),
+        .target = c.target,
+        .optimize = optimize,
+        .link_libc = true,
+    });
+    module.addImport("websocket", c.b.createModule(.{
+        .root_source_file = c.b.path("zig/websocket_bench.zig"),
+        .target = c.target,
+        .optimize = optimize,
+        .link_libc = true,
+    }));
+    return module;
+}
+
+/// Links zlib-ng, which is compiled from the sources that `npm run build:deflate` fetches.
+fn linkDeflate(c: Context, module: *std.Build.Module) void {
+    const folder: std.Build.LazyPath = .{ .cwd_relative = c.b.pathFromRoot(
+        c.b.pathJoin(&.{ ".toolchain", "zlib-ng" }),
+    ) };
+    const target = c.target.result;
+    const library = c.b.createModule(.{
+        .target = c.target,
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+        .pic = true,
+    });
+    var files = std.ArrayList([]const u8).init(c.b.allocator);
+    var flags = std.ArrayList([]const u8).init(c.b.allocator);
+    addTo(&files, &zlib_ng.files);
+    addTo(&flags, &zlib_ng.flags);
+    if (target.os.tag != .windows) addTo(&flags, &zlib_ng.posix_flags);
+    // What the processors of the target have, for certain: nothing is asked at run time.
+    switch (target.cpu.arch) {
+        .x86_64 => {
+            addTo(&files, &zlib_ng.sse2_files);
+            addTo(&flags, &.{ "-DX86_FEATURES", "-DX86_SSE2" });
+            const features = target.cpu.features;
+            if (std.Target.x86.featureSetHasAll(features, .{ .ssse3, .sse4_2 })) {
+                addTo(&files, &zlib_ng.sse42_files);
+                addTo(&flags, &.{ "-DX86_SSSE3", "-DX86_SSE42" });
+            }
+        },
+        .aarch64 => {
+            addTo(&files, &zlib_ng.neon_files);
+            addTo(&flags, &.{ "-DARM_FEATURES", "-DARM_NEON", "-DARM_NEON_HASLD4" });
+        },
+        else => {},
+    }
+    library.addCSourceFiles(.{
+        .root = folder.path(c.b, "source"),
+        .files = files.items,
+        .flags = flags.items,
+    });
+    library.addIncludePath(folder.path(c.b, "include"));
+    library.addIncludePath(folder.path(c.b, "source"));
+    module.linkLibrary(c.b.addLibrary(.{ .name = "zlib-ng", .root_module = library }));
+}
+
+fn addTo(list: *std.ArrayList([]const u8), more: []const []const u8) void {
+    list.appendSlice(more) catch @panic("OOM");
+}
+
+/// What of zlib-ng is compiled: no files of gzip, no detection of processors, and of checksums,
+/// which raw DEFLATE has none of, what others call.
+const zlib_ng = struct {
+    const files = [_][]const u8{
+        "adler32.c",
+        "arch/generic/adler32_c.c",
+        "arch/generic/adler32_fold_c.c",
+        "arch/generic/chunkset_c.c",
+        "arch/generic/compare256_c.c",
+        "arch/generic/crc32_braid_c.c",
+        "arch/generic/crc32_fold_c.c",
+        "arch/generic/slide_hash_c.c",
+        "crc32.c",
+        "crc32_braid_comb.c",
+        "deflate.c",
+        "deflate_fast.c",
+        "deflate_huff.c",
+        "deflate_medium.c",
+        "deflate_quick.c",
+        "deflate_rle.c",
+        "deflate_slow.c",
+        "deflate_stored.c",
+        "inflate.c",
+        "inftrees.c",
+        "insert_string.c",
+        "insert_string_roll.c",
+        "trees.c",
+        "zutil.c",
+    };
+    const sse2_files = [_][]const u8{
+        "arch/x86/chunkset_sse2.c",
+        "arch/x86/compare256_sse2.c",
+        "arch/x86/slide_hash_sse2.c",
+    };
+    const sse42_files = [_][]const u8{
+        "arch/x86/adler32_sse42.c",
+        "arch/x86/adler32_ssse3.c",
+        "arch/x86/chunkset_ssse3.c",
+    };
+    const neon_files = [_][]const u8{
+        "arch/arm/adler32_neon.c",
+        "arch/arm/chunkset_neon.c",
+        "arch/arm/compare256_neon.c",
+        "arch/arm/slide_hash_neon.c",
+    };
+    const flags = [_][]const u8{
+        "-std=c11",
+        "-w",
+        "-fvisibility=hidden",
+        "-Werror=implicit-function-declaration",
+        "-DDISABLE_RUNTIME_CPU_DETECTION",
+        "-DWITHOUT_CHORBA",
+        "-DWITHOUT_CHORBA_SSE",
+        "-DHAVE_ATTRIBUTE_ALIGNED",
+        "-DHAVE_BUILTIN_CTZ",
+        "-DHAVE_BUILTIN_CTZLL",
+        "-DHAVE_THREAD_LOCAL",
+    };
+    const posix_flags = [_][]const u8{
+        "-D_POSIX_C_SOURCE=200809L",
+        "-DHAVE_POSIX_MEMALIGN",
+        "-DHAVE_VISIBILITY_HIDDEN",
+        "-DHAVE_VISIBILITY_INTERNAL",
+    };
+};
 
 /// What scripts/lib/targets.mjs calls a target: "linux-musl.x64".
 fn targetName(b: *std.Build, target: std.Target) []const u8 {

@@ -4,10 +4,11 @@ import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { lackOf, smoke } from './backends.mjs';
 import { enginePath } from './build.mjs';
+import { fetchDeflate } from './deflate.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
 import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
-import { at, filesBelow, root, SetupError } from './project.mjs';
+import { at, filesBelow, MissingError, root, SetupError } from './project.mjs';
 import { Progress, run, tail } from './run.mjs';
 import { targetHere, targets, tripleOf } from './targets.mjs';
 import { tlsFolder, tlsOption, tlsThere, tryTls } from './tls.mjs';
@@ -66,6 +67,11 @@ export const stages = [
     about: 'the TLS filter, with picotls and OpenSSL as clients; builds OpenSSL once',
     tls: true,
     run: (context) => tlsTests(context),
+  },
+  {
+    name: 'deflate',
+    about: 'compression of WebSocket messages, with zlib-ng',
+    run: (context) => deflateTests(context),
   },
   {
     name: 'races',
@@ -273,6 +279,21 @@ async function tlsTests(context) {
     outcomes.push(await one('bench-tls --smoke', context.zig, bench));
   }
   return together(outcomes);
+}
+
+/** Skipped where the machine cannot fetch zlib-ng. */
+async function deflateTests({ zig }) {
+  try {
+    await fetchDeflate(new Progress());
+  } catch (error) {
+    if (!(error instanceof MissingError)) throw error;
+    return skipped(error.message);
+  }
+  const bench = ['build', 'bench-websocket', '--', '--smoke'];
+  return together([
+    await one('zig build test-deflate', zig, ['build', 'test-deflate']),
+    await one('bench-websocket --smoke', zig, bench),
+  ]);
 }
 
 /** Runs test files that start programs which have to be built. */

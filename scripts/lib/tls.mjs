@@ -13,8 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { hideSymbols } from './archives.mjs';
+import { fetchCrate, named } from './crates.mjs';
 import {
   hashOf,
   MissingError,
@@ -24,12 +25,13 @@ import {
   withLock,
   writeFileDeep,
 } from './project.mjs';
-import { outputOf, run, tail } from './run.mjs';
+import { run, tail } from './run.mjs';
 import { tripleOf } from './targets.mjs';
 import { findPython, zigVersion } from './toolchain.mjs';
 
 /** The crate that carries OpenSSL's sources. The hash is that of the file that cargo fetches. */
 const openssl = {
+  title: 'OpenSSL',
   crate: 'openssl-src',
   version: '300.5.5',
   checksum: '3f1787d533e03597a7934fd0a765f0d28e94ecc5fb7789f8053b1e699a56f709',
@@ -325,65 +327,13 @@ function hashFor({ name }, target, origin) {
 
 // The sources.
 
-/** A folder that a person has named instead; undefined when there is none. */
-function named({ variable }, file) {
-  const folder = process.env[variable];
-  if (folder === undefined || folder === '') return undefined;
-  if (existsSync(join(folder, file))) return folder;
-  throw new SetupError(`${variable} is ${folder}, where there is no ${file}.`);
-}
-
 /** Where OpenSSL's sources are. */
 async function fetchOpenssl(progress) {
   const own = named(openssl, 'Configure');
   if (own !== undefined) return own;
   const byHand = `Or set ${openssl.variable} to a folder with the sources of OpenSSL 3.5.`;
-  const folder = join(toolchain, 'tls', 'crate');
-  const package_ = `[package]\nname = "sources"\nversion = "0.0.0"\nedition = "2018"\n`;
-  const manifest = `${package_}[dependencies]\n${openssl.crate} = "=${openssl.version}"\n`;
-  writeFileDeep(join(folder, 'Cargo.toml'), manifest);
-  writeFileDeep(join(folder, 'src', 'lib.rs'), '');
-  const about = `OpenSSL: cargo fetch ${openssl.crate} ${openssl.version}`;
-  const source = crateFolder(folder);
-  if (source === undefined) {
-    await progress.work(about, async () => {
-      const { code, missing, output } = await run('cargo', ['fetch', '--quiet'], { cwd: folder });
-      if (missing) {
-        throw new MissingError(
-          `cargo is not on PATH; OpenSSL's sources are had through it (on Debian: apt install cargo). ${byHand}`,
-        );
-      }
-      if (code !== 0) {
-        // A cargo of rustup's without a toolchain is none, too.
-        throw new MissingError(
-          `cargo fetch failed; it needs the network or a filled cache. ${byHand}\n${tail(output)}`,
-        );
-      }
-    });
-  }
-  const found = source ?? crateFolder(folder);
-  if (found === undefined) throw new SetupError(`cargo metadata knows no ${openssl.crate}.`);
-  // cargo has checked the file against the index: this checks the index.
-  const lock = readFileSync(join(folder, 'Cargo.lock'), 'utf8');
-  const entry = lock.split('[[package]]').find((it) => it.includes(`name = "${openssl.crate}"`));
-  const checksum = /checksum = "(\w+)"/.exec(entry ?? '')?.[1];
-  if (checksum !== openssl.checksum) {
-    throw new SetupError(
-      `${openssl.crate} ${openssl.version} has the hash ${checksum}, ${openssl.checksum} was expected.`,
-    );
-  }
-  return found;
-}
-
-/** Where cargo has unpacked the crate; undefined before it has. */
-function crateFolder(folder) {
-  const args = ['metadata', '--format-version', '1', '--locked', '--offline'];
-  const manifest = ['--manifest-path', join(folder, 'Cargo.toml')];
-  const text = outputOf('cargo', [...args, ...manifest]);
-  if (text === undefined) return undefined;
-  const { packages } = JSON.parse(text);
-  const found = packages.find(({ name }) => name === openssl.crate);
-  return found && join(dirname(found.manifest_path), 'openssl');
+  const crate = await fetchCrate(openssl, join(toolchain, 'tls', 'crate'), byHand, progress);
+  return join(crate, 'openssl');
 }
 
 /** Where a copy of picotls's sources is, which has been changed. */

@@ -83,6 +83,7 @@ export const rows: readonly Row[] = [
   { pattern: /^npm test -- --ci$/, short: (command) => `${command} --list` },
   { pattern: /^npm test -- --only (?:static|modules)$/, short: (command) => `${command} --list` },
   { pattern: /^npm run build:tls\b/, short: () => 'npm run build:tls -- --list' },
+  { pattern: /^npm run build:deflate$/, elsewhere: 'the stage deflate of npm test does the same' },
   { pattern: /^npm run build:modules\b/, short: () => 'npm run build:modules -- --list' },
   { pattern: /^npm test -- --all$/, short: () => 'npm test -- --all --list' },
   { pattern: /^\.ci\/run$/, elsewhere: 'it is what runs this' },
@@ -122,6 +123,10 @@ export const rows: readonly Row[] = [
   { pattern: /^zig build fuzz .*-- /, short: smoke },
   { pattern: /^zig build run-\w+$/, short: (command) => `${command} -- 0`, serves: true },
   { pattern: /^zig build bench-decode$/ },
+  {
+    pattern: /^zig build (?:bench-websocket|test-deflate)$/,
+    elsewhere: 'the stage deflate of npm test',
+  },
   { pattern: /^zig build bench-tls$/, elsewhere: 'the stage tls of npm test, in its short form' },
   { pattern: /^zig build$/ },
   // The stage `static` of npm test runs what they make.

@@ -25,6 +25,8 @@ const zigEntries = [
   'zig/tls.zig',
   'zig/tls_tests.zig',
   'zig/tls_module.zig',
+  'zig/deflate_tests.zig',
+  'zig/websocket_bench.zig',
 ];
 /** The same for ts/src: what is imported, run, or given to Node.js by its name. */
 const tsEntries = [

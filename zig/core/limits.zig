@@ -189,6 +189,12 @@ pub const websocket_ping_after_ms_default: u32 = 30_000;
 pub const websocket_idle_timeout_ms_default: u32 = 60_000;
 /// How long a WebSocket's peer may take to answer a Close, ms.
 pub const websocket_close_timeout_ms_default: u32 = 5_000;
+/// WebSocket messages below this are sent without compression, bytes.
+pub const websocket_deflate_bytes_min_default: u32 = 256;
+/// A compressed message may stand for so many times as much as it has bytes, and for
+/// `websocket_inflation_free_bytes` in any case.
+pub const websocket_inflation_ratio_max_default: u32 = 200;
+pub const websocket_inflation_free_bytes: u32 = 256 * 1024;
 /// Elements of Sec-WebSocket-Extensions, and parameters of one of them, that are looked at.
 pub const websocket_extensions_max: u8 = 16;
 

@@ -147,12 +147,15 @@ pub const Decoder = struct {
         self.kept_len += @intCast(bytes.len);
     }
 
-    fn readHead(self: *Decoder, rest: []const u8, out: *Event) Read {
+    fn readHead(self: *Decoder, rest: []u8, out: *Event) Read {
         if (self.kept_len == 0 and rest.len >= 2) {
             const len = headBytes(rest[1]);
             if (rest.len >= len) {
                 if (self.begin(rest[0..len])) |err| return self.fail(err, out);
-                return .goOn(len);
+                if (self.state != .payload) return .goOn(len);
+                // What nearly always follows, without another turn.
+                const read = self.readPayload(rest[len..], out);
+                return .{ .consumed = len + read.consumed, .then = read.then };
             }
         }
         return self.readCutHead(rest, out);
@@ -252,7 +255,7 @@ pub const Decoder = struct {
         if (self.key) |key| self.key = mask.apply(bytes, key);
     }
 
-    fn readPayload(self: *Decoder, rest: []u8, out: *Event) Read {
+    inline fn readPayload(self: *Decoder, rest: []u8, out: *Event) Read {
         const len: usize = @intCast(@min(rest.len, self.left));
         if (len == 0 and self.left > 0) return .tell(0);
         const bytes = rest[0..len];

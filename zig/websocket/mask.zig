@@ -45,9 +45,10 @@ pub fn apply(bytes: []u8, key: Key) Key {
 }
 
 /// The key for what follows `count` bytes.
-fn turned(key: Key, count: usize) Key {
+inline fn turned(key: Key, count: usize) Key {
+    const word = std.mem.readInt(u32, &key, .little);
     var out: Key = undefined;
-    for (&out, 0..) |*byte, i| byte.* = key[(i + count) % 4];
+    std.mem.writeInt(u32, &out, std.math.rotr(u32, word, 8 * (count % 4)), .little);
     return out;
 }
 

@@ -30,6 +30,15 @@ pub const Validator = struct {
             if (rest.len < block_bytes) break;
             rest = rest[charsBytes(rest[0..block_bytes]) orelse return false ..];
         }
+        while (rest.len >= 8) {
+            const eight = std.mem.readInt(u64, rest[0..8], .little);
+            if (self.pending == 0 and eight & 0x8080808080808080 == 0) {
+                rest = rest[8..];
+                continue;
+            }
+            for (rest[0..8]) |byte| if (!self.step(byte)) return false;
+            rest = rest[8..];
+        }
         for (rest) |byte| if (!self.step(byte)) return false;
         return true;
     }

@@ -1,0 +1,54 @@
+// zlib-ng, which compresses WebSocket messages: its sources, from which build.zig compiles what it needs for any target.
+import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fetchCrate, named } from './crates.mjs';
+import { hashOf, readIfThere, toolchain, withLock } from './project.mjs';
+
+/** The crate that carries the sources, and the hash of the file that cargo fetches. */
+const zlibNg = {
+  title: 'zlib-ng',
+  crate: 'libz-sys',
+  version: '1.1.33',
+  checksum: 'fee3f59f4321dab0c78d828942e7aa09d0bd8ad6e78a501977e6bf3d02938045',
+  features: false,
+  variable: 'GYRFALCON_ZLIB_NG_SOURCE',
+};
+
+const folder = join(toolchain, 'zlib-ng');
+
+/**
+ * Puts the sources and their headers where build.zig looks for them, unless they are there. Throws a MissingError for what
+ * this machine lacks.
+ */
+export async function fetchDeflate(progress) {
+  const stamp = join(folder, 'stamp');
+  const hash = hashOf([], [zlibNg.checksum, process.env[zlibNg.variable] ?? '']);
+  if (readIfThere(stamp) === hash) {
+    progress.fresh('the sources of zlib-ng');
+    return;
+  }
+  const waiting = (pid) => progress.note(`waiting for the fetch in process ${pid}`);
+  await withLock('zlib-ng', waiting, async () => {
+    const byHand = `Or set ${zlibNg.variable} to a folder with the sources of zlib-ng 2.3.`;
+    const own = named(zlibNg, 'zlib-ng.h.in');
+    const from =
+      own ??
+      join(
+        await fetchCrate(zlibNg, join(folder, 'crate'), byHand, progress),
+        ...['src', 'zlib-ng'],
+      );
+    rmSync(stamp, { force: true });
+    for (const name of ['source', 'include']) {
+      rmSync(join(folder, name), { recursive: true, force: true });
+      mkdirSync(join(folder, name), { recursive: true });
+    }
+    cpSync(from, join(folder, 'source'), { recursive: true, dereference: true });
+    // What its own build makes of them where no symbol gets a prefix.
+    const header = readFileSync(join(from, 'zlib-ng.h.in'), 'utf8');
+    const include = (name) => join(folder, 'include', name);
+    writeFileSync(include('zlib-ng.h'), header.replaceAll('@ZLIB_SYMBOL_PREFIX@', ''));
+    copyFileSync(join(from, 'zconf-ng.h.in'), include('zconf-ng.h'));
+    copyFileSync(join(from, 'zlib_name_mangling.h.empty'), include('zlib_name_mangling-ng.h'));
+    writeFileSync(stamp, hash);
+  });
+}

@@ -170,11 +170,19 @@ export const changes = [
   },
 ];
 
-/** What its files are compiled with. Zig has no headers of CommonCrypto: on macOS randomness comes by getentropy. */
+/** What its files are compiled with, and on some systems. */
 const opensslFlags = ({ platform }) => [
   ...['-O2', '-fvisibility=hidden', '-fPIC'],
-  ...(platform === 'darwin' ? ['-DOPENSSL_NO_APPLE_CRYPTO_RANDOM'] : []),
+  ...(opensslDefines[platform] ?? []),
 ];
+
+const opensslDefines = {
+  // Zig has no headers of CommonCrypto: randomness comes by getentropy.
+  darwin: ['-DOPENSSL_NO_APPLE_CRYPTO_RANDOM'],
+  // As if it had been included: <windows.h> asks for all intrinsics of the processor, which takes most of the time that a
+  // file is compiled in. OpenSSL uses none of them.
+  win32: ['-D__X86INTRIN_H'],
+};
 
 /** picotls takes memory from zig/tls/heap.zig, which counts and bounds it; OpenSSL is told to when it runs. */
 const heap = ['malloc', 'calloc', 'realloc', 'free', 'aligned_alloc', 'posix_memalign'].map(

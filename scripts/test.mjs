@@ -3,10 +3,13 @@
 //   npm test -- --filter chunked         test files, and Zig tests, whose name contains this
 //   npm test -- --ci                     also the stages that only continuous integration runs each time
 //   npm test -- --all                    also the stages that take longest
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { buildEngine } from './lib/build.mjs';
 import { SetupError } from './lib/project.mjs';
+import { Progress, stepsDone } from './lib/run.mjs';
 import { main, setup } from './lib/setup.mjs';
-import { stages, sum } from './lib/stages.mjs';
+import { stages, sum, zigExecutables } from './lib/stages.mjs';
 
 await main(async () => {
   const { values } = parseArgs({
@@ -26,24 +29,66 @@ await main(async () => {
     }
     return;
   }
+  const needsEngine = chosen.some((stage) => stage.engine);
   const { zig, tlsLack } = await setup({
-    engine: chosen.some((stage) => stage.engine),
+    engine: needsEngine,
     tls: chosen.some((stage) => stage.tls),
+    isEngineLater: true,
   });
   const context = { zig, tlsLack, filter: values.filter };
-  const outcomes = [];
-  for (const stage of chosen) {
-    const begun = Date.now();
-    console.log(`\n${stage.name}: ${stage.about}`);
-    const outcome = await stage.run(context);
-    const seconds = ((Date.now() - begun) / 1000).toFixed(1);
-    outcomes.push({ name: stage.name, seconds, ...outcome });
+  const builds = [];
+  if (needsEngine) builds.push(() => buildEngine(zig, new Progress()));
+  if (values.filter === undefined && chosen.some((stage) => stage.programs)) {
+    const about = 'executables that tests start: zig build, ReleaseSafe';
+    // When they do not build, the stages that need them say so.
+    builds.push(() => new Progress().work(about, () => zigExecutables(context)));
   }
+  const outcomes = await runStages(chosen, builds, context);
   summarize(outcomes);
   if (values.filter !== undefined && sum(outcomes) === sum([])) {
     throw new SetupError(`no test of these stages has "${values.filter}" in its name`);
   }
 });
+
+/**
+ * Runs stages one after the other, those that keep one processor busy two at a time where they follow each other. So are
+ * the `builds` that the first stage with an engine needs: they begin with those, or before that stage.
+ */
+async function runStages(chosen, builds, context) {
+  const outcomes = [];
+  const jobs = chosen.map((stage, index) => ({
+    ...stage,
+    run: async () => (outcomes[index] = await runStage(stage, context)),
+  }));
+  const first = jobs.findIndex(({ single, engine }) => single || engine);
+  jobs.splice(first, 0, ...builds.map((run) => ({ single: true, run })));
+  for (const queue of together(jobs)) {
+    const runNext = async () => {
+      for (let job = queue.shift(); job !== undefined; job = queue.shift()) await job.run();
+    };
+    await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, runNext));
+  }
+  return outcomes;
+}
+
+/** Lists of jobs: each is by itself, but for those that keep one processor busy and follow each other. */
+function together(jobs) {
+  const lists = [];
+  for (const job of jobs) {
+    const last = lists.at(-1);
+    if (job.single && last?.[0].single) last.push(job);
+    else lists.push([job]);
+  }
+  return lists;
+}
+
+async function runStage(stage, context) {
+  const begun = Date.now();
+  console.log(`\n${stage.name}: ${stage.about}`);
+  const outcome = { name: stage.name, ...(await stage.run(context)), ms: Date.now() - begun };
+  console.log(lineOf(outcome));
+  return outcome;
+}
 
 function choose({ only, ci, all }) {
   if (only === undefined)
@@ -57,13 +102,18 @@ function choose({ only, ci, all }) {
   return stages.filter((stage) => names.includes(stage.name));
 }
 
+function secondsOf(ms) {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** The closing line of a stage. */
+function lineOf({ name, ms, ...outcome }) {
+  return `  ${outcome.failed > 0 ? '✘' : '✓'} ${name.padEnd(11)}${sum([outcome])} (${secondsOf(ms)})`;
+}
+
 function summarize(outcomes) {
   console.log('\nStages:');
-  for (const { name, seconds, ...outcome } of outcomes) {
-    console.log(
-      `  ${outcome.failed > 0 ? '✘' : '✓'} ${name.padEnd(10)}${sum([outcome])} (${seconds} s)`,
-    );
-  }
+  for (const outcome of outcomes) console.log(lineOf(outcome));
   const failures = outcomes.flatMap(({ name, failures }) =>
     failures.map((line) => `${name}: ${line}`),
   );
@@ -72,5 +122,20 @@ function summarize(outcomes) {
     for (const line of failures) console.log(`  ${line}`);
   }
   if (outcomes.some((outcome) => outcome.failed > 0)) process.exitCode = 1;
+  tellSlowest(outcomes);
   console.log(`\n${sum(outcomes)}`);
+}
+
+/** Where the time went: stages, and steps of the setup and of stages. A stage of one step is told of once. */
+function tellSlowest(outcomes) {
+  const isWhole = (step) => outcomes.some(({ ms }) => Math.abs(ms - step.ms) < 100);
+  const all = outcomes.map(({ name, ms }) => ({ name: `stage ${name}`, ms }));
+  all.push(...stepsDone.filter((step) => !isWhole(step)));
+  const slowest = all.filter(({ ms }) => ms >= 5000).sort((one, other) => other.ms - one.ms);
+  if (slowest.length === 0) return;
+  console.log('\nSlowest stages and steps:');
+  for (const { name, ms } of slowest.slice(0, 20)) {
+    console.log(`  ${secondsOf(ms).padStart(8)}  ${name}`);
+  }
+  console.log(`  ${secondsOf(performance.now()).padStart(8)}  in all`);
 }

@@ -1,6 +1,9 @@
 // Child processes and progress lines. Node.js builtins only.
 import { spawn, spawnSync } from 'node:child_process';
 
+/** The steps that this process has worked at: what, and how long, ms. */
+export const stepsDone = [];
+
 /** A quiet progress reporter says nothing about steps that were fresh already. */
 export class Progress {
   #quiet;
@@ -34,6 +37,7 @@ export class Progress {
       throw error;
     } finally {
       clearInterval(ticking);
+      stepsDone.push({ name: text, ms: Date.now() - begun });
     }
   }
 }

@@ -10,13 +10,18 @@ import { checkNode, findZig, installPackages } from './toolchain.mjs';
 /**
  * Sets the project up: packages, Zig, the engine unless told otherwise, TypeScript. What is fresh is left alone. OpenSSL
  * and picotls take minutes, and are built for the engine where `tls` asks for it, and kept up to date where they have
- * been built: without them the engine has no TLS.
+ * been built: without them the engine has no TLS. `isEngineLater`: the caller builds the engine, beside something else.
  *
- * @param {{ engine?: boolean, tls?: boolean, quiet?: boolean }} options
+ * @param {{ engine?: boolean, tls?: boolean, quiet?: boolean, isEngineLater?: boolean }} options
  * @returns {Promise<{ zig: string, tlsLack: string | undefined }>} the path of Zig; and why there is no TLS, which had
  *   been asked for
  */
-export async function setup({ engine = true, tls = false, quiet = false } = {}) {
+export async function setup({
+  engine = true,
+  tls = false,
+  quiet = false,
+  isEngineLater = false,
+} = {}) {
   const progress = new Progress({ quiet });
   checkNode();
   const waiting = (pid) => progress.note(`waiting for the setup in process ${pid}`);
@@ -28,7 +33,7 @@ export async function setup({ engine = true, tls = false, quiet = false } = {}) 
   const here = targetHere();
   const isTlsWanted = tls || (engine && wasTlsBuilt(here));
   const tlsLack = isTlsWanted ? await tryTls(here, zig, progress) : undefined;
-  if (engine) await buildEngine(zig, progress);
+  if (engine && !isEngineLater) await buildEngine(zig, progress);
   await buildTypeScript(progress);
   return { zig, tlsLack };
 }

@@ -1,5 +1,5 @@
 // The stages of the test run. Each returns { passed, failed, skipped, failures }.
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { lackOf, smoke } from './backends.mjs';
@@ -9,7 +9,17 @@ import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from '.
 import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
 import { at, filesBelow, MissingError, root, SetupError } from './project.mjs';
-import { Progress, run, tail } from './run.mjs';
+import { Progress, run, stepsDone, tail } from './run.mjs';
+import {
+  aboutHttp,
+  anywhere,
+  inGroups,
+  matching,
+  onArm64,
+  onWine,
+  socketSuite,
+  testFiles,
+} from './suites.mjs';
 import { targetHere, targets, tripleOf } from './targets.mjs';
 import { tlsFolder, tlsOption, tlsThere, tryTls } from './tls.mjs';
 import { installFrameworks } from './toolchain.mjs';
@@ -19,13 +29,11 @@ const zigPrefix = at('build', 'zig');
 const goClient = at('build', 'go', 'client');
 const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 
-/** What the suite of sockets does not hold. */
-const notBlackbox = /^tests\/(?:examples|readme|frameworks|targets|tls)\//;
-
 /**
- * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module. `tls`: it
- * needs OpenSSL and picotls; they are built before all stages, so that the engine of the others has TLS too. `ci`: it takes
- * more than its share of ten minutes, and runs in continuous integration (`--ci`). `long`: so it does, and runs when
+ * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module; `programs`:
+ * and the executables. `tls`: it needs OpenSSL and picotls; they are built before all stages, so that the engine of the
+ * others has TLS too. `single`: it keeps one processor busy, and those that follow each other run two at a time. `ci`: it
+ * takes more than its share of ten minutes, and runs in continuous integration (`--ci`). `long`: so it does, and runs when
  * it is asked for. Both run with `--all`, and where they are named (`--only`).
  */
 export const stages = [
@@ -61,33 +69,39 @@ export const stages = [
     about: 'executable and module compile for the systems that are not this one',
     run: ({ zig }) => otherSystems(zig),
   },
-  { name: 'zig', about: 'zig build test', run: (context) => zigTests(context) },
+  { name: 'zig', about: 'zig build test', single: true, run: (context) => zigTests(context) },
   {
     name: 'tls',
     about: 'the TLS filter, with picotls and OpenSSL as clients; builds OpenSSL once',
     tls: true,
+    single: true,
     run: (context) => tlsTests(context),
   },
   {
     name: 'deflate',
     about: 'compression of WebSocket messages, with zlib-ng',
+    single: true,
     run: (context) => deflateTests(context),
   },
   {
     name: 'races',
     about: 'zig build test under ThreadSanitizer',
+    single: true,
     ci: true,
-    run: (context) => zigTests(context, ['-Dsanitize-thread']),
+    run: (context) =>
+      zigTests(context, { name: 'races', step: 'test', options: ['-Dsanitize-thread'] }),
   },
   {
     name: 'fuzz',
     about: 'the fuzzers’ smoke mode, ReleaseSafe',
+    single: true,
     run: ({ zig }) =>
       one('fuzz', zig, ['build', 'fuzz', '-Doptimize=ReleaseSafe', '--', '--smoke']),
   },
   {
     name: 'sim',
     about: 'the simulator over a smoke set of seeds',
+    single: true,
     run: async ({ zig }) => {
       const seeds = await one('sim', zig, ['build', 'fuzz', '-Dseed=1', '-Dseeds=120']);
       const program = at('scripts', 'sim-bugs.mjs');
@@ -98,6 +112,7 @@ export const stages = [
   {
     name: 'bugs',
     about: 'the simulator finds the bugs that are planted',
+    single: true,
     ci: true,
     run: () => one('planted bugs', process.execPath, [at('scripts', 'sim-bugs.mjs')]),
   },
@@ -105,18 +120,22 @@ export const stages = [
     name: 'unit',
     about: 'TypeScript units',
     engine: true,
-    run: (context) => runTests(context, testFiles(context, 'ts/src'), 2),
+    run: (context) => runTests(context, testFiles(context, 'ts/src')),
   },
   {
     name: 'blackbox',
     about: 'the whole server over sockets, engine built ReleaseSafe',
     engine: true,
-    run: (context) => withPrograms(context, testFiles(context, 'tests', notBlackbox)),
+    programs: true,
+    // A run for which a backend is named is one more: that of kqueue, and `npm run test:io`.
+    run: (context) =>
+      withPrograms(context, socketSuite(context, { isAgain: Boolean(process.env.GYRFALCON_IO) })),
   },
   {
     name: 'https',
     about: 'the tests of messages, limits and hostile input once more, over TLS',
     engine: true,
+    programs: true,
     tls: true,
     ci: true,
     run: (context) => overTls(context),
@@ -125,12 +144,14 @@ export const stages = [
     name: 'smoke',
     about: 'a part of that on io_uring',
     engine: true,
+    programs: true,
     run: (context) => onBackend('io_uring', context, smoke),
   },
   {
     name: 'examples',
     about: 'every example',
     engine: true,
+    programs: true,
     run: (context) => withPrograms(context, testFiles(context, 'tests/examples')),
   },
   {
@@ -145,7 +166,7 @@ export const stages = [
     engine: true,
     run: async (context) => {
       await installFrameworks(new Progress());
-      return runTests(context, testFiles(context, 'tests/frameworks'), 2);
+      return runTests(context, testFiles(context, 'tests/frameworks'));
     },
   },
   {
@@ -166,6 +187,7 @@ export const stages = [
     name: 'io_uring',
     about: 'the whole server over sockets, on io_uring',
     engine: true,
+    programs: true,
     ci: true,
     run: (context) => onBackend('io_uring', context),
   },
@@ -201,9 +223,12 @@ export function sum(outcomes) {
 
 /** A stage that is one program: it passes or it fails. */
 async function one(name, command, args, hint) {
+  const begun = Date.now();
   const { code, output } = await run(command, args, { cwd: root });
+  const ms = Date.now() - begun;
+  stepsDone.push({ name, ms });
   if (code === 0) {
-    console.log(`  ✓ ${name}`);
+    console.log(`  ✓ ${name} (${(ms / 1000).toFixed(1)} s)`);
     return { passed: 1, failed: 0, skipped: 0, failures: [] };
   }
   console.log(tail(output, 80));
@@ -244,10 +269,13 @@ async function otherSystems(zig) {
   return together(outcomes);
 }
 
-async function zigTests({ zig, filter }, options = [], how = ['test', 'test-filter']) {
-  const [step, filterOption] = how;
+/** The options of build.zig that choose tests, by its steps. */
+const filters = { test: 'test-filter', 'test-tls': 'tls-filter' };
+
+/** `step` of the Zig build; `name`: what it is called in the output. */
+async function zigTests({ zig, filter }, { name = 'zig', step = 'test', options = [] } = {}) {
   const args = ['build', step, '--summary', 'all', ...options];
-  if (filter !== undefined) args.push(`-D${filterOption}=${filter}`);
+  if (filter !== undefined) args.push(`-D${filters[step]}=${filter}`);
   const { code, output } = await run(zig, args, { cwd: root });
   const summary = output.split('\n').find((line) => line.startsWith('Build Summary:')) ?? '';
   const number = (pattern) => Number(pattern.exec(summary)?.[1] ?? 0);
@@ -256,9 +284,9 @@ async function zigTests({ zig, filter }, options = [], how = ['test', 'test-filt
   let failed = number(/\/(\d+) tests passed/) - passed - skipped;
   if (code !== 0 && failed <= 0) failed = 1;
   if (failed > 0) console.log(tail(output, 120));
-  console.log(`  ${failed > 0 ? '✘' : '✓'} ${summary || 'zig build test'}`);
+  console.log(`  ${failed > 0 ? '✘' : '✓'} ${name}: ${summary || `zig build ${step}`}`);
   const names = [...output.matchAll(/^error: '([^']+)' failed/gm)].map((match) => match[1]);
-  const failures = failed > 0 && names.length === 0 ? ['zig build test'] : names;
+  const failures = failed > 0 && names.length === 0 ? [`zig build ${step}`] : names;
   return { passed, failed, skipped, failures };
 }
 
@@ -266,7 +294,7 @@ async function zigTests({ zig, filter }, options = [], how = ['test', 'test-filt
 async function tlsTests(context) {
   if (context.tlsLack !== undefined) return skipped(context.tlsLack);
   const options = [tlsOption(tlsFolder(targetHere()))];
-  const outcomes = [await zigTests(context, options, ['test-tls', 'tls-filter'])];
+  const outcomes = [await zigTests(context, { name: 'tls', step: 'test-tls', options })];
   if (context.filter === undefined) {
     const args = ['build', 'tls-module', ...options, '--prefix', zigPrefix];
     const built = await one('a module for Node.js with OpenSSL in it', context.zig, args);
@@ -303,7 +331,7 @@ async function withPrograms(context, chosen, options = {}) {
     failures.push('the Zig executables do not build');
   }
   if (chosen.some((path) => path.includes('/tests/clients/'))) await buildGoClient();
-  const outcome = await runTests(context, chosen, 1, options);
+  const outcome = await runTests(context, chosen, options);
   outcome.failed += failures.length;
   outcome.failures.push(...failures);
   return outcome;
@@ -319,21 +347,13 @@ async function onBackend(backend, context, only = /^/) {
     console.log(`SKIP ${backend}: ${lack}`);
     return { passed: 0, failed: 0, skipped: 1, failures: [] };
   }
-  const chosen = testFiles(context, 'tests', notBlackbox).filter((path) =>
-    only.test(relative(root, path)),
-  );
+  const chosen = matching(socketSuite(context, { isAgain: true }), only);
   return withPrograms(context, chosen, { env: { GYRFALCON_IO: backend } });
 }
 
-/** What of the black-box stage says of HTTP/1 what holds whatever lies below it, and resets no connection. */
-const aboutHttp =
-  /^tests\/(?:conformance\/(?:engine|serve|messages|limits|timeouts|rates)|hardening\/(?:hardening|slow)|faults\/files)\./;
-
 async function overTls(context) {
   if (context.tlsLack !== undefined) return skipped(context.tlsLack);
-  const chosen = testFiles(context, 'tests', notBlackbox).filter((path) =>
-    aboutHttp.test(relative(root, path)),
-  );
+  const chosen = matching(socketSuite(context), aboutHttp);
   // Clients do not look at whose certificate it is: it is made for the run.
   const env = { GYRFALCON_OVER_TLS: '1', NODE_TLS_REJECT_UNAUTHORIZED: '0' };
   return withPrograms(context, chosen, { env });
@@ -351,7 +371,7 @@ async function onKqueue({ filter }) {
 }
 
 /** Builds the Zig executables that tests start. False, and what Zig said is printed, when it does not work. */
-async function zigExecutables({ zig }) {
+export async function zigExecutables({ zig }) {
   const steps = ['install', 'examples', 'test-apps', tlsOption(tlsThere(targetHere()))];
   const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', zigPrefix];
   const { code, output } = await run(zig, args, { cwd: root });
@@ -370,35 +390,33 @@ async function buildGoClient() {
   if (code !== 0 && !missing) console.log(tail(`go ${args.join(' ')}\n${output}`, 40));
 }
 
-/** The test files below `folder` that the filter lets pass. */
-function testFiles({ filter = '' }, folder, except) {
-  return filesBelow(at(folder), (path) => {
-    return path.endsWith('.test.ts') && path.includes(filter) && !except?.test(path);
-  });
+/**
+ * Runs test files: as many at a time as there are processors, two at most. Those that measure time come by themselves,
+ * beside others that mostly wait as they do; those that want the whole machine come one by one.
+ */
+async function runTests({ zig }, chosen, { env, ...options } = {}) {
+  const outcomes = [];
+  for (const { files, jobs } of inGroups(chosen)) {
+    const outcome = await runFiles(files, {
+      root,
+      jobs,
+      loader,
+      ...options,
+      env: {
+        GYRFALCON_ENGINE: enginePath,
+        GYRFALCON_GO_CLIENT: goClient,
+        GYRFALCON_SETUP: '0',
+        GYRFALCON_ZIG: zig,
+        GYRFALCON_ZIG_PREFIX: zigPrefix,
+        ...env,
+      },
+    });
+    outcomes.push(outcome);
+  }
+  return together(outcomes);
 }
 
-function runTests({ zig }, chosen, jobs = 1, { env, ...options } = {}) {
-  return runFiles(chosen, {
-    root,
-    jobs,
-    loader,
-    ...options,
-    env: {
-      GYRFALCON_ENGINE: enginePath,
-      GYRFALCON_GO_CLIENT: goClient,
-      GYRFALCON_SETUP: '0',
-      GYRFALCON_ZIG: zig,
-      GYRFALCON_ZIG_PREFIX: zigPrefix,
-      ...env,
-    },
-  });
-}
-
-/** Tests of the server over sockets that need nothing of the machine but a processor that may be slow. */
-const anywhere =
-  /^tests\/(?:conformance\/(?:engine|limits|messages|timeouts)|faults\/(?:connections|half_close|keep_alive|resources|stop)|files\/|hardening\/(?:heads|slow)|listening\/hosts|load\/idle|regression\/peregrine|targets\/executables)/;
-
-/** The same on a processor that is emulated: a test file takes five times as long at most. */
+/** On a processor that is emulated a test file takes five times as long at most. */
 const emulatedTimeoutMs = 600_000;
 
 async function staticExecutables({ zig, filter }) {
@@ -420,16 +438,14 @@ async function staticExecutables({ zig, filter }) {
     if (filter === undefined && tls !== tlsOption()) {
       outcomes.push(await tlsTestsOn(triple, emulator, zig, tls, prefix));
     }
-    const chosen = testFiles({ filter }, 'tests').filter((path) =>
-      anywhere.test(relative(root, path)),
-    );
+    const chosen = matching(testFiles({ filter }, 'tests'), anywhere);
     const env = {
       GYRFALCON_TARGET: triple,
       GYRFALCON_TARGET_PREFIX: prefix,
       GYRFALCON_ZIG_PREFIX: isForeign ? emulated(prefix, emulator) : prefix,
     };
     const timeoutMs = isForeign ? emulatedTimeoutMs : undefined;
-    outcomes.push(await runTests({ zig }, chosen, 1, { env, timeoutMs }));
+    outcomes.push(await runTests({ zig }, chosen, { env, timeoutMs }));
   }
   return together(outcomes);
 }
@@ -456,10 +472,6 @@ const windowsTarget = 'x86_64-windows-gnu';
 /** Zig tests of Windows, by parts of their names. */
 const windowsTests = ['backend:', 'doorbell', 'iocp:', 'Ctrl-C', 'windows:', 'names'];
 
-/** What of `anywhere` needs nothing that wine lacks: signals but Ctrl-C's, /proc. */
-const onWine =
-  /^tests\/(?:conformance\/(?:engine|limits|messages|timeouts)|faults\/(?:budgets|connections|half_close|keep_alive|resources)|hardening\/(?:hardening|heads|slow)|listening\/hosts|regression\/peregrine|targets\/windows)/;
-
 async function onWindows({ zig, filter }) {
   const wine = wineCommand();
   if (wine === undefined) return skipped('wine is not installed (wine64)');
@@ -481,15 +493,11 @@ async function onWindows({ zig, filter }) {
       outcomes.push(await one('the Zig tests of Windows', 'sh', ['-c', line]));
     }
   }
-  const chosen = testFiles({ filter }, 'tests').filter((path) => onWine.test(relative(root, path)));
+  const chosen = matching(testFiles({ filter }, 'tests'), onWine);
   const env = { GYRFALCON_WINE: '1', GYRFALCON_ZIG_PREFIX: emulated(prefix, wine) };
-  outcomes.push(await runTests({ zig }, chosen, 1, { env, timeoutMs: emulatedTimeoutMs }));
+  outcomes.push(await runTests({ zig }, chosen, { env, timeoutMs: emulatedTimeoutMs }));
   return together(outcomes);
 }
-
-/** What the handlers' end of the bridge does; files that start Node.js themselves would start it for this processor. */
-const onArm64 =
-  /^tests\/bridge\/(?:bodies|context|framing|handlers|heads|memory|multipart|request_members|serve|trailers)/;
 
 async function modules({ zig, filter }) {
   const names = targets.filter(({ lacks }) => lacks === undefined).map(({ name }) => name);
@@ -497,7 +505,7 @@ async function modules({ zig, filter }) {
   const built = await one('every module', process.execPath, [script, ...names]);
   if (built.failed > 0) return built;
   const files = testFiles({ filter }, 'tests');
-  const those = (which) => files.filter((path) => which.test(relative(root, path)));
+  const those = (which) => matching(files, which);
   const outcomes = [built, await runTests({ zig }, those(/^tests\/targets\/modules/))];
   const { node, lacks } = await nodeForArm64();
   if (lacks !== undefined) return together([...outcomes, skipped(`on arm64: ${lacks}`)]);
@@ -507,8 +515,8 @@ async function modules({ zig, filter }) {
     ESBUILD_BINARY_PATH: at('node_modules', '@esbuild', `linux-${process.arch}`, 'bin', 'esbuild'),
   };
   const options = { env, timeoutMs: emulatedTimeoutMs };
-  outcomes.push(await runTests({ zig }, those(onArm64), 1, { ...options, node }));
-  outcomes.push(await runTests({ zig }, those(/^tests\/targets\/arm64/), 1, options));
+  outcomes.push(await runTests({ zig }, those(onArm64), { ...options, node }));
+  outcomes.push(await runTests({ zig }, those(/^tests\/targets\/arm64/), options));
   return together(outcomes);
 }
 

@@ -195,7 +195,7 @@ pub const websocket_deflate_bytes_min_default: u32 = 256;
 /// `websocket_inflation_free_bytes` in any case.
 pub const websocket_inflation_ratio_max_default: u32 = 200;
 pub const websocket_inflation_free_bytes: u32 = 256 * 1024;
-/// Elements of Sec-WebSocket-Extensions, and parameters of one of them, that are looked at.
+/// Elements of Sec-WebSocket-Extensions: a client that sends more is refused.
 pub const websocket_extensions_max: u8 = 16;
 
 /// Resolution of the timer wheel, ms. Timeouts fire up to one tick late, never early.

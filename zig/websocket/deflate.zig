@@ -20,7 +20,8 @@ pub const Memory = zlib.Memory;
 const tail = "\x00\x00\xff\xff";
 
 pub const Settings = struct {
-    /// 1 to 9. Beyond 1 it takes several times as long, and messages are little smaller.
+    /// 1 to 9. Beyond 1 it takes several times as long, for messages that are smaller by less than
+    /// a third.
     level: u4 = 1,
     /// 1 to 9: what is kept of a message before it is written.
     memory_level: u4 = 5,
@@ -36,6 +37,7 @@ pub const Settings = struct {
 pub const Deflater = struct {
     stream: zlib.Stream,
     memory: *Memory,
+    settings: *const Settings,
     /// Messages refer to those before them.
     keeps_context: bool,
     /// Nothing has been written since it was made or reset.
@@ -49,10 +51,11 @@ pub const Deflater = struct {
         keeps_context: bool,
     ) error{OutOfMemory}!*Deflater {
         const self = try memory.create(Deflater);
-        errdefer memory.destroy(self);
+        errdefer memory.destroy(Deflater, self);
         self.* = .{
             .stream = .init(memory),
             .memory = memory,
+            .settings = settings,
             .keeps_context = keeps_context,
         };
         // The library has no window of 256 bytes. In one of 512 it refers back by 250 at most, as
@@ -75,7 +78,7 @@ pub const Deflater = struct {
     pub fn destroy(self: *Deflater) void {
         // It tells whether output was left, which nobody wants.
         _ = zlib.zng_deflateEnd(&self.stream);
-        self.memory.destroy(self);
+        self.memory.destroy(Deflater, self);
     }
 
     /// What came before is forgotten. To be called, too, when the peer has had a compressed message
@@ -86,11 +89,12 @@ pub const Deflater = struct {
         self.is_fresh = true;
     }
 
-    /// The payload of a message, which lies in `pieces`, in memory of `out`. Null: it did not
-    /// become shorter, or `out` has too little room; it is to be sent as it is.
+    /// The payload of a message, which lies in `pieces`, in memory of `out`. Null: it is short
+    /// already, did not become shorter, or `out` has too little room; it is to be sent as it is.
     pub fn compress(self: *Deflater, pieces: []const []const u8, out: []u8) ?[]u8 {
         var left: usize = 0;
         for (pieces) |piece| left += piece.len;
+        if (left < self.settings.message_bytes_min) return null;
         // With the tail, which goes, and one byte that tells that there was room.
         const room = @min(out.len, left + tail.len, zlib.avail_max);
         self.stream.setOut(out[0..room]);
@@ -127,6 +131,8 @@ pub const Inflater = struct {
     memory: *Memory,
     /// Messages may refer to those before them.
     keeps_context: bool,
+    /// A message has begun and not ended.
+    is_busy: bool = false,
 
     /// `bits` as was agreed, or more. A decompressor of 15 serves connections of any window.
     pub fn create(
@@ -136,7 +142,7 @@ pub const Inflater = struct {
     ) error{OutOfMemory}!*Inflater {
         assert(bits >= 8);
         const self = try memory.create(Inflater);
-        errdefer memory.destroy(self);
+        errdefer memory.destroy(Inflater, self);
         self.* = .{
             .stream = .init(memory),
             .memory = memory,
@@ -151,16 +157,18 @@ pub const Inflater = struct {
 
     pub fn destroy(self: *Inflater) void {
         assert(zlib.zng_inflateEnd(&self.stream) == .ok);
-        self.memory.destroy(self);
+        self.memory.destroy(Inflater, self);
     }
 
     fn forget(self: *Inflater) void {
         assert(zlib.zng_inflateReset(&self.stream) == .ok);
+        self.is_busy = false;
     }
 };
 
-/// One message on its way through an inflater. An inflater that connections share is given a whole
-/// message, which was gathered; one that is a connection's own may be given parts as they come.
+/// One message on its way through an inflater, to its end or until it is abandoned: then comes the
+/// next. So an inflater that connections share is given a whole message, which was gathered; one
+/// that is a connection's own may be given parts as they come.
 pub const Inflation = struct {
     inflater: *Inflater,
     settings: *const Settings,
@@ -170,6 +178,10 @@ pub const Inflation = struct {
     out_bytes: u63 = 0,
     /// Of `tail`, what was given to the inflater.
     tail_bytes: u8 = 0,
+    /// It has ended, or failed.
+    is_over: bool = false,
+
+    pub const Step = union(enum) { result: Result, failed: errors.Error };
 
     pub const Result = struct {
         /// Of the input, what was taken, bytes.
@@ -187,20 +199,24 @@ pub const Inflation = struct {
     };
 
     pub fn begin(inflater: *Inflater, settings: *const Settings, kind: frames.Kind) Inflation {
+        assert(!inflater.is_busy);
+        inflater.is_busy = true;
         return .{ .inflater = inflater, .settings = settings, .is_text = kind == .text };
+    }
+
+    /// Nobody wants the rest: the connection has ended. The inflater is ready for another message.
+    pub fn abandon(self: *Inflation) void {
+        if (self.is_over) return;
+        self.is_over = true;
+        self.inflater.forget();
     }
 
     /// What a part of the message becomes. `ends`: nothing follows it. An error: the connection is
     /// failed for it; where the inflater is shared, it is ready for the next message.
-    pub fn next(
-        self: *Inflation,
-        input: []const u8,
-        ends: bool,
-        out: []u8,
-    ) union(enum) { result: Result, failed: errors.Error } {
-        assert(out.len > 0);
+    pub fn next(self: *Inflation, input: []const u8, ends: bool, out: []u8) Step {
+        assert(out.len > 0 and !self.is_over);
         const taken = self.run(input, ends, out[0..@min(out.len, zlib.avail_max)]) catch |err| {
-            self.inflater.forget();
+            self.abandon();
             return .{ .failed = switch (err) {
                 error.Data => .invalid_compression,
                 error.Text => .invalid_utf8,
@@ -253,6 +269,8 @@ pub const Inflation = struct {
         if (!between_blocks) return error.Data;
         if (self.is_text and !self.text.isComplete()) return error.Text;
         if (!self.inflater.keeps_context) self.inflater.forget();
+        self.inflater.is_busy = false;
+        self.is_over = true;
         return .{ .consumed = consumed, .bytes = bytes, .then = .done };
     }
 

@@ -9,7 +9,8 @@ const errors = @import("errors.zig");
 const frames = @import("frames.zig");
 const limits = @import("../core/limits.zig");
 
-const default: deflate.Settings = .{};
+/// As usual, but that short messages are compressed too.
+const default: deflate.Settings = .{ .message_bytes_min = 0 };
 
 fn memoryOf(bytes_max: usize) Memory {
     return .{ .allocator = testing.allocator, .bytes_max = bytes_max };
@@ -133,7 +134,7 @@ test "what is compressed with any window and context is decompressed with the sa
         for ([_]bool{ true, false }) |keeps| {
             for ([_]u4{ 1, 2, 6, 9 }) |level| {
                 var memory = memoryOf(2 << 20);
-                const settings: deflate.Settings = .{ .level = level };
+                const settings: deflate.Settings = .{ .level = level, .message_bytes_min = 0 };
                 const deflater = try Deflater.create(&memory, &settings, @intCast(bits), keeps);
                 defer deflater.destroy();
                 // It has the window that was agreed on, and no byte more.
@@ -310,6 +311,34 @@ test "memory is counted, bounded, and all given back" {
             copy.deinit();
         } else |_| {}
         try testing.expectEqual(0, short.bytes);
+    }
+}
+
+test "a short message is sent as it is, and costs nothing" {
+    var memory = memoryOf(2 << 20);
+    const settings: deflate.Settings = .{ .message_bytes_min = 100 };
+    const deflater = try Deflater.create(&memory, &settings, 15, true);
+    defer deflater.destroy();
+    var out: [200]u8 = undefined;
+    const text = "a" ** 100;
+    try testing.expectEqual(null, deflater.compress(&.{ text[0..50], text[0..49] }, &out));
+    try testing.expect(deflater.is_fresh);
+    try testing.expect(deflater.compress(&.{ text[0..50], text[0..50] }, &out) != null);
+}
+
+test "a message that is abandoned leaves nothing to the next" {
+    var memory = memoryOf(2 << 20);
+    const inflater = try Inflater.create(&memory, 15, false);
+    defer inflater.destroy();
+    var out: [3]u8 = undefined;
+    const payload = "\xf2\x48\xcd\xc9\xc9\x07\x00";
+    for ([_]usize{ 1, 3, 7 }) |len| {
+        var inflation = Inflation.begin(inflater, &default, .text);
+        _ = inflation.next(payload[0..len], false, &out);
+        inflation.abandon();
+        try expectInflated(inflater, payload, "Hello");
+        // A message that has ended has nothing to give up.
+        inflation.abandon();
     }
 }
 

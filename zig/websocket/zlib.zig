@@ -38,7 +38,7 @@ pub const Memory = struct {
         return @ptrCast(@alignCast(self.take(@sizeOf(T)) orelse return error.OutOfMemory));
     }
 
-    pub fn destroy(self: *Memory, item: anytype) void {
+    pub fn destroy(self: *Memory, comptime T: type, item: *T) void {
         self.give(@ptrCast(item));
     }
 

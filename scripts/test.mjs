@@ -9,7 +9,7 @@ import { buildEngine } from './lib/build.mjs';
 import { SetupError } from './lib/project.mjs';
 import { Progress, stepsDone } from './lib/run.mjs';
 import { main, setup } from './lib/setup.mjs';
-import { stages, sum, zigExecutables } from './lib/stages.mjs';
+import { buildAhead, stages, sum, zigExecutables } from './lib/stages.mjs';
 
 await main(async () => {
   const { values } = parseArgs({
@@ -62,6 +62,10 @@ async function runStages(chosen, builds, context) {
   }));
   const first = jobs.findIndex(({ single, engine }) => single || engine);
   jobs.splice(first, 0, ...builds.map((run) => ({ single: true, run })));
+  if (context.filter === undefined && chosen.some((stage) => stage.programs)) {
+    const last = jobs.findLastIndex(({ single }) => single);
+    jobs.splice(last + 1, 0, { run: async () => void buildAhead(chosen, context) });
+  }
   for (const queue of together(jobs)) {
     const runNext = async () => {
       for (let job = queue.shift(); job !== undefined; job = queue.shift()) await job.run();

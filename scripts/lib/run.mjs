@@ -1,15 +1,21 @@
 // Child processes and progress lines. Node.js builtins only.
 import { spawn, spawnSync } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
 
 /** The steps that this process has worked at: what, and how long, ms. */
 export const stepsDone = [];
 
-/** A quiet progress reporter says nothing about steps that were fresh already. */
+/**
+ * A quiet progress reporter says nothing about steps that were fresh already. One of what goes on in the background tells
+ * of the end of a step alone.
+ */
 export class Progress {
   #quiet;
+  #isBackground;
 
-  constructor({ quiet = false } = {}) {
-    this.#quiet = quiet;
+  constructor({ quiet = false, isBackground = false } = {}) {
+    this.#quiet = quiet || isBackground;
+    this.#isBackground = isBackground;
   }
 
   /** A line about something that needed no work. */
@@ -26,8 +32,9 @@ export class Progress {
   async work(text, action) {
     const begun = Date.now();
     const seconds = () => ((Date.now() - begun) / 1000).toFixed(1);
-    console.error(`  … ${text}`);
-    const ticking = setInterval(() => console.error(`    still at it: ${seconds()} s`), 10_000);
+    if (!this.#isBackground) console.error(`  … ${text}`);
+    const tick = () => console.error(`    still at it: ${seconds()} s`);
+    const ticking = this.#isBackground ? undefined : setInterval(tick, 10_000);
     try {
       const result = await action();
       console.error(`  ✓ ${text} (${seconds()} s)`);
@@ -43,15 +50,18 @@ export class Progress {
 }
 
 /**
- * Runs a program to its end.
+ * Runs a program to its end. `isBackground`: with the lowest priority, and so does what it starts.
  *
  * @returns {Promise<{ code: number, output: string, missing: boolean }>} `output` is stdout and stderr as they came;
  *   `missing` says that there is no such program
  */
 export function run(command, args, options = {}) {
-  const { echo = false, timeoutMs, ...rest } = options;
+  const { echo = false, isBackground = false, timeoutMs, ...rest } = options;
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...rest });
+    if (isBackground && child.pid !== undefined) {
+      setPriority(child.pid, constants.priority.PRIORITY_LOW);
+    }
     const parts = [];
     const timer =
       timeoutMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), timeoutMs);

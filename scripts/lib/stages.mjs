@@ -32,7 +32,8 @@ const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 /**
  * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module; `programs`:
  * and the executables. `tls`: it needs OpenSSL and picotls; they are built before all stages, so that the engine of the
- * others has TLS too. `single`: it keeps one processor busy, and those that follow each other run two at a time. `ci`: it
+ * others has TLS too. `systems`: those for which it needs them, too, by their triples: they are built in the background of
+ * the stages before. `single`: it keeps one processor busy, and those that follow each other run two at a time. `ci`: it
  * takes more than its share of ten minutes, and runs in continuous integration (`--ci`). `long`: so it does, and runs when
  * it is asked for. Both run with `--all`, and where they are named (`--only`).
  */
@@ -174,6 +175,7 @@ export const stages = [
     about: 'static executables for x86-64 and arm64, a part of the tests over sockets on each',
     engine: true,
     ci: true,
+    systems: () => staticTargets.filter((it) => isRunnable(it)).map(({ triple }) => triple),
     run: (context) => staticExecutables(context),
   },
   {
@@ -204,6 +206,7 @@ export const stages = [
       'executables of Windows: their own tests, and a part of the suite over sockets, under wine',
     engine: true,
     ci: true,
+    systems: () => (wineCommand() === undefined ? [] : [windowsTarget]),
     run: (context) => onWindows(context),
   },
   {
@@ -419,6 +422,8 @@ async function runTests({ zig }, chosen, { env, ...options } = {}) {
 /** On a processor that is emulated a test file takes five times as long at most. */
 const emulatedTimeoutMs = 600_000;
 
+const isRunnable = ({ arch, isForeign }) => !isForeign || emulatorOf(arch) !== undefined;
+
 async function staticExecutables({ zig, filter }) {
   const outcomes = [];
   for (const { arch, triple, isForeign } of staticTargets) {
@@ -460,9 +465,27 @@ async function tlsTestsOn(triple, emulator, zig, tls, prefix) {
   return together([built, await one(`the TLS filter on ${triple}`, command, rest)]);
 }
 
+/**
+ * Begins to build OpenSSL for the systems that stages need it for, one after the other, with the lowest priority: most tests
+ * over sockets leave much of two processors idle. A stage waits for its own.
+ */
+export async function buildAhead(chosen, { zig }) {
+  const progress = new Progress({ isBackground: true });
+  for (const triple of chosen.flatMap(({ systems }) => systems?.() ?? [])) {
+    try {
+      await tryTls(targetOf(triple), zig, progress, { isBackground: true });
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error;
+      return; // The stage comes to the same, and tells.
+    }
+  }
+}
+
+const targetOf = (triple) => targets.find((one) => tripleOf(one) === triple);
+
 /** What tells build.zig of TLS for a system. It is built where this machine can; else the reason is told. */
 async function tlsFor(triple, zig) {
-  const target = targets.find((one) => tripleOf(one) === triple);
+  const target = targetOf(triple);
   await tryTls(target, zig, new Progress());
   return tlsOption(tlsThere(target));
 }

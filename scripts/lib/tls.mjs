@@ -245,11 +245,11 @@ export function tlsLackOf({ name }) {
  *
  * @returns {Promise<string | undefined>} the reason; undefined when the archives are there
  */
-export async function tryTls(target, zig, progress) {
+export async function tryTls(target, zig, progress, options) {
   if (isTlsOff()) return 'GYRFALCON_TLS is off';
   if (tlsThere(target) !== undefined) return undefined;
   try {
-    await buildTls(target, zig, progress);
+    await buildTls(target, zig, progress, options);
     return undefined;
   } catch (error) {
     if (!(error instanceof MissingError)) throw error;
@@ -260,9 +260,9 @@ export async function tryTls(target, zig, progress) {
 
 /**
  * Builds the archives for a target, unless they are there and made in the same way from the sources that are named now.
- * Throws a MissingError for what this machine lacks.
+ * Throws a MissingError for what this machine lacks. `isBackground`: OpenSSL takes what processors others leave.
  */
-export async function buildTls(target, zig, progress) {
+export async function buildTls(target, zig, progress, { isBackground = false } = {}) {
   const folder = tlsFolder(target);
   // What somebody else has built may be another thing each time.
   const isDone = (part) => !process.env[part.from.libraries] && isCurrent(part, target);
@@ -282,7 +282,7 @@ export async function buildTls(target, zig, progress) {
       rmSync(partial, { recursive: true, force: true });
       mkdirSync(join(folder, 'lib'), { recursive: true });
       const compiler = writeCompiler(partial, target, zig);
-      await part.make({ folder, partial, target, compiler, zig, progress });
+      await part.make({ folder, partial, target, compiler, zig, progress, isBackground });
       for (const name of part.archives) hideSymbols(archiveOf(folder, name));
       rmSync(partial, { recursive: true, force: true });
       const origin = originNow(part);
@@ -488,7 +488,7 @@ function takeLibraries(from, folder) {
   cpSync(join(from, 'include', 'openssl'), include, { recursive: true, dereference: true });
 }
 
-async function buildOpenssl(source, { folder, partial, target, compiler, zig }) {
+async function buildOpenssl(source, { folder, partial, target, compiler, zig, isBackground }) {
   const build = join(partial, 'openssl');
   mkdirSync(build, { recursive: true });
   const env = {
@@ -506,9 +506,9 @@ async function buildOpenssl(source, { folder, partial, target, compiler, zig }) 
   // Its errors tell where they come from: not where this machine keeps its files.
   const options = [...opensslOptions, ...opensslFlags(target), `-fmacro-prefix-map=${source}/=`];
   const configure = [join(source, 'Configure'), opensslNames[target.name], ...options];
-  await step('perl', configure, { cwd: build, env }, 'perl');
+  await step('perl', configure, { cwd: build, env, isBackground }, 'perl');
   const jobs = `-j${availableParallelism()}`;
-  await step('make', [jobs, '-s', 'build_libs'], { cwd: build, env }, 'make');
+  await step('make', [jobs, '-s', 'build_libs'], { cwd: build, env, isBackground }, 'make');
   for (const name of ['crypto', 'ssl']) {
     copyFileSync(join(build, `lib${name}.a`), archiveOf(folder, name));
   }

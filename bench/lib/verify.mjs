@@ -47,7 +47,11 @@ export async function verifyWhenReady(port, expected, server, limit_ms = 20_000)
   }
 }
 
-function open(port, isSecured) {
+/**
+ * A connection, over TLS if `isSecured`, whose handshakes are over.
+ * @returns {Promise<import('node:net').Socket>}
+ */
+export function open(port, isSecured) {
   return new Promise((resolve, reject) => {
     const place = { port, host: HOST, noDelay: true };
     const socket = isSecured ? connectTls({ ...place, rejectUnauthorized: false }) : connect(place);

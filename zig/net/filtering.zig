@@ -3,9 +3,9 @@
 //! sealed when the socket takes bytes; what is left of records that it did not take stands in
 //! front of the queue.
 //!
-//! Handshakes cost a lot: what one turn of the worker spends on them has a bound, and those that are
-//! left go on in the next, in the order in which they came. Until then their connections are not
-//! served, so that what else they are sent stays in the socket.
+//! Handshakes cost a lot: what one turn of the worker spends on them has a bound, and those that
+//! are left go on in the next, in the order in which they came. Until then their connections are
+//! not served, so that what else they are sent stays in the socket.
 //!
 //! A filter `F` knows no socket:
 //!   read(f, bytes) { text, used, cost_us }  opens records where they lie; it uses nothing when it

@@ -89,8 +89,8 @@ pub fn read(gpa: Allocator, source: Source, report: *Report) Error![]u8 {
         gpa.free(buffer);
     }
     const bytes = system.readFile(path, buffer) catch |err| switch (err) {
-        error.NoFile => return report.fail(error.Unreadable, "{s} is no file: a pipe or a device " ++
-            "cannot be read again, so write what comes from it to a file", .{path}),
+        error.NoFile => return report.fail(error.Unreadable, "{s} is no file: a pipe or a " ++
+            "device cannot be read again, so write what comes from it to a file", .{path}),
         error.IsDir => return report.fail(error.Unreadable, "{s} is a directory: name the file " ++
             "in it", .{path}),
         else => return report.fail(error.Unreadable, "{s} cannot be read ({s}): check the path, " ++

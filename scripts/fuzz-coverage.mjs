@@ -10,7 +10,7 @@ import { main, setup } from './lib/setup.mjs';
 
 const usage = `usage: node scripts/fuzz-coverage.mjs NAME [--minutes N] [--keep] [--replay FILE] [--smoke]
 
-NAME: decoder, chunked, hpack, frames, connection, websocket, uri, range or date.
+NAME: decoder, chunked, hpack, frames, connection, websocket, ws_extensions, uri, range or date.
 --minutes N    how long (default 60; 0: only what is there already)
 --keep         adds the smallest set of inputs that reach every edge to tests/fuzz/NAME afterwards
 --replay FILE  runs one input, such as one that failed

@@ -16,7 +16,8 @@ const fuzzers = registry.all;
 const smoke_count = 20_000;
 const usage =
     \\usage: fuzz [--smoke] [--seed N] [--count N] [--corpus DIR] [NAME...]
-    \\names: decoder chunked hpack frames connection websocket uri range date (default: all)
+    \\names: decoder chunked hpack frames connection websocket ws_extensions uri range date
+    \\(default: all)
     \\
 ;
 

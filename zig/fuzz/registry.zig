@@ -8,6 +8,7 @@ const frames_fuzzer = @import("frames.zig");
 const hpack_fuzzer = @import("hpack.zig");
 const leaf_fuzzers = @import("leaves.zig");
 const websocket_fuzzer = @import("websocket.zig");
+const ws_extensions_fuzzer = @import("ws_extensions.zig");
 
 pub const Fuzzer = struct {
     name: []const u8,
@@ -24,6 +25,11 @@ pub const all = [_]Fuzzer{
     .{ .name = "frames", .run = frames_fuzzer.run, .words = &frames_fuzzer.words },
     .{ .name = "connection", .run = connection_fuzzer.run, .words = &connection_fuzzer.words },
     .{ .name = "websocket", .run = websocket_fuzzer.run, .words = &websocket_fuzzer.words },
+    .{
+        .name = "ws_extensions",
+        .run = ws_extensions_fuzzer.run,
+        .words = &ws_extensions_fuzzer.words,
+    },
     .{ .name = "uri", .run = leaf_fuzzers.runUri, .words = &leaf_fuzzers.uri_words },
     .{ .name = "range", .run = leaf_fuzzers.runRange, .words = &leaf_fuzzers.range_words },
     .{ .name = "date", .run = leaf_fuzzers.runDate, .words = &leaf_fuzzers.date_words },

@@ -1,6 +1,6 @@
 //! Invariants of Sec-WebSocket-Extensions: the grammar is that of a second reader, which makes
-//! lexemes first; what is agreed on is within what was offered and what is wanted, and is understood
-//! by the other side as it was meant.
+//! lexemes first; what is agreed on is within what was offered and what is wanted, and the other
+//! side understands it as it was meant.
 const std = @import("std");
 const chars = @import("../http/chars.zig");
 const extensions = @import("../websocket/extensions.zig");

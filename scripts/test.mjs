@@ -25,7 +25,7 @@ await main(async () => {
   if (values.list) {
     for (const { name, about, ci, long } of chosen) {
       const when = ci ? ' (with --ci, --all or --only)' : long ? ' (with --all or --only)' : '';
-      console.log(`${name.padEnd(10)}${about}${when}`);
+      console.log(`${name.padEnd(11)}${about}${when}`);
     }
     return;
   }

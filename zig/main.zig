@@ -33,6 +33,7 @@ const usage =
     \\  --fd N          listen at a socket that this process was started with
     \\  --tls-cert F    certificate, PEM: HTTP goes over TLS; needs --tls-key
     \\  --tls-key F     its private key, PEM
+    \\  --tls-self-signed   for development: a certificate of your own authority's
     \\  --https-port N  port for https; requests to --port are sent there
     \\  --reuse-port    other processes may listen there too; take a unix socket over
     \\  --workers N     worker threads (default: one per CPU that it may use)
@@ -99,6 +100,7 @@ const Arguments = struct {
     fd: ?u31 = null,
     tls_cert: ?[]const u8 = null,
     tls_key: ?[]const u8 = null,
+    tls_self_signed: bool = false,
     https_port: ?u16 = null,
     dotfiles: bool = false,
     max_age_s: ?u32 = null,
@@ -176,16 +178,23 @@ const Security = struct {
             complain("--tls-cert and --tls-key go together", .{});
             return false;
         }
-        const certificate = arguments.tls_cert orelse {
-            if (arguments.https_port == null) return true;
-            complain("--https-port needs --tls-cert and --tls-key", .{});
+        if (arguments.tls_self_signed and arguments.tls_cert != null) {
+            complain("--tls-self-signed stands in the place of --tls-cert and --tls-key", .{});
             return false;
-        };
-        self.identity[0] = .{
-            .certificate = .{ .file = certificate },
-            .key = .{ .file = arguments.tls_key.? },
-        };
-        self.settings[0] = .{ .certificates = &self.identity };
+        }
+        if (arguments.tls_cert) |certificate| {
+            self.identity[0] = .{
+                .certificate = .{ .file = certificate },
+                .key = .{ .file = arguments.tls_key.? },
+            };
+            self.settings[0] = .{ .certificates = &self.identity };
+        } else if (arguments.tls_self_signed) {
+            self.settings[0] = .{ .self_signed = true };
+        } else {
+            if (arguments.https_port == null) return true;
+            complain("--https-port needs --tls-cert and --tls-key, or --tls-self-signed", .{});
+            return false;
+        }
         config.tls = &self.settings;
         const https_port = arguments.https_port orelse {
             for (config.listen, self.listen[0..config.listen.len]) |one, *secured| {
@@ -263,6 +272,8 @@ fn parse(args: []const [:0]const u8) ?Arguments {
             out.config.pin = true;
         } else if (std.mem.eql(u8, arg, "--reuse-port")) {
             out.config.reuse_port = true;
+        } else if (std.mem.eql(u8, arg, "--tls-self-signed")) {
+            out.tls_self_signed = true;
         } else if (std.mem.eql(u8, arg, "--dotfiles")) {
             out.dotfiles = true;
         } else if (std.mem.eql(u8, arg, "--no-cache")) {

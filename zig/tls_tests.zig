@@ -2,9 +2,11 @@
 //! OpenSSL and picotls.
 
 test {
+    _ = @import("server/tls/development.zig");
     _ = @import("server/tls/shared_test.zig");
     _ = @import("tls/certificates.zig");
     _ = @import("tls/context.zig");
+    _ = @import("tls/development.zig");
     _ = @import("tls/filter.zig");
     _ = @import("tls/filter_test.zig");
     _ = @import("tls/hostile_test.zig");

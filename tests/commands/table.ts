@@ -65,6 +65,10 @@ export const rows: readonly Row[] = [
     elsewhere: 'tests/https/command.test.ts',
   },
   {
+    pattern: /^gyrfalcon start app\.ts --tls-self-signed$/,
+    elsewhere: 'tests/https/command.test.ts',
+  },
+  {
     pattern: /^gyrfalcon start app\.ts --unix \S+ --unix-mode 660$/,
     short:
       () => `node_modules/.bin/gyrfalcon start app.ts --unix ./app.sock --unix-mode 660 & server=$!

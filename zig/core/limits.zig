@@ -173,6 +173,10 @@ pub const tls_certificate_bytes_max: u32 = 8 * 1024;
 pub const tls_ticket_secrets_max: u32 = 16;
 /// How often certificates' files are looked at, ms.
 pub const tls_reload_ms_default: u32 = 5_000;
+/// How long a certificate for development is good, and how long before its end there is a new one,
+/// days. Some clients refuse those that are good for more than 398.
+pub const tls_development_days: u32 = 90;
+pub const tls_development_renew_days: u32 = 30;
 /// Handshakes of a worker that are under way at a time: of more, those that have taken longest end.
 pub const tls_handshakes_max_default: u32 = 1024;
 /// Certificates of a chain: picotls takes so many.
@@ -237,6 +241,7 @@ comptime {
     assert(std.math.isPowerOfTwo(tls_early_tickets_max));
     // Who is asked has time to answer.
     assert(websocket_ping_after_ms_default < websocket_idle_timeout_ms_default);
+    assert(tls_development_renew_days < tls_development_days and tls_development_days <= 398);
     assert(std.math.isPowerOfTwo(wheel_slots));
     assert(std.math.isPowerOfTwo(accept_queue_length));
 }

@@ -57,6 +57,9 @@ pub const lstat = family.lstat;
 pub const fstat = family.fstat;
 pub const unlink = family.unlink;
 pub const rename = family.rename;
+pub const publish = family.publish;
+pub const createFile = family.createFile;
+pub const makeDirectory = family.makeDirectory;
 pub const changeMode = family.changeMode;
 pub const changeModeOf = family.changeModeOf;
 pub const tryLock = family.tryLock;
@@ -92,7 +95,9 @@ pub const setSignalAction = family.setSignalAction;
 pub const sleepMs = family.sleepMs;
 pub const spawn = family.spawn;
 pub const unmapMemory = family.unmapMemory;
+pub const variable = family.variable;
 
+pub const hostName = own.hostName;
 pub const pathOf = own.pathOf;
 pub const workingDirectory = own.workingDirectory;
 pub const pipe = own.pipe;
@@ -156,6 +161,36 @@ test "a path may be too long, have a NUL in it, or lead to a directory" {
     try testing.expectError(error.IsDir, readFile("/dev", &buffer));
     try testing.expectEqual(.directory, (try stat("/dev")).kind);
     try testing.expectEqual(.other, (try lstat("/dev/null")).kind);
+}
+
+test "a file is made once, and published under a name that nobody has; a folder is made once" {
+    var tmp = testing.tmpDir(.{});
+    defer tmp.cleanup();
+    var buffers: [3][256]u8 = undefined;
+    const place = ".zig-cache/tmp/{s}/{s}";
+    const one = try std.fmt.bufPrint(&buffers[0], place, .{ &tmp.sub_path, "one" });
+    const two = try std.fmt.bufPrint(&buffers[1], place, .{ &tmp.sub_path, "two" });
+    const folder = try std.fmt.bufPrint(&buffers[2], place, .{ &tmp.sub_path, "folder" });
+    try createFile(one, "first", 0o600);
+    try testing.expectError(error.PathAlreadyExists, createFile(one, "again", 0o600));
+    try publish(one, two);
+    try testing.expectError(error.FileNotFound, stat(one));
+    try createFile(one, "second", 0o600);
+    try testing.expectError(error.PathAlreadyExists, publish(one, two));
+    var content: [16]u8 = undefined;
+    try testing.expectEqualStrings("first", try readFile(two, &content));
+    try testing.expectEqualStrings("second", try readFile(one, &content));
+    try makeDirectory(folder, 0o700);
+    try testing.expectError(error.PathAlreadyExists, makeDirectory(folder, 0o700));
+    try testing.expectEqual(.directory, (try stat(folder)).kind);
+}
+
+test "the machine has a name, and a variable that is not there is none" {
+    var buffer: [256]u8 = undefined;
+    try testing.expect((try hostName(&buffer)).len > 0);
+    try testing.expectEqual(null, variable("GYRFALCON_THERE_IS_NONE", &buffer));
+    if (variable("PATH", &buffer)) |path| try testing.expect(path.len > 0);
+    try testing.expectEqual(null, variable("PATH", buffer[0..0]));
 }
 
 test "memory is mapped as zeroes, is zero again when discarded, and unmapped" {

@@ -1,8 +1,10 @@
 //! What is known of the TLS connection that a request came over.
 
+const TlsVersion = @import("../core/tls_version.zig").TlsVersion;
+
 /// Its slices live as long as the connection.
 pub const Security = struct {
-    version: Version = .tls13,
+    version: TlsVersion = .tls13,
     /// The suite's name, as IANA has it: "TLS_AES_128_GCM_SHA256".
     cipher: []const u8 = "",
     /// The protocol that was agreed on (ALPN, RFC 7301); empty where the client named none.
@@ -20,17 +22,4 @@ pub const Security = struct {
     /// The request came ahead of the handshake's end (0-RTT): it may be the copy of an earlier one
     /// that somebody has recorded (RFC 8470 §3). 425 (Too Early) asks for it again.
     is_early: bool = false,
-
-    pub const Version = enum(u8) {
-        tls12,
-        tls13,
-
-        /// As the standard calls it.
-        pub fn name(self: Version) []const u8 {
-            return switch (self) {
-                .tls12 => "TLSv1.2",
-                .tls13 => "TLSv1.3",
-            };
-        }
-    };
 };

@@ -304,7 +304,8 @@ fn checkTimes(leaf: *libcrypto.X509, name: []const u8, report: *Report) Error!vo
     }
 }
 
-fn secondsTo(time: *const libcrypto.Time) i64 {
+/// From now, s; negative when it is past.
+pub fn secondsTo(time: *const libcrypto.Time) i64 {
     var days: c_int = 0;
     var seconds: c_int = 0;
     if (libcrypto.ASN1_TIME_diff(&days, &seconds, null, time) != 1) return 0;

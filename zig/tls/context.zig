@@ -22,6 +22,7 @@ const Replays = @import("replays.zig").Replays;
 const suites = @import("suites.zig");
 const system = @import("../core/system.zig");
 const tickets = @import("tickets.zig");
+const TlsVersion = @import("../core/tls_version.zig").TlsVersion;
 pub const Secret = tickets.Secret;
 const Tickets = tickets.Tickets;
 const Iovec = picotls.Iovec;
@@ -32,7 +33,7 @@ const ContextSettings = struct {
     /// The protocols that are spoken (ALPN), those that are preferred first.
     protocols: []const []const u8 = &.{"http/1.1"},
     /// The oldest version that is spoken.
-    version_min: Version = .tls13,
+    version_min: TlsVersion = .tls13,
     /// A client that asks for a name that no certificate has is refused (unrecognized_name).
     strict_names: bool = false,
     /// Null: sessions are not resumed. Nor are they where certificates of clients are asked for.
@@ -45,8 +46,6 @@ const ContextSettings = struct {
     key_log: ?system.File = null,
     /// Milliseconds since 1970.
     clock: *const fn () u64 = &systemClock,
-
-    pub const Version = enum { tls12, tls13 };
 
     pub const Identity = struct {
         /// PEM: the certificate, and those between it and its authority, in any order.
@@ -100,7 +99,7 @@ pub const Context = struct {
     entries: []Entry,
     names: Names = .{},
     protocols: []const []const u8,
-    version_min: Settings.Version,
+    version_min: TlsVersion,
     strict_names: bool,
     early_bytes_max: u32,
     key_log: ?system.File,

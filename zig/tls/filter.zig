@@ -31,6 +31,7 @@ pub const record = @import("record.zig");
 const Keys = record.Keys;
 const suites = @import("suites.zig");
 const Suite = suites.Suite;
+const TlsVersion = @import("../core/tls_version.zig").TlsVersion;
 
 const Phase = enum(u8) {
     /// Nothing is encrypted: a ClientHello, or a second one, is to come.
@@ -162,10 +163,8 @@ pub const Filter = struct {
         return self.alert != null or (self.owes_key_update and self.takesText());
     }
 
-    pub const Version = Context.Settings.Version;
-
     /// What is spoken; of meaning when the handshake is over.
-    pub fn version(self: *const Filter) Version {
+    pub fn version(self: *const Filter) TlsVersion {
         return if (self.legacy == null) .tls13 else .tls12;
     }
 

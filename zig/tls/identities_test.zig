@@ -231,7 +231,7 @@ test "what is wrong with files is told, with what helps" {
     const broken = try std.mem.replaceOwned(u8, gpa, certificate, "MII", "MIJ");
     const both = try std.mem.concat(gpa, u8, &.{ certificate, foreign });
     const torn = try std.mem.concat(gpa, u8, &.{ certificate, broken });
-    const locked = try issued.keyPemWith(gpa, "a passphrase");
+    const locked = try issuer.lockedKeyPem(issued, gpa, "a passphrase");
     const short_key = try short.keyPem(gpa);
     const short_certificate = try short.certificatePem(gpa);
     const bad_key = try std.mem.replaceOwned(u8, gpa, key, "MIG", "MIH");

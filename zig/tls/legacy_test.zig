@@ -9,6 +9,7 @@ const Filter = filters.Filter;
 const Context = filters.Context;
 const heap = @import("heap.zig");
 const issuer = @import("testing/issuer.zig");
+const TlsVersion = @import("../core/tls_version.zig").TlsVersion;
 const legacies = @import("legacy.zig");
 const libcrypto = @import("libcrypto.zig");
 const limits = @import("../core/limits.zig");
@@ -60,7 +61,7 @@ test "a client of TLS 1.2 is served where that is allowed, and one of 1.3 as eve
     var link = try opened(site, .{ .server_name = "LOCALHOST" });
     defer link.deinit();
     const filter = &link.server.filter;
-    try testing.expectEqual(Filter.Version.tls12, filter.version());
+    try testing.expectEqual(TlsVersion.tls12, filter.version());
     try testing.expectEqual(tls12, link.client.version());
     try testing.expectEqualStrings("localhost", filter.details.?.server_name);
     try testing.expect(link.client.hasExtendedMasterSecret());
@@ -68,7 +69,7 @@ test "a client of TLS 1.2 is served where that is allowed, and one of 1.3 as eve
     var modern = try links.withOpenssl(site.context, .{ .server_name = "localhost" });
     defer modern.deinit();
     try modern.run();
-    try testing.expectEqual(Filter.Version.tls13, modern.server.filter.version());
+    try testing.expectEqual(TlsVersion.tls13, modern.server.filter.version());
     try testing.expectEqual(0x0304, modern.client.version());
     try exchange(&modern);
 }

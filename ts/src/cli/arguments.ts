@@ -71,6 +71,9 @@ const start: CommandSpec = {
       help: 'certificate, PEM: HTTP goes over TLS; needs --tls-key',
     },
     'tls-key': { value: 'FILE', help: 'its private key, PEM' },
+    'tls-self-signed': {
+      help: 'for development: a certificate of an authority of your own, and how to trust it',
+    },
     'https-port': {
       value: 'N',
       help: 'port for https; requests to --port are sent there',

@@ -71,6 +71,10 @@ test('TLS by options: at the port itself, or beside one that sends there', () =>
     { hostname: 'a.test', port: 80, redirect: true },
   ]);
   assert.throws(() => from({}, {}, { 'tls-cert': 'a.pem' }), /go together/);
+  const selfSigned = (strings: Record<string, string>) =>
+    listenFrom({}, { numbers: {}, strings, switches: new Set(['tls-self-signed']) });
+  assert.is(selfSigned({}).tls, 'self-signed');
+  assert.throws(() => selfSigned({ 'tls-cert': 'a.pem', 'tls-key': 'a.key' }), /in the place of/);
   assert.throws(() => from({}, { 'https-port': 1 }, {}), /needs --tls-cert/);
   assert.throws(() => from({}, { 'https-port': 1, fd: 3 }), /beside --fd/);
 });

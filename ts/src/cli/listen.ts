@@ -38,7 +38,7 @@ export function listenFrom(
   if (strings['unix-mode'] !== undefined && unix === undefined) {
     throw new CliError('--unix-mode needs --unix', '--unix PATH --unix-mode 660');
   }
-  const tls = tlsFrom(strings);
+  const tls = tlsFrom(strings, switches.has('tls-self-signed'));
   const httpsPort = numbers['https-port'];
   if (httpsPort !== undefined) {
     const other = ways.find((way) => way !== '--host' && way !== '--port');
@@ -46,7 +46,7 @@ export function listenFrom(
       throw new CliError(`--https-port stands beside ${other}`, 'it goes with --port and --host');
     }
     if (tls.tls === undefined && app.tls === undefined) {
-      throw new CliError('--https-port needs --tls-cert and --tls-key');
+      throw new CliError('--https-port needs --tls-cert and --tls-key, or --tls-self-signed');
     }
     return { ...none, ...redirected(app, hostname, port, httpsPort), ...tls, ...reusePort };
   }
@@ -70,9 +70,12 @@ function redirected(
   return { listen: [secured, { ...at, port: http ?? 3000, redirect: true }] };
 }
 
-function tlsFrom(strings: Readonly<Record<string, string>>): Where {
+function tlsFrom(strings: Readonly<Record<string, string>>, selfSigned: boolean): Where {
   const { 'tls-cert': cert, 'tls-key': key } = strings;
-  if (cert === undefined && key === undefined) return {};
+  if (cert === undefined && key === undefined) return selfSigned ? { tls: 'self-signed' } : {};
+  if (selfSigned) {
+    throw new CliError('--tls-self-signed stands in the place of --tls-cert and --tls-key');
+  }
   if (cert === undefined || key === undefined) {
     throw new CliError('--tls-cert and --tls-key go together', '--tls-cert FILE --tls-key FILE');
   }

@@ -49,6 +49,21 @@ test('several certificates come as an array, or beside the first', () => {
   assert.equal(translated({ ...pair, serverName: 'a.test' }).certificates[0]?.names, ['a.test']);
 });
 
+test('a certificate for development stands in the place of others', () => {
+  const expected = { certificates: [], self_signed: true };
+  assert.equal(translated('self-signed'), expected);
+  assert.equal(translated({ selfSigned: true }), expected);
+  assert.equal(translated({ selfSigned: true, minVersion: '1.2' }).version_min, 'tls12');
+  assert.equal(translated({ ...pair, selfSigned: false }), translated(pair));
+  for (const option of [
+    { ...pair, selfSigned: true },
+    { selfSigned: true, certificates: [pair] },
+  ])
+    assert.match(mistake(option).message, /selfSigned stands beside/);
+  assert.match(mistake({ selfSigned: 'yes' }).message, /selfSigned/);
+  assert.is(mistake('signed').code, 'GYR_OPTION_INVALID');
+});
+
 test('options are translated', () => {
   const { certificates: _, ...all } = translated({
     ...pair,

@@ -28,6 +28,13 @@ export interface TlsOptions extends Partial<TlsCertificate> {
    * the first.
    */
   certificates?: readonly TlsCertificate[];
+  /**
+   * For development, in the place of certificates: one for localhost and this machine's name, made at
+   * the start by an authority that is kept for each user. The log tells how browsers come to trust it.
+   *
+   * @default false
+   */
+  selfSigned?: boolean;
   /** The lowest version of TLS that is spoken. @default '1.3' */
   minVersion?: '1.2' | '1.3' | 'TLSv1.2' | 'TLSv1.3';
   /** Refuse clients that ask for a name that no certificate has. @default false */
@@ -83,8 +90,10 @@ export interface HstsOptions {
   preload?: boolean;
 }
 
-/** `tls` of `serve()`: options, or certificates alone. */
-export type TlsOption = TlsOptions | readonly TlsCertificate[];
+/**
+ * `tls` of `serve()`: options, certificates alone, or `'self-signed'`, which is `{ selfSigned: true }`.
+ */
+export type TlsOption = TlsOptions | readonly TlsCertificate[] | 'self-signed';
 
 type EngineSource = { file: string } | { text: string };
 
@@ -98,6 +107,7 @@ interface EngineIdentity {
 /** A set of certificates as the engine takes it (zig/server/tls/settings.zig). */
 export interface EngineTls {
   certificates: EngineIdentity[];
+  self_signed?: boolean;
   [option: string]: unknown;
 }
 
@@ -118,6 +128,7 @@ export class TlsSets {
 const certificateNames = ['cert', 'key', 'ocsp', 'serverName'];
 const otherNames = [
   'certificates',
+  'selfSigned',
   'minVersion',
   'strictServerName',
   'ca',
@@ -141,8 +152,9 @@ function engineTls(name: string, option: unknown): EngineTls {
     if (option.length === 0) throw invalid(name, option, 'one certificate at least');
     return { certificates: option.map((one, i) => identity(`${name}[${i}]`, one)) };
   }
-  const given = objectOf(name, option, [...certificateNames, ...otherNames]);
-  const out: EngineTls = { certificates: identities(name, given) };
+  const options = option === 'self-signed' ? { selfSigned: true } : option;
+  const given = objectOf(name, options, [...certificateNames, ...otherNames]);
+  const out = certificatesOf(name, given);
   takeVersion(name, given.minVersion, out);
   takeBoolean(`${name}.strictServerName`, given.strictServerName, 'strict_names', out);
   takeBoolean(`${name}.sessionTickets`, given.sessionTickets, 'tickets', out);
@@ -169,6 +181,17 @@ function objectOf(name: string, value: unknown, names: readonly string[]): Recor
     throw new GyrfalconError('GYR_OPTION_UNKNOWN', message, `options are ${names.join(', ')}`);
   }
   return value as Record<string, unknown>;
+}
+
+/** Certificates of the user's, or one for development. */
+function certificatesOf(name: string, given: Record<string, unknown>): EngineTls {
+  const { selfSigned = false } = given;
+  if (typeof selfSigned !== 'boolean') throw invalid(`${name}.selfSigned`, selfSigned, 'a boolean');
+  if (!selfSigned) return { certificates: identities(name, given) };
+  const other = [...certificateNames, 'certificates'].find((one) => given[one] !== undefined);
+  if (other === undefined) return { certificates: [], self_signed: true };
+  const message = `Option ${name}.selfSigned stands beside ${other}`;
+  throw new GyrfalconError('GYR_OPTION_INVALID', message, 'it is in the place of certificates');
 }
 
 function identities(name: string, given: Record<string, unknown>): EngineIdentity[] {

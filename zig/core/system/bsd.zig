@@ -198,6 +198,13 @@ pub fn workingDirectory(buffer: []u8) Error![]u8 {
     return std.mem.sliceTo(buffer, 0);
 }
 
+/// The name of the machine.
+pub fn hostName(buffer: []u8) Error![]const u8 {
+    _ = try check(c.gethostname(buffer.ptr, buffer.len));
+    const end = std.mem.indexOfScalar(u8, buffer, 0) orelse return error.NameTooLong;
+    return buffer[0..end];
+}
+
 /// The ends of a pipe, for reading and for writing.
 pub fn pipe(flags: posix.O) Error![2]File {
     var ends: [2]c_int = undefined;

@@ -76,6 +76,16 @@ pub fn workingDirectory(buffer: []u8) Error![]u8 {
     return buffer[0 .. len - 1]; // without its NUL
 }
 
+/// The name of the machine.
+pub fn hostName(buffer: []u8) Error![]const u8 {
+    var names: linux.utsname = undefined;
+    _ = try check(linux.uname(&names));
+    const name = std.mem.sliceTo(&names.nodename, 0);
+    if (name.len > buffer.len) return error.NameTooLong;
+    @memcpy(buffer[0..name.len], name);
+    return buffer[0..name.len];
+}
+
 /// The ends of a pipe, for reading and for writing.
 pub fn pipe(flags: posix.O) Error![2]File {
     var ends: [2]i32 = undefined;

@@ -99,6 +99,31 @@ pub fn rename(from: []const u8, to: []const u8) Error!void {
     _ = try check(calls.rename(old, try terminated(&buffers[1], to)));
 }
 
+/// Gives a file the name `to`, unless that is there (`PathAlreadyExists`): of several that try, one
+/// does. The name `from` ends.
+pub fn publish(from: []const u8, to: []const u8) Error!void {
+    var buffers: [2][posix.PATH_MAX]u8 = undefined;
+    const old = try terminated(&buffers[0], from);
+    const new = try terminated(&buffers[1], to);
+    _ = try check(calls.linkat(posix.AT.FDCWD, old, posix.AT.FDCWD, new, 0));
+    try unlink(from);
+}
+
+/// Makes a file of `bytes`, which was not there; `rights` as of open(2).
+pub fn createFile(path: []const u8, bytes: []const u8, rights: u16) Error!void {
+    const flags: posix.O = .{ .ACCMODE = .WRONLY, .CREAT = true, .EXCL = true, .CLOEXEC = true };
+    const fd = try open(path, flags, rights);
+    defer close(fd);
+    errdefer unlink(path) catch {}; // what it would be told of is told already
+    var rest = bytes;
+    while (rest.len > 0) rest = rest[try write(fd, rest)..];
+}
+
+pub fn makeDirectory(path: []const u8, rights: u16) Error!void {
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    _ = try check(calls.mkdirat(posix.AT.FDCWD, try terminated(&buffer, path), rights));
+}
+
 /// Symbolic links are followed.
 pub fn changeMode(path: []const u8, mode: u16) Error!void {
     var buffer: [posix.PATH_MAX]u8 = undefined;
@@ -432,6 +457,14 @@ pub fn spawn(comptime function: anytype, arguments: anytype) types.SpawnError!st
         .NOMEM => error.OutOfMemory,
         else => error.ThreadQuotaExceeded,
     };
+}
+
+/// A variable of the environment, in `buffer`; null where there is none, or one that is longer.
+pub fn variable(name: [*:0]const u8, buffer: []u8) ?[]const u8 {
+    const value = std.mem.span(std.c.getenv(name) orelse return null);
+    if (value.len > buffer.len) return null;
+    @memcpy(buffer[0..value.len], value);
+    return buffer[0..value.len];
 }
 
 /// `path` with a NUL behind it, in `buffer`.

@@ -240,6 +240,9 @@ pub const access_list_and_look: u32 = 0x0010_0000 | 0x80 | 0x20 | 0x01;
 pub const access_read: u32 = 0x0010_0000 | 0x80 | 0x01;
 pub const share_all: u32 = 0x07;
 pub const OPEN_EXISTING: u32 = 3;
+pub const CREATE_NEW: u32 = 1;
+/// SYNCHRONIZE, FILE_WRITE_DATA and FILE_READ_ATTRIBUTES.
+pub const access_write: u32 = 0x0010_0000 | 0x80 | 0x02;
 pub const FILE_OPEN: u32 = 1;
 pub const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 pub const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
@@ -270,6 +273,25 @@ pub extern "ntdll" fn NtCreateFile(
     extended: ?*const anyopaque,
     extended_len: u32,
 ) callconv(.winapi) u32;
+pub extern "kernel32" fn CreateDirectoryW(
+    name: [*:0]const u16,
+    security: ?*anyopaque,
+) callconv(.winapi) i32;
+pub extern "kernel32" fn MoveFileExW(
+    from: [*:0]const u16,
+    to: [*:0]const u16,
+    flags: u32,
+) callconv(.winapi) i32;
+pub extern "kernel32" fn GetEnvironmentVariableW(
+    name: [*:0]const u16,
+    out: [*]u16,
+    len: u32,
+) callconv(.winapi) u32;
+pub extern "kernel32" fn GetComputerNameExW(
+    kind: i32,
+    out: [*]u16,
+    len: *u32,
+) callconv(.winapi) i32;
 pub extern "kernel32" fn DeleteFileW(name: [*:0]const u16) callconv(.winapi) i32;
 pub extern "kernel32" fn GetFileType(file: HANDLE) callconv(.winapi) u32;
 

@@ -8,6 +8,7 @@ const windows = std.os.windows;
 const Address = @import("../address.zig").Address;
 const limits = @import("../limits.zig");
 const types = @import("types.zig");
+const user = @import("windows_user.zig");
 const win32 = @import("win32.zig");
 const Error = types.Error;
 const File = types.File;
@@ -106,7 +107,7 @@ pub fn ofStatus(status: u32) Error {
     return errorOf(win32.RtlNtStatusToDosError(status));
 }
 
-fn last() Error {
+pub fn last() Error {
     return errorOf(win32.GetLastError());
 }
 
@@ -124,6 +125,12 @@ fn checkSocket(answer: i32) Error!void {
 }
 
 // Files.
+
+pub const publish = user.publish;
+pub const createFile = user.createFile;
+pub const makeDirectory = user.makeDirectory;
+pub const variable = user.variable;
+pub const hostName = user.hostName;
 
 /// Closes a handle that its owner holds: one that is not open is a mistake of the program.
 pub fn close(file: File) void {
@@ -359,10 +366,10 @@ fn sinceEpoch(time: i64) i128 {
 }
 
 /// The longest path that the system takes has 32,767 units; one of HTTP is far shorter.
-const path_units_max = 4096;
+pub const path_units_max = 4096;
 
 /// `path` in UTF-16 with a NUL behind it. What is no UTF-8 is no name.
-fn wide(buffer: *[path_units_max]u16, path: []const u8) Error![*:0]u16 {
+pub fn wide(buffer: *[path_units_max]u16, path: []const u8) Error![*:0]u16 {
     if (std.mem.indexOfScalar(u8, path, 0) != null) return error.InvalidArgument;
     const units = std.unicode.calcWtf16LeLen(path) catch return error.InvalidArgument;
     if (units >= buffer.len) return error.NameTooLong;

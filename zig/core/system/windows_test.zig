@@ -84,6 +84,30 @@ test "windows: a file is read as far as it fits" {
     try testing.expectError(error.FileNotFound, system.readFile(missing, &content));
 }
 
+test "windows: a file is made once, and published under a name that nobody has" {
+    var tmp = testing.tmpDir(.{});
+    defer tmp.cleanup();
+    var buffers: [3][256]u8 = undefined;
+    const place = ".zig-cache/tmp/{s}/{s}";
+    const one = try std.fmt.bufPrint(&buffers[0], place, .{ &tmp.sub_path, "one" });
+    const two = try std.fmt.bufPrint(&buffers[1], place, .{ &tmp.sub_path, "two" });
+    const folder = try std.fmt.bufPrint(&buffers[2], place, .{ &tmp.sub_path, "folder" });
+    try system.createFile(one, "first", 0o600);
+    try testing.expectError(error.PathAlreadyExists, system.createFile(one, "again", 0o600));
+    try system.publish(one, two);
+    try system.createFile(one, "second", 0o600);
+    try testing.expectError(error.PathAlreadyExists, system.publish(one, two));
+    var content: [16]u8 = undefined;
+    try testing.expectEqualStrings("first", try system.readFile(two, &content));
+    try system.makeDirectory(folder, 0o700);
+    try testing.expectError(error.PathAlreadyExists, system.makeDirectory(folder, 0o700));
+    var buffer: [256]u8 = undefined;
+    try testing.expect((try system.hostName(&buffer)).len > 0);
+    try testing.expect(system.variable("SystemRoot", &buffer).?.len > 0);
+    try testing.expectEqual(null, system.variable("GYRFALCON_THERE_IS_NONE", &buffer));
+    try testing.expectError(error.NoFile, system.readFile("NUL", &buffer));
+}
+
 test "windows: the clocks go, and the CPUs are counted" {
     const before = windows.monotonicMs();
     system.sleepMs(30);

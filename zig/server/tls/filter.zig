@@ -115,10 +115,7 @@ pub const Filter = struct {
     /// Parameters are known, though the handshake may not be over.
     fn noteAgreed(self: *Filter, inner: *const tls.Filter) void {
         const context = self.bundle.?.context;
-        self.security.version = switch (inner.version()) {
-            .tls12 => .tls12,
-            .tls13 => .tls13,
-        };
+        self.security.version = inner.version();
         self.security.cipher = std.mem.span(inner.suite.?.name);
         if (inner.protocol) |index| self.security.protocol = context.protocols[index];
         // The details that follow take it over as it lies.

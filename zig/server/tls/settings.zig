@@ -4,11 +4,15 @@
 const std = @import("std");
 const Allocator = std.mem.Allocator;
 const limits = @import("../../core/limits.zig");
+const TlsVersion = @import("../../core/tls_version.zig").TlsVersion;
 
 pub const Settings = struct {
     /// The first serves clients that ask for no name, or for one that no certificate has.
     certificates: []const Identity = &.{},
-    version_min: Version = .tls13,
+    /// For development, in the place of certificates: one that this machine's user is asked to
+    /// believe, by an authority of the user's own.
+    self_signed: bool = false,
+    version_min: TlsVersion = .tls13,
     /// A client that asks for a name that no certificate has is refused.
     strict_names: bool = false,
     /// Sessions are resumed.
@@ -33,7 +37,6 @@ pub const Settings = struct {
     /// never.
     reload_ms: u32 = limits.tls_reload_ms_default,
 
-    pub const Version = enum { tls12, tls13 };
     pub const ClientCertificates = enum { none, request, require };
 
     pub const Source = union(enum) {
@@ -65,7 +68,10 @@ pub const Settings = struct {
 
     /// The first value that cannot be, with what it would have to be.
     pub fn validate(self: *const Settings) ?Problem {
-        if (self.certificates.len == 0 or self.certificates.len > limits.tls_certificates_max)
+        if (self.self_signed and self.certificates.len > 0)
+            return .{ .option = "tls.certificates", .rule = "none beside self_signed" };
+        const is_empty = self.certificates.len == 0 and !self.self_signed;
+        if (is_empty or self.certificates.len > limits.tls_certificates_max)
             return .{ .option = "tls.certificates", .rule = "1 to 256 of them" };
         const lifetime_s = self.ticket_lifetime_s;
         if (lifetime_s == 0 or lifetime_s > limits.tls_ticket_lifetime_s_max)
@@ -136,7 +142,11 @@ test "what cannot be is named with its rule" {
     const good: Settings = .{ .certificates = &identities };
     try testing.expectEqual(null, good.validate());
     try testing.expectEqualStrings("tls.certificates", (Settings{}).validate().?.option);
+    try testing.expectEqual(null, (Settings{ .self_signed = true }).validate());
     var bad = good;
+    bad.self_signed = true;
+    try testing.expectEqualStrings("tls.certificates", bad.validate().?.option);
+    bad = good;
     bad.ticket_secrets = &.{"00"};
     try testing.expectEqualStrings("tls.ticket_secrets", bad.validate().?.option);
     bad.ticket_secrets = &.{"0g" ** 32};

@@ -11,6 +11,7 @@ const heap = @import("../../tls/heap.zig");
 const system = @import("../../core/system.zig");
 const Listener = @import("../../net/listeners.zig").Listener;
 const Config = @import("../config.zig").Config;
+const development = @import("development.zig");
 const Settings = @import("settings.zig").Settings;
 const store = @import("store.zig");
 const Report = store.Report;
@@ -64,6 +65,11 @@ pub const Shared = struct {
             set.init(gpa, settings, &report) catch |err| return refuse(err, &report, defect);
             Set.tellWarnings(&report);
             self.sets = sets[0..count];
+        }
+        for (config.tls) |*settings| {
+            if (!settings.self_signed) continue;
+            development.tell(gpa);
+            break;
         }
         for (listeners, 0..) |*listener, i| {
             const place = config.listenAt(listener.place);

@@ -100,6 +100,42 @@ test "of several sets all are taken, or none; secrets of tickets stay until othe
     try testing.expectEqual(@as([32]u8, @splat(7)), sets[0].plan.secrets.get(0));
 }
 
+extern fn setenv([*:0]const u8, [*:0]const u8, c_int) c_int;
+
+test "a certificate for development needs no file of its user's, and is replaced before its end" {
+    const level = log.setThreadLevel(.silent);
+    defer _ = log.setThreadLevel(level);
+    const gpa = testing.allocator;
+    var tmp = testing.tmpDir(.{});
+    defer tmp.cleanup();
+    var buffer: [std.fs.max_path_bytes]u8 = undefined;
+    const place = try tmp.dir.realpath(".", &buffer);
+    buffer[place.len] = 0;
+    try testing.expectEqual(0, setenv("XDG_DATA_HOME", buffer[0..place.len :0], 1));
+    const config: Config = .{ .tls = &.{.{ .self_signed = true, .version_min = .tls12 }} };
+    var defect: Defect = .{};
+    const shared = try Shared.create(gpa, &config, &.{listenerOf(0, 443)}, &defect);
+    defer shared.destroy();
+    const set = shared.by_listener[0].?;
+    try testing.expect(set.period() != null);
+    const first = set.current;
+    const day = std.time.s_per_day;
+    const in_s = first.renew_at_s.? - std.time.timestamp();
+    try testing.expect(in_s > 59 * day and in_s <= 60 * day);
+    set.follow();
+    try testing.expectEqual(first, set.current);
+    first.renew_at_s = 0;
+    set.follow();
+    try testing.expect(set.current.renew_at_s.? > 0); // the first is gone
+    // Where that is not possible, what is there serves on, and it is tried again later.
+    try tmp.dir.writeFile(.{ .sub_path = "gyrfalcon/development-authority.key", .data = "torn" });
+    const second = set.current;
+    second.renew_at_s = 0;
+    set.follow();
+    try testing.expectEqual(second, set.current);
+    try testing.expect(second.renew_at_s.? > std.time.timestamp());
+}
+
 test "clients are sent to a place with TLS that has a port" {
     var issued: Issue = undefined;
     try issued.make();

@@ -6,12 +6,14 @@ const builtin = @import("builtin");
 const std = @import("std");
 const assert = std.debug.assert;
 const Allocator = std.mem.Allocator;
+const clock = @import("../../core/clock.zig");
 const limits = @import("../../core/limits.zig");
 const log = @import("../../core/log.zig");
 const system = @import("../../core/system.zig");
 const tls = @import("../../tls/filter.zig");
 const Context = tls.Context;
 pub const Report = tls.Report;
+const development = @import("development.zig");
 const Settings = @import("settings.zig").Settings;
 
 /// What connections that are opened at a time have in common.
@@ -22,6 +24,8 @@ pub const Bundle = struct {
     hsts_line: []const u8,
     /// Open for as long as a connection may write to it.
     key_log: ?system.File,
+    /// When its certificate is to be replaced, s since 1970; null: by its user.
+    renew_at_s: ?i64 = null,
     users: std.atomic.Value(u32) = .init(1),
 
     pub fn release(self: *Bundle) void {
@@ -115,7 +119,7 @@ pub const Set = struct {
     pub fn follow(self: *Set) void {
         if (self.plan.settings.reload_ms == 0) return;
         const now = self.plan.fingerprint();
-        if (now == self.seen) return;
+        if (now == self.seen and !self.isDue()) return;
         self.seen = now;
         var report: Report = .{ .gpa = self.gpa };
         defer report.deinit();
@@ -132,6 +136,16 @@ pub const Set = struct {
         }
     }
 
+    /// Whether a certificate for development is near its end. If it is not replaced now, that is
+    /// tried again after a while.
+    fn isDue(self: *Set) bool {
+        const at_s = self.current.renew_at_s orelse return false;
+        const now_s = clock.realtimeSeconds();
+        if (now_s < at_s) return false;
+        self.current.renew_at_s = now_s + std.time.s_per_hour;
+        return true;
+    }
+
     pub fn tellWarnings(report: *const Report) void {
         for (report.warnings.items) |text| log.warn("{s}", .{text});
     }
@@ -139,7 +153,8 @@ pub const Set = struct {
     /// How often its files are to be looked at, ms; null: never.
     pub fn period(self: *const Set) ?u32 {
         const ms = self.plan.settings.reload_ms;
-        return if (ms > 0 and self.plan.hasFiles()) ms else null;
+        const has_news = self.plan.hasFiles() or self.plan.settings.self_signed;
+        return if (ms > 0 and has_news) ms else null;
     }
 };
 
@@ -176,6 +191,7 @@ const Plan = struct {
 
     /// In words, of which set this is.
     fn label(self: *const Plan) []const u8 {
+        if (self.settings.self_signed) return "that for development";
         return switch (self.settings.certificates[0].certificate) {
             .file => |path| path,
             .text => "(text)",
@@ -231,9 +247,12 @@ const Plan = struct {
         const path = settings.key_log;
         const key_log = if (path.len > 0) try openKeyLog(path, report) else null;
         errdefer if (key_log) |file| system.close(file);
+        const made = if (settings.self_signed) try development.make(gpa, report) else null;
+        defer if (made) |own| own.deinit(gpa);
         bundle.* = .{
             .gpa = gpa,
-            .context = try self.createContext(gpa, key_log, report),
+            .context = try self.createContext(gpa, made, key_log, report),
+            .renew_at_s = if (made) |own| clock.realtimeSeconds() + own.renew_s else null,
             .hsts_line = line,
             .key_log = key_log,
         };
@@ -261,14 +280,21 @@ const Plan = struct {
     fn createContext(
         self: *const Plan,
         gpa: Allocator,
+        made: ?development.Made,
         key_log: ?system.File,
         report: *Report,
     ) Error!*Context {
         const settings = &self.settings;
-        const count = settings.certificates.len;
+        const own: [1]Settings.Identity = if (made) |it| .{.{
+            .certificate = .{ .text = it.pair.certificate },
+            .key = .{ .text = it.pair.key },
+        }} else undefined;
+        const certificates: []const Settings.Identity =
+            if (made == null) settings.certificates else &own;
+        const count = certificates.len;
         const identities = try gpa.alloc(Context.Settings.Identity, count);
         defer gpa.free(identities);
-        for (settings.certificates, identities, 0..) |*from, *to, i| {
+        for (certificates, identities, 0..) |*from, *to, i| {
             to.* = .{
                 .certificate = sourceOf(from.certificate, "cert", i),
                 .key = sourceOf(from.key, "key", i),
@@ -278,10 +304,7 @@ const Plan = struct {
         }
         return Context.create(gpa, .{
             .certificates = identities,
-            .version_min = switch (settings.version_min) {
-                .tls12 => .tls12,
-                .tls13 => .tls13,
-            },
+            .version_min = settings.version_min,
             .strict_names = settings.strict_names,
             .tickets = if (settings.tickets) .{
                 .secrets = self.secrets.constSlice(),

@@ -115,7 +115,7 @@ fn lastOfSockets() Error {
     return errorOf(win32.WSAGetLastError());
 }
 
-fn check(ok: i32) Error!void {
+pub fn check(ok: i32) Error!void {
     if (ok == 0) return last();
 }
 

@@ -78,6 +78,10 @@ pub const Code = enum(u16) {
     tls_required = 1450,
     tls_failed = 1451,
     too_early = 1452,
+    // HTTP/2.
+    malformed_message = 1470,
+    http2_connection_error = 1471,
+    http2_excessive_load = 1472,
     // Answers to requests that were understood.
     not_found = 1500,
     method_not_allowed = 1501,
@@ -157,7 +161,13 @@ pub fn statusOf(code: Code) u16 {
         .service_unavailable,
         => 503,
         .version_not_supported => 505,
-        .write_timeout, .response_too_slow, .tls_failed => 0,
+        .write_timeout,
+        .response_too_slow,
+        .tls_failed,
+        .malformed_message,
+        .http2_connection_error,
+        .http2_excessive_load,
+        => 0,
     };
 }
 
@@ -249,6 +259,9 @@ pub fn detailOf(code: Code) []const u8 {
         .tls_failed => "TLS ended the connection.",
         .too_early => "The request came ahead of the end of the TLS handshake, and may be a " ++
             "copy: send it again when that is over (RFC 8470 §5.2).",
+        .malformed_message => "A message was malformed, and its stream reset (RFC 9113 §8.1.1).",
+        .http2_connection_error => "What came was no HTTP/2 (RFC 9113 §5.4.1).",
+        .http2_excessive_load => "The client caused work out of proportion (RFC 9113 §10.5).",
         .not_found => "Nothing is served under this path.",
         .method_not_allowed => "The resource has no such method: Allow lists those it has.",
         .access_denied => "The server may not read this file.",

@@ -94,6 +94,11 @@ pub const Config = struct {
     /// What a stop grants to exchanges in flight, ms.
     shutdown_timeout_ms: u32 = limits.shutdown_timeout_ms_default,
 
+    /// HTTP/2: by its preface in the clear, by ALPN over TLS.
+    http2: bool = true,
+    /// Streams of one connection that may be under way.
+    http2_streams_max: u32 = 100,
+
     target_bytes_max: u32 = limits.target_bytes_max_default,
     head_bytes_max: u32 = limits.head_bytes_max_default,
     header_count_max: u16 = limits.header_count_max_default,

@@ -17,13 +17,18 @@ const decoder = @import("../http1/decoder.zig");
 const encoder = @import("../http1/encoder.zig");
 const io = @import("../io/io.zig");
 const net_worker = @import("../net/worker.zig");
+const system = @import("../core/system.zig");
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
 const DateClock = @import("date_clock.zig").DateClock;
 const exchange = @import("exchange.zig");
 const ExchangePool = @import("exchange_pool.zig").ExchangePool;
 const http1_file = @import("http1/connection.zig");
-const Http1Carrier = @import("http1/carrier.zig").Http1Carrier;
+const CarrierOf = @import("carrier.zig").Carrier;
+const http2_file = @import("http2/connection.zig");
+const http2_output = @import("http2/output.zig");
+const Http2Timing = @import("http2/timing.zig").Timing;
+const detect = @import("../http2/frame_decoder.zig").detect;
 const Http1Refusals = @import("http1/refusals.zig").Refusals;
 const Http1Timing = @import("http1/timing.zig").Timing;
 const Responses = @import("responses.zig").Responses;
@@ -46,10 +51,13 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         pub const Exchange = exchange.Exchange(Dispatcher.ExchangeState);
         pub const ExchangeId = exchange.ExchangeId;
         /// What an exchange reaches its connection by.
-        pub const Carrier = Http1Carrier(Self);
+        pub const Carrier = CarrierOf(Self);
         const responses = Responses(Self);
         pub const http1 = http1_file.Http1(Self);
         const http1_timing = Http1Timing(Self);
+        pub const http2 = http2_file.Http2(Self);
+        const http2_timing = Http2Timing(Self);
+        const http2_out = http2_output.Output(Self);
         const http1_refusals = Http1Refusals(Self);
         const admission = Admission(Self);
         const refusals = Refusals(Self);
@@ -70,15 +78,13 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         pub const ConnState = struct {
             pace: WritePace = .{},
             opened_ms: u64 = 0,
-            /// Chosen when the connection opens.
-            protocol: Protocol = .{ .http1 = .{} },
+            /// HTTP/2's state, where that is spoken.
+            http2: *http2.Session = undefined,
+            /// HTTP/1's; it tells which of the two is spoken.
+            http1: http1.State = .{},
 
-            pub const hot_offset = @offsetOf(ConnState, "protocol") + http1.State.hot_offset;
+            pub const hot_offset = @offsetOf(ConnState, "http1") + http1.State.hot_offset;
         };
-
-        /// What is spoken on a connection, and its state. HTTP/2 and tunnels (WebSocket, CONNECT)
-        /// become members; each implements what "For net/" below switches over.
-        pub const Protocol = union(enum) { http1: http1.State };
 
         net: Net,
         dispatcher: *Dispatcher,
@@ -87,6 +93,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         state: Dispatcher.WorkerState = .{},
         exchanges: ExchangePool(Exchange),
         http1_worker: http1.Worker = .{},
+        http2_worker: http2.Worker,
         request: Request = .{},
         scratch: Response,
         /// Field lines of the response at hand.
@@ -135,7 +142,12 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             // What the engine adds to the lines takes less than half of what is left by usual ones.
             const head_buffer = try gpa.alloc(u8, lines_max + limits.output_buffer_bytes / 4);
             errdefer gpa.free(head_buffer);
+            var seed: u64 = undefined;
+            system.random(std.mem.asBytes(&seed)) catch return error.SystemResources;
+            var http2_worker = try http2.Worker.init(gpa, config, port.capacity, seed);
+            errdefer http2_worker.deinit(gpa);
             self.* = .{
+                .http2_worker = http2_worker,
                 .net = try Net.init(gpa, .{
                     .backend = backend,
                     .zero_copy = config.zero_copy,
@@ -169,6 +181,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
 
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
             self.net.deinit();
+            self.http2_worker.deinit(gpa);
             gpa.free(self.head_buffer);
             self.lines.free(gpa);
             gpa.free(self.path_buffer);
@@ -239,6 +252,11 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         /// Gives the exchange up and closes its connection.
         pub fn reset(self: *Self, ex: *Exchange) void {
             const conn = self.connOf(ex);
+            if (conn.app.http1.spoken == .http2) {
+                ex.dispatched = false;
+                ex.response = .done;
+                return http2.reset(self, ex, .internal_error);
+            }
             conn.is_cut = ex.endsByClose();
             ex.response = .done;
             self.net.close(conn);
@@ -247,18 +265,20 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         /// The dispatcher takes body bytes again.
         pub fn resumeBody(self: *Self, ex: *Exchange) void {
             const conn = self.connOf(ex);
-            switch (conn.app.protocol) {
+            switch (conn.app.http1.spoken) {
                 .http1 => http1.resumeBody(self, conn, ex),
+                .http2 => http2.resumeBody(self, conn, ex),
             }
         }
 
         /// Offers the requests again that were refused as `busy`.
         pub fn retryBusy(self: *Self) void {
             http1.retryBusy(self);
+            http2.retryBusy(self);
         }
 
         pub fn hasBusy(self: *const Self) bool {
-            return self.http1_worker.busy.len > 0;
+            return self.http1_worker.busy.len > 0 or self.http2_worker.busy.len > 0;
         }
 
         // For net/.
@@ -292,21 +312,36 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         }
 
         pub fn onBytes(self: *Self, conn: *Conn, bytes: []const u8) usize {
-            return switch (conn.app.protocol) {
-                .http1 => http1.onBytes(self, conn, bytes),
-            };
+            switch (conn.app.http1.spoken) {
+                .http1 => {
+                    if (!conn.app.http1.served and bytes[0] == 'P' and self.config.http2) {
+                        switch (detect(bytes)) {
+                            .http2 => {
+                                http2.begin(self, conn);
+                                return http2.onBytes(self, conn, bytes);
+                            },
+                            .need_more => return 0,
+                            .other => {},
+                        }
+                    }
+                    return http1.onBytes(self, conn, bytes);
+                },
+                .http2 => return http2.onBytes(self, conn, bytes),
+            }
         }
 
         pub fn onEof(self: *Self, conn: *Conn) void {
-            switch (conn.app.protocol) {
+            switch (conn.app.http1.spoken) {
                 .http1 => http1.onEof(self, conn),
+                .http2 => http2.onEof(self, conn),
             }
         }
 
         /// Bytes are unread before the client's end: they are served as always.
         pub fn onEofAhead(self: *Self, conn: *Conn) void {
-            switch (conn.app.protocol) {
+            switch (conn.app.http1.spoken) {
                 .http1 => http1.tellEof(self, conn),
+                .http2 => http2.tellEof(self, conn),
             }
         }
 
@@ -316,8 +351,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
 
         pub fn onProgress(self: *Self, conn: *Conn, bytes: u64) void {
             timing.onProgress(self, conn, bytes);
-            switch (conn.app.protocol) {
+            switch (conn.app.http1.spoken) {
                 .http1 => http1.onProgress(self, conn),
+                .http2 => http2_out.onProgress(self, conn),
             }
         }
 
@@ -326,8 +362,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         }
 
         pub fn onClose(self: *Self, conn: *Conn) void {
-            switch (conn.app.protocol) {
+            switch (conn.app.http1.spoken) {
                 .http1 => http1.onClose(self, conn),
+                .http2 => http2.onClose(self, conn),
             }
         }
 
@@ -359,8 +396,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
 
         /// Asserts what holds of an open connection between two events.
         pub fn checkInvariants(self: *Self, conn: *Conn) void {
-            switch (conn.app.protocol) {
+            switch (conn.app.http1.spoken) {
                 .http1 => http1.checkInvariants(self, conn),
+                .http2 => http2.checkInvariants(self, conn),
             }
         }
 
@@ -368,56 +406,65 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
 
         /// The earliest moment at which it will have waited too long, monotonic ms.
         pub fn protocolDeadline(self: *Self, conn: *Conn) u64 {
-            return switch (conn.app.protocol) {
+            return switch (conn.app.http1.spoken) {
                 .http1 => http1_timing.deadline(self, conn),
+                .http2 => http2_timing.deadline(self, conn),
             };
         }
 
         /// Acts on the deadlines that are over. Returns whether none is left to come.
         pub fn onProtocolTimer(self: *Self, conn: *Conn) bool {
-            return switch (conn.app.protocol) {
+            return switch (conn.app.http1.spoken) {
                 .http1 => http1_timing.onTimer(self, conn),
+                .http2 => http2_timing.onTimer(self, conn),
             };
         }
 
         pub fn awaited(conn: *Conn) timing_file.Awaited {
-            return switch (conn.app.protocol) {
+            return switch (conn.app.http1.spoken) {
                 .http1 => http1_timing.awaited(conn),
+                .http2 => http2_timing.awaited(conn),
             };
         }
 
         /// The blocks of memory that its exchanges hold, bytes.
         pub fn heldBytes(conn: *const Conn) u64 {
-            return switch (conn.app.protocol) {
+            return switch (conn.app.http1.spoken) {
                 .http1 => http1.heldBytes(conn),
+                .http2 => http2.heldBytes(conn),
             };
         }
 
         /// Whether something can still be made of what comes.
         pub fn readsMessages(conn: *const Conn) bool {
-            return switch (conn.app.protocol) {
+            return switch (conn.app.http1.spoken) {
                 .http1 => http1.of(conn).phase != .stop,
+                .http2 => conn.isOpen(),
             };
         }
 
         /// Refuses the message that is being read.
         pub fn refuse(self: *Self, conn: *Conn, code: problem.Code) void {
-            switch (conn.app.protocol) {
+            switch (conn.app.http1.spoken) {
                 .http1 => http1_refusals.refuse(self, conn, code),
+                // Of input that no exchange has: frames in pieces.
+                .http2 => refusals.closeFor(self, conn, code),
             }
         }
 
         pub fn finishIfIdle(self: *Self, conn: *Conn) void {
-            switch (conn.app.protocol) {
+            switch (conn.app.http1.spoken) {
                 .http1 => http1.finishIfIdle(self, conn),
+                .http2 => http2.finishIfIdle(self, conn),
             }
         }
 
         /// Closes once what was written is sent; nothing more is read as a request.
         pub fn endConn(self: *Self, conn: *Conn, linger: bool) void {
             // Not one byte may follow what announced the end, however long that takes to be sent.
-            switch (conn.app.protocol) {
+            switch (conn.app.http1.spoken) {
                 .http1 => http1.dropExchanges(self, conn),
+                .http2 => http2.dropExchanges(self, conn),
             }
             self.net.finish(conn, linger);
         }
@@ -435,15 +482,16 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
 
         /// The dispatcher's second look at a request whose body has been gathered.
         pub fn dispatchGathered(self: *Self, conn: *Conn, ex: *Exchange) void {
-            const head = ex.gathered.front()[0..ex.head_len];
-            var hint: u32 = 0;
-            const decoded = decoder.decodeHead(head, &hint, self.decode_limits, &self.request);
-            if (is_secure) self.request.tls = secured.of(self, conn);
-            const refused = admission.makePathCanonical(self);
-            assert(decoded == .head and refused == null); // as the first time: the same bytes
-            const len = ex.gathered.len - ex.head_len;
+            const head_len = switch (conn.app.http1.spoken) {
+                .http1 => self.restoreHead(conn, ex),
+                .http2 => none: {
+                    http2.restore(self, conn, ex);
+                    break :none 0;
+                },
+            };
+            const len = ex.gathered.len - head_len;
             // limits.zig: they are few enough.
-            const pieces = ex.gathered.slices(ex.head_len, len, &self.segments).?;
+            const pieces = ex.gathered.slices(head_len, len, &self.segments).?;
             self.request.body = .{ .segments = pieces, .len = len };
             self.request.peer = conn.peer;
             self.request.trailers.len = 0;
@@ -458,6 +506,17 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
                 .pending => ex.dispatched = true,
                 .buffer, .busy => unreachable, // the dispatcher asked for the whole body and has it
             }
+        }
+
+        /// The head of a request of HTTP/1 that was kept is in `request` again; its length, bytes.
+        fn restoreHead(self: *Self, conn: *Conn, ex: *Exchange) u32 {
+            const head = ex.gathered.front()[0..ex.head_len];
+            var hint: u32 = 0;
+            const decoded = decoder.decodeHead(head, &hint, self.decode_limits, &self.request);
+            if (is_secure) self.request.tls = secured.of(self, conn);
+            const refused = admission.makePathCanonical(self);
+            assert(decoded == .head and refused == null); // as the first time: the same bytes
+            return ex.head_len;
         }
 
         pub fn countRequest(self: *Self) void {

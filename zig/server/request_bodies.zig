@@ -19,9 +19,9 @@ pub fn RequestBodies(comptime D: type) type {
         /// The message is no longer read when there is no room.
         pub fn keepHead(d: *D, carrier: Carrier, ex: *Exchange, head: []const u8) void {
             if ((ex.body_length orelse 0) > d.config.body_buffered_bytes_max)
-                return carrier.refuseMessage(.body_too_large);
+                return carrier.refuseMessage(ex, .body_too_large);
             ex.gathered.append(&d.net.pools.buffers, head) catch
-                return carrier.refuseForMemory(.pool);
+                return carrier.refuseForMemory(ex, .pool);
             ex.head_len = @intCast(head.len);
         }
 
@@ -38,7 +38,7 @@ pub fn RequestBodies(comptime D: type) type {
         ) ?usize {
             const body = &ex.body;
             if (body.isTooLarge(bytes.len + announced, d.config.body_bytes_max)) {
-                carrier.refuseMessage(.body_too_large);
+                carrier.refuseMessage(ex, .body_too_large);
                 return null;
             }
             var taken = bytes.len;
@@ -57,16 +57,16 @@ pub fn RequestBodies(comptime D: type) type {
         fn keep(d: *D, carrier: Carrier, ex: *Exchange, bytes: []const u8) void {
             const held = ex.gathered.len - ex.head_len;
             if (held + bytes.len > d.config.body_buffered_bytes_max)
-                return carrier.refuseMessage(.body_too_large);
+                return carrier.refuseMessage(ex, .body_too_large);
             ex.gathered.append(&d.net.pools.buffers, bytes) catch
-                return carrier.refuseForMemory(.pool);
-            carrier.checkInputMemory();
+                return carrier.refuseForMemory(ex, .pool);
+            carrier.checkInputMemory(ex);
         }
 
         /// Trailer lines, which nobody wants of content that nobody wants.
         pub fn keepTrailers(d: *D, carrier: Carrier, ex: *Exchange, lines: []const u8) void {
             if (ex.body.sink == .discard) return;
-            ex.trailers.append(&d.net.pools.buffers, lines) catch carrier.refuseForMemory(.pool);
+            ex.trailers.append(&d.net.pools.buffers, lines) catch carrier.refuseForMemory(ex, .pool);
         }
     };
 }

@@ -28,7 +28,7 @@ pub fn Responses(comptime D: type) type {
                 if (carrier.isOpen()) carrier.writeBody(ex, res);
             } else respondUnusual(d, carrier, ex, res);
             res.dropBody();
-            if (carrier.isOpen()) carrier.advance();
+            if (carrier.isOpen()) carrier.advance(ex);
         }
 
         /// With another status than 200, for another method than GET, with early hints ahead,
@@ -167,7 +167,7 @@ pub fn Responses(comptime D: type) type {
 
         fn finishStream(carrier: Carrier, ex: *Exchange) void {
             markDone(carrier, ex);
-            carrier.advance();
+            carrier.advance(ex);
         }
 
         fn markDone(carrier: Carrier, ex: *Exchange) void {
@@ -190,7 +190,7 @@ pub fn Responses(comptime D: type) type {
         /// Grants credit for the bytes of a stream that have left.
         pub fn credit(d: *D, carrier: Carrier, ex: *Exchange) void {
             if (ex.response != .streaming) return;
-            const outstanding = @min(carrier.unsentBytes(), ex.uncredited);
+            const outstanding = @min(carrier.unsentBytes(ex), ex.uncredited);
             const granted = ex.uncredited - outstanding;
             if (granted == 0) return;
             ex.uncredited = outstanding;

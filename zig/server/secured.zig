@@ -92,6 +92,9 @@ pub fn Secured(comptime D: type) type {
         /// The handshake is over: the time of a first request begins.
         pub fn onFiltered(d: *D, conn: *Conn) void {
             conn.app.opened_ms = d.net.now_ms;
+            const protocol = Filtering.filterOf(&d.net, conn).security.protocol;
+            const is_begun = conn.app.http1.spoken == .http2; // by data ahead
+            if (!is_begun and std.mem.eql(u8, protocol, "h2")) D.http2.begin(d, conn);
         }
 
         pub fn onFilterFailed(d: *D, conn: *Conn) void {

@@ -41,7 +41,7 @@ pub fn Http1Carrier(comptime D: type) type {
         }
 
         /// Of the exchange that is speaking, bytes.
-        pub fn unsentBytes(self: Self) u64 {
+        pub fn unsentBytes(self: Self, _: *const Exchange) u64 {
             return self.conn.queue.bytes;
         }
 
@@ -79,18 +79,18 @@ pub fn Http1Carrier(comptime D: type) type {
             } else self.d.endConn(self.conn, true);
         }
 
-        /// The message that is being read is refused.
-        pub fn refuseMessage(self: Self, code: problem.Code) void {
+        /// The message whose content is being read is refused.
+        pub fn refuseMessage(self: Self, _: *Exchange, code: problem.Code) void {
             refusals.refuse(self.d, self.conn, code);
         }
 
-        pub fn refuseForMemory(self: Self, owner: budget_file.Owner) void {
+        pub fn refuseForMemory(self: Self, _: *Exchange, owner: budget_file.Owner) void {
             budget.refuse(self.d, self.conn, .input, owner);
         }
 
         /// Refuses the message that is being read if more is kept than may be.
-        pub fn checkInputMemory(self: Self) void {
-            if (budget.over(self.d, self.conn, .input)) |owner| self.refuseForMemory(owner);
+        pub fn checkInputMemory(self: Self, ex: *Exchange) void {
+            if (budget.over(self.d, self.conn, .input)) |owner| self.refuseForMemory(ex, owner);
         }
 
         /// Tells a client that waits for it to send its body.
@@ -289,7 +289,7 @@ pub fn Http1Carrier(comptime D: type) type {
         }
 
         /// Lets go of the exchanges at the front that are done, and lets the next ones speak.
-        pub fn advance(self: Self) void {
+        pub fn advance(self: Self, _: *Exchange) void {
             const d = self.d;
             const conn = self.conn;
             const own = http1.of(conn);
@@ -311,7 +311,7 @@ pub fn Http1Carrier(comptime D: type) type {
                     if (!conn.isOpen()) return;
                 }
                 // Sending may have ended it.
-                if (own.first == next) responses.credit(d, self, next);
+                if (own.first == next) responses.credit(d, d.carrierOf(next), next);
             }
             if (own.pause.body and !http1.wantsContent(conn)) http1.unpause(d, conn, .body);
             if (own.pause.output) http1.unpauseOutput(d, conn);

@@ -65,11 +65,14 @@ pub fn Http1(comptime D: type) type {
             more_input: bool = false,
             /// More bytes are buffered behind those that are being looked at.
             more_beyond: bool = false,
+            /// What is spoken on the connection: in the place where HTTP/1 looks anyway.
+            spoken: Spoken = .http1,
 
             pub const hot_offset = @offsetOf(State, "first");
         };
 
         pub const Phase = enum(u8) { head, body, stop };
+        pub const Spoken = enum(u8) { http1, http2 };
 
         /// Of a worker.
         pub const Worker = struct {
@@ -82,8 +85,8 @@ pub fn Http1(comptime D: type) type {
         }
 
         /// What HTTP/1 keeps of `conn`.
-        pub inline fn of(conn: anytype) @TypeOf(&conn.app.protocol.http1) {
-            return &conn.app.protocol.http1;
+        pub inline fn of(conn: anytype) @TypeOf(&conn.app.http1) {
+            return &conn.app.http1;
         }
 
         // Reading.

@@ -1,0 +1,221 @@
+//! How HTTP/2 carries responses: heads at once, in the order in which they are made, since both
+//! sides' tables of fields go by it; content when windows, turns and the socket let it.
+
+const limits = @import("../../core/limits.zig");
+const FieldLines = @import("../../http/field_lines.zig").FieldLines;
+const Response = @import("../../http/response.zig").Response;
+const problem = @import("../../http/problem.zig");
+const errors = @import("../../http2/errors.zig");
+const frames = @import("../../http2/frames.zig");
+const heads = @import("../../http2/response.zig");
+const Out = @import("../../http2/hpack/encoder.zig").Out;
+const budget_file = @import("../budget.zig");
+const refusals_of = @import("../refusals.zig").Refusals;
+const responses_of = @import("../responses.zig").Responses;
+const secured_of = @import("../secured.zig").Secured;
+const FileRange = @import("../../net/write_queue.zig").FileRange;
+const WriteQueue = @import("../../net/write_queue.zig").WriteQueue;
+const output_of = @import("output.zig").Output;
+
+pub fn Http2Carrier(comptime D: type) type {
+    return struct {
+        const Self = @This();
+        const Conn = D.Conn;
+        const Exchange = D.Exchange;
+        const http2 = D.http2;
+        const budget = budget_file.Budget(D);
+        const output = output_of(D);
+        const refusals = refusals_of(D);
+        const responses = responses_of(D);
+
+        d: *D,
+        conn: *Conn,
+
+        fn session(self: Self) *http2.Session {
+            return http2.of(self.conn);
+        }
+
+        pub fn unsentBytes(_: Self, ex: *const Exchange) u64 {
+            return ex.held.bytes;
+        }
+
+        pub fn noteStreamed(_: Self) void {}
+
+        // The request's body.
+
+        pub fn isReading(_: Self, ex: *const Exchange) bool {
+            return ex.is_reading;
+        }
+
+        pub fn dropRequestBody(self: Self, ex: *Exchange) void {
+            if (!self.isReading(ex)) return;
+            ex.body.sink = .discard;
+            const waiting = ex.inbox.len;
+            ex.inbox.deinit(&self.d.net.pools.buffers);
+            if (ex.stream.isClosed() or waiting == 0) return;
+            self.session().protocol.consume(&ex.stream, @intCast(waiting));
+        }
+
+        /// Nobody wants what is still to come: the client is told to spare itself that, behind the
+        /// response (RFC 9113 §8.1).
+        pub fn stopReading(self: Self, ex: *Exchange) void {
+            ex.spares_content = true;
+            output.settle(self.d, self.session(), ex);
+        }
+
+        pub fn refuseMessage(self: Self, ex: *Exchange, code: problem.Code) void {
+            const d = self.d;
+            const is_free = ex.response == .none;
+            refusals.report(d, self.conn, code, if (is_free) problem.statusOf(code) else 0);
+            if (ex.dispatched and ex.response != .done) d.dispatcher.onAbort(d, ex);
+            ex.dispatched = false;
+            ex.is_reading = false;
+            if (!is_free) return http2.reset(d, ex, .cancel);
+            ex.spares_content = !ex.stream.isClosed() and ex.stream.state != .half_closed_remote;
+            responses.respondError(d, ex, code);
+        }
+
+        pub fn refuseForMemory(self: Self, ex: *Exchange, owner: budget_file.Owner) void {
+            self.refuseMessage(ex, switch (owner) {
+                .connection => .connection_memory,
+                .pool => .out_of_buffers,
+            });
+        }
+
+        pub fn checkInputMemory(self: Self, ex: *Exchange) void {
+            if (budget.over(self.d, self.conn, .input)) |owner| self.refuseForMemory(ex, owner);
+        }
+
+        // Heads.
+
+        pub fn writeContinue(self: Self, ex: *Exchange) void {
+            self.writeInterim(ex, 100, .{});
+        }
+
+        pub fn writeInterim(self: Self, ex: *Exchange, status: u16, lines: FieldLines) void {
+            if (!self.conn.isOpen() or ex.stream.isClosed()) return;
+            self.writeBlock(ex, false, .{
+                .status = status,
+                .lines = lines,
+                .length = null,
+                .date = self.d.dateNow(),
+            });
+        }
+
+        pub fn writeHead(
+            self: Self,
+            ex: *Exchange,
+            res: *Response,
+            length: ?u64,
+            framed: bool,
+        ) void {
+            if (ex.stream.isClosed()) return;
+            if (res.unusual) res.settleFields(false, true);
+            const is_whole = ex.response == .done;
+            // What HEAD, or a status without content, is answered with ends here.
+            const is_bare = ex.is_head or ex.drop_body or
+                (is_whole and (res.body == .none or res.bodyLength() == 0) and res.trailers_len == 0);
+            const ends = is_bare and (is_whole or ex.drop_body);
+            self.writeBlock(ex, ends, .{
+                .status = res.status,
+                .lines = res.fieldLines(),
+                .length = length,
+                .date = self.d.dateNow(),
+                .server = self.d.config.server_name,
+                .has_date = res.has_date,
+                .has_server = res.has_server,
+                .body_allowed = framed,
+            });
+            if (ends and self.conn.isOpen()) {
+                ex.has_ended = true;
+                self.session().protocol.sentEnd(&ex.stream);
+            }
+        }
+
+        /// Encodes and sends a head: in this order and no other.
+        fn writeBlock(self: Self, ex: *Exchange, ends: bool, parts: heads.HeadParts) void {
+            const d = self.d;
+            const own = self.session();
+            const frame_bytes_max = own.protocol.peer.frame_bytes_max;
+            const bound = frames.headersBytes(heads.headBytesMax(&parts), frame_bytes_max);
+            const is_small = bound <= limits.output_buffer_bytes / 2;
+            const room = if (is_small)
+                d.net.reserve(self.conn, @intCast(bound))
+            else
+                d.head_buffer; // it holds the largest head
+            var out: Out = .{ .bytes = room[frames.header_bytes..] };
+            heads.writeHead(&own.protocol.encoder, &out, &parts);
+            const len = frames.sealHeaders(room, out.len, ex.stream.id, ends, frame_bytes_max);
+            if (is_small) d.net.commit(len) else d.net.writeBorrowed(self.conn, room[0..len]);
+        }
+
+        // Content: it waits in `held` for its turn.
+
+        pub fn writeWithTrailers(self: Self, ex: *Exchange, res: *Response) void {
+            self.writeHead(ex, res, res.bodyLength(), true);
+            if (!self.conn.isOpen() or ex.stream.isClosed()) return;
+            self.writeBody(ex, res);
+            self.keepTrailers(ex, res.trailerLines());
+        }
+
+        fn keepTrailers(self: Self, ex: *Exchange, lines: FieldLines) void {
+            if (lines.text.len == 0) return;
+            ex.trailing.append(&self.d.net.pools.buffers, lines.text) catch
+                budget.refuse(self.d, self.conn, .output, .pool);
+        }
+
+        pub fn writeBody(self: Self, ex: *Exchange, res: *Response) void {
+            if (ex.stream.isClosed() or ex.has_ended) return;
+            const pools = &self.d.net.pools;
+            switch (res.body) {
+                .none => {},
+                .borrowed => |bytes| self.noteHeld(ex, ex.held.appendCopy(pools, bytes)),
+                .static => |bytes| self.noteHeld(ex, ex.held.appendStatic(pools, bytes)),
+                .written => |*chain| self.noteHeld(ex, ex.held.appendChain(pools, chain)),
+                .file => |file| {
+                    res.body = .none; // the file changes hands
+                    if (file.length == 0) return file.handle.release();
+                    const range: FileRange = .{
+                        .handle = file.handle,
+                        .offset = file.offset,
+                        .length = file.length,
+                    };
+                    const result = ex.held.appendFile(pools, range);
+                    result catch file.handle.release();
+                    self.noteHeld(ex, result);
+                },
+            }
+        }
+
+        pub fn writeData(self: Self, ex: *Exchange, data: []const u8) void {
+            if (data.len == 0 or ex.stream.isClosed()) return;
+            self.noteHeld(ex, ex.held.appendCopy(&self.d.net.pools, data));
+            if (!self.conn.isOpen()) return;
+            output.offer(self.session(), ex);
+            output.pump(self.d, self.session());
+        }
+
+        pub fn writeEnd(self: Self, ex: *Exchange, trailer_lines: FieldLines) void {
+            self.keepTrailers(ex, trailer_lines);
+        }
+
+        fn noteHeld(self: Self, ex: *Exchange, result: WriteQueue.Error!void) void {
+            const d = self.d;
+            result catch return budget.refuse(d, self.conn, .output, .pool);
+            output.countHeld(self.session(), ex);
+            if (budget.over(d, self.conn, .output)) |owner|
+                budget.refuse(d, self.conn, .output, owner);
+        }
+
+        /// All of the response is there.
+        pub fn advance(self: Self, ex: *Exchange) void {
+            const d = self.d;
+            // What does not keep what its head has promised must not look whole.
+            if (!ex.keep_alive) return http2.reset(d, ex, .internal_error);
+            if (ex.stream.isClosed() and !ex.has_ended) return; // it was reset meanwhile
+            if (ex.has_ended) return output.settle(d, self.session(), ex);
+            output.offer(self.session(), ex);
+            output.pump(d, self.session());
+        }
+    };
+}

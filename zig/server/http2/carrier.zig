@@ -202,6 +202,8 @@ pub fn Http2Carrier(comptime D: type) type {
         fn noteHeld(self: Self, ex: *Exchange, result: WriteQueue.Error!void) void {
             const d = self.d;
             result catch return budget.refuse(d, self.conn, .output, .pool);
+            // Its client has from now on to open a window for it.
+            if (ex.held_bytes == 0) ex.sent_ms = d.net.now_ms;
             output.countHeld(self.session(), ex);
             if (budget.over(d, self.conn, .output)) |owner|
                 budget.refuse(d, self.conn, .output, owner);

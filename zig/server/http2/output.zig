@@ -61,6 +61,7 @@ pub fn Output(comptime D: type) type {
                 frames.writeDataHeader(&header, ex.stream.id, bytes, ends);
                 d.net.write(conn, &header);
                 protocol.sentData(&ex.stream, bytes, ends);
+                ex.sent_ms = d.net.now_ms;
                 if (!sendContent(d, session, ex, bytes)) return;
             }
             if (!is_last) {

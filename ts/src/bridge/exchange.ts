@@ -48,6 +48,8 @@ export class Slab {
   }
 }
 
+const httpVersions = ['1.0', '1.1', '2.0'] as const;
+
 type SliceMethod = (from: number, to: number) => string;
 const latin1Slice = (Buffer.prototype as unknown as { latin1Slice: SliceMethod }).latin1Slice;
 
@@ -174,6 +176,11 @@ export class Exchange
 
   get isHttp10(): boolean {
     return this.slab.u8[this.base + abi.REQUEST_HEAD_VERSION] === 0;
+  }
+
+  get httpVersion(): '1.0' | '1.1' | '2.0' {
+    const version = this.slab.u8[this.base + abi.REQUEST_HEAD_VERSION] as number;
+    return httpVersions[version] ?? '1.1';
   }
 
   get hasBody(): boolean {

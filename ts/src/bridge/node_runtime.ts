@@ -10,7 +10,7 @@ import { hintFields } from './trailers.ts';
 export interface RuntimeExchange {
   readonly method: string;
   readonly target: string;
-  readonly isHttp10: boolean;
+  readonly httpVersion: string;
   readonly ip: string | undefined;
   /** The connection is one over TLS. */
   readonly isSecure: boolean;
@@ -61,7 +61,7 @@ class NodeRequestView {
     this.exchange = exchange;
     this.method = exchange.method;
     this.url = exchange.target;
-    this.httpVersion = exchange.isHttp10 ? '1.0' : '1.1';
+    this.httpVersion = exchange.httpVersion;
     const { ip, isSecure } = exchange;
     const remotePort = exchange.peer()?.port ?? 0;
     this.socket = { remoteAddress: ip, remotePort, encrypted: isSecure };

@@ -42,9 +42,10 @@ export function incomingMessage(
   req._read = read;
   req._destroy = destroy;
   req.method = request.method;
-  req.httpVersionMajor = 1;
-  req.httpVersionMinor = exchange?.isHttp10 ? 0 : 1;
-  req.httpVersion = exchange?.isHttp10 ? '1.0' : '1.1';
+  req.httpVersion = exchange?.httpVersion ?? '1.1';
+  const [major = '1', minor = '1'] = req.httpVersion.split('.');
+  req.httpVersionMajor = Number(major);
+  req.httpVersionMinor = Number(minor);
   req['upgrade' as 'complete'] = false;
   if (exchange === null) {
     const { pathname, search } = new URL(request.url);

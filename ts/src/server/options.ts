@@ -156,6 +156,15 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   maxConnectionMemory?: number;
   /** Unsent response bytes of one connection above which its next requests wait. @default 262144 */
   outputHighWaterBytes?: number;
+  /**
+   * Speak HTTP/2: with clients that begin with its preface, and over TLS with those that ask for it
+   * (ALPN).
+   *
+   * @default true
+   */
+  http2?: boolean;
+  /** Streams of one connection of HTTP/2 that are under way at a time. @default 100 */
+  maxStreams?: number;
   /** Requests of one connection that are answered at the same time. @default 64 */
   pipelineDepth?: number;
   /**
@@ -280,6 +289,7 @@ const numberRules: Record<string, NumberRule> = {
   maxConnectionMemory: bytes('connection_memory_bytes_max', 2 ** 22, 2 ** 44),
   outputHighWaterBytes: bytes('output_high_water_bytes', 16_384, 2 ** 32 - 1),
   pipelineDepth: bytes('pipeline_depth_max', 1, 65_535),
+  maxStreams: bytes('http2_streams_max', 1, 65_535),
   maxHandshakes: bytes('tls_handshakes_max', 1, 2 ** 24),
 };
 
@@ -294,6 +304,7 @@ const booleanRules: Record<string, string> = {
   zeroCopy: 'zero_copy',
   nodelay: 'nodelay',
   reusePort: 'reuse_port',
+  http2: 'http2',
   trace: 'trace',
   connect: 'connect',
   globals: '',

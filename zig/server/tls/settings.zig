@@ -13,6 +13,8 @@ pub const Settings = struct {
     /// believe, by an authority of the user's own.
     self_signed: bool = false,
     version_min: TlsVersion = .tls13,
+    /// HTTP/2 is offered (ALPN), where the server speaks it.
+    http2: bool = true,
     /// A client that asks for a name that no certificate has is refused.
     strict_names: bool = false,
     /// Sessions are resumed.

@@ -62,7 +62,9 @@ pub const Shared = struct {
         for (sets, config.tls, 1..) |*set, *settings, count| {
             var report: Report = .{ .gpa = gpa };
             defer report.deinit();
-            set.init(gpa, settings, &report) catch |err| return refuse(err, &report, defect);
+            var own = settings.*;
+            own.http2 = own.http2 and config.http2;
+            set.init(gpa, &own, &report) catch |err| return refuse(err, &report, defect);
             Set.tellWarnings(&report);
             self.sets = sets[0..count];
         }

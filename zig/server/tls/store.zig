@@ -306,6 +306,7 @@ const Plan = struct {
             .certificates = identities,
             .version_min = settings.version_min,
             .strict_names = settings.strict_names,
+            .protocols = if (settings.http2) &.{ "h2", "http/1.1" } else &.{"http/1.1"},
             .tickets = if (settings.tickets) .{
                 .secrets = self.secrets.constSlice(),
                 .lifetime_s = settings.ticket_lifetime_s,

@@ -105,6 +105,8 @@ pub fn Exchange(comptime State: type) type {
         trailing: Chain = .{},
         /// Content of the request is still to be read, or to be taken.
         is_reading: bool = false,
+        /// It waits for others of its connection: `busy` is its place among those.
+        is_held_up: bool = false,
         awaits_continue: bool = false,
         /// END_STREAM has been sent.
         has_ended: bool = false,

@@ -79,6 +79,8 @@ pub fn Http2(comptime D: type) type {
             /// When the client has last had something to say, monotonic ms.
             heard_ms: u64,
             farewell: enum { none, announced, final } = .none,
+            /// Exchanges that wait until less is under way to the client.
+            held_up: list.List(Exchange, busyLinkOf) = .{},
             /// A request was read on it.
             served: bool = false,
             in_pump: bool = false,
@@ -351,7 +353,34 @@ pub fn Http2(comptime D: type) type {
             if (wrong orelse admission.admit(d, framing)) |code|
                 return refuse(d, session, ex, end_stream, code);
             ex.awaits_continue = head.expect_continue and !end_stream;
+            if (isFull(d, session) or session.held_up.len > 0) return holdUp(d, session, ex);
             dispatch(d, session, ex);
+            _ = d.net.beginRequest(session.conn); // its share of the turn may be used up
+        }
+
+        /// Whether so much waits for the client that its next requests wait as well.
+        fn isFull(d: *const D, session: *const Session) bool {
+            return session.held_bytes >= d.config.output_high_water_bytes or
+                session.held_files >= limits.connection_files_max;
+        }
+
+        fn holdUp(d: *D, session: *Session, ex: *Exchange) void {
+            @branchHint(.unlikely);
+            if (!keepHead(d, ex)) return;
+            if (ex.stream.state == .open) beginContent(d, ex, .stream);
+            ex.is_held_up = true;
+            session.held_up.append(ex);
+        }
+
+        /// Goes on with requests that have waited.
+        pub fn resumeHeldUp(d: *D, session: *Session) void {
+            const conn = session.conn;
+            while (conn.isOpen() and !isFull(d, session)) {
+                const ex = session.held_up.pop() orelse return;
+                ex.is_held_up = false;
+                restore(d, conn, ex);
+                dispatch(d, session, ex);
+            }
         }
 
         /// Offers the request in `d.request`, whose content has not come.
@@ -492,8 +521,13 @@ pub fn Http2(comptime D: type) type {
         fn takeData(d: *D, ex: *Exchange, bytes: []const u8, end_stream: bool) void {
             if (!ex.is_reading) return consume(d, of(d.connOf(ex)), ex, bytes.len); // refused
             ex.body.since_ms = d.net.now_ms;
-            if (ex.inbox.len > 0 or ex.busy.is_linked) return keep(d, ex, bytes);
+            if (ex.inbox.len > 0 or isWaiting(ex)) return keep(d, ex, bytes);
             deliver(d, ex, bytes, end_stream);
+        }
+
+        /// Its request has not been taken.
+        fn isWaiting(ex: *const Exchange) bool {
+            return ex.busy.is_linked;
         }
 
         fn keep(d: *D, ex: *Exchange, bytes: []const u8) void {
@@ -527,7 +561,7 @@ pub fn Http2(comptime D: type) type {
         fn takeTrailers(d: *D, ex: *Exchange, lines: []const u8) void {
             if (!ex.is_reading) return;
             request_bodies.keepTrailers(d, d.carrierOf(ex), ex, lines);
-            if (ex.inbox.len > 0 or ex.busy.is_linked) return;
+            if (ex.inbox.len > 0 or isWaiting(ex)) return;
             deliver(d, ex, "", true);
         }
 
@@ -550,9 +584,11 @@ pub fn Http2(comptime D: type) type {
                 const is_last = front.len == ex.inbox.len and isWhole(ex);
                 const carrier = d.carrierOf(ex);
                 const taken = request_bodies.deliver(d, carrier, ex, front, 0, is_last) orelse return;
+                if (!conn.isOpen() or d.exchanges.get(id) == null) return;
+                // It was answered under the call: nobody wants the rest, which is gone.
+                if (ex.inbox.len == 0) break;
                 ex.inbox.consume(pool, taken);
                 consume(d, of(conn), ex, taken);
-                if (!conn.isOpen() or d.exchanges.get(id) == null) return;
                 if (taken < front.len) return;
             }
             if (isWhole(ex)) endContent(d, ex);
@@ -575,10 +611,16 @@ pub fn Http2(comptime D: type) type {
         }
 
         fn tellAbort(d: *D, ex: *Exchange) void {
-            d.http2_worker.busy.drop(ex);
+            dropWaiting(d, ex);
             if (!ex.dispatched or ex.response == .done) return;
             ex.dispatched = false;
             d.dispatcher.onAbort(d, ex);
+        }
+
+        fn dropWaiting(d: *D, ex: *Exchange) void {
+            if (!ex.is_held_up) return d.http2_worker.busy.drop(ex);
+            ex.is_held_up = false;
+            of(d.connOf(ex)).held_up.remove(ex);
         }
 
         /// Ends a stream from this side before its time.
@@ -603,7 +645,7 @@ pub fn Http2(comptime D: type) type {
         pub fn release(d: *D, session: *Session, ex: *Exchange) void {
             ex.is_reading = false;
             session.order.remove(ex);
-            d.http2_worker.busy.drop(ex);
+            dropWaiting(d, ex);
             d.http2_worker.streams.remove(session.conn.id.slot, ex.stream.id);
             session.protocol.release(&ex.stream);
             if (ex.prev) |before| before.next = ex.next else session.first = ex.next;
@@ -623,6 +665,7 @@ pub fn Http2(comptime D: type) type {
 
         pub fn afterRelease(d: *D, session: *Session) void {
             writeUpdates(d, session, null);
+            resumeHeldUp(d, session);
             if (session.depth == 0 and session.farewell == .final) d.endConn(session.conn, false);
         }
 

@@ -125,7 +125,7 @@ pub fn Output(comptime D: type) type {
                 &d.net.pools.buffers,
                 @intCast(ex.trailing.len),
             ) catch return d.onNoMemory(session.conn, .output, .pool);
-            var lengths: [limits.trailer_count_max]field_lines.Lengths = undefined;
+            var lengths: [limits.response_field_count_max]field_lines.Lengths = undefined;
             const lines = linesOf(text[0..@intCast(ex.trailing.len)], &lengths);
             const frame_bytes_max = session.protocol.peer.frame_bytes_max;
             const room = d.head_buffer;
@@ -162,9 +162,10 @@ pub fn Output(comptime D: type) type {
             if (ex.spares_content) return http2.reset(d, ex, .no_error);
         }
 
-        /// The socket has taken what it was given.
+        /// The socket has taken some of what it was given.
         pub fn onProgress(d: *D, conn: *Conn) void {
             pump(d, http2.of(conn));
+            if (conn.isOpen()) http2.resumeHeldUp(d, http2.of(conn));
         }
     };
 }

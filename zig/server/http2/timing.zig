@@ -29,6 +29,7 @@ pub fn Timing(comptime D: type) type {
 
         /// Of one exchange.
         fn deadlineOf(d: *const D, ex: *const Exchange) u64 {
+            if (ex.is_held_up) return never; // for what others of its client's do not take
             if (ex.busy.is_linked) return ex.waiting_since_ms + d.config.dispatch_timeout_ms;
             const is_coming = ex.stream.state == .open or ex.stream.state == .half_closed_local;
             // What the dispatcher has no room for is not held against the client.

@@ -50,7 +50,7 @@ testUnless(test, noTls, 'over TLS, to who asks for it', () =>
     const client = await session(url, { servername: 'a.test' });
     const told = JSON.parse((await ask(client, '/')).body.toString());
     assert.is(told.tls.alpn, 'h2');
-    assert.is(told.url, `${url}/`);
+    assert.is(told.url, `https://a.test:${port}/`);
     client.close();
     const curl = ['-sSk', '--http2', '-w', '%{http_version}', '-o', '/dev/null', `${url}/hello`];
     assert.is(spawnSync('curl', curl).stdout.toString(), '2');

@@ -22,6 +22,8 @@ pub const HeadParts = struct {
     date: *const [29]u8,
     /// Value of Server; "" sends none.
     server: []const u8 = "",
+    /// A line of this server's own, as HTTP/1 sends it.
+    own_line: []const u8 = "",
     /// The handler set its own Date.
     has_date: bool = false,
     /// The handler set its own Server.
@@ -36,7 +38,8 @@ pub fn headBytesMax(p: *const HeadParts) usize {
     return encoder_file.blockBytesMax(p.lines) +
         encoder_file.fieldBytesMax("date".len, p.date.len) +
         encoder_file.fieldBytesMax("server".len, p.server.len) +
-        encoder_file.fieldBytesMax("content-length".len, length_digits_max);
+        encoder_file.fieldBytesMax("content-length".len, length_digits_max) +
+        encoder_file.fieldBytesMax(p.own_line.len, 0);
 }
 
 const length_digits_max = 20;
@@ -57,6 +60,10 @@ pub fn writeHead(encoder: *Encoder, out: *Out, p: *const HeadParts) void {
                 encoder.known(out, .@"content-length", text);
             }
         }
+    }
+    if (std.mem.indexOfScalar(u8, p.own_line, ':')) |colon| {
+        const value = std.mem.trim(u8, p.own_line[colon + 1 ..], " \r\n");
+        encoder.field(out, p.own_line[0..colon], value);
     }
     writeLines(encoder, out, p.lines);
 }

@@ -286,6 +286,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         pub fn onTurn(self: *Self) void {
             if (is_secure) secured.closeEvicted(self);
             self.dispatcher.onTurn(self);
+            http2.resumeAll(self);
         }
 
         pub fn filterFor(self: *Self, conn: *const Conn) error{}!?Filter {
@@ -314,6 +315,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         pub fn onBytes(self: *Self, conn: *Conn, bytes: []const u8) usize {
             switch (conn.app.http1.spoken) {
                 .http1 => {
+                    if (is_secure and !conn.app.http1.served and secured.wantsHttp2(self, conn)) {
+                        http2.begin(self, conn); // data ahead of the handshake's end
+                        return http2.onBytes(self, conn, bytes);
+                    }
                     if (!conn.app.http1.served and bytes[0] == 'P' and self.config.http2) {
                         switch (detect(bytes)) {
                             .http2 => {
@@ -370,7 +375,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
 
         /// After each event on a connection: its timer is set for what it waits for now.
         pub fn afterEvent(self: *Self, conn: *Conn) void {
-            timing.afterEvent(self, conn);
+            // What was left when its turn was over goes on.
+            if (conn.app.http1.spoken == .http2) http2_out.pump(self, conn.app.http2);
+            if (conn.isOpen()) timing.afterEvent(self, conn);
         }
 
         pub fn onTimer(self: *Self, conn: *Conn) void {

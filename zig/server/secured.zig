@@ -87,14 +87,20 @@ pub fn Secured(comptime D: type) type {
             return .respond;
         }
 
+        /// Whether HTTP/2 was agreed on.
+        pub fn wantsHttp2(d: *D, conn: *const Conn) bool {
+            if (!conn.is_filtered) return false;
+            const protocol = Filtering.filterOf(&d.net, conn).security.protocol;
+            return std.mem.eql(u8, protocol, "h2");
+        }
+
         // For the driver.
 
         /// The handshake is over: the time of a first request begins.
         pub fn onFiltered(d: *D, conn: *Conn) void {
             conn.app.opened_ms = d.net.now_ms;
-            const protocol = Filtering.filterOf(&d.net, conn).security.protocol;
             const is_begun = conn.app.http1.spoken == .http2; // by data ahead
-            if (!is_begun and std.mem.eql(u8, protocol, "h2")) D.http2.begin(d, conn);
+            if (!is_begun and wantsHttp2(d, conn)) D.http2.begin(d, conn);
         }
 
         pub fn onFilterFailed(d: *D, conn: *Conn) void {

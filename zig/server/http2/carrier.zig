@@ -27,6 +27,7 @@ pub fn Http2Carrier(comptime D: type) type {
         const output = output_of(D);
         const refusals = refusals_of(D);
         const responses = responses_of(D);
+        const secured = secured_of(D);
 
         d: *D,
         conn: *Conn,
@@ -52,8 +53,7 @@ pub fn Http2Carrier(comptime D: type) type {
             ex.body.sink = .discard;
             const waiting = ex.inbox.len;
             ex.inbox.deinit(&self.d.net.pools.buffers);
-            if (ex.stream.isClosed() or waiting == 0) return;
-            self.session().protocol.consume(&ex.stream, @intCast(waiting));
+            http2.consume(self.d, self.session(), ex, @intCast(waiting));
         }
 
         /// Nobody wants what is still to come: the client is told to spare itself that, behind the
@@ -122,6 +122,10 @@ pub fn Http2Carrier(comptime D: type) type {
                 .length = length,
                 .date = self.d.dateNow(),
                 .server = self.d.config.server_name,
+                .own_line = if (D.is_secure)
+                    secured.ownLine(self.d, self.conn, res.fieldLines())
+                else
+                    "",
                 .has_date = res.has_date,
                 .has_server = res.has_server,
                 .body_allowed = framed,
@@ -218,6 +222,8 @@ pub fn Http2Carrier(comptime D: type) type {
             if (ex.has_ended) return output.settle(d, self.session(), ex);
             output.offer(self.session(), ex);
             output.pump(d, self.session());
+            // Within an event net/ asks for the timer itself, when the event is over.
+            if (self.conn.isOpen() and !self.conn.in_input) d.afterEvent(self.conn);
         }
     };
 }

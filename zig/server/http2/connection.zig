@@ -32,6 +32,7 @@ const Sink = @import("../request_body.zig").Sink;
 const responses_of = @import("../responses.zig").Responses;
 const output_of = @import("output.zig").Output;
 
+const ExchangeId = @import("../exchange.zig").ExchangeId;
 const Stream = h2.Stream;
 const decoder_bytes = hpack_decoder.table_bytes_initial;
 const encoder_bytes = 768;
@@ -79,6 +80,10 @@ pub fn Http2(comptime D: type) type {
             /// When the client has last had something to say, monotonic ms.
             heard_ms: u64,
             farewell: enum { none, announced, final } = .none,
+            /// Nothing more is read: the connection ends behind what has been written.
+            is_over: bool = false,
+            /// In its worker's list of those whose requests may go on.
+            resumes: list.Link(Session) = .{},
             /// Exchanges that wait until less is under way to the client.
             held_up: list.List(Exchange, busyLinkOf) = .{},
             /// A request was read on it.
@@ -111,6 +116,8 @@ pub fn Http2(comptime D: type) type {
             settings: h2.Settings,
             /// Exchanges whose request the dispatcher refused as `busy`, oldest first.
             busy: list.List(Exchange, busyLinkOf) = .{},
+            /// Those whose requests may go on.
+            resuming: list.List(Session, resumesOf) = .{},
 
             pub fn init(gpa: std.mem.Allocator, config: anytype, connections: u32, seed: u64) !Worker {
                 const sessions = try memory.reserve(Session, connections);
@@ -136,6 +143,11 @@ pub fn Http2(comptime D: type) type {
                     .lines = lines,
                     .settings = .{
                         .streams_max = config.http2_streams_max,
+                        // Streams that nobody reads keep no others from theirs.
+                        .connection_window = @intCast(@min(
+                            @as(u64, config.http2_streams_max) * frames.window_initial,
+                            frames.window_max,
+                        )),
                         .header_list_bytes = config.head_bytes_max,
                         .request = .{
                             .target_bytes_max = config.target_bytes_max,
@@ -156,6 +168,10 @@ pub fn Http2(comptime D: type) type {
 
         const block_text_bytes = 65_535;
         const block_lines = 256;
+
+        fn resumesOf(session: *Session) *list.Link(Session) {
+            return &session.resumes;
+        }
 
         fn busyLinkOf(ex: *Exchange) *list.Link(Exchange) {
             return &ex.busy;
@@ -185,6 +201,10 @@ pub fn Http2(comptime D: type) type {
             var greeting: [@TypeOf(session.protocol).greeting_bytes_max]u8 = undefined;
             const len = session.protocol.greet(&greeting);
             d.net.write(conn, greeting[0..len]);
+            if (!conn.isOpen()) return;
+            // Windows grow by what a round trip takes.
+            var ping: [frames.ping_bytes]u8 = undefined;
+            if (session.protocol.ping(d.net.now_ms, &ping)) |_| d.net.write(conn, &ping);
         }
 
         // Reading.
@@ -193,7 +213,7 @@ pub fn Http2(comptime D: type) type {
             const session = of(conn);
             var used: usize = 0;
             session.heard_ms = d.net.now_ms;
-            while (conn.isOpen()) {
+            while (conn.isOpen() and !session.is_over) {
                 if (conn.is_ready) return used; // it has had its turn
                 const step = session.protocol.next(session, bytes[used..], .{
                     .block = &d.http2_worker.block,
@@ -212,6 +232,7 @@ pub fn Http2(comptime D: type) type {
         }
 
         fn take(d: *D, conn: *Conn, session: *Session, event: *const h2.Event) void {
+            if (!session.protocol.frames.isInBlock()) session.block_since_ms = 0;
             switch (event.*) {
                 .need_more => unreachable, // the loop's
                 .need_memory => |bytes| lend(d, session, bytes),
@@ -224,7 +245,10 @@ pub fn Http2(comptime D: type) type {
                     beginExchange(d, session, ex, request.end_stream, &request.head);
                 },
                 .refused => |refused| {
+                    // Of what it may be of another message.
                     d.request.version = .http2;
+                    d.request.method = .GET;
+                    d.request.fields.len = 0;
                     const ex = takeExchange(d, session, refused.id, refused.end_stream, &.{}) orelse
                         return;
                     refuse(d, session, ex, refused.end_stream, problem.codeOf(refused.why));
@@ -278,6 +302,7 @@ pub fn Http2(comptime D: type) type {
         }
 
         fn fail(d: *D, conn: *Conn, err: errors.ConnectionError) void {
+            of(conn).is_over = true;
             const code: problem.Code = if (err.code() == .enhance_your_calm)
                 .http2_excessive_load
             else
@@ -355,13 +380,18 @@ pub fn Http2(comptime D: type) type {
             ex.awaits_continue = head.expect_continue and !end_stream;
             if (isFull(d, session) or session.held_up.len > 0) return holdUp(d, session, ex);
             dispatch(d, session, ex);
-            _ = d.net.beginRequest(session.conn); // its share of the turn may be used up
+            // Its share of the turn may be used up.
+            if (session.conn.isOpen()) _ = d.net.beginRequest(session.conn);
         }
 
         /// Whether so much waits for the client that its next requests wait as well.
         fn isFull(d: *const D, session: *const Session) bool {
-            return session.held_bytes >= d.config.output_high_water_bytes or
-                session.held_files >= limits.connection_files_max;
+            const queue = &session.conn.queue;
+            // What a client that has nothing under way needs is always there.
+            if (session.depth <= 1 and queue.isEmpty()) return false;
+            return session.held_bytes + queue.bytes >= d.config.output_high_water_bytes or
+                session.held_files + queue.files >= limits.connection_files_max or
+                !d.net.pools.nodes.hasSpare();
         }
 
         fn holdUp(d: *D, session: *Session, ex: *Exchange) void {
@@ -372,8 +402,22 @@ pub fn Http2(comptime D: type) type {
             session.held_up.append(ex);
         }
 
-        /// Goes on with requests that have waited.
-        pub fn resumeHeldUp(d: *D, session: *Session) void {
+        /// Requests of `session` that wait may go on, when nobody is in the middle of something.
+        pub fn resumeLater(d: *D, session: *Session) void {
+            if (!session.resumes.is_linked) d.http2_worker.resuming.append(session);
+        }
+
+        /// Goes on with the requests of those sessions: once an event, or a turn, is over.
+        pub fn resumeAll(d: *D) void {
+            var left = d.http2_worker.resuming.len;
+            while (left > 0) : (left -= 1) {
+                const session = d.http2_worker.resuming.pop() orelse return;
+                resumeHeldUp(d, session);
+                if (session.conn.isOpen()) d.afterEvent(session.conn);
+            }
+        }
+
+        fn resumeHeldUp(d: *D, session: *Session) void {
             const conn = session.conn;
             while (conn.isOpen() and !isFull(d, session)) {
                 const ex = session.held_up.pop() orelse return;
@@ -385,8 +429,10 @@ pub fn Http2(comptime D: type) type {
 
         /// Offers the request in `d.request`, whose content has not come.
         fn dispatch(d: *D, session: *Session, ex: *Exchange) void {
-            const ends = ex.stream.state == .half_closed_remote;
+            // What has come of the content while the request waited is in the inbox.
+            const ends = ex.stream.state == .half_closed_remote and !ex.is_reading;
             ex.body_complete = ends;
+            const id = ex.id;
             const res = d.response();
             const early = if (D.is_secure) secured.answer(d, session.conn, res) else null;
             const action = early orelse switch (d.request.method) {
@@ -396,27 +442,43 @@ pub fn Http2(comptime D: type) type {
             switch (action) {
                 .respond => {
                     d.countRequest();
-                    if (!ends) beginContent(d, ex, .discard);
+                    if (!ends) sinkTo(d, ex, .discard);
                     responses.respond(d, ex, res);
                 },
                 .buffer => {
                     assert(!ends);
                     d.countRequest();
                     ex.format = problem.formatOf(&d.request.fields);
-                    beginContent(d, ex, .gather);
+                    sinkTo(d, ex, .gather);
                     if (!keepHead(d, ex)) return;
                     invite(d, ex);
+                    takeWaiting(d, session, id);
                 },
                 .pending => {
                     d.countRequest();
                     ex.dispatched = true;
                     ex.format = problem.formatOf(&d.request.fields);
                     if (ends) return;
-                    beginContent(d, ex, .stream);
+                    sinkTo(d, ex, .stream);
                     invite(d, ex);
+                    takeWaiting(d, session, id);
                 },
                 .busy => wait(d, session, ex),
             }
+        }
+
+        /// Where the content of a request goes that is taken now. It may have begun before.
+        fn sinkTo(d: *D, ex: *Exchange, sink: Sink) void {
+            if (!ex.is_reading) return beginContent(d, ex, sink);
+            ex.body.sink = sink;
+            if (sink == .discard) d.carrierOf(ex).dropRequestBody(ex);
+        }
+
+        /// What came while the request waited.
+        fn takeWaiting(d: *D, session: *Session, id: ExchangeId) void {
+            const ex = d.exchanges.get(id) orelse return;
+            if (ex.inbox.len == 0 and !isWhole(ex)) return;
+            if (ex.is_reading) resumeBody(d, session.conn, ex);
         }
 
         fn invite(d: *D, ex: *Exchange) void {
@@ -446,7 +508,7 @@ pub fn Http2(comptime D: type) type {
             if (ex.gathered.len == 0 and !keepHead(d, ex)) return;
             // What comes of its content meanwhile waits with it.
             if (ex.stream.state == .open) beginContent(d, ex, .stream);
-            ex.waiting_since_ms = d.net.now_ms;
+            if (ex.waiting_since_ms == 0) ex.waiting_since_ms = d.net.now_ms;
             d.http2_worker.busy.append(ex);
             _ = session;
         }
@@ -468,17 +530,24 @@ pub fn Http2(comptime D: type) type {
 
         /// Text and lines of the block that the request is in. False: the exchange was refused.
         fn keepHead(d: *D, ex: *Exchange) bool {
+            if (ex.head.len > 0) return true; // when it was looked at before
+            const id = ex.id;
             const block = &d.http2_worker.block;
-            const lines = std.mem.sliceAsBytes(block.lines[0..block.count]);
+            const lines = block.lines[0..block.count];
+            // As it was decoded: what was made of it behind that is made again.
+            var text_len: u32 = 0;
+            for (lines) |line| text_len += @intCast(line.lineBytes());
             const pool = &d.net.pools.buffers;
-            const kept = keepParts(ex, pool, block.text[0..block.bytes], lines);
+            const text = block.text[0..text_len];
+            const kept = keepParts(ex, pool, text, std.mem.sliceAsBytes(lines));
             kept catch {
                 d.carrierOf(ex).refuseForMemory(ex, .pool);
                 return false;
             };
-            ex.block_len = block.bytes;
-            ex.head_lines = @intCast(block.count);
-            return true;
+            ex.block_len = text_len;
+            ex.head_lines = @intCast(lines.len);
+            d.carrierOf(ex).checkInputMemory(ex);
+            return d.exchanges.get(id) != null and ex.response == .none;
         }
 
         fn keepParts(
@@ -531,8 +600,10 @@ pub fn Http2(comptime D: type) type {
         }
 
         fn keep(d: *D, ex: *Exchange, bytes: []const u8) void {
+            const carrier = d.carrierOf(ex);
             ex.inbox.append(&d.net.pools.buffers, bytes) catch
-                d.carrierOf(ex).refuseForMemory(ex, .pool);
+                return carrier.refuseForMemory(ex, .pool);
+            carrier.checkInputMemory(ex);
         }
 
         fn deliver(d: *D, ex: *Exchange, bytes: []const u8, end_stream: bool) void {
@@ -541,12 +612,15 @@ pub fn Http2(comptime D: type) type {
             const id = ex.id;
             const taken = request_bodies.deliver(d, carrier, ex, bytes, 0, end_stream) orelse return;
             ex.body.meter.add(d.rates.body, taken, d.net.now_ms);
+            const is_kept = taken < bytes.len;
+            if (is_kept) keep(d, ex, bytes[taken..]);
+            if (d.exchanges.get(id) == null) return;
             consume(d, session, ex, taken);
-            if (taken < bytes.len) return keep(d, ex, bytes[taken..]);
-            if (end_stream and d.exchanges.get(id) != null) endContent(d, ex);
+            if (is_kept or !end_stream) return;
+            if (d.exchanges.get(id) != null) endContent(d, ex);
         }
 
-        fn consume(d: *D, session: *Session, ex: *Exchange, bytes: usize) void {
+        pub fn consume(d: *D, session: *Session, ex: *Exchange, bytes: usize) void {
             if (bytes == 0 or ex.stream.isClosed()) return;
             session.protocol.consume(&ex.stream, @intCast(bytes));
             writeUpdates(d, session, &ex.stream);
@@ -579,6 +653,8 @@ pub fn Http2(comptime D: type) type {
         pub fn resumeBody(d: *D, conn: *Conn, ex: *Exchange) void {
             const pool = &d.net.pools.buffers;
             const id = ex.id;
+            if (!ex.is_reading) return;
+            if (ex.inbox.len == 0 and isWhole(ex)) return deliver(d, ex, "", true);
             while (ex.inbox.len > 0) {
                 const front = ex.inbox.front();
                 const is_last = front.len == ex.inbox.len and isWhole(ex);
@@ -626,12 +702,11 @@ pub fn Http2(comptime D: type) type {
         /// Ends a stream from this side before its time.
         pub fn reset(d: *D, ex: *Exchange, code: errors.Code) void {
             const session = of(d.connOf(ex));
-            if (!ex.stream.isClosed()) {
-                var frame: [frames.rst_stream_bytes]u8 = undefined;
-                session.protocol.resetStream(&ex.stream, code, &frame);
-                d.net.write(session.conn, &frame);
-            }
+            var frame: [frames.rst_stream_bytes]u8 = undefined;
+            const was_open = !ex.stream.isClosed();
+            if (was_open) session.protocol.resetStream(&ex.stream, code, &frame);
             release(d, session, ex);
+            if (was_open) d.net.write(session.conn, &frame);
             if (session.conn.isOpen()) afterRelease(d, session);
         }
 
@@ -665,13 +740,17 @@ pub fn Http2(comptime D: type) type {
 
         pub fn afterRelease(d: *D, session: *Session) void {
             writeUpdates(d, session, null);
-            resumeHeldUp(d, session);
-            if (session.depth == 0 and session.farewell == .final) d.endConn(session.conn, false);
+            if (session.held_up.len > 0) resumeLater(d, session);
+            if (!session.conn.isOpen()) return;
+            const is_last = session.farewell == .final or session.conn.eof_told;
+            if (session.depth == 0 and is_last) d.endConn(session.conn, false);
         }
 
         /// All exchanges end, without an answer where there is none yet.
         pub fn dropExchanges(d: *D, conn: *Conn) void {
             const session = of(conn);
+            session.is_over = true;
+            d.http2_worker.resuming.drop(session);
             while (session.first) |ex| {
                 tellAbort(d, ex);
                 if (session.first != ex) continue;

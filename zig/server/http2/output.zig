@@ -59,9 +59,10 @@ pub fn Output(comptime D: type) type {
                 const ends = is_last and !has_trailers;
                 var header: [frames.header_bytes]u8 = undefined;
                 frames.writeDataHeader(&header, ex.stream.id, bytes, ends);
-                d.net.write(conn, &header);
                 protocol.sentData(&ex.stream, bytes, ends);
                 ex.sent_ms = d.net.now_ms;
+                d.net.write(conn, &header);
+                if (!conn.isOpen()) return;
                 if (!sendContent(d, session, ex, bytes)) return;
             }
             if (!is_last) {
@@ -132,8 +133,8 @@ pub fn Output(comptime D: type) type {
             var out: Out = .{ .bytes = room[frames.header_bytes..] };
             heads.writeTrailers(&session.protocol.encoder, &out, lines);
             const len = frames.sealHeaders(room, out.len, ex.stream.id, true, frame_bytes_max);
-            d.net.writeBorrowed(session.conn, room[0..len]);
             session.protocol.sentEnd(&ex.stream);
+            d.net.writeBorrowed(session.conn, room[0..len]);
         }
 
         /// Lines as HTTP/1 has them, with their lengths.
@@ -165,7 +166,8 @@ pub fn Output(comptime D: type) type {
         /// The socket has taken some of what it was given.
         pub fn onProgress(d: *D, conn: *Conn) void {
             pump(d, http2.of(conn));
-            if (conn.isOpen()) http2.resumeHeldUp(d, http2.of(conn));
+            const session = http2.of(conn);
+            if (conn.isOpen() and session.held_up.len > 0) http2.resumeLater(d, session);
         }
     };
 }

@@ -65,6 +65,7 @@ pub fn Timing(comptime D: type) type {
                 d.countTimeout();
                 onLate(d, ex);
                 if (!conn.isOpen()) return false;
+                at = session.first; // it may have ended others
             }
             return deadline(d, conn) == never;
         }

@@ -108,6 +108,8 @@ pub fn Exchange(comptime State: type) type {
         /// It waits for others of its connection: `busy` is its place among those.
         is_held_up: bool = false,
         awaits_continue: bool = false,
+        /// The response does not keep what its head has promised: it must not look whole.
+        is_spoiled: bool = false,
         /// END_STREAM has been sent.
         has_ended: bool = false,
         /// Nobody wants the rest of the request's content.

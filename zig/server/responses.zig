@@ -181,6 +181,7 @@ pub fn Responses(comptime D: type) type {
         fn spoiled(d: *D, carrier: Carrier, ex: *Exchange, comptime what: []const u8) void {
             log.limited("a handler sent " ++ what ++ ": the connection is closed", .{});
             ex.keep_alive = false;
+            ex.is_spoiled = true;
             // The dispatcher may believe that more is to follow.
             if (ex.dispatched) d.dispatcher.onAbort(d, ex);
             ex.dispatched = false;

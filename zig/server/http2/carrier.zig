@@ -94,6 +94,9 @@ pub fn Http2Carrier(comptime D: type) type {
 
         pub fn writeInterim(self: Self, ex: *Exchange, status: u16, lines: FieldLines) void {
             if (!self.conn.isOpen() or ex.stream.isClosed()) return;
+            // It may be left out, to a client that does not read.
+            const waiting = self.conn.queue.bytes + lines.text.len;
+            if (waiting > self.d.config.output_high_water_bytes) return;
             self.writeBlock(ex, false, .{
                 .status = status,
                 .lines = lines,
@@ -113,7 +116,9 @@ pub fn Http2Carrier(comptime D: type) type {
             if (res.unusual) res.settleFields(false, true);
             const is_whole = ex.response == .done;
             // What HEAD, or a status without content, is answered with ends here.
-            const is_bare = ex.is_head or ex.drop_body or
+            // A page in the place of what was to be streamed follows its head.
+            const has_page = ex.drop_body and !ex.is_head and res.body != .none;
+            const is_bare = ex.is_head or (ex.drop_body and !has_page) or
                 (is_whole and (res.body == .none or res.bodyLength() == 0) and res.trailers_len == 0);
             const ends = is_bare and (is_whole or ex.drop_body);
             self.writeBlock(ex, ends, .{
@@ -217,7 +222,7 @@ pub fn Http2Carrier(comptime D: type) type {
         pub fn advance(self: Self, ex: *Exchange) void {
             const d = self.d;
             // What does not keep what its head has promised must not look whole.
-            if (!ex.keep_alive) return http2.reset(d, ex, .internal_error);
+            if (ex.is_spoiled) return http2.reset(d, ex, .internal_error);
             if (ex.stream.isClosed() and !ex.has_ended) return; // it was reset meanwhile
             if (ex.has_ended) return output.settle(d, self.session(), ex);
             output.offer(self.session(), ex);

@@ -450,6 +450,8 @@ pub fn Http2(comptime D: type) type {
                     d.countRequest();
                     ex.format = problem.formatOf(&d.request.fields);
                     sinkTo(d, ex, .gather);
+                    if ((ex.body_length orelse 0) > d.config.body_buffered_bytes_max)
+                        return d.carrierOf(ex).refuseMessage(ex, .body_too_large);
                     if (!keepHead(d, ex)) return;
                     invite(d, ex);
                     takeWaiting(d, session, id);
@@ -601,6 +603,8 @@ pub fn Http2(comptime D: type) type {
 
         fn keep(d: *D, ex: *Exchange, bytes: []const u8) void {
             const carrier = d.carrierOf(ex);
+            // What nobody takes is not held against the client.
+            if (ex.inbox.len == 0) ex.body.pause(d.rates.body, d.net.now_ms);
             ex.inbox.append(&d.net.pools.buffers, bytes) catch
                 return carrier.refuseForMemory(ex, .pool);
             carrier.checkInputMemory(ex);
@@ -664,6 +668,8 @@ pub fn Http2(comptime D: type) type {
                 // It was answered under the call: nobody wants the rest, which is gone.
                 if (ex.inbox.len == 0) break;
                 ex.inbox.consume(pool, taken);
+                if (ex.inbox.len == 0) ex.body.unpause(d.net.now_ms);
+                ex.body.meter.add(d.rates.body, taken, d.net.now_ms);
                 consume(d, of(conn), ex, taken);
                 if (taken < front.len) return;
             }

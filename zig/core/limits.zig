@@ -67,8 +67,9 @@ pub const body_buffered_bytes_max_bound: u64 =
 
 /// Requests of one connection whose responses are outstanding (pipelining); more are not read.
 pub const pipeline_depth_max_default: u16 = 64;
-/// Requests of a worker under way beyond the first of each of its connections.
-pub const exchanges_spare_default: u32 = 1024;
+/// Requests of a worker under way beyond the first of each of its connections: pipelines, streams.
+/// Memory is used for those that come to be.
+pub const exchanges_spare_default: u32 = 16 * 1024;
 /// How long a request may wait for a handler's thread that takes it, ms.
 pub const dispatch_timeout_ms_default: u32 = 10_000;
 /// Unsent response bytes of one connection above which its requests are no longer read, bytes.
@@ -76,6 +77,13 @@ pub const output_high_water_bytes_default: u32 = 256 * 1024;
 /// Open files of one connection's responses that wait for an earlier one or for their client; above
 /// it its requests are no longer read.
 pub const connection_files_max: u32 = 4;
+/// The same of HTTP/2, whose responses are under way at the same time; and with those that wait for
+/// the windows of their own streams.
+pub const http2_files_max: u32 = 8;
+pub const http2_stalled_files_max: u32 = 64;
+/// How long a client of HTTP/2 that is to go may leave a PING unanswered before it is told which of
+/// its streams are served, ms.
+pub const http2_farewell_ms: u32 = 1_000;
 /// Files are sent from descriptors below this number: Linux gives none beyond, unless it is told
 /// to.
 pub const file_descriptor_max: u32 = 1 << 20;

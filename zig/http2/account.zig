@@ -58,6 +58,9 @@ pub const Credit = enum {
     }
 };
 
+/// Where the peer's window ends a DATA frame, it is of use from this size on, bytes.
+pub const useful_bytes_min = 1024;
+
 /// A peer may owe so many points: those of 500 streams that are reset, or 1000 pings.
 const points_max = 10_000;
 /// Time pays so many: those of 50 resets, or 100 pings.

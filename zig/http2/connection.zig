@@ -649,7 +649,10 @@ pub fn Connection(comptime Owner: type) type {
         pub fn sentData(self: *Self, stream: *Stream, bytes: u24, end_stream: bool) void {
             self.send.take(bytes);
             stream.send.take(bytes);
-            self.account.credit(.data_sent);
+            // A window that is opened by a few bytes at a time is no progress.
+            const is_dribble = bytes < account_file.useful_bytes_min and
+                @min(self.send.available(), stream.send.available()) == 0;
+            if (!is_dribble) self.account.credit(.data_sent);
             if (end_stream) self.sentEnd(stream);
         }
 

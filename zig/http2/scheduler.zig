@@ -7,7 +7,6 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const Link = @import("../core/list.zig").Link;
-const List = @import("../core/list.zig").List;
 const StreamId = @import("frames.zig").StreamId;
 const Priority = @import("priority.zig").Priority;
 
@@ -24,68 +23,92 @@ pub fn Place(comptime T: type) type {
     };
 }
 
-/// The order of `T`s, which have their place where `placeOf` says.
+/// The order of `T`s, which have their place where `placeOf` says. Of an idle connection it takes
+/// no more than its ends.
 pub fn Scheduler(comptime T: type, comptime placeOf: fn (item: *T) *Place(T)) type {
     return struct {
         const Self = @This();
-        const Items = List(T, linkOf);
 
-        fn linkOf(item: *T) *Link(T) {
-            return &placeOf(item).link;
-        }
-
-        const Bucket = struct {
-            /// In the order of their numbers.
-            whole: Items = .{},
-            /// In the order of their turns.
-            incremental: Items = .{},
-            /// Whose turn it is of the two.
-            is_incremental_next: bool = false,
-
-            fn isEmpty(self: *const Bucket) bool {
-                return self.whole.len + self.incremental.len == 0;
-            }
-
-            fn listOf(self: *Bucket, priority: Priority) *Items {
-                return if (priority.incremental) &self.incremental else &self.whole;
-            }
-
-            fn first(self: *const Bucket) *T {
-                const incremental = self.incremental.first orelse return self.whole.first.?;
-                const whole = self.whole.first orelse return incremental;
-                return if (self.is_incremental_next) incremental else whole;
-            }
-        };
-
-        buckets: [urgencies]Bucket = @splat(.{}),
+        /// Of each urgency the last of those that are sent whole, in the order of their numbers;
+        /// behind it comes the first.
+        whole: [urgencies]?*T = @splat(null),
+        /// Of each urgency the last of those of use in part, in the order of their turns; behind it
+        /// comes the first.
+        incremental: [urgencies]?*T = @splat(null),
+        /// A bit for each urgency: somebody waits.
+        waiting: u8 = 0,
+        /// Of each urgency, whose turn it is of the two kinds.
+        incremental_next: u8 = 0,
         /// Turns that the most urgent have had while others waited.
         turns_in_a_row: u8 = 0,
         /// Which urgency the last turn of those others went to.
         yielded_to: u3 = urgencies - 1,
 
         pub fn isEmpty(self: *const Self) bool {
-            for (&self.buckets) |*bucket| if (!bucket.isEmpty()) return false;
-            return true;
+            return self.waiting == 0;
+        }
+
+        fn linkOf(item: *T) *Link(T) {
+            return &placeOf(item).link;
+        }
+
+        fn bit(urgency: u3) u8 {
+            return @as(u8, 1) << urgency;
+        }
+
+        fn endOf(self: *Self, priority: Priority) *?*T {
+            const ends = if (priority.incremental) &self.incremental else &self.whole;
+            return &ends[priority.urgency];
         }
 
         /// `item`, which does not wait, has something to send.
         pub fn add(self: *Self, item: *T) void {
             const place = placeOf(item);
-            const list = self.buckets[place.priority.urgency].listOf(place.priority);
-            if (place.priority.incremental) return list.append(item);
-            // New streams have higher numbers: their place is found at once.
-            var before = list.last;
-            while (before) |other| : (before = placeOf(other).link.prev) {
-                if (placeOf(other).id < place.id) break;
+            assert(!place.link.is_linked);
+            self.waiting |= bit(place.priority.urgency);
+            const end = self.endOf(place.priority);
+            const last = end.* orelse {
+                place.link = .{ .prev = item, .next = item, .is_linked = true };
+                end.* = item;
+                return;
+            };
+            if (place.priority.incremental or placeOf(last).id < place.id) {
+                insertBehind(last, item);
+                end.* = item;
+                return;
             }
-            list.insertAfter(before, item);
+            // New streams have higher numbers: such a one comes seldom.
+            var before = linkOf(last).prev.?;
+            while (before != last and placeOf(before).id > place.id) before = linkOf(before).prev.?;
+            insertBehind(before, item);
+        }
+
+        fn insertBehind(before: *T, item: *T) void {
+            const after = linkOf(before).next.?;
+            linkOf(item).* = .{ .prev = before, .next = after, .is_linked = true };
+            linkOf(before).next = item;
+            linkOf(after).prev = item;
         }
 
         /// `item` has nothing to send, or may not: it waits no longer, if it did.
         pub fn remove(self: *Self, item: *T) void {
             const place = placeOf(item);
             if (!place.link.is_linked) return;
-            self.buckets[place.priority.urgency].listOf(place.priority).remove(item);
+            const urgency = place.priority.urgency;
+            const end = self.endOf(place.priority);
+            const before = place.link.prev.?;
+            const after = place.link.next.?;
+            if (before == item) {
+                end.* = null;
+                const is_bucket_empty = self.whole[urgency] == null and
+                    self.incremental[urgency] == null;
+                if (is_bucket_empty) self.waiting &= ~bit(urgency);
+            } else {
+                linkOf(before).next = after;
+                linkOf(after).prev = before;
+                if (end.* == item) end.* = before;
+            }
+            place.link = .{};
         }
 
         /// The peer wants `item` sent otherwise (PRIORITY_UPDATE).
@@ -101,25 +124,26 @@ pub fn Scheduler(comptime T: type, comptime placeOf: fn (item: *T) *Place(T)) ty
         /// nothing more. Each call is one turn: what is sent in one is about the same for all.
         pub fn next(self: *Self) ?*T {
             const urgency = self.nextUrgency() orelse return null;
-            const bucket = &self.buckets[urgency];
-            const item = bucket.first();
-            const is_incremental = placeOf(item).priority.incremental;
-            bucket.is_incremental_next = !is_incremental;
-            if (is_incremental) {
-                bucket.incremental.remove(item);
-                bucket.incremental.append(item);
-            }
+            const item = self.firstOf(urgency);
+            if (placeOf(item).priority.incremental) {
+                self.incremental[urgency] = item; // behind the last: the round goes on
+                self.incremental_next &= ~bit(urgency);
+            } else self.incremental_next |= bit(urgency);
             return item;
         }
 
+        fn firstOf(self: *const Self, urgency: u3) *T {
+            const last_incremental = self.incremental[urgency] orelse
+                return linkOf(self.whole[urgency].?).next.?;
+            const is_whole_next = self.incremental_next & bit(urgency) == 0;
+            if (self.whole[urgency]) |last| if (is_whole_next) return linkOf(last).next.?;
+            return linkOf(last_incremental).next.?;
+        }
+
         fn nextUrgency(self: *Self) ?u3 {
-            var waiting: u8 = 0;
-            for (&self.buckets, 0..) |*bucket, urgency| {
-                waiting |= @as(u8, @intFromBool(!bucket.isEmpty())) << @intCast(urgency);
-            }
-            if (waiting == 0) return null;
-            const most: u3 = @intCast(@ctz(waiting));
-            const others = waiting & (waiting - 1);
+            if (self.waiting == 0) return null;
+            const most: u3 = @intCast(@ctz(self.waiting));
+            const others = self.waiting & (self.waiting - 1);
             if (others == 0) {
                 self.turns_in_a_row = 0;
                 return most;
@@ -137,20 +161,27 @@ pub fn Scheduler(comptime T: type, comptime placeOf: fn (item: *T) *Place(T)) ty
 
         /// What always holds.
         pub fn checkInvariants(self: *const Self) void {
-            for (&self.buckets, 0..) |*bucket, urgency| {
-                var last_id: StreamId = 0;
-                var at = bucket.whole.first;
-                while (at) |item| : (at = placeOf(item).link.next) {
-                    const place = placeOf(item);
-                    assert(place.id > last_id and !place.priority.incremental);
-                    assert(place.priority.urgency == urgency);
-                    last_id = place.id;
-                }
-                at = bucket.incremental.first;
-                while (at) |item| : (at = placeOf(item).link.next) {
-                    const place = placeOf(item);
-                    assert(place.priority.incremental and place.priority.urgency == urgency);
-                }
+            for (0..urgencies) |index| {
+                const urgency: u3 = @intCast(index);
+                const has_some = self.whole[urgency] != null or self.incremental[urgency] != null;
+                assert(has_some == (self.waiting & bit(urgency) != 0));
+                checkRing(self.whole[urgency], .{ .urgency = urgency });
+                checkRing(self.incremental[urgency], .{ .urgency = urgency, .incremental = true });
+            }
+        }
+
+        fn checkRing(end: ?*T, priority: Priority) void {
+            const last = end orelse return;
+            var last_id: StreamId = 0;
+            var at = linkOf(last).next.?;
+            while (true) : (at = linkOf(at).next.?) {
+                const place = placeOf(at);
+                assert(place.link.is_linked and linkOf(place.link.next.?).prev == at);
+                assert(place.priority.urgency == priority.urgency);
+                assert(place.priority.incremental == priority.incremental);
+                assert(priority.incremental or place.id > last_id);
+                last_id = place.id;
+                if (at == last) return;
             }
         }
     };

@@ -26,11 +26,10 @@ pub const StreamMap = struct {
         return std.math.ceilPowerOfTwoAssert(usize, @as(usize, @max(count, 1)) * 2);
     }
 
-    /// `entries` are as many as `entryCount` says. `seed` is random, so that no client can choose
-    /// numbers that fall together.
+    /// `entries` are as many as `entryCount` says, all of them zeros. `seed` is random, so that no
+    /// client can choose numbers that fall together.
     pub fn init(entries: []Entry, seed: u64) StreamMap {
         assert(std.math.isPowerOfTwo(entries.len));
-        @memset(entries, empty);
         return .{ .entries = entries, .seed = seed };
     }
 
@@ -89,7 +88,7 @@ const testing = std.testing;
 
 test "a map holds what was put into it, through any removals" {
     const most = 50;
-    var entries: [StreamMap.entryCount(most)]Entry = undefined;
+    var entries: [StreamMap.entryCount(most)]Entry = @splat(StreamMap.empty);
     var map = StreamMap.init(&entries, 9);
     var model = std.AutoHashMap(u64, u32).init(testing.allocator);
     defer model.deinit();

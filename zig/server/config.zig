@@ -66,7 +66,8 @@ pub const Config = struct {
     turn_requests_max: u16 = limits.turn_requests_max_default,
     /// Requests of one connection whose responses are outstanding.
     pipeline_depth_max: u16 = limits.pipeline_depth_max_default,
-    /// Requests of a worker under way beyond the first of each of its connections: pipelines.
+    /// Requests of a worker under way beyond the first of each of its connections: pipelines,
+    /// and streams of HTTP/2.
     exchanges_spare: u32 = limits.exchanges_spare_default,
 
     /// From a message's first byte to the end of its head, ms.

@@ -94,6 +94,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         exchanges: ExchangePool(Exchange),
         http1_worker: http1.Worker = .{},
         http2_worker: http2.Worker,
+        /// Whose requests are offered again first.
+        asks_http2_first: bool = false,
         request: Request = .{},
         scratch: Response,
         /// Field lines of the response at hand.
@@ -273,8 +275,11 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
 
         /// Offers the requests again that were refused as `busy`.
         pub fn retryBusy(self: *Self) void {
+            // Whoever is asked first leaves little room for the other.
+            self.asks_http2_first = !self.asks_http2_first;
+            if (self.asks_http2_first) http2.retryBusy(self);
             http1.retryBusy(self);
-            http2.retryBusy(self);
+            if (!self.asks_http2_first) http2.retryBusy(self);
         }
 
         pub fn hasBusy(self: *const Self) bool {
@@ -376,7 +381,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         /// After each event on a connection: its timer is set for what it waits for now.
         pub fn afterEvent(self: *Self, conn: *Conn) void {
             // What was left when its turn was over goes on.
-            if (conn.app.http1.spoken == .http2) http2_out.pump(self, conn.app.http2);
+            if (conn.app.http1.spoken == .http2) http2_out.pump(self, http2.of(conn));
             if (conn.isOpen()) timing.afterEvent(self, conn);
         }
 
@@ -455,7 +460,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             switch (conn.app.http1.spoken) {
                 .http1 => http1_refusals.refuse(self, conn, code),
                 // Of input that no exchange has: frames in pieces.
-                .http2 => refusals.closeFor(self, conn, code),
+                .http2 => http2.endFor(self, http2.of(conn), code, .enhance_your_calm),
             }
         }
 
@@ -471,9 +476,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             // Not one byte may follow what announced the end, however long that takes to be sent.
             switch (conn.app.http1.spoken) {
                 .http1 => http1.dropExchanges(self, conn),
-                .http2 => http2.dropExchanges(self, conn),
+                .http2 => http2.end(self, conn),
             }
-            self.net.finish(conn, linger);
+            if (conn.isOpen()) self.net.finish(conn, linger);
         }
 
         // Exchanges.

@@ -625,6 +625,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
                 total += net.conns.reservedBytes() + net.wheel.reservedBytes();
                 total += net.pools.buffers.reservedBytes();
                 total += driver.exchanges.reservedBytes() + net.outbound.reservedBytes();
+                total += driver.http2_worker.reservedBytes();
                 total += net.pools.nodes.nodes.len * @sizeOf(@TypeOf(net.pools.nodes.nodes[0]));
             }
             total += self.acceptor.backend.memoryBytes();

@@ -6,9 +6,7 @@ const problem = @import("../http/problem.zig");
 const Version = @import("../http/request.zig").Version;
 const RequestBody = @import("request_body.zig").RequestBody;
 const WriteQueue = @import("../net/write_queue.zig").WriteQueue;
-const list = @import("../core/list.zig");
-const Stream = @import("../http2/connection.zig").Stream;
-const Place = @import("../http2/scheduler.zig").Place;
+const Http2Part = @import("http2/part.zig").Part;
 
 pub const ExchangeId = slots.Id;
 
@@ -84,36 +82,9 @@ pub fn Exchange(comptime State: type) type {
         held_bytes: u64 = 0,
         /// The ranges of files in `held`, as counted for the connection.
         held_files: u32 = 0,
-        // HTTP/2's part; of meaning where that is spoken.
-
-        stream: Stream = undefined,
-        /// Among those that have something to send.
-        place: Place(Self) = undefined,
-        /// Among those that the dispatcher refused as `busy`.
-        busy: list.Link(Self) = .{},
-        /// Since when, monotonic ms.
-        waiting_since_ms: u64 = 0,
-        /// Some of its content was sent last, monotonic ms.
-        sent_ms: u64 = 0,
-        /// A head that is looked at again: the block's text, `block_len` bytes, and its lines.
-        head: Chain = .{},
-        block_len: u32 = 0,
-        head_lines: u16 = 0,
-        /// Content of the request that nobody has taken yet.
-        inbox: Chain = .{},
-        /// Trailer lines of the response, as of HTTP/1.
-        trailing: Chain = .{},
-        /// Content of the request is still to be read, or to be taken.
-        is_reading: bool = false,
-        /// It waits for others of its connection: `busy` is its place among those.
-        is_held_up: bool = false,
-        awaits_continue: bool = false,
         /// The response does not keep what its head has promised: it must not look whole.
         is_spoiled: bool = false,
-        /// END_STREAM has been sent.
-        has_ended: bool = false,
-        /// Nobody wants the rest of the request's content.
-        spares_content: bool = false,
+        http2: Http2Part(Self) = undefined,
         user: State = .{},
 
         pub const Phase = enum(u8) { none, streaming, done };

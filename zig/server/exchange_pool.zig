@@ -1,6 +1,7 @@
 //! The exchanges of a worker. There is one for each connection, always; what a connection has under
 //! way beyond its first comes from a spare part. So a client that pipelines cannot take the
-//! exchange of another.
+//! exchange of another; and of the spare ones no connection has so many that those who come later
+//! find none.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -38,10 +39,16 @@ pub fn ExchangePool(comptime Exchange: type) type {
             return self.slots.used;
         }
 
-        /// Whether a connection with `depth` exchanges can have another.
+        /// Whether a connection with `depth` exchanges can have another: where it has many, as long
+        /// as no fewer are left for the others.
         pub fn hasRoom(self: *const Self, depth: u16) bool {
-            return depth == 0 or self.slots.used - self.served < self.spare;
+            if (depth == 0) return true;
+            const left = self.spare - (self.slots.used - self.served);
+            return left > 0 and (depth <= few or left >= depth);
         }
+
+        /// So many a connection has whatever is left.
+        const few = 8;
 
         /// An exchange, undefined, for a connection that has `depth` of them; null when there is no
         /// room, which the first of a connection never meets.
@@ -88,4 +95,15 @@ test "the spare part runs out for those who have one, the first of each connecti
     pool.release(last, 0);
     try testing.expectEqual(0, pool.used());
     try testing.expectEqual(0, pool.served);
+}
+
+test "who has many leaves as many to the others" {
+    var pool = try ExchangePool(u64).init(2, 64);
+    defer pool.deinit();
+    var taken: u16 = 0;
+    while (pool.take(taken)) |_| taken += 1;
+    try testing.expectEqual(33, taken); // its first, and half of the spare ones
+    var other: u16 = 0;
+    while (pool.take(other)) |_| other += 1;
+    try testing.expectEqual(17, other);
 }

@@ -45,21 +45,24 @@ pub fn Http2Carrier(comptime D: type) type {
         // The request's body.
 
         pub fn isReading(_: Self, ex: *const Exchange) bool {
-            return ex.is_reading;
+            return ex.http2.is_reading;
         }
 
         pub fn dropRequestBody(self: Self, ex: *Exchange) void {
             if (!self.isReading(ex)) return;
             ex.body.sink = .discard;
-            const waiting = ex.inbox.len;
-            ex.inbox.deinit(&self.d.net.pools.buffers);
+            const waiting = ex.http2.inbox.len;
+            if (waiting == 0) return;
+            ex.http2.inbox.deinit(&self.d.net.pools.buffers);
+            ex.body.unpause(self.d.net.now_ms);
+            self.session().expect(ex.body.since_ms + self.d.config.body_timeout_ms);
             http2.consume(self.d, self.session(), ex, @intCast(waiting));
         }
 
         /// Nobody wants what is still to come: the client is told to spare itself that, behind the
         /// response (RFC 9113 §8.1).
         pub fn stopReading(self: Self, ex: *Exchange) void {
-            ex.spares_content = true;
+            ex.http2.spares_content = true;
             output.settle(self.d, self.session(), ex);
         }
 
@@ -69,9 +72,9 @@ pub fn Http2Carrier(comptime D: type) type {
             refusals.report(d, self.conn, code, if (is_free) problem.statusOf(code) else 0);
             if (ex.dispatched and ex.response != .done) d.dispatcher.onAbort(d, ex);
             ex.dispatched = false;
-            ex.is_reading = false;
+            ex.http2.is_reading = false;
             if (!is_free) return http2.reset(d, ex, .cancel);
-            ex.spares_content = !ex.stream.isClosed() and ex.stream.state != .half_closed_remote;
+            ex.http2.spares_content = !ex.http2.stream.isClosed() and ex.http2.stream.state != .half_closed_remote;
             responses.respondError(d, ex, code);
         }
 
@@ -93,7 +96,7 @@ pub fn Http2Carrier(comptime D: type) type {
         }
 
         pub fn writeInterim(self: Self, ex: *Exchange, status: u16, lines: FieldLines) void {
-            if (!self.conn.isOpen() or ex.stream.isClosed()) return;
+            if (!self.conn.isOpen() or ex.http2.stream.isClosed()) return;
             // It may be left out, to a client that does not read.
             const waiting = self.conn.queue.bytes + lines.text.len;
             if (waiting > self.d.config.output_high_water_bytes) return;
@@ -112,7 +115,7 @@ pub fn Http2Carrier(comptime D: type) type {
             length: ?u64,
             framed: bool,
         ) void {
-            if (ex.stream.isClosed()) return;
+            if (ex.http2.stream.isClosed()) return;
             if (res.unusual) res.settleFields(false, true);
             const is_whole = ex.response == .done;
             // What HEAD, or a status without content, is answered with ends here.
@@ -136,8 +139,8 @@ pub fn Http2Carrier(comptime D: type) type {
                 .body_allowed = framed,
             });
             if (ends and self.conn.isOpen()) {
-                ex.has_ended = true;
-                self.session().protocol.sentEnd(&ex.stream);
+                ex.http2.has_ended = true;
+                self.session().protocol.sentEnd(&ex.http2.stream);
             }
         }
 
@@ -154,7 +157,7 @@ pub fn Http2Carrier(comptime D: type) type {
                 d.head_buffer; // it holds the largest head
             var out: Out = .{ .bytes = room[frames.header_bytes..] };
             heads.writeHead(&own.protocol.encoder, &out, &parts);
-            const len = frames.sealHeaders(room, out.len, ex.stream.id, ends, frame_bytes_max);
+            const len = frames.sealHeaders(room, out.len, ex.http2.stream.id, ends, frame_bytes_max);
             if (is_small) d.net.commit(len) else d.net.writeBorrowed(self.conn, room[0..len]);
         }
 
@@ -162,25 +165,38 @@ pub fn Http2Carrier(comptime D: type) type {
 
         pub fn writeWithTrailers(self: Self, ex: *Exchange, res: *Response) void {
             self.writeHead(ex, res, res.bodyLength(), true);
-            if (!self.conn.isOpen() or ex.stream.isClosed()) return;
+            if (!self.conn.isOpen() or ex.http2.stream.isClosed()) return;
             self.writeBody(ex, res);
             self.keepTrailers(ex, res.trailerLines());
         }
 
         fn keepTrailers(self: Self, ex: *Exchange, lines: FieldLines) void {
             if (lines.text.len == 0) return;
-            ex.trailing.append(&self.d.net.pools.buffers, lines.text) catch
+            ex.http2.trailing.append(&self.d.net.pools.buffers, lines.text) catch
                 budget.refuse(self.d, self.conn, .output, .pool);
         }
 
         pub fn writeBody(self: Self, ex: *Exchange, res: *Response) void {
-            if (ex.stream.isClosed() or ex.has_ended) return;
+            if (ex.http2.stream.isClosed() or ex.http2.has_ended) return;
             const pools = &self.d.net.pools;
+            const ends = ex.response == .done and res.trailers_len == 0;
             switch (res.body) {
                 .none => {},
-                .borrowed => |bytes| self.noteHeld(ex, ex.held.appendCopy(pools, bytes)),
-                .static => |bytes| self.noteHeld(ex, ex.held.appendStatic(pools, bytes)),
-                .written => |*chain| self.noteHeld(ex, ex.held.appendChain(pools, chain)),
+                .borrowed => |bytes| {
+                    const rest = bytes[self.sendNow(ex, bytes, ends)..];
+                    if (rest.len > 0) self.noteHeld(ex, ex.held.appendCopy(pools, rest));
+                },
+                .static => |bytes| {
+                    const rest = bytes[self.sendNow(ex, bytes, ends)..];
+                    if (rest.len > 0) self.noteHeld(ex, ex.held.appendStatic(pools, rest));
+                },
+                .written => |*chain| {
+                    if (chain.first) |segment| if (segment.next == null) {
+                        const n = self.sendNow(ex, segment.bytes(), ends);
+                        chain.consume(&pools.buffers, n);
+                    };
+                    if (chain.len > 0) self.noteHeld(ex, ex.held.appendChain(pools, chain));
+                },
                 .file => |file| {
                     res.body = .none; // the file changes hands
                     if (file.length == 0) return file.handle.release();
@@ -196,11 +212,17 @@ pub fn Http2Carrier(comptime D: type) type {
             }
         }
 
+        fn sendNow(self: Self, ex: *Exchange, bytes: []const u8, ends: bool) usize {
+            return output.sendNow(self.d, self.session(), ex, bytes, ends);
+        }
+
         pub fn writeData(self: Self, ex: *Exchange, data: []const u8) void {
-            if (data.len == 0 or ex.stream.isClosed()) return;
-            self.noteHeld(ex, ex.held.appendCopy(&self.d.net.pools, data));
+            if (ex.http2.stream.isClosed()) return;
+            const rest = data[self.sendNow(ex, data, false)..];
+            if (rest.len == 0 or !self.conn.isOpen()) return;
+            self.noteHeld(ex, ex.held.appendCopy(&self.d.net.pools, rest));
             if (!self.conn.isOpen()) return;
-            output.offer(self.session(), ex);
+            output.offer(self.d, self.session(), ex);
             output.pump(self.d, self.session());
         }
 
@@ -211,8 +233,6 @@ pub fn Http2Carrier(comptime D: type) type {
         fn noteHeld(self: Self, ex: *Exchange, result: WriteQueue.Error!void) void {
             const d = self.d;
             result catch return budget.refuse(d, self.conn, .output, .pool);
-            // Its client has from now on to open a window for it.
-            if (ex.held_bytes == 0) ex.sent_ms = d.net.now_ms;
             output.countHeld(self.session(), ex);
             if (budget.over(d, self.conn, .output)) |owner|
                 budget.refuse(d, self.conn, .output, owner);
@@ -221,14 +241,21 @@ pub fn Http2Carrier(comptime D: type) type {
         /// All of the response is there.
         pub fn advance(self: Self, ex: *Exchange) void {
             const d = self.d;
-            // What does not keep what its head has promised must not look whole.
-            if (ex.is_spoiled) return http2.reset(d, ex, .internal_error);
-            if (ex.stream.isClosed() and !ex.has_ended) return; // it was reset meanwhile
-            if (ex.has_ended) return output.settle(d, self.session(), ex);
-            output.offer(self.session(), ex);
-            output.pump(d, self.session());
+            const conn = self.conn;
+            const own = self.session();
+            const id = ex.id;
+            if (ex.is_spoiled) {
+                // What does not keep what its head has promised must not look whole.
+                http2.reset(d, ex, .internal_error);
+            } else if (ex.held.bytes == 0) {
+                output.sendEnd(d, own, ex);
+                if (conn.isOpen() and d.exchanges.get(id) != null) output.settle(d, own, ex);
+            } else {
+                output.offer(d, own, ex);
+                output.pump(d, own);
+            }
             // Within an event net/ asks for the timer itself, when the event is over.
-            if (self.conn.isOpen() and !self.conn.in_input) d.afterEvent(self.conn);
+            if (conn.isOpen() and !conn.in_input) d.afterEvent(conn);
         }
     };
 }

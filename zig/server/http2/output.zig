@@ -2,7 +2,6 @@
 //! windows are open and the socket takes what it is given.
 
 const std = @import("std");
-const assert = std.debug.assert;
 const limits = @import("../../core/limits.zig");
 const field_lines = @import("../../http/field_lines.zig");
 const FieldLines = field_lines.FieldLines;
@@ -10,76 +9,146 @@ const frames = @import("../../http2/frames.zig");
 const heads = @import("../../http2/response.zig");
 const Out = @import("../../http2/hpack/encoder.zig").Out;
 const responses_of = @import("../responses.zig").Responses;
-const Node = @import("../../net/write_queue.zig").Node;
 
+/// For the driver `D`.
 pub fn Output(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
         const http2 = D.http2;
+        const Session = http2.Session;
+        const Stream = http2.Stream;
         const responses = responses_of(D);
 
+        // What waits.
+
         /// `ex` may have something to send, and be let.
-        pub fn offer(session: *http2.Session, ex: *Exchange) void {
-            if (ex.place.link.is_linked or ex.has_ended or ex.stream.isClosed()) return;
-            const has_content = ex.held.bytes > 0;
-            if (!has_content and ex.response != .done) return;
-            if (has_content and ex.stream.send.available() == 0) return;
-            session.order.add(ex);
+        pub fn offer(d: *D, session: *Session, ex: *Exchange) void {
+            if (ex.http2.place.link.is_linked or ex.http2.has_ended) return;
+            if (ex.http2.stream.isClosed() or ex.held.bytes == 0) return;
+            if (ex.http2.stream.send.available() > 0) {
+                endStall(d, session, ex);
+                return session.order.add(ex);
+            }
+            if (ex.http2.stall.is_on) return;
+            ex.http2.stall.begin(d.rates.write, d.net.now_ms);
+            session.stalled_bytes += ex.held_bytes;
+            session.stalled_files += ex.held_files;
+            session.expect(ex.http2.stall.deadlineMs(d.rates.write, d.config.write_timeout_ms));
+        }
+
+        fn endStall(d: *D, session: *Session, ex: *Exchange) void {
+            if (!ex.http2.stall.is_on) return;
+            ex.http2.stall.end(d.rates.write, d.net.now_ms);
+            session.stalled_bytes -= ex.held_bytes;
+            session.stalled_files -= ex.held_files;
+        }
+
+        /// What `ex` holds has changed.
+        pub fn countHeld(session: *Session, ex: *Exchange) void {
+            if (ex.http2.stall.is_on) {
+                session.stalled_bytes = session.stalled_bytes - ex.held_bytes + ex.held.memory_bytes;
+                session.stalled_files = session.stalled_files - ex.held_files + ex.held.files;
+            }
+            session.held_bytes = session.held_bytes - ex.held_bytes + ex.held.memory_bytes;
+            session.held_files = session.held_files - ex.held_files + ex.held.files;
+            ex.held_bytes = ex.held.memory_bytes;
+            ex.held_files = ex.held.files;
+        }
+
+        /// `ex` ends with what it holds.
+        pub fn forget(session: *Session, ex: *Exchange) void {
+            if (ex.http2.stall.is_on) {
+                session.stalled_bytes -= ex.held_bytes;
+                session.stalled_files -= ex.held_files;
+            }
+            session.held_bytes -= ex.held_bytes;
+            session.held_files -= ex.held_files;
+        }
+
+        /// The client has opened a window: of `stream`; null: of the connection, or of all streams.
+        pub fn onWindow(d: *D, session: *Session, stream: ?*Stream) void {
+            if (stream) |one| offer(d, session, http2.exchangeOf(one)) else {
+                // Windows of streams have changed only if some of them wait for one.
+                var at = if (session.stalled_bytes + session.stalled_files > 0)
+                    session.first
+                else
+                    null;
+                while (at) |ex| : (at = ex.next) offer(d, session, ex);
+            }
+            pump(d, session);
+        }
+
+        // Sending.
+
+        /// What goes into a frame: the smallest that a peer can ask for, so that others are not
+        /// kept waiting.
+        const data_bytes_max = frames.frame_bytes_initial;
+
+        /// Whether the connection's turn, its socket and its window let content go.
+        fn mayPump(d: *D, session: *Session) bool {
+            const conn = session.conn;
+            if (!conn.isOpen() or conn.queue.bytes >= limits.output_buffer_bytes) return false;
+            if (d.net.bytesLeft(conn) == 0) {
+                d.net.goOnLater(conn);
+                return false;
+            }
+            return session.protocol.send.available() > 0;
         }
 
         /// Sends until nobody has more that may be sent, the turn is used up, or the socket is
         /// full: then it goes on when that has taken what it has.
-        pub fn pump(d: *D, session: *http2.Session) void {
-            const conn = session.conn;
+        pub fn pump(d: *D, session: *Session) void {
             if (session.in_pump) return;
+            if (session.order.isEmpty()) return session.stall.end(d.rates.write, d.net.now_ms);
             session.in_pump = true;
             defer session.in_pump = false;
-            while (conn.isOpen() and conn.queue.bytes < limits.output_buffer_bytes) {
-                if (d.net.bytesLeft(conn) == 0) {
-                    if (!session.order.isEmpty()) d.net.goOnLater(conn);
-                    return;
-                }
-                const ex = session.order.next() orelse return;
-                sendTurn(d, session, ex);
-            }
+            while (!session.order.isEmpty() and mayPump(d, session))
+                sendTurn(d, session, session.order.next().?);
+            noteWindow(d, session);
         }
 
-        /// One frame of DATA, or the end.
-        fn sendTurn(d: *D, session: *http2.Session, ex: *Exchange) void {
+        /// The connection's own window may have closed, or opened.
+        fn noteWindow(d: *D, session: *Session) void {
+            const is_shut = session.protocol.send.available() == 0 and !session.order.isEmpty();
+            if (!is_shut) return session.stall.end(d.rates.write, d.net.now_ms);
+            session.stall.begin(d.rates.write, d.net.now_ms);
+        }
+
+        /// One frame of DATA, and the end behind the last.
+        fn sendTurn(d: *D, session: *Session, ex: *Exchange) void {
             const conn = session.conn;
             const protocol = &session.protocol;
-            const have = ex.held.bytes;
-            const sendable = protocol.sendableBytes(&ex.stream);
-            const bytes: u24 = @intCast(@min(have, sendable, data_bytes_max));
-            const is_last = ex.response == .done and bytes == have;
-            if (bytes == 0 and !is_last) return session.order.remove(ex); // its window is closed
-            const has_trailers = ex.trailing.len > 0;
-            if (bytes > 0 or !has_trailers) {
-                const ends = is_last and !has_trailers;
-                var header: [frames.header_bytes]u8 = undefined;
-                frames.writeDataHeader(&header, ex.stream.id, bytes, ends);
-                protocol.sentData(&ex.stream, bytes, ends);
-                ex.sent_ms = d.net.now_ms;
-                d.net.write(conn, &header);
-                if (!conn.isOpen()) return;
-                if (!sendContent(d, session, ex, bytes)) return;
-            }
+            const id = ex.id;
+            const sendable = protocol.sendableBytes(&ex.http2.stream);
+            const bytes: u24 = @intCast(@min(ex.held.bytes, sendable, data_bytes_max));
+            const is_last = ex.response == .done and bytes == ex.held.bytes;
+            const ends = is_last and ex.http2.trailing.len == 0;
+            noteSent(d, session, ex, bytes, ends);
+            var header: [frames.header_bytes]u8 = undefined;
+            frames.writeDataHeader(&header, ex.http2.stream.id, bytes, ends);
+            d.net.write(conn, &header);
+            if (!sendContent(d, session, ex, bytes)) return;
             if (!is_last) {
-                if (ex.held.bytes == 0 or ex.stream.send.available() == 0) session.order.remove(ex);
+                if (ex.held.bytes == 0 or ex.http2.stream.send.available() == 0) {
+                    session.order.remove(ex);
+                    offer(d, session, ex); // its window is closed
+                }
                 return responses.credit(d, d.carrierOf(ex), ex);
             }
             session.order.remove(ex);
-            if (has_trailers) writeTrailers(d, session, ex);
-            if (!conn.isOpen()) return;
-            ex.has_ended = true;
-            settle(d, session, ex);
+            if (!ends) sendEnd(d, session, ex) else ex.http2.has_ended = true;
+            if (conn.isOpen() and d.exchanges.get(id) != null) settle(d, session, ex);
         }
 
-        const data_bytes_max = 16 * 1024;
+        fn noteSent(d: *D, session: *Session, ex: *Exchange, bytes: u24, ends: bool) void {
+            session.protocol.sentData(&ex.http2.stream, bytes, ends);
+            ex.http2.stall.sent(d.rates.write, bytes, d.net.now_ms);
+            session.stall.sent(d.rates.write, bytes, d.net.now_ms);
+        }
 
         /// The first `bytes` of what `ex` holds. False: the connection has ended.
-        fn sendContent(d: *D, session: *http2.Session, ex: *Exchange, bytes: u24) bool {
+        fn sendContent(d: *D, session: *Session, ex: *Exchange, bytes: u24) bool {
             const conn = session.conn;
             const pools = &d.net.pools;
             var left: u64 = bytes;
@@ -114,26 +183,54 @@ pub fn Output(comptime D: type) type {
             return conn.isOpen();
         }
 
-        pub fn countHeld(session: *http2.Session, ex: *Exchange) void {
-            session.held_bytes = session.held_bytes - ex.held_bytes + ex.held.memory_bytes;
-            session.held_files = session.held_files - ex.held_files + ex.held.files;
-            ex.held_bytes = ex.held.memory_bytes;
-            ex.held_files = ex.held.files;
+        /// Content that need not wait, since nobody else does: as many frames of `bytes` as may
+        /// leave now. Returns how much has left; the stream ends with the last of it where
+        /// `ends` says so. All of it is gone when the connection has ended.
+        pub fn sendNow(d: *D, session: *Session, ex: *Exchange, bytes: []const u8, ends: bool) usize {
+            const conn = session.conn;
+            var used: usize = 0;
+            if (!session.order.isEmpty() or ex.held.bytes > 0) return 0;
+            while (used < bytes.len and mayPump(d, session)) {
+                const sendable = session.protocol.sendableBytes(&ex.http2.stream);
+                const n: u24 = @intCast(@min(bytes.len - used, sendable, data_bytes_max));
+                if (n == 0) return used; // its window is closed
+                const is_end = ends and used + n == bytes.len;
+                noteSent(d, session, ex, n, is_end);
+                if (is_end) ex.http2.has_ended = true;
+                var header: [frames.header_bytes]u8 = undefined;
+                frames.writeDataHeader(&header, ex.http2.stream.id, n, is_end);
+                d.net.write(conn, &header);
+                if (!conn.isOpen()) return bytes.len;
+                d.net.writeBorrowed(conn, bytes[used..][0..n]);
+                if (!conn.isOpen()) return bytes.len;
+                used += n;
+            }
+            return used;
         }
 
-        fn writeTrailers(d: *D, session: *http2.Session, ex: *Exchange) void {
-            const text = ex.trailing.contiguous(
-                &d.net.pools.buffers,
-                @intCast(ex.trailing.len),
-            ) catch return d.onNoMemory(session.conn, .output, .pool);
+        /// END_STREAM, behind all content: with trailers where there are some.
+        pub fn sendEnd(d: *D, session: *Session, ex: *Exchange) void {
+            if (ex.http2.has_ended or ex.http2.stream.isClosed()) return;
+            ex.http2.has_ended = true;
+            if (ex.http2.trailing.len > 0) return writeTrailers(d, session, ex);
+            session.protocol.sentEnd(&ex.http2.stream);
+            var header: [frames.header_bytes]u8 = undefined;
+            frames.writeDataHeader(&header, ex.http2.stream.id, 0, true);
+            d.net.write(session.conn, &header);
+        }
+
+        fn writeTrailers(d: *D, session: *Session, ex: *Exchange) void {
+            session.protocol.sentEnd(&ex.http2.stream);
+            const trailing = &ex.http2.trailing;
+            const text = trailing.contiguous(&d.net.pools.buffers, @intCast(trailing.len)) catch
+                return d.onNoMemory(session.conn, .output, .pool);
             var lengths: [limits.response_field_count_max]field_lines.Lengths = undefined;
-            const lines = linesOf(text[0..@intCast(ex.trailing.len)], &lengths);
+            const lines = linesOf(text[0..@intCast(trailing.len)], &lengths);
             const frame_bytes_max = session.protocol.peer.frame_bytes_max;
             const room = d.head_buffer;
             var out: Out = .{ .bytes = room[frames.header_bytes..] };
             heads.writeTrailers(&session.protocol.encoder, &out, lines);
-            const len = frames.sealHeaders(room, out.len, ex.stream.id, true, frame_bytes_max);
-            session.protocol.sentEnd(&ex.stream);
+            const len = frames.sealHeaders(room, out.len, ex.http2.stream.id, true, frame_bytes_max);
             d.net.writeBorrowed(session.conn, room[0..len]);
         }
 
@@ -153,21 +250,27 @@ pub fn Output(comptime D: type) type {
         }
 
         /// The response has been sent. The exchange ends, unless its content is still to be read.
-        pub fn settle(d: *D, session: *http2.Session, ex: *Exchange) void {
-            if (!ex.has_ended) return;
-            if (ex.stream.isClosed()) {
+        pub fn settle(d: *D, session: *Session, ex: *Exchange) void {
+            if (!ex.http2.has_ended) return;
+            if (ex.http2.stream.isClosed()) {
                 http2.release(d, session, ex);
                 return http2.afterRelease(d, session);
             }
             ex.is_retired = true;
-            if (ex.spares_content) return http2.reset(d, ex, .no_error);
+            // It waits to be told to send what nobody wants any more.
+            const is_useless = ex.http2.spares_content or ex.http2.awaits_continue;
+            if (is_useless) return http2.reset(d, ex, .no_error);
+            // However long both sides have talked, the client has from now on to come to an end.
+            ex.body.since_ms = d.net.now_ms;
+            ex.body.meter.begin(d.rates.body, d.net.now_ms);
+            session.expect(ex.body.deadlineMs(d.rates.body, d.config.body_timeout_ms));
         }
 
         /// The socket has taken some of what it was given.
         pub fn onProgress(d: *D, conn: *Conn) void {
-            pump(d, http2.of(conn));
             const session = http2.of(conn);
-            if (conn.isOpen() and session.held_up.len > 0) http2.resumeLater(d, session);
+            pump(d, session);
+            if (conn.isOpen()) http2.resumeLater(d, session);
         }
     };
 }

@@ -4,22 +4,26 @@ const std = @import("std");
 const limits = @import("../../core/limits.zig");
 const never = @import("../../core/rate.zig").never;
 const Awaited = @import("../timing.zig").Awaited;
-const refusals_of = @import("../refusals.zig").Refusals;
 
 pub fn Timing(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
         const http2 = D.http2;
-        const refusals = refusals_of(D);
 
-        /// The earliest of its deadlines, monotonic ms.
+        /// The earliest of its deadlines, or a moment before it, monotonic ms.
         pub fn deadline(d: *D, conn: *Conn) u64 {
             const session = http2.of(conn);
-            var first = blockDeadline(d, session);
-            var at = session.first;
-            while (at) |ex| : (at = ex.next) first = @min(first, deadlineOf(d, ex));
-            return first;
+            return @min(session.due_ms, ownDeadline(d, session));
+        }
+
+        /// Of what no exchange waits for.
+        fn ownDeadline(d: *const D, session: *const http2.Session) u64 {
+            const window = if (session.order.isEmpty())
+                never
+            else
+                session.stall.deadlineMs(d.rates.write, d.config.write_timeout_ms);
+            return @min(blockDeadline(d, session), farewellDeadline(session), window);
         }
 
         fn blockDeadline(d: *const D, session: *const http2.Session) u64 {
@@ -27,20 +31,28 @@ pub fn Timing(comptime D: type) type {
             return session.block_since_ms + d.config.header_timeout_ms;
         }
 
+        fn farewellDeadline(session: *const http2.Session) u64 {
+            if (session.farewell != .announced) return never;
+            return session.farewell_ms + limits.http2_farewell_ms;
+        }
+
         /// Of one exchange.
         fn deadlineOf(d: *const D, ex: *const Exchange) u64 {
-            if (ex.is_held_up) return never; // for what others of its client's do not take
-            if (ex.busy.is_linked) return ex.waiting_since_ms + d.config.dispatch_timeout_ms;
-            const is_coming = ex.stream.state == .open or ex.stream.state == .half_closed_local;
-            // What the dispatcher has no room for is not held against the client.
-            const body = if (is_coming and ex.inbox.len == 0)
-                ex.body.deadlineMs(d.rates.body, d.config.body_timeout_ms)
-            else
-                never;
-            // A client that opens no window takes nothing.
-            const is_stalled = ex.held.bytes > 0 and !ex.place.link.is_linked;
-            const window = if (is_stalled) ex.sent_ms + d.config.write_timeout_ms else never;
-            return @min(body, window);
+            switch (ex.http2.waits_for) {
+                .nothing => {},
+                .client => return never, // for what others of its client's do not take
+                .dispatcher => return ex.http2.busy_since_ms + d.config.dispatch_timeout_ms,
+            }
+            const window = ex.http2.stall.deadlineMs(d.rates.write, d.config.write_timeout_ms);
+            return @min(bodyDeadline(d, ex), window);
+        }
+
+        fn bodyDeadline(d: *const D, ex: *const Exchange) u64 {
+            if (!ex.http2.is_reading or http2.isWhole(ex)) return never;
+            // What the dispatcher has no room for is not held against the client; nor that it has
+            // nothing to say while both sides talk.
+            if (ex.http2.inbox.len > 0 or ex.response == .streaming) return never;
+            return ex.body.deadlineMs(d.rates.body, d.config.body_timeout_ms);
         }
 
         pub fn awaited(conn: *const Conn) Awaited {
@@ -55,28 +67,49 @@ pub fn Timing(comptime D: type) type {
             const now = d.net.now_ms;
             if (now >= blockDeadline(d, session)) {
                 d.countTimeout();
-                refusals.closeFor(d, conn, .header_timeout);
+                http2.endFor(d, session, .header_timeout, .protocol_error);
                 return false;
             }
+            if (now >= farewellDeadline(session)) {
+                http2.finalFarewell(d, session);
+                if (!conn.isOpen()) return false;
+            }
+            if (now >= ownDeadline(d, session)) {
+                d.countTimeout();
+                http2.endFor(d, session, .write_timeout, .enhance_your_calm);
+                return false;
+            }
+            if (now >= session.due_ms) lookAtExchanges(d, session);
+            return conn.isOpen() and deadline(d, conn) == never;
+        }
+
+        fn lookAtExchanges(d: *D, session: *http2.Session) void {
+            const now = d.net.now_ms;
+            var first: u64 = never;
             var at = session.first;
             while (at) |ex| {
                 at = ex.next;
-                if (now < deadlineOf(d, ex)) continue;
+                const deadline_ms = deadlineOf(d, ex);
+                if (now < deadline_ms) {
+                    first = @min(first, deadline_ms);
+                    continue;
+                }
                 d.countTimeout();
                 onLate(d, ex);
-                if (!conn.isOpen()) return false;
+                if (!session.conn.isOpen()) return;
                 at = session.first; // it may have ended others
+                first = never;
             }
-            return deadline(d, conn) == never;
+            session.due_ms = first;
         }
 
         fn onLate(d: *D, ex: *Exchange) void {
             const carrier = d.carrierOf(ex);
-            if (ex.busy.is_linked) {
-                d.http2_worker.busy.remove(ex);
+            if (ex.http2.waits_for == .dispatcher) {
+                http2.stopWaiting(d, ex);
                 return carrier.refuseMessage(ex, .dispatch_timeout);
             }
-            if (ex.held.bytes > 0 and !ex.place.link.is_linked) return http2.cancel(d, ex);
+            if (ex.http2.stall.is_on) return http2.cancel(d, ex);
             const is_silent = d.net.now_ms >= ex.body.since_ms + d.config.body_timeout_ms;
             carrier.refuseMessage(ex, if (is_silent) .body_timeout else .body_too_slow);
         }

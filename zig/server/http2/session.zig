@@ -1,0 +1,211 @@
+//! What HTTP/2 keeps of a connection, and of a worker.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const list = @import("../../core/list.zig");
+const memory = @import("../../core/memory.zig");
+const Segment = @import("../../core/chain.zig").Segment;
+const never = @import("../../core/rate.zig").never;
+const h2 = @import("../../http2/connection.zig");
+const frames = @import("../../http2/frames.zig");
+const StreamId = frames.StreamId;
+const hpack_decoder = @import("../../http2/hpack/decoder.zig");
+const hpack_encoder = @import("../../http2/hpack/encoder.zig");
+const table = @import("../../http2/hpack/table.zig");
+const scheduler = @import("../../http2/scheduler.zig");
+const StreamMap = @import("../../http2/stream_map.zig").StreamMap;
+const StreamEntry = @import("../../http2/stream_map.zig").Entry;
+const Config = @import("../config.zig").Config;
+const Part = @import("part.zig").Part;
+const Stall = @import("stall.zig").Stall;
+
+const Stream = h2.Stream;
+const decoder_bytes = hpack_decoder.table_bytes_initial;
+const encoder_bytes = 512;
+/// What a connection may keep beyond its slot and TLS: the issue's and the design's bound.
+const session_bytes_max = 6 * 1024;
+
+/// For the driver `D`.
+pub fn Sessions(comptime D: type) type {
+    return struct {
+        const Conn = D.Conn;
+        const Exchange = D.Exchange;
+        const Order = scheduler.Scheduler(Exchange, placeOf);
+
+        fn placeOf(ex: *Exchange) *scheduler.Place(Exchange) {
+            return &ex.http2.place;
+        }
+
+        fn waitingOf(ex: *Exchange) *list.Link(Exchange) {
+            return &ex.http2.waiting;
+        }
+
+        fn resumesOf(session: *Session) *list.Link(Session) {
+            return &session.resumes;
+        }
+
+        pub fn exchangeOf(stream: *Stream) *Exchange {
+            const part: *Part(Exchange) = @alignCast(@fieldParentPtr("stream", stream));
+            return @alignCast(@fieldParentPtr("http2", part));
+        }
+
+        /// What HTTP/2 keeps of `conn`.
+        pub inline fn of(conn: *const Conn) *Session {
+            return conn.app.http2;
+        }
+
+        /// Of a connection, in a slot of its worker's with the connection's number.
+        pub const Session = struct {
+            d: *D,
+            conn: *Conn,
+            protocol: h2.Connection(Session),
+            /// Exchanges that have content to send, and a window for it.
+            order: Order = .{},
+            /// Exchanges, in the order in which they have begun.
+            first: ?*Exchange = null,
+            last: ?*Exchange = null,
+            depth: u16 = 0,
+            /// In memory, of responses that wait to be sent, bytes.
+            held_bytes: u64 = 0,
+            held_files: u32 = 0,
+            /// What of that waits for the windows of its own streams.
+            stalled_bytes: u64 = 0,
+            stalled_files: u32 = 0,
+            /// The connection's window is closed, and something waits for it.
+            stall: Stall = .{},
+            /// What the decoder of frames has been lent for a field block in pieces.
+            lent: ?*Segment = null,
+            /// Since when the field block that is being read is, monotonic ms; 0 between blocks.
+            block_since_ms: u64 = 0,
+            /// No exchange waits longer than it may before this, monotonic ms. It may be too early.
+            due_ms: u64 = never,
+            farewell: enum { none, announced, final } = .none,
+            farewell_ms: u64 = 0,
+            /// Nothing more is read: the connection ends behind what has been written.
+            is_over: bool = false,
+            /// In its worker's list of those whose requests may go on.
+            resumes: list.Link(Session) = .{},
+            /// Exchanges that wait until less is under way to the client.
+            held_up: Waiting = .{},
+            /// A request was read on it.
+            served: bool = false,
+            in_pump: bool = false,
+            decoder_memory: [table.memoryBytes(decoder_bytes)]u8 align(table.alignment) = undefined,
+            encoder_memory: [hpack_encoder.memoryBytes(encoder_bytes)]u8 align(table.alignment) =
+                undefined,
+
+            comptime {
+                assert(@sizeOf(Session) <= session_bytes_max);
+            }
+
+            pub fn findStream(self: *Session, id: StreamId) ?*Stream {
+                const slot = self.d.http2_worker.streams.get(self.conn.id.slot, id) orelse
+                    return null;
+                return &self.d.exchanges.slots.items[slot].http2.stream;
+            }
+
+            pub fn nextStream(self: *Session, before: ?*Stream) ?*Stream {
+                const next = if (before) |stream| exchangeOf(stream).next else self.first;
+                return if (next) |ex| &ex.http2.stream else null;
+            }
+
+            /// Something of it is late from `at_ms` on, if nothing happens.
+            pub fn expect(self: *Session, at_ms: u64) void {
+                self.due_ms = @min(self.due_ms, at_ms);
+            }
+
+            /// Of a connection that begins. What of it is large is not written to.
+            pub fn init(self: *Session, d: *D, conn: *Conn) void {
+                self.* = .{ .d = d, .conn = conn, .protocol = undefined };
+                self.protocol = .init(
+                    &d.http2_worker.settings,
+                    .init(&self.decoder_memory, decoder_bytes),
+                    .init(&self.encoder_memory, encoder_bytes),
+                );
+            }
+        };
+
+        pub const Waiting = list.List(Exchange, waitingOf);
+
+        /// Of a worker.
+        pub const Worker = struct {
+            sessions: []align(memory.page_bytes) Session,
+            streams: StreamMap,
+            entries: []align(memory.page_bytes) StreamEntry,
+            /// Where field blocks are decoded to.
+            block: hpack_decoder.Block,
+            lines: []table.Record,
+            settings: h2.Settings,
+            /// Exchanges whose request the dispatcher refused as `busy`, oldest first.
+            busy: Waiting = .{},
+            /// Those whose requests may go on.
+            resuming: list.List(Session, resumesOf) = .{},
+
+            /// For so many connections. `seed` is random.
+            pub fn init(
+                gpa: std.mem.Allocator,
+                config: *const Config,
+                connections: u32,
+                seed: u64,
+            ) !Worker {
+                const sessions_max = if (config.http2) connections else 0;
+                const sessions = try memory.reserve(Session, sessions_max);
+                errdefer memory.release(Session, sessions);
+                const streams_max = if (config.http2) connections + config.exchanges_spare else 0;
+                const entries = try memory.reserve(StreamEntry, StreamMap.entryCount(streams_max));
+                errdefer memory.release(StreamEntry, entries);
+                const text = try gpa.alloc(u8, block_text_bytes);
+                errdefer gpa.free(text);
+                const lines = try gpa.alloc(table.Record, block_lines);
+                return .{
+                    .sessions = sessions,
+                    .streams = .init(entries, seed),
+                    .entries = entries,
+                    .block = .{
+                        .text = text,
+                        .lines = lines,
+                        .limits = .{
+                            .list_bytes_max = config.head_bytes_max,
+                            .read_bytes_max = 4 * config.head_bytes_max,
+                        },
+                    },
+                    .lines = lines,
+                    .settings = settingsOf(config),
+                };
+            }
+
+            fn settingsOf(config: *const Config) h2.Settings {
+                return .{
+                    .streams_max = config.http2_streams_max,
+                    // Streams that nobody reads keep no others from theirs.
+                    .connection_window = @intCast(@min(
+                        @as(u64, config.http2_streams_max) * frames.window_initial,
+                        frames.window_max,
+                    )),
+                    .header_list_bytes = config.head_bytes_max,
+                    .request = .{
+                        .target_bytes_max = config.target_bytes_max,
+                        .header_count_max = config.header_count_max,
+                    },
+                };
+            }
+
+            /// Memory that is set aside, bytes; what has not been used is not resident.
+            pub fn reservedBytes(self: *const Worker) u64 {
+                return self.sessions.len * @sizeOf(Session) +
+                    self.entries.len * @sizeOf(StreamEntry);
+            }
+
+            pub fn deinit(self: *Worker, gpa: std.mem.Allocator) void {
+                gpa.free(self.lines);
+                gpa.free(self.block.text);
+                memory.release(StreamEntry, self.entries);
+                memory.release(Session, self.sessions);
+                self.* = undefined;
+            }
+        };
+
+        const block_text_bytes = 65_535;
+        const block_lines = 256;
+    };
+}

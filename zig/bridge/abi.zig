@@ -13,7 +13,7 @@ const Address = @import("../core/address.zig").Address;
 const limits = @import("../core/limits.zig");
 
 /// Raised by every change that makes an old ts/src unable to talk to a new engine.
-pub const version: u32 = 5;
+pub const version: u32 = 6;
 /// First word of the shared memory block: "GYRB".
 pub const magic: u32 = 0x42525947;
 

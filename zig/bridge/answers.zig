@@ -50,7 +50,7 @@ pub fn Answers(comptime W: type) type {
             if (state.phase != .pending or state.lane != lane.index) return;
             const fine = switch (record.header.kind) {
                 .response_head => takeHead(d, w, lane, ex, record),
-                .response_chunk => takeChunk(d, w, lane, ex, record),
+                .response_chunk => takeChunk(w, lane, ex, record),
                 .response_abort => takeAbort(w, lane, ex),
                 .request_credit => takeCredit(w, state, ex, record),
                 .response_trailers => takeTrailers(d, w, lane, ex, record),
@@ -250,7 +250,7 @@ pub fn Answers(comptime W: type) type {
             return false;
         }
 
-        fn takeChunk(d: *Dispatcher, w: W, lane: *Lane, ex: *Exchange, record: *const Record) bool {
+        fn takeChunk(w: W, lane: *Lane, ex: *Exchange, record: *const Record) bool {
             const chunk = record.fixed(abi.Chunk) orelse return false;
             const state: *ExchangeState = &ex.user;
             if (!state.head_sent) return false;
@@ -258,7 +258,7 @@ pub fn Answers(comptime W: type) type {
             if (@sizeOf(abi.Chunk) + chunk.len > record.bytes.len) return false;
             state.outstanding +|= chunk.len;
             // What the client does not take would be kept here without a bound.
-            if (state.outstanding > d.block.layout.credit_bytes) return false;
+            if (state.outstanding > state.allowance) return false;
             const end = chunk.header.flags & abi.flag_end != 0;
             if (end) lane.unlink(state);
             w.streamBody(ex, record.bytes[@sizeOf(abi.Chunk)..][0..chunk.len], end);

@@ -204,6 +204,13 @@ pub const Dispatcher = struct {
         return respondProblem(req, res, .method_not_allowed);
     }
 
+    /// What JS may send of a body before some of it has left. Streams of one connection are many:
+    /// each begins with little.
+    fn firstAllowance(self: *const Dispatcher, version: http_request.Version) u32 {
+        const full = self.block.layout.credit_bytes;
+        return if (version == .http2) @min(full, abi.credit_bytes_min) else full;
+    }
+
     fn toLane(
         self: *Dispatcher,
         w: anytype,
@@ -235,6 +242,7 @@ pub const Dispatcher = struct {
             if (!written) continue; // it is marked as full now
             lane.link(&ex.user);
             ex.user.credit = self.block.layout.credit_bytes;
+            ex.user.allowance = self.firstAllowance(ex.version);
             ex.body_taken = with_body;
             if (with_body and parts.has_trailers) tellTrailers(w, lane, ex);
             return .pending;
@@ -361,12 +369,15 @@ pub const Dispatcher = struct {
         const state: *ExchangeState = &ex.user;
         if (state.phase != .pending) return;
         state.owed +|= std.math.lossyCast(u32, bytes);
+        const full = self.block.layout.credit_bytes;
+        if (state.allowance < full and w.hasRoomFor(ex)) {
+            // Its client takes what it is sent.
+            state.owed +|= full - state.allowance;
+            state.outstanding +|= full - state.allowance; // to be granted is to be taken off
+            state.allowance = full;
+        }
         // Small grants are saved up; JS has three quarters of its credit left.
-        if (state.owed >= self.block.layout.credit_bytes / 4) self.grant(
-            w,
-            &w.state.lanes[state.lane],
-            ex,
-        );
+        if (state.owed >= state.allowance / 4) self.grant(w, &w.state.lanes[state.lane], ex);
     }
 
     fn grant(self: *Dispatcher, w: anytype, lane: *Lane, ex: anytype) void {

@@ -39,6 +39,8 @@ pub const ExchangeState = struct {
     owed: u32 = 0,
     /// Response body bytes that JS has sent on credit.
     outstanding: u32 = 0,
+    /// How many it may have.
+    allowance: u32 = 0,
     previous: ?*ExchangeState = null,
     next: ?*ExchangeState = null,
 

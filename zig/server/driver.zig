@@ -236,6 +236,15 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             responses.interim(self, ex, status, lines);
         }
 
+        /// Whether a response that is being sent may have more under way than it began with.
+        pub fn hasRoomFor(self: *Self, ex: *Exchange) bool {
+            const conn = self.connOf(ex);
+            return switch (conn.app.http1.spoken) {
+                .http1 => true,
+                .http2 => http2.of(conn).held_bytes < self.config.output_high_water_bytes,
+            };
+        }
+
         /// The trailer fields that `ex.trailers` holds. Valid until the next request is read.
         pub fn trailerFields(self: *Self, ex: *Exchange) error{OutOfBuffers}!*const Fields {
             // They are bounded by trailer_bytes_max.

@@ -49,6 +49,7 @@ export class Slab {
 }
 
 const httpVersions = ['1.0', '1.1', '2.0'] as const;
+const HTTP2 = 2;
 
 type SliceMethod = (from: number, to: number) => string;
 const latin1Slice = (Buffer.prototype as unknown as { latin1Slice: SliceMethod }).latin1Slice;
@@ -162,7 +163,10 @@ export class Exchange
     this.base = base;
     this.slot = slab.i32[(base + abi.RECORD_HEADER_SLOT) >> 2] as number;
     this.generation = slab.i32[(base + abi.RECORD_HEADER_GENERATION) >> 2] as number;
-    this.credit = port.lane.block.creditBytes;
+    const full = port.lane.block.creditBytes;
+    const isHttp2 = slab.u8[base + abi.REQUEST_HEAD_VERSION] === HTTP2;
+    // Streams of one connection are many: each begins with little, as the engine expects.
+    this.credit = isHttp2 ? Math.min(full, abi.CREDIT_BYTES_MIN) : full;
   }
 
   get method(): string {

@@ -74,6 +74,17 @@ pub const exchanges_spare_default: u32 = 16 * 1024;
 pub const dispatch_timeout_ms_default: u32 = 10_000;
 /// Unsent response bytes of one connection above which its requests are no longer read, bytes.
 pub const output_high_water_bytes_default: u32 = 256 * 1024;
+/// Streams of one connection of HTTP/2 that may be under way.
+pub const http2_streams_max_default: u32 = 100;
+pub const http2_streams_max_bound: u32 = 65_535;
+/// What a client may send of a stream before any of it is taken, when the stream begins (RFC 9113
+/// §6.9.2), and what that may become where it holds a fast client up, bytes.
+pub const http2_stream_window_bytes_default: u32 = 65_535;
+pub const http2_window_bytes_max_default: u32 = 16 * 1024 * 1024;
+pub const http2_window_bytes_max_bound: u32 = 1 << 30;
+/// Payload of a frame that a client may send, bytes (RFC 9113 §4.2).
+pub const http2_frame_bytes_max_default: u32 = 16 * 1024;
+pub const http2_frame_bytes_max_bound: u32 = 1024 * 1024;
 /// Open files of one connection's responses that wait for an earlier one or for their client; above
 /// it its requests are no longer read.
 pub const connection_files_max: u32 = 4;

@@ -1,5 +1,5 @@
-//! What an exchange reaches its connection by, whatever protocol that speaks. All that write may end
-//! the connection: `isOpen` tells.
+//! What an exchange reaches its connection by, whatever protocol that speaks. All that write may
+//! end the connection: `isOpen` tells.
 
 const FieldLines = @import("../http/field_lines.zig").FieldLines;
 const Response = @import("../http/response.zig").Response;

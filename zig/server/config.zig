@@ -98,7 +98,14 @@ pub const Config = struct {
     /// HTTP/2: by its preface in the clear, by ALPN over TLS.
     http2: bool = true,
     /// Streams of one connection that may be under way.
-    http2_streams_max: u32 = 100,
+    http2_streams_max: u32 = limits.http2_streams_max_default,
+    /// What a client may send of a stream before any of it is taken, when the stream begins, bytes.
+    http2_stream_window_bytes: u32 = limits.http2_stream_window_bytes_default,
+    /// What that may become, of a stream and of a connection, where it holds a fast client up,
+    /// bytes.
+    http2_window_bytes_max: u32 = limits.http2_window_bytes_max_default,
+    /// Payload of a frame that a client may send, bytes.
+    http2_frame_bytes_max: u32 = limits.http2_frame_bytes_max_default,
 
     target_bytes_max: u32 = limits.target_bytes_max_default,
     head_bytes_max: u32 = limits.head_bytes_max_default,
@@ -210,6 +217,7 @@ pub const Config = struct {
             return .{ .option = "turn_requests_max", .rule = "at least 1" };
         if (self.pipeline_depth_max == 0)
             return .{ .option = "pipeline_depth_max", .rule = "at least 1" };
+        if (self.validateHttp2()) |wrong| return wrong;
         if (self.exchanges_spare > 1 << 24)
             return .{ .option = "exchanges_spare", .rule = "at most 16777216" };
         if (self.output_high_water_bytes < 16 * 1024)
@@ -243,6 +251,23 @@ pub const Config = struct {
     pub fn redirects(self: *const Config) bool {
         for (self.listen) |*one| if (one.redirect_port != null) return true;
         return false;
+    }
+
+    fn validateHttp2(self: *const Config) ?Problem {
+        if (self.http2_streams_max == 0 or self.http2_streams_max > limits.http2_streams_max_bound)
+            return .{ .option = "http2_streams_max", .rule = "1 to 65535" };
+        const window = self.http2_stream_window_bytes;
+        if (window < 1024 or window > limits.http2_window_bytes_max_bound)
+            return .{ .option = "http2_stream_window_bytes", .rule = "1024 to 1073741824" };
+        const window_max = self.http2_window_bytes_max;
+        if (window_max < window or window_max > limits.http2_window_bytes_max_bound) return .{
+            .option = "http2_window_bytes_max",
+            .rule = "from http2_stream_window_bytes to 1073741824",
+        };
+        const frame = self.http2_frame_bytes_max;
+        if (frame < 16 * 1024 or frame > limits.http2_frame_bytes_max_bound)
+            return .{ .option = "http2_frame_bytes_max", .rule = "16384 to 1048576" };
+        return null;
     }
 
     fn validateTls(self: *const Config) ?Problem {
@@ -333,4 +358,13 @@ test "a value out of range is named with its rule" {
     try std.testing.expectEqualStrings("head_bytes_max", config.validate().?.option);
     const name: Config = .{ .server_name = "a\r\nb: c" };
     try std.testing.expectEqualStrings("server_name", name.validate().?.option);
+}
+
+test "what HTTP/2 lets clients send has bounds" {
+    const wide: Config = .{ .http2_stream_window_bytes = 1 << 25 };
+    try std.testing.expectEqualStrings("http2_window_bytes_max", wide.validate().?.option);
+    const none: Config = .{ .http2_streams_max = 0 };
+    try std.testing.expectEqualStrings("http2_streams_max", none.validate().?.option);
+    const frame: Config = .{ .http2_frame_bytes_max = 1 << 24 };
+    try std.testing.expectEqualStrings("http2_frame_bytes_max", frame.validate().?.option);
 }

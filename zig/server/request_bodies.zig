@@ -66,7 +66,8 @@ pub fn RequestBodies(comptime D: type) type {
         /// Trailer lines, which nobody wants of content that nobody wants.
         pub fn keepTrailers(d: *D, carrier: Carrier, ex: *Exchange, lines: []const u8) void {
             if (ex.body.sink == .discard) return;
-            ex.trailers.append(&d.net.pools.buffers, lines) catch carrier.refuseForMemory(ex, .pool);
+            ex.trailers.append(&d.net.pools.buffers, lines) catch
+                carrier.refuseForMemory(ex, .pool);
         }
     };
 }

@@ -165,6 +165,21 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   http2?: boolean;
   /** Streams of one connection of HTTP/2 that are under way at a time. @default 100 */
   maxStreams?: number;
+  /**
+   * What a client may send of a stream of HTTP/2 before any of it is taken, when the stream begins,
+   * bytes: SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 §6.9.2).
+   *
+   * @default 65535
+   */
+  streamWindow?: number;
+  /**
+   * What that may become, of a stream and of a connection, where it holds a fast client up, bytes.
+   *
+   * @default 16 MiB
+   */
+  maxStreamWindow?: number;
+  /** Payload of a frame of HTTP/2 that a client may send, bytes. @default 16384 */
+  maxFrameBytes?: number;
   /** Requests of one connection that are answered at the same time. @default 64 */
   pipelineDepth?: number;
   /**
@@ -290,6 +305,9 @@ const numberRules: Record<string, NumberRule> = {
   outputHighWaterBytes: bytes('output_high_water_bytes', 16_384, 2 ** 32 - 1),
   pipelineDepth: bytes('pipeline_depth_max', 1, 65_535),
   maxStreams: bytes('http2_streams_max', 1, 65_535),
+  streamWindow: bytes('http2_stream_window_bytes', 1024, 2 ** 30),
+  maxStreamWindow: bytes('http2_window_bytes_max', 1024, 2 ** 30),
+  maxFrameBytes: bytes('http2_frame_bytes_max', 16_384, 2 ** 20),
   maxHandshakes: bytes('tls_handshakes_max', 1, 2 ** 24),
 };
 

@@ -74,7 +74,7 @@ pub fn Http2Carrier(comptime D: type) type {
             ex.dispatched = false;
             ex.http2.is_reading = false;
             if (!is_free) return http2.reset(d, ex, .cancel);
-            ex.http2.spares_content = !ex.http2.stream.isClosed() and ex.http2.stream.state != .half_closed_remote;
+            ex.http2.spares_content = !http2.isWhole(ex);
             responses.respondError(d, ex, code);
         }
 
@@ -122,7 +122,7 @@ pub fn Http2Carrier(comptime D: type) type {
             // A page in the place of what was to be streamed follows its head.
             const has_page = ex.drop_body and !ex.is_head and res.body != .none;
             const is_bare = ex.is_head or (ex.drop_body and !has_page) or
-                (is_whole and (res.body == .none or res.bodyLength() == 0) and res.trailers_len == 0);
+                (is_whole and isEmpty(res) and res.trailers_len == 0);
             const ends = is_bare and (is_whole or ex.drop_body);
             self.writeBlock(ex, ends, .{
                 .status = res.status,
@@ -144,6 +144,10 @@ pub fn Http2Carrier(comptime D: type) type {
             }
         }
 
+        fn isEmpty(res: *const Response) bool {
+            return res.body == .none or res.bodyLength() == 0;
+        }
+
         /// Encodes and sends a head: in this order and no other.
         fn writeBlock(self: Self, ex: *Exchange, ends: bool, parts: heads.HeadParts) void {
             const d = self.d;
@@ -157,7 +161,8 @@ pub fn Http2Carrier(comptime D: type) type {
                 d.head_buffer; // it holds the largest head
             var out: Out = .{ .bytes = room[frames.header_bytes..] };
             heads.writeHead(&own.protocol.encoder, &out, &parts);
-            const len = frames.sealHeaders(room, out.len, ex.http2.stream.id, ends, frame_bytes_max);
+            const id = ex.http2.stream.id;
+            const len = frames.sealHeaders(room, out.len, id, ends, frame_bytes_max);
             if (is_small) d.net.commit(len) else d.net.writeBorrowed(self.conn, room[0..len]);
         }
 

@@ -281,8 +281,8 @@ pub fn Http2(comptime D: type) type {
             d.net.write(session.conn, &goaway);
         }
 
-        /// Nothing more is said behind this: a client that was not told so is told now, and which of
-        /// its streams were served (RFC 9113 §6.8).
+        /// Nothing more is said behind this: a client that was not told so is told now, and which
+        /// of its streams were served (RFC 9113 §6.8).
         pub fn end(d: *D, conn: *Conn) void {
             const session = of(conn);
             if (!session.is_over and session.farewell != .final) {

@@ -58,7 +58,8 @@ pub fn Contents(comptime D: type) type {
             const carrier = d.carrierOf(ex);
             const session = http2.of(d.connOf(ex));
             const id = ex.id;
-            const taken = request_bodies.deliver(d, carrier, ex, bytes, 0, end_stream) orelse return;
+            const taken = request_bodies.deliver(d, carrier, ex, bytes, 0, end_stream) orelse
+                return;
             ex.body.meter.add(d.rates.body, taken, d.net.now_ms);
             const is_kept = taken < bytes.len;
             if (is_kept) keep(d, ex, bytes[taken..]);
@@ -105,7 +106,8 @@ pub fn Contents(comptime D: type) type {
                 const front = inbox.front();
                 const is_last = front.len == inbox.len and isWhole(ex);
                 const carrier = d.carrierOf(ex);
-                const taken = request_bodies.deliver(d, carrier, ex, front, 0, is_last) orelse return;
+                const taken = request_bodies.deliver(d, carrier, ex, front, 0, is_last) orelse
+                    return;
                 if (!conn.isOpen() or d.exchanges.get(id) == null) return;
                 // It was answered under the call: nobody wants the rest, which is gone.
                 if (inbox.len == 0) break;

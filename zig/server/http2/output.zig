@@ -47,8 +47,10 @@ pub fn Output(comptime D: type) type {
         /// What `ex` holds has changed.
         pub fn countHeld(session: *Session, ex: *Exchange) void {
             if (ex.http2.stall.is_on) {
-                session.stalled_bytes = session.stalled_bytes - ex.held_bytes + ex.held.memory_bytes;
-                session.stalled_files = session.stalled_files - ex.held_files + ex.held.files;
+                session.stalled_bytes -= ex.held_bytes;
+                session.stalled_bytes += ex.held.memory_bytes;
+                session.stalled_files -= ex.held_files;
+                session.stalled_files += ex.held.files;
             }
             session.held_bytes = session.held_bytes - ex.held_bytes + ex.held.memory_bytes;
             session.held_files = session.held_files - ex.held_files + ex.held.files;
@@ -186,7 +188,13 @@ pub fn Output(comptime D: type) type {
         /// Content that need not wait, since nobody else does: as many frames of `bytes` as may
         /// leave now. Returns how much has left; the stream ends with the last of it where
         /// `ends` says so. All of it is gone when the connection has ended.
-        pub fn sendNow(d: *D, session: *Session, ex: *Exchange, bytes: []const u8, ends: bool) usize {
+        pub fn sendNow(
+            d: *D,
+            session: *Session,
+            ex: *Exchange,
+            bytes: []const u8,
+            ends: bool,
+        ) usize {
             const conn = session.conn;
             var used: usize = 0;
             if (!session.order.isEmpty() or ex.held.bytes > 0) return 0;
@@ -230,7 +238,8 @@ pub fn Output(comptime D: type) type {
             const room = d.head_buffer;
             var out: Out = .{ .bytes = room[frames.header_bytes..] };
             heads.writeTrailers(&session.protocol.encoder, &out, lines);
-            const len = frames.sealHeaders(room, out.len, ex.http2.stream.id, true, frame_bytes_max);
+            const id = ex.http2.stream.id;
+            const len = frames.sealHeaders(room, out.len, id, true, frame_bytes_max);
             d.net.writeBorrowed(session.conn, room[0..len]);
         }
 

@@ -335,7 +335,8 @@ pub fn Requests(comptime D: type) type {
             block.bytes = ex.http2.block_len;
             block.count = ex.http2.head_lines;
             block.excess = .none;
-            const result = message.decode(block, false, d.http2_worker.settings.request, &d.request);
+            const bounds = d.http2_worker.settings.request;
+            const result = message.decode(block, false, bounds, &d.request);
             const refused = admission.makePathCanonical(d);
             assert(result == .head and refused == null); // as the first time: the same block
             fill(d, conn);

@@ -175,13 +175,19 @@ pub fn Sessions(comptime D: type) type {
             }
 
             fn settingsOf(config: *const Config) h2.Settings {
+                // Streams that nobody reads keep no others from theirs.
+                const windows = @as(u64, config.http2_streams_max) *
+                    config.http2_stream_window_bytes;
                 return .{
+                    .frame = .{ .frame_bytes_max = @intCast(config.http2_frame_bytes_max) },
                     .streams_max = config.http2_streams_max,
-                    // Streams that nobody reads keep no others from theirs.
-                    .connection_window = @intCast(@min(
-                        @as(u64, config.http2_streams_max) * frames.window_initial,
+                    .stream_window = @intCast(config.http2_stream_window_bytes),
+                    .connection_window = @intCast(std.math.clamp(
+                        windows,
+                        frames.window_initial,
                         frames.window_max,
                     )),
+                    .window_max = @intCast(config.http2_window_bytes_max),
                     .header_list_bytes = config.head_bytes_max,
                     .request = .{
                         .target_bytes_max = config.target_bytes_max,

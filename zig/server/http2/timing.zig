@@ -1,4 +1,5 @@
-//! What a connection of HTTP/2 waits for: field blocks, content, windows, a thread of the handler's.
+//! What a connection of HTTP/2 waits for: field blocks, content, windows, a thread of the
+//! handler's.
 
 const std = @import("std");
 const limits = @import("../../core/limits.zig");

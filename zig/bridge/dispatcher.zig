@@ -552,7 +552,7 @@ pub const Dispatcher = struct {
             if (!told) return;
             state.eof_owed = false;
         }
-        if (state.owed >= self.block.layout.credit_bytes / 4) self.grant(w, lane, ex);
+        if (state.owed >= state.allowance / 4) self.grant(w, lane, ex);
         if (lane.full or state.phase != .pending) return;
         if (state.body_waiting and state.credit > 0) {
             state.body_waiting = false;

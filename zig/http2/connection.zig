@@ -546,22 +546,26 @@ pub fn Connection(comptime Owner: type) type {
         }
 
         fn connectionUpdate(self: *Self, now_ms: u64) ?u31 {
-            return self.updateOf(&self.receive, &self.tuning, now_ms);
+            // Streams that nobody reads hold some of it: the others are to go on.
+            if (self.receive.open < self.settings.stream_window) return self.receive.takeAll();
+            return self.updateOf(&self.receive, &self.tuning, self.settings.window_max, now_ms);
         }
 
         fn streamUpdate(self: *Self, stream: *Stream, now_ms: u64) ?u31 {
-            return self.updateOf(&stream.receive, &stream.tuning, now_ms);
+            // One stream alone does not take all that the connection may.
+            const most = @min(self.settings.window_max, self.receive.size / 4);
+            return self.updateOf(&stream.receive, &stream.tuning, most, now_ms);
         }
 
         fn updateOf(
             self: *const Self,
             window: *windows.ReceiveWindow,
             tuning: *windows.Tuning,
+            size_max: u31,
             now_ms: u64,
         ) ?u31 {
             if (!window.isUpdateDue()) return null;
-            if (self.rtt_ms > 0)
-                tuning.onUpdate(window, now_ms, self.rtt_ms, self.settings.window_max);
+            if (self.rtt_ms > 0) tuning.onUpdate(window, now_ms, self.rtt_ms, size_max);
             return window.takeUpdate();
         }
 

@@ -257,8 +257,10 @@ pub const Config = struct {
         if (self.http2_streams_max == 0 or self.http2_streams_max > limits.http2_streams_max_bound)
             return .{ .option = "http2_streams_max", .rule = "1 to 65535" };
         const window = self.http2_stream_window_bytes;
-        if (window < 1024 or window > limits.http2_window_bytes_max_bound)
-            return .{ .option = "http2_stream_window_bytes", .rule = "1024 to 1073741824" };
+        // Clients send so much before they have been told anything else.
+        const window_min = limits.http2_stream_window_bytes_default;
+        if (window < window_min or window > limits.http2_window_bytes_max_bound)
+            return .{ .option = "http2_stream_window_bytes", .rule = "65535 to 1073741824" };
         const window_max = self.http2_window_bytes_max;
         if (window_max < window or window_max > limits.http2_window_bytes_max_bound) return .{
             .option = "http2_window_bytes_max",

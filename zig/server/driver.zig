@@ -219,7 +219,16 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         /// Sends the next bytes of a streamed body; `end` with the last ones. May call the
         /// dispatcher's `onSent` and `onAbort`.
         pub fn streamBody(self: *Self, ex: *Exchange, bytes: []const u8, end: bool) void {
+            const conn = self.connOf(ex);
             responses.streamBody(self, ex, bytes, end);
+            self.setTimer(conn);
+        }
+
+        /// What was written may wait for the client now. Within an event net/ asks for the timer
+        /// itself, when the event is over; HTTP/1 sets it where its writes wait.
+        fn setTimer(self: *Self, conn: *Conn) void {
+            if (conn.app.http1.spoken == .http1 or conn.in_input or !conn.isOpen()) return;
+            self.afterEvent(conn);
         }
 
         /// Ends a streamed body, with trailer fields behind it: lines as `Response.trailerLines`
@@ -266,7 +275,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             if (conn.app.http1.spoken == .http2) {
                 ex.dispatched = false;
                 ex.response = .done;
-                return http2.reset(self, ex, .internal_error);
+                http2.reset(self, ex, .internal_error);
+                return self.setTimer(conn);
             }
             conn.is_cut = ex.endsByClose();
             ex.response = .done;
@@ -278,7 +288,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             const conn = self.connOf(ex);
             switch (conn.app.http1.spoken) {
                 .http1 => http1.resumeBody(self, conn, ex),
-                .http2 => http2.resumeBody(self, conn, ex),
+                .http2 => {
+                    http2.resumeBody(self, conn, ex);
+                    self.setTimer(conn);
+                },
             }
         }
 
@@ -319,7 +332,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         }
 
         pub fn hasWork(self: *Self) bool {
-            return self.dispatcher.hasWork(self);
+            return self.http2_worker.resuming.len > 0 or self.dispatcher.hasWork(self);
         }
 
         pub fn onOpen(self: *Self, conn: *Conn) void {
@@ -487,7 +500,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
                 .http1 => http1.dropExchanges(self, conn),
                 .http2 => http2.end(self, conn),
             }
-            if (conn.isOpen()) self.net.finish(conn, linger);
+            // A client of HTTP/2 has always something on its way: updates, acknowledgements. They
+            // must not turn into a reset that overtakes what it has not read.
+            const lingers = linger or conn.app.http1.spoken == .http2;
+            if (conn.isOpen()) self.net.finish(conn, lingers);
         }
 
         // Exchanges.

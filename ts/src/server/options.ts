@@ -305,8 +305,8 @@ const numberRules: Record<string, NumberRule> = {
   outputHighWaterBytes: bytes('output_high_water_bytes', 16_384, 2 ** 32 - 1),
   pipelineDepth: bytes('pipeline_depth_max', 1, 65_535),
   maxStreams: bytes('http2_streams_max', 1, 65_535),
-  streamWindow: bytes('http2_stream_window_bytes', 1024, 2 ** 30),
-  maxStreamWindow: bytes('http2_window_bytes_max', 1024, 2 ** 30),
+  streamWindow: bytes('http2_stream_window_bytes', 65_535, 2 ** 30),
+  maxStreamWindow: bytes('http2_window_bytes_max', 65_535, 2 ** 30),
   maxFrameBytes: bytes('http2_frame_bytes_max', 16_384, 2 ** 20),
   maxHandshakes: bytes('tls_handshakes_max', 1, 2 ** 24),
 };

@@ -9,6 +9,7 @@ const errors = @import("../../http2/errors.zig");
 const frames = @import("../../http2/frames.zig");
 const heads = @import("../../http2/response.zig");
 const Out = @import("../../http2/hpack/encoder.zig").Out;
+const common_timing_of = @import("../timing.zig").Timing;
 const budget_file = @import("../budget.zig");
 const refusals_of = @import("../refusals.zig").Refusals;
 const responses_of = @import("../responses.zig").Responses;
@@ -22,6 +23,7 @@ pub fn Http2Carrier(comptime D: type) type {
         const Self = @This();
         const Conn = D.Conn;
         const Exchange = D.Exchange;
+        const common_timing = common_timing_of(D);
         const http2 = D.http2;
         const budget = budget_file.Budget(D);
         const output = output_of(D);
@@ -40,7 +42,9 @@ pub fn Http2Carrier(comptime D: type) type {
             return ex.held.bytes;
         }
 
-        pub fn noteStreamed(_: Self) void {}
+        pub fn noteStreamed(self: Self) void {
+            common_timing.noteSent(self.d, self.conn);
+        }
 
         // The request's body.
 
@@ -56,7 +60,9 @@ pub fn Http2Carrier(comptime D: type) type {
             ex.http2.inbox.deinit(&self.d.net.pools.buffers);
             ex.body.unpause(self.d.net.now_ms);
             self.session().expect(ex.body.since_ms + self.d.config.body_timeout_ms);
-            http2.consume(self.d, self.session(), ex, @intCast(waiting));
+            // Told with what is written next: this is called where nothing may end `ex`.
+            if (!ex.http2.stream.isClosed())
+                self.session().protocol.consume(&ex.http2.stream, @intCast(waiting));
         }
 
         /// Nobody wants what is still to come: the client is told to spare itself that, behind the
@@ -68,6 +74,7 @@ pub fn Http2Carrier(comptime D: type) type {
 
         pub fn refuseMessage(self: Self, ex: *Exchange, code: problem.Code) void {
             const d = self.d;
+            http2.stopWaiting(d, ex);
             const is_free = ex.response == .none;
             refusals.report(d, self.conn, code, if (is_free) problem.statusOf(code) else 0);
             if (ex.dispatched and ex.response != .done) d.dispatcher.onAbort(d, ex);
@@ -172,7 +179,7 @@ pub fn Http2Carrier(comptime D: type) type {
             self.writeHead(ex, res, res.bodyLength(), true);
             if (!self.conn.isOpen() or ex.http2.stream.isClosed()) return;
             self.writeBody(ex, res);
-            self.keepTrailers(ex, res.trailerLines());
+            if (self.conn.isOpen()) self.keepTrailers(ex, res.trailerLines());
         }
 
         fn keepTrailers(self: Self, ex: *Exchange, lines: FieldLines) void {
@@ -259,6 +266,8 @@ pub fn Http2Carrier(comptime D: type) type {
                 output.offer(d, own, ex);
                 output.pump(d, own);
             }
+            if (conn.isOpen() and d.exchanges.get(id) != null)
+                http2.writeUpdates(d, own, &ex.http2.stream);
             // Within an event net/ asks for the timer itself, when the event is over.
             if (conn.isOpen() and !conn.in_input) d.afterEvent(conn);
         }

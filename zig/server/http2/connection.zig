@@ -43,6 +43,7 @@ pub fn Http2(comptime D: type) type {
         pub const retryBusy = requests.retryBusy;
         pub const stopWaiting = requests.stopWaiting;
         pub const consume = contents.consume;
+        pub const writeUpdates = contents.writeUpdates;
         pub const isWhole = contents.isWhole;
         pub const resumeBody = contents.resumeBody;
 
@@ -246,6 +247,7 @@ pub fn Http2(comptime D: type) type {
         pub fn dropExchanges(d: *D, conn: *Conn) void {
             const session = of(conn);
             session.is_over = true;
+            session.block_since_ms = 0;
             d.http2_worker.resuming.drop(session);
             while (session.first) |ex| {
                 tellAbort(d, ex);
@@ -329,6 +331,7 @@ pub fn Http2(comptime D: type) type {
         /// A stop: streams that begin within a round trip are served yet (RFC 9113 §6.8).
         pub fn finishIfIdle(d: *D, conn: *Conn) void {
             const session = of(conn);
+            if (session.is_over) return;
             switch (session.farewell) {
                 .none => {
                     session.farewell = .announced;
@@ -370,17 +373,21 @@ pub fn Http2(comptime D: type) type {
             var depth: u16 = 0;
             var held: u64 = 0;
             var stalled: u64 = 0;
+            var stalled_count: u16 = 0;
             var at = session.first;
             while (at) |ex| : (at = ex.next) {
                 assert(d.exchanges.get(ex.id) == ex);
                 assert(ex.held_bytes == ex.held.memory_bytes);
                 assert(!ex.http2.stall.is_on or !ex.http2.place.link.is_linked);
                 held += ex.held_bytes;
-                if (ex.http2.stall.is_on) stalled += ex.held_bytes;
+                if (ex.http2.stall.is_on) {
+                    stalled += ex.held_bytes;
+                    stalled_count += 1;
+                }
                 depth += 1;
             }
             assert(depth == session.depth and held == session.held_bytes);
-            assert(stalled == session.stalled_bytes);
+            assert(stalled == session.stalled_bytes and stalled_count == session.stalled_count);
         }
     };
 }

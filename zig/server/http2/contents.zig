@@ -117,6 +117,7 @@ pub fn Contents(comptime D: type) type {
                     ex.body.unpause(d.net.now_ms);
                     expectMore(d, ex);
                 }
+                ex.body.since_ms = d.net.now_ms;
                 ex.body.meter.add(d.rates.body, taken, d.net.now_ms);
                 consume(d, http2.of(conn), ex, taken);
                 if (is_stuck or !conn.isOpen() or d.exchanges.get(id) == null) return;

@@ -32,6 +32,7 @@ pub fn Output(comptime D: type) type {
             }
             if (ex.http2.stall.is_on) return;
             ex.http2.stall.begin(d.rates.write, d.net.now_ms);
+            session.stalled_count += 1;
             session.stalled_bytes += ex.held_bytes;
             session.stalled_files += ex.held_files;
             session.expect(ex.http2.stall.deadlineMs(d.rates.write, d.config.write_timeout_ms));
@@ -40,6 +41,7 @@ pub fn Output(comptime D: type) type {
         fn endStall(d: *D, session: *Session, ex: *Exchange) void {
             if (!ex.http2.stall.is_on) return;
             ex.http2.stall.end(d.rates.write, d.net.now_ms);
+            session.stalled_count -= 1;
             session.stalled_bytes -= ex.held_bytes;
             session.stalled_files -= ex.held_files;
         }
@@ -61,6 +63,7 @@ pub fn Output(comptime D: type) type {
         /// `ex` ends with what it holds.
         pub fn forget(session: *Session, ex: *Exchange) void {
             if (ex.http2.stall.is_on) {
+                session.stalled_count -= 1;
                 session.stalled_bytes -= ex.held_bytes;
                 session.stalled_files -= ex.held_files;
             }
@@ -72,10 +75,7 @@ pub fn Output(comptime D: type) type {
         pub fn onWindow(d: *D, session: *Session, stream: ?*Stream) void {
             if (stream) |one| offer(d, session, http2.exchangeOf(one)) else {
                 // Windows of streams have changed only if some of them wait for one.
-                var at = if (session.stalled_bytes + session.stalled_files > 0)
-                    session.first
-                else
-                    null;
+                var at = if (session.stalled_count > 0) session.first else null;
                 while (at) |ex| : (at = ex.next) offer(d, session, ex);
             }
             pump(d, session);
@@ -108,6 +108,7 @@ pub fn Output(comptime D: type) type {
             while (!session.order.isEmpty() and mayPump(d, session))
                 sendTurn(d, session, session.order.next().?);
             noteWindow(d, session);
+            http2.resumeLater(d, session); // less is under way
         }
 
         /// The connection's own window may have closed, or opened.

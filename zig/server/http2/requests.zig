@@ -166,7 +166,9 @@ pub fn Requests(comptime D: type) type {
                     d.countRequest();
                     ex.dispatched = true;
                     ex.format = problem.formatOf(&d.request.fields);
-                    if (is_whole) return;
+                    // It waited while its client ended its side.
+                    if (session.conn.hasPeerEnded()) D.http2.tellEof(d, session.conn);
+                    if (is_whole or d.exchanges.get(id) == null) return;
                     sinkTo(d, ex, .stream);
                 },
                 .busy => return waitForRoom(d, session, ex),
@@ -183,7 +185,9 @@ pub fn Requests(comptime D: type) type {
 
         /// Where the content goes of a request that is taken now. It may have begun before.
         fn sinkTo(d: *D, ex: *Exchange, sink: Sink) void {
-            if (!ex.http2.is_reading) return contents.begin(d, ex, sink);
+            // Of what nothing has come the time begins now.
+            const has_some = ex.http2.inbox.len > 0 or contents.isWhole(ex);
+            if (!ex.http2.is_reading or !has_some) return contents.begin(d, ex, sink);
             ex.body.sink = sink;
             if (sink == .discard) d.carrierOf(ex).dropRequestBody(ex);
         }

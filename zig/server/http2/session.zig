@@ -71,6 +71,8 @@ pub fn Sessions(comptime D: type) type {
             /// What of that waits for the windows of its own streams.
             stalled_bytes: u64 = 0,
             stalled_files: u32 = 0,
+            /// Exchanges that do.
+            stalled_count: u16 = 0,
             /// The connection's window is closed, and something waits for it.
             stall: Stall = .{},
             /// What the decoder of frames has been lent for a field block in pieces.

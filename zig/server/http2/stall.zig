@@ -28,9 +28,20 @@ pub const Stall = struct {
         self.meter.pause(write, now_ms);
     }
 
+    /// What it waits for was on its way until now: its time begins.
+    pub fn restart(self: *Stall, write: rate.Rate, now_ms: u64) void {
+        self.since_ms = now_ms;
+        self.meter.begin(write, now_ms);
+    }
+
     /// The client has let so much go, bytes.
     pub fn sent(self: *Stall, write: rate.Rate, bytes: u64, now_ms: u64) void {
-        if (self.has_begun) self.meter.add(write, bytes, now_ms);
+        if (!self.has_begun) {
+            self.has_begun = true;
+            self.meter.begin(write, now_ms);
+            self.meter.pause(write, now_ms);
+        }
+        self.meter.add(write, bytes, now_ms);
     }
 
     /// When it will have waited too long, monotonic ms.
@@ -63,6 +74,15 @@ test "a window that is opened by a byte now and then does not last for ever" {
         stall.sent(test_rate, 1, now_ms + 1_000);
     } else false;
     try testing.expect(late and now_ms < 10_000);
+}
+
+test "what has left before the window closed counts for the client" {
+    var stall: Stall = .{};
+    stall.sent(test_rate, 64 * 1024, 1_000);
+    stall.begin(test_rate, 1_000);
+    try testing.expectEqual(31_000, stall.deadlineMs(test_rate, 30_000));
+    stall.restart(test_rate, 31_000);
+    try testing.expectEqual(36_000, stall.deadlineMs(test_rate, 30_000));
 }
 
 test "time in which the window was open is not held against the client" {

@@ -5,17 +5,21 @@ const std = @import("std");
 const limits = @import("../../core/limits.zig");
 const never = @import("../../core/rate.zig").never;
 const Awaited = @import("../timing.zig").Awaited;
+const common_timing_of = @import("../timing.zig").Timing;
 
 pub fn Timing(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
         const Exchange = D.Exchange;
+        const common_timing = common_timing_of(D);
         const http2 = D.http2;
 
         /// The earliest of its deadlines, or a moment before it, monotonic ms.
         pub fn deadline(d: *D, conn: *Conn) u64 {
             const session = http2.of(conn);
-            return @min(session.due_ms, ownDeadline(d, session));
+            if (session.is_over) return never;
+            const first = @min(session.due_ms, ownDeadline(d, session));
+            return @min(first, halfClosedDeadline(d, session));
         }
 
         /// Of what no exchange waits for.
@@ -25,6 +29,26 @@ pub fn Timing(comptime D: type) type {
             else
                 session.stall.deadlineMs(d.rates.write, d.config.write_timeout_ms);
             return @min(blockDeadline(d, session), farewellDeadline(session), window);
+        }
+
+        /// A client that has gone looks like one that has only ended its own side, until it is sent
+        /// something. Streams that have nothing to send would never find out.
+        fn halfClosedDeadline(d: *const D, session: *const http2.Session) u64 {
+            const conn = session.conn;
+            if (!conn.hasPeerEnded() or !conn.queue.isEmpty()) return never;
+            const pause_ms = d.config.half_close_timeout_ms;
+            if (pause_ms == 0) return never;
+            var at = session.first orelse return never;
+            // A handler that has not answered yet keeps its chance.
+            while (at.response != .streaming) at = at.next orelse return never;
+            const pace = &conn.app.pace;
+            if (pace.in_flight > 0) return pace.since_ms + d.config.write_timeout_ms;
+            // A handler that reads on is at work.
+            const read_ms = if (at.http2.is_reading) at.body.since_ms else 0;
+            return @max(pace.since_ms, read_ms) + if (d.net.draining)
+                @min(pause_ms, limits.half_close_drain_ms)
+            else
+                pause_ms;
         }
 
         fn blockDeadline(d: *const D, session: *const http2.Session) u64 {
@@ -52,7 +76,8 @@ pub fn Timing(comptime D: type) type {
             if (!ex.http2.is_reading or http2.isWhole(ex)) return never;
             // What the dispatcher has no room for is not held against the client; nor that it has
             // nothing to say while both sides talk.
-            if (ex.http2.inbox.len > 0 or ex.response == .streaming) return never;
+            if (ex.http2.inbox.len > 0) return never;
+            if (ex.response != .none and !ex.http2.has_ended) return never;
             return ex.body.deadlineMs(d.rates.body, d.config.body_timeout_ms);
         }
 
@@ -65,6 +90,7 @@ pub fn Timing(comptime D: type) type {
         /// Acts on the deadlines that are over. Returns whether none is left to come.
         pub fn onTimer(d: *D, conn: *Conn) bool {
             const session = http2.of(conn);
+            if (session.is_over) return false;
             const now = d.net.now_ms;
             if (now >= blockDeadline(d, session)) {
                 d.countTimeout();
@@ -75,21 +101,34 @@ pub fn Timing(comptime D: type) type {
                 http2.finalFarewell(d, session);
                 if (!conn.isOpen()) return false;
             }
+            const is_arriving = now >= deadline(d, conn) and common_timing.isArriving(d, conn);
             if (now >= ownDeadline(d, session)) {
+                if (is_arriving) {
+                    session.stall.restart(d.rates.write, now);
+                    return false;
+                }
                 d.countTimeout();
                 http2.endFor(d, session, .write_timeout, .enhance_your_calm);
                 return false;
             }
-            if (now >= session.due_ms) lookAtExchanges(d, session);
+            if (now >= halfClosedDeadline(d, session) and !is_arriving) {
+                d.net.close(conn);
+                return false;
+            }
+            if (now >= session.due_ms) lookAtExchanges(d, session, is_arriving);
             return conn.isOpen() and deadline(d, conn) == never;
         }
 
-        fn lookAtExchanges(d: *D, session: *http2.Session) void {
+        /// `is_arriving`: what the system holds for the client has become less.
+        fn lookAtExchanges(d: *D, session: *http2.Session, is_arriving: bool) void {
             const now = d.net.now_ms;
             var first: u64 = never;
             var at = session.first;
             while (at) |ex| {
                 at = ex.next;
+                // No window is opened for what has not come.
+                const stall = &ex.http2.stall;
+                if (is_arriving and stall.is_on) stall.restart(d.rates.write, now);
                 const deadline_ms = deadlineOf(d, ex);
                 if (now < deadline_ms) {
                     first = @min(first, deadline_ms);

@@ -223,6 +223,10 @@ pub const Dispatcher = struct {
         const raw_bytes = lane_file.rawTargetBytes(req);
         if (raw_bytes > abi.request_inline_bytes_max)
             return respondProblem(req, res, .uri_too_long);
+        // One that HTTP/2 has made longer, by joining its cookies.
+        const head_bytes: u32 = @intCast(req.head_bytes.len);
+        if (abi.ringBytesMin(head_bytes) > self.block.layout.ring_bytes)
+            return respondProblem(req, res, .head_too_large);
         const room = abi.request_inline_bytes_max - raw_bytes;
         const with_body = ex.body_complete and req.body.len <= room;
         const parts: Lane.HeadParts = .{
@@ -370,7 +374,7 @@ pub const Dispatcher = struct {
         if (state.phase != .pending) return;
         state.owed +|= std.math.lossyCast(u32, bytes);
         const full = self.block.layout.credit_bytes;
-        if (state.allowance < full and w.hasRoomFor(ex)) {
+        if (state.allowance < full and w.makeLarge(ex)) {
             // Its client takes what it is sent.
             state.owed +|= full - state.allowance;
             state.outstanding +|= full - state.allowance; // to be granted is to be taken off

@@ -92,6 +92,12 @@ pub const connection_files_max: u32 = 4;
 /// the windows of their own streams.
 pub const http2_files_max: u32 = 8;
 pub const http2_stalled_files_max: u32 = 64;
+/// Streamed responses of one connection that may have all of their credit under way; the others do
+/// with what they began with.
+pub const http2_large_streams_max: u16 = 8;
+/// How often a client whose window is closed is given its time anew, since what it was sent before
+/// was still on its way.
+pub const http2_stall_restarts_max: u8 = 8;
 /// How long a client of HTTP/2 that is to go may leave a PING unanswered before it is told which of
 /// its streams are served, ms.
 pub const http2_farewell_ms: u32 = 1_000;
@@ -105,7 +111,7 @@ pub const connection_memory_bytes_max_default: u64 = 64 * 1024 * 1024;
 pub const discard_bytes_max: u64 = 256 * 1024;
 /// Entries of write queues for each connection of a worker; more come from a spare part.
 pub const write_nodes_per_connection: u32 = 4;
-pub const write_nodes_spare: u32 = 1024;
+pub const write_nodes_spare: u32 = 16 * 1024;
 /// While more than three quarters of a worker's pool are in use, a connection that holds more than
 /// this gets no more of it: the rest is for those that hold little, bytes.
 pub const connection_memory_share_bytes: u64 = 64 * 1024;

@@ -547,14 +547,19 @@ pub fn Connection(comptime Owner: type) type {
 
         fn connectionUpdate(self: *Self, now_ms: u64) ?u31 {
             // Streams that nobody reads hold some of it: the others are to go on.
-            if (self.receive.open < self.settings.stream_window) return self.receive.takeAll();
+            const least = @min(self.settings.stream_window, self.receive.size / 4);
+            if (self.receive.open < least) return self.receive.takeAll();
             return self.updateOf(&self.receive, &self.tuning, self.settings.window_max, now_ms);
         }
 
         fn streamUpdate(self: *Self, stream: *Stream, now_ms: u64) ?u31 {
+            const before = stream.receive.size;
+            const most = self.settings.window_max;
+            const update = self.updateOf(&stream.receive, &stream.tuning, most, now_ms);
             // One stream alone does not take all that the connection may.
-            const most = @min(self.settings.window_max, self.receive.size / 4);
-            return self.updateOf(&stream.receive, &stream.tuning, most, now_ms);
+            if (stream.receive.size > before)
+                self.receive.enlarge(@min(4 *| stream.receive.size, frames.window_max));
+            return update;
         }
 
         fn updateOf(

@@ -147,6 +147,7 @@ const Reader = struct {
     fn refuse(self: *Reader, why: Refusal) Error {
         @branchHint(.cold);
         self.refusal = why;
+        self.req.fields.len = @min(self.count, self.req.fields.items.len); // its answer's form
         return error.Refused;
     }
 
@@ -287,10 +288,7 @@ const Reader = struct {
     /// One Cookie, where the first was: crumbs are a matter of compression (§8.2.3).
     fn joinCookies(self: *Reader, block: *Block) Error!void {
         const req = self.req;
-        // The head stays within its bound, with the name of a Host that may follow.
-        const end = @min(block.text.len, block.limits.list_bytes_max) -| "host".len;
-        if (end <= block.bytes) return self.refuse(.head_too_large);
-        var out = std.io.fixedBufferStream(block.text[block.bytes..end]);
+        var out = std.io.fixedBufferStream(block.text[block.bytes..]);
         var kept: u16 = 0;
         var joined_at: ?u16 = null;
         for (req.fields.slice()) |field| {

@@ -245,12 +245,13 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             responses.interim(self, ex, status, lines);
         }
 
-        /// Whether a response that is being sent may have more under way than it began with.
-        pub fn hasRoomFor(self: *Self, ex: *Exchange) bool {
+        /// Whether a response that is being sent may have more under way than it began with, from
+        /// now to its end.
+        pub fn makeLarge(self: *Self, ex: *Exchange) bool {
             const conn = self.connOf(ex);
             return switch (conn.app.http1.spoken) {
                 .http1 => true,
-                .http2 => http2.of(conn).held_bytes < self.config.output_high_water_bytes,
+                .http2 => http2_out.makeLarge(self, http2.of(conn), ex),
             };
         }
 
@@ -346,7 +347,8 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
                         http2.begin(self, conn); // data ahead of the handshake's end
                         return http2.onBytes(self, conn, bytes);
                     }
-                    if (!conn.app.http1.served and bytes[0] == 'P' and self.config.http2) {
+                    const may_turn = !conn.app.http1.served and !conn.is_filtered; // ALPN tells
+                    if (may_turn and bytes[0] == 'P' and self.config.http2) {
                         switch (detect(bytes)) {
                             .http2 => {
                                 http2.begin(self, conn);

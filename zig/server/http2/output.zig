@@ -60,8 +60,20 @@ pub fn Output(comptime D: type) type {
             ex.held_files = ex.held.files;
         }
 
+        /// Whether `ex` may have all of its credit under way: a client that takes what it is sent,
+        /// and as long as others of it do not do so already.
+        pub fn makeLarge(d: *D, session: *Session, ex: *Exchange) bool {
+            if (ex.http2.is_large) return true;
+            if (session.large_count == limits.http2_large_streams_max) return false;
+            if (session.held_bytes >= d.config.output_high_water_bytes) return false;
+            ex.http2.is_large = true;
+            session.large_count += 1;
+            return true;
+        }
+
         /// `ex` ends with what it holds.
         pub fn forget(session: *Session, ex: *Exchange) void {
+            if (ex.http2.is_large) session.large_count -= 1;
             if (ex.http2.stall.is_on) {
                 session.stalled_count -= 1;
                 session.stalled_bytes -= ex.held_bytes;

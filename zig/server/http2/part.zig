@@ -31,6 +31,8 @@ pub fn Part(comptime E: type) type {
         is_reading: bool = false,
         /// The client sends its content when it is told to.
         awaits_continue: bool = false,
+        /// It has been given all of its credit.
+        is_large: bool = false,
         /// END_STREAM has been sent.
         has_ended: bool = false,
         /// Nobody wants the rest of the request's content.

@@ -56,13 +56,12 @@ pub fn Requests(comptime D: type) type {
                 .upgrade = false,
             };
             const wrong: ?problem.Code = if (is_other) .misdirected_request else null;
-            if (wrong orelse admission.admit(d, framing)) |code|
-                refuse(d, session, ex, end_stream, code)
-            else offer: {
+            if (wrong orelse admission.admit(d, framing)) |code| {
+                refuse(d, session, ex, end_stream, code);
+            } else {
                 ex.http2.awaits_continue = head.expect_continue and !end_stream;
-                if (isFull(d, session) or session.held_up.len > 0)
-                    break :offer holdUp(d, session, ex);
-                dispatch(d, session, ex);
+                const waits = isFull(d, session) or session.held_up.len > 0;
+                if (waits) holdUp(d, session, ex) else dispatch(d, session, ex);
             }
             spendTurn(d, session);
         }
@@ -75,10 +74,15 @@ pub fn Requests(comptime D: type) type {
             end_stream: bool,
             why: message.Refusal,
         ) void {
-            // Of what there may be of another message.
+            switch (why) {
+                .uri_too_long, .expectation_failed, .too_many_fields => {},
+                // What there may be is of another message.
+                .head_too_large, .method_too_long => {
+                    d.request.method = .GET;
+                    d.request.fields.len = 0;
+                },
+            }
             d.request.version = .http2;
-            d.request.method = .GET;
-            d.request.fields.len = 0;
             const length: ?u64 = if (end_stream) 0 else null;
             const ex = take(d, session, stream, end_stream, length, .{}) orelse return;
             refuse(d, session, ex, end_stream, problem.codeOf(why));
@@ -201,6 +205,9 @@ pub fn Requests(comptime D: type) type {
             code: problem.Code,
         ) void {
             @branchHint(.cold);
+            // Such answers do not wait: who sends so many of them and reads none is cut off.
+            if (isFull(d, session))
+                return D.http2.endFor(d, session, .http2_excessive_load, .enhance_your_calm);
             if (!end_stream) contents.begin(d, ex, .discard);
             ex.format = problem.formatOf(&d.request.fields);
             refusals.report(d, session.conn, code, problem.statusOf(code));
@@ -214,8 +221,9 @@ pub fn Requests(comptime D: type) type {
         fn isFull(d: *const D, session: *const Session) bool {
             const queue = &session.conn.queue;
             // What a client that has nothing under way needs is always there.
-            if (session.depth <= 1 and queue.isEmpty()) return false;
-            if (!d.net.pools.nodes.hasSpare()) return true;
+            const under_way = session.depth - session.held_up.len;
+            if (under_way <= 1 and queue.isEmpty()) return false;
+            if (!d.net.pools.nodes.hasSpareFor(under_way)) return true;
             const moving_bytes = session.held_bytes - session.stalled_bytes;
             const moving_files = session.held_files - session.stalled_files;
             return moving_bytes + queue.bytes >= d.config.output_high_water_bytes or
@@ -238,10 +246,13 @@ pub fn Requests(comptime D: type) type {
             const is_begun = ex.http2.is_reading;
             // What comes of its content meanwhile waits with it.
             if (!is_begun and ex.http2.stream.state == .open) contents.begin(d, ex, .stream);
-            if (ex.http2.busy_since_ms == 0) ex.http2.busy_since_ms = d.net.now_ms;
+            const busy = &d.http2_worker.busy;
+            const is_new = ex.http2.busy_since_ms == 0;
+            if (is_new) ex.http2.busy_since_ms = d.net.now_ms;
             session.expect(ex.http2.busy_since_ms + d.config.dispatch_timeout_ms);
             ex.http2.waits_for = .dispatcher;
-            d.http2_worker.busy.append(ex);
+            // One that was refused again stays the first.
+            if (is_new) busy.append(ex) else busy.insertAfter(null, ex);
         }
 
         /// It waits no more.
@@ -272,6 +283,7 @@ pub fn Requests(comptime D: type) type {
         /// Requests of `session` that wait may go on, when nobody is in the middle of something.
         pub fn resumeLater(d: *D, session: *Session) void {
             if (session.held_up.len == 0 or session.resumes.is_linked) return;
+            if (isFull(d, session)) return;
             d.http2_worker.resuming.append(session);
         }
 

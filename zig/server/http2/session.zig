@@ -75,6 +75,10 @@ pub fn Sessions(comptime D: type) type {
             stalled_count: u16 = 0,
             /// The connection's window is closed, and something waits for it.
             stall: Stall = .{},
+            /// What the system held for the client when it was last asked, bytes.
+            in_flight: u64 = 0,
+            /// Exchanges that have been given all of their credit.
+            large_count: u16 = 0,
             /// What the decoder of frames has been lent for a field block in pieces.
             lent: ?*Segment = null,
             /// Since when the field block that is being read is, monotonic ms; 0 between blocks.

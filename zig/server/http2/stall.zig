@@ -1,6 +1,7 @@
 //! A client that opens no window for what waits for it: how long it may do so. It has to take some
 //! within `write_timeout_ms`, and `write_rate_min` a second, as whoever does not read a socket.
 
+const limits = @import("../../core/limits.zig");
 const rate = @import("../../core/rate.zig");
 
 /// Of a stream that has content to send, or of a connection.
@@ -8,6 +9,7 @@ pub const Stall = struct {
     meter: rate.Meter = .{},
     /// Since when the window is closed, or the last of it was used, monotonic ms.
     since_ms: u64 = 0,
+    restarts: u8 = 0,
     has_begun: bool = false,
     is_on: bool = false,
 
@@ -28,8 +30,10 @@ pub const Stall = struct {
         self.meter.pause(write, now_ms);
     }
 
-    /// What it waits for was on its way until now: its time begins.
+    /// What it waits for was on its way until now: its time begins, a few times.
     pub fn restart(self: *Stall, write: rate.Rate, now_ms: u64) void {
+        if (self.restarts == limits.http2_stall_restarts_max) return;
+        self.restarts += 1;
         self.since_ms = now_ms;
         self.meter.begin(write, now_ms);
     }
@@ -42,6 +46,7 @@ pub const Stall = struct {
             self.meter.pause(write, now_ms);
         }
         self.meter.add(write, bytes, now_ms);
+        self.restarts = 0;
     }
 
     /// When it will have waited too long, monotonic ms.
@@ -83,6 +88,8 @@ test "what has left before the window closed counts for the client" {
     try testing.expectEqual(31_000, stall.deadlineMs(test_rate, 30_000));
     stall.restart(test_rate, 31_000);
     try testing.expectEqual(36_000, stall.deadlineMs(test_rate, 30_000));
+    for (0..100) |i| stall.restart(test_rate, 36_000 + i);
+    try testing.expectEqual(41_006, stall.deadlineMs(test_rate, 30_000));
 }
 
 test "time in which the window was open is not held against the client" {

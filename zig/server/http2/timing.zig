@@ -101,7 +101,7 @@ pub fn Timing(comptime D: type) type {
                 http2.finalFarewell(d, session);
                 if (!conn.isOpen()) return false;
             }
-            const is_arriving = now >= deadline(d, conn) and common_timing.isArriving(d, conn);
+            const is_arriving = now >= deadline(d, conn) and isArriving(d, session);
             if (now >= ownDeadline(d, session)) {
                 if (is_arriving) {
                     session.stall.restart(d.rates.write, now);
@@ -111,12 +111,20 @@ pub fn Timing(comptime D: type) type {
                 http2.endFor(d, session, .write_timeout, .enhance_your_calm);
                 return false;
             }
-            if (now >= halfClosedDeadline(d, session) and !is_arriving) {
-                d.net.close(conn);
+            if (now >= halfClosedDeadline(d, session)) {
+                if (!common_timing.isArriving(d, conn)) d.net.close(conn);
                 return false;
             }
             if (now >= session.due_ms) lookAtExchanges(d, session, is_arriving);
             return conn.isOpen() and deadline(d, conn) == never;
+        }
+
+        /// Whether the system holds something for the client, and not just what it held when it was
+        /// last asked. It tells of all streams together.
+        fn isArriving(d: *D, session: *http2.Session) bool {
+            const before = session.in_flight;
+            session.in_flight = d.net.backend.inFlight(&session.conn.stream);
+            return session.in_flight != 0 and session.in_flight != before;
         }
 
         /// `is_arriving`: what the system holds for the client has become less.

@@ -26,6 +26,8 @@ pub const Options = struct {
     /// All stands still for seconds now and then, as when a machine is suspended.
     stalls: bool,
     wall_jumps: bool,
+    /// So many of ten clients speak HTTP/2.
+    http2_tenths: u8 = 0,
 
     pub fn of(seed: u64) Options {
         var prng = std.Random.DefaultPrng.init(seed *% 0x9e37_79b9_7f4a_7c15 +% 1);
@@ -47,6 +49,10 @@ pub const Options = struct {
             .stalls = false,
             .wall_jumps = random.boolean(),
         };
+        if (random.uintLessThan(u8, 3) != 0) {
+            self.http2_tenths = random.intRangeAtMost(u8, 1, 10);
+            if (random.boolean()) self.config.http2_streams_max = random.intRangeAtMost(u32, 1, 20);
+        }
         if (calm) return self;
         self.js_dies = random.uintLessThan(u8, 3) == 0;
         self.stalls = random.uintLessThan(u8, 4) == 0;

@@ -84,6 +84,7 @@ test "the same seed gives the same run, and another one another" {
 test {
     _ = @import("../io/simulator.zig");
     _ = @import("client.zig");
+    _ = @import("http2_reader.zig");
     _ = @import("options.zig");
     _ = @import("pattern.zig");
     _ = @import("plan.zig");

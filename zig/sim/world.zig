@@ -14,12 +14,9 @@ const Simulator = @import("../io/simulator.zig").Simulator;
 const net_acceptor = @import("../net/acceptor.zig");
 const Port = @import("../net/port.zig").Port;
 const Driver = @import("../server/driver.zig").Driver;
-const client_file = @import("client.zig");
-const Client = client_file.Client;
-const Manner = client_file.Manner;
+const Client = @import("client.zig").Client;
 const Options = @import("options.zig").Options;
-const script_file = @import("script.zig");
-const Script = script_file.Script;
+const Visitor = @import("visitor.zig").Visitor;
 
 pub const Outcome = struct {
     hash: u64 = 0,
@@ -49,7 +46,7 @@ pub fn World(comptime Backend: type) type {
         asleep: []u32,
         acceptor: Acceptor,
         loops: []Loop,
-        clients: []Client,
+        clients: []Visitor,
         /// Indices of the clients that are there.
         crowd: std.ArrayListUnmanaged(usize) = .{},
         next_client: usize = 0,
@@ -100,13 +97,15 @@ pub fn World(comptime Backend: type) type {
                 .asleep = try gpa.alloc(u32, count),
                 .acceptor = undefined,
                 .loops = try gpa.alloc(Loop, count + 1),
-                .clients = try gpa.alloc(Client, options.clients),
+                .clients = try gpa.alloc(Visitor, options.clients),
                 .started_ms = network.now_ms,
             };
             @memset(self.loops, .{});
             @memset(self.asleep, 0);
             try self.start();
-            for (self.clients, 0..) |*client, i| try self.makeClient(client, @intCast(i));
+            const arena = self.arena.allocator();
+            for (self.clients, 0..) |*client, i|
+                client.* = try .make(arena, self.random, options, network, @intCast(i));
         }
 
         fn start(self: *Self) !void {
@@ -134,41 +133,6 @@ pub fn World(comptime Backend: type) type {
             if (self.options.hand_over_ms > 0) self.acceptor.lingering.set(0);
             self.frozen.freeze();
             try self.backend.open(self.ports);
-        }
-
-        fn makeClient(self: *Self, client: *Client, id: u32) !void {
-            const nature: script_file.Nature = switch (self.random.uintLessThan(u8, 10)) {
-                0, 1 => .malformed,
-                2 => .mutated,
-                else => .good,
-            };
-            const arena = self.arena.allocator();
-            const script = try script_file.make(arena, self.random, self.options, id, nature);
-            var manner = Manner.of(self.random);
-            if (self.random.uintLessThan(u8, 5) == 0) {
-                manner.giveUp(self.random, script.bytes.len);
-            }
-            if (script.endsInSilence()) manner.facingSilence(self.random);
-            client.* = .{
-                .id = id,
-                .network = self.network,
-                .options = self.options,
-                .manner = manner,
-                .script = script,
-                .strict = self.options.calm and isStrict(nature, manner, script),
-                .start_at = 0,
-                .random = self.random,
-            };
-        }
-
-        /// Whether a client can expect all its answers of a server that is well.
-        fn isStrict(nature: script_file.Nature, manner: Manner, script: Script) bool {
-            if (nature == .mutated or manner.giving_up != .not or manner.creeps) return false;
-            if (manner.read_pause_ms == 0) return true;
-            // Who reads slowly what is followed by a reset may lose it (RFC 9112 §9.6), and is
-            // idle in the server's eyes once the rest is in the kernel's buffers.
-            for (script.requests) |request| if (request.expects_continue) return false;
-            return nature == .good and !manner.rude and !manner.lockstep;
         }
 
         /// After `run`.
@@ -230,7 +194,7 @@ pub fn World(comptime Backend: type) type {
                 self.next_client < self.clients.len)
             {
                 const client = &self.clients[self.next_client];
-                client.start_at = self.network.now_ms + self.random.uintLessThan(u64, 300);
+                client.setStart(self.network.now_ms + self.random.uintLessThan(u64, 300));
                 try self.crowd.append(self.gpa, self.next_client);
                 self.next_client += 1;
             }
@@ -332,7 +296,7 @@ pub fn World(comptime Backend: type) type {
 
         /// A wake or a timer is missing.
         fn failOfSilence(self: *Self) noreturn {
-            for (self.crowd.items) |i| if (self.clients[i].phase == .talking)
+            for (self.crowd.items) |i| if (self.clients[i].phase() == .talking)
                 self.clients[i].fail("everybody waits, with no timer set: this client too", .{});
             self.fail("everybody waits, with no timer set", .{});
         }
@@ -342,7 +306,7 @@ pub fn World(comptime Backend: type) type {
                 .acceptor => self.stepAcceptor(),
                 .worker => |i| self.stepWorker(i),
                 .player => |i| try self.backend.players()[i].step(),
-                .client => |i| self.stepClient(i),
+                .client => |i| try self.stepClient(i),
             }
         }
 
@@ -375,12 +339,12 @@ pub fn World(comptime Backend: type) type {
             }
         }
 
-        fn stepClient(self: *Self, i: usize) void {
+        fn stepClient(self: *Self, i: usize) !void {
             const client = &self.clients[i];
-            client.step();
-            if (client.phase != .ended) return;
+            try client.step();
+            if (client.phase() != .ended) return;
             self.outcome.connections += 1;
-            self.outcome.responses += client.responses;
+            self.outcome.responses += client.responses();
             const at = std.mem.indexOfScalar(usize, self.crowd.items, i).?;
             _ = self.crowd.swapRemove(at);
         }
@@ -426,7 +390,10 @@ pub fn World(comptime Backend: type) type {
             self.expect("exchanges", worker.exchanges.used());
             self.expect("bytes of buffers", net.pools.buffers.bytes_used);
             self.expect("timers", net.wheel.active);
-            self.expect("requests that wait for room", worker.http1_worker.busy.len);
+            const http2 = &worker.http2_worker;
+            const waiting = worker.http1_worker.busy.len + http2.busy.len + http2.resuming.len;
+            self.expect("requests that wait for room", waiting);
+            self.expect("streams of HTTP/2", http2.streams.count);
             self.expect("bytes in the batch", net.batch.bytes);
             var free: usize = 0;
             var node = net.pools.nodes.free;

@@ -1,0 +1,162 @@
+//! A simulated client, of either version of HTTP, as the scheduler sees it.
+
+const std = @import("std");
+const Allocator = std.mem.Allocator;
+const Network = @import("../io/simulated_network.zig").Network;
+const client_file = @import("client.zig");
+const Client = client_file.Client;
+const Manner = client_file.Manner;
+const Http2Client = @import("http2_client.zig").Http2Client;
+const http2_script = @import("http2_script.zig");
+const Stream = @import("http2_stream.zig").Stream;
+const Options = @import("options.zig").Options;
+const script_file = @import("script.zig");
+const Script = script_file.Script;
+
+pub const Visitor = union(enum) {
+    http1: Client,
+    http2: *Http2Client,
+
+    /// Client number `id`, with memory of `arena`.
+    pub fn make(
+        arena: Allocator,
+        random: std.Random,
+        options: *const Options,
+        network: *Network,
+        id: u32,
+    ) !Visitor {
+        const speaks_http2 = options.http2_tenths > 0 and
+            random.uintLessThan(u8, 10) < options.http2_tenths;
+        return if (speaks_http2)
+            .{ .http2 = try makeHttp2(arena, random, options, network, id) }
+        else
+            .{ .http1 = try makeHttp1(arena, random, options, network, id) };
+    }
+
+    fn makeHttp1(
+        arena: Allocator,
+        random: std.Random,
+        options: *const Options,
+        network: *Network,
+        id: u32,
+    ) !Client {
+        const nature: script_file.Nature = switch (random.uintLessThan(u8, 10)) {
+            0, 1 => .malformed,
+            2 => .mutated,
+            else => .good,
+        };
+        const script = try script_file.make(arena, random, options, id, nature);
+        var manner = Manner.of(random);
+        if (random.uintLessThan(u8, 5) == 0) manner.giveUp(random, script.bytes.len);
+        if (script.endsInSilence()) manner.facingSilence(random);
+        return .{
+            .id = id,
+            .network = network,
+            .options = options,
+            .manner = manner,
+            .script = script,
+            .strict = options.calm and isStrict(nature, manner, script),
+            .start_at = 0,
+            .random = random,
+        };
+    }
+
+    /// Whether a client can expect all its answers of a server that is well.
+    fn isStrict(nature: script_file.Nature, manner: Manner, script: Script) bool {
+        if (nature == .mutated or manner.giving_up != .not or manner.creeps) return false;
+        if (manner.read_pause_ms == 0) return true;
+        // Who reads slowly what is followed by a reset may lose it (RFC 9112 §9.6), and is
+        // idle in the server's eyes once the rest is in the kernel's buffers.
+        for (script.requests) |request| if (request.expects_continue) return false;
+        return nature == .good and !manner.rude and !manner.lockstep;
+    }
+
+    fn makeHttp2(
+        arena: Allocator,
+        random: std.Random,
+        options: *const Options,
+        network: *Network,
+        id: u32,
+    ) !*Http2Client {
+        const spoils = random.uintLessThan(u8, 8) == 0;
+        const odd = random.uintLessThan(u8, 3) == 0;
+        const asks = try http2_script.make(arena, random, options, odd, spoils);
+        const streams = try arena.alloc(Stream, asks.len);
+        for (streams, asks) |*stream, *ask| stream.* = .{ .ask = ask };
+        const ways = http2_script.Ways.of(random, spoils);
+        var manner = Manner.of(random);
+        if (random.uintLessThan(u8, 5) == 0) manner.giveUp(random, 100 * asks.len);
+        const client = try arena.create(Http2Client);
+        client.* = .{
+            .arena = arena,
+            .id = id,
+            .network = network,
+            .options = options,
+            .manner = manner,
+            .ways = ways,
+            .streams = streams,
+            .strict = options.calm and !spoils and ways.areOpen() and manner.giving_up == .not and
+                !manner.creeps and manner.read_pause_ms == 0 and manner.send_pause_ms == 0,
+            .start_at = 0,
+            .random = random,
+        };
+        try client.prepare();
+        return client;
+    }
+
+    pub fn setStart(self: *Visitor, at_ms: u64) void {
+        switch (self.*) {
+            .http1 => |*client| client.start_at = at_ms,
+            .http2 => |client| client.start_at = at_ms,
+        }
+    }
+
+    pub fn phase(self: *const Visitor) Client.Phase {
+        return switch (self.*) {
+            .http1 => |*client| client.phase,
+            .http2 => |client| client.phase,
+        };
+    }
+
+    pub fn responses(self: *const Visitor) u32 {
+        return switch (self.*) {
+            .http1 => |*client| client.responses,
+            .http2 => |client| client.responses,
+        };
+    }
+
+    pub fn wakesAt(self: *Visitor) u64 {
+        return switch (self.*) {
+            .http1 => |*client| client.wakesAt(),
+            .http2 => |client| client.wakesAt(),
+        };
+    }
+
+    pub fn step(self: *Visitor) !void {
+        switch (self.*) {
+            .http1 => |*client| client.step(),
+            .http2 => |client| try client.step(),
+        }
+    }
+
+    pub fn checkLiveness(self: *Visitor) void {
+        switch (self.*) {
+            .http1 => |*client| client.checkLiveness(),
+            .http2 => |client| client.checkLiveness(),
+        }
+    }
+
+    pub fn forgive(self: *Visitor, stall_ms: u64) void {
+        switch (self.*) {
+            .http1 => |*client| client.forgive(stall_ms),
+            .http2 => |client| client.forgive(stall_ms),
+        }
+    }
+
+    pub fn fail(self: *const Visitor, comptime fmt: []const u8, args: anytype) noreturn {
+        switch (self.*) {
+            .http1 => |*client| client.fail(fmt, args),
+            .http2 => |client| client.fail(fmt, args),
+        }
+    }
+};

@@ -262,7 +262,7 @@ pub const Http2Client = struct {
             return false;
         if (!self.sender.greeted or self.isStalled()) return false;
         // A window that is not open any more cannot be opened.
-        if (self.ways.initial_window < 1 << 20) return self.isDone();
+        if (self.strict or self.ways.initial_window < 1 << 20) return self.isDone();
         for (self.streams) |*stream| {
             if (stream.phase == .coming and self.farewell == .none) return false;
             if (stream.isLive() and !stream.ended) return false;

@@ -1,5 +1,5 @@
 //! A simulated client that speaks HTTP/2 by prior knowledge: opens streams, keeps its windows, and
-//! knows what each stream, and the connection, have to bring. How it sends is in `http2_sender.zig`.
+//! knows what each stream, and the connection, have to bring. How it sends: `http2_sender.zig`.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -96,7 +96,8 @@ pub const Http2Client = struct {
         }
         const link = self.link.?;
         var at = self.closes_at;
-        if (!self.stoppedReading() and self.network.clientCanRecv(link)) at = @min(at, self.reads_at);
+        if (!self.stoppedReading() and self.network.clientCanRecv(link))
+            at = @min(at, self.reads_at);
         if (self.stoppedReading() and link.server == .closed) at = 0;
         if (self.wantsToGiveUp() or self.wantsToFinish()) at = 0;
         return @min(at, self.sender.wakesAt(self));

@@ -231,7 +231,8 @@ pub const Head = struct {
 const testing = std.testing;
 
 test "the reader of frames takes them in pieces, and finds what is wrong" {
-    const text = "\x00\x00\x03\x00\x01\x00\x00\x00\x01abc" ++ "\x00\x00\x04\x03\x00\x00\x00\x00\x03\x00\x00\x00\x08";
+    const text = "\x00\x00\x03\x00\x01\x00\x00\x00\x01abc" ++
+        "\x00\x00\x04\x03\x00\x00\x00\x00\x03\x00\x00\x00\x08";
     var reader: Reader = .{};
     var content: usize = 0;
     var resets: usize = 0;

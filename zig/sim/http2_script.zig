@@ -294,7 +294,10 @@ const Writer = struct {
             9 => ask.expectStatus(&.{417}, &.{.{ .name = "expect", .value = "magic" }}),
             10 => ask.expectStatus(&.{431}, &many),
             // Not so long that the connection ends for it.
-            11 => ask.expectStatus(&.{431}, large[0 .. self.options.config.head_bytes_max * 2 / 940]),
+            11 => {
+                const count = self.options.config.head_bytes_max * 2 / 940;
+                ask.expectStatus(&.{431}, large[0..count]);
+            },
             12 => {
                 ask.target = "/" ++ "x" ** 700;
                 ask.expectStatus(&.{414}, &.{});

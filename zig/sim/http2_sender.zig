@@ -4,7 +4,9 @@
 const std = @import("std");
 const never = @import("../io/simulated_network.zig").never;
 const encoder_file = @import("../http2/hpack/encoder.zig");
+const errors = @import("../http2/errors.zig");
 const frames = @import("../http2/frames.zig");
+const integer = @import("../http2/hpack/integer.zig");
 const Client = @import("http2_client.zig").Http2Client;
 const Pattern = @import("pattern.zig").Pattern;
 const script = @import("http2_script.zig");
@@ -193,10 +195,7 @@ pub const Sender = struct {
 
     fn reset(self: *Sender, client: *Client, stream: *Stream) !void {
         var out: [frames.rst_stream_bytes]u8 = undefined;
-        const code: @import("../http2/errors.zig").Code = if (client.random.boolean())
-            .cancel
-        else
-            .no_error;
+        const code: errors.Code = if (client.random.boolean()) .cancel else .no_error;
         frames.writeRstStream(&out, @intCast(stream.id), code);
         try self.bytes.appendSlice(client.arena, &out);
         stream.phase = .done;
@@ -287,8 +286,6 @@ pub const Sender = struct {
             out.len += text.len;
         }
     }
-
-    const integer = @import("../http2/hpack/integer.zig");
 
     /// HEADERS and, where the client likes it or has to, CONTINUATION.
     fn block(self: *Sender, client: *Client, stream: *Stream, bytes: []const u8, ends: bool) !void {

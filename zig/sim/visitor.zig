@@ -86,6 +86,11 @@ pub const Visitor = union(enum) {
         const ways = http2_script.Ways.of(random, spoils);
         var manner = Manner.of(random);
         if (random.uintLessThan(u8, 5) == 0) manner.giveUp(random, 100 * asks.len);
+        // Otherwise it would be there for ever, and nobody to blame.
+        for (asks) |*ask| if (ask.isSilent()) switch (manner.giving_up) {
+            .stall, .stop_reading => manner.giving_up = .not,
+            .not, .reset, .close => {},
+        };
         const client = try arena.create(Http2Client);
         client.* = .{
             .arena = arena,

@@ -333,7 +333,8 @@ async function withPrograms(context, chosen, options = {}) {
   if (chosen.length > 0 && !(await zigExecutables(context))) {
     failures.push('the Zig executables do not build');
   }
-  if (chosen.some((path) => path.includes('/tests/clients/'))) await buildGoClient();
+  if (chosen.some((path) => /\/tests\/(?:clients|http2)\/programs/.test(path)))
+    await buildGoClient();
   const outcome = await runTests(context, chosen, options);
   outcome.failed += failures.length;
   outcome.failures.push(...failures);
@@ -383,7 +384,7 @@ export async function zigExecutables({ zig }) {
 }
 
 /**
- * Builds the client of tests/clients that is written in Go, if Go is here. With a cold cache that is Go's net/http too,
+ * Builds the client of the tests that is written in Go, if Go is here. With a cold cache that is Go's net/http too,
  * which may take minutes. When it does not work what Go said is printed, and the test that misses the program fails.
  */
 async function buildGoClient() {

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +13,7 @@ import {
 } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { within } from '../support/wait.ts';
+import { goClient } from './go_client.ts';
 
 // Clients that are programs in other languages: Python's http.client, Go's net/http, ApacheBench.
 
@@ -24,20 +24,6 @@ interface Context {
 
 const test = suite<Context>('client programs', {} as Context);
 const folder = mkdtempSync(join(tmpdir(), 'gyrfalcon-programs-'));
-
-/** The Go client: the test run has built it. This file by itself builds it, which takes a while the first time. */
-function goClient(): string {
-  const built = process.env.GYRFALCON_GO_CLIENT;
-  if (built !== undefined) return built;
-  const output = join(folder, 'client');
-  const source = project('tests', 'clients', 'fixtures', 'go', 'main.go');
-  const { status, stderr } = spawnSync('go', ['build', '-o', output, source], {
-    encoding: 'utf8',
-    env: { ...process.env, GOFLAGS: '-mod=mod' },
-  });
-  assert.is(status, 0, `go build: ${stderr}`);
-  return output;
-}
 
 test.before(async (context) => {
   context.server = await startApp(project('tests', 'clients', 'fixtures', 'app.ts'));
@@ -63,8 +49,8 @@ testUnless(test, lacks('python3'), 'Python http.client', async ({ server }) => {
   assert.is(await outputOf('python3', client, String(server.port)), 'ok\n');
 });
 
-testUnless(test, lacks('go', 'version'), 'Go net/http', async ({ server }) => {
-  assert.is(await outputOf(goClient(), String(server.port)), 'ok\n');
+testUnless(test, lacks('go', 'version'), 'Go net/http', async ({ url }) => {
+  assert.is(await outputOf(goClient(folder), url), 'ok\n');
 });
 
 const withoutAb = lacks('ab', '-V');

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { greeter, sayHello, textsOf } from '../http2/greeter.ts';
 import { project, type RunningServer, startApp, startZig, stopAll } from '../support/process.ts';
 
 const test = suite('examples');
@@ -117,6 +118,23 @@ example('06-uploads', 'app.ts', async (url) => {
   form.append('file', new File(['x'.repeat(21_000_000)], 'b.png'));
   assert.is(await send('form', form), '413 Content Too Large: GYR_MULTIPART_LIMIT\n');
   assert.is(await send('digest', 'x'), '400 Bad Request: GYR_MULTIPART_INVALID\n');
+});
+
+example('07-grpc', 'app.ts', async (_, { port }) => {
+  const client = greeter(port);
+  assert.is(await sayHello(client, 'Ada'), 'Hello Ada');
+  assert.equal(await textsOf(client.CountDown({ text: '2' })), ['2', '1', 'lift-off']);
+  const joined = new Promise((resolve) => {
+    const call = client.Join((_error, answer) => resolve(answer?.text));
+    for (const text of ['a', 'b', 'c']) call.write({ text });
+    call.end();
+  });
+  assert.is(await joined, 'a b c');
+  const chat = client.Chat();
+  for (const text of ['one', 'two']) chat.write({ text });
+  chat.end();
+  assert.equal(await textsOf(chat), ['you: one', 'you: two']);
+  client.close();
 });
 
 test('every example has a test', () => {

@@ -72,7 +72,7 @@ export function frame(
   type: number,
   flags: number,
   stream: number,
-  payload = Buffer.alloc(0),
+  payload: Buffer = Buffer.alloc(0),
 ): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
@@ -80,6 +80,25 @@ export function frame(
   head[4] = flags;
   head.writeUInt32BE(stream, 5);
   return Buffer.concat([head, payload]);
+}
+
+/** Number and value of a setting (RFC 9113 §6.5.2). */
+export type Setting = readonly [number: number, value: number];
+
+export function settingsFrame(settings: readonly Setting[]): Buffer {
+  const payload = Buffer.alloc(6 * settings.length);
+  for (const [at, [number, value]] of settings.entries()) {
+    payload.writeUInt16BE(number, 6 * at);
+    payload.writeUInt32BE(value, 6 * at + 2);
+  }
+  return frame(4, 0, 0, payload);
+}
+
+/** WINDOW_UPDATE of a stream, or of the connection (0). */
+export function windowUpdate(stream: number, by: number): Buffer {
+  const payload = Buffer.alloc(4);
+  payload.writeUInt32BE(by);
+  return frame(8, 0, stream, payload);
 }
 
 /** GET / at localhost by HPACK's static table, ending its stream. */
@@ -102,17 +121,50 @@ export class FrameClient {
     socket.on('error', () => {}); // `ended` tells
   }
 
-  static async open(port: number): Promise<FrameClient> {
+  /** Connected; nothing was sent. */
+  static async connect(port: number): Promise<FrameClient> {
     const socket = connectSocket({ port, host: '127.0.0.1', noDelay: true });
     await within(new Promise((resolve) => socket.once('connect', resolve)), 'a connection');
-    const client = new FrameClient(socket);
-    client.send(preface, frame(4, 0, 0));
+    return new FrameClient(socket);
+  }
+
+  /** Both sides have said their settings; `settings` are this side's. */
+  static async open(port: number, settings: Setting[] = []): Promise<FrameClient> {
+    const client = await FrameClient.connect(port);
+    client.send(preface, settingsFrame(settings));
     await client.wait(4);
     return client;
   }
 
   send(...frames: Buffer[]): void {
     this.socket.write(Buffer.concat(frames));
+  }
+
+  /**
+   * Sends one after the other, up to `count`, until the server ends the connection or says that it will: as fast as it
+   * takes them. Resolves to how many were sent.
+   */
+  async flood(count: number, one: (n: number) => Buffer): Promise<number> {
+    let sent = 0;
+    while (sent < count && !this.isOver) {
+      const many: Buffer[] = [];
+      for (let bytes = 0; bytes < 65_536 && sent < count; sent += 1) {
+        const next = one(sent);
+        bytes += next.length;
+        many.push(next);
+      }
+      const { socket } = this;
+      if (!socket.write(Buffer.concat(many)))
+        await until(() => this.isOver || !socket.writableNeedDrain, 'room');
+      // What has come is read between writes.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return sent;
+  }
+
+  /** The server has ended the connection, or said that it will. */
+  get isOver(): boolean {
+    return this.ended || this.frames.some(({ type }) => type === 7);
   }
 
   /** The next frame of a type, which is taken; those before it are dropped. */

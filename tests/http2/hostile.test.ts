@@ -1,0 +1,132 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type RunningServer, stopAll } from '../support/process.ts';
+import { exchange } from '../support/socket.ts';
+import { type Counters, engine, serveApp, type Target } from '../support/target.ts';
+import { until } from '../support/wait.ts';
+import { ask, FrameClient, session } from './client.ts';
+import { type Case, cases, type End } from './hostile_cases.ts';
+
+// One table of clients that mean no good, over a Zig handler and over TypeScript's. While each is at it, others of the same
+// worker are served, over HTTP/2 and HTTP/1; afterwards nothing is left of it.
+const test = suite('hostile clients of HTTP/2');
+
+/** Short, so that what falls silent need not be waited for, ms. */
+const short = 1000;
+
+/** Each server, and the timeouts that slow clients meet. */
+const targets: [Target, Record<string, number>][] = [
+  [
+    engine,
+    {
+      header_timeout_ms: short,
+      body_timeout_ms: short,
+      write_timeout_ms: short,
+      rate_grace_ms: short,
+      idle_timeout_ms: short,
+    },
+  ],
+  [
+    serveApp,
+    {
+      headerTimeout: short,
+      bodyTimeout: short,
+      writeTimeout: short,
+      rateGrace: short,
+      keepAliveTimeout: short,
+    },
+  ],
+];
+
+/** What pools may hold on account of one hostile client, bytes. */
+const heldMax = 16 * 2 ** 20;
+
+/** Asks for the same thing again and again, by a new connection of each protocol, until it is told to end. */
+class Neighbour {
+  served = 0;
+  /** The most that pools held, bytes. */
+  held = 0;
+  private goesOn = true;
+  private readonly done: Promise<void>;
+
+  constructor(port: number) {
+    this.done = this.run(port);
+    this.done.catch(() => {}); // `end` tells
+  }
+
+  async end(): Promise<void> {
+    this.goesOn = false;
+    await this.done;
+  }
+
+  private async run(port: number): Promise<void> {
+    while (this.goesOn) {
+      const client = await session(`http://127.0.0.1:${port}`);
+      client.on('error', () => {});
+      for (let n = 0; n < 5; n += 1) {
+        const { status, code } = await ask(client, '/hello');
+        assert.equal([status, code], [200, 0], 'who means well is served');
+      }
+      client.destroy();
+      const { bufferBytes } = await counters(port);
+      this.held = Math.max(this.held, bufferBytes);
+      this.served += 1;
+    }
+  }
+}
+
+async function counters(port: number): Promise<Counters> {
+  const asked = 'GET /counters HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+  return JSON.parse((await exchange(port, asked)).body.toString()) as Counters;
+}
+
+/** Plays a case, with others served beside it. */
+async function play(one: Case, server: RunningServer): Promise<void> {
+  const { port } = server;
+  const neighbour = new Neighbour(port);
+  await until(() => neighbour.served > 0, 'a neighbour that is served');
+  const client = one.raw
+    ? await FrameClient.connect(port)
+    : await FrameClient.open(port, [...(one.settings ?? [])]);
+  const before = neighbour.served;
+  try {
+    await one.play(client);
+    await checkEnd(client, one.end);
+    await until(() => neighbour.served > before + 1, 'a neighbour that is served still');
+  } finally {
+    client.socket.destroy();
+    await neighbour.end();
+  }
+  assert.ok(neighbour.held < heldMax, `${neighbour.held} bytes were held`);
+  // The one that asks is the only one that is left.
+  await until(async () => {
+    const { bufferBytes, connections } = await counters(port);
+    return connections === 1 && bufferBytes === 0;
+  }, 'the release of all that was held');
+}
+
+async function checkEnd(client: FrameClient, end: End): Promise<void> {
+  if (end === 'kept') return assert.not(client.isOver, 'the connection goes on');
+  if (typeof end === 'number') assert.is(await client.goaway(), end, 'the code of GOAWAY');
+  await until(() => client.ended, 'the end of the connection');
+}
+
+/** For who looks at one alone: GYRFALCON_CASE=ping. */
+const only = cases.filter(({ name }) => name.includes(process.env.GYRFALCON_CASE ?? ''));
+
+for (const [target, timeouts] of targets) {
+  for (const [pace, some, options] of [
+    ['fast', only.filter(({ slow }) => !slow), {}],
+    ['slow', only.filter(({ slow }) => slow), timeouts],
+  ] as const) {
+    let server: RunningServer;
+    test(`${target.name} starts, for what is ${pace}`, async () => {
+      server = await target.start({ workers: 1, ...options });
+    });
+    for (const one of some) test(`${one.name}, ${target.name}`, () => play(one, server));
+    test(`${target.name} ends in order after what was ${pace}`, () => target.stop(server));
+  }
+}
+
+test.after(stopAll);
+test.run();

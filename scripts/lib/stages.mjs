@@ -157,7 +157,7 @@ export const stages = [
   },
   {
     name: 'readme',
-    about: 'every snippet of the README',
+    about: 'every snippet of the README and of docs/HTTP2.md',
     engine: true,
     run: (context) => runTests(context, testFiles(context, 'tests/readme')),
   },

@@ -1,11 +1,13 @@
 /**
- * Runs the README: each TypeScript and Zig block is a server, and each command in the console block after it gives what
- * the block says.
+ * Runs the README and the guides: each TypeScript and Zig block is a server, and each command in the console block after it
+ * gives what the block says; output that begins with `…` is the end of what is printed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Authority, noTls } from '../support/certificates.ts';
 import {
   lacks,
   listening,
@@ -19,8 +21,9 @@ import {
 import { testUnless } from '../support/skip.ts';
 import { within } from '../support/wait.ts';
 
-/** A block of the README that is a program, and the commands that are tried on it. */
+/** A block of a page that is a program, and the commands that are tried on it. */
 interface Snippet {
+  page: string;
   heading: string;
   language: string;
   code: string;
@@ -28,9 +31,14 @@ interface Snippet {
 }
 
 const test = suite('README');
-const text = readFileSync(project('README.md'), 'utf8');
+const pages = ['README.md', 'docs/HTTP2.md'];
+const textOf = (page: string): string => readFileSync(project(page), 'utf8');
+const text = textOf('README.md');
 const folder = project('build', 'readme');
 const withoutCurl = lacks('curl');
+/** Whose certificate a snippet's `./localhost.pem` is. */
+const authority = noTls === undefined ? new Authority() : undefined;
+const issued = authority?.issue(['localhost', '127.0.0.1']);
 
 test.before(() => {
   mkdirSync(folder, { recursive: true });
@@ -38,13 +46,15 @@ test.before(() => {
 test.after(async () => {
   await stopAll();
   rmSync(folder, { recursive: true, force: true });
+  authority?.remove();
 });
 
-const snippets = snippetsOf(text);
+const snippets = pages.flatMap((page) => snippetsOf(page, textOf(page)));
 
 for (const [index, snippet] of snippets.entries()) {
-  const name = `"${snippet.heading}" (${snippet.language}) does what it says`;
-  testUnless(test, withoutCurl, name, async () => {
+  const name = `${snippet.page}: "${snippet.heading}" (${snippet.language}) does what it says`;
+  const lack = withoutCurl ?? (snippet.code.includes('./localhost.pem') ? noTls : undefined);
+  testUnless(test, lack, name, async () => {
     const server = await startSnippet(snippet, index);
     for (const { command, output } of snippet.commands) {
       const words = command.split(' ').map((word) => word.replace(/^'(.*)'$/, '$1'));
@@ -54,16 +64,20 @@ for (const [index, snippet] of snippets.entries()) {
       const { stdout } = spawnSync('curl', ['-s', '--max-time', '10', ...args], {
         encoding: 'utf8',
       });
-      assert.is(stdout.trimEnd(), output, command);
+      if (output.startsWith('…\n')) assert.ok(stdout.trimEnd().endsWith(output.slice(1)), stdout);
+      else assert.is(stdout.trimEnd(), output, command);
     }
     const { code, signal } = await server.stop();
     assert.ok(code === 0 || signal === 'SIGTERM', server.stderr());
   });
 }
 
-test('every program in the README is followed by commands that try it', () => {
-  assert.ok(snippets.length >= 4);
-  for (const { heading, commands } of snippets) assert.ok(commands.length > 0, heading);
+test('every program of a page is followed by commands that try it', () => {
+  for (const page of pages) {
+    const own = snippets.filter((snippet) => snippet.page === page);
+    assert.ok(own.length >= 4, page);
+    for (const { heading, commands } of own) assert.ok(commands.length > 0, `${page}: ${heading}`);
+  }
 });
 
 test('the npm scripts and commands it names exist', async () => {
@@ -77,22 +91,24 @@ test('the npm scripts and commands it names exist', async () => {
   }
 });
 
-test('the files it links to exist', () => {
-  for (const [, path] of text.matchAll(/\]\(([^):]+)\)/g)) {
-    assert.ok(existsSync(project(path as string)), path);
+test('the files that pages link to exist', () => {
+  for (const page of pages) {
+    for (const [, path] of textOf(page).matchAll(/\]\(([^):#]+)(?:#[^)]*)?\)/g)) {
+      assert.ok(existsSync(join(dirname(project(page)), path as string)), `${page}: ${path}`);
+    }
   }
 });
 
 test.run();
 
-function snippetsOf(markdown: string): Snippet[] {
+function snippetsOf(page: string, markdown: string): Snippet[] {
   const found: Snippet[] = [];
   let heading = '';
   const pattern = /^#+ (.+)$|^```(\w+)\n([\s\S]*?)^```$/gm;
   for (const [, title, language, code = ''] of markdown.matchAll(pattern)) {
     if (title !== undefined) heading = title;
     else if (language === 'ts' || language === 'zig') {
-      found.push({ heading, language, code, commands: [] });
+      found.push({ page, heading, language, code, commands: [] });
     } else if (language === 'console') found.at(-1)?.commands.push(...commandsOf(code));
   }
   return found;
@@ -111,7 +127,12 @@ function commandsOf(console: string): { command: string; output: string }[] {
 /** Starts a snippet on a free port. Its file is in the project, where 'gyrfalcon' is found. */
 async function startSnippet({ language, code }: Snippet, index: number): Promise<RunningServer> {
   const file = project('build', 'readme', `snippet-${index}.${language}`);
-  writeFileSync(file, code.replace(/\bport(:| =) 3000/, 'port$1 0'));
+  const placed = code
+    .replace(/\bport(:| =) 3000/, 'port$1 0')
+    .replace('./localhost.pem', String(issued?.certFile))
+    .replace('./localhost.key', String(issued?.keyFile))
+    .replace("'./grpc.ts'", JSON.stringify(project('examples', '07-grpc', 'grpc.ts')));
+  writeFileSync(file, placed);
   if (language === 'zig') return startZigSnippet(file);
   if (/^export default/m.test(code)) return startApp(file);
   return listening(

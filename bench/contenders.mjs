@@ -6,6 +6,7 @@ import {
   bun,
   certificate,
   frameworks,
+  h2o,
   home,
   libraryEnv,
   nginx,
@@ -17,7 +18,9 @@ import {
 /**
  * @typedef {object} Contender
  * @property {string} name    unique; what --only takes and the report prints
- * @property {string} group   floor | gyrfalcon | peer | framework | tls; --only takes it too, and the last two have to be asked for
+ * @property {string} group   floor | gyrfalcon | peer | framework | tls | h2; --only takes it too, and the last three have to be
+ *   asked for. h2 is loaded over HTTP/2
+ * @property {boolean} [isSecured]  over TLS; so is the group tls
  * @property {string} what    one line for the reader
  * @property {string} [path]  request target, by default '/'
  * @property {Buffer} [body]  the exact body expected, by default 'Hello, World!'
@@ -269,6 +272,8 @@ export const contenders = [
     env: libraryEnv,
     command: nginxTls(`root ${www}; open_file_cache max=100 inactive=1h;`),
   },
+  ...overHttp2(false),
+  ...overHttp2(true),
   ...framework('hono', 'Hono 4', 'hono-node', '@hono/node-server'),
   ...framework('h3', 'h3 2', 'h3-srvx', 'srvx'),
   ...framework('elysia', 'Elysia 1', 'elysia-node', '@hono/node-server'),
@@ -276,17 +281,107 @@ export const contenders = [
   ...framework('fastify', 'Fastify 5', 'fastify-node', 'node:http'),
 ];
 
+/** The contenders over HTTP/2, in clear text by prior knowledge, or over TLS by ALPN. */
+function overHttp2(isSecured) {
+  const way = isSecured ? 'h2-tls' : 'h2';
+  const where = `over HTTP/2${isSecured ? ' and TLS' : ', clear text'}`;
+  const row = (name, what, command, more = {}) => ({
+    name: name.replace('h2', way),
+    group: 'h2',
+    isSecured,
+    what: `${what} ${where}`,
+    command,
+    ...more,
+  });
+  const ofFile = { path: '/file.txt', body: file6150 };
+  const ofHello = { path: '/hello.txt' };
+  const withLibraries = { env: libraryEnv };
+  /** Arguments for a program that takes its port, and over TLS certificate and key. */
+  const arguments_ = async (port) => {
+    const { cert, key } = isSecured ? await certificate() : {};
+    return [String(port), ...(isSecured ? [cert, key] : [])];
+  };
+  const nginxOf = (server) =>
+    isSecured ? nginxTls(server, ' http2') : nginxWith(server, ' http2');
+  return [
+    row('zig-h2', 'gyrfalcon, handler in Zig,', async (place) =>
+      isSecured ? zigTls(place) : [await zigHello(place.plain), String(place.port)],
+    ),
+    row('handler-h2', 'gyrfalcon in Node.js, TypeScript handler,', async (place) => {
+      if (!isSecured) return app('handler.ts')(place);
+      const { cert, key } = await certificate();
+      const settings = [`GYRFALCON_BENCH_CERT=${cert}`, `GYRFALCON_BENCH_KEY=${key}`];
+      return app('handler_https.ts', ...settings)(place);
+    }),
+    row(
+      'dir-h2',
+      'gyrfalcon, DirServer, 6150-byte file,',
+      isSecured ? zigTls : app('static.ts'),
+      ofFile,
+    ),
+    row('h2o-h2', 'h2o, one thread, 13-byte file,', h2oWith(isSecured), {
+      ...ofHello,
+      ...withLibraries,
+    }),
+    row('h2o-h2-file', 'h2o, one thread, 6150-byte file,', h2oWith(isSecured), {
+      ...ofFile,
+      ...withLibraries,
+    }),
+    row(
+      'nginx-h2',
+      'nginx, one worker, return 200,',
+      nginxOf("location / { default_type text/plain; return 200 'Hello, World!'; }"),
+      withLibraries,
+    ),
+    row(
+      'nginx-h2-file',
+      'nginx, one worker, 6150-byte file, open_file_cache,',
+      nginxOf(`root ${www}; open_file_cache max=100 inactive=1h;`),
+      { ...ofFile, ...withLibraries },
+    ),
+    row('bun-h2', 'Bun.serve, handler,', async ({ port }) => [
+      await bun(),
+      peer('bun_h2.mjs'),
+      ...(await arguments_(port)),
+    ]),
+    row('node-h2', 'node:http2', async ({ port }) => [
+      process.execPath,
+      peer('node_h2.mjs'),
+      ...(await arguments_(port)),
+    ]),
+  ];
+}
+
+/** h2o with what it serves small files best by: open files kept. Its listeners speak HTTP/1 and HTTP/2. */
+function h2oWith(isSecured) {
+  return async ({ port }) => {
+    const folder = join(home, 'h2o');
+    await mkdir(folder, { recursive: true });
+    const { cert, key } = isSecured ? await certificate() : {};
+    const ssl = isSecured ? `, ssl: {certificate-file: ${cert}, key-file: ${key}}` : '';
+    const user = process.getuid() === 0 ? 'user: root\n' : '';
+    const configuration = `${user}listen: {host: 127.0.0.1, port: ${port}${ssl}}
+num-threads: 1
+error-log: /dev/null
+hosts: {default: {paths: {/: {file.dir: ${www}}}}}
+`;
+    const file = join(folder, `${port}.conf`);
+    await writeFile(file, configuration);
+    return [await h2o(), '-c', file];
+  };
+}
+
 async function zigTls({ port }) {
   const { cert, key } = await certificate();
   return [await tlsProgram('zig_https'), String(port), cert, key, www];
 }
 
 /** The same over TLS 1.3. */
-function nginxTls(server) {
+function nginxTls(server, listen = '') {
   return async (place) => {
     const { cert, key } = await certificate();
     const secured = `ssl_certificate ${cert}; ssl_certificate_key ${key}; ssl_protocols TLSv1.3;`;
-    return nginxWith(`${secured} ${server}`, true)(place);
+    return nginxWith(`${secured} ${server}`, ` ssl${listen}`)(place);
   };
 }
 
@@ -295,7 +390,7 @@ function nginxTls(server) {
  * 1000 would close connections in the middle of a measurement). For the small file read + writev of
  * an open descriptor was its best: 0.88 of sendfile with tcp_nopush, 0.70 of no open_file_cache.
  */
-function nginxWith(server, isSecured = false) {
+function nginxWith(server, listen = '') {
   return async ({ port }) => {
     const folder = join(home, 'nginx', String(port));
     await mkdir(folder, { recursive: true });
@@ -309,7 +404,7 @@ http {
   access_log off; keepalive_requests 1000000000; keepalive_timeout 3600; tcp_nopush on;
   ${temporary}
   types { text/plain txt; }
-  server { listen 127.0.0.1:${port}${isSecured ? ' ssl' : ''} backlog=2048; ${server} }
+  server { listen 127.0.0.1:${port}${listen} backlog=2048; ${server} }
 }
 `;
     await writeFile(join(folder, 'nginx.conf'), configuration);

@@ -16,10 +16,10 @@ const RESPONSE_BYTES_DEFAULT = 150;
  */
 
 /** Groups that race when they are asked for. */
-const asked = new Set(['framework', 'tls']);
+const asked = new Set(['framework', 'tls', 'h2']);
 
 /**
- * @param {string[]} only  names and groups; empty: all but the frameworks, and those of TLS
+ * @param {string[]} only  names and groups; empty: all but the frameworks, and those of TLS and of HTTP/2
  * @returns {import('../contenders.mjs').Contender[]} exits when there is no such contender
  */
 export function choose(only) {
@@ -49,7 +49,8 @@ export async function startEntrant(row, options, how = {}) {
     path: row.path ?? '/',
     body: row.body ?? hello,
     type: row.type ?? /^text\/plain/,
-    isSecured: row.group === 'tls',
+    isSecured: row.isSecured ?? row.group === 'tls',
+    isHttp2: row.group === 'h2',
   };
   const plain = wrap.length > 0;
   const command = await row.command({ port, responseBytes, idle, plain });

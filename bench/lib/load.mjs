@@ -1,15 +1,15 @@
 // The load generators on one core: wrk with one thread, its findings as JSON by bench/wrk.lua, oha
-// with one thread, and bench/load.zig.
+// with one thread, and bench/load.zig; for HTTP/2 h2load.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { MissingError } from '../../scripts/lib/project.mjs';
-import { libraryEnv, oha, root, wrk, zigProgram } from './tools.mjs';
+import { h2load, libraryEnv, oha, root, wrk, zigProgram } from './tools.mjs';
 
 /**
  * @typedef {object} LoadResult
  * @property {number} requests    completed
  * @property {number} seconds     that they took
- * @property {number} p50_us      median latency
+ * @property {number} p50_us      median latency; NaN where the generator does not tell
  * @property {number} p99_us
  * @property {number} errors      refused, broken or timed-out requests and statuses above 399
  */
@@ -27,10 +27,13 @@ const typicalFields = [
   'Priority: u=0, i',
 ];
 
+/** Over HTTP/2: connections, and streams of each that are under way at a time. */
+const http2 = { connections: 16, streams: 32 };
+
 /**
  * Loads 127.0.0.1:`port` for `seconds` over keep-alive connections.
- * @param {{ port: number, path: string, responseBytes: number }} target  the least client tells
- *   responses apart by their size on the wire
+ * @param {{ port: number, path: string, responseBytes: number, isSecured: boolean, isHttp2: boolean }} target
+ *   the least client tells responses apart by their size on the wire
  * @param {import('./options.mjs').Options} options
  * @returns {Promise<LoadResult>}
  */
@@ -38,7 +41,7 @@ export async function load(target, options) {
   const { seconds, loadCore, nice } = options;
   const command = ['taskset', '-c', String(loadCore)];
   if (nice !== 0) command.push('nice', '-n', String(nice));
-  const generator = generators[options.load];
+  const generator = target.isHttp2 ? overHttp2 : generators[options.load];
   command.push(...(await generator.command(target, options)));
   return generator.read(await execute(command, (seconds + 20) * 1000));
 }
@@ -48,6 +51,9 @@ const generators = {
   oha: { command: ohaWithReport, read: readOha },
   least: { command: least, read: readReport },
 };
+
+/** `--load` does not choose it: the others do not speak HTTP/2. */
+const overHttp2 = { command: h2loadWithReport, read: readH2load };
 
 /**
  * Settles which load generator is used where none was asked for: wrk, else, told, the one that is built here.
@@ -110,6 +116,30 @@ function readOha(printed) {
     p50_us: found.latencyPercentiles.p50 * 1e6,
     p99_us: found.latencyPercentiles.p99 * 1e6,
     errors: count(found.errorDistribution) + bad.reduce((sum, status) => sum + statuses[status], 0),
+  };
+}
+
+async function h2loadWithReport(target, { seconds, typical }) {
+  const { connections, streams } = http2;
+  const command = [await h2load(), '-t1', `-c${connections}`, `-m${streams}`, `-D${seconds}`];
+  if (typical) for (const line of typicalFields) command.push('-H', line);
+  return [...command, urlOf(target)];
+}
+
+/** @returns {LoadResult} from what h2load prints, which has no percentiles */
+function readH2load(printed) {
+  const number = (pattern) => Number(pattern.exec(printed)?.[1]);
+  const requests = number(/, (\d+) succeeded/);
+  const perSecond = number(/ ([\d.]+) req\/s/);
+  if (!(requests >= 0 && perSecond >= 0)) throw new Error(`h2load did not report: ${printed}`);
+  const protocol = /^Application protocol: (.*)$/m.exec(printed)?.[1];
+  if (!['h2', 'h2c'].includes(protocol)) throw new Error(`h2load spoke ${protocol ?? 'nothing'}`);
+  return {
+    requests,
+    seconds: requests / perSecond,
+    p50_us: Number.NaN,
+    p99_us: Number.NaN,
+    errors: number(/, (\d+) failed/) + number(/ (\d+) 4xx/) + number(/ (\d+) 5xx/),
   };
 }
 

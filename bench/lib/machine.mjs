@@ -23,7 +23,9 @@ export async function machineFacts() {
     node: process.version,
     bun: await version('bun', '--version'),
     nginx: await version('nginx', '-v'),
+    h2o: await version('h2o', '--version'),
     wrk: await version('wrk', '-v'),
+    h2load: await version('h2load', '--version'),
     zig: await version('zig', 'version'),
   };
 }

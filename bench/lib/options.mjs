@@ -11,7 +11,7 @@ import { loadNames } from './load.mjs';
  * @property {'wrk' | 'oha' | 'least' | null} load  load generator; least: bench/load.zig; null: none was asked
  *   for, and chooseLoad() says which
  * @property {boolean} typical     requests carry a browser's fields (default: Host only)
- * @property {string[]} only       contender names or groups; empty: all but the frameworks
+ * @property {string[]} only       contender names or groups; empty: all but those that have to be asked for
  * @property {number} serverCore   core of the server under test (default 0)
  * @property {number} loadCore     core of the load generator (default 1)
  * @property {number} nice         of server and load (default 0; below 0 needs root)
@@ -26,10 +26,11 @@ const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2
        [--typical] [--smoke] [--list]
 
   --only   names or groups of bench/contenders.mjs (the floor and Bun's handler are what the
-           ratios refer to: without them those columns stay empty); the group framework races
-           only when it is asked for
+           ratios refer to: without them those columns stay empty); the groups framework, tls and
+           h2 race only when they are asked for
   --load   wrk unless it cannot be had; least is bench/load.zig: it parses nothing and keeps a
-           fast server busier than wrk
+           fast server busier than wrk. The group h2 is loaded by h2load, by 16 connections of 32
+           streams each
   --typical  requests carry the fields that a browser sends, not Host alone
   --nice   e.g. --nice=-15 as root: keeps other work on the machine from taking the two cores
   --calm   waits up to so many seconds before each slot until other work leaves the cores alone

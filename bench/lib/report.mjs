@@ -62,6 +62,12 @@ export const goals = [
   { name: 'handler', base: 'bun-handler', at_most: 0.75 },
   { name: 'handler-params', base: 'bun-params', at_most: 0.75 },
   { name: 'dir', base: 'nginx-file', at_most: 1 },
+  ...['h2', 'h2-tls'].flatMap((way) => [
+    { name: `zig-${way}`, base: `h2o-${way}`, at_most: 1 },
+    { name: `handler-${way}`, base: `bun-${way}`, at_most: 0.5 },
+    { name: `dir-${way}`, base: `nginx-${way}-file`, at_most: 1 },
+    { name: `dir-${way}`, base: `h2o-${way}-file`, at_most: 1 },
+  ]),
 ];
 
 /**

@@ -88,6 +88,14 @@ export const libraryEnv = {
 export const wrk = () =>
   memo('wrk', () => debian('wrk', ['wrk', 'libluajit-5.1-2'], 'usr/bin/wrk'));
 
+export const h2load = () =>
+  memo('h2load', () => {
+    const packages = ['nghttp2-client', 'libnghttp2-14', 'libev4', 'libjemalloc2'];
+    return debian('h2load', packages, 'usr/bin/h2load');
+  });
+
+export const h2o = () => memo('h2o', () => debian('h2o', ['h2o', 'libyaml-0-2'], 'usr/bin/h2o'));
+
 /** @returns {Promise<string>} oha, from PATH or built by cargo: minutes, once */
 export const oha = () =>
   memo('oha', async () => {

@@ -1,4 +1,6 @@
-// A server is measured only if it answers correctly: checked on a raw socket, twice per connection.
+// A server is measured only if it answers correctly: checked on a raw socket, twice per connection;
+// over HTTP/2 by node:http2.
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
@@ -10,6 +12,7 @@ const HOST = '127.0.0.1';
  * @property {Buffer} body         the exact body
  * @property {RegExp} type         what Content-Type has to match
  * @property {boolean} [isSecured]  over TLS, by whatever certificate
+ * @property {boolean} [isHttp2]    by ALPN, or by prior knowledge
  */
 
 /**
@@ -19,6 +22,7 @@ const HOST = '127.0.0.1';
  * @returns {Promise<{ responseBytes: number, head: string }>} size on the wire of one response
  */
 export async function verify(port, expected) {
+  if (expected.isHttp2) return verifyHttp2(port, expected);
   const socket = await open(port, expected.isSecured);
   try {
     const first = await exchange(socket, port, expected);
@@ -44,6 +48,41 @@ export async function verifyWhenReady(port, expected, server, limit_ms = 20_000)
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+  }
+}
+
+/** Twice on one connection too. `responseBytes` is the content alone. */
+async function verifyHttp2(port, { path, body, type, isSecured }) {
+  const url = `http${isSecured ? 's' : ''}://${HOST}:${port}`;
+  const session = connectHttp2(url, { rejectUnauthorized: false });
+  const ask = () =>
+    new Promise((resolve, reject) => {
+      session.once('error', reject);
+      const stream = session.request({ ':path': path });
+      const pieces = [];
+      let headers = {};
+      stream.once('response', (given) => {
+        headers = given;
+      });
+      stream.on('data', (piece) => pieces.push(piece));
+      stream.once('error', reject);
+      stream.once('end', () => resolve({ headers, body: Buffer.concat(pieces) }));
+      stream.setTimeout(5000, () => reject(new Error('no answer within 5 s')));
+    });
+  const fail = (what) => {
+    throw new Error(`GET ${path} over HTTP/2: ${what}`);
+  };
+  try {
+    for (let count = 0; count < 2; count += 1) {
+      const answer = await ask();
+      const { ':status': status, 'content-type': given = '' } = answer.headers;
+      if (status !== 200) fail(`the status is ${status}`);
+      if (!type.test(given)) fail(`Content-Type does not match ${type}: ${given}`);
+      if (!answer.body.equals(body)) fail(`the body is not the expected ${body.length} bytes`);
+    }
+    return { responseBytes: body.length, head: '' };
+  } finally {
+    session.destroy();
   }
 }
 

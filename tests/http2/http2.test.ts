@@ -5,7 +5,7 @@ import { type HttpsServer, startHttps, stopHttps } from '../https/server.ts';
 import { Authority, noTls } from '../support/certificates.ts';
 import { stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
-import { exchange } from '../support/socket.ts';
+import { connect, exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
 import { ask, FrameClient, frame, get, session } from './client.ts';
 
@@ -60,6 +60,17 @@ testUnless(test, noTls, 'over TLS, to who asks for it', () =>
 test('not where it is switched off', () =>
   serving({ http2: false }, async ({ port }) => {
     const answer = await exchange(port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    assert.is(answer.status, 505);
+  }));
+
+test('not behind a request of HTTP/1, nor by half a preface', () =>
+  serving({}, async ({ port }) => {
+    const client = await connect(port);
+    await client.send('GET /hello HTTP/1.1\r\nHost: a\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    assert.is((await client.response()).status, 200);
+    assert.is((await client.response()).status, 505);
+    client.destroy();
+    const answer = await exchange(port, 'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n');
     assert.is(answer.status, 505);
   }));
 

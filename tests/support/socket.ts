@@ -1,6 +1,7 @@
 /** A client on a bare socket: it sends the bytes it is given, in the pieces it is told, and reads what comes. */
 import { connect as connectSocket, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { exchangeOverHttp2, overHttp2 } from './over_http2.ts';
 import { overTls } from './over_tls.ts';
 import { deadlineMs, within } from './wait.ts';
 
@@ -50,6 +51,8 @@ export function openSocket(
 
 /** Connects, sends, reads one response and closes. */
 export async function exchange(port: number, request: Bytes, method = 'GET'): Promise<RawResponse> {
+  const answer = overHttp2 ? await exchangeOverHttp2(port, request) : null;
+  if (answer !== null) return answer;
   const client = await connect(port);
   try {
     await client.send(request);

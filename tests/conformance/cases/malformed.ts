@@ -28,7 +28,7 @@ const table: readonly [what: string, request: string, status: number][] = [
   ['HTTP/0.9 in a request line', 'GET / HTTP/0.9\r\nHost: a\r\n\r\n', 505],
   ['a bare LF after the request line', 'GET / HTTP/1.1\nHost: a\r\n\r\n', 400],
   ['TLS in place of HTTP', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400],
-  ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+  ['half the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n', 505],
   // Fields: RFC 9112 §5, RFC 9110 §5.5.
   ['a bare LF after a field', `${line}Host: a\nX: b\r\n\r\n`, 400],
   ['a bare LF for an end', `${line}Host: a\r\n\n`, 400],

@@ -113,8 +113,8 @@ const hello =
 
 const protocols = group('RFC 9113 §3.3; RFC 8446; other protocols on the port', [
   refused(
-    'protocol: HTTP/2 with prior knowledge',
-    'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0',
+    'protocol: what begins like the preface of HTTP/2 and is none',
+    'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n\0\0\0\x04\0\0\0\0\0',
     505,
     'version_not_supported',
   ),

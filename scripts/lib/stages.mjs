@@ -142,8 +142,15 @@ export const stages = [
     run: (context) => overTls(context),
   },
   {
+    name: 'http2',
+    about: 'the tests of messages, handlers and files once more, over HTTP/2',
+    engine: true,
+    ci: true,
+    run: (context) => overHttp2(context),
+  },
+  {
     name: 'smoke',
-    about: 'a part of that on io_uring',
+    about: 'a part of the black-box tests on io_uring',
     engine: true,
     programs: true,
     run: (context) => onBackend('io_uring', context, smoke),
@@ -361,6 +368,17 @@ async function overTls(context) {
   // Clients do not look at whose certificate it is: it is made for the run.
   const env = { GYRFALCON_OVER_TLS: '1', NODE_TLS_REJECT_UNAUTHORIZED: '0' };
   return withPrograms(context, chosen, { env });
+}
+
+/** What of it asks by fetch(), or by a request of which it does not matter how it was written. */
+const aboutRequests =
+  /^tests\/(?:bridge\/(?:context|framing|handlers|heads|multipart|request_members|serve|trailers)|clients\/clients|conformance\/(?:engine|paths|serve)|faults\/files|files\/|hardening\/names|http2\/over_http2)\b/;
+
+async function overHttp2(context) {
+  const chosen = testFiles(context, 'tests', notBlackbox).filter((path) =>
+    aboutRequests.test(relative(root, path)),
+  );
+  return withPrograms(context, chosen, { env: { GYRFALCON_OVER_HTTP2: '1' } });
 }
 
 /** The black-box stage of a copy of the project whose engine has kqueue on Linux. */

@@ -85,7 +85,10 @@ export const rows: readonly Row[] = [
   { pattern: /^npm test$/, short: () => 'npm test -- --only format,types,lint' },
   { pattern: /^npm test -- --list$/ },
   { pattern: /^npm test -- --ci$/, short: (command) => `${command} --list` },
-  { pattern: /^npm test -- --only (?:static|modules)$/, short: (command) => `${command} --list` },
+  {
+    pattern: /^npm test -- --only (?:static|modules|http2|blackbox)\b/,
+    short: (command) => `${command} --list`,
+  },
   { pattern: /^npm run build:tls\b/, short: () => 'npm run build:tls -- --list' },
   { pattern: /^npm run build:deflate$/, elsewhere: 'the stage deflate of npm test does the same' },
   { pattern: /^npm run build:modules\b/, short: () => 'npm run build:modules -- --list' },

@@ -1,7 +1,5 @@
 import type { Test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { overHttp2 } from '../../support/over_http2.ts';
-import { testUnless } from '../../support/skip.ts';
 import { connect, exchange } from '../../support/socket.ts';
 
 const get = (path: string, method = 'GET'): string =>
@@ -68,10 +66,11 @@ export function framing(test: Test, port: () => number): void {
     client.destroy();
   });
 
-  const lack = overHttp2 ? 'HTTP/2 has no Upgrade' : undefined;
-  const upgrade = 'an Upgrade field of a handler brings its connection option, but not to HTTP/1.0';
-  testUnless(test, lack, upgrade, async () => {
-    const response = await exchange(port(), get('/upgrade'));
+  test('an Upgrade field of a handler brings its connection option, but not to HTTP/1.0', async () => {
+    const client = await connect(port()); // HTTP/2 has no Upgrade
+    await client.send(get('/upgrade'));
+    const response = await client.response();
+    client.destroy();
     assert.is(response.status, 426);
     assert.is(response.headers.get('upgrade'), 'example/1');
     assert.is(response.headers.get('connection'), 'upgrade');

@@ -12,6 +12,7 @@ import { at, filesBelow, MissingError, root, SetupError } from './project.mjs';
 import { Progress, run, stepsDone, tail } from './run.mjs';
 import {
   aboutHttp,
+  aboutRequests,
   anywhere,
   inGroups,
   matching,
@@ -145,6 +146,7 @@ export const stages = [
     name: 'http2',
     about: 'the tests of messages, handlers and files once more, over HTTP/2',
     engine: true,
+    programs: true,
     ci: true,
     run: (context) => overHttp2(context),
   },
@@ -370,14 +372,8 @@ async function overTls(context) {
   return withPrograms(context, chosen, { env });
 }
 
-/** What of it asks by fetch(), or by a request of which it does not matter how it was written. */
-const aboutRequests =
-  /^tests\/(?:bridge\/(?:context|framing|handlers|heads|multipart|request_members|serve|trailers)|clients\/clients|conformance\/(?:engine|paths|serve)|faults\/files|files\/|hardening\/names|http2\/over_http2)\b/;
-
 async function overHttp2(context) {
-  const chosen = testFiles(context, 'tests', notBlackbox).filter((path) =>
-    aboutRequests.test(relative(root, path)),
-  );
+  const chosen = matching(socketSuite(context), aboutRequests);
   return withPrograms(context, chosen, { env: { GYRFALCON_OVER_HTTP2: '1' } });
 }
 

@@ -32,6 +32,10 @@ export function socketSuite(context, { isAgain = false } = {}) {
 export const aboutHttp =
   /^tests\/(?:conformance\/(?:engine|serve|messages|limits|timeouts|rates)|hardening\/(?:hardening|slow)|faults\/files)\./;
 
+/** What of it asks by fetch(), or by a request of which it does not matter how it was written. */
+export const aboutRequests =
+  /^tests\/(?:bridge\/(?:context|framing|handlers|heads|multipart|request_members|serve|trailers)|clients\/clients|conformance\/(?:engine|paths|serve)|faults\/files|files\/|hardening\/names|http2\/over_http2)\b/;
+
 /** Tests of the server over sockets that need nothing of the machine but a processor that may be slow. */
 export const anywhere =
   /^tests\/(?:conformance\/(?:engine|limits|messages|timeouts)|faults\/(?:connections|half_close|keep_alive|resources|stop)|files\/|hardening\/(?:heads|slow)|listening\/hosts|load\/idle|regression\/peregrine|targets\/executables)/;
@@ -50,7 +54,7 @@ const alone =
 
 /** They wait for time to pass, with bounds that a busy machine may miss. Two of them leave each other a processor. */
 const timed =
-  /^tests\/(?:bridge\/(?:exit|request_members|threads)|conformance\/timeouts|faults\/(?:budgets|half_close|keep_alive|stop)|files\/|hardening\/(?:names|slow)|listening\/|regression\/)/;
+  /^tests\/(?:bridge\/(?:exit|request_members|threads)|conformance\/timeouts|faults\/(?:budgets|half_close|keep_alive|stop)|files\/|hardening\/(?:names|slow)|http2\/hostile|listening\/|regression\/)/;
 
 /**
  * Test files in the groups that run one after the other, with how many of a group run at a time: as many as there are
@@ -75,6 +79,7 @@ export function inGroups(files, processors = availableParallelism()) {
 export const lists = {
   aboutHttp,
   aboutNoBackend,
+  aboutRequests,
   alone,
   anywhere,
   notBlackbox,

@@ -55,8 +55,8 @@ pub const NodePool = struct {
         return self.nodes.len - self.used > self.reserved;
     }
 
-    /// The same of one that has `depth` outputs under way: where these are many, as long as no fewer
-    /// entries are left for the others.
+    /// The same of one that has `depth` outputs under way: where these are many, as long as no
+    /// fewer entries are left for the others.
     pub fn hasSpareFor(self: *const NodePool, depth: u32) bool {
         const left = self.nodes.len - self.used;
         if (left <= self.reserved) return false;

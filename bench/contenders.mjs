@@ -286,7 +286,7 @@ function overHttp2(isSecured) {
   const way = isSecured ? 'h2-tls' : 'h2';
   const where = `over HTTP/2${isSecured ? ' and TLS' : ', clear text'}`;
   const row = (name, what, command, more = {}) => ({
-    name: name.replace('h2', way),
+    name: name.replace('-h2', `-${way}`),
     group: 'h2',
     isSecured,
     what: `${what} ${where}`,
@@ -296,11 +296,6 @@ function overHttp2(isSecured) {
   const ofFile = { path: '/file.txt', body: file6150 };
   const ofHello = { path: '/hello.txt' };
   const withLibraries = { env: libraryEnv };
-  /** Arguments for a program that takes its port, and over TLS certificate and key. */
-  const arguments_ = async (port) => {
-    const { cert, key } = isSecured ? await certificate() : {};
-    return [String(port), ...(isSecured ? [cert, key] : [])];
-  };
   const nginxOf = (server) =>
     isSecured ? nginxTls(server, ' http2') : nginxWith(server, ' http2');
   return [
@@ -339,16 +334,21 @@ function overHttp2(isSecured) {
       nginxOf(`root ${www}; open_file_cache max=100 inactive=1h;`),
       { ...ofFile, ...withLibraries },
     ),
-    row('bun-h2', 'Bun.serve, handler,', async ({ port }) => [
-      await bun(),
-      peer('bun_h2.mjs'),
-      ...(await arguments_(port)),
-    ]),
-    row('node-h2', 'node:http2', async ({ port }) => [
-      process.execPath,
-      peer('node_h2.mjs'),
-      ...(await arguments_(port)),
-    ]),
+    row('bun-h2', 'Bun.serve, handler,', async ({ port }) => {
+      const { cert, key } = isSecured ? await certificate() : {};
+      const secured = isSecured ? [cert, key] : [];
+      return [await bun(), peer('bun_h2.mjs'), String(port), ...secured];
+    }),
+    // Over TLS h2load does not come to an end with it.
+    ...(isSecured
+      ? []
+      : [
+          row('node-h2', 'node:http2', async ({ port }) => [
+            process.execPath,
+            peer('node_h2.mjs'),
+            String(port),
+          ]),
+        ]),
   ];
 }
 

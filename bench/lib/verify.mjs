@@ -65,7 +65,8 @@ async function verifyHttp2(port, { path, body, type, isSecured }) {
         headers = given;
       });
       stream.on('data', (piece) => pieces.push(piece));
-      stream.once('error', reject);
+      // A connection that was refused is the cause of the stream's error.
+      stream.once('error', (error) => reject(error.cause ?? error));
       stream.once('end', () => resolve({ headers, body: Buffer.concat(pieces) }));
       stream.setTimeout(5000, () => reject(new Error('no answer within 5 s')));
     });

@@ -1,14 +1,9 @@
-// node:http2, the constant answer. `node_h2.mjs <port> [<certificate> <key>]`
-import { readFileSync } from 'node:fs';
-import { createSecureServer, createServer } from 'node:http2';
+// node:http2, the constant answer, in clear text. `node_h2.mjs <port>`
+import { createServer } from 'node:http2';
 
-const [port, cert, key] = process.argv.slice(2);
-const server =
-  cert === undefined
-    ? createServer()
-    : createSecureServer({ cert: readFileSync(cert), key: readFileSync(key) });
+const server = createServer();
 server.on('stream', (stream) => {
   stream.respond({ ':status': 200, 'content-type': 'text/plain', 'content-length': 13 });
   stream.end('Hello, World!');
 });
-server.listen(Number(port), '127.0.0.1');
+server.listen(Number(process.argv[2]), '127.0.0.1');

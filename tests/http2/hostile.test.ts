@@ -119,6 +119,7 @@ for (const [target, timeouts] of targets) {
     ['fast', chosen.filter(({ slow }) => !slow), {}],
     ['slow', chosen.filter(({ slow }) => slow), timeouts],
   ] as const) {
+    if (some.length === 0) continue;
     let server: RunningServer;
     test(`${target.name} starts, for what is ${pace}`, async () => {
       server = await target.start({ workers: 1, ...options });

@@ -14,7 +14,8 @@ const script_file = @import("script.zig");
 const Script = script_file.Script;
 
 pub const Visitor = union(enum) {
-    http1: Client,
+    /// Both are large: a switch over a value would copy it.
+    http1: *Client,
     http2: *Http2Client,
 
     /// Client number `id`, with memory of `arena`.
@@ -39,7 +40,7 @@ pub const Visitor = union(enum) {
         options: *const Options,
         network: *Network,
         id: u32,
-    ) !Client {
+    ) !*Client {
         const nature: script_file.Nature = switch (random.uintLessThan(u8, 10)) {
             0, 1 => .malformed,
             2 => .mutated,
@@ -49,7 +50,8 @@ pub const Visitor = union(enum) {
         var manner = Manner.of(random);
         if (random.uintLessThan(u8, 5) == 0) manner.giveUp(random, script.bytes.len);
         if (script.endsInSilence()) manner.facingSilence(random);
-        return .{
+        const client = try arena.create(Client);
+        client.* = .{
             .id = id,
             .network = network,
             .options = options,
@@ -59,6 +61,7 @@ pub const Visitor = union(enum) {
             .start_at = 0,
             .random = random,
         };
+        return client;
     }
 
     /// Whether a client can expect all its answers of a server that is well.
@@ -111,56 +114,56 @@ pub const Visitor = union(enum) {
 
     pub fn setStart(self: *Visitor, at_ms: u64) void {
         switch (self.*) {
-            .http1 => |*client| client.start_at = at_ms,
+            .http1 => |client| client.start_at = at_ms,
             .http2 => |client| client.start_at = at_ms,
         }
     }
 
     pub fn phase(self: *const Visitor) Client.Phase {
         return switch (self.*) {
-            .http1 => |*client| client.phase,
+            .http1 => |client| client.phase,
             .http2 => |client| client.phase,
         };
     }
 
     pub fn responses(self: *const Visitor) u32 {
         return switch (self.*) {
-            .http1 => |*client| client.responses,
+            .http1 => |client| client.responses,
             .http2 => |client| client.responses,
         };
     }
 
     pub fn wakesAt(self: *Visitor) u64 {
         return switch (self.*) {
-            .http1 => |*client| client.wakesAt(),
+            .http1 => |client| client.wakesAt(),
             .http2 => |client| client.wakesAt(),
         };
     }
 
     pub fn step(self: *Visitor) !void {
         switch (self.*) {
-            .http1 => |*client| client.step(),
+            .http1 => |client| client.step(),
             .http2 => |client| try client.step(),
         }
     }
 
     pub fn checkLiveness(self: *Visitor) void {
         switch (self.*) {
-            .http1 => |*client| client.checkLiveness(),
+            .http1 => |client| client.checkLiveness(),
             .http2 => |client| client.checkLiveness(),
         }
     }
 
     pub fn forgive(self: *Visitor, stall_ms: u64) void {
         switch (self.*) {
-            .http1 => |*client| client.forgive(stall_ms),
+            .http1 => |client| client.forgive(stall_ms),
             .http2 => |client| client.forgive(stall_ms),
         }
     }
 
     pub fn fail(self: *const Visitor, comptime fmt: []const u8, args: anytype) noreturn {
         switch (self.*) {
-            .http1 => |*client| client.fail(fmt, args),
+            .http1 => |client| client.fail(fmt, args),
             .http2 => |client| client.fail(fmt, args),
         }
     }

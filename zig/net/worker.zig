@@ -564,7 +564,9 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (conn.phase != .open) return;
             if (self.batch.owner == @as(?*anyopaque, conn)) self.flush();
             if (conn.phase != .open) return;
-            conn.linger = linger or conn.input.len > 0;
+            // Of what is filtered the end may be on its way yet, in a record of its own.
+            const may_end = filters and conn.is_filtered and !conn.eof;
+            conn.linger = linger or conn.input.len > 0 or may_end;
             conn.finish_when_sent = true;
             if (conn.queue.isEmpty()) self.finishNow(conn);
         }

@@ -196,6 +196,13 @@ pub fn Requests(comptime D: type) type {
             if (sink == .discard) d.carrierOf(ex).dropRequestBody(ex);
         }
 
+        const unread_max = 4;
+
+        /// What may wait for a client of what is sent to it in turns, bytes.
+        fn most(d: *const D) u64 {
+            return @max(d.config.output_high_water_bytes, limits.output_buffer_bytes);
+        }
+
         /// Answers a request that is not served.
         fn refuse(
             d: *D,
@@ -205,8 +212,8 @@ pub fn Requests(comptime D: type) type {
             code: problem.Code,
         ) void {
             @branchHint(.cold);
-            // Such answers do not wait: who sends so many of them and reads none is cut off.
-            if (isFull(d, session))
+            // Such answers do not wait: who lets so many of them lie unread is cut off.
+            if (session.conn.queue.bytes >= unread_max * most(d))
                 return D.http2.endFor(d, session, .http2_excessive_load, .enhance_your_calm);
             if (!end_stream) contents.begin(d, ex, .discard);
             ex.format = problem.formatOf(&d.request.fields);

@@ -2,41 +2,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { exchange } from '../support/socket.ts';
-import { type Counters, engine, serveApp, type Target } from '../support/target.ts';
+import type { Counters, Target } from '../support/target.ts';
 import { until } from '../support/wait.ts';
 import { ask, FrameClient, session } from './client.ts';
 import { type Case, cases, type End } from './hostile_cases.ts';
 
-// One table of clients that mean no good, over a Zig handler and over TypeScript's. While each is at it, others of the same
-// worker are served, over HTTP/2 and HTTP/1; afterwards nothing is left of it.
-const test = suite('hostile clients of HTTP/2');
-
 /** Short, so that what falls silent need not be waited for, ms. */
-const short = 1000;
-
-/** Each server, and the timeouts that slow clients meet. */
-const targets: [Target, Record<string, number>][] = [
-  [
-    engine,
-    {
-      header_timeout_ms: short,
-      body_timeout_ms: short,
-      write_timeout_ms: short,
-      rate_grace_ms: short,
-      idle_timeout_ms: short,
-    },
-  ],
-  [
-    serveApp,
-    {
-      headerTimeout: short,
-      bodyTimeout: short,
-      writeTimeout: short,
-      rateGrace: short,
-      keepAliveTimeout: short,
-    },
-  ],
-];
+export const short = 1000;
 
 /** What pools may hold on account of one hostile client, bytes. */
 const heldMax = 16 * 2 ** 20;
@@ -114,22 +86,23 @@ async function checkEnd(client: FrameClient, end: End): Promise<void> {
 /** For who looks at one alone: GYRFALCON_CASE=ping. */
 const chosen = cases.filter(({ name }) => name.includes(process.env.GYRFALCON_CASE ?? ''));
 
-for (const [target, timeouts] of targets) {
-  for (const [pace, some, options] of [
-    ['fast', chosen.filter(({ slow }) => !slow), {}],
-    ['slow', chosen.filter(({ slow }) => slow), timeouts],
-  ] as const) {
-    if (some.length === 0) continue;
-    let server: RunningServer;
-    test(`${target.name} starts, for what is ${pace}`, async () => {
-      server = await target.start({ workers: 1, ...options });
-    });
-    for (const one of some.filter(({ only = target.name }) => only === target.name)) {
-      test(`${one.name}, ${target.name}`, () => play(one, server));
-    }
-    test(`${target.name} ends in order after what was ${pace}`, () => target.stop(server));
-  }
+/**
+ * One table of clients that mean no good, over `target`: those that are done at once, or, with the timeouts that they meet,
+ * those that are slow. While each is at it, others of the same worker are served, over HTTP/2 and HTTP/1; afterwards nothing
+ * is left of it.
+ */
+export function testHostile(target: Target, timeouts?: Record<string, number>): void {
+  const isSlow = timeouts !== undefined;
+  const test = suite(`${isSlow ? 'slow ' : ''}hostile clients of HTTP/2, ${target.name}`);
+  const some = chosen.filter(({ slow = false, only = target.name }) => {
+    return slow === isSlow && only === target.name;
+  });
+  let server: RunningServer;
+  test('the server starts', async () => {
+    server = await target.start({ workers: 1, ...timeouts });
+  });
+  for (const one of some) test(one.name, () => play(one, server));
+  test('the server ends in order', () => target.stop(server));
+  test.after(stopAll);
+  test.run();
 }
-
-test.after(stopAll);
-test.run();

@@ -1,0 +1,4 @@
+import { engine } from '../support/target.ts';
+import { testHostile } from './hostile.ts';
+
+testHostile(engine);

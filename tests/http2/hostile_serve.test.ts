@@ -1,0 +1,4 @@
+import { serveApp } from '../support/target.ts';
+import { testHostile } from './hostile.ts';
+
+testHostile(serveApp);

@@ -68,7 +68,12 @@ async function runStages(chosen, builds, context) {
   }
   for (const queue of together(jobs)) {
     const runNext = async () => {
-      for (let job = queue.shift(); job !== undefined; job = queue.shift()) await job.run();
+      try {
+        for (let job = queue.shift(); job !== undefined; job = queue.shift()) await job.run();
+      } catch (error) {
+        queue.length = 0; // the one beside it ends with what it is at
+        throw error;
+      }
     };
     await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, runNext));
   }

@@ -145,7 +145,8 @@ function deadlineOf(request: Request): AbortSignal | null {
   const [, digits, unit] =
     /^(\d{1,8})([HMSmun])$/.exec(request.headers.get('grpc-timeout') ?? '') ?? [];
   if (digits === undefined || unit === undefined) return null;
-  return AbortSignal.timeout(Math.min(Number(digits) * (units[unit] as number), 2 ** 31 - 1));
+  const ms = Math.ceil(Number(digits) * (units[unit] as number));
+  return AbortSignal.timeout(Math.min(ms, 2 ** 31 - 1));
 }
 
 /** What `promise` gives, unless the deadline is over before. */

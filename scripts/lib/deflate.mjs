@@ -29,6 +29,7 @@ export async function fetchDeflate(progress) {
   }
   const waiting = (pid) => progress.note(`waiting for the fetch in process ${pid}`);
   await withLock('zlib-ng', waiting, async () => {
+    if (readIfThere(stamp) === hash) return; // another process has fetched them
     const byHand = `Or set ${zlibNg.variable} to a folder with the sources of zlib-ng 2.3.`;
     const own = named(zlibNg, 'zlib-ng.h.in');
     const from =

@@ -91,12 +91,16 @@ pub const Result = union(enum) {
 };
 
 /// Fills `req` with what `block` says: method, method_text, target, path, query, authority,
-/// version, fields and head_bytes; its other members are left alone. Unless a head comes of it what
-/// `req` holds is meaningless. `end_stream`: no content follows.
+/// version, fields and head_bytes; its other members are left alone. Of one that is refused it has
+/// the method and the fields as far as they were read; of one that is malformed nothing means
+/// anything. `end_stream`: no content follows.
 ///
 /// Handlers see what they see of HTTP/1: a Host field, first, where there is `:authority` alone,
 /// and one Cookie where there were several (§8.2.3). That takes room in the block.
 pub fn decode(block: *Block, end_stream: bool, limits: Limits, req: *Request) Result {
+    // What there is of another message is none of this one's.
+    req.method = .GET;
+    req.fields.len = 0;
     switch (block.excess) {
         .none => {},
         .too_large => return .{ .refused = .head_too_large },
@@ -147,7 +151,7 @@ const Reader = struct {
     fn refuse(self: *Reader, why: Refusal) Error {
         @branchHint(.cold);
         self.refusal = why;
-        self.req.fields.len = @min(self.count, self.req.fields.items.len); // its answer's form
+        self.req.fields.len = @min(self.count, self.count_max); // for the form of its answer
         return error.Refused;
     }
 
@@ -256,6 +260,7 @@ const Reader = struct {
             return .other;
         }
         const scheme = self.scheme orelse return self.bad(.invalid_scheme);
+        if (!isScheme(scheme)) return self.bad(.invalid_scheme);
         const path = self.path orelse return self.bad(.invalid_path);
         if (path.len > limits.target_bytes_max) return self.refuse(.uri_too_long);
         if (chars.find(.target_stop, path, 0) < path.len) return self.bad(.invalid_path);
@@ -267,6 +272,16 @@ const Reader = struct {
         req.query = path[@min(end + 1, path.len)..];
         if (std.ascii.eqlIgnoreCase(scheme, "https")) return .https;
         return if (std.ascii.eqlIgnoreCase(scheme, "http")) .http else .other;
+    }
+
+    /// RFC 3986 §3.1
+    fn isScheme(text: []const u8) bool {
+        if (text.len == 0 or !std.ascii.isAlphabetic(text[0])) return false;
+        for (text) |byte| switch (byte) {
+            'a'...'z', 'A'...'Z', '0'...'9', '+', '-', '.' => {},
+            else => return false,
+        };
+        return true;
     }
 
     fn concludeAuthority(self: *Reader) Error!void {

@@ -78,6 +78,9 @@ pub const Streams = struct {
     /// The last ones that have ended.
     recent: [recent_count]Recent = @splat(.{ .number = 0, .end = .ended }),
     recent_next: u8 = 0,
+    /// The highest of those that were reset here and are not among these any more: what comes of it
+    /// and those before may well have been on its way.
+    forgotten_last: StreamId = 0,
 
     const recent_count = 64;
     /// Clients' identifiers are odd, and begin at 1: `number` is half of one, rounded up.
@@ -101,8 +104,10 @@ pub const Streams = struct {
             .half_closed_remote => .{ .stream_error = .stream_closed },
             .closed => unreachable, // it is not under way
         };
-        if (id <= self.last) return switch (self.endOf(id) orelse
-            return .{ .connection_error = .stream_id_not_new }) {
+        if (id <= self.last) return switch (self.endOf(id) orelse {
+            if (id <= self.forgotten_last) return .ignore;
+            return .{ .connection_error = .stream_id_not_new };
+        }) {
             .reset_here => .ignore,
             .ended, .reset_by_peer => .{ .connection_error = .stream_ended },
         };
@@ -121,7 +126,10 @@ pub const Streams = struct {
         };
         if (id > self.served_last and id % 2 == 1) return .ignore;
         if (self.isIdle(id)) return .{ .connection_error = .idle_stream };
-        const end = self.endOf(id) orelse return .{ .stream_error = .stream_closed };
+        const end = self.endOf(id) orelse {
+            if (id <= self.forgotten_last) return .ignore;
+            return .{ .stream_error = .stream_closed };
+        };
         return if (end == .reset_here) .ignore else .{ .stream_error = .stream_closed };
     }
 
@@ -147,6 +155,9 @@ pub const Streams = struct {
             each.end = end; // it is reset once more, for a frame that came behind its end
             return;
         }
+        const oldest = self.recent[self.recent_next];
+        if (oldest.number != 0 and oldest.end == .reset_here)
+            self.forgotten_last = @max(self.forgotten_last, oldest.number * 2 - 1);
         self.recent[self.recent_next] = .{ .number = number, .end = end };
         self.recent_next = (self.recent_next + 1) % recent_count;
     }

@@ -542,7 +542,12 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             const res = self.response();
             switch (self.dispatcher.onRequest(self, ex, &self.request, res)) {
                 .respond => responses.respond(self, ex, res),
-                .pending => ex.dispatched = true,
+                .pending => {
+                    ex.dispatched = true;
+                    // Its client may have ended its side while the request waited.
+                    const is_http2 = conn.app.http1.spoken == .http2;
+                    if (is_http2 and conn.hasPeerEnded()) http2.tellEof(self, conn);
+                },
                 .buffer, .busy => unreachable, // the dispatcher asked for the whole body and has it
             }
         }

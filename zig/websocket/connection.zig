@@ -306,7 +306,8 @@ pub const Connection = struct {
         if (!self.is_paused) return;
         self.is_paused = false;
         if (self.state == .open) self.since_ms = now_ms;
-        if (self.decoder.isInMessage()) self.pace.unpause(now_ms);
+        // Of a message that was told of: the time of another has not begun.
+        if (self.decoder.isInMessage() and self.decoder.is_told) self.pace.unpause(now_ms);
     }
 
     /// When `onDeadline` is to be asked next, monotonic ms; `rate.never` without a deadline.

@@ -94,7 +94,7 @@ pub const Deflater = struct {
     pub fn compress(self: *Deflater, pieces: []const []const u8, out: []u8) ?[]u8 {
         var left: usize = 0;
         for (pieces) |piece| left += piece.len;
-        if (left < self.settings.message_bytes_min) return null;
+        if (left == 0 or left < self.settings.message_bytes_min) return null;
         // With the tail, which goes, and one byte that tells that there was room.
         const room = @min(out.len, left + tail.len, zlib.avail_max);
         self.stream.setOut(out[0..room]);

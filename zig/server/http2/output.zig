@@ -114,7 +114,10 @@ pub fn Output(comptime D: type) type {
         /// full: then it goes on when that has taken what it has.
         pub fn pump(d: *D, session: *Session) void {
             if (session.in_pump) return;
-            if (session.order.isEmpty()) return session.stall.end(d.rates.write, d.net.now_ms);
+            if (session.order.isEmpty()) {
+                session.stall.end(d.rates.write, d.net.now_ms);
+                return http2.resumeLater(d, session);
+            }
             session.in_pump = true;
             defer session.in_pump = false;
             while (!session.order.isEmpty() and mayPump(d, session))

@@ -74,14 +74,6 @@ pub fn Requests(comptime D: type) type {
             end_stream: bool,
             why: message.Refusal,
         ) void {
-            switch (why) {
-                .uri_too_long, .expectation_failed, .too_many_fields => {},
-                // What there may be is of another message.
-                .head_too_large, .method_too_long => {
-                    d.request.method = .GET;
-                    d.request.fields.len = 0;
-                },
-            }
             d.request.version = .http2;
             const length: ?u64 = if (end_stream) 0 else null;
             const ex = take(d, session, stream, end_stream, length, .{}) orelse return;
@@ -113,9 +105,11 @@ pub fn Requests(comptime D: type) type {
         ) ?*Exchange {
             session.served = true;
             const id = d.exchanges.take(session.depth) orelse {
+                if (isUnread(d, session)) return null;
                 var frame: [frames.rst_stream_bytes]u8 = undefined;
                 session.protocol.refuse(stream, &frame);
                 d.net.write(session.conn, &frame);
+                spendTurn(d, session);
                 return null;
             };
             const ex = d.exchanges.get(id).?;
@@ -196,11 +190,12 @@ pub fn Requests(comptime D: type) type {
             if (sink == .discard) d.carrierOf(ex).dropRequestBody(ex);
         }
 
-        const unread_max = 4;
-
-        /// What may wait for a client of what is sent to it in turns, bytes.
-        fn most(d: *const D) u64 {
-            return @max(d.config.output_high_water_bytes, limits.output_buffer_bytes);
+        /// Refusals do not wait for their turn: who lets so many of them lie unread is cut off.
+        fn isUnread(d: *D, session: *Session) bool {
+            const in_turns = @max(d.config.output_high_water_bytes, limits.output_buffer_bytes);
+            if (session.conn.queue.bytes < 4 * @as(u64, in_turns)) return false;
+            D.http2.endFor(d, session, .http2_excessive_load, .enhance_your_calm);
+            return true;
         }
 
         /// Answers a request that is not served.
@@ -212,9 +207,7 @@ pub fn Requests(comptime D: type) type {
             code: problem.Code,
         ) void {
             @branchHint(.cold);
-            // Such answers do not wait: who lets so many of them lie unread is cut off.
-            if (session.conn.queue.bytes >= unread_max * most(d))
-                return D.http2.endFor(d, session, .http2_excessive_load, .enhance_your_calm);
+            if (isUnread(d, session)) return;
             if (!end_stream) contents.begin(d, ex, .discard);
             ex.format = problem.formatOf(&d.request.fields);
             refusals.report(d, session.conn, code, problem.statusOf(code));

@@ -3,6 +3,7 @@
 
 const limits = @import("../../core/limits.zig");
 const rate = @import("../../core/rate.zig");
+const useful_bytes_min = @import("../../http2/account.zig").useful_bytes_min;
 
 /// Of a stream that has content to send, or of a connection.
 pub const Stall = struct {
@@ -30,12 +31,14 @@ pub const Stall = struct {
         self.meter.pause(write, now_ms);
     }
 
-    /// What it waits for was on its way until now: its time begins, a few times.
-    pub fn restart(self: *Stall, write: rate.Rate, now_ms: u64) void {
-        if (self.restarts == limits.http2_stall_restarts_max) return;
+    /// What it waits for was on its way until now: its time begins, a few times. False: it has
+    /// done so too often.
+    pub fn restart(self: *Stall, write: rate.Rate, now_ms: u64) bool {
+        if (self.restarts == limits.http2_stall_restarts_max) return false;
         self.restarts += 1;
         self.since_ms = now_ms;
         self.meter.begin(write, now_ms);
+        return true;
     }
 
     /// The client has let so much go, bytes.
@@ -46,7 +49,7 @@ pub const Stall = struct {
             self.meter.pause(write, now_ms);
         }
         self.meter.add(write, bytes, now_ms);
-        self.restarts = 0;
+        if (bytes >= useful_bytes_min) self.restarts = 0;
     }
 
     /// When it will have waited too long, monotonic ms.
@@ -86,10 +89,13 @@ test "what has left before the window closed counts for the client" {
     stall.sent(test_rate, 64 * 1024, 1_000);
     stall.begin(test_rate, 1_000);
     try testing.expectEqual(31_000, stall.deadlineMs(test_rate, 30_000));
-    stall.restart(test_rate, 31_000);
+    try testing.expect(stall.restart(test_rate, 31_000));
     try testing.expectEqual(36_000, stall.deadlineMs(test_rate, 30_000));
-    for (0..100) |i| stall.restart(test_rate, 36_000 + i);
-    try testing.expectEqual(41_006, stall.deadlineMs(test_rate, 30_000));
+    for (0..7) |i| try testing.expect(stall.restart(test_rate, 36_000 + i));
+    stall.sent(test_rate, 1, 36_010); // a byte does not make up for it
+    try testing.expect(!stall.restart(test_rate, 36_011));
+    stall.sent(test_rate, 4096, 36_020);
+    try testing.expect(stall.restart(test_rate, 36_021));
 }
 
 test "time in which the window was open is not held against the client" {

@@ -84,7 +84,9 @@ pub fn Timing(comptime D: type) type {
         pub fn awaited(conn: *const Conn) Awaited {
             const session = http2.of(conn);
             if (session.first != null) return .handler;
-            return if (session.served) .request else .first_request;
+            // A client that has told its settings may have nothing to ask yet.
+            const has_begun = session.served or session.protocol.frames.has_settings;
+            return if (has_begun) .request else .first_request;
         }
 
         /// Acts on the deadlines that are over. Returns whether none is left to come.
@@ -103,10 +105,7 @@ pub fn Timing(comptime D: type) type {
             }
             const is_arriving = now >= deadline(d, conn) and isArriving(d, session);
             if (now >= ownDeadline(d, session)) {
-                if (is_arriving) {
-                    session.stall.restart(d.rates.write, now);
-                    return false;
-                }
+                if (is_arriving and session.stall.restart(d.rates.write, now)) return false;
                 d.countTimeout();
                 http2.endFor(d, session, .write_timeout, .enhance_your_calm);
                 return false;
@@ -115,7 +114,10 @@ pub fn Timing(comptime D: type) type {
                 if (!common_timing.isArriving(d, conn)) d.net.close(conn);
                 return false;
             }
-            if (now >= session.due_ms) lookAtExchanges(d, session, is_arriving);
+            if (now >= session.due_ms) {
+                if (is_arriving) restartStalls(d, session);
+                lookAtExchanges(d, session);
+            }
             return conn.isOpen() and deadline(d, conn) == never;
         }
 
@@ -127,16 +129,22 @@ pub fn Timing(comptime D: type) type {
             return session.in_flight != 0 and session.in_flight != before;
         }
 
-        /// `is_arriving`: what the system holds for the client has become less.
-        fn lookAtExchanges(d: *D, session: *http2.Session, is_arriving: bool) void {
+        /// No window is opened for what has not come.
+        fn restartStalls(d: *D, session: *http2.Session) void {
+            var at = session.first;
+            while (at) |ex| : (at = ex.next) {
+                const is_late = d.net.now_ms >= deadlineOf(d, ex);
+                if (is_late and ex.http2.stall.is_on)
+                    _ = ex.http2.stall.restart(d.rates.write, d.net.now_ms);
+            }
+        }
+
+        fn lookAtExchanges(d: *D, session: *http2.Session) void {
             const now = d.net.now_ms;
             var first: u64 = never;
             var at = session.first;
             while (at) |ex| {
                 at = ex.next;
-                // No window is opened for what has not come.
-                const stall = &ex.http2.stall;
-                if (is_arriving and stall.is_on) stall.restart(d.rates.write, now);
                 const deadline_ms = deadlineOf(d, ex);
                 if (now < deadline_ms) {
                     first = @min(first, deadline_ms);

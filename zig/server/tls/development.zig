@@ -106,11 +106,11 @@ fn makeAuthority(gpa: Allocator, paths: Paths, host: []const u8, report: *Report
     const text = std.fmt.bufPrint(&memory, "{s}{s}", .{ pair.key, pair.certificate }) catch
         unreachable; // a key of 32 bytes, and a certificate whose names are short
     makeFolders(paths.folder) catch |err| return refuse(paths.folder, err, report);
-    publish(paths.key, text) catch |err| return refuse(paths.key, err, report);
+    publish(paths.key, text, 0o600) catch |err| return refuse(paths.key, err, report);
 }
 
 /// Puts a whole file in its place, unless there is one: its reader finds all of it, or none.
-fn publish(path: []const u8, text: []const u8) system.Error!void {
+fn publish(path: []const u8, text: []const u8, rights: u16) system.Error!void {
     var number: [8]u8 = undefined;
     try system.random(&number);
     var buffer: [Paths.bytes_max]u8 = undefined;
@@ -118,14 +118,14 @@ fn publish(path: []const u8, text: []const u8) system.Error!void {
         path,
         std.fmt.fmtSliceHexLower(&number),
     }) catch return error.NameTooLong;
-    try system.createFile(partial, text, 0o600);
+    try system.createFile(partial, text, rights);
     system.publish(partial, path) catch |err| {
         system.unlink(partial) catch {}; // what went wrong first is told
         switch (err) {
             error.PathAlreadyExists => {},
             // There are file systems that give a file one name.
             error.PermissionDenied, error.NotSupported => {
-                system.createFile(path, text, 0o600) catch |second|
+                system.createFile(path, text, rights) catch |second|
                     if (second != error.PathAlreadyExists) return second;
             },
             else => return err,
@@ -140,10 +140,10 @@ fn keepCertificate(paths: Paths, text: []const u8) system.Error!void {
     var memory: [file_bytes_max]u8 = undefined;
     if (system.readFile(paths.certificate, &memory)) |there| {
         if (std.mem.eql(u8, there, certificate)) return;
-        try system.unlink(paths.certificate);
+        // That of an authority that is no more. Another process may be at it, too.
+        system.unlink(paths.certificate) catch |err| if (err != error.FileNotFound) return err;
     } else |err| if (err != error.FileNotFound) return err;
-    system.createFile(paths.certificate, certificate, 0o644) catch |err|
-        if (err != error.PathAlreadyExists) return err; // another process has
+    try publish(paths.certificate, certificate, 0o644);
 }
 
 /// Makes a folder and those that it is in, as far as they are not there.

@@ -7,7 +7,16 @@ import { stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
-import { ask, FrameClient, frame, get, session } from './client.ts';
+import {
+  ask,
+  type Frame,
+  FrameClient,
+  frame,
+  get,
+  preface,
+  session,
+  settingsFrame,
+} from './client.ts';
 
 // HTTP/2 from the options of serve() to what clients and handlers see of it, in the clear and over TLS.
 const test = suite('http2');
@@ -72,6 +81,40 @@ test('not behind a request of HTTP/1, nor by half a preface', () =>
     client.destroy();
     const answer = await exchange(port, 'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n');
     assert.is(answer.status, 505);
+  }));
+
+test('the server says its settings first, and what it does not do', () =>
+  serving({}, async ({ port }) => {
+    const client = await FrameClient.connect(port);
+    client.send(preface); // what follows is not waited for
+    const first = await until(() => client.frames[0], 'the first frame');
+    assert.equal([first.type, first.flags, first.stream], [4, 0, 0]);
+    const told = new Map<number, number>();
+    for (let at = 0; at < first.payload.length; at += 6) {
+      told.set(first.payload.readUInt16BE(at), first.payload.readUInt32BE(at + 2));
+    }
+    assert.not(told.has(2), 'ENABLE_PUSH');
+    assert.is(told.get(3), 100, 'MAX_CONCURRENT_STREAMS');
+    assert.is(told.get(9), 1, 'NO_RFC7540_PRIORITIES');
+    client.send(settingsFrame([]), get(1));
+    const isEnd = ({ type, flags }: Frame): boolean => type < 2 && (flags & 1) === 1;
+    await until(() => client.frames.some(isEnd), 'the response');
+    const settings = client.frames.filter(({ type }) => type === 4);
+    assert.equal(
+      settings.map(({ flags }) => flags),
+      [0, 1],
+      'its own, then the acknowledgement',
+    );
+    assert.not(client.frames.some(({ type }) => type === 5 || type === 16));
+    client.socket.destroy();
+  }));
+
+test('a scheme that is not the connection’s is misdirected', () =>
+  serving({}, async (server) => {
+    const client = await session(clear(server));
+    assert.is((await ask(client, '/hello', { ':scheme': 'https' })).status, 421);
+    assert.is((await ask(client, '/hello', { ':scheme': 'http' })).status, 200);
+    client.close();
   }));
 
 test('bodies pass whole, both ways, many at a time', () =>

@@ -150,6 +150,15 @@ test "what is no field is refused" {
     }
 }
 
+test "the same field may be in the table twice" {
+    var fixture: Fixture = .{};
+    fixture.init();
+    try fixture.decode("\x40\x01a\x01b\x40\x01a\x01b");
+    try testing.expectEqual(2, fixture.decoder.table.count);
+    try fixture.decode("\xbe\xbf");
+    try testing.expectEqualStrings("a: b\r\na: b\r\n", fixture.text_of());
+}
+
 test "the table's size is changed at the beginning of a block, twice at most, up to the limit" {
     var fixture: Fixture = .{};
     fixture.init();

@@ -261,6 +261,21 @@ test "frames behind a stream's end are judged by who ended it" {
     }
 }
 
+test "what comes late of streams that were reset here is ignored, however many there were" {
+    var streams: Streams = .{ .count_max = 1000 };
+    var id: StreamId = 1;
+    while (id < 400) : (id += 2) {
+        try testing.expectEqual(.begin, streams.onHeaders(id, null, false));
+        streams.opened();
+        streams.ended(id, .reset_here);
+        streams.released();
+    }
+    for ([_]StreamId{ 1, 101, 271, 399 }) |late| {
+        try testing.expectEqual(.ignore, streams.onData(late, null));
+        try testing.expectEqual(.ignore, streams.onHeaders(late, null, true));
+    }
+}
+
 test "data behind the end of the request, while the response is under way, is a stream's error" {
     const streams = begun(1);
     try testing.expectEqual(.accept, streams.onData(1, .open));

@@ -7,8 +7,8 @@ import { until } from '../support/wait.ts';
 import { ask, FrameClient, session } from './client.ts';
 import { type Case, cases, type End } from './hostile_cases.ts';
 
-/** Short, so that what falls silent need not be waited for, ms. */
-export const short = 1000;
+/** Short, so that what falls silent need not be waited for; long enough for a neighbour on a busy machine, ms. */
+export const short = 2000;
 
 /** What pools may hold on account of one hostile client, bytes. */
 const heldMax = 16 * 2 ** 20;

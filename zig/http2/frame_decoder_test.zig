@@ -196,13 +196,15 @@ test "a preface is seen as soon as it is there, another protocol at its first by
 
 test "frames on streams that they cannot be on end the connection" {
     inline for (.{
-        frame(.data, 0, 0, "a"),                              frame(.headers, 5, 0, "a"),
-        frame(.headers, 5, 2, "a"),                           frame(.priority, 0, 0, "12345"),
-        frame(.rst_stream, 0, 0, "1234"),                     frame(.settings, 0, 1, ""),
-        frame(.ping, 0, 1, "12345678"),                       frame(.goaway, 0, 1, "12345678"),
-        frame(.priority_update, 0, 1, "1234"),                frame(.priority_update, 0, 0, "\x00\x00\x00\x00"),
-        frame(.priority_update, 0, 0, "\x00\x00\x00\x02u=1"),
+        frame(.data, 0, 0, "a"),               frame(.headers, 5, 0, "a"),
+        frame(.headers, 5, 2, "a"),            frame(.priority, 0, 0, "12345"),
+        frame(.rst_stream, 0, 0, "1234"),      frame(.settings, 0, 1, ""),
+        frame(.ping, 0, 1, "12345678"),        frame(.goaway, 0, 1, "12345678"),
+        frame(.priority_update, 0, 1, "1234"), frame(.priority_update, 0, 0, &.{ 0, 0, 0, 0 }),
     }) |bytes| try expectAfterStart(&.{bytes}, "error invalid_stream_id\n");
+    // Of a push, of which there are none (RFC 9218 §7.1).
+    const of_push = frame(.priority_update, 0, 0, "\x00\x00\x00\x02u=1");
+    try expectAfterStart(&.{of_push}, "error invalid_stream_id\n");
 }
 
 test "frames of lengths that they cannot have end the connection" {

@@ -93,6 +93,7 @@ test {
     _ = @import("core/log.zig");
     _ = @import("core/memory.zig");
     _ = @import("core/rate.zig");
+    _ = @import("core/shares.zig");
     _ = @import("core/slots.zig");
     _ = @import("core/spsc.zig");
     _ = @import("core/system.zig");

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type HttpsServer, startHttps, stopHttps } from '../https/server.ts';
+import { type HttpsServer, serving, startHttps, stopHttps } from '../https/server.ts';
 import { Authority, noTls } from '../support/certificates.ts';
 import { stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
@@ -28,15 +28,6 @@ test.after(async () => {
   await stopAll();
   authority?.remove();
 });
-
-async function serving(
-  options: object,
-  run: (server: HttpsServer) => Promise<void>,
-): Promise<void> {
-  const server = await startHttps(options);
-  await run(server);
-  await stopHttps(server);
-}
 
 const clear = ({ port }: HttpsServer): string => `http://127.0.0.1:${port}`;
 

@@ -12,15 +12,7 @@ import { stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
-import {
-  ask,
-  askJson,
-  connectHttps,
-  type HttpsServer,
-  refusal,
-  startHttps,
-  stopHttps,
-} from './server.ts';
+import { ask, askJson, connectHttps, refusal, serving, startHttps, stopHttps } from './server.ts';
 
 // HTTP over TLS, from the options of serve() to what clients and handlers see of it.
 const suiteOf = suite('https');
@@ -36,15 +28,6 @@ suiteOf.after(async () => {
   await stopAll();
   authority?.remove();
 });
-
-async function serving(
-  options: object,
-  run: (server: HttpsServer) => Promise<void>,
-): Promise<void> {
-  const server = await startHttps(options);
-  await run(server);
-  await stopHttps(server);
-}
 
 test('handlers see https, and what was agreed on', () =>
   serving({ tls: pair }, async (server) => {

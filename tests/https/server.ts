@@ -28,6 +28,16 @@ export async function stopHttps(server: HttpsServer): Promise<void> {
   assert.match(server.stdout(), /^STOPPED 0$/m, 'nothing was allocated after the start');
 }
 
+/** A server for the time of `run`, which ends in order. */
+export async function serving(
+  options: object,
+  run: (server: HttpsServer) => Promise<void>,
+): Promise<void> {
+  const server = await startHttps(options);
+  await run(server);
+  await stopHttps(server);
+}
+
 /** Options of node:https and node:tls. */
 export type ClientOptions = RequestOptions & ConnectionOptions;
 

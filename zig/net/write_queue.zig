@@ -11,6 +11,7 @@ const Chain = @import("../core/chain.zig").Chain;
 const FileHandle = @import("../core/file_handle.zig").FileHandle;
 const Segment = @import("../core/chain.zig").Segment;
 const limits = @import("../core/limits.zig");
+const shares = @import("../core/shares.zig");
 const memory = @import("../core/memory.zig");
 
 /// A range of an open file, of which it is an owner.
@@ -58,12 +59,8 @@ pub const NodePool = struct {
     /// The same of one that has `depth` outputs under way: where these are many, as long as no
     /// fewer entries are left for the others.
     pub fn hasSpareFor(self: *const NodePool, depth: u32) bool {
-        const left = self.nodes.len - self.used;
-        if (left <= self.reserved) return false;
-        return depth <= few or left - self.reserved >= depth;
+        return shares.mayTake(depth, (self.nodes.len - self.used) -| self.reserved);
     }
-
-    const few = 8;
 
     pub fn deinit(self: *NodePool) void {
         memory.release(Node, self.nodes);

@@ -8,7 +8,18 @@ const refusals_of = @import("refusals.zig").Refusals;
 /// What found no room.
 pub const Direction = enum { input, output };
 /// Whose room is used up.
-pub const Owner = enum { connection, pool };
+pub const Owner = enum {
+    connection,
+    pool,
+
+    /// What a message is refused with for it.
+    pub fn code(self: Owner) Code {
+        return switch (self) {
+            .connection => .connection_memory,
+            .pool => .out_of_buffers,
+        };
+    }
+};
 
 pub fn Budget(comptime D: type) type {
     return struct {
@@ -46,13 +57,9 @@ pub fn Budget(comptime D: type) type {
                 .output => "it was closed",
             };
             log.limited("{s}: {s}", .{ what, then });
-            const code: Code = switch (owner) {
-                .connection => .connection_memory,
-                .pool => .out_of_buffers,
-            };
             switch (direction) {
-                .input => d.refuse(conn, code),
-                .output => refusals.closeFor(d, conn, code),
+                .input => d.refuse(conn, owner.code()),
+                .output => refusals.closeFor(d, conn, owner.code()),
             }
         }
     };

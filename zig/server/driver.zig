@@ -224,11 +224,16 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             self.setTimer(conn);
         }
 
-        /// What was written may wait for the client now. Within an event net/ asks for the timer
-        /// itself, when the event is over; HTTP/1 sets it where its writes wait.
+        /// What was written may wait for the client now; HTTP/1 sets its timer where its writes
+        /// wait.
         fn setTimer(self: *Self, conn: *Conn) void {
-            if (conn.app.http1.spoken == .http1 or conn.in_input or !conn.isOpen()) return;
-            self.afterEvent(conn);
+            if (conn.app.http1.spoken == .http2) self.afterAnswer(conn);
+        }
+
+        /// Something was done on `conn` for an exchange. Within an event net/ asks for the timer
+        /// itself, when the event is over.
+        pub fn afterAnswer(self: *Self, conn: *Conn) void {
+            if (conn.isOpen() and !conn.in_input) self.afterEvent(conn);
         }
 
         /// Ends a streamed body, with trailer fields behind it: lines as `Response.trailerLines`

@@ -5,6 +5,7 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
+const shares = @import("../core/shares.zig");
 const slots = @import("../core/slots.zig");
 
 pub fn ExchangePool(comptime Exchange: type) type {
@@ -43,12 +44,8 @@ pub fn ExchangePool(comptime Exchange: type) type {
         /// as no fewer are left for the others.
         pub fn hasRoom(self: *const Self, depth: u16) bool {
             if (depth == 0) return true;
-            const left = self.spare - (self.slots.used - self.served);
-            return left > 0 and (depth <= few or left >= depth);
+            return shares.mayTake(depth, self.spare - (self.slots.used - self.served));
         }
-
-        /// So many a connection has whatever is left.
-        const few = 8;
 
         /// An exchange, undefined, for a connection that has `depth` of them; null when there is no
         /// room, which the first of a connection never meets.

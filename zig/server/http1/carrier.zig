@@ -319,8 +319,7 @@ pub fn Http1Carrier(comptime D: type) type {
             if (own.first == null and conn.eof and !conn.in_input and !conn.paused) {
                 return d.endConn(conn, false);
             }
-            // Within an event net/ asks for the timer itself, when the event is over.
-            if (conn.isOpen() and !conn.in_input) d.afterEvent(conn);
+            d.afterAnswer(conn);
         }
     };
 }

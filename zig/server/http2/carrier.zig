@@ -86,10 +86,7 @@ pub fn Http2Carrier(comptime D: type) type {
         }
 
         pub fn refuseForMemory(self: Self, ex: *Exchange, owner: budget_file.Owner) void {
-            self.refuseMessage(ex, switch (owner) {
-                .connection => .connection_memory,
-                .pool => .out_of_buffers,
-            });
+            self.refuseMessage(ex, owner.code());
         }
 
         pub fn checkInputMemory(self: Self, ex: *Exchange) void {
@@ -268,8 +265,7 @@ pub fn Http2Carrier(comptime D: type) type {
             }
             if (conn.isOpen() and d.exchanges.get(id) != null)
                 http2.writeUpdates(d, own, &ex.http2.stream);
-            // Within an event net/ asks for the timer itself, when the event is over.
-            if (conn.isOpen() and !conn.in_input) d.afterEvent(conn);
+            d.afterAnswer(conn);
         }
     };
 }

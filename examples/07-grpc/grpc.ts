@@ -73,7 +73,7 @@ export function grpc<In, Out>(input: Codec<In>, output: Codec<Out>, method: Meth
           yield framed(output.encode(value));
         }
       } catch (error) {
-        [status, message] = told(error);
+        [status, message] = told(error, signal);
       } finally {
         // A method that waits for something sees the signal; nobody waits for it here.
         Promise.resolve(answers.return?.()).catch(() => {});
@@ -161,8 +161,10 @@ function untilAborted<T>(promise: Promise<T>, deadline: AbortSignal | null): Pro
 }
 
 /** What the client is told of an error: what is no GrpcError stays here. */
-function told(error: unknown): [status: number, message: string] {
+function told(error: unknown, signal: AbortSignal): [status: number, message: string] {
   if (error instanceof GrpcError) return [error.status, error.message];
+  // What a method comes upon because its client has cancelled, or gone, is nobody's fault.
+  if (signal.aborted) return [Status.cancelled, ''];
   console.error(error);
   return [Status.unknown, 'Something went wrong'];
 }

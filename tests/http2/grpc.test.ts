@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import {
   type ClientDuplexStream,
@@ -14,6 +14,7 @@ import app from '../../examples/07-grpc/app.ts';
 import { type Codec, GrpcError, grpc } from '../../examples/07-grpc/grpc.ts';
 import { serversOf } from '../support/servers.ts';
 import { testUnless } from '../support/skip.ts';
+import { connect } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
 import { ask, session } from './client.ts';
 import { type Greeter, greeter, sayHello, type Text, textsOf } from './greeter.ts';
@@ -118,11 +119,15 @@ both('conversations, twenty at a time, each message answered before the next', a
 
 both('a conversation outlives every timeout while both are silent', async (way) => {
   const short = { headerTimeout: 200, keepAliveTimeout: 200, writeTimeout: 200, rateGrace: 200 };
-  const { client } = open(way, { ...app, ...short });
+  const { client, server } = open(way, { ...app, ...short });
   const chat = client.Chat();
   chat.write({ text: 'before' });
   assert.is(await next(chat), 'you: before');
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  // As long as it takes the server to end five connections that say nothing, one after the other.
+  for (let n = 0; n < 5; n += 1) {
+    const silent = await connect(server.port);
+    await until(() => silent.ended, 'the end of who is silent');
+  }
   chat.write({ text: 'after' });
   assert.is(await next(chat), 'you: after');
   chat.end();
@@ -169,8 +174,14 @@ both('a method that there is none of is unimplemented', async (way) => {
   assert.is((await failure(sayHello(client, 'Ada'))).code, status.UNIMPLEMENTED);
 });
 
+/** What a method waits for that never comes: until its signal is aborted, upon which it goes on, or fails. */
+const waits: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
+  'goes on': (signal) => once(signal, 'abort'),
+  fails: (signal) => once(new EventEmitter(), 'never', { signal }),
+};
+
 /** A server whose CountDown never ends by itself, and what became of it. */
-function endless(way: Way) {
+function endless(way: Way, wait = waits['goes on'] as (signal: AbortSignal) => Promise<unknown>) {
   const seen: string[] = [];
   const opened = open(way, {
     routes: {
@@ -181,7 +192,7 @@ function endless(way: Way) {
           try {
             for (let n = 0; ; n += 1) {
               yield String(n);
-              await new Promise((resolve) => setTimeout(resolve, 20));
+              await wait(signal);
             }
           } finally {
             seen.push('returned');
@@ -193,14 +204,19 @@ function endless(way: Way) {
   return { ...opened, seen };
 }
 
-both('a client that cancels ends the method and its signal', async (way) => {
-  const { client, seen } = endless(way);
-  const stream = client.CountDown({ text: '' });
-  stream.on('error', () => {});
-  await within(once(stream, 'data'), 'an answer');
-  stream.cancel();
-  await until(() => seen.includes('aborted') && seen.includes('returned'), 'both ends');
-});
+for (const [what, wait] of Object.entries(waits)) {
+  both(`a client that cancels ends the method and its signal: one that ${what}`, async (way) => {
+    const { client, seen } = endless(way, wait);
+    const stream = client.CountDown({ text: '' });
+    stream.on('error', () => {});
+    await within(once(stream, 'data'), 'an answer');
+    stream.cancel();
+    await until(() => seen.includes('aborted') && seen.includes('returned'), 'both ends');
+    // Nobody's fault, and no line of the log.
+    assert.is((await failure(sayHello(client, 'x'))).code, status.UNIMPLEMENTED);
+    assert.is(servers.log, '');
+  });
+}
 
 both('a deadline ends the method and its signal, here and at the client', async (way) => {
   const { client, seen, server } = endless(way);

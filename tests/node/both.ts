@@ -34,34 +34,31 @@ export interface Outcome {
   events: string[];
 }
 
+/** What a client does, on a connection that is open; `events` grow as the program tells them. */
+type Ask = (client: RawClient, port: number, events: readonly string[]) => Promise<unknown>;
+
 /** Runs `ask` with a client of each server; `program` makes the listener, given where to tell events. */
 export async function onBoth(
   program: (tell: Told) => Listener,
-  ask: (client: RawClient, port: number) => Promise<unknown>,
+  ask: Ask,
 ): Promise<{ node: Outcome; gyrfalcon: Outcome }> {
   return { node: await onNode(program, ask), gyrfalcon: await onGyrfalcon(program, ask) };
 }
 
-async function onNode(
-  program: (tell: Told) => Listener,
-  ask: (client: RawClient, port: number) => Promise<unknown>,
-): Promise<Outcome> {
+async function onNode(program: (tell: Told) => Listener, ask: Ask): Promise<Outcome> {
   const events: string[] = [];
   const server = createServer(program((event) => events.push(event)));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   try {
-    return { result: await asked(port, ask), events };
+    return { result: await asked(port, ask, events), events };
   } finally {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   }
 }
 
-async function onGyrfalcon(
-  program: (tell: Told) => Listener,
-  ask: (client: RawClient, port: number) => Promise<unknown>,
-): Promise<Outcome> {
+async function onGyrfalcon(program: (tell: Told) => Listener, ask: Ask): Promise<Outcome> {
   const events: string[] = [];
   const server = serve({
     port: 0,
@@ -72,19 +69,16 @@ async function onGyrfalcon(
     fetch: nodeHandler(program((event) => events.push(event))),
   });
   try {
-    return { result: await asked(server.port, ask), events };
+    return { result: await asked(server.port, ask, events), events };
   } finally {
     await server.stop(true);
   }
 }
 
-async function asked(
-  port: number,
-  ask: (client: RawClient, port: number) => Promise<unknown>,
-): Promise<unknown> {
+async function asked(port: number, ask: Ask, events: readonly string[]): Promise<unknown> {
   const client = await connect(port);
   try {
-    return await ask(client, port);
+    return await ask(client, port, events);
   } finally {
     client.destroy();
   }

@@ -389,10 +389,10 @@ for (const [name, request, writes] of leaving) {
         });
         tell('begun');
       },
-      async (client) => {
+      async (client, _, events) => {
         await client.send(request);
         if (writes > 0) await client.readAhead();
-        else await new Promise((resolve) => setTimeout(resolve, 50));
+        else await until(() => events.includes('begun'), 'the listener');
         client.reset();
         await client.closed();
       },
@@ -481,10 +481,10 @@ test('who writes faster than the client reads is told to wait, and goes on at dr
       more();
       setTimeout(() => tell(`${written < pieces / 2}`), 200);
     },
-    async (client) => {
+    async (client, _, events) => {
       client.socket.pause();
       await client.send(get);
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await until(() => events.length > 0, 'how much was written');
       client.socket.resume();
       return (await client.response()).body.length;
     },
@@ -504,17 +504,21 @@ test('what was written may be changed once its callback is called', async () => 
         bytes.fill('b');
         res.end('c');
       });
+      tell('begun');
     },
-    async (client) => {
+    async (client, _, events) => {
       client.socket.pause();
       await client.send(get);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await until(() => events.includes('begun'), 'the response');
       client.socket.resume();
       const { body } = await client.response();
       return [body.length, body.includes('b'), body.at(-1)];
     },
   );
-  assert.equal(gyrfalcon, { result: [size + 1, false, 99], events: ['written', 'finish'] });
+  assert.equal(gyrfalcon, {
+    result: [size + 1, false, 99],
+    events: ['begun', 'written', 'finish'],
+  });
   assert.equal(gyrfalcon, node);
 });
 
@@ -528,18 +532,19 @@ test('a large body may be changed once it was sent', async () => {
         tell('finish');
         bytes.fill('b');
       });
+      tell('begun');
     },
-    async (client) => {
+    async (client, _, events) => {
       client.socket.pause();
       await client.send(get);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await until(() => events.includes('begun'), 'the response');
       client.socket.resume();
       const { body, headers } = await client.response();
       return [headers.get('content-length'), body.includes('b')];
     },
   );
-  await until(() => gyrfalcon.events.length === 2, "'close'");
-  assert.equal(gyrfalcon, { result: [`${size}`, false], events: ['finish', 'close'] });
+  await until(() => gyrfalcon.events.length === 3, "'close'");
+  assert.equal(gyrfalcon, { result: [`${size}`, false], events: ['begun', 'finish', 'close'] });
   assert.equal(gyrfalcon.result, node.result);
 });
 

@@ -11,7 +11,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lacks } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
-import { connect, type RawResponse } from '../support/socket.ts';
+import { connect, exchange, type RawResponse } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
 
 const test = suite('multipart over HTTP');
@@ -268,12 +268,13 @@ test('what the server is told of forms holds where a call says nothing else, als
 
 test('100000 parts are refused at the first that is too many', async () => {
   const part = '--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n';
-  const headers = { 'content-type': 'multipart/form-data; boundary=XX' };
   const body = `${part.repeat(100_000)}--XX--`;
-  // Hono's parseBody reads it whole, and makes a Response of it.
+  const fields = `Host: a\r\nContent-Type: multipart/form-data; boundary=XX\r\nContent-Length: ${body.length}`;
+  // Hono's parseBody reads it whole, and makes a Response of it. Each has a connection of its own: an HTTP/2 session of
+  // Node.js counts what it was not to send any more for good, and takes no response beyond 10 MB of that.
   for (const path of ['/form', '/parts', '/hono']) {
-    const response = await fetch(url(path), { method: 'POST', headers, body });
-    assert.is(response.status, 413, path);
+    const request = `POST ${path} HTTP/1.1\r\n${fields}\r\n\r\n${body}`;
+    assert.is((await exchange(server.port, request)).status, 413, path);
   }
 });
 

@@ -7,7 +7,8 @@ import * as assert from 'uvu/assert';
 import { serversOf } from '../support/servers.ts';
 import { testUnless } from '../support/skip.ts';
 import { until, within } from '../support/wait.ts';
-import { type Answer, ask, session } from './client.ts';
+import { type Answer, ask, FrameClient, frame, get, session } from './client.ts';
+import { head, literal } from './hpack.ts';
 import { type Way, ways } from './ways.ts';
 
 // node:http2 and undici as clients of handlers in this process: what each side sees of the other.
@@ -390,6 +391,21 @@ both('an answer ahead of a large upload tells the client to spare itself that', 
   assert.equal([answer.status, answer.body.toString(), answer.code], [403, 'no', 0], 'NO_ERROR');
   assert.is((await ask(client, '/')).status, 403);
   client.close();
+});
+
+// The client's window takes 64 KiB, which is less than what is read for nobody: nothing more has to come.
+test('an upload that is known to be large is not waited for behind its response', async () => {
+  const server = servers.open({ fetch: () => new Response('no', { status: 403 }) });
+  const client = await FrameClient.open(server.port);
+  const block = Buffer.concat([head('/', 'POST'), literal('content-length', '10000000')]);
+  client.send(frame(1, 4, 1, block), frame(0, 0, 1, Buffer.alloc(16_384)));
+  const reset = await until(() => client.frames.find(({ type }) => type === 3), 'RST_STREAM');
+  assert.is(reset.payload.readUInt32BE(), 0, 'NO_ERROR');
+  const end = client.frames.find(({ type, flags }) => type === 0 && (flags & 1) === 1);
+  assert.is(end?.payload.toString(), 'no', 'the response is whole');
+  client.send(get(3));
+  await until(() => client.frames.find(({ stream }) => stream === 3), 'the next response');
+  client.socket.destroy();
 });
 
 both('a handler that fails is one response of 500', async (way) => {

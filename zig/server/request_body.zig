@@ -64,6 +64,11 @@ pub const RequestBody = struct {
         return self.seen + more > bytes_max;
     }
 
+    /// Whether a rest that nobody wants is to be read. `left`: what was said to come, bytes.
+    pub fn isWorthReading(self: *const RequestBody, left: ?u64) bool {
+        return self.discarded +| (left orelse 0) <= limits.discard_bytes_max;
+    }
+
     /// Counts what nobody wants. False: that is more than is worth reading.
     pub fn discard(self: *RequestBody, bytes: usize) bool {
         self.discarded += bytes;
@@ -100,6 +105,10 @@ test "content is bounded, and so is what is read of it for nobody" {
     body.seen = 90;
     try testing.expect(!body.isTooLarge(10, 100));
     try testing.expect(body.isTooLarge(11, 100));
+    try testing.expect(body.isWorthReading(null) and body.isWorthReading(limits.discard_bytes_max));
+    try testing.expect(!body.isWorthReading(limits.discard_bytes_max + 1));
     try testing.expect(body.discard(limits.discard_bytes_max));
+    try testing.expect(body.isWorthReading(0) and !body.isWorthReading(1));
+    try testing.expect(!body.isWorthReading(std.math.maxInt(u64)));
     try testing.expect(!body.discard(1));
 }

@@ -80,7 +80,8 @@ pub fn Http2Carrier(comptime D: type) type {
             if (ex.dispatched and ex.response != .done) d.dispatcher.onAbort(d, ex);
             ex.dispatched = false;
             ex.http2.is_reading = false;
-            if (!is_free) return http2.reset(d, ex, .cancel);
+            // Behind a whole response the rest of the request is nothing that failed (§8.1).
+            if (!is_free) return http2.reset(d, ex, if (ex.http2.has_ended) .no_error else .cancel);
             ex.http2.spares_content = !http2.isWhole(ex);
             responses.respondError(d, ex, code);
         }

@@ -283,7 +283,8 @@ pub fn Output(comptime D: type) type {
             }
             ex.is_retired = true;
             // It waits to be told to send what nobody wants any more.
-            const is_useless = ex.http2.spares_content or ex.http2.awaits_continue;
+            const is_useless = ex.http2.spares_content or ex.http2.awaits_continue or
+                !ex.body.isWorthReading(ex.http2.stream.content.left);
             if (is_useless) return http2.reset(d, ex, .no_error);
             // However long both sides have talked, the client has from now on to come to an end.
             ex.body.since_ms = d.net.now_ms;

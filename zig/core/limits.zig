@@ -235,6 +235,8 @@ pub const wheel_slots: u32 = 1024;
 /// Engine memory of an idle connection, bytes: the design's target,
 /// held by a comptime assertion in server/.
 pub const idle_connection_bytes_max: u32 = 2 * 1024;
+/// The same of one of HTTP/2 whose client has filled half of its table of fields.
+pub const http2_idle_bytes_max: u32 = 6 * 1024;
 
 comptime {
     assert(std.math.isPowerOfTwo(buffer_bytes_min));

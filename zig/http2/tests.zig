@@ -11,6 +11,7 @@ test {
     _ = @import("hpack/integer.zig");
     _ = @import("hpack/names.zig");
     _ = @import("hpack/table.zig");
+    _ = @import("hpack/table_pool.zig");
     _ = @import("priority.zig");
     _ = @import("request.zig");
     _ = @import("response.zig");

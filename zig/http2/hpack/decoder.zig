@@ -16,6 +16,7 @@ const table_file = @import("table.zig");
 const Defects = table_file.Defects;
 const Record = table_file.Record;
 const Table = table_file.Table;
+const TablePool = @import("table_pool.zig").TablePool;
 
 /// The size that a table begins with, bytes (RFC 9113 §6.5.2).
 pub const table_bytes_initial = 4096;
@@ -118,6 +119,8 @@ pub const Error = error{
 
 pub const Decoder = struct {
     table: Table,
+    /// Where the table's memory comes from, as it is used; null: it was given whole.
+    pool: ?*TablePool = null,
     /// What the peer may set the table's size to: our SETTINGS_HEADER_TABLE_SIZE, once the peer has
     /// acknowledged it, bytes.
     size_limit: u32 = table_bytes_initial,
@@ -133,16 +136,47 @@ pub const Decoder = struct {
         return .{ .table = table };
     }
 
+    /// Its table has memory of `pool`, as much as the peer makes use of, until `deinit`.
+    pub fn initPooled(pool: *TablePool) Decoder {
+        return .{ .table = .initEmpty(table_bytes_initial), .pool = pool };
+    }
+
+    /// Gives the table's memory back where it came from a pool.
+    pub fn deinit(self: *Decoder) void {
+        if (self.pool) |pool| giveBack(pool, self.table.ring);
+        self.* = undefined;
+    }
+
+    fn giveBack(pool: *TablePool, ring: []align(table_file.alignment) u8) void {
+        if (ring.len == 0) return;
+        const len = table_file.memoryBytes(@intCast(ring.len));
+        pool.give(ring.ptr[0..len]); // the slots lie behind the ring
+    }
+
+    /// Adds an entry to the table. `line` is its text.
+    fn insert(self: *Decoder, line: []const u8, new: Record) void {
+        if (self.table.wants(new)) |bytes| self.grow(bytes);
+        self.table.insert(line, new);
+    }
+
+    fn grow(self: *Decoder, bytes: u32) void {
+        @branchHint(.cold);
+        const pool = self.pool.?; // what was given whole is as large as it may be
+        const ring = self.table.ring;
+        self.table.grow(pool.take(bytes), TablePool.capacityFor(bytes));
+        giveBack(pool, ring);
+    }
+
     /// The peer has acknowledged a SETTINGS_HEADER_TABLE_SIZE of ours, bytes: at most the capacity.
     pub fn setLimit(self: *Decoder, size_limit: u32) void {
-        assert(size_limit <= self.table.ring.len);
+        assert(size_limit <= self.table.capacity);
         self.size_limit = size_limit;
         if (self.table.size_max > size_limit) self.is_update_due = true;
     }
 
     /// Decodes a whole field block. After an error the connection is of no use.
     pub fn decode(self: *Decoder, in: []const u8, block: *Block) Error!void {
-        assert(block.text.len >= self.table.ring.len and
+        assert(block.text.len >= self.table.capacity and
             block.text.len <= std.math.maxInt(u16));
         block.bytes = 0;
         block.count = 0;
@@ -238,7 +272,7 @@ pub const Decoder = struct {
                     return;
                 },
             };
-            if (keep) self.table.insert(out[0..line.lineBytes()], line);
+            if (keep) self.insert(out[0..line.lineBytes()], line);
             if (block.counted(line.size())) block.commit(line);
             return;
         }

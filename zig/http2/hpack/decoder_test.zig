@@ -5,6 +5,7 @@ const Block = decoder_file.Block;
 const Decoder = decoder_file.Decoder;
 const table_file = @import("table.zig");
 const Record = table_file.Record;
+const TablePool = @import("table_pool.zig").TablePool;
 
 /// A decoder with its memory, and a block.
 const Fixture = struct {
@@ -290,5 +291,55 @@ test "names and values that no field may have are told, also from the table" {
         try fixture.decode("\x7e\x01c");
         var fields = fixture.block.fields();
         try testing.expectEqual(case[1], fields.next().?.defects.name);
+    }
+}
+
+test "a table takes memory as it is used, and decodes as one that has all of it" {
+    const memory = try testing.allocator.alignedAlloc(
+        u8,
+        table_file.alignment,
+        TablePool.memoryBytes(2),
+    );
+    defer testing.allocator.free(memory);
+    var pool: TablePool = .init(memory, 2);
+    var prng = std.Random.DefaultPrng.init(8);
+    const random = prng.random();
+    for (0..50) |_| {
+        var pooled: Fixture = .{};
+        pooled.init();
+        pooled.decoder = .initPooled(&pool);
+        defer pooled.decoder.deinit();
+        var whole: Fixture = .{};
+        whole.init();
+        try pooled.decode(&.{0x82});
+        try testing.expectEqual(0, pooled.decoder.table.ring.len);
+        for (0..40) |_| {
+            var bytes: [2048]u8 = undefined;
+            var len: usize = 0;
+            if (random.uintLessThan(u8, 8) == 0) {
+                bytes[0..3].* = .{ 0x3f, 0xe1, random.uintAtMost(u8, 31) }; // up to 4096
+                len = 3;
+            }
+            for (0..random.uintAtMost(usize, 4)) |_| {
+                const value_len = random.uintLessThan(u8, 127);
+                bytes[len..][0..3].* = .{ 0x40, 1, 'a' + random.uintLessThan(u8, 26) };
+                bytes[len + 3] = value_len;
+                @memset(bytes[len + 4 ..][0..value_len], '0' + value_len % 10);
+                len += 4 + @as(usize, value_len);
+            }
+            const count = whole.decoder.table.count;
+            if (count > 0) {
+                bytes[len] = 0x80 | 62; // the newest entry
+                len += 1;
+            }
+            const told = whole.decode(bytes[0..len]);
+            try testing.expectEqual(told, pooled.decode(bytes[0..len]));
+            told catch break; // it referred to what a smaller table had given up
+            try testing.expectEqualStrings(whole.text_of(), pooled.text_of());
+            const table = &pooled.decoder.table;
+            try testing.expectEqual(whole.decoder.table.size, table.size);
+            // No more than what was in use at a time, and the next size for it.
+            try testing.expect(table.ring.len <= 4096);
+        }
     }
 }

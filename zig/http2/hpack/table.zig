@@ -66,6 +66,8 @@ pub const Table = struct {
     /// As the RFC counts it, bytes.
     size: u32 = 0,
     size_max: u32,
+    /// What the ring may become at most, bytes.
+    capacity: u32,
 
     /// A table of at most `capacity` bytes, in `memory` of `memoryBytes(capacity)`.
     pub fn init(memory: []align(alignment) u8, capacity: u32) Table {
@@ -76,12 +78,50 @@ pub const Table = struct {
             .ring = memory[0..ring_bytes],
             .slots = @ptrCast(slots),
             .size_max = capacity,
+            .capacity = capacity,
         };
+    }
+
+    /// An empty table without memory, which may `grow` to `capacity` bytes.
+    pub fn initEmpty(capacity: u32) Table {
+        assert(capacity <= capacity_max);
+        return .{ .ring = &.{}, .slots = &.{}, .size_max = capacity, .capacity = capacity };
+    }
+
+    /// How large a ring has to be that keeps `new` too, bytes; null: this one is.
+    pub fn wants(self: *const Table, new: Record) ?u32 {
+        if (new.size() > self.size_max) return null; // it is not kept
+        const bytes = @min(self.size + new.size(), self.size_max);
+        return if (bytes > self.ring.len) bytes else null;
+    }
+
+    /// Moves the entries to `memory`, that of a larger table of `ring_capacity` bytes. The memory
+    /// where they were is not looked at any more.
+    pub fn grow(
+        self: *Table,
+        memory: []align(alignment) u8,
+        ring_capacity: u32,
+    ) void {
+        assert(ring_capacity > self.ring.len and ring_capacity <= self.capacity);
+        var larger = Table.init(memory, ring_capacity);
+        larger.size_max = self.size_max;
+        larger.capacity = self.capacity;
+        var index = self.count;
+        while (index > 0) {
+            index -= 1;
+            const at = self.place(index);
+            const entry = self.record(at);
+            const parts = self.pieces(at + @sizeOf(Record), entry.lineBytes());
+            const start = larger.claim(entry).?; // it fits where less room was
+            _ = larger.put(larger.put(start, parts[0]), parts[1]);
+        }
+        assert(larger.size == self.size and larger.count == self.count);
+        self.* = larger;
     }
 
     /// Makes it smaller or larger, and evicts what is too much (§4.3).
     pub fn resize(self: *Table, size_max: u32) void {
-        assert(size_max <= self.ring.len);
+        assert(size_max <= self.capacity);
         self.size_max = size_max;
         while (self.size > size_max) self.evict();
     }
@@ -166,6 +206,7 @@ pub const Table = struct {
             return null;
         }
         while (self.size > self.size_max - need) self.evict();
+        assert(self.size + need <= self.ring.len); // what it takes is less than what it counts
         const at = self.end;
         const bytes: *align(alignment) [@sizeOf(Record)]u8 = @alignCast(
             self.ring[at..][0..@sizeOf(Record)],
@@ -196,7 +237,8 @@ pub const Table = struct {
 
     /// What always holds.
     pub fn checkInvariants(self: *const Table) void {
-        assert(self.size <= self.size_max and self.size_max <= self.ring.len);
+        assert(self.size <= self.size_max and self.size_max <= self.capacity);
+        assert(self.ring.len <= ringBytes(self.capacity));
         assert(self.count <= self.slots.len);
         var size: u32 = 0;
         var ring_bytes: usize = 0;
@@ -283,4 +325,48 @@ test "an entry larger than the table empties it" {
     insertField(&table, "a", "v" ** 68);
     try testing.expectEqual(0, table.count);
     try testing.expectEqual(0, table.size);
+}
+
+test "a table that grows keeps its entries, wherever its ring ends" {
+    const sizes = [_]u32{ 64, 160, 504 };
+    const stride = comptime std.mem.alignForward(usize, memoryBytes(504), alignment);
+    var memory: [sizes.len * stride]u8 align(alignment) = undefined;
+    var prng = std.Random.DefaultPrng.init(5);
+    const random = prng.random();
+    for (0..500) |_| {
+        var growing = Table.initEmpty(504);
+        var fixed_memory: [memoryBytes(504)]u8 align(alignment) = undefined;
+        var fixed = Table.init(&fixed_memory, 504);
+        var next: usize = 0;
+        for (0..30) |_| {
+            if (random.uintLessThan(u8, 10) == 0) {
+                const size_max = random.uintAtMost(u32, 504);
+                growing.resize(size_max);
+                fixed.resize(size_max);
+            }
+            const value_text = "0123456789" ** 50;
+            const value = value_text[0..random.uintLessThan(usize, 200)];
+            const new: Record = .{
+                .name_len = 1,
+                .value_len = @intCast(value.len),
+                .name = .other,
+            };
+            while (growing.wants(new)) |bytes| : (next += 1) {
+                if (bytes > sizes[next]) continue;
+                const room = memory[next * stride ..][0..memoryBytes(sizes[next])];
+                growing.grow(@alignCast(room), sizes[next]);
+            }
+            insertField(&growing, "n", value);
+            insertField(&fixed, "n", value);
+            growing.checkInvariants();
+            try testing.expectEqual(fixed.count, growing.count);
+            try testing.expectEqual(fixed.size, growing.size);
+            for (0..fixed.count) |index| {
+                const at = growing.place(@intCast(index));
+                const other = fixed.record(fixed.place(@intCast(index)));
+                try testing.expectEqual(other, growing.record(at));
+                try testing.expect(growing.hasText(at, 3, value_text[0..other.value_len]));
+            }
+        }
+    }
 }

@@ -261,6 +261,7 @@ pub fn Http2(comptime D: type) type {
 
         pub fn onClose(d: *D, conn: *Conn) void {
             dropExchanges(d, conn);
+            of(conn).deinit();
         }
 
         /// Ends it for something that has not to do with one stream alone.

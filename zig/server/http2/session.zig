@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
+const limits = @import("../../core/limits.zig");
 const list = @import("../../core/list.zig");
 const memory = @import("../../core/memory.zig");
 const Segment = @import("../../core/chain.zig").Segment;
@@ -12,6 +13,7 @@ const StreamId = frames.StreamId;
 const hpack_decoder = @import("../../http2/hpack/decoder.zig");
 const hpack_encoder = @import("../../http2/hpack/encoder.zig");
 const table = @import("../../http2/hpack/table.zig");
+const TablePool = @import("../../http2/hpack/table_pool.zig").TablePool;
 const scheduler = @import("../../http2/scheduler.zig");
 const StreamMap = @import("../../http2/stream_map.zig").StreamMap;
 const StreamEntry = @import("../../http2/stream_map.zig").Entry;
@@ -20,10 +22,11 @@ const Part = @import("part.zig").Part;
 const Stall = @import("stall.zig").Stall;
 
 const Stream = h2.Stream;
-const decoder_bytes = hpack_decoder.table_bytes_initial;
 const encoder_bytes = 512;
-/// What a connection may keep beyond its slot and TLS: the issue's and the design's bound.
-const session_bytes_max = 6 * 1024;
+/// What a connection keeps beyond its slot, TLS and the decoder's table, bytes.
+const session_bytes_max = 2 * 1024;
+/// A table that is usual: of who has asked for a page with a few dozen parts, bytes.
+const usual_table_bytes = 2 * 1024;
 
 /// For the driver `D`.
 pub fn Sessions(comptime D: type) type {
@@ -96,12 +99,13 @@ pub fn Sessions(comptime D: type) type {
             /// A request was read on it.
             served: bool = false,
             in_pump: bool = false,
-            decoder_memory: [table.memoryBytes(decoder_bytes)]u8 align(table.alignment) = undefined,
             encoder_memory: [hpack_encoder.memoryBytes(encoder_bytes)]u8 align(table.alignment) =
                 undefined,
 
             comptime {
                 assert(@sizeOf(Session) <= session_bytes_max);
+                const usual = D.idle_bytes + @sizeOf(Session) + table.memoryBytes(usual_table_bytes);
+                assert(usual <= limits.http2_idle_bytes_max);
             }
 
             pub fn findStream(self: *Session, id: StreamId) ?*Stream {
@@ -120,14 +124,19 @@ pub fn Sessions(comptime D: type) type {
                 self.due_ms = @min(self.due_ms, at_ms);
             }
 
-            /// Of a connection that begins. What of it is large is not written to.
+            /// Of a connection that begins, until `deinit`. What of it is large is not written to.
             pub fn init(self: *Session, d: *D, conn: *Conn) void {
                 self.* = .{ .d = d, .conn = conn, .protocol = undefined };
                 self.protocol = .init(
                     &d.http2_worker.settings,
-                    .init(&self.decoder_memory, decoder_bytes),
+                    .initPooled(&d.http2_worker.tables),
                     .init(&self.encoder_memory, encoder_bytes),
                 );
+            }
+
+            /// The connection is closed.
+            pub fn deinit(self: *Session) void {
+                self.protocol.decoder.deinit();
             }
         };
 
@@ -138,6 +147,9 @@ pub fn Sessions(comptime D: type) type {
             sessions: []align(memory.page_bytes) Session,
             streams: StreamMap,
             entries: []align(memory.page_bytes) StreamEntry,
+            /// Of the decoders' tables.
+            tables: TablePool,
+            table_memory: []align(memory.page_bytes) u8,
             /// Where field blocks are decoded to.
             block: hpack_decoder.Block,
             lines: []table.Record,
@@ -160,6 +172,8 @@ pub fn Sessions(comptime D: type) type {
                 const streams_max = if (config.http2) connections + config.exchanges_spare else 0;
                 const entries = try memory.reserve(StreamEntry, StreamMap.entryCount(streams_max));
                 errdefer memory.release(StreamEntry, entries);
+                const table_memory = try memory.reserve(u8, TablePool.memoryBytes(sessions_max));
+                errdefer memory.release(u8, table_memory);
                 const text = try gpa.alloc(u8, block_text_bytes);
                 errdefer gpa.free(text);
                 const lines = try gpa.alloc(table.Record, block_lines);
@@ -167,6 +181,8 @@ pub fn Sessions(comptime D: type) type {
                     .sessions = sessions,
                     .streams = .init(entries, seed),
                     .entries = entries,
+                    .tables = .init(table_memory, sessions_max),
+                    .table_memory = table_memory,
                     .block = .{
                         .text = text,
                         .lines = lines,
@@ -204,13 +220,14 @@ pub fn Sessions(comptime D: type) type {
 
             /// Memory that is set aside, bytes; what has not been used is not resident.
             pub fn reservedBytes(self: *const Worker) u64 {
-                return self.sessions.len * @sizeOf(Session) +
+                return self.sessions.len * @sizeOf(Session) + self.table_memory.len +
                     self.entries.len * @sizeOf(StreamEntry);
             }
 
             pub fn deinit(self: *Worker, gpa: std.mem.Allocator) void {
                 gpa.free(self.lines);
                 gpa.free(self.block.text);
+                memory.release(u8, self.table_memory);
                 memory.release(StreamEntry, self.entries);
                 memory.release(Session, self.sessions);
                 self.* = undefined;

@@ -8,6 +8,7 @@ const fields_file = @import("../http/fields.zig");
 const decoder_file = @import("../http2/hpack/decoder.zig");
 const encoder_file = @import("../http2/hpack/encoder.zig");
 const table_file = @import("../http2/hpack/table.zig");
+const TablePool = @import("../http2/hpack/table_pool.zig").TablePool;
 const names = @import("../http2/hpack/names.zig");
 const reference = @import("hpack_reference.zig");
 const mutator = @import("mutator.zig");
@@ -57,7 +58,9 @@ const Side = struct {
 };
 
 var roomy: Side = .{};
+/// Its table has memory as it takes it.
 var narrow: Side = .{};
+var pool_memory: [TablePool.memoryBytes(1)]u8 align(table_file.alignment) = undefined;
 var arena_memory: [8 << 20]u8 = undefined;
 
 /// Checks one input.
@@ -68,6 +71,8 @@ pub fn run(input: []const u8, random: std.Random) !void {
         .list_bytes_max = random.uintAtMost(u32, 600),
         .read_bytes_max = read_bytes_max,
     }, random.uintAtMost(usize, 8));
+    var pool: TablePool = .init(&pool_memory, 1);
+    narrow.decoder = .initPooled(&pool);
     var arena = std.heap.FixedBufferAllocator.init(&arena_memory);
     var plain: reference.Decoder = .{ .arena = arena.allocator() };
     var rest = input;

@@ -12,6 +12,7 @@ const frame_decoder = @import("frame_decoder.zig");
 const hpack_decoder = @import("hpack/decoder.zig");
 const hpack_encoder = @import("hpack/encoder.zig");
 const Block = hpack_decoder.Block;
+const EarlyPriorities = @import("priority.zig").Early;
 const Priority = @import("priority.zig").Priority;
 const request = @import("request.zig");
 const streams_file = @import("streams.zig");
@@ -73,7 +74,7 @@ pub const Event = union(enum) {
     /// The connection ends behind the reply.
     failed: errors.ConnectionError,
     /// A request, which `req` has. To be answered by `open`, or by `refuse`.
-    request: struct { id: StreamId, end_stream: bool, head: request.Head },
+    request: struct { id: StreamId, end_stream: bool, head: request.Head, priority: Priority },
     /// A request that is answered with an error: `open` it too, or `refuse` it.
     refused: struct { id: StreamId, end_stream: bool, why: request.Refusal },
     /// A request that is malformed. The reply resets its stream, which was not opened.
@@ -127,6 +128,8 @@ pub fn Connection(comptime Owner: type) type {
         receive: windows.ReceiveWindow = .{},
         tuning: windows.Tuning = .{},
         account: account_file.Account = .{},
+        /// Of streams that have not begun.
+        early: EarlyPriorities = .{},
         peer: PeerSettings = .{},
         /// SETTINGS of ours that are not acknowledged.
         settings_unacknowledged: u8 = 0,
@@ -242,9 +245,9 @@ pub fn Connection(comptime Owner: type) type {
                 .window_update => |update| return self.takeUpdate(owner, update, now_ms),
                 .priority => return self.charge(.priority, now_ms),
                 .priority_update => |update| {
-                    const stream = self.live(owner, update.stream) orelse
-                        return self.charge(.priority, now_ms);
                     const priority = Priority.parse(update.value);
+                    const stream = self.live(owner, update.stream) orelse
+                        return self.takeEarlyPriority(update.stream, priority, now_ms);
                     return self.chargeAndTell(.priority, now_ms, .{
                         .prioritized = .{ .stream = stream, .priority = priority },
                     });
@@ -262,6 +265,23 @@ pub fn Connection(comptime Owner: type) type {
                     return self.breakStream(of.stream, stream, of.err, now_ms);
                 },
             }
+        }
+
+        /// Of a stream that is not under way. It may be about to begin (RFC 9218 §7.1).
+        fn takeEarlyPriority(
+            self: *Self,
+            id: StreamId,
+            priority: Priority,
+            now_ms: u64,
+        ) Taken {
+            // A push that was not promised.
+            if (id % 2 == 0 and self.streams.isIdle(id)) return .{ .failed = .idle_stream };
+            if (id % 2 == 1 and self.streams.isAhead(id)) {
+                self.early.put(id, priority);
+                if (self.streams.count + self.early.count() > self.settings.streams_max)
+                    return .{ .failed = .too_many_prioritized };
+            }
+            return self.charge(.priority, now_ms);
         }
 
         fn takeDataBegin(
@@ -364,15 +384,21 @@ pub fn Connection(comptime Owner: type) type {
         ) Taken {
             const id = headers.stream;
             const end_stream = headers.end_stream;
+            const early = self.early.take(id);
             if (headers.self_dependent)
                 return self.breakStream(id, null, .self_dependency, now_ms);
             const limits = self.settings.request;
             switch (request.decode(scratch.block, end_stream, limits, scratch.req)) {
-                .head => |head| return .{ .event = .{ .request = .{
-                    .id = id,
-                    .end_stream = end_stream,
-                    .head = head,
-                } } },
+                .head => |head| {
+                    // A frame's word goes before the field's (RFC 9218 §7).
+                    const priority = early orelse Priority.parse(head.priority);
+                    return .{ .event = .{ .request = .{
+                        .id = id,
+                        .end_stream = end_stream,
+                        .head = head,
+                        .priority = priority,
+                    } } };
+                },
                 .refused => |why| return .{ .event = .{ .refused = .{
                     .id = id,
                     .end_stream = end_stream,

@@ -153,6 +153,8 @@ const Pair = struct {
                 .failed => |err| try out.print("failed {s}", .{@tagName(err)}),
                 .request => |request| {
                     try out.print("request {d} {s}", .{ request.id, self.req.method_text });
+                    const urgency = request.priority.urgency;
+                    if (urgency != 3) try out.print(" urgency {d}", .{urgency});
                     const length = request.head.content_length;
                     if (self.opens) self.open(request.id, request.end_stream, length);
                 },
@@ -249,7 +251,7 @@ fn start(pair: *Pair, settings: Settings) !void {
 
 test "an idle connection and its tables hold no more than 6 KiB" {
     const own = @sizeOf(Connection(Pair));
-    try testing.expect(own <= 900);
+    try testing.expect(own <= 960);
     const tables = table_file.memoryBytes(4096) + hpack_encoder.memoryBytes(768);
     try testing.expect(own + tables <= 6 * 1024);
     try testing.expect(@sizeOf(Stream) <= 64);
@@ -587,4 +589,37 @@ test "a field block in pieces takes memory, and priorities reach their streams" 
     try pair.frame(.priority_update, 0, 0, "\x00\x00\x00\x09u=1, i");
     try pair.frame(.goaway, 0, 0, "\x00\x00\x00\x00\x00\x00\x00\x00");
     try pair.expect("request 1 GET\nprioritized 1 1 true\ngoaway no_error\n");
+}
+
+test "a priority that came ahead of its stream counts, and goes before the request's field" {
+    var pair: Pair = undefined;
+    try start(&pair, .{});
+    defer pair.deinit();
+    try pair.frame(.priority_update, 0, 0, "\x00\x00\x00\x05u=1");
+    try pair.frame(.priority_update, 0, 0, "\x00\x00\x00\x05u=2");
+    try pair.headers(1, true, get ++ "priority: u=6\r\n");
+    try pair.headers(5, true, get ++ "priority: u=6\r\n");
+    try pair.frame(.priority_update, 0, 0, "\x00\x00\x00\x03u=0"); // it will not begin any more
+    try pair.headers(7, true, get);
+    try pair.expect("request 1 GET urgency 6\nrequest 5 GET urgency 2\nrequest 7 GET\n");
+}
+
+test "priorities for more streams than may begin end the connection (RFC 9218 §7.1)" {
+    var pair: Pair = undefined;
+    try start(&pair, .{ .streams_max = 3 });
+    defer pair.deinit();
+    try pair.begun(1);
+    inline for (.{ 3, 5, 3 }) |id|
+        try pair.frame(.priority_update, 0, 0, &.{ 0, 0, 0, id, 'u', '=', '1' });
+    try pair.expect("");
+    try pair.frame(.priority_update, 0, 0, "\x00\x00\x00\x07u=1");
+    try pair.expect("failed too_many_prioritized > goaway protocol_error\n");
+}
+
+test "a priority for a push that nobody has promised ends the connection" {
+    var pair: Pair = undefined;
+    try start(&pair, .{});
+    defer pair.deinit();
+    try pair.frame(.priority_update, 0, 0, "\x00\x00\x00\x02u=1");
+    try pair.expect("failed idle_stream > goaway protocol_error\n");
 }

@@ -51,6 +51,8 @@ pub const ConnectionError = enum {
     window_exceeded,
     /// A frame on a stream that has not begun (§5.1).
     idle_stream,
+    /// Priorities for more streams that have not begun than may begin (RFC 9218 §7.1).
+    too_many_prioritized,
     /// A stream begins whose identifier is not above all earlier ones (§5.1.1), or HEADERS come on
     /// one that has ended.
     stream_id_not_new,
@@ -81,6 +83,7 @@ pub const ConnectionError = enum {
             .invalid_setting,
             .window_update_of_zero,
             .idle_stream,
+            .too_many_prioritized,
             .stream_id_not_new,
             => .protocol_error,
             .frame_too_large, .invalid_frame_length => .frame_size_error,

@@ -493,8 +493,7 @@ pub const Decoder = struct {
         self.left -= len;
         self.state = if (is_whole) .header else .skip;
         const stream: StreamId = @truncate(std.mem.readInt(u32, bytes[0..4], .big));
-        // Even ones are those of pushes, of which there are none (RFC 9218 §7.1).
-        if (stream % 2 == 0) return self.fail(.invalid_stream_id, out);
+        if (stream == 0) return self.fail(.invalid_stream_id, out); // RFC 9218 §7.1
         out.* = .{ .priority_update = .{
             .stream = stream,
             .value = if (is_whole) bytes[4..] else "",

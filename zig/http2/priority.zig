@@ -3,6 +3,7 @@
 //! others must be well-formed.
 
 const std = @import("std");
+const StreamId = @import("frames.zig").StreamId;
 
 pub const Priority = struct {
     /// 0 is the most urgent.
@@ -16,6 +17,47 @@ pub const Priority = struct {
         var found: Priority = .{};
         var reader: Reader = .{ .bytes = value };
         return if (reader.dictionary(&found)) found else .{};
+    }
+};
+
+/// Priorities that came ahead of their streams: the last few, so that a client's word about what it
+/// is about to ask for counts (RFC 9218 §7.1).
+pub const Early = struct {
+    /// 0: none.
+    streams: [count_max]StreamId = @splat(0),
+    priorities: [count_max]Priority = @splat(.{}),
+    /// Which of them the next one takes the place of.
+    next: u8 = 0,
+
+    pub const count_max = 8;
+
+    /// `stream` has not begun. What was told of it before counts no more.
+    pub fn put(self: *Early, stream: StreamId, priority: Priority) void {
+        const index = std.mem.indexOfScalar(StreamId, &self.streams, stream) orelse index: {
+            if (std.mem.indexOfScalar(StreamId, &self.streams, 0)) |free| break :index free;
+            defer self.next = (self.next + 1) % count_max;
+            break :index self.next;
+        };
+        self.streams[index] = stream;
+        self.priorities[index] = priority;
+    }
+
+    /// What was told of `stream`, which begins now: those before it never will (RFC 9113 §5.1.1).
+    pub fn take(self: *Early, stream: StreamId) ?Priority {
+        var found: ?Priority = null;
+        for (&self.streams, self.priorities) |*each, priority| {
+            if (each.* > stream) continue;
+            if (each.* == stream) found = priority;
+            each.* = 0;
+        }
+        return found;
+    }
+
+    /// Of how many streams something is kept.
+    pub fn count(self: *const Early) u32 {
+        var streams: u32 = 0;
+        for (self.streams) |each| streams += @intFromBool(each != 0);
+        return streams;
     }
 };
 
@@ -232,5 +274,28 @@ test "any bytes are read to an end" {
         const len = random.uintAtMost(usize, value.len);
         for (value[0..len]) |*c| c.* = some[random.uintLessThan(usize, some.len)];
         _ = Priority.parse(value[0..len]);
+    }
+}
+
+test "what came ahead of a stream counts when it begins, the last word of each" {
+    var early: Early = .{};
+    early.put(5, .{ .urgency = 1 });
+    early.put(9, .{ .urgency = 2 });
+    early.put(5, .{ .urgency = 7, .incremental = true });
+    try testing.expectEqual(2, early.count());
+    try testing.expectEqual(null, early.take(3));
+    try testing.expectEqual(Priority{ .urgency = 7, .incremental = true }, early.take(5).?);
+    try testing.expectEqual(null, early.take(5));
+    // 9 is skipped, and will not begin any more.
+    try testing.expectEqual(null, early.take(11));
+    try testing.expectEqual(0, early.count());
+}
+
+test "of priorities for more streams than are kept the last ones count" {
+    var early: Early = .{};
+    for (0..100) |i| early.put(@intCast(2 * i + 1), .{ .urgency = @intCast(i % 8) });
+    try testing.expectEqual(Early.count_max, early.count());
+    for (100 - Early.count_max..100) |i| {
+        try testing.expectEqual(i % 8, early.take(@intCast(2 * i + 1)).?.urgency);
     }
 }

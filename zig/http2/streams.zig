@@ -175,6 +175,11 @@ pub const Streams = struct {
         return self.last;
     }
 
+    /// Whether it may yet begin, and be served.
+    pub fn isAhead(self: *const Streams, id: StreamId) bool {
+        return id > self.last and id <= self.served_last;
+    }
+
     /// Whether it has not begun.
     pub fn isIdle(self: *const Streams, id: StreamId) bool {
         return id > self.last or id % 2 == 0;

@@ -100,6 +100,7 @@ pub fn Http2(comptime D: type) type {
                     request.id,
                     request.end_stream,
                     &request.head,
+                    request.priority,
                 ),
                 .refused => |refused| requests.beginRefused(
                     d,

@@ -37,8 +37,8 @@ pub fn Requests(comptime D: type) type {
             stream: StreamId,
             end_stream: bool,
             head: *const message.Head,
+            priority: Priority,
         ) void {
-            const priority = Priority.parse(head.priority);
             const length = if (end_stream) 0 else head.content_length;
             const ex = take(d, session, stream, end_stream, length, priority) orelse return;
             fill(d, session.conn);

@@ -52,13 +52,13 @@ pub const open = family.open;
 pub const openAt = family.openAt;
 pub const readLinkAt = family.readLinkAt;
 pub const readFile = family.readFile;
+pub const readPrivateFile = family.readPrivateFile;
 pub const stat = family.stat;
 pub const lstat = family.lstat;
 pub const fstat = family.fstat;
 pub const unlink = family.unlink;
 pub const rename = family.rename;
 pub const publish = family.publish;
-pub const createFile = family.createFile;
 pub const makeDirectory = family.makeDirectory;
 pub const changeMode = family.changeMode;
 pub const changeModeOf = family.changeModeOf;
@@ -163,26 +163,26 @@ test "a path may be too long, have a NUL in it, or lead to a directory" {
     try testing.expectEqual(.other, (try lstat("/dev/null")).kind);
 }
 
-test "a file is made once, and published under a name that nobody has; a folder is made once" {
-    var tmp = testing.tmpDir(.{});
+test "a file is published once, whole and with nothing beside it; a folder is made once" {
+    var tmp = testing.tmpDir(.{ .iterate = true });
     defer tmp.cleanup();
-    var buffers: [3][256]u8 = undefined;
+    var buffers: [2][256]u8 = undefined;
     const place = ".zig-cache/tmp/{s}/{s}";
-    const one = try std.fmt.bufPrint(&buffers[0], place, .{ &tmp.sub_path, "one" });
-    const two = try std.fmt.bufPrint(&buffers[1], place, .{ &tmp.sub_path, "two" });
-    const folder = try std.fmt.bufPrint(&buffers[2], place, .{ &tmp.sub_path, "folder" });
-    try createFile(one, "first", 0o600);
-    try testing.expectError(error.PathAlreadyExists, createFile(one, "again", 0o600));
-    try publish(one, two);
-    try testing.expectError(error.FileNotFound, stat(one));
-    try createFile(one, "second", 0o600);
-    try testing.expectError(error.PathAlreadyExists, publish(one, two));
+    const file = try std.fmt.bufPrint(&buffers[0], place, .{ &tmp.sub_path, "file" });
+    const folder = try std.fmt.bufPrint(&buffers[1], place, .{ &tmp.sub_path, "folder" });
+    try publish(file, "first", 0o600);
+    try testing.expectError(error.PathAlreadyExists, publish(file, "second", 0o600));
     var content: [16]u8 = undefined;
-    try testing.expectEqualStrings("first", try readFile(two, &content));
-    try testing.expectEqualStrings("second", try readFile(one, &content));
+    try testing.expectEqualStrings("first", try readFile(file, &content));
+    try testing.expectEqualStrings("first", try readPrivateFile(file, &content));
+    var entries = tmp.dir.iterate();
+    try testing.expectEqualStrings("file", (try entries.next()).?.name);
+    try testing.expectEqual(null, try entries.next());
     try makeDirectory(folder, 0o700);
     try testing.expectError(error.PathAlreadyExists, makeDirectory(folder, 0o700));
     try testing.expectEqual(.directory, (try stat(folder)).kind);
+    const missing = folder[0 .. folder.len - 1];
+    try testing.expectError(error.FileNotFound, readPrivateFile(missing, &content));
 }
 
 test "the machine has a name, and a variable that is not there is none" {

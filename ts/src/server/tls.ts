@@ -78,7 +78,12 @@ export interface TlsOptions extends Partial<TlsCertificate> {
   hsts?: boolean | string | HstsOptions;
   /** A file that the keys of all connections are appended to, for programs that watch the network. */
   keyLog?: string;
-  /** How often the files are looked at, milliseconds; 0: never. @default 5000 */
+  /**
+   * How often the files are looked at, and whether a certificate of `selfSigned` is to be replaced,
+   * milliseconds; 0: never.
+   *
+   * @default 5000
+   */
   reloadInterval?: number;
 }
 

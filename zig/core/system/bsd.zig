@@ -55,6 +55,27 @@ pub fn prepareSocket(fd: types.Socket) Error!void {
     try common.setSocketOption(c_int, fd, c.SOL.SOCKET, no_sigpipe, 1);
 }
 
+/// Files have names from their beginning on.
+pub fn publishNameless(_: []const u8, _: []const u8, _: u16) Error!void {
+    return error.NotSupported;
+}
+
+/// Renames a file, unless there is one of that name (`PathAlreadyExists`). FreeBSD cannot, nor
+/// can every file system.
+pub fn renameNew(from: []const u8, to: []const u8) Error!void {
+    if (!is_macos) return error.NotSupported;
+    var buffers: [2][posix.PATH_MAX]u8 = undefined;
+    const old = try common.terminated(&buffers[0], from);
+    const exclusive = 4; // RENAME_EXCL
+    _ = try check(renamex_np(old, try common.terminated(&buffers[1], to), exclusive));
+}
+
+extern "c" fn renamex_np(from: [*:0]const u8, to: [*:0]const u8, flags: c_uint) c_int;
+
+/// By whose rights this process acts.
+pub const effectiveUser = geteuid;
+extern "c" fn geteuid() c_uint;
+
 /// A range of a file, as much as the socket takes; 0 at the file's end.
 pub fn sendFile(fd: types.Socket, file: File, offset: u64, len: u64) Error!usize {
     if (len == 0) return 0; // 0 would mean all that there is

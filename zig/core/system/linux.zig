@@ -62,6 +62,39 @@ pub fn openResolving(dir: File, path: []const u8, flags: posix.O, resolve: u64) 
     }
 }
 
+/// As `publish` of posix.zig, by a file that has no name until it is whole: nothing is left of one
+/// that is killed. Not every file system has such files.
+pub fn publishNameless(path: []const u8, bytes: []const u8, rights: u16) Error!void {
+    const flags: posix.O = .{
+        .ACCMODE = .WRONLY,
+        .TMPFILE = true,
+        .DIRECTORY = true,
+        .CLOEXEC = true,
+    };
+    const fd = try common.open(std.fs.path.dirname(path) orelse ".", flags, rights);
+    defer common.close(fd);
+    try common.writeWhole(fd, bytes);
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    const new = try common.terminated(&buffer, path);
+    var name: [32]u8 = undefined;
+    const old = std.fmt.bufPrintZ(&name, "/proc/self/fd/{d}", .{fd}) catch unreachable; // it fits
+    const here = posix.AT.FDCWD;
+    _ = try check(linux.linkat(here, old, here, new, posix.AT.SYMLINK_FOLLOW));
+}
+
+/// Renames a file, unless there is one of that name (`PathAlreadyExists`). Not every file system
+/// can.
+pub fn renameNew(from: []const u8, to: []const u8) Error!void {
+    var buffers: [2][posix.PATH_MAX]u8 = undefined;
+    const old = try common.terminated(&buffers[0], from);
+    const new = try common.terminated(&buffers[1], to);
+    const no_replace = 1; // RENAME_NOREPLACE
+    _ = try check(linux.renameat2(posix.AT.FDCWD, old, posix.AT.FDCWD, new, no_replace));
+}
+
+/// By whose rights this process acts.
+pub const effectiveUser = linux.geteuid;
+
 /// The absolute path of what `fd` has open, as the system knows it now.
 pub fn pathOf(fd: File, buffer: []u8) Error![]u8 {
     var name: [32]u8 = undefined;

@@ -99,9 +99,42 @@ pub fn rename(from: []const u8, to: []const u8) Error!void {
     _ = try check(calls.rename(old, try terminated(&buffers[1], to)));
 }
 
-/// Gives a file the name `to`, unless that is there (`PathAlreadyExists`): of several that try, one
-/// does. The name `from` ends.
-pub fn publish(from: []const u8, to: []const u8) Error!void {
+/// Makes a file of `bytes`, unless there is one (`PathAlreadyExists`): of several that try, one
+/// does. Its readers find all of it or none, also after a power cut; where neither names nor links
+/// can be given only once, they may find a part, and read again. `rights` as of open(2).
+pub fn publish(path: []const u8, bytes: []const u8, rights: u16) Error!void {
+    own.publishNameless(path, bytes, rights) catch |err| switch (err) {
+        error.PathAlreadyExists => return err,
+        // What is wrong with the place is found there, too.
+        else => return publishNamed(path, bytes, rights),
+    };
+}
+
+/// By a name of its own until it is whole: one that is killed meanwhile leaves that.
+fn publishNamed(path: []const u8, bytes: []const u8, rights: u16) Error!void {
+    var number: [8]u8 = undefined;
+    try own.random(&number);
+    var buffer: [posix.PATH_MAX]u8 = undefined;
+    const name = std.fmt.fmtSliceHexLower(&number);
+    const partial = std.fmt.bufPrint(&buffer, "{s}.{}", .{ path, name }) catch
+        return error.NameTooLong;
+    try createFile(partial, bytes, rights);
+    errdefer unlink(partial) catch {}; // what went wrong first is told
+    own.renameNew(partial, path) catch |err| switch (err) {
+        error.PathAlreadyExists => return err,
+        // Not every file system can, nor give a file two names.
+        else => linkNew(partial, path) catch |second| switch (second) {
+            error.NotSupported, error.PermissionDenied => {
+                try createFile(path, bytes, rights);
+                try unlink(partial);
+            },
+            else => return second,
+        },
+    };
+}
+
+/// Gives a file the name `to`, unless there is one (`PathAlreadyExists`). The name `from` ends.
+fn linkNew(from: []const u8, to: []const u8) Error!void {
     var buffers: [2][posix.PATH_MAX]u8 = undefined;
     const old = try terminated(&buffers[0], from);
     const new = try terminated(&buffers[1], to);
@@ -109,14 +142,20 @@ pub fn publish(from: []const u8, to: []const u8) Error!void {
     try unlink(from);
 }
 
-/// Makes a file of `bytes`, which was not there; `rights` as of open(2).
-pub fn createFile(path: []const u8, bytes: []const u8, rights: u16) Error!void {
+/// Makes a file of `bytes`, which was not there, and has it written to the disk.
+fn createFile(path: []const u8, bytes: []const u8, rights: u16) Error!void {
     const flags: posix.O = .{ .ACCMODE = .WRONLY, .CREAT = true, .EXCL = true, .CLOEXEC = true };
     const fd = try open(path, flags, rights);
     defer close(fd);
     errdefer unlink(path) catch {}; // what it would be told of is told already
+    try writeWhole(fd, bytes);
+}
+
+/// Returns when the disk has it.
+pub fn writeWhole(fd: File, bytes: []const u8) Error!void {
     var rest = bytes;
     while (rest.len > 0) rest = rest[try write(fd, rest)..];
+    _ = try check(calls.fsync(fd));
 }
 
 pub fn makeDirectory(path: []const u8, rights: u16) Error!void {
@@ -223,15 +262,37 @@ pub fn write(fd: File, bytes: []const u8) Error!usize {
 /// files that it makes up as they are read (/proc, /sys) have none. What is no file is an error: of
 /// a pipe somebody might wait for ever, and a device might never end.
 pub fn readFile(path: []const u8, buffer: []u8) Error![]u8 {
+    const fd = try openFile(path);
+    defer close(fd);
+    return readWhole(fd, buffer);
+}
+
+/// As `readFile`, of a file of this user's that nobody else may read or write: any other is
+/// `NotPrivate`.
+pub fn readPrivateFile(path: []const u8, buffer: []u8) Error![]u8 {
+    const fd = try openFile(path);
+    defer close(fd);
+    var answer: posix.Stat = undefined;
+    _ = try check(calls.fstat(fd, &answer));
+    const of_others = 0o077;
+    if (answer.uid != own.effectiveUser() or answer.mode & of_others != 0)
+        return error.NotPrivate;
+    return readWhole(fd, buffer);
+}
+
+fn openFile(path: []const u8) Error!File {
     // Opening a FIFO would wait for who writes to it.
     const flags: posix.O = .{ .ACCMODE = .RDONLY, .NONBLOCK = true, .CLOEXEC = true };
     const fd = try open(path, flags, 0);
-    defer close(fd);
+    errdefer close(fd);
     switch ((try fstat(fd)).kind) {
-        .file => {},
+        .file => return fd,
         .directory => return error.IsDir,
         .socket, .other => return error.NoFile,
     }
+}
+
+fn readWhole(fd: File, buffer: []u8) Error![]u8 {
     var filled: usize = 0;
     while (filled < buffer.len) {
         const n = try read(fd, buffer[filled..]);
@@ -474,4 +535,42 @@ pub fn terminated(buffer: *[posix.PATH_MAX]u8, path: []const u8) Error![*:0]cons
     @memcpy(buffer[0..path.len], path);
     buffer[path.len] = 0;
     return buffer[0..path.len :0];
+}
+
+const testing = std.testing;
+
+test "a file that needs a name from its beginning is published once, and has one name then" {
+    var tmp = testing.tmpDir(.{ .iterate = true });
+    defer tmp.cleanup();
+    var buffer: [256]u8 = undefined;
+    const path = try std.fmt.bufPrint(&buffer, ".zig-cache/tmp/{s}/file", .{&tmp.sub_path});
+    try publishNamed(path, "first", 0o600);
+    try testing.expectError(error.PathAlreadyExists, publishNamed(path, "second", 0o600));
+    var content: [16]u8 = undefined;
+    try testing.expectEqualStrings("first", try readFile(path, &content));
+    var entries = tmp.dir.iterate();
+    try testing.expectEqualStrings("file", (try entries.next()).?.name);
+    try testing.expectEqual(null, try entries.next());
+    try testing.expectError(error.FileNotFound, publishNamed("/none/file", "", 0o600));
+}
+
+test "a file that others may read or write, or that is another's, is not private" {
+    var tmp = testing.tmpDir(.{});
+    defer tmp.cleanup();
+    var buffer: [256]u8 = undefined;
+    const path = try std.fmt.bufPrint(&buffer, ".zig-cache/tmp/{s}/file", .{&tmp.sub_path});
+    var content: [16]u8 = undefined;
+    try publish(path, "content", 0o600);
+    try testing.expectEqualStrings("content", try readPrivateFile(path, &content));
+    for ([_]u16{ 0o640, 0o620, 0o604, 0o602 }) |mode| {
+        try changeMode(path, mode);
+        try testing.expectError(error.NotPrivate, readPrivateFile(path, &content));
+    }
+    try changeMode(path, 0o400);
+    try testing.expectEqualStrings("content", try readPrivateFile(path, &content));
+    if (own.effectiveUser() != 0) return;
+    const file = try tmp.dir.openFile("file", .{});
+    defer file.close();
+    try file.chown(1, null);
+    try testing.expectError(error.NotPrivate, readPrivateFile(path, &content));
 }

@@ -62,6 +62,8 @@ pub const Error = error{
     NoSuchProcess,
     NotASocket,
     NotDir,
+    /// A file that another user has, or may read or write.
+    NotPrivate,
     NotSupported,
     PathAlreadyExists,
     PermissionDenied,

@@ -277,6 +277,7 @@ pub extern "kernel32" fn CreateDirectoryW(
     name: [*:0]const u16,
     security: ?*anyopaque,
 ) callconv(.winapi) i32;
+pub extern "kernel32" fn FlushFileBuffers(file: HANDLE) callconv(.winapi) i32;
 pub extern "kernel32" fn MoveFileExW(
     from: [*:0]const u16,
     to: [*:0]const u16,

@@ -127,7 +127,6 @@ fn checkSocket(answer: i32) Error!void {
 // Files.
 
 pub const publish = user.publish;
-pub const createFile = user.createFile;
 pub const makeDirectory = user.makeDirectory;
 pub const variable = user.variable;
 pub const hostName = user.hostName;
@@ -235,6 +234,10 @@ pub fn readFile(path: []const u8, buffer: []u8) Error![]u8 {
     }
     return buffer[0..filled];
 }
+
+/// Files have the rights of their folder here, and what a user's programs keep is where that user
+/// alone has any.
+pub const readPrivateFile = readFile;
 
 /// What is at `path` below `directory`, to be read: names with single slashes between them, or
 /// none for the directory itself. Names are taken as they are: the system's own reading of them,

@@ -10,17 +10,26 @@ const check = windows.check;
 const path_units_max = windows.path_units_max;
 const wide = windows.wide;
 
-/// Gives a file the name `to`, unless that is there (`PathAlreadyExists`): of several that try, one
-/// does. The name `from` ends.
-pub fn publish(from: []const u8, to: []const u8) Error!void {
-    var buffers: [2][path_units_max]u16 = undefined;
-    const old = try wide(&buffers[0], from);
+/// Makes a file of `bytes`, unless there is one (`PathAlreadyExists`): of several that try, one
+/// does. Its readers find all of it or none, also after a power cut. It has the rights of its
+/// folder.
+pub fn publish(path: []const u8, bytes: []const u8, _: u16) Error!void {
+    var number: [8]u8 = undefined;
+    try windows.random(&number);
+    var buffer: [path_units_max]u8 = undefined;
+    const name = std.fmt.fmtSliceHexLower(&number);
+    const partial = std.fmt.bufPrint(&buffer, "{s}.{}", .{ path, name }) catch
+        return error.NameTooLong;
+    try createFile(partial, bytes);
+    errdefer windows.unlink(partial) catch {}; // what it would be told of is told already
+    var units: [2][path_units_max]u16 = undefined;
+    const old = try wide(&units[0], partial);
     const replaces_none = 0;
-    try check(win32.MoveFileExW(old, try wide(&buffers[1], to), replaces_none));
+    try check(win32.MoveFileExW(old, try wide(&units[1], path), replaces_none));
 }
 
-/// Makes a file of `bytes`, which was not there, with the rights of its folder.
-pub fn createFile(path: []const u8, bytes: []const u8, _: u16) Error!void {
+/// Makes a file of `bytes`, which was not there, and has it written to the disk.
+fn createFile(path: []const u8, bytes: []const u8) Error!void {
     var units: [path_units_max]u16 = undefined;
     const name = try wide(&units, path);
     const how = win32.CREATE_NEW;
@@ -30,6 +39,7 @@ pub fn createFile(path: []const u8, bytes: []const u8, _: u16) Error!void {
     defer windows.close(file);
     var rest = bytes;
     while (rest.len > 0) rest = rest[try windows.write(file, rest)..];
+    try check(win32.FlushFileBuffers(file));
 }
 
 /// With the rights of its own folder.

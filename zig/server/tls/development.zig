@@ -16,6 +16,10 @@ const separator = if (builtin.os.tag == .windows) "\\" else "/";
 /// With a key and its certificate.
 const file_bytes_max = 16 * 1024;
 const certificate_mark = "-----BEGIN CERTIFICATE-----";
+const end_mark = "-----END CERTIFICATE-----\n";
+/// How often a file is read again that has no end yet, and how long after each time.
+const reads_max = 25;
+const read_pause_ms = 20;
 
 /// A certificate for this machine. Made by `gpa`.
 pub const Made = struct {
@@ -29,15 +33,13 @@ pub const Made = struct {
 };
 
 /// Issues a certificate by the user's authority, which is made when there is none.
-pub fn make(gpa: Allocator, report: *Report) Error!Made {
-    var memory: [Paths.bytes_max]u8 = undefined;
-    const paths = try Paths.find(&memory, report);
+pub fn make(gpa: Allocator, paths: *const Paths, report: *Report) Error!Made {
     var name_buffer: [256]u8 = undefined;
     const name = system.hostName(&name_buffer) catch "";
     return makeBy(gpa, paths, name, report);
 }
 
-fn makeBy(gpa: Allocator, paths: Paths, name: []const u8, report: *Report) Error!Made {
+fn makeBy(gpa: Allocator, paths: *const Paths, name: []const u8, report: *Report) Error!Made {
     var host_buffer: [development.host_bytes_max]u8 = undefined;
     const host = development.hostOf(name, &host_buffer);
     var memory: [file_bytes_max]u8 = undefined;
@@ -53,11 +55,8 @@ fn makeBy(gpa: Allocator, paths: Paths, name: []const u8, report: *Report) Error
 }
 
 /// Tells where the authority's certificate is, and how it comes to be believed.
-pub fn tell(gpa: Allocator) void {
-    var memory: [Paths.bytes_max]u8 = undefined;
-    var report: Report = .{ .gpa = gpa };
-    defer report.deinit();
-    const path = (Paths.find(&memory, &report) catch return).certificate;
+pub fn tell(paths: *const Paths) void {
+    const path = paths.certificate;
     log.info("certificates for development are issued by your own authority, {s}", .{path});
     switch (builtin.os.tag) {
         .windows => log.info("  Windows, Chrome, Edge: certutil -user -addstore Root \"{s}\"", .{
@@ -80,25 +79,47 @@ pub fn tell(gpa: Allocator) void {
 /// The text of the authority's file, in `memory`.
 fn authorityAt(
     gpa: Allocator,
-    paths: Paths,
+    paths: *const Paths,
     host: []const u8,
     memory: *[file_bytes_max]u8,
     report: *Report,
 ) Error![]const u8 {
-    const text = system.readFile(paths.key, memory) catch |err| switch (err) {
+    const text = readWhole(paths.key, memory) catch |err| switch (err) {
         error.FileNotFound => blk: {
             try makeAuthority(gpa, paths, host, report);
-            break :blk system.readFile(paths.key, memory) catch |again|
+            break :blk readWhole(paths.key, memory) catch |again|
                 return refuse(paths.key, again, report);
         },
+        error.NotPrivate => return report.fail(error.Unreadable, "{s} belongs to another user, " ++
+            "or others may read or write it: who has its key can issue certificates that your " ++
+            "browsers believe. Remove {s} for another authority, or make the file yours alone", .{
+            paths.key,
+            paths.folder,
+        }),
         else => return refuse(paths.key, err, report),
     };
     keepCertificate(paths, text) catch |err| return refuse(paths.certificate, err, report);
     return text;
 }
 
+/// A file whose beginning alone is there is waited for: where the file system gives no other way,
+/// another process may be writing it.
+fn readWhole(path: []const u8, memory: *[file_bytes_max]u8) system.Error![]const u8 {
+    var tries: u32 = 0;
+    while (true) : (tries += 1) {
+        const text = try system.readPrivateFile(path, memory);
+        if (std.mem.endsWith(u8, text, end_mark) or tries == reads_max) return text;
+        system.sleepMs(read_pause_ms);
+    }
+}
+
 /// Of several processes that come at a time, one makes it.
-fn makeAuthority(gpa: Allocator, paths: Paths, host: []const u8, report: *Report) Error!void {
+fn makeAuthority(
+    gpa: Allocator,
+    paths: *const Paths,
+    host: []const u8,
+    report: *Report,
+) Error!void {
     const pair = try development.makeAuthority(gpa, host, report);
     defer pair.deinit(gpa);
     var memory: [file_bytes_max]u8 = undefined;
@@ -109,32 +130,13 @@ fn makeAuthority(gpa: Allocator, paths: Paths, host: []const u8, report: *Report
     publish(paths.key, text, 0o600) catch |err| return refuse(paths.key, err, report);
 }
 
-/// Puts a whole file in its place, unless there is one: its reader finds all of it, or none.
+/// Unless there is one.
 fn publish(path: []const u8, text: []const u8, rights: u16) system.Error!void {
-    var number: [8]u8 = undefined;
-    try system.random(&number);
-    var buffer: [Paths.bytes_max]u8 = undefined;
-    const partial = std.fmt.bufPrint(&buffer, "{s}.{}", .{
-        path,
-        std.fmt.fmtSliceHexLower(&number),
-    }) catch return error.NameTooLong;
-    try system.createFile(partial, text, rights);
-    system.publish(partial, path) catch |err| {
-        system.unlink(partial) catch {}; // what went wrong first is told
-        switch (err) {
-            error.PathAlreadyExists => {},
-            // There are file systems that give a file one name.
-            error.PermissionDenied, error.NotSupported => {
-                system.createFile(path, text, rights) catch |second|
-                    if (second != error.PathAlreadyExists) return second;
-            },
-            else => return err,
-        }
-    };
+    system.publish(path, text, rights) catch |err| if (err != error.PathAlreadyExists) return err;
 }
 
 /// The certificate by itself, for who is to believe it.
-fn keepCertificate(paths: Paths, text: []const u8) system.Error!void {
+fn keepCertificate(paths: *const Paths, text: []const u8) system.Error!void {
     const begin = std.mem.indexOf(u8, text, certificate_mark) orelse return; // that is told later
     const certificate = text[begin..];
     var memory: [file_bytes_max]u8 = undefined;
@@ -166,35 +168,42 @@ fn refuse(path: []const u8, err: system.Error, report: *Report) Error {
         "({s}): check the path, and who may write there", .{ path, @errorName(err) });
 }
 
-const Paths = struct {
+/// Where the authority of a user is kept.
+pub const Paths = struct {
     folder: []const u8,
     /// The authority's key and certificate: its user's alone.
     key: []const u8,
     /// Its certificate by itself.
     certificate: []const u8,
 
-    const bytes_max = 8 * 1024;
-
-    fn find(memory: *[bytes_max]u8, report: *Report) Error!Paths {
+    /// By the environment, which other threads of the process may be changing later on: this is
+    /// for the start. The paths are made by `arena`.
+    pub fn find(arena: Allocator, report: *Report) Error!Paths {
         var buffer: [2048]u8 = undefined;
         const data = dataFolder(&buffer) orelse return report.fail(
             error.Unreadable,
             "there is no place for the authority for development: set {s}",
             .{if (builtin.os.tag == .windows) "LOCALAPPDATA" else "HOME or XDG_DATA_HOME"},
         );
-        return below(data, memory);
+        return below(arena, data);
     }
 
-    fn below(data: []const u8, memory: *[bytes_max]u8) Paths {
-        var fixed = std.heap.FixedBufferAllocator.init(memory);
-        const own = fixed.allocator();
+    pub fn clone(self: *const Paths, arena: Allocator) Allocator.Error!Paths {
+        return .{
+            .folder = try arena.dupe(u8, self.folder),
+            .key = try arena.dupe(u8, self.key),
+            .certificate = try arena.dupe(u8, self.certificate),
+        };
+    }
+
+    fn below(arena: Allocator, data: []const u8) Allocator.Error!Paths {
         const name = "development-authority";
         const parts = [_][]const u8{ data, separator, "gyrfalcon", separator, name };
-        const base = std.mem.concat(own, u8, &parts) catch unreachable; // data is short
+        const base = try std.mem.concat(arena, u8, &parts);
         return .{
             .folder = base[0..std.mem.lastIndexOf(u8, base, separator).?],
-            .key = std.mem.concat(own, u8, &.{ base, ".key" }) catch unreachable,
-            .certificate = std.mem.concat(own, u8, &.{ base, ".pem" }) catch unreachable,
+            .key = try std.mem.concat(arena, u8, &.{ base, ".key" }),
+            .certificate = try std.mem.concat(arena, u8, &.{ base, ".pem" }),
         };
     }
 
@@ -221,11 +230,12 @@ test "an authority is made once, by whoever comes first, and kept from others" {
     defer tmp.cleanup();
     var buffer: [512]u8 = undefined;
     const data = try std.fmt.bufPrint(&buffer, ".zig-cache/tmp/{s}/a/b", .{&tmp.sub_path});
-    var memory: [Paths.bytes_max]u8 = undefined;
-    const paths: Paths = .below(data, &memory);
+    var arena: std.heap.ArenaAllocator = .init(testing.allocator);
+    defer arena.deinit();
+    const paths: Paths = try .below(arena.allocator(), data);
     var threads: [8]std.Thread = undefined;
     var failures: std.atomic.Value(u32) = .init(0);
-    for (&threads) |*thread| thread.* = try std.Thread.spawn(.{}, makeOne, .{ paths, &failures });
+    for (&threads) |*thread| thread.* = try std.Thread.spawn(.{}, makeOne, .{ &paths, &failures });
     for (threads) |thread| thread.join();
     try testing.expectEqual(0, failures.load(.monotonic));
     var folder = try tmp.dir.openDir("a/b/gyrfalcon", .{ .iterate = true });
@@ -247,7 +257,7 @@ test "an authority is made once, by whoever comes first, and kept from others" {
     try testing.expect(std.mem.indexOf(u8, alone, "PRIVATE") == null);
 }
 
-fn makeOne(paths: Paths, failures: *std.atomic.Value(u32)) void {
+fn makeOne(paths: *const Paths, failures: *std.atomic.Value(u32)) void {
     var report: Report = .{ .gpa = std.heap.c_allocator };
     defer report.deinit();
     const made = makeBy(std.heap.c_allocator, paths, "box", &report) catch {
@@ -259,26 +269,86 @@ fn makeOne(paths: Paths, failures: *std.atomic.Value(u32)) void {
     if (report.warnings.items.len > 0) _ = failures.fetchAdd(1, .monotonic);
 }
 
+/// An authority's files, in a folder of a test's.
+const Site = struct {
+    tmp: testing.TmpDir,
+    arena: std.heap.ArenaAllocator,
+    paths: Paths,
+    report: Report,
+
+    const key = "gyrfalcon/development-authority.key";
+
+    fn init() !Site {
+        var site: Site = .{
+            .tmp = testing.tmpDir(.{}),
+            .arena = .init(testing.allocator),
+            .paths = undefined,
+            .report = .{ .gpa = testing.allocator },
+        };
+        var buffer: [512]u8 = undefined;
+        const data = try std.fmt.bufPrint(&buffer, ".zig-cache/tmp/{s}", .{&site.tmp.sub_path});
+        site.paths = try .below(site.arena.allocator(), data);
+        return site;
+    }
+
+    fn deinit(self: *Site) void {
+        self.report.deinit();
+        self.arena.deinit();
+        self.tmp.cleanup();
+    }
+
+    fn make(self: *Site, name: []const u8) !void {
+        const made = try makeBy(testing.allocator, &self.paths, name, &self.report);
+        made.deinit(testing.allocator);
+    }
+
+    fn expectRefusal(self: *Site, err: Error, words: []const u8) !void {
+        try testing.expectError(err, self.make(""));
+        try testing.expect(std.mem.indexOf(u8, self.report.message, words) != null);
+    }
+};
+
 test "an authority that is none, and a place that cannot be, are told" {
-    const gpa = testing.allocator;
-    var tmp = testing.tmpDir(.{});
-    defer tmp.cleanup();
-    var buffer: [512]u8 = undefined;
-    const data = try std.fmt.bufPrint(&buffer, ".zig-cache/tmp/{s}", .{&tmp.sub_path});
-    var memory: [Paths.bytes_max]u8 = undefined;
-    const paths: Paths = .below(data, &memory);
-    var report: Report = .{ .gpa = gpa };
-    defer report.deinit();
-    const made = try makeBy(gpa, paths, "before", &report);
-    made.deinit(gpa);
-    const renamed = try makeBy(gpa, paths, "after", &report);
-    renamed.deinit(gpa);
-    try testing.expectEqual(1, report.warnings.items.len);
-    try tmp.dir.writeFile(.{ .sub_path = "gyrfalcon/development-authority.key", .data = "torn" });
-    try testing.expectError(error.BadCertificate, makeBy(gpa, paths, "", &report));
-    try testing.expect(std.mem.indexOf(u8, report.message, "authority.key holds no cert") != null);
-    try tmp.dir.deleteTree("gyrfalcon");
-    try tmp.dir.writeFile(.{ .sub_path = "gyrfalcon", .data = "a file" });
-    try testing.expectError(error.Unreadable, makeBy(gpa, paths, "", &report));
-    try testing.expect(std.mem.indexOf(u8, report.message, "cannot be kept in") != null);
+    var site: Site = try .init();
+    defer site.deinit();
+    try site.make("before");
+    try site.make("after");
+    try testing.expectEqual(1, site.report.warnings.items.len);
+    try site.tmp.dir.writeFile(.{ .sub_path = Site.key, .data = "torn" });
+    try site.expectRefusal(error.BadCertificate, "authority.key holds no cert");
+    try site.tmp.dir.deleteTree("gyrfalcon");
+    try site.tmp.dir.writeFile(.{ .sub_path = "gyrfalcon", .data = "a file" });
+    try site.expectRefusal(error.Unreadable, "cannot be kept in");
+}
+
+test "an authority that others may read or write is refused" {
+    if (builtin.os.tag == .windows) return error.SkipZigTest;
+    var site: Site = try .init();
+    defer site.deinit();
+    try site.make("box");
+    for ([_]u16{ 0o644, 0o620 }) |mode| {
+        try system.changeMode(site.paths.key, mode);
+        try site.expectRefusal(error.Unreadable, "others may read or write it");
+    }
+    try system.changeMode(site.paths.key, 0o600);
+    try site.make("box");
+}
+
+test "an authority that another process is writing is waited for" {
+    var site: Site = try .init();
+    defer site.deinit();
+    try site.make("box");
+    var memory: [file_bytes_max]u8 = undefined;
+    const whole = try system.readFile(site.paths.key, &memory);
+    const file = try site.tmp.dir.openFile(Site.key, .{ .mode = .write_only });
+    defer file.close();
+    try file.setEndPos(whole.len / 2);
+    const writer = try std.Thread.spawn(.{}, writeRest, .{ file, whole, whole.len / 2 });
+    defer writer.join();
+    try site.make("box");
+}
+
+fn writeRest(file: std.fs.File, whole: []const u8, from: usize) void {
+    system.sleepMs(2 * read_pause_ms);
+    file.pwriteAll(whole[from..], from) catch |err| std.debug.panic("{s}", .{@errorName(err)});
 }

@@ -68,11 +68,10 @@ pub const Shared = struct {
             Set.tellWarnings(&report);
             self.sets = sets[0..count];
         }
-        for (config.tls) |*settings| {
-            if (!settings.self_signed) continue;
-            development.tell(gpa);
+        for (self.sets) |*set| if (set.plan.authority) |*paths| {
+            development.tell(paths);
             break;
-        }
+        };
         for (listeners, 0..) |*listener, i| {
             const place = config.listenAt(listener.place);
             if (place.tls) |index| self.by_listener[i] = &self.sets[index];

@@ -100,7 +100,30 @@ test "of several sets all are taken, or none; secrets of tickets stay until othe
     try testing.expectEqual(@as([32]u8, @splat(7)), sets[0].plan.secrets.get(0));
 }
 
-extern fn setenv([*:0]const u8, [*:0]const u8, c_int) c_int;
+/// The variable of the environment that tells where a user's data is, for the time of a test.
+const DataHome = struct {
+    const name = "XDG_DATA_HOME";
+    extern fn setenv([*:0]const u8, [*:0]const u8, c_int) c_int;
+    extern fn unsetenv([*:0]const u8) c_int;
+
+    before: [std.fs.max_path_bytes]u8 = undefined,
+    len: ?usize = null,
+
+    fn set(self: *DataHome, folder: std.fs.Dir) !void {
+        if (system.variable(name, self.before[0 .. self.before.len - 1])) |value| {
+            self.len = value.len;
+            self.before[value.len] = 0;
+        }
+        var buffer: [std.fs.max_path_bytes]u8 = undefined;
+        const path = try folder.realpath(".", &buffer);
+        buffer[path.len] = 0;
+        try testing.expectEqual(0, setenv(name, buffer[0..path.len :0], 1));
+    }
+
+    fn putBack(self: *DataHome) void {
+        _ = if (self.len) |len| setenv(name, self.before[0..len :0], 1) else unsetenv(name);
+    }
+};
 
 test "a certificate for development needs no file of its user's, and is replaced before its end" {
     const level = log.setThreadLevel(.silent);
@@ -108,10 +131,9 @@ test "a certificate for development needs no file of its user's, and is replaced
     const gpa = testing.allocator;
     var tmp = testing.tmpDir(.{});
     defer tmp.cleanup();
-    var buffer: [std.fs.max_path_bytes]u8 = undefined;
-    const place = try tmp.dir.realpath(".", &buffer);
-    buffer[place.len] = 0;
-    try testing.expectEqual(0, setenv("XDG_DATA_HOME", buffer[0..place.len :0], 1));
+    var data: DataHome = .{};
+    try data.set(tmp.dir);
+    defer data.putBack();
     const config: Config = .{ .tls = &.{.{ .self_signed = true, .version_min = .tls12 }} };
     var defect: Defect = .{};
     const shared = try Shared.create(gpa, &config, &.{listenerOf(0, 443)}, &defect);
@@ -127,6 +149,16 @@ test "a certificate for development needs no file of its user's, and is replaced
     first.renew_at_s = 0;
     set.follow();
     try testing.expect(set.current.renew_at_s.? > 0); // the first is gone
+    // The environment is its program's to change meanwhile.
+    var other = testing.tmpDir(.{});
+    defer other.cleanup();
+    var later: DataHome = .{};
+    try later.set(other.dir);
+    defer later.putBack();
+    set.current.renew_at_s = 0;
+    set.follow();
+    try shared.reload(config.tls, &defect);
+    try testing.expectError(error.FileNotFound, other.dir.access("gyrfalcon", .{}));
     // Where that is not possible, what is there serves on, and it is tried again later.
     try tmp.dir.writeFile(.{ .sub_path = "gyrfalcon/development-authority.key", .data = "torn" });
     const second = set.current;

@@ -57,7 +57,7 @@ pub const Set = struct {
         settings: *const Settings,
         report: *Report,
     ) Error!void {
-        var plan = try Plan.init(gpa, settings, null);
+        var plan = try Plan.init(gpa, settings, null, report);
         errdefer plan.deinit();
         const seen = plan.fingerprint();
         const bundle = try plan.load(gpa, report);
@@ -95,7 +95,10 @@ pub const Set = struct {
 
     /// Loads everything anew, by other settings where there are some. The set stays as it is.
     pub fn prepare(self: *const Set, settings: ?*const Settings, report: *Report) Error!Next {
-        var plan = if (settings) |given| try Plan.init(self.gpa, given, &self.plan) else null;
+        var plan = if (settings) |given|
+            try Plan.init(self.gpa, given, &self.plan, report)
+        else
+            null;
         errdefer if (plan) |*other| other.deinit();
         const by = if (plan) |*other| other else &self.plan;
         const seen = by.fingerprint(); // before: what changes meanwhile is loaded later
@@ -119,20 +122,28 @@ pub const Set = struct {
     pub fn follow(self: *Set) void {
         if (self.plan.settings.reload_ms == 0) return;
         const now = self.plan.fingerprint();
-        if (now == self.seen and !self.isDue()) return;
+        const is_due = self.isDue();
+        if (now == self.seen and !is_due) return;
         self.seen = now;
         var report: Report = .{ .gpa = self.gpa };
         defer report.deinit();
         if (self.prepare(null, &report)) |next| {
             self.take(next);
-            log.info("certificates have been read anew: {s} and what belongs to it", .{
-                self.plan.label(),
-            });
+            if (is_due)
+                log.info("the certificate for development was near its end: there is another", .{})
+            else
+                log.info("certificates have been read anew: {s} and what belongs to it", .{
+                    self.plan.label(),
+                });
             tellWarnings(&report);
         } else |err| {
             // A key may have been written, and its certificate not yet: then they change again.
             const why = if (report.message.len > 0) report.message else @errorName(err);
-            log.warn("certificates have changed and are not taken: {s}", .{why});
+            if (is_due)
+                log.warn("the certificate for development is near its end, and there is no " ++
+                    "other: {s}; that is tried again in an hour", .{why})
+            else
+                log.warn("certificates have changed and are not taken: {s}", .{why});
         }
     }
 
@@ -163,15 +174,28 @@ const Plan = struct {
     arena: std.heap.ArenaAllocator,
     settings: Settings,
     secrets: std.BoundedArray([32]u8, limits.tls_ticket_secrets_max) = .{},
+    /// Of the authority for development, where that is asked for.
+    authority: ?development.Paths = null,
 
     const Error = Set.Error;
 
     /// Without secrets for tickets, `before` passes on its own: tickets outlive a reload.
-    fn init(gpa: Allocator, settings: *const Settings, before: ?*const Plan) Error!Plan {
+    fn init(
+        gpa: Allocator,
+        settings: *const Settings,
+        before: ?*const Plan,
+        report: *Report,
+    ) Error!Plan {
         assert(settings.validate() == null);
         var arena: std.heap.ArenaAllocator = .init(gpa);
         errdefer arena.deinit();
-        var self: Plan = .{ .arena = undefined, .settings = try settings.clone(arena.allocator()) };
+        const own = arena.allocator();
+        var self: Plan = .{ .arena = undefined, .settings = try settings.clone(own) };
+        const known = if (before) |other| other.authority else null;
+        if (settings.self_signed) self.authority = if (known) |paths|
+            try paths.clone(own)
+        else
+            try .find(own, report);
         self.arena = arena;
         for (settings.ticket_secrets) |text|
             self.secrets.appendAssumeCapacity(Settings.secretOf(text).?);
@@ -247,7 +271,10 @@ const Plan = struct {
         const path = settings.key_log;
         const key_log = if (path.len > 0) try openKeyLog(path, report) else null;
         errdefer if (key_log) |file| system.close(file);
-        const made = if (settings.self_signed) try development.make(gpa, report) else null;
+        const made = if (self.authority) |*paths|
+            try development.make(gpa, paths, report)
+        else
+            null;
         defer if (made) |own| own.deinit(gpa);
         bundle.* = .{
             .gpa = gpa,

@@ -27,7 +27,9 @@ import { installFrameworks } from './toolchain.mjs';
 
 /** Where the Zig executables for the tests are installed, built ReleaseSafe. */
 const zigPrefix = at('build', 'zig');
-const goClient = at('build', 'go', 'client');
+/** Where the programs of tests/support/go.ts are built to, and from which folders. */
+const goFolder = at('build', 'go');
+const goPrograms = { client: 'clients', tls_client: 'https' };
 const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 
 /**
@@ -342,8 +344,8 @@ async function withPrograms(context, chosen, options = {}) {
   if (chosen.length > 0 && !(await zigExecutables(context))) {
     failures.push('the Zig executables do not build');
   }
-  if (chosen.some((path) => /\/tests\/(?:clients|http2)\/programs/.test(path)))
-    await buildGoClient();
+  if (chosen.some((path) => /\/tests\/(?:clients|http2|https)\/programs/.test(path)))
+    await buildGoPrograms();
   const outcome = await runTests(context, chosen, options);
   outcome.failed += failures.length;
   outcome.failures.push(...failures);
@@ -398,14 +400,18 @@ export async function zigExecutables({ zig }) {
 }
 
 /**
- * Builds the client of the tests that is written in Go, if Go is here. With a cold cache that is Go's net/http too,
+ * Builds the clients of the tests that are written in Go, if Go is here. With a cold cache that is Go's net/http too,
  * which may take minutes. When it does not work what Go said is printed, and the test that misses the program fails.
  */
-async function buildGoClient() {
-  const args = ['build', '-o', goClient, at('tests', 'clients', 'fixtures', 'go', 'main.go')];
+async function buildGoPrograms() {
   const env = { ...process.env, GOFLAGS: '-mod=mod' };
-  const { code, missing, output } = await run('go', args, { env, timeoutMs: 480_000 });
-  if (code !== 0 && !missing) console.log(tail(`go ${args.join(' ')}\n${output}`, 40));
+  for (const [name, tests] of Object.entries(goPrograms)) {
+    const source = at('tests', tests, 'fixtures', 'go', 'main.go');
+    const args = ['build', '-o', join(goFolder, name), source];
+    const { code, missing, output } = await run('go', args, { env, timeoutMs: 480_000 });
+    if (missing) return;
+    if (code !== 0) console.log(tail(`go ${args.join(' ')}\n${output}`, 40));
+  }
 }
 
 /**
@@ -422,7 +428,7 @@ async function runTests({ zig }, chosen, { env, processors, ...options } = {}) {
       ...options,
       env: {
         GYRFALCON_ENGINE: enginePath,
-        GYRFALCON_GO_CLIENT: goClient,
+        GYRFALCON_GO_PROGRAMS: goFolder,
         GYRFALCON_SETUP: '0',
         GYRFALCON_ZIG: zig,
         GYRFALCON_ZIG_PREFIX: zigPrefix,

@@ -6,6 +6,12 @@ const { files, ...options } = JSON.parse(process.argv[2] ?? '{}');
 
 const pattern = Buffer.alloc(64 * 1024 * 1024, 'what goes over TLS');
 
+/** Asks for `/` twenty times, and shows what it was told. */
+const page = `<!doctype html><pre></pre><script type="module">
+  const asked = Array.from({ length: 20 }, async () => (await fetch('/')).json());
+  document.querySelector('pre').textContent = JSON.stringify(await Promise.all(asked));
+</script>`;
+
 function describe(request: Request): object {
   const { tls } = request;
   const subject = tls?.clientCertificate?.subject ?? null;
@@ -17,6 +23,7 @@ const server = serve({
   ...options,
   routes: {
     ...(files === undefined ? {} : { '/files/*': dir(files) }),
+    '/page': new Response(page, { headers: { 'content-type': 'text/html' } }),
     '/hello': new Response('Hello over TLS\n'),
     '/size/:n': (request) => new Response(pattern.subarray(0, Number(request.params.n))),
     '/echo': async (request) => new Response(await request.bytes()),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { goProgram } from '../support/go.ts';
 import {
   lacks,
   project,
@@ -13,7 +14,6 @@ import {
 } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { within } from '../support/wait.ts';
-import { goClient } from './go_client.ts';
 
 // Clients that are programs in other languages: Python's http.client, Go's net/http, ApacheBench.
 
@@ -50,7 +50,7 @@ testUnless(test, lacks('python3'), 'Python http.client', async ({ server }) => {
 });
 
 testUnless(test, lacks('go', 'version'), 'Go net/http', async ({ url }) => {
-  assert.is(await outputOf(goClient(folder), url), 'ok\n');
+  assert.is(await outputOf(goProgram('client', folder), url), 'ok\n');
 });
 
 const withoutAb = lacks('ab', '-V');

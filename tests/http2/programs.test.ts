@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { goClient } from '../clients/go_client.ts';
+import { goProgram } from '../support/go.ts';
 import {
   lacks,
   project,
@@ -182,7 +182,7 @@ for (const [what, path, args] of [
 }
 
 both(lacks('go', 'version'), 'Go net/http', async ({ url }) => {
-  assert.is(await outputOf(goClient(folder), [url, 'h2']), 'ok\n');
+  assert.is(await outputOf(goProgram('client', folder), [url, 'h2']), 'ok\n');
 });
 
 function lacksPython(): string | undefined {

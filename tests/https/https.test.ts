@@ -72,25 +72,6 @@ test('a client of TLS 1.2 is served where that is allowed, and told what it has'
   });
 });
 
-test('curl and OpenSSL are clients, undici is, and each knows the certificate', () =>
-  serving({ tls: pair }, async ({ port }) => {
-    const resolve = ['--resolve', `a.test:${port}:127.0.0.1`, '--cacert', authority.certFile];
-    const curl = spawnSync('curl', ['-sS', ...resolve, `https://a.test:${port}/hello`]);
-    assert.is(curl.stdout.toString(), 'Hello over TLS\n', curl.stderr.toString());
-    const args = ['-connect', `127.0.0.1:${port}`, '-servername', 'a.test', '-CAfile'];
-    const check = ['-verify_return_error', '-verify_hostname', 'a.test', '-quiet', '-ign_eof'];
-    const input = 'GET /hello HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n';
-    const s_client = spawnSync('openssl', ['s_client', ...args, authority.certFile, ...check], {
-      input,
-    });
-    assert.match(s_client.stdout.toString(), /^HTTP\/1\.1 200 OK\r\n/, s_client.stderr.toString());
-    const { Agent, request } = await import('undici');
-    const agent = new Agent({ connect: { ...trusting, servername: 'a.test' } });
-    const response = await request(`https://127.0.0.1:${port}/hello`, { dispatcher: agent });
-    assert.is(await response.body.text(), 'Hello over TLS\n');
-    await agent.close();
-  }));
-
 test('large bodies pass whole, both ways, and files do', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gyrfalcon-https-'));
   const bytes = Buffer.alloc(9 * 1024 * 1024 + 7, 'a file over TLS ');

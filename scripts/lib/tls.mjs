@@ -156,6 +156,25 @@ export const changes = [
     find: 'PTLS_ERROR_LIBRARY',
     put: 'PTLS_ALERT_DECRYPT_ERROR',
   },
+  // Shares of a key that are of no use: RFC 8446 §4.2.8.2, RFC 7748 §6.1.
+  {
+    file: 'openssl.c',
+    behind: '/* decode peer key */',
+    find: 'PTLS_ALERT_DECODE_ERROR',
+    put: 'PTLS_ALERT_ILLEGAL_PARAMETER',
+  },
+  {
+    file: 'openssl.c',
+    behind: 'if (peerkey.len != ctx->super.pubkey.len)',
+    find: 'PTLS_ALERT_DECRYPT_ERROR',
+    put: 'PTLS_ALERT_ILLEGAL_PARAMETER',
+  },
+  {
+    file: 'openssl.c',
+    behind: 'if (EVP_PKEY_derive(evpctx, secret->base, &secret->len) <= 0)',
+    find: 'PTLS_ERROR_LIBRARY',
+    put: 'PTLS_ALERT_ILLEGAL_PARAMETER',
+  },
   {
     file: 'openssl.c',
     behind: 'EVP_PKEY_set1_encoded_public_key(',

@@ -28,7 +28,8 @@ const Tickets = tickets.Tickets;
 const Iovec = picotls.Iovec;
 
 const ContextSettings = struct {
-    /// The first serves clients that ask for no name, or for one that no certificate has.
+    /// Clients that ask for no name, or for one that no certificate has, get the first whose
+    /// signatures they take.
     certificates: []const Identity = &.{},
     /// The protocols that are spoken (ALPN), those that are preferred first.
     protocols: []const []const u8 = &.{"http/1.1"},
@@ -441,6 +442,8 @@ pub const Context = struct {
         }
         if (found.len > 0) // none will do, and the handshake says so
             return .{ .certificate = &self.entries[found[0]].ptls, .matches = true };
+        for (self.entries) |*entry| if (entry.signsFor(algorithms))
+            return .{ .certificate = &entry.ptls, .matches = false };
         return .{ .certificate = self.first(), .matches = false };
     }
 
@@ -454,6 +457,8 @@ pub const Context = struct {
         }
         if (found.len > 0)
             return .{ .ctx = self.entries[found[0]].legacy.?, .matches = true };
+        for (self.entries) |*entry| if (entry.signsForOld(hello))
+            return .{ .ctx = entry.legacy.?, .matches = false };
         return .{ .ctx = self.entries[0].legacy.?, .matches = false };
     }
 

@@ -484,7 +484,8 @@ pub const Filter = struct {
 
     fn takeAlert(self: *Filter, body: []const u8) void {
         if (body.len != 2) {
-            _ = self.fail(.decode_error);
+            // RFC 8446 §5.4
+            _ = self.fail(if (body.len == 0) .unexpected_message else .decode_error);
             return;
         }
         const alert: Alert = @enumFromInt(body[1]);

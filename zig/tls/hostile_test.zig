@@ -95,6 +95,40 @@ test "a ClientHello that is cut or changed anywhere is refused, or serves" {
     try testing.expect(refused > 50);
 }
 
+/// The share of a key that a ClientHello has for `group`, alone.
+fn shareIn(hello: []u8, group: u16) ![]u8 {
+    for (0..hello.len - 10) |at| {
+        // key_share, with two lengths, and the group's number.
+        if (std.mem.readInt(u16, hello[at..][0..2], .big) != 51) continue;
+        const len = std.mem.readInt(u16, hello[at + 2 ..][0..2], .big);
+        if (std.mem.readInt(u16, hello[at + 4 ..][0..2], .big) +% 2 != len) continue;
+        if (std.mem.readInt(u16, hello[at + 6 ..][0..2], .big) != group) continue;
+        return hello[at + 10 ..][0 .. len - 6];
+    }
+    return error.NoShare;
+}
+
+test "a share of a key that is of no use is an illegal parameter" {
+    const site = try links.site(.{});
+    defer site.deinit();
+    for ([_]struct { group: [:0]const u8, number: u16 }{
+        .{ .group = "X25519", .number = 29 },
+        .{ .group = "P-256", .number = 23 },
+        .{ .group = "P-384", .number = 24 },
+    }) |case| {
+        errdefer std.debug.print("{s}\n", .{case.group});
+        var link = try links.withOpenssl(site.context, .{ .groups = case.group });
+        defer link.deinit();
+        const hello = try testing.allocator.dupe(u8, link.client.out.items);
+        defer testing.allocator.free(hello);
+        const share = try shareIn(hello, case.number);
+        // No point of the curve; of X25519 one whose multiples are all zero.
+        const is_point = share[0] == 4 and case.number != 29;
+        @memset(share[@intFromBool(is_point)..], 0);
+        try expectAlert(site, hello, .illegal_parameter);
+    }
+}
+
 test "a client of TLS 1.2 is told that its version is not served" {
     const site = try links.site(.{});
     defer site.deinit();
@@ -189,6 +223,7 @@ test "messages in the place of the client's Finished" {
         .{ .kind = .application_data, .bytes = "too early", .alert = .unexpected_message },
         .{ .kind = .change_cipher_spec, .bytes = &.{1}, .alert = .unexpected_message },
         .{ .kind = .alert, .bytes = &.{ 1, 2, 3 }, .alert = .decode_error },
+        .{ .kind = .alert, .bytes = "", .alert = .unexpected_message },
         .{ .kind = null, .bytes = &.{ 22, 3, 3, 0, 1, 1 }, .alert = .unexpected_message },
         .{ .kind = null, .bytes = &.{ 20, 3, 3, 0, 1, 1 }, .alert = null },
         .{ .kind = null, .bytes = &.{ 20, 3, 3, 0, 1, 2 }, .alert = .unexpected_message },
@@ -221,7 +256,7 @@ test "messages and records behind the handshake" {
         .{ .kind = @enumFromInt(0), .bytes = &.{ 0, 0, 0 }, .alert = .unexpected_message },
         .{ .kind = .application_data, .bytes = &longest, .alert = null },
         .{ .kind = .alert, .bytes = &.{1}, .alert = .decode_error },
-        .{ .kind = .alert, .bytes = "", .alert = .decode_error },
+        .{ .kind = .alert, .bytes = "", .alert = .unexpected_message },
         .{ .kind = null, .bytes = &.{ 20, 3, 3, 0, 1, 1 }, .alert = .unexpected_message },
         .{ .kind = null, .bytes = &.{ 21, 3, 3, 0, 2, 1, 0 }, .alert = .unexpected_message },
         .{ .kind = null, .bytes = &.{ 22, 3, 3, 0, 1, 1 }, .alert = .unexpected_message },

@@ -46,6 +46,29 @@ test "a client is shown the certificate for the name that it asks for, or the fi
     }
 }
 
+test "a client gets a certificate that it can verify, whether it asks for a name or for none" {
+    const site = try links.siteOf(&.{
+        .{ .names = "DNS:localhost" },
+        .{ .names = "DNS:localhost", .kind = .rsa2048 },
+    }, .{ .version_min = .tls12 });
+    defer site.deinit();
+    for ([_]u16{ 0x0304, 0x0303 }) |version_max| {
+        for ([_][:0]const u8{ "localhost", "nowhere.org", "" }) |name| {
+            for ([_][:0]const u8{ "ECDSA+SHA256", "RSA-PSS+SHA256" }, 0..) |signatures, index| {
+                errdefer std.debug.print("{x} {s} {s}\n", .{ version_max, name, signatures });
+                var link = try links.withOpenssl(site.context, .{
+                    .version_max = version_max,
+                    .server_name = name,
+                    .signatures = signatures,
+                });
+                defer link.deinit();
+                try link.run();
+                try testing.expectEqual(index, try shown(site, link.client));
+            }
+        }
+    }
+}
+
 test "a name that no certificate has is refused where names are strict" {
     const site = try links.siteOf(&.{.{ .names = "DNS:example.com" }}, .{ .strict_names = true });
     defer site.deinit();

@@ -11,7 +11,6 @@ const heap = @import("heap.zig");
 const issuer = @import("testing/issuer.zig");
 const TlsVersion = @import("../core/tls_version.zig").TlsVersion;
 const legacies = @import("legacy.zig");
-const libcrypto = @import("libcrypto.zig");
 const limits = @import("../core/limits.zig");
 const links = @import("testing/link.zig");
 const openssl_client = @import("testing/openssl_client.zig");
@@ -126,24 +125,6 @@ test "a client with no suite but bad ones, or no certificate that it takes, is r
         const failure = link.server.filter.failure.?;
         try testing.expectEqual(Alert.handshake_failure, failure.alert);
         try testing.expectEqual(filters.Failure.By.us, failure.by);
-    }
-}
-
-test "of certificates for one name the client gets one that it can verify" {
-    const site = try links.siteOf(&.{
-        .{ .names = "DNS:localhost" },
-        .{ .names = "DNS:localhost", .kind = .rsa2048 },
-    }, .{ .version_min = .tls12 });
-    defer site.deinit();
-    for ([_][:0]const u8{ "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256" }, 0..) |
-        suites,
-        index,
-    | {
-        var link = try opened(site, .{ .old_suites = suites, .server_name = "localhost" });
-        defer link.deinit();
-        const certificate = link.client.peerCertificate().?;
-        defer libcrypto.X509_free(certificate);
-        try testing.expectEqual(0, libcrypto.X509_cmp(site.issued[index].certificate, certificate));
     }
 }
 

@@ -25,7 +25,7 @@ export interface TlsCertificate {
 export interface TlsOptions extends Partial<TlsCertificate> {
   /**
    * Further certificates, by the names that they serve. A client that asks for none of the names gets
-   * the first.
+   * the first whose signatures it takes.
    */
   certificates?: readonly TlsCertificate[];
   /**

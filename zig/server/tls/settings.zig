@@ -7,7 +7,8 @@ const limits = @import("../../core/limits.zig");
 const TlsVersion = @import("../../core/tls_version.zig").TlsVersion;
 
 pub const Settings = struct {
-    /// The first serves clients that ask for no name, or for one that no certificate has.
+    /// Clients that ask for no name, or for one that no certificate has, get the first whose
+    /// signatures they take.
     certificates: []const Identity = &.{},
     /// For development, in the place of certificates: one that this machine's user is asked to
     /// believe, by an authority of the user's own.

@@ -58,6 +58,7 @@ extern fn BIO_read(*Bio, [*]u8, c_int) c_int;
 const ctrl_set_session_cache_mode = 44;
 const ctrl_set_tlsext_hostname = 55;
 const ctrl_set_groups_list = 92;
+const ctrl_set_signatures_list = 98;
 const ctrl_get_extended_master_secret = 122;
 const ctrl_set_max_version = 124;
 const option_no_extended_master_secret = 1 << 0;
@@ -80,6 +81,8 @@ pub const Options = struct {
     /// Says that it has been refused before (RFC 7507).
     is_fallback: bool = false,
     groups: ?[:0]const u8 = null,
+    /// The kinds of signatures that it takes.
+    signatures: ?[:0]const u8 = null,
     /// One of a former client's `session`; it is taken.
     session: ?*Session = null,
     early: []const u8 = "",
@@ -154,6 +157,10 @@ pub const Client = struct {
         if (options.groups) |groups| {
             const names: *anyopaque = @constCast(groups.ptr);
             if (SSL_ctrl(ssl, ctrl_set_groups_list, 0, names) != 1) return error.Libssl;
+        }
+        if (options.signatures) |signatures| {
+            const names: *anyopaque = @constCast(signatures.ptr);
+            if (SSL_ctrl(ssl, ctrl_set_signatures_list, 0, names) != 1) return error.Libssl;
         }
         var memory: [256]u8 = undefined;
         var len: usize = 0;

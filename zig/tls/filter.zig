@@ -314,6 +314,7 @@ pub const Filter = struct {
         if (handshake.read_handshake == null) {
             // The message is not whole, or the client is asked for another one.
             self.skipEarly(handshake.offers_early);
+            handshake.offers_early = false; // another one may not (RFC 8446 §4.1.2)
             return;
         }
         self.suite = handshake.suite;
@@ -409,9 +410,9 @@ pub const Filter = struct {
         self.idle_records = 0;
     }
 
-    /// It may be called for each part of a message: what has been passed over stays counted.
+    /// What comes behind a ClientHello that offers data ahead is passed over.
     fn skipEarly(self: *Filter, is_offered: bool) void {
-        if (is_offered and !self.is_skipping) self.early_bytes_left = limits.tls_early_skip_bytes;
+        if (is_offered) self.early_bytes_left = limits.tls_early_skip_bytes;
         self.is_skipping = is_offered;
     }
 

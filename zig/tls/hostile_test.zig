@@ -367,7 +367,7 @@ test "without memory for new keys a connection ends, half closed as well" {
     try forged.expect(.internal_error);
 }
 
-test "what is passed over ahead of a second ClientHello is counted once, however that is cut" {
+test "data is passed over ahead of a second ClientHello, within bounds, and not behind" {
     const site = try links.site(.{});
     defer site.deinit();
     const generous = try links.site(.{
@@ -376,30 +376,44 @@ test "what is passed over ahead of a second ClientHello is counted once, however
     });
     defer generous.deinit();
     const groups = "P-521:X25519";
-    var former = try links.withOpenssl(generous.context, .{ .groups = groups });
-    defer former.deinit();
-    try former.run();
-    var link = try links.withOpenssl(site.context, .{
-        .groups = groups,
-        .session = former.client.takeSession(),
-        .early = "ahead",
-    });
-    defer link.deinit();
-    try link.step(); // there and back: the client has been asked for another share
-    const second = try link.client.out.toOwnedSlice(testing.allocator);
-    defer testing.allocator.free(second);
-    const begin = std.mem.indexOfScalar(u8, second, @intFromEnum(record.Type.handshake)).?;
-    const hello = second[begin + record.header_bytes ..];
     const ahead: [record.header_bytes + 1024]u8 = .{ 23, 3, 3, 4, 0 } ++ .{7} ** 1024;
-    var passed: usize = 0;
-    for (hello) |byte| {
-        try link.server.feed(&.{ 22, 3, 3, 0, 1, byte });
-        try link.server.feed(&ahead);
-        if (link.server.filter.failure != null) break;
-        passed += ahead.len;
+    for ([_]struct { sends: enum { nothing, beginning, all }, alert: Alert }{
+        .{ .sends = .nothing, .alert = .unexpected_message },
+        .{ .sends = .beginning, .alert = .unexpected_message },
+        .{ .sends = .all, .alert = .bad_record_mac },
+    }) |case| {
+        errdefer std.debug.print("{s}\n", .{@tagName(case.sends)});
+        var former = try links.withOpenssl(generous.context, .{ .groups = groups });
+        defer former.deinit();
+        try former.run();
+        var link = try links.withOpenssl(site.context, .{
+            .groups = groups,
+            .session = former.client.takeSession(),
+            .early = "ahead",
+        });
+        defer link.deinit();
+        try link.step(); // there and back: the client has been asked for another share
+        const second = try link.client.out.toOwnedSlice(testing.allocator);
+        defer testing.allocator.free(second);
+        const server = &link.server;
+        try server.feed(&ahead);
+        try testing.expectEqual(null, server.filter.failure);
+        const begin = std.mem.indexOfScalar(u8, second, @intFromEnum(record.Type.handshake)).?;
+        switch (case.sends) {
+            .nothing => {},
+            // One byte of it, in a record of its own.
+            .beginning => try server.feed(&.{ 22, 3, 3, 0, 1, 1 }),
+            .all => try server.feed(second[begin..]),
+        }
+        var passed: usize = 0;
+        while (true) : (passed += ahead.len) {
+            try server.feed(&ahead);
+            if (server.filter.failure != null) break;
+        }
+        try testing.expectEqual(case.alert, server.filter.failure.?.alert);
+        try testing.expect(passed <= limits.tls_early_skip_bytes);
+        try testing.expectEqual(case.sends == .nothing, passed > 0);
     }
-    try expectFailure(&link.server.filter, .unexpected_message);
-    try testing.expect(passed > 0 and passed <= limits.tls_early_skip_bytes);
 }
 
 test "records that bring nothing end a connection when there are too many" {

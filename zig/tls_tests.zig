@@ -21,5 +21,6 @@ test {
     _ = @import("tls/record_test.zig");
     _ = @import("tls/replays.zig");
     _ = @import("tls/tickets.zig");
+    _ = @import("tls/versions_test.zig");
     _ = @import("tls/testing/layout.zig");
 }

@@ -268,29 +268,6 @@ test "keys are changed before they have sealed too much" {
     try testing.expectEqual(2 * record.overhead_bytes + 5 + 1, written.len);
 }
 
-test "each side says that it sends no more, and the other may go on" {
-    const site = try links.site(.{});
-    defer site.deinit();
-    var link = try links.withOpenssl(site.context, .{});
-    defer link.deinit();
-    try link.run();
-    try link.client.send("the last");
-    try link.client.shutdown();
-    try link.run();
-    const filter = &link.server.filter;
-    try testing.expect(filter.hasPeerClosed() and filter.failure == null);
-    try testing.expectEqualStrings("the last", link.server.text.items);
-    try link.server.send("an answer");
-    filter.close();
-    try testing.expect(filter.hasOutput() and !link.client.closed);
-    try link.server.flush();
-    try link.run();
-    try testing.expectEqualStrings("an answer", link.client.text.items);
-    try testing.expect(link.client.closed and !filter.hasOutput());
-    filter.close(); // says nothing twice
-    try testing.expect(!filter.hasOutput());
-}
-
 test "an alert of the peer's ends the connection and is told; user_canceled alone does not" {
     const site = try links.site(.{});
     defer site.deinit();
@@ -305,18 +282,6 @@ test "an alert of the peer's ends the connection and is told; user_canceled alon
     try testing.expectEqual(Alert.bad_certificate, failure.alert);
     try testing.expectEqual(.peer, failure.by);
     try testing.expect(!link.server.filter.hasOutput());
-}
-
-test "the caller ends a connection with an alert of its choosing" {
-    const site = try links.site(.{});
-    defer site.deinit();
-    var link = try links.withOpenssl(site.context, .{});
-    defer link.deinit();
-    try link.run();
-    link.server.filter.abort(.access_denied);
-    try link.server.flush();
-    try link.run();
-    try testing.expectEqual(Alert.access_denied, link.client.alert);
 }
 
 test "an established connection allocates nothing for its records, and holds little" {

@@ -125,55 +125,6 @@ const Authority = struct {
     }
 };
 
-test "a certificate of the client's is asked for, believed or refused, and told" {
-    const authority: Authority = try .init();
-    defer authority.deinit();
-    const believed = try issuer.issue(.{ .common_name = "a client", .issuer = authority.root });
-    defer believed.deinit();
-    const expired = try issuer.issue(.{ .issuer = authority.root, .until_s = -60 });
-    defer expired.deinit();
-    const stranger = try issuer.issue(.{ .common_name = "a stranger", .kind = .ed25519 });
-    defer stranger.deinit();
-    const Case = struct { shows: ?issuer.Issued, alert: ?Alert, is_believed: bool };
-    const cases = [_]Case{
-        .{ .shows = believed, .alert = null, .is_believed = true },
-        .{ .shows = expired, .alert = .certificate_expired, .is_believed = false },
-        .{ .shows = stranger, .alert = .certificate_unknown, .is_believed = false },
-        .{ .shows = null, .alert = .certificate_required, .is_believed = false },
-    };
-    for ([_]bool{ true, false }) |require| {
-        const site = try links.site(.{ .clients = .{
-            .authorities = links.textSource("authorities", authority.pem),
-            .require = require,
-        } });
-        defer site.deinit();
-        for (cases) |case| {
-            var link = try links.withOpenssl(site.context, .{ .certificate = case.shows });
-            defer link.deinit();
-            try link.run();
-            if (require) {
-                try testing.expectEqual(case.alert, link.client.alert);
-                if (case.alert != null) continue;
-            }
-            const filter = &link.server.filter;
-            try testing.expect(filter.isOpen());
-            const shows = case.shows orelse {
-                try testing.expectEqual(null, filter.details);
-                continue;
-            };
-            const details = filter.details.?;
-            const der = try @import("certificates.zig").derOf(testing.allocator, shows.certificate);
-            defer testing.allocator.free(der);
-            try testing.expectEqualSlices(u8, der, details.certificate);
-            try testing.expectEqual(case.is_believed, details.certificate_error == 0);
-            try link.client.send("hello");
-            try link.run();
-            try testing.expectEqualStrings("hello", link.server.text.items);
-            try testing.expectEqual(null, link.client.session); // each shows its certificate again
-        }
-    }
-}
-
 test "whatever allocation fails, no certificate of a client's is believed that should not be" {
     const authority: Authority = try .init();
     defer authority.deinit();

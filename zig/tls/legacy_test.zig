@@ -293,53 +293,6 @@ test "records are small at first, then as large as can be, and are filled by man
     try testing.expectEqualSlices(u8, text[800..6000], got[700..]);
 }
 
-test "each side says that it sends no more, and the other may go on" {
-    const site = try siteWith(.{});
-    defer site.deinit();
-    var link = try opened(site, .{});
-    defer link.deinit();
-    try link.client.send("the last");
-    try link.client.shutdown();
-    try link.run();
-    const filter = &link.server.filter;
-    try testing.expect(filter.hasPeerClosed() and filter.failure == null);
-    try testing.expectEqualStrings("the last", link.server.text.items);
-    try link.server.send("an answer");
-    filter.close();
-    try testing.expect(filter.hasOutput() and !link.client.closed);
-    try link.server.flush();
-    try link.run();
-    try testing.expectEqualStrings("an answer", link.client.text.items);
-    try testing.expect(link.client.closed and !filter.hasOutput());
-    filter.close(); // says nothing twice
-    try testing.expect(!filter.hasOutput());
-}
-
-test "this side may say first that it sends no more, and still reads" {
-    const site = try siteWith(.{});
-    defer site.deinit();
-    var link = try opened(site, .{});
-    defer link.deinit();
-    const filter = &link.server.filter;
-    filter.close();
-    try link.server.flush();
-    try link.client.send("on its way");
-    try link.run();
-    try testing.expect(link.client.closed and filter.failure == null);
-    try testing.expectEqualStrings("on its way", link.server.text.items);
-}
-
-test "the caller ends a connection with an alert of its choosing" {
-    const site = try siteWith(.{});
-    defer site.deinit();
-    var link = try opened(site, .{});
-    defer link.deinit();
-    link.server.filter.abort(.access_denied);
-    try link.server.flush();
-    try link.run();
-    try testing.expectEqual(Alert.access_denied, link.client.alert);
-}
-
 test "another handshake in a connection is refused, and ends it" {
     const site = try siteWith(.{});
     defer site.deinit();
@@ -436,54 +389,6 @@ test "a session is resumed by who has the secret, for its name, until its ticket
 }
 
 // Certificates of clients.
-
-test "a certificate of the client's is asked for, believed or refused, and told" {
-    const root = try issuer.issue(.{ .common_name = "an authority", .is_authority = true });
-    defer root.deinit();
-    const pem = try root.certificatePem(testing.allocator);
-    defer testing.allocator.free(pem);
-    const believed = try issuer.issue(.{ .common_name = "a client", .issuer = root });
-    defer believed.deinit();
-    const expired = try issuer.issue(.{ .issuer = root, .until_s = -60 });
-    defer expired.deinit();
-    const stranger = try issuer.issue(.{ .common_name = "a stranger", .kind = .rsa2048 });
-    defer stranger.deinit();
-    const Case = struct { shows: ?issuer.Issued, alert: ?Alert, is_believed: bool };
-    for ([_]bool{ true, false }) |require| {
-        const site = try siteWith(.{ .clients = .{
-            .authorities = links.textSource("authorities", pem),
-            .require = require,
-        } });
-        defer site.deinit();
-        for ([_]Case{
-            .{ .shows = believed, .alert = null, .is_believed = true },
-            .{ .shows = expired, .alert = .certificate_expired, .is_believed = false },
-            .{ .shows = stranger, .alert = .unknown_ca, .is_believed = false },
-            .{ .shows = null, .alert = .handshake_failure, .is_believed = false },
-        }) |case| {
-            var link = try withOld(site, .{ .certificate = case.shows });
-            defer link.deinit();
-            try link.run();
-            if (require) {
-                try testing.expectEqual(case.alert, link.client.alert);
-                if (case.alert != null) continue;
-            }
-            const filter = &link.server.filter;
-            try testing.expect(filter.isOpen());
-            const shows = case.shows orelse {
-                try testing.expectEqual(null, filter.details);
-                continue;
-            };
-            const details = filter.details.?;
-            const der = try @import("certificates.zig").derOf(testing.allocator, shows.certificate);
-            defer testing.allocator.free(der);
-            try testing.expectEqualSlices(u8, der, details.certificate);
-            try testing.expectEqual(case.is_believed, details.certificate_error == 0);
-            try exchange(&link);
-            try testing.expectEqual(null, link.client.takeSession()); // each shows it again
-        }
-    }
-}
 
 test "secrets are written in the form of SSLKEYLOGFILE, where that is asked for" {
     var directory = testing.tmpDir(.{});

@@ -165,6 +165,12 @@ export const changes = [
   },
   {
     file: 'openssl.c',
+    behind: 'if (ECDH_compute_key(secret->base, secret->len, peer_point, privkey, NULL) <= 0)',
+    find: 'PTLS_ALERT_HANDSHAKE_FAILURE',
+    put: 'PTLS_ALERT_ILLEGAL_PARAMETER',
+  },
+  {
+    file: 'openssl.c',
     behind: 'if (peerkey.len != ctx->super.pubkey.len)',
     find: 'PTLS_ALERT_DECRYPT_ERROR',
     put: 'PTLS_ALERT_ILLEGAL_PARAMETER',

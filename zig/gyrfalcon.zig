@@ -29,7 +29,11 @@ pub const ServerError = @import("server/server.zig").Error;
 pub const Tls = @import("server/tls.zig").Tls;
 /// An entry of `Config.tls`.
 pub const TlsSettings = @import("server/tls/settings.zig").Settings;
+/// How `Response.upgrade` is told what to agree to.
+pub const Upgrade = @import("http/upgrade.zig").Upgrade;
 pub const Version = @import("http/request.zig").Version;
+/// A WebSocket, by which any thread reaches it.
+pub const WebSocket = @import("server/websocket/socket.zig").Socket;
 pub const date = @import("http/date.zig");
 /// HTTP/1 without I/O: bytes in, requests out, and back.
 pub const http1 = struct {
@@ -37,7 +41,7 @@ pub const http1 = struct {
     pub const decoder = @import("http1/decoder.zig");
     pub const encoder = @import("http1/encoder.zig");
 };
-/// HTTP/2 without I/O. The server does not speak it yet.
+/// HTTP/2 without I/O.
 pub const http2 = struct {
     pub const account = @import("http2/account.zig");
     pub const connection = @import("http2/connection.zig");
@@ -64,7 +68,7 @@ pub const log = @import("core/log.zig");
 pub const mime = @import("http/mime.zig");
 pub const problem = @import("http/problem.zig");
 pub const uri = @import("http/uri.zig");
-/// WebSocket without I/O. The server does not speak it yet.
+/// WebSocket without I/O.
 pub const websocket = struct {
     pub const client_handshake = @import("websocket/client_handshake.zig");
     pub const connection = @import("websocket/connection.zig");
@@ -168,6 +172,9 @@ test {
     _ = @import("server/problems_test.zig");
     _ = @import("server/server_test.zig");
     _ = @import("server/timing_test.zig");
+    _ = @import("server/websocket/posts.zig");
+    _ = @import("server/websocket/sockets_test.zig");
+    _ = @import("server/websocket/upgrades.zig");
     _ = @import("sim/run.zig");
     _ = @import("websocket/tests.zig");
 }

@@ -32,9 +32,12 @@
 //!   GET  /short-file      a file that is 1000 bytes shorter than it is said to be
 //!   CONNECT tunnel:443    200
 //!   GET  /counters        what was counted so far, JSON
+//!   GET  /socket          a WebSocket (sockets.zig): ?origin=any, or the one that may connect
+//!   GET  /sockets         what became of WebSockets, JSON
 
 const std = @import("std");
 const gyrfalcon = @import("gyrfalcon");
+const sockets = @import("sockets.zig");
 const Request = gyrfalcon.Request;
 const Response = gyrfalcon.Response;
 
@@ -61,6 +64,11 @@ const App = struct {
 
     server: ?*const gyrfalcon.Server(App) = null,
 
+    pub const handleWSConn = sockets.handleWSConn;
+    pub const handleWSMessage = sockets.handleWSMessage;
+    pub const handleWSDrain = sockets.handleWSDrain;
+    pub const handleWSDisconn = sockets.handleWSDisconn;
+
     pub fn init() App {
         return .{};
     }
@@ -80,6 +88,8 @@ const App = struct {
         if (std.mem.eql(u8, path, "/echo")) return echo(req, res);
         if (std.mem.eql(u8, path, "/describe")) return describe(req, res);
         if (std.mem.eql(u8, path, "/counters")) return writeCounters(res.writer(), self.server.?);
+        if (std.mem.eql(u8, path, "/socket")) return sockets.upgrade(req, res);
+        if (std.mem.eql(u8, path, "/sockets")) return sockets.describe(res);
         if (std.mem.eql(u8, path, "/bad-header")) return badHeader(res);
         if (std.mem.eql(u8, path, "/header")) return anyHeader(req.query, res);
         if (std.mem.startsWith(u8, path, "/files/")) {

@@ -209,6 +209,7 @@ pub const tls_chain_max: u32 = 16;
 
 /// A WebSocket message that is received, bytes.
 pub const websocket_message_bytes_max_default: u63 = 16 * 1024 * 1024;
+pub const websocket_message_bytes_max_bound: u32 = 256 * 1024 * 1024;
 /// A WebSocket frame that is sent, bytes: longer messages take several, between which the other end
 /// can be told something.
 pub const websocket_frame_bytes_max_default: u63 = 1024 * 1024;
@@ -218,6 +219,11 @@ pub const websocket_ping_after_ms_default: u32 = 30_000;
 pub const websocket_idle_timeout_ms_default: u32 = 60_000;
 /// How long a WebSocket's peer may take to answer a Close, ms.
 pub const websocket_close_timeout_ms_default: u32 = 5_000;
+/// What may wait for a WebSocket's peer to take it, bytes: more is dropped, or ends the connection.
+pub const websocket_unsent_bytes_max_default: u32 = 1024 * 1024;
+/// WebSocket messages on their way from other threads to one worker, bytes. One that is longer
+/// cannot be sent so.
+pub const websocket_posts_bytes: u32 = 4 * 1024 * 1024;
 /// WebSocket messages below this are sent without compression, bytes.
 pub const websocket_deflate_bytes_min_default: u32 = 256;
 /// A compressed message may stand for so many times as much as it has bytes, and for
@@ -268,6 +274,9 @@ comptime {
     assert(std.math.isPowerOfTwo(tls_early_tickets_max));
     // Who is asked has time to answer.
     assert(websocket_ping_after_ms_default < websocket_idle_timeout_ms_default);
+    assert(websocket_message_bytes_max_default <= websocket_message_bytes_max_bound);
+    // A message in pieces fits what its connection may hold, whose blocks are half full.
+    assert(2 * websocket_message_bytes_max_default <= connection_memory_bytes_max_default);
     assert(tls_development_renew_days < tls_development_days and tls_development_days <= 398);
     assert(std.math.isPowerOfTwo(wheel_slots));
     assert(std.math.isPowerOfTwo(accept_queue_length));

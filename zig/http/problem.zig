@@ -82,6 +82,12 @@ pub const Code = enum(u16) {
     malformed_message = 1470,
     http2_connection_error = 1471,
     http2_excessive_load = 1472,
+    // WebSocket.
+    invalid_websocket_handshake = 1480,
+    upgrade_required = 1481,
+    forbidden_origin = 1482,
+    websocket_error = 1483,
+    websocket_timeout = 1484,
     // Answers to requests that were understood.
     not_found = 1500,
     method_not_allowed = 1501,
@@ -136,8 +142,9 @@ pub fn statusOf(code: Code) u16 {
         .invalid_trailer,
         .forbidden_trailer,
         .tls_required,
+        .invalid_websocket_handshake,
         => 400,
-        .access_denied => 403,
+        .access_denied, .forbidden_origin => 403,
         .not_found => 404,
         .method_not_allowed => 405,
         .header_timeout, .body_timeout, .body_too_slow => 408,
@@ -148,6 +155,7 @@ pub fn statusOf(code: Code) u16 {
         .expectation_failed => 417,
         .misdirected_request => 421,
         .too_early => 425,
+        .upgrade_required => 426,
         .head_too_large, .too_many_fields, .trailers_too_large, .too_many_trailers => 431,
         .internal_error, .file_unreadable => 500,
         .method_too_long,
@@ -167,6 +175,8 @@ pub fn statusOf(code: Code) u16 {
         .malformed_message,
         .http2_connection_error,
         .http2_excessive_load,
+        .websocket_error,
+        .websocket_timeout,
         => 0,
     };
 }
@@ -262,6 +272,13 @@ pub fn detailOf(code: Code) []const u8 {
         .malformed_message => "A message was malformed, and its stream reset (RFC 9113 §8.1.1).",
         .http2_connection_error => "What came was no HTTP/2 (RFC 9113 §5.4.1).",
         .http2_excessive_load => "The client caused work out of proportion (RFC 9113 §10.5).",
+        .invalid_websocket_handshake => "The request asks for a WebSocket in another way than " ++
+            "RFC 6455 §4.2.1 has it.",
+        .upgrade_required => "Here is a WebSocket, of version 13 (RFC 6455 §4.2).",
+        .forbidden_origin => "The WebSocket is not for pages of this origin (RFC 6455 §10.2).",
+        .websocket_error => "What came was no WebSocket, or more of it than this server takes " ++
+            "(RFC 6455 §7.1.7).",
+        .websocket_timeout => "The other end of a WebSocket was silent for too long, or too slow.",
         .not_found => "Nothing is served under this path.",
         .method_not_allowed => "The resource has no such method: Allow lists those it has.",
         .access_denied => "The server may not read this file.",

@@ -13,6 +13,7 @@ const LineList = field_lines.LineList;
 const isFieldValue = @import("fields.zig").isFieldValue;
 const isToken = @import("fields.zig").isToken;
 const trailers = @import("trailers.zig");
+const Upgrade = @import("upgrade.zig").Upgrade;
 
 pub const HeaderError = error{
     /// The name is not a token, or the value holds CR, LF,
@@ -64,6 +65,8 @@ pub const Response = struct {
     /// Length told in Content-Length when it is not that of `body`:
     /// for HEAD and 304 without a body at hand.
     declared_length: ?u64 = null,
+    /// The connection is to leave HTTP: set by `upgrade`.
+    upgrade_to: ?Upgrade = null,
     /// The fields. Early hints, and behind them trailers, lie at the end of the memory that the
     /// list was made of.
     lines: LineList,
@@ -344,6 +347,14 @@ pub const Response = struct {
 
     fn eql(a: []const u8, b: []const u8) bool {
         return std.ascii.eqlIgnoreCase(a, b);
+    }
+
+    /// Answers with a WebSocket: the connection is the handler's `handleWS…` functions' from here
+    /// on. The fields so far go along with the 101, a body does not. A request that asks for no
+    /// WebSocket, or not as RFC 6455 has it, or from a page of others, is answered with what is
+    /// wrong.
+    pub fn upgrade(self: *Response, how: Upgrade) void {
+        self.upgrade_to = how;
     }
 
     /// Sets the body to `bytes`, which stay the handler's:

@@ -8,7 +8,8 @@
 //!   ConnState                              per connection; `.{}` is a fresh one
 //!   onOpen(p, conn)                        after the slot was filled
 //!   onBytes(p, conn, bytes) usize          bytes from the front of the input; how many it is done
-//!                                          with. 0: wants more in one piece
+//!                                          with. 0: wants more in one piece. It may change
+//!                                          those
 //!   onEof(p, conn)                         all input was given to onBytes and the peer sends no
 //!                                          more
 //!   onEofAhead(p, conn)                    the same while input is paused: what is unread comes

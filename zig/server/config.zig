@@ -107,6 +107,21 @@ pub const Config = struct {
     /// Payload of a frame that a client may send, bytes.
     http2_frame_bytes_max: u32 = limits.http2_frame_bytes_max_default,
 
+    /// A WebSocket message that is received, bytes: a longer one ends the connection (1009).
+    websocket_message_bytes_max: u32 = limits.websocket_message_bytes_max_default,
+    /// A frame that is sent, bytes: longer messages take several.
+    websocket_frame_bytes_max: u32 = limits.websocket_frame_bytes_max_default,
+    /// After so much silence the peer is asked whether it is there (PING), ms; 0: it is not.
+    websocket_ping_after_ms: u32 = limits.websocket_ping_after_ms_default,
+    /// After so much silence the peer is given up, ms; 0: it is not.
+    websocket_idle_timeout_ms: u32 = limits.websocket_idle_timeout_ms_default,
+    /// How long the peer may take to answer a Close, ms.
+    websocket_close_timeout_ms: u32 = limits.websocket_close_timeout_ms_default,
+    /// What may wait for the peer to take it, bytes. A message that comes on top of that meets
+    /// `websocket_overflow`. Where nothing waits, every message is taken.
+    websocket_unsent_bytes_max: u32 = limits.websocket_unsent_bytes_max_default,
+    websocket_overflow: Overflow = .drop,
+
     target_bytes_max: u32 = limits.target_bytes_max_default,
     head_bytes_max: u32 = limits.head_bytes_max_default,
     header_count_max: u16 = limits.header_count_max_default,
@@ -128,6 +143,14 @@ pub const Config = struct {
 
     /// Value of the Server field; "" sends none. At most 128 bytes.
     server_name: []const u8 = "gyrfalcon",
+
+    /// What becomes of a message for a peer that does not take what it is sent.
+    pub const Overflow = enum {
+        /// It is not sent, and its sender is told.
+        drop,
+        /// The connection ends.
+        close,
+    };
 
     pub const Listen = struct {
         place: Place,
@@ -218,6 +241,7 @@ pub const Config = struct {
         if (self.pipeline_depth_max == 0)
             return .{ .option = "pipeline_depth_max", .rule = "at least 1" };
         if (self.validateHttp2()) |wrong| return wrong;
+        if (self.validateWebSocket()) |wrong| return wrong;
         if (self.exchanges_spare > 1 << 24)
             return .{ .option = "exchanges_spare", .rule = "at most 16777216" };
         if (self.output_high_water_bytes < 16 * 1024)
@@ -269,6 +293,22 @@ pub const Config = struct {
         const frame = self.http2_frame_bytes_max;
         if (frame < 16 * 1024 or frame > limits.http2_frame_bytes_max_bound)
             return .{ .option = "http2_frame_bytes_max", .rule = "16384 to 1048576" };
+        return null;
+    }
+
+    fn validateWebSocket(self: *const Config) ?Problem {
+        const message = self.websocket_message_bytes_max;
+        if (message == 0 or message > limits.websocket_message_bytes_max_bound)
+            return .{ .option = "websocket_message_bytes_max", .rule = "1 to 268435456" };
+        if (self.websocket_frame_bytes_max == 0)
+            return .{ .option = "websocket_frame_bytes_max", .rule = "at least 1" };
+        if (self.websocket_close_timeout_ms == 0)
+            return .{ .option = "websocket_close_timeout_ms", .rule = "at least 1" };
+        const idle_ms = self.websocket_idle_timeout_ms;
+        if (idle_ms > 0 and self.websocket_ping_after_ms >= idle_ms) return .{
+            .option = "websocket_ping_after_ms",
+            .rule = "less than websocket_idle_timeout_ms",
+        };
         return null;
     }
 
@@ -369,4 +409,13 @@ test "what HTTP/2 lets clients send has bounds" {
     try std.testing.expectEqualStrings("http2_streams_max", none.validate().?.option);
     const frame: Config = .{ .http2_frame_bytes_max = 1 << 24 };
     try std.testing.expectEqualStrings("http2_frame_bytes_max", frame.validate().?.option);
+}
+
+test "who is asked whether it is there has time to answer before it is given up" {
+    var config: Config = .{ .websocket_ping_after_ms = 60_000 };
+    try std.testing.expectEqualStrings("websocket_ping_after_ms", config.validate().?.option);
+    config.websocket_idle_timeout_ms = 0; // nobody is given up
+    try std.testing.expectEqual(@as(?Config.Problem, null), config.validate());
+    config.websocket_message_bytes_max = 0;
+    try std.testing.expectEqualStrings("websocket_message_bytes_max", config.validate().?.option);
 }

@@ -29,6 +29,8 @@ const http2_file = @import("http2/connection.zig");
 const http2_output = @import("http2/output.zig");
 const Http2Timing = @import("http2/timing.zig").Timing;
 const detect = @import("../http2/frame_decoder.zig").detect;
+const Socket = @import("websocket/socket.zig").Socket;
+const WebSockets = @import("websocket/connection.zig").WebSockets;
 const Http1Refusals = @import("http1/refusals.zig").Refusals;
 const Http1Timing = @import("http1/timing.zig").Timing;
 const Responses = @import("responses.zig").Responses;
@@ -58,12 +60,21 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         pub const http2 = http2_file.Http2(Self);
         const http2_timing = Http2Timing(Self);
         const http2_out = http2_output.Output(Self);
+        pub const websockets = WebSockets(Self);
         const http1_refusals = Http1Refusals(Self);
         const admission = Admission(Self);
         const refusals = Refusals(Self);
         const timing = Timing(Self);
         const budget = budget_file.Budget(Self);
         const secured = Secured(Self);
+
+        /// Whether connections may leave HTTP for WebSocket.
+        pub const has_sockets =
+            @hasDecl(Dispatcher, "SocketState") and Dispatcher.SocketState != void;
+        /// The dispatcher's part of a socket.
+        pub const SocketState = if (has_sockets) Dispatcher.SocketState else struct {};
+        /// The dispatcher is told of messages when they are whole.
+        pub const gathers_messages = has_sockets and Dispatcher.gathers_messages;
 
         /// Whether connections may be secured.
         pub const is_secure = Security != void;
@@ -80,7 +91,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             opened_ms: u64 = 0,
             /// HTTP/2's state, where that is spoken.
             http2: *http2.Session = undefined,
-            /// HTTP/1's; it tells which of the two is spoken.
+            /// The socket that it has become; null when that has ended.
+            websocket: ?*websockets.Session = null,
+            /// HTTP/1's; it tells what is spoken.
             http1: http1.State = .{},
 
             pub const hot_offset = @offsetOf(ConnState, "http1") + http1.State.hot_offset;
@@ -94,6 +107,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         exchanges: ExchangePool(Exchange),
         http1_worker: http1.Worker = .{},
         http2_worker: http2.Worker,
+        websocket_worker: websockets.Worker,
         /// Whose requests are offered again first.
         asks_http2_first: bool = false,
         request: Request = .{},
@@ -148,8 +162,16 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             system.random(std.mem.asBytes(&seed)) catch return error.SystemResources;
             var http2_worker = try http2.Worker.init(gpa, config, port.capacity, seed);
             errdefer http2_worker.deinit(gpa);
+            var websocket_worker = try websockets.Worker.init(
+                config,
+                port.capacity,
+                self,
+                &websockets.operations,
+            );
+            errdefer websocket_worker.deinit();
             self.* = .{
                 .http2_worker = http2_worker,
+                .websocket_worker = websocket_worker,
                 .net = try Net.init(gpa, .{
                     .backend = backend,
                     .zero_copy = config.zero_copy,
@@ -183,6 +205,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
 
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
             self.net.deinit();
+            self.websocket_worker.deinit();
             self.http2_worker.deinit(gpa);
             gpa.free(self.head_buffer);
             self.lines.free(gpa);
@@ -192,6 +215,11 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         }
 
         // For the dispatcher.
+
+        /// A socket as programs have it.
+        pub fn socketOf(self: *Self, session: *const websockets.Session) Socket {
+            return websockets.handleOf(self, session);
+        }
 
         /// The exchange named by `id`, or null when it has ended.
         pub fn exchangeById(self: *Self, id: ExchangeId) ?*Exchange {
@@ -257,6 +285,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             return switch (conn.app.http1.spoken) {
                 .http1 => true,
                 .http2 => http2_out.makeLarge(self, http2.of(conn), ex),
+                .websocket => unreachable, // it has no exchanges
             };
         }
 
@@ -298,6 +327,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
                     http2.resumeBody(self, conn, ex);
                     self.setTimer(conn);
                 },
+                .websocket => unreachable, // it has no exchanges
             }
         }
 
@@ -320,6 +350,12 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             if (is_secure) secured.closeEvicted(self);
             self.dispatcher.onTurn(self);
             http2.resumeAll(self);
+            websockets.onTurn(self);
+        }
+
+        /// No turn comes any more, and no connection is left.
+        pub fn onStop(self: *Self) void {
+            websockets.onStop(self);
         }
 
         pub fn filterFor(self: *Self, conn: *const Conn) error{}!?Filter {
@@ -338,14 +374,15 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         }
 
         pub fn hasWork(self: *Self) bool {
-            return self.http2_worker.resuming.len > 0 or self.dispatcher.hasWork(self);
+            return self.http2_worker.resuming.len > 0 or websockets.hasWork(self) or
+                self.dispatcher.hasWork(self);
         }
 
         pub fn onOpen(self: *Self, conn: *Conn) void {
             conn.app.opened_ms = self.net.now_ms;
         }
 
-        pub fn onBytes(self: *Self, conn: *Conn, bytes: []const u8) usize {
+        pub fn onBytes(self: *Self, conn: *Conn, bytes: []u8) usize {
             switch (conn.app.http1.spoken) {
                 .http1 => {
                     if (is_secure and !conn.app.http1.served and secured.wantsHttp2(self, conn)) {
@@ -366,6 +403,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
                     return http1.onBytes(self, conn, bytes);
                 },
                 .http2 => return http2.onBytes(self, conn, bytes),
+                .websocket => return websockets.onBytes(self, conn, bytes),
             }
         }
 
@@ -373,6 +411,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             switch (conn.app.http1.spoken) {
                 .http1 => http1.onEof(self, conn),
                 .http2 => http2.onEof(self, conn),
+                .websocket => websockets.onEof(self, conn),
             }
         }
 
@@ -381,6 +420,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             switch (conn.app.http1.spoken) {
                 .http1 => http1.tellEof(self, conn),
                 .http2 => http2.tellEof(self, conn),
+                .websocket => {}, // what it has sent comes first
             }
         }
 
@@ -393,6 +433,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             switch (conn.app.http1.spoken) {
                 .http1 => http1.onProgress(self, conn),
                 .http2 => http2_out.onProgress(self, conn),
+                .websocket => websockets.onProgress(self, conn),
             }
         }
 
@@ -404,6 +445,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             switch (conn.app.http1.spoken) {
                 .http1 => http1.onClose(self, conn),
                 .http2 => http2.onClose(self, conn),
+                .websocket => websockets.drop(self, conn),
             }
         }
 
@@ -440,6 +482,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             switch (conn.app.http1.spoken) {
                 .http1 => http1.checkInvariants(self, conn),
                 .http2 => http2.checkInvariants(self, conn),
+                .websocket => websockets.checkInvariants(self, conn),
             }
         }
 
@@ -450,6 +493,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             return switch (conn.app.http1.spoken) {
                 .http1 => http1_timing.deadline(self, conn),
                 .http2 => http2_timing.deadline(self, conn),
+                .websocket => websockets.deadline(conn),
             };
         }
 
@@ -458,6 +502,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             return switch (conn.app.http1.spoken) {
                 .http1 => http1_timing.onTimer(self, conn),
                 .http2 => http2_timing.onTimer(self, conn),
+                .websocket => websockets.onTimer(self, conn),
             };
         }
 
@@ -465,6 +510,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             return switch (conn.app.http1.spoken) {
                 .http1 => http1_timing.awaited(conn),
                 .http2 => http2_timing.awaited(conn),
+                .websocket => .handler, // its own deadline is all that it has
             };
         }
 
@@ -473,6 +519,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             return switch (conn.app.http1.spoken) {
                 .http1 => http1.heldBytes(conn),
                 .http2 => http2.heldBytes(conn),
+                .websocket => websockets.heldBytes(conn),
             };
         }
 
@@ -481,6 +528,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             return switch (conn.app.http1.spoken) {
                 .http1 => http1.of(conn).phase != .stop,
                 .http2 => conn.isOpen(),
+                .websocket => websockets.of(conn) != null,
             };
         }
 
@@ -490,6 +538,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
                 .http1 => http1_refusals.refuse(self, conn, code),
                 // Of input that no exchange has: frames in pieces.
                 .http2 => http2.endFor(self, http2.of(conn), code, .enhance_your_calm),
+                .websocket => websockets.refuse(self, conn, code),
             }
         }
 
@@ -497,6 +546,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             switch (conn.app.http1.spoken) {
                 .http1 => http1.finishIfIdle(self, conn),
                 .http2 => http2.finishIfIdle(self, conn),
+                .websocket => websockets.finishIfIdle(self, conn),
             }
         }
 
@@ -506,6 +556,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             switch (conn.app.http1.spoken) {
                 .http1 => http1.dropExchanges(self, conn),
                 .http2 => http2.end(self, conn),
+                .websocket => websockets.drop(self, conn),
             }
             // A client of HTTP/2 has always something on its way: updates, acknowledgements. They
             // must not turn into a reset that overtakes what it has not read.
@@ -532,6 +583,7 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
                     http2.restore(self, conn, ex);
                     break :none 0;
                 },
+                .websocket => unreachable, // it has no exchanges
             };
             const len = ex.gathered.len - head_len;
             // limits.zig: they are few enough.
@@ -547,6 +599,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
             const res = self.response();
             switch (self.dispatcher.onRequest(self, ex, &self.request, res)) {
                 .respond => responses.respond(self, ex, res),
+                .upgrade => {
+                    websockets.refuseUpgrade(self, res, .has_content);
+                    responses.respond(self, ex, res);
+                },
                 .pending => {
                     ex.dispatched = true;
                     // Its client may have ended its side while the request waited.

@@ -554,6 +554,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
                 self.ready.finish();
                 self.go.wait();
                 driver.net.run();
+                driver.onStop();
                 self.dispatcher.workerStop(driver);
             } else |err| {
                 log.err("worker {d} could not start: {s}", .{ index, @errorName(err) });
@@ -626,6 +627,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
                 total += net.pools.buffers.reservedBytes();
                 total += driver.exchanges.reservedBytes() + net.outbound.reservedBytes();
                 total += driver.http2_worker.reservedBytes();
+                total += driver.websocket_worker.reservedBytes();
                 total += net.pools.nodes.nodes.len * @sizeOf(@TypeOf(net.pools.nodes.nodes[0]));
             }
             total += self.acceptor.backend.memoryBytes();

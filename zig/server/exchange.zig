@@ -19,6 +19,8 @@ pub const Action = enum {
     buffer,
     /// The answer comes later, by the worker's `respond`, `beginStream`, `respondError` or `reset`.
     pending,
+    /// The connection is to leave HTTP as `Response.upgrade` says. Of a dispatcher with sockets.
+    upgrade,
     /// No room now: the request stays unread and is offered again after the worker's `retryBusy`.
     busy,
 };

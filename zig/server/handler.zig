@@ -23,6 +23,33 @@
 //!         `Config.tls` may secure connections; the program links OpenSSL and picotls (docs/TLS.md)
 //!     pub fn onProtocolError(self: *H, err: *const gyrfalcon.ProtocolError) void
 //!         a message was refused, or a client was too slow: the engine has answered or closed
+//!
+//! WebSockets are those of requests that `handleRequest` has answered with `res.upgrade`. One of
+//! these makes a handler that has some:
+//!     pub fn handleWSMessage(
+//!         self: *H,
+//!         ws: gyrfalcon.WebSocket,
+//!         message: *const gyrfalcon.WebSocket.Message,
+//!     ) void
+//!         a message has come
+//!     pub fn handleWSFrame(
+//!         self: *H,
+//!         ws: gyrfalcon.WebSocket,
+//!         frame: *const gyrfalcon.WebSocket.Frame,
+//!     ) void
+//!         instead: a part of one, as it comes; nothing is kept
+//! and optional are:
+//!     pub fn handleWSConn(self: *H, ws: gyrfalcon.WebSocket) void
+//!         it is there
+//!     pub fn handleWSDrain(self: *H, ws: gyrfalcon.WebSocket) void
+//!         what waited for its peer has left
+//!     pub fn handleWSDisconn(
+//!         self: *H,
+//!         ws: gyrfalcon.WebSocket,
+//!         end: *const gyrfalcon.WebSocket.End,
+//!     ) void
+//!         it has ended: the last call for it
+//! They are called for one socket by one thread, one at a time; for several sockets by several.
 
 const std = @import("std");
 const log = @import("../core/log.zig");
@@ -32,6 +59,8 @@ const ProtocolError = problem.ProtocolError;
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
 const Action = @import("exchange.zig").Action;
+const frame_decoder = @import("../websocket/frame_decoder.zig");
+const Socket = @import("websocket/socket.zig").Socket;
 
 /// Compile error, saying what to write, unless `Handler` is one.
 pub fn check(comptime Handler: type) void {
@@ -72,6 +101,31 @@ fn checkAll(comptime Handler: type) void {
             ", listeners: []const gyrfalcon.Listener) void";
         expect(Handler, "onListening", &.{ *Handler, []const Listener }, void, form);
     }
+    checkSockets(Handler, self);
+}
+
+fn checkSockets(comptime Handler: type, comptime self: []const u8) void {
+    const has_messages = @hasDecl(Handler, "handleWSMessage");
+    const has_frames = @hasDecl(Handler, "handleWSFrame");
+    if (has_messages and has_frames) @compileError(@typeName(Handler) ++
+        " has both handleWSMessage and handleWSFrame: they are told of the same bytes");
+    const ws = ", ws: gyrfalcon.WebSocket";
+    inline for (.{
+        .{ "handleWSConn", void, "" },
+        .{ "handleWSMessage", Socket.Message, ", message: *const gyrfalcon.WebSocket.Message" },
+        .{ "handleWSFrame", Socket.Frame, ", frame: *const gyrfalcon.WebSocket.Frame" },
+        .{ "handleWSDrain", void, "" },
+        .{ "handleWSDisconn", Socket.End, ", end: *const gyrfalcon.WebSocket.End" },
+    }) |hook| if (@hasDecl(Handler, hook[0])) {
+        if (!has_messages and !has_frames) @compileError(@typeName(Handler) ++
+            " has " ++ hook[0] ++ " and neither handleWSMessage nor handleWSFrame");
+        const form = "pub fn " ++ hook[0] ++ "(" ++ self ++ ws ++ hook[2] ++ ") void";
+        const params: []const type = if (hook[1] == void)
+            &.{ *Handler, Socket }
+        else
+            &.{ *Handler, Socket, *const hook[1] };
+        expect(Handler, hook[0], params, void, form);
+    };
 }
 
 fn shortName(comptime T: type) []const u8 {
@@ -120,6 +174,11 @@ pub fn HandlerDispatcher(comptime Handler: type) type {
         pub const WorkerState = struct {};
         pub const ExchangeState = struct {};
 
+        const has_sockets =
+            @hasDecl(Handler, "handleWSMessage") or @hasDecl(Handler, "handleWSFrame");
+        pub const SocketState = if (has_sockets) struct {} else void;
+        pub const gathers_messages = @hasDecl(Handler, "handleWSMessage");
+
         pub fn workerStart(_: *Self, _: anytype) error{}!void {}
         pub fn workerStop(_: *Self, _: anytype) void {}
         pub fn onTurn(_: *Self, _: anytype) void {}
@@ -148,7 +207,51 @@ pub fn HandlerDispatcher(comptime Handler: type) type {
             if (@typeInfo(@TypeOf(result)) == .error_union) {
                 result catch |err| self.fail(err, req, res);
             }
+            if (res.upgrade_to != null) return self.upgrade(req, res);
             return .respond;
+        }
+
+        fn upgrade(self: *Self, req: *Request, res: *Response) Action {
+            if (has_sockets) return .upgrade;
+            self.fail(error.HandlerHasNoSockets, req, res);
+            return .respond;
+        }
+
+        pub fn onSocketOpen(self: *Self, w: anytype, session: anytype) void {
+            if (@hasDecl(Handler, "handleWSConn")) self.handler.handleWSConn(w.socketOf(session));
+        }
+
+        pub fn onSocketData(
+            self: *Self,
+            w: anytype,
+            session: anytype,
+            data: *const frame_decoder.Data,
+        ) void {
+            const ws = w.socketOf(session);
+            if (gathers_messages) {
+                const message: Socket.Message = .{ .kind = data.kind, .bytes = data.bytes };
+                return self.handler.handleWSMessage(ws, &message);
+            }
+            self.handler.handleWSFrame(ws, &.{
+                .kind = data.kind,
+                .bytes = data.bytes,
+                .begins = data.begins,
+                .ends = data.ends,
+            });
+        }
+
+        pub fn onSocketDrain(self: *Self, w: anytype, session: anytype) void {
+            if (@hasDecl(Handler, "handleWSDrain")) self.handler.handleWSDrain(w.socketOf(session));
+        }
+
+        pub fn onSocketClose(
+            self: *Self,
+            w: anytype,
+            session: anytype,
+            end: *const Socket.End,
+        ) void {
+            if (@hasDecl(Handler, "handleWSDisconn"))
+                self.handler.handleWSDisconn(w.socketOf(session), end);
         }
 
         fn fail(self: *Self, err: anyerror, req: *Request, res: *Response) void {

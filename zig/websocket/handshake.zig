@@ -26,14 +26,7 @@ pub const Way = enum {
     extended_connect,
 };
 
-/// Whose pages may connect (§10.2).
-pub const Origins = union(enum) {
-    any,
-    /// Those of the host that is asked.
-    same,
-    /// "https://example.com": with a port where it is not the scheme's.
-    list: []const []const u8,
-};
+pub const Origins = @import("../http/upgrade.zig").Origins;
 
 /// What a server wants of those who connect.
 pub const Policy = struct {

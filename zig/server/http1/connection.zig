@@ -72,7 +72,7 @@ pub fn Http1(comptime D: type) type {
         };
 
         pub const Phase = enum(u8) { head, body, stop };
-        pub const Spoken = enum(u8) { http1, http2 };
+        pub const Spoken = enum(u8) { http1, http2, websocket };
 
         /// Of a worker.
         pub const Worker = struct {
@@ -96,6 +96,7 @@ pub fn Http1(comptime D: type) type {
             var used: usize = 0;
             own.more_beyond = conn.input.len > bytes.len;
             while (used < bytes.len and conn.isOpen() and !conn.paused) {
+                if (own.spoken != .http1) break; // what follows is none
                 const rest = bytes[used..];
                 const n = switch (own.phase) {
                     .head => onHead(d, conn, rest),
@@ -185,6 +186,11 @@ pub fn Http1(comptime D: type) type {
                         d.carrierOf(ex).writeContinue(ex);
                     }
                     return head_len;
+                },
+                .upgrade => {
+                    messageBegun(d, conn, ex);
+                    if (!ex.body_complete) bodies.begin(d, conn, ex, framing, .discard);
+                    D.websockets.upgrade(d, conn, ex, res);
                 },
                 .pending => {
                     ex.dispatched = true;
@@ -348,6 +354,16 @@ pub fn Http1(comptime D: type) type {
             own.depth -= 1;
             if (!isReading(conn, ex)) return endExchange(d, conn, ex);
             retire(d, conn, ex);
+        }
+
+        /// The connection leaves HTTP behind the request of `ex`, which has been answered: nothing
+        /// that follows was looked at.
+        pub fn leave(d: *D, conn: *Conn, ex: *Exchange) void {
+            const own = of(conn);
+            assert(own.first == ex and own.last == ex and own.reading == null);
+            assert(own.message_since_ms == 0 and !own.pause.any());
+            retireFirst(d, conn);
+            own.phase = .stop;
         }
 
         fn retire(d: *D, conn: *Conn, ex: *Exchange) void {

@@ -146,7 +146,9 @@ pub fn Requests(comptime D: type) type {
                 else => d.dispatcher.onRequest(d, ex, &d.request, res),
             };
             switch (action) {
-                .respond => {
+                .respond, .upgrade => {
+                    // HTTP/2 has no Upgrade (RFC 9113 §8.6).
+                    if (action == .upgrade) D.websockets.refuseUpgrade(d, res, .wrong_http_version);
                     d.countRequest();
                     if (!is_whole) sinkTo(d, ex, .discard);
                     return responses.respond(d, ex, res);

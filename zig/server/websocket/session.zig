@@ -1,0 +1,145 @@
+//! What WebSocket keeps of a connection, and of a worker.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const list = @import("../../core/list.zig");
+const limits = @import("../../core/limits.zig");
+const memory = @import("../../core/memory.zig");
+const Chain = @import("../../core/chain.zig").Chain;
+const slots = @import("../../core/slots.zig");
+const connection = @import("../../websocket/connection.zig");
+const frames = @import("../../websocket/frames.zig");
+const errors = @import("../../websocket/errors.zig");
+const Config = @import("../config.zig").Config;
+const socket = @import("socket.zig");
+const Posts = @import("posts.zig").Posts;
+
+/// What a socket may keep beyond its connection's slot, bytes.
+const session_bytes_max = 1024;
+
+/// For the driver `D`.
+pub fn Sessions(comptime D: type) type {
+    return struct {
+        const Conn = D.Conn;
+
+        fn dueOf(session: *Session) *list.Link(Session) {
+            return &session.due;
+        }
+
+        /// Of a connection. It outlives that until the dispatcher has been told of the end.
+        pub const Session = struct {
+            id: slots.Id,
+            /// Null: it has ended.
+            conn: ?*Conn,
+            protocol: connection.Connection,
+            /// A message that is gathered: what has come of it.
+            message: Chain = .{},
+            /// Its place among those of which something is to be told, or done, when the turn ends.
+            due: list.Link(Session) = .{},
+            notes: Notes = .{},
+            /// It is not read, as too much waits for the peer.
+            is_paused: bool = false,
+            /// The dispatcher knows of it.
+            is_told: bool = false,
+            is_clean: bool = false,
+            end_code: errors.Code = .abnormal,
+            reason_len: u8 = 0,
+            reason: [frames.reason_bytes_max]u8 = undefined,
+            /// What `Response.upgrade` was given.
+            user: u64,
+            state: D.SocketState = .{},
+
+            pub fn end(self: *const Session) socket.Socket.End {
+                return .{
+                    .code = @intFromEnum(self.end_code),
+                    .reason = self.reason[0..self.reason_len],
+                    .is_clean = self.is_clean,
+                };
+            }
+        };
+
+        pub const Notes = packed struct {
+            /// What waited has left: the dispatcher may go on sending.
+            drained: bool = false,
+            /// Little enough waits for the peer that it is read again.
+            unpause: bool = false,
+        };
+
+        /// Of a worker.
+        pub const Worker = struct {
+            sessions: slots.Slots(Session),
+            settings: connection.Settings,
+            /// Where frames of the connections' own are written, one at a time.
+            out: connection.Out = undefined,
+            /// Where a message is put that is in several blocks, or in memory of its connection's.
+            whole: []align(memory.page_bytes) u8,
+            mailbox: socket.Mailbox,
+            due: list.List(Session, dueOf) = .{},
+
+            /// For so many connections. `driver` reaches the worker, by `operations`.
+            pub fn init(
+                config: *const Config,
+                connections: u32,
+                driver: *D,
+                operations: *const socket.Mailbox.Operations,
+            ) error{OutOfMemory}!Worker {
+                comptime assert(@sizeOf(Session) <= session_bytes_max);
+                // Each connection may have one that has ended, and is to be told of, before it.
+                const count = if (D.has_sockets) 2 * connections else 0;
+                var sessions = try slots.Slots(Session).init(count);
+                errdefer sessions.deinit();
+                // A part of a message is no longer than a block is, or than what was received.
+                const part_bytes = limits.buffer_bytes_max;
+                const whole_bytes = if (!D.has_sockets)
+                    0
+                else if (D.gathers_messages)
+                    @max(part_bytes, config.websocket_message_bytes_max)
+                else
+                    part_bytes;
+                const whole = try memory.reserve(u8, whole_bytes);
+                errdefer memory.release(u8, whole);
+                const posts_bytes = if (D.has_sockets) limits.websocket_posts_bytes else 0;
+                return .{
+                    .sessions = sessions,
+                    .settings = settingsOf(config),
+                    .whole = whole,
+                    .mailbox = .{
+                        .owner = driver,
+                        .operations = operations,
+                        .posts = try Posts.init(posts_bytes),
+                    },
+                };
+            }
+
+            fn settingsOf(config: *const Config) connection.Settings {
+                return .{
+                    .message_bytes_max = config.websocket_message_bytes_max,
+                    .frame_bytes_max = config.websocket_frame_bytes_max,
+                    .ping_after_ms = config.websocket_ping_after_ms,
+                    .idle_timeout_ms = config.websocket_idle_timeout_ms,
+                    .close_timeout_ms = config.websocket_close_timeout_ms,
+                    .rate = .{
+                        .bytes_per_s = config.body_rate_min,
+                        .grace_ms = config.rate_grace_ms,
+                        .ahead_ms_max = config.body_timeout_ms,
+                    },
+                };
+            }
+
+            /// Memory that is set aside, bytes; what has not been used is not resident.
+            pub fn reservedBytes(self: *const Worker) u64 {
+                if (!D.has_sockets) return 0;
+                return self.sessions.reservedBytes() + self.whole.len +
+                    self.mailbox.posts.bytes.len;
+            }
+
+            pub fn deinit(self: *Worker) void {
+                assert(self.sessions.used == 0);
+                self.mailbox.posts.deinit();
+                memory.release(u8, self.whole);
+                self.sessions.deinit();
+                self.* = undefined;
+            }
+        };
+    };
+}

@@ -1,0 +1,153 @@
+//! A WebSocket as programs have it: a name that any thread may keep, and by which the worker that
+//! owns the connection is reached. What is said to a connection that has ended is said to nobody.
+
+const Id = @import("../../core/slots.zig").Id;
+const errors = @import("../../websocket/errors.zig");
+const frames = @import("../../websocket/frames.zig");
+const utf8 = @import("../../websocket/utf8.zig");
+const Posts = @import("posts.zig").Posts;
+
+/// A WebSocket. It may be copied, kept, and used by any thread until the server's `deinit`; from
+/// one thread to one socket, things arrive in the order in which they were sent.
+pub const Socket = struct {
+    id: Id,
+    /// What `Response.upgrade` was given.
+    user: u64,
+    mailbox: *Mailbox,
+
+    pub const Kind = frames.Kind;
+
+    /// A message, whole.
+    pub const Message = struct {
+        kind: Kind,
+        /// Text is UTF-8. Valid until the function returns that was called with it.
+        bytes: []const u8,
+    };
+
+    /// A part of a message, as it came: the messages of a connection come one behind the other.
+    pub const Frame = struct {
+        kind: Kind,
+        /// Text is UTF-8 when all parts are put together. Valid until the function returns that was
+        /// called with it.
+        bytes: []const u8,
+        /// The message begins with it.
+        begins: bool,
+        /// The message ends with it.
+        ends: bool,
+    };
+
+    /// How a connection has ended.
+    pub const End = struct {
+        /// Of the peer's Close; 1005 where it had none; 1006 where no Close has come; what the peer
+        /// was told where this end has given it up.
+        code: u16,
+        /// Of the peer's Close; UTF-8. Valid until the function returns that was called with it.
+        reason: []const u8,
+        /// Both ends have said so.
+        is_clean: bool,
+    };
+
+    /// What became of something that was to be sent.
+    pub const Status = enum {
+        /// It has left, or leaves with what else this turn brings.
+        sent,
+        /// It waits for the peer to take what was sent before. `handleWSDrain` tells when it has.
+        waits,
+        /// It is on its way to the connection's worker, which has the last word.
+        posted,
+        /// It is not sent, as too much waits: for the peer (`websocket_unsent_bytes_max`), or for
+        /// the worker.
+        dropped,
+        /// It is not sent, as it must not be: text that is not UTF-8, a ping of more than 125
+        /// bytes, a code that no Close may have (RFC 6455 §7.4).
+        invalid,
+        /// It is not sent: the connection has ended, or is about to.
+        closed,
+    };
+
+    /// Sends a text, which has to be UTF-8. The bytes are the caller's again when this returns.
+    pub fn sendText(self: Socket, text: []const u8) Status {
+        return self.send(.text, text);
+    }
+
+    pub fn sendBinary(self: Socket, bytes: []const u8) Status {
+        return self.send(.binary, bytes);
+    }
+
+    /// Sends a message, in several frames where it is long.
+    pub fn send(self: Socket, kind: Kind, bytes: []const u8) Status {
+        if (kind == .text and !utf8.isValid(bytes)) return .invalid;
+        return self.mailbox.say(self.id, .{ .message = kind }, bytes);
+    }
+
+    /// Asks whether the peer is there, with at most 125 bytes. The engine asks by itself after
+    /// `websocket_ping_after_ms` of silence.
+    pub fn ping(self: Socket, payload: []const u8) Status {
+        if (payload.len > frames.control_bytes_max) return .invalid;
+        return self.mailbox.say(self.id, .ping, payload);
+    }
+
+    /// Closes behind what was sent, with a code (1000, or from 3000 to 4999, mostly) and a reason,
+    /// of which 123 bytes at most are sent. The peer has `websocket_close_timeout_ms` to answer.
+    pub fn close(self: Socket, code: u16, reason: []const u8) Status {
+        const its: errors.Code = @enumFromInt(code);
+        if (!its.maySend() or !utf8.isValid(reason)) return .invalid;
+        // More than is sent of it: that is cut between two characters when the Close is written.
+        const part = reason[0..@min(reason.len, 2 * frames.reason_bytes_max)];
+        return self.mailbox.say(self.id, .{ .close = code }, part);
+    }
+
+    /// Ends the connection without a word.
+    pub fn terminate(self: Socket) Status {
+        return self.mailbox.say(self.id, .terminate, "");
+    }
+
+    /// Whether it is the same connection.
+    pub fn eql(self: Socket, other: Socket) bool {
+        return self.id == other.id and self.mailbox == other.mailbox;
+    }
+};
+
+/// What is said to a socket, beside its bytes.
+pub const Word = union(enum) { message: Socket.Kind, ping, close: u16, terminate };
+
+/// How a worker's sockets are reached.
+pub const Mailbox = struct {
+    /// The worker.
+    owner: *anyopaque,
+    operations: *const Operations,
+    posts: Posts,
+
+    pub const Operations = struct {
+        /// The worker's own thread.
+        say: *const fn (owner: *anyopaque, id: Id, word: Word, bytes: []const u8) Socket.Status,
+        /// Any thread: wakes the worker.
+        wake: *const fn (owner: *anyopaque) void,
+    };
+
+    /// The worker whose thread this is, while one of its sockets' functions is called: what is said
+    /// to its sockets needs no post then. At other times, in the middle of a request say, no
+    /// connection may be written to.
+    threadlocal var here: ?*Mailbox = null;
+
+    /// From now on this thread is in a function of a socket of this worker's. Returns what `leave`
+    /// is to be given.
+    pub fn enter(self: *Mailbox) ?*Mailbox {
+        const before = here;
+        here = self;
+        return before;
+    }
+
+    pub fn leave(before: ?*Mailbox) void {
+        here = before;
+    }
+
+    fn say(self: *Mailbox, id: Id, word: Word, bytes: []const u8) Socket.Status {
+        // What was posted before comes first.
+        if (here == self and self.posts.isEmpty())
+            return self.operations.say(self.owner, id, word, bytes);
+        if (!self.posts.add(id, word, bytes)) return .dropped;
+        self.operations.wake(self.owner);
+        return .posted;
+    }
+};

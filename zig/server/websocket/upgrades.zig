@@ -1,0 +1,168 @@
+//! Requests that make WebSockets of their connections (RFC 6455 §4.2).
+
+const std = @import("std");
+const assert = std.debug.assert;
+const Id = @import("../../core/slots.zig").Id;
+const Upgrade = @import("../../http/upgrade.zig").Upgrade;
+const problem = @import("../../http/problem.zig");
+const Request = @import("../../http/request.zig").Request;
+const HeaderError = @import("../../http/response.zig").HeaderError;
+const Response = @import("../../http/response.zig").Response;
+const encoder = @import("../../http1/encoder.zig");
+const handshake = @import("../../websocket/handshake.zig");
+const refusals_of = @import("../refusals.zig").Refusals;
+const responses_of = @import("../responses.zig").Responses;
+const Mailbox = @import("socket.zig").Mailbox;
+
+/// The part of the driver `D` that turns connections over.
+pub fn Upgrades(comptime D: type) type {
+    return struct {
+        const Conn = D.Conn;
+        const Exchange = D.Exchange;
+        const http1 = D.http1;
+        const refusals = refusals_of(D);
+        const responses = responses_of(D);
+
+        /// The dispatcher wants a WebSocket for `ex`, whose request is `d.request`: the connection
+        /// speaks it from here on, or the request is answered with what is wrong.
+        pub fn upgrade(d: *D, conn: *Conn, ex: *Exchange, res: *Response) void {
+            if (!D.has_sockets) unreachable; // their dispatchers alone say so
+            const how = res.upgrade_to.?;
+            res.upgrade_to = null;
+            if (obstacleOf(d, conn, ex)) |code| return refuseFor(d, conn, ex, res, code);
+            const policy: handshake.Policy = .{ .origins = how.origins };
+            switch (handshake.read(&d.request, .upgrade, &policy)) {
+                .refused => |refusal| {
+                    refuse(d, res, refusal);
+                    refusals.report(d, conn, codeOf(refusal), res.status);
+                    responses.respond(d, ex, res);
+                },
+                .offer => |*offer| {
+                    const head = writeHead(d, res, &how, offer) catch
+                        return refuseFor(d, conn, ex, res, .internal_error);
+                    // There are two for each connection.
+                    const id = d.websocket_worker.sessions.take() orelse
+                        return refuseFor(d, conn, ex, res, .service_unavailable);
+                    begin(d, conn, ex, id, head, how.user);
+                },
+            }
+        }
+
+        /// Why there can be no WebSocket now, whatever the request says.
+        fn obstacleOf(d: *const D, conn: *const Conn, ex: *const Exchange) ?problem.Code {
+            if (d.net.draining) return .service_unavailable;
+            // A copy of the request would have what its owner said to the socket said again.
+            if (d.request.tls) |security| if (security.is_early) return .too_early;
+            // Behind requests that wait for their answers: no client does that.
+            if (http1.of(conn).first != ex) return .invalid_websocket_handshake;
+            return null;
+        }
+
+        fn refuseFor(
+            d: *D,
+            conn: *Conn,
+            ex: *Exchange,
+            res: *Response,
+            code: problem.Code,
+        ) void {
+            @branchHint(.cold);
+            res.reset();
+            problem.write(res, problem.formatOf(&d.request.fields), code);
+            refusals.report(d, conn, code, res.status);
+            responses.respond(d, ex, res);
+        }
+
+        /// Makes `res` the answer to a request that is none for a WebSocket.
+        pub fn refuse(d: *D, res: *Response, refusal: handshake.Refusal) void {
+            @branchHint(.cold);
+            res.reset();
+            for (refusal.fields()) |field| res.header(field.name, field.value) catch
+                unreachable; // few and short, to a fresh response
+            problem.write(res, problem.formatOf(&d.request.fields), codeOf(refusal));
+            assert(res.status == refusal.status());
+        }
+
+        /// The head of the 101, in the worker's buffer for heads.
+        fn writeHead(
+            d: *D,
+            res: *Response,
+            how: *const Upgrade,
+            offer: *const handshake.Offer,
+        ) HeaderError![]const u8 {
+            res.dropBody();
+            // The engine's own to say.
+            for ([_][]const u8{
+                "sec-websocket-accept",   "sec-websocket-extensions",
+                "sec-websocket-protocol", "sec-websocket-version",
+                "upgrade",                "connection",
+                "trailer",
+            }) |name| res.dropField(name);
+            res.has_upgrade = false;
+            var answer: handshake.Answer = .{};
+            // It brings Connection along.
+            for (offer.answer(offer.choose(how.protocols), &answer)) |field|
+                try res.header(field.name, field.value);
+            // The buffer holds the largest head.
+            const len = encoder.head(d.head_buffer, .{
+                .status = 101,
+                .field_lines = res.fieldLines().text,
+                .length = null,
+                .date = d.dateNow(),
+                .keep_alive = true,
+            }) catch unreachable;
+            return d.head_buffer[0..len];
+        }
+
+        fn begin(
+            d: *D,
+            conn: *Conn,
+            ex: *Exchange,
+            id: Id,
+            head: []const u8,
+            user: u64,
+        ) void {
+            const worker = &d.websocket_worker;
+            const session = worker.sessions.get(id).?;
+            session.* = .{
+                .id = id,
+                .conn = conn,
+                .protocol = .init(&worker.settings, null, false, d.net.now_ms),
+                .user = user,
+            };
+            ex.response = .done;
+            http1.leave(d, conn, ex);
+            conn.app.http1.spoken = .websocket;
+            conn.app.websocket = session;
+            d.net.writeBorrowed(conn, head);
+            if (session.conn == null) return;
+            session.is_told = true;
+            const before = worker.mailbox.enter();
+            defer Mailbox.leave(before);
+            d.dispatcher.onSocketOpen(d, session);
+        }
+    };
+}
+
+fn codeOf(refusal: handshake.Refusal) problem.Code {
+    return switch (refusal) {
+        .no_upgrade, .unsupported_version => .upgrade_required,
+        .wrong_method => .method_not_allowed,
+        .forbidden_origin => .forbidden_origin,
+        .wrong_http_version,
+        .no_connection_upgrade,
+        .has_content,
+        .duplicate_version,
+        .missing_key,
+        .invalid_key,
+        .duplicate_key,
+        .duplicate_origin,
+        .invalid_protocol,
+        .invalid_extensions,
+        => .invalid_websocket_handshake,
+    };
+}
+
+test "each refusal is answered with the status that the handshake has for it" {
+    for (std.enums.values(handshake.Refusal)) |refusal|
+        try std.testing.expectEqual(refusal.status(), problem.statusOf(codeOf(refusal)));
+}

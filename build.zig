@@ -182,6 +182,11 @@ fn addExamples(c: Context, check: *std.Build.Step) void {
             .root = "examples/02-counter/counter.zig",
             .about = "Run the counter, a Zig handler with state",
         },
+        .{
+            .step = "websocket",
+            .root = "examples/08-websocket/websocket.zig",
+            .about = "Run the chat, a Zig handler with WebSockets",
+        },
     };
     const install = c.b.step("examples", "Install the Zig examples' executables");
     for (examples) |example| {

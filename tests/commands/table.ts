@@ -45,7 +45,7 @@ export const rows: readonly Row[] = [
     serves: true,
     files: { 'file.ts': program },
   },
-  { pattern: /^curl /, elsewhere: 'tests/readme asks the server of the block before it' },
+  { pattern: /^(?:curl|wscat) /, elsewhere: 'tests/readme asks the server of the block before it' },
 
   // docs/DEPLOYMENT.md
   {

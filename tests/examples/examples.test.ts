@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { greeter, sayHello, textsOf } from '../http2/greeter.ts';
 import { project, type RunningServer, startApp, startZig, stopAll } from '../support/process.ts';
+import { closing, handshake, WebSocketClient } from '../websocket/client.ts';
 
 const test = suite('examples');
 const tested = new Set<string>();
@@ -135,6 +136,27 @@ example('07-grpc', 'app.ts', async (_, { port }) => {
   chat.end();
   assert.equal(await textsOf(chat), ['you: one', 'you: two']);
   client.close();
+});
+
+example('08-websocket', 'websocket.zig', async (url, { port }) => {
+  assert.match(await textOf(url), '<title>Chat</title>');
+  assert.is((await fetch(`${url}chat`)).status, 426);
+  const open = (): Promise<WebSocketClient> =>
+    WebSocketClient.connect({ port }).then(async (client) => {
+      await client.send(handshake({ Origin: `http://a.test` }, 'GET /chat HTTP/1.1'));
+      client.expectUpgrade(await client.response());
+      return client;
+    });
+  const [ada, bob] = await Promise.all([open(), open()]);
+  await ada.say('text', 'hello');
+  for (const client of [ada, bob]) await client.expectText('hello');
+  await bob.say('binary', 'x');
+  await bob.frame();
+  await bob.say('close', closing(1003));
+  await bob.readToEnd();
+  await ada.say('text', 'alone');
+  await ada.expectText('alone');
+  ada.destroy();
 });
 
 test('every example has a test', () => {

@@ -531,7 +531,9 @@ pub fn Connection(comptime Owner: type) type {
         }
 
         /// The stream that is under way; null: there is none, or it is closed.
-        fn live(_: *const Self, owner: *Owner, id: StreamId) ?*Stream {
+        fn live(self: *const Self, owner: *Owner, id: StreamId) ?*Stream {
+            // One that begins is not looked for.
+            if (id > self.streams.last and id % 2 == 1) return null;
             const stream = owner.findStream(id) orelse return null;
             assert(stream.id == id);
             return if (stream.isClosed()) null else stream;

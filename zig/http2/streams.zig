@@ -150,9 +150,8 @@ pub const Streams = struct {
     /// way, and its state is not to be passed any more.
     pub fn ended(self: *Streams, id: StreamId, end: End) void {
         const number = numberOf(id);
-        for (&self.recent) |*each| {
-            if (each.number != number) continue;
-            each.end = end; // it is reset once more, for a frame that came behind its end
+        if (self.placeOf(number)) |at| {
+            self.recent[at].end = end; // it is reset once more, for a frame that came behind its end
             return;
         }
         const oldest = self.recent[self.recent_next];
@@ -186,9 +185,19 @@ pub const Streams = struct {
     }
 
     fn endOf(self: *const Streams, id: StreamId) ?End {
-        const number = numberOf(id);
-        for (self.recent) |each| if (each.number == number) return each.end;
-        return null;
+        return self.recent[self.placeOf(numberOf(id)) orelse return null].end;
+    }
+
+    /// Where a stream is among those that have ended last. It is asked for at each end: all are
+    /// compared at once.
+    fn placeOf(self: *const Streams, number: u30) ?usize {
+        const All = @Vector(recent_count, u32);
+        const all: All = @bitCast(self.recent);
+        const numbers = all & @as(All, @splat(std.math.maxInt(u30)));
+        const equal: std.meta.Int(.unsigned, recent_count) = @bitCast(
+            numbers == @as(All, @splat(number)),
+        );
+        return if (equal == 0) null else @ctz(equal);
     }
 
     fn numberOf(id: StreamId) u30 {

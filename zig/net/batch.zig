@@ -5,11 +5,13 @@ const std = @import("std");
 const assert = std.debug.assert;
 const posix = std.posix;
 const buddy = @import("../core/buddy.zig");
+const FileHandle = @import("../core/file_handle.zig").FileHandle;
 const Buddy = buddy.Buddy;
 const Chain = @import("../core/chain.zig").Chain;
 const Segment = @import("../core/chain.zig").Segment;
 const limits = @import("../core/limits.zig");
 const write_queue = @import("write_queue.zig");
+const FileRange = write_queue.FileRange;
 
 pub const Batch = struct {
     /// What is written by `room` and `commit`. A block of the worker's pool, so that it can become
@@ -17,13 +19,16 @@ pub const Batch = struct {
     segment: *Segment,
     iovecs: [limits.iovecs_max]posix.iovec_const = undefined,
     kinds: [limits.iovecs_max]Kind = undefined,
+    /// Where pieces that are copies of a file's content have it from. The batch is an owner of them.
+    ranges: [limits.iovecs_max]FileRange = undefined,
     count: u32 = 0,
     /// Sum of the pieces, bytes.
     bytes: usize = 0,
     /// The connection whose bytes these are.
     owner: ?*anyopaque = null,
 
-    pub const Kind = enum(u8) { buffered, static, borrowed };
+    /// `.file` is in the buffer too, but need not stay there: it can be read again.
+    pub const Kind = enum(u8) { buffered, static, borrowed, file };
 
     const order = buddy.orderFor(limits.output_buffer_bytes);
 
@@ -44,6 +49,8 @@ pub const Batch = struct {
     }
 
     pub fn reset(self: *Batch) void {
+        for (self.kinds[0..self.count], self.ranges[0..self.count]) |kind, range|
+            if (kind == .file) range.handle.release();
         self.segment.end = 0;
         self.count = 0;
         self.bytes = 0;
@@ -79,6 +86,15 @@ pub const Batch = struct {
         self.bytes += n;
     }
 
+    /// The first bytes of `room`, as many as `range` is long, are part of the output now: content of
+    /// a file. The batch is the owner of `range` from here on.
+    pub fn commitFile(self: *Batch, range: FileRange) void {
+        const room_left = self.segment.room();
+        self.segment.end += @intCast(range.length);
+        self.ranges[self.count] = range;
+        self.addSlice(room_left[0..@intCast(range.length)], .file);
+    }
+
     pub fn addSlice(self: *Batch, slice: []const u8, kind: Kind) void {
         if (slice.len == 0) return;
         self.iovecs[self.count] = .{ .base = slice.ptr, .len = slice.len };
@@ -108,7 +124,8 @@ pub const Batch = struct {
 
     /// Queues all but the first `sent` bytes: static bytes, and the block that was written, by
     /// reference. What of the block is less than half of it, and what was borrowed, is copied: a
-    /// queue holds no more than twice the memory that it needs.
+    /// queue holds no more than twice the memory that it needs. Content of files takes none: it is
+    /// read again.
     pub fn moveRest(
         self: *Batch,
         sent: usize,
@@ -124,6 +141,16 @@ pub const Batch = struct {
         while (unsent.next()) |piece| switch (piece.kind) {
             .static => try queue.appendStatic(pools, piece.bytes),
             .borrowed => try queue.appendCopy(pools, piece.bytes),
+            .file => {
+                const range = self.ranges[piece.index];
+                const handle = range.handle.retain();
+                errdefer handle.release();
+                try queue.appendFile(pools, .{
+                    .handle = handle,
+                    .offset = range.offset + range.length - piece.bytes.len,
+                    .length = piece.bytes.len,
+                });
+            },
             .buffered => if (handover) |own| {
                 // The last of the pieces brings the block with it: those before leave first.
                 if (piece.index != own.last) {
@@ -238,6 +265,59 @@ test "what is unsent goes to the queue in order: a block half full as it is, les
         try expectQueued(&queue, &pools, sent, 51_000);
         batch.reset();
     }
+}
+
+test "content of files takes no memory in the queue: what is unsent of it is to be read again" {
+    var pools = try testPools(16);
+    defer pools.buffers.deinit();
+    defer pools.nodes.deinit();
+    var batch = try Batch.init(&pools.buffers);
+    defer batch.deinit(&pools.buffers);
+    var folder = testing.tmpDir(.{});
+    defer folder.cleanup();
+    var content: [60_000]u8 = undefined;
+    for (&content, 0..) |*byte, i| byte.* = @truncate(i *% 7);
+    try folder.dir.writeFile(.{ .sub_path = "file", .data = &content });
+    const file = FileHandle.adopt((try folder.dir.openFile("file", .{})).handle).?;
+    defer file.release();
+    // Frames of ten bytes and a part of the file, as far as a client sees the file with gaps.
+    for ([_]usize{ 0, 9, 10, 10_000, 16_010, 16_015, 40_000, 48_029 }) |sent| {
+        for (0..3) |n| {
+            const offset = n * 16_010;
+            fill(&batch, 10);
+            @memcpy(batch.room()[0..16_000], content[offset + 10 ..][0..16_000]);
+            batch.commitFile(.{ .handle = file.retain(), .offset = offset + 10, .length = 16_000 });
+        }
+        var queue: WriteQueue = .{};
+        try batch.moveRest(sent, &queue, &pools);
+        batch.reset();
+        try testing.expect(queue.memory_bytes <= 30);
+        var at = sent;
+        while (queue.first) |node| {
+            const bytes = switch (node.source) {
+                .file => |range| content[@intCast(range.offset)..][0..@intCast(range.length)],
+                .segment => |segment| segment.bytes(),
+                .static, .sealed => unreachable,
+            };
+            for (bytes) |byte| {
+                try testing.expectEqual(@as(u8, @truncate(at *% 7)), byte);
+                at += 1;
+            }
+            queue.consume(&pools, bytes.len);
+        }
+        try testing.expectEqual(48_030, at);
+        try testing.expect(!file.isShared());
+        try testing.expectEqual(0, pools.buffers.bytes_used);
+    }
+    // Nothing is held where there is no node for it.
+    var none = try testPools(0);
+    defer none.buffers.deinit();
+    defer none.nodes.deinit();
+    batch.commitFile(.{ .handle = file.retain(), .offset = 0, .length = 5 });
+    var queue: WriteQueue = .{};
+    try testing.expectError(error.OutOfBuffers, batch.moveRest(0, &queue, &none));
+    batch.reset();
+    try testing.expect(!file.isShared() and queue.isEmpty());
 }
 
 test "a batch that finds no room for what is unsent says so, and keeps its own block" {

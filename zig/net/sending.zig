@@ -9,6 +9,7 @@ const posix = std.posix;
 const Chain = @import("../core/chain.zig").Chain;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
+const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
 const write_queue = @import("write_queue.zig");
 const WriteQueue = write_queue.WriteQueue;
@@ -88,6 +89,33 @@ pub fn Sending(comptime W: type) type {
                 return self.protocol.onNoMemory(conn, .output, .pool);
             };
             pump(self, conn);
+        }
+
+        /// Sends a short range of a file, at most half the output buffer, together with what else
+        /// this turn brings: it is read now, and once more where the socket does not take it. The
+        /// worker is the owner from here on.
+        pub fn writeFilePart(self: *W, conn: *Conn, file: write_queue.FileRange) void {
+            if (conn.phase != .open or file.length == 0) return file.handle.release();
+            const room = reserve(self, conn, @intCast(file.length))[0..@intCast(file.length)];
+            if (conn.phase != .open) return file.handle.release(); // under a flush
+            if (readWhole(file, room)) return self.batch.commitFile(file);
+            file.handle.doubt();
+            file.handle.release();
+            self.close(conn);
+        }
+
+        fn readWhole(file: write_queue.FileRange, room: []u8) bool {
+            var done: usize = 0;
+            while (done < room.len) {
+                const at = file.offset + done;
+                const n = system.readAt(file.handle.fd(), room[done..], at) catch return false;
+                if (n == 0) {
+                    tellShort();
+                    return false;
+                }
+                done += n;
+            }
+            return true;
         }
 
         /// Sends what `queue` holds and leaves it empty.

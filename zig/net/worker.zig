@@ -548,6 +548,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub const writeBorrowed = Sending.writeBorrowed;
         pub const writeChain = Sending.writeChain;
         pub const writeFile = Sending.writeFile;
+        pub const writeFilePart = Sending.writeFilePart;
         pub const writeQueue = Sending.writeQueue;
         pub const flush = Sending.flush;
         pub const pump = Sending.pump;

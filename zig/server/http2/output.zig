@@ -185,7 +185,7 @@ pub fn Output(comptime D: type) type {
                     },
                     .file => |file| part: {
                         const length = @min(file.length, left);
-                        d.net.writeFile(conn, .{
+                        d.net.writeFilePart(conn, .{
                             .handle = file.handle.retain(),
                             .offset = file.offset,
                             .length = length,

@@ -81,7 +81,7 @@ const zigHello = (plain) =>
   );
 
 /** A module in bench/apps, served by the command that users have. */
-const app =
+export const app =
   (name, ...more) =>
   async ({ port, idle }) => {
     await built();
@@ -377,7 +377,7 @@ async function zigTls({ port }) {
 }
 
 /** The same over TLS 1.3. */
-function nginxTls(server, listen = '') {
+export function nginxTls(server, listen = '') {
   return async (place) => {
     const { cert, key } = await certificate();
     const secured = `ssl_certificate ${cert}; ssl_certificate_key ${key}; ssl_protocols TLSv1.3;`;
@@ -390,7 +390,7 @@ function nginxTls(server, listen = '') {
  * 1000 would close connections in the middle of a measurement). For the small file read + writev of
  * an open descriptor was its best: 0.88 of sendfile with tcp_nopush, 0.70 of no open_file_cache.
  */
-function nginxWith(server, listen = '') {
+export function nginxWith(server, listen = '') {
   return async ({ port }) => {
     const folder = join(home, 'nginx', String(port));
     await mkdir(folder, { recursive: true });

@@ -56,7 +56,7 @@ async function withPerf() {
   const entrant = await startEntrant(row, options, { env });
   const data = join(folder, `${name}.data`);
   try {
-    const target = { ...entrant, path: entrant.expected.path };
+    const target = { ...entrant, ...entrant.expected };
     if (options.warmup > 0) await load(target, { ...options, seconds: options.warmup });
     const record = ['record', '-q', '-e', 'cpu-clock', '-F', String(SAMPLES_PER_SECOND)];
     if (callers) record.push('-g');
@@ -87,7 +87,7 @@ async function withCallgrind() {
   const entrant = await startEntrant(row, options, { wrap });
   let requests = 0;
   try {
-    ({ requests } = await load({ ...entrant, path: entrant.expected.path }, options));
+    ({ requests } = await load({ ...entrant, ...entrant.expected }, options));
   } finally {
     await stop(entrant.server); // callgrind writes its data when the server ends on SIGTERM
   }

@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { inspect, types } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
+import { unfilled } from '../fetch/chunks.ts';
 import { controlsSeen, type HeaderList, hasControls } from '../fetch/headers.ts';
 import { MultipartError } from '../fetch/multipart_error.ts';
 import { fromSource, Request } from '../fetch/request.ts';
@@ -358,7 +359,7 @@ export class Channel implements ExchangeChannel {
     const exchange = port.find(slot, generation);
     if (exchange === null) return; // answered in the meantime
     if (kind === abi.KIND_REQUEST_CHUNK) {
-      const bytes = new Uint8Array(i32[(at + abi.CHUNK_LEN) >> 2] as number);
+      const bytes = unfilled(i32[(at + abi.CHUNK_LEN) >> 2] as number);
       const start = at + abi.CHUNK_BYTES;
       bytes.set(u8.subarray(start, start + bytes.length));
       const flags = u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;

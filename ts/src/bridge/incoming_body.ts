@@ -1,5 +1,8 @@
 import type { BodySource } from '../fetch/body.ts';
-import { Gathered } from '../fetch/chunks.ts';
+import { Gathered, unfilled } from '../fetch/chunks.ts';
+
+/** A stream's chunk is put together of several up to so many bytes, which is what Node.js reads of a file at a time. */
+const handedBytes = 64 * 1024;
 
 /** Where the body of a request comes from: its exchange. */
 export interface BodyOrigin {
@@ -101,14 +104,28 @@ export class IncomingBody implements BodySource {
     if (!this.dropped) this.controller?.error(error);
   }
 
+  /** What has arrived of the next `handedBytes`, in memory of its own: a slow reader has fewer, larger chunks to deal with. */
+  private takeSome(): Uint8Array {
+    const { chunks } = this;
+    let count = 1;
+    let length = (chunks[0] as Uint8Array).length;
+    for (; count < chunks.length; count += 1) {
+      const next = (chunks[count] as Uint8Array).length;
+      if (length + next > handedBytes) break;
+      length += next;
+    }
+    const taken = chunks.splice(0, count);
+    return count === 1 ? ownCopy(taken[0] as Uint8Array) : joined(taken, length);
+  }
+
   /** Gives the stream one chunk, or the end. False when there is nothing to give yet. */
   private hand(controller: ReadableByteStreamController): boolean {
-    const chunk = this.chunks.shift();
-    if (chunk !== undefined) {
+    if (this.chunks.length > 0) {
+      const chunk = this.takeSome();
       const { length } = chunk;
       this.length -= length;
       // A byte stream takes the chunk's memory over: the chunk is empty from then on.
-      controller.enqueue(ownCopy(chunk) as Uint8Array<ArrayBuffer>);
+      controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
       this.grant(length);
     } else if (!this.ended) {
       return false;
@@ -135,15 +152,21 @@ export class IncomingBody implements BodySource {
   private join(): Uint8Array {
     const { chunks, length } = this;
     if (chunks.length === 1) return chunks[0] as Uint8Array;
-    const whole = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      whole.set(chunk, at);
-      at += chunk.length;
-    }
+    const whole = joined(chunks, length);
     chunks.length = 0;
     return whole;
   }
+}
+
+/** Chunks of `length` bytes in all, in memory of their own. */
+function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = unfilled(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
 }
 
 function ownCopy(bytes: Uint8Array): Uint8Array {

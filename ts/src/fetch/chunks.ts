@@ -49,6 +49,15 @@ export class ChunkEncoder {
   }
 }
 
+/** From so many bytes on it costs more to fill memory with zeros than to have it from a Buffer. */
+const unfilledBytes = 2048;
+
+/** Memory of its own that is about to be written whole: what is in it is not defined. */
+export function unfilled(length: number): Uint8Array<ArrayBuffer> {
+  if (length < unfilledBytes) return new Uint8Array(length);
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+}
+
 /** Pieces of fewer bytes are put together: each takes some hundred bytes besides its own. */
 const smallBytes = 512;
 /** To a piece of so many bytes nothing is added any more. */

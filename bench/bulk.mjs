@@ -87,7 +87,8 @@ async function measure({ server, port }, entrant, direction, isSecured) {
   });
   const used = cpuMicrosBetween(before, cpuTime(pids()));
   const [, amount, unit] = /^finished in ([\d.]+)(us|ms|s|m)/m.exec(stdout) ?? [];
-  if (!/ 1 2xx,/.test(stdout) || amount === undefined) throw new Error(`${entrant.name}: ${stdout}`);
+  if (!/ 1 2xx,/.test(stdout) || amount === undefined)
+    throw new Error(`${entrant.name}: ${stdout}`);
   const seconds = Number(amount) * { us: 1e-6, ms: 1e-3, s: 1, m: 60 }[unit];
   const bytes = Number(/\((\d+)\) data/.exec(stdout)?.[1]);
   if (direction === 'down' && bytes !== mib * 2 ** 20) throw new Error(`${bytes} bytes came`);

@@ -23,6 +23,7 @@ import {
  * @property {boolean} [isSecured]  over TLS; so is the group tls
  * @property {string} what    one line for the reader
  * @property {string} [path]  request target, by default '/'
+ * @property {string[]} [paths]  targets that are asked for in turn, over HTTP/2; `path` is one of them
  * @property {Buffer} [body]  the exact body expected, by default 'Hello, World!'
  * @property {RegExp} [type]  what Content-Type has to match, by default text/plain
  * @property {string} [likeSizeOf]  contender whose response size on the wire this one takes on
@@ -47,6 +48,13 @@ export const file6150 = Buffer.from(
   'The gyrfalcon is the largest of the falcons.\n'.repeat(137).slice(0, 6150),
 );
 
+/** A page and what belongs to it: twenty files, whose sizes are spread as those of pages are, bytes. */
+const mixedSizes = [
+  200, 400, 700, 1200, 1800, 2500, 3300, 4500, 6150, 8000, 10_000, 13_000, 17_000, 22_000, 28_000,
+  36_000, 48_000, 64_000, 90_000, 130_000,
+];
+const mixedBody = (bytes) => Buffer.alloc(bytes, file6150);
+
 const www = join(home, 'www');
 const helloFile = join(www, 'hello.txt');
 const file = join(www, 'file.txt');
@@ -56,6 +64,7 @@ export async function prepareFiles() {
   await mkdir(www, { recursive: true });
   await writeFile(helloFile, hello);
   await writeFile(file, file6150);
+  for (const bytes of mixedSizes) await writeFile(join(www, `${bytes}.txt`), mixedBody(bytes));
 }
 
 const floor =
@@ -295,6 +304,11 @@ function overHttp2(isSecured) {
   });
   const ofFile = { path: '/file.txt', body: file6150 };
   const ofHello = { path: '/hello.txt' };
+  const ofMixed = {
+    path: '/36000.txt',
+    body: mixedBody(36_000),
+    paths: mixedSizes.map((bytes) => `/${bytes}.txt`),
+  };
   const withLibraries = { env: libraryEnv };
   const nginxOf = (server) =>
     isSecured ? nginxTls(server, ' http2') : nginxWith(server, ' http2');
@@ -314,12 +328,22 @@ function overHttp2(isSecured) {
       isSecured ? zigTls : app('static.ts'),
       ofFile,
     ),
+    row(
+      'dir-h2-mixed',
+      'gyrfalcon, DirServer, 20 mixed files,',
+      isSecured ? zigTls : app('static.ts'),
+      ofMixed,
+    ),
     row('h2o-h2', 'h2o, one thread, 13-byte file,', h2oWith(isSecured), {
       ...ofHello,
       ...withLibraries,
     }),
     row('h2o-h2-file', 'h2o, one thread, 6150-byte file,', h2oWith(isSecured), {
       ...ofFile,
+      ...withLibraries,
+    }),
+    row('h2o-h2-mixed', 'h2o, one thread, 20 mixed files,', h2oWith(isSecured), {
+      ...ofMixed,
       ...withLibraries,
     }),
     row(
@@ -333,6 +357,12 @@ function overHttp2(isSecured) {
       'nginx, one worker, 6150-byte file, open_file_cache,',
       nginxOf(`root ${www}; open_file_cache max=100 inactive=1h;`),
       { ...ofFile, ...withLibraries },
+    ),
+    row(
+      'nginx-h2-mixed',
+      'nginx, one worker, 20 mixed files, open_file_cache,',
+      nginxOf(`root ${www}; open_file_cache max=100 inactive=1h;`),
+      { ...ofMixed, ...withLibraries },
     ),
     row('bun-h2', 'Bun.serve, handler,', async ({ port }) => {
       const { cert, key } = isSecured ? await certificate() : {};

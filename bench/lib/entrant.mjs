@@ -47,6 +47,7 @@ export async function startEntrant(row, options, how = {}) {
   const port = await freePort();
   const expected = {
     path: row.path ?? '/',
+    paths: row.paths,
     body: row.body ?? hello,
     type: row.type ?? /^text\/plain/,
     isSecured: row.isSecured ?? row.group === 'tls',

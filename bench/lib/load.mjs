@@ -32,7 +32,7 @@ const http2 = { connections: 16, streams: 32 };
 
 /**
  * Loads 127.0.0.1:`port` for `seconds` over keep-alive connections.
- * @param {{ port: number, path: string, responseBytes: number, isSecured: boolean, isHttp2: boolean }} target
+ * @param {{ port: number, path: string, paths?: string[], responseBytes: number, isSecured: boolean, isHttp2: boolean }} target
  *   the least client tells responses apart by their size on the wire
  * @param {import('./options.mjs').Options} options
  * @returns {Promise<LoadResult>}
@@ -123,7 +123,8 @@ async function h2loadWithReport(target, { seconds, typical }) {
   const { connections, streams } = http2;
   const command = [await h2load(), '-t1', `-c${connections}`, `-m${streams}`, `-D${seconds}`];
   if (typical) for (const line of typicalFields) command.push('-H', line);
-  return [...command, urlOf(target)];
+  const { path, paths = [path] } = target;
+  return [...command, ...paths.map((one) => urlOf({ ...target, path: one }))];
 }
 
 /** @returns {LoadResult} from what h2load prints, which has no percentiles */

@@ -67,6 +67,8 @@ export const goals = [
     { name: `handler-${way}`, base: `bun-${way}`, at_most: 0.5 },
     { name: `dir-${way}`, base: `nginx-${way}-file`, at_most: 1 },
     { name: `dir-${way}`, base: `h2o-${way}-file`, at_most: 1 },
+    { name: `dir-${way}-mixed`, base: `nginx-${way}-mixed`, at_most: 1 },
+    { name: `dir-${way}-mixed`, base: `h2o-${way}-mixed`, at_most: 1 },
   ]),
 ];
 

@@ -174,6 +174,7 @@ test {
     _ = @import("server/timing_test.zig");
     _ = @import("server/websocket/posts.zig");
     _ = @import("server/websocket/sockets_test.zig");
+    _ = @import("server/websocket/topics.zig");
     _ = @import("server/websocket/upgrades.zig");
     _ = @import("sim/run.zig");
     _ = @import("websocket/tests.zig");

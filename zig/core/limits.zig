@@ -224,6 +224,10 @@ pub const websocket_unsent_bytes_max_default: u32 = 1024 * 1024;
 /// WebSocket messages on their way from other threads to one worker, bytes. One that is longer
 /// cannot be sent so.
 pub const websocket_posts_bytes: u32 = 4 * 1024 * 1024;
+/// The name of a topic that WebSockets subscribe to, bytes.
+pub const websocket_topic_bytes_max: u8 = 128;
+/// Subscriptions of all WebSockets of a worker.
+pub const websocket_subscriptions_max: u32 = 64 * 1024;
 /// WebSocket messages below this are sent without compression, bytes.
 pub const websocket_deflate_bytes_min_default: u32 = 256;
 /// A compressed message may stand for so many times as much as it has bytes, and for

@@ -27,6 +27,7 @@ const Listeners = listeners_file.Listeners;
 const Place = listeners_file.Place;
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
+const Mailbox = @import("websocket/socket.zig").Mailbox;
 const TlsSettings = @import("tls/settings.zig").Settings;
 const descriptors = @import("descriptors.zig");
 const Driver = @import("driver.zig").Driver;
@@ -243,6 +244,11 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type) type {
             return @intCast(self.impl.drivers.len);
         }
 
+        /// Any thread: by which the sockets of worker `index` are reached, and those of all.
+        pub fn mailbox(self: *const Self, index: u32) *Mailbox {
+            return self.impl.mailboxes[index];
+        }
+
         /// What wakes worker `index`.
         pub fn bell(self: *const Self, index: u32) io.Bell {
             return self.impl.ports[index].bell;
@@ -279,6 +285,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
         tls: MaybeTls,
         lost: [limits.listeners_max]Lost = [_]Lost{.{}} ** limits.listeners_max,
         ports: []Port,
+        /// By which every worker's sockets are reached.
+        mailboxes: []*Mailbox,
         drivers: []WorkerDriver,
         asleep: []align(64) AsleepLine,
         acceptor: Acceptor(Io),
@@ -349,6 +357,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
                 .listeners = listeners,
                 .tls = tls,
                 .ports = &.{},
+                .mailboxes = &.{},
                 .drivers = &.{},
                 .asleep = &.{},
                 .acceptor = undefined,
@@ -366,6 +375,11 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
             var made: usize = 0;
             errdefer for (self.drivers[0..made]) |*driver| driver.deinit(gpa);
             while (made < count) : (made += 1) try self.makeWorker(gpa, @intCast(made));
+            self.mailboxes = try gpa.alloc(*Mailbox, count);
+            errdefer gpa.free(self.mailboxes);
+            for (self.drivers, self.mailboxes) |*driver, *mailbox|
+                mailbox.* = &driver.websocket_worker.mailbox;
+            for (self.mailboxes) |mailbox| mailbox.peers = self.mailboxes;
             try self.makeAddressTable();
             errdefer if (self.addresses) |*table| table.deinit();
             try self.makeAcceptor(gpa);
@@ -501,6 +515,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
             if (self.addresses) |*table| table.deinit();
             for (self.drivers) |*driver| driver.deinit(gpa);
             if (is_secure) if (self.tls) |shared| shared.destroy();
+            gpa.free(self.mailboxes);
             gpa.free(self.drivers);
             gpa.free(self.threads);
             gpa.free(self.asleep);

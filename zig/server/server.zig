@@ -12,6 +12,7 @@ const system = @import("../core/system.zig");
 const Config = @import("config.zig").Config;
 const engine = @import("engine.zig");
 const HandlerDispatcher = @import("handler.zig").HandlerDispatcher;
+const Socket = @import("websocket/socket.zig").Socket;
 const signals = if (builtin.os.tag == .windows)
     @import("signals_windows.zig")
 else
@@ -184,6 +185,17 @@ pub fn Server(comptime Handler: type) type {
         /// Waits until the server has stopped.
         pub fn join(self: *Self) void {
             self.engine.join();
+        }
+
+        /// Any thread: sends a message to all WebSockets that have subscribed to the topic. Those
+        /// that do not take what they are sent miss it.
+        pub fn publish(
+            self: *Self,
+            topic: []const u8,
+            kind: Socket.Kind,
+            bytes: []const u8,
+        ) Socket.Status {
+            return self.engine.mailbox(0).publish(.none, topic, kind, bytes);
         }
 
         /// The address that is listened on;

@@ -171,6 +171,7 @@ pub fn WebSockets(comptime D: type) type {
             session.conn = null;
             session.protocol.lose();
             session.message.deinit(&d.net.pools.buffers);
+            d.websocket_worker.topics.forget(session);
             session.end_code = code;
             session.is_clean = is_clean;
             session.reason_len = @intCast(reason.len); // a Close has room for no more
@@ -291,7 +292,8 @@ pub fn WebSockets(comptime D: type) type {
             if (!D.has_sockets) return;
             const worker = &d.websocket_worker;
             var posts = worker.mailbox.posts.take();
-            while (posts.next()) |post| _ = output.say(d, post.id, post.word, post.bytes);
+            while (posts.next()) |post|
+                _ = output.say(d, post.id, post.word, post.topic, post.bytes);
             // What comes to be due meanwhile is for the next turn.
             var left = worker.due.len;
             while (left > 0) : (left -= 1) settle(d, worker.due.pop() orelse return);

@@ -22,8 +22,14 @@ pub fn Output(comptime D: type) type {
             return @alignCast(@ptrCast(owner));
         }
 
-        fn sayErased(owner: *anyopaque, id: Id, word: socket.Word, bytes: []const u8) Status {
-            return say(of(owner), id, word, bytes);
+        fn sayErased(
+            owner: *anyopaque,
+            id: Id,
+            word: socket.Word,
+            topic: []const u8,
+            bytes: []const u8,
+        ) Status {
+            return say(of(owner), id, word, topic, bytes);
         }
 
         /// Any thread.
@@ -33,7 +39,17 @@ pub fn Output(comptime D: type) type {
         }
 
         /// What a program, on whatever thread, says to a socket. All has been checked.
-        pub fn say(d: *D, id: Id, word: socket.Word, bytes: []const u8) Status {
+        pub fn say(
+            d: *D,
+            id: Id,
+            word: socket.Word,
+            topic: []const u8,
+            bytes: []const u8,
+        ) Status {
+            if (word == .publish) {
+                publish(d, id, topic, word.publish, bytes);
+                return .sent;
+            }
             const session = websockets.byId(d, id) orelse return .closed;
             const conn = session.conn.?;
             if (word == .terminate) {
@@ -49,7 +65,10 @@ pub fn Output(comptime D: type) type {
                     d.net.write(conn, session.protocol.ping(bytes, out));
                 },
                 .close => |code| close(d, session, @enumFromInt(code), bytes),
-                .terminate => unreachable, // above
+                .subscribe => d.websocket_worker.topics.subscribe(session, topic) catch
+                    return .dropped,
+                .unsubscribe => d.websocket_worker.topics.unsubscribe(session, topic),
+                .terminate, .publish => unreachable, // above
             }
             return statusOf(session);
         }
@@ -57,6 +76,23 @@ pub fn Output(comptime D: type) type {
         fn statusOf(session: *const Session) Status {
             const conn = session.conn orelse return .closed;
             return if (conn.queue.isEmpty()) .sent else .waits;
+        }
+
+        /// To this worker's sockets that have subscribed to the topic, but to the one of that name.
+        fn publish(
+            d: *D,
+            except: Id,
+            topic: []const u8,
+            kind: frames.Kind,
+            bytes: []const u8,
+        ) void {
+            const topics = &d.websocket_worker.topics;
+            topics.begin(topic);
+            // Sending may end any of them.
+            while (topics.next()) |session| {
+                if (session.id == except or !session.protocol.isOpen()) continue;
+                _ = send(d, session, kind, bytes);
+            }
         }
 
         /// A message that was made here.

@@ -11,7 +11,7 @@ const Word = @import("socket.zig").Word;
 const alignment = 8;
 
 /// Stands before the bytes.
-const Head = struct { id: Id, word: Word, len: u32 };
+const Head = struct { id: Id, word: Word, topic_len: u8, len: u32 };
 
 const head_bytes = std.mem.alignForward(usize, @sizeOf(Head), alignment);
 
@@ -47,16 +47,23 @@ pub const Posts = struct {
     }
 
     /// Any thread: false when there is no room. Whoever adds something wakes the worker then.
-    pub fn add(self: *Posts, id: Id, word: Word, bytes: []const u8) bool {
+    pub fn add(self: *Posts, id: Id, word: Word, topic: []const u8, bytes: []const u8) bool {
         self.mutex.lock();
         defer self.mutex.unlock();
         const len = self.len.raw;
         const room = self.buffer(self.filling)[len..];
-        if (room.len < head_bytes or bytes.len > room.len - head_bytes) return false;
+        const fixed_bytes = head_bytes + topic.len;
+        if (room.len < fixed_bytes or bytes.len > room.len - fixed_bytes) return false;
         const head: *Head = @alignCast(@ptrCast(room.ptr));
-        head.* = .{ .id = id, .word = word, .len = @intCast(bytes.len) };
-        @memcpy(room[head_bytes..][0..bytes.len], bytes);
-        const end = std.mem.alignForward(usize, len + head_bytes + bytes.len, alignment);
+        head.* = .{
+            .id = id,
+            .word = word,
+            .topic_len = @intCast(topic.len),
+            .len = @intCast(bytes.len),
+        };
+        @memcpy(room[head_bytes..][0..topic.len], topic);
+        @memcpy(room[fixed_bytes..][0..bytes.len], bytes);
+        const end = std.mem.alignForward(usize, len + fixed_bytes + bytes.len, alignment);
         self.len.store(end, orders.publish);
         return true;
     }
@@ -72,7 +79,7 @@ pub const Posts = struct {
         return .{ .rest = @alignCast(taken) };
     }
 
-    pub const Post = struct { id: Id, word: Word, bytes: []const u8 };
+    pub const Post = struct { id: Id, word: Word, topic: []const u8, bytes: []const u8 };
 
     /// Walks what was taken, in the order in which it was added.
     pub const Iterator = struct {
@@ -84,9 +91,11 @@ pub const Posts = struct {
             const post: Post = .{
                 .id = head.id,
                 .word = head.word,
-                .bytes = self.rest[head_bytes..][0..head.len],
+                .topic = self.rest[head_bytes..][0..head.topic_len],
+                .bytes = self.rest[head_bytes + head.topic_len ..][0..head.len],
             };
-            const end = std.mem.alignForward(usize, head_bytes + head.len, alignment);
+            const used = head_bytes + head.topic_len + head.len;
+            const end = std.mem.alignForward(usize, used, alignment);
             self.rest = @alignCast(self.rest[end..]);
             return post;
         }
@@ -100,16 +109,19 @@ test "posts come out as they went in, in their order, and there may be more whil
     defer posts.deinit();
     const id: Id = .{ .slot = 3, .generation = 5 };
     try testing.expect(posts.isEmpty());
-    try testing.expect(posts.add(id, .{ .message = .text }, "one"));
-    try testing.expect(posts.add(.none, .{ .close = 4000 }, ""));
+    try testing.expect(posts.add(id, .{ .message = .text }, "", "one"));
+    try testing.expect(posts.add(.none, .{ .publish = .text }, "news", "two"));
     var first = posts.take();
     try testing.expect(posts.isEmpty());
-    try testing.expect(posts.add(id, .ping, "three"));
+    try testing.expect(posts.add(id, .ping, "", "three"));
     const one = first.next().?;
     try testing.expectEqual(id, one.id);
     try testing.expectEqual(Word{ .message = .text }, one.word);
     try testing.expectEqualStrings("one", one.bytes);
-    try testing.expectEqual(Word{ .close = 4000 }, first.next().?.word);
+    const two = first.next().?;
+    try testing.expectEqual(Word{ .publish = .text }, two.word);
+    try testing.expectEqualStrings("news", two.topic);
+    try testing.expectEqualStrings("two", two.bytes);
     try testing.expectEqual(null, first.next());
     var second = posts.take();
     try testing.expectEqualStrings("three", second.next().?.bytes);
@@ -121,16 +133,16 @@ test "what finds no room is refused, and what is there stays whole" {
     var posts = try Posts.init(256);
     defer posts.deinit();
     var count: u8 = 0;
-    while (posts.add(.none, .ping, &.{ count, count, count })) count += 1;
+    while (posts.add(.none, .ping, "", &.{ count, count, count })) count += 1;
     try testing.expect(count > 2);
-    try testing.expect(!posts.add(.none, .{ .message = .binary }, &([_]u8{0} ** 256)));
+    try testing.expect(!posts.add(.none, .{ .message = .binary }, "", &([_]u8{0} ** 256)));
     var taken = posts.take();
     for (0..count) |i| {
         const byte: u8 = @intCast(i);
         try testing.expectEqualSlices(u8, &.{ byte, byte, byte }, taken.next().?.bytes);
     }
     try testing.expectEqual(null, taken.next());
-    try testing.expect(posts.add(.none, .ping, ""));
+    try testing.expect(posts.add(.none, .ping, "", ""));
 }
 
 test "threads that post at once lose nothing, and each keeps its order" {
@@ -140,7 +152,7 @@ test "threads that post at once lose nothing, and each keeps its order" {
             var number: u32 = 0;
             while (number < rounds) {
                 const id: Id = .{ .slot = thread, .generation = 1 };
-                if (posts.add(id, .ping, std.mem.asBytes(&number))) {
+                if (posts.add(id, .ping, "", std.mem.asBytes(&number))) {
                     number += 1;
                 } else std.Thread.yield() catch {};
             }

@@ -5,6 +5,7 @@ const assert = std.debug.assert;
 const list = @import("../../core/list.zig");
 const limits = @import("../../core/limits.zig");
 const memory = @import("../../core/memory.zig");
+const system = @import("../../core/system.zig");
 const Chain = @import("../../core/chain.zig").Chain;
 const slots = @import("../../core/slots.zig");
 const connection = @import("../../websocket/connection.zig");
@@ -12,6 +13,7 @@ const frames = @import("../../websocket/frames.zig");
 const errors = @import("../../websocket/errors.zig");
 const Config = @import("../config.zig").Config;
 const socket = @import("socket.zig");
+const Topics = @import("topics.zig").Topics;
 const Posts = @import("posts.zig").Posts;
 
 /// What a socket may keep beyond its connection's slot, bytes.
@@ -26,6 +28,10 @@ pub fn Sessions(comptime D: type) type {
             return &session.due;
         }
 
+        fn subscriptionsOf(session: *Session) *?*anyopaque {
+            return &session.subscriptions;
+        }
+
         /// Of a connection. It outlives that until the dispatcher has been told of the end.
         pub const Session = struct {
             id: slots.Id,
@@ -37,6 +43,8 @@ pub fn Sessions(comptime D: type) type {
             /// Its place among those of which something is to be told, or done, when the turn ends.
             due: list.Link(Session) = .{},
             notes: Notes = .{},
+            /// The beginning of its subscriptions: of the topics.
+            subscriptions: ?*anyopaque = null,
             /// It is not read, as too much waits for the peer.
             is_paused: bool = false,
             /// The dispatcher knows of it.
@@ -75,6 +83,7 @@ pub fn Sessions(comptime D: type) type {
             whole: []align(memory.page_bytes) u8,
             mailbox: socket.Mailbox,
             due: list.List(Session, dueOf) = .{},
+            topics: Topics(Session, subscriptionsOf),
 
             /// For so many connections. `driver` reaches the worker, by `operations`.
             pub fn init(
@@ -82,7 +91,7 @@ pub fn Sessions(comptime D: type) type {
                 connections: u32,
                 driver: *D,
                 operations: *const socket.Mailbox.Operations,
-            ) error{OutOfMemory}!Worker {
+            ) error{ OutOfMemory, SystemResources }!Worker {
                 comptime assert(@sizeOf(Session) <= session_bytes_max);
                 // Each connection may have one that has ended, and is to be told of, before it.
                 const count = if (D.has_sockets) 2 * connections else 0;
@@ -98,11 +107,17 @@ pub fn Sessions(comptime D: type) type {
                     part_bytes;
                 const whole = try memory.reserve(u8, whole_bytes);
                 errdefer memory.release(u8, whole);
+                var seed: u64 = undefined;
+                system.random(std.mem.asBytes(&seed)) catch return error.SystemResources;
+                const topics_max = if (D.has_sockets) limits.websocket_subscriptions_max else 0;
+                var topics = try Topics(Session, subscriptionsOf).init(topics_max, seed);
+                errdefer topics.deinit();
                 const posts_bytes = if (D.has_sockets) limits.websocket_posts_bytes else 0;
                 return .{
                     .sessions = sessions,
                     .settings = settingsOf(config),
                     .whole = whole,
+                    .topics = topics,
                     .mailbox = .{
                         .owner = driver,
                         .operations = operations,
@@ -130,12 +145,13 @@ pub fn Sessions(comptime D: type) type {
             pub fn reservedBytes(self: *const Worker) u64 {
                 if (!D.has_sockets) return 0;
                 return self.sessions.reservedBytes() + self.whole.len +
-                    self.mailbox.posts.bytes.len;
+                    self.topics.reservedBytes() + self.mailbox.posts.bytes.len;
             }
 
             pub fn deinit(self: *Worker) void {
                 assert(self.sessions.used == 0);
                 self.mailbox.posts.deinit();
+                self.topics.deinit();
                 memory.release(u8, self.whole);
                 self.sessions.deinit();
                 self.* = undefined;

@@ -1,6 +1,7 @@
 //! A WebSocket as programs have it: a name that any thread may keep, and by which the worker that
 //! owns the connection is reached. What is said to a connection that has ended is said to nobody.
 
+const limits = @import("../../core/limits.zig");
 const Id = @import("../../core/slots.zig").Id;
 const errors = @import("../../websocket/errors.zig");
 const frames = @import("../../websocket/frames.zig");
@@ -59,7 +60,7 @@ pub const Socket = struct {
         /// the worker.
         dropped,
         /// It is not sent, as it must not be: text that is not UTF-8, a ping of more than 125
-        /// bytes, a code that no Close may have (RFC 6455 §7.4).
+        /// bytes, a code that no Close may have (RFC 6455 §7.4), a topic without a name.
         invalid,
         /// It is not sent: the connection has ended, or is about to.
         closed,
@@ -77,14 +78,14 @@ pub const Socket = struct {
     /// Sends a message, in several frames where it is long.
     pub fn send(self: Socket, kind: Kind, bytes: []const u8) Status {
         if (kind == .text and !utf8.isValid(bytes)) return .invalid;
-        return self.mailbox.say(self.id, .{ .message = kind }, bytes);
+        return self.mailbox.say(self.id, .{ .message = kind }, "", bytes);
     }
 
     /// Asks whether the peer is there, with at most 125 bytes. The engine asks by itself after
     /// `websocket_ping_after_ms` of silence.
     pub fn ping(self: Socket, payload: []const u8) Status {
         if (payload.len > frames.control_bytes_max) return .invalid;
-        return self.mailbox.say(self.id, .ping, payload);
+        return self.mailbox.say(self.id, .ping, "", payload);
     }
 
     /// Closes behind what was sent, with a code (1000, or from 3000 to 4999, mostly) and a reason,
@@ -94,12 +95,30 @@ pub const Socket = struct {
         if (!its.maySend() or !utf8.isValid(reason)) return .invalid;
         // More than is sent of it: that is cut between two characters when the Close is written.
         const part = reason[0..@min(reason.len, 2 * frames.reason_bytes_max)];
-        return self.mailbox.say(self.id, .{ .close = code }, part);
+        return self.mailbox.say(self.id, .{ .close = code }, "", part);
     }
 
     /// Ends the connection without a word.
     pub fn terminate(self: Socket) Status {
-        return self.mailbox.say(self.id, .terminate, "");
+        return self.mailbox.say(self.id, .terminate, "", "");
+    }
+
+    /// It is sent what is published under this topic from now on: a name of 1 to 128 bytes. Dropped
+    /// where there is no room for another subscription.
+    pub fn subscribe(self: Socket, topic: []const u8) Status {
+        if (!isTopic(topic)) return .invalid;
+        return self.mailbox.say(self.id, .subscribe, topic, "");
+    }
+
+    pub fn unsubscribe(self: Socket, topic: []const u8) Status {
+        if (!isTopic(topic)) return .invalid;
+        return self.mailbox.say(self.id, .unsubscribe, topic, "");
+    }
+
+    /// Sends a message to all sockets that have subscribed to the topic, of every worker, but to
+    /// this one. Those that do not take what they are sent miss it.
+    pub fn publish(self: Socket, topic: []const u8, kind: Kind, bytes: []const u8) Status {
+        return self.mailbox.publish(self.id, topic, kind, bytes);
     }
 
     /// Whether it is the same connection.
@@ -109,7 +128,20 @@ pub const Socket = struct {
 };
 
 /// What is said to a socket, beside its bytes.
-pub const Word = union(enum) { message: Socket.Kind, ping, close: u16, terminate };
+pub const Word = union(enum) {
+    message: Socket.Kind,
+    ping,
+    close: u16,
+    terminate,
+    subscribe,
+    unsubscribe,
+    /// To all who have subscribed; the one who is named is left out.
+    publish: Socket.Kind,
+};
+
+fn isTopic(name: []const u8) bool {
+    return name.len > 0 and name.len <= limits.websocket_topic_bytes_max;
+}
 
 /// How a worker's sockets are reached.
 pub const Mailbox = struct {
@@ -117,10 +149,18 @@ pub const Mailbox = struct {
     owner: *anyopaque,
     operations: *const Operations,
     posts: Posts,
+    /// Those of all workers, this one among them.
+    peers: []const *Mailbox = &.{},
 
     pub const Operations = struct {
         /// The worker's own thread.
-        say: *const fn (owner: *anyopaque, id: Id, word: Word, bytes: []const u8) Socket.Status,
+        say: *const fn (
+            owner: *anyopaque,
+            id: Id,
+            word: Word,
+            topic: []const u8,
+            bytes: []const u8,
+        ) Socket.Status,
         /// Any thread: wakes the worker.
         wake: *const fn (owner: *anyopaque) void,
     };
@@ -142,12 +182,43 @@ pub const Mailbox = struct {
         here = before;
     }
 
-    fn say(self: *Mailbox, id: Id, word: Word, bytes: []const u8) Socket.Status {
+    fn say(
+        self: *Mailbox,
+        id: Id,
+        word: Word,
+        topic: []const u8,
+        bytes: []const u8,
+    ) Socket.Status {
         // What was posted before comes first.
         if (here == self and self.posts.isEmpty())
-            return self.operations.say(self.owner, id, word, bytes);
-        if (!self.posts.add(id, word, bytes)) return .dropped;
+            return self.operations.say(self.owner, id, word, topic, bytes);
+        if (!self.posts.add(id, word, topic, bytes)) return .dropped;
         self.operations.wake(self.owner);
         return .posted;
+    }
+
+    /// Any thread: sends a message to all who have subscribed to the topic, but to `except`, which
+    /// is a socket of this worker. Dropped: to those of one worker at least.
+    pub fn publish(
+        self: *Mailbox,
+        except: Id,
+        topic: []const u8,
+        kind: Socket.Kind,
+        bytes: []const u8,
+    ) Socket.Status {
+        if (!isTopic(topic)) return .invalid;
+        if (kind == .text and !utf8.isValid(bytes)) return .invalid;
+        var status: Socket.Status = .sent;
+        for (self.peers) |peer| {
+            const id = if (peer == self) except else Id.none;
+            switch (peer.say(id, .{ .publish = kind }, topic, bytes)) {
+                .dropped => status = .dropped,
+                .posted => if (status == .sent) {
+                    status = .posted;
+                },
+                else => {},
+            }
+        }
+        return status;
     }
 };

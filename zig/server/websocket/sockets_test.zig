@@ -19,7 +19,8 @@ const deadline_ms = 10_000;
 
 /// Sends messages back, to all who are there when they begin with '*'. Text "close" closes,
 /// "terminate" ends, "flood" is answered with messages until one is not taken, "nested" with what
-/// has ended every other socket.
+/// has ended every other socket. "+TOPIC" and "-TOPIC" subscribe and do so no more, what begins with
+/// '=' is published under "news".
 const App = struct {
     mutex: std.Thread.Mutex = .{},
     sockets: std.BoundedArray(Socket, 16) = .{},
@@ -41,6 +42,13 @@ const App = struct {
     pub fn handleRequest(_: *App, req: *Request, res: *Response) !void {
         if (std.mem.eql(u8, req.path, "/hello")) return res.sendStatic("hello");
         res.upgrade(.{ .protocols = &.{ "echo", "chat" }, .user = 7 });
+    }
+
+    /// The socket of that number.
+    fn at(self: *App, index: usize) Socket {
+        self.mutex.lock();
+        defer self.mutex.unlock();
+        return self.sockets.get(index);
     }
 
     fn enter() void {
@@ -73,6 +81,23 @@ const App = struct {
         }
         if (std.mem.eql(u8, bytes, "flood")) return self.flood(ws);
         if (std.mem.eql(u8, bytes, "nested")) return self.endOthers(ws);
+        if (bytes.len > 0) switch (bytes[0]) {
+            '+' => {
+                _ = ws.subscribe(bytes[1..]);
+                _ = ws.sendText("subscribed");
+                return;
+            },
+            '-' => {
+                _ = ws.unsubscribe(bytes[1..]);
+                _ = ws.sendText("unsubscribed");
+                return;
+            },
+            '=' => {
+                _ = ws.publish("news", message.kind, bytes);
+                return;
+            },
+            else => {},
+        };
         if (bytes.len == 0 or bytes[0] != '*') {
             _ = ws.send(message.kind, bytes);
             return;
@@ -315,12 +340,12 @@ test "websockets: other threads, and those of other workers, reach a socket" {
     var clients: [6]Client = undefined;
     for (&clients) |*client| client.* = try Client.open(&server, "");
     try until(&server.handler.opened, clients.len);
-    for (server.handler.sockets.constSlice()) |ws|
-        try testing.expectEqual(.posted, ws.sendText("from outside"));
+    for (0..clients.len) |i|
+        try testing.expectEqual(.posted, server.handler.at(i).sendText("from outside"));
     for (&clients) |*client| try client.expectText("from outside");
     try clients[0].send(.text, true, "*all");
     for (&clients) |*client| try client.expectText("*all");
-    const ws = server.handler.sockets.get(0);
+    const ws = server.handler.at(0);
     try testing.expectEqual(.invalid, ws.sendText("\xff"));
     try testing.expectEqual(.invalid, ws.close(1006, ""));
     try testing.expectEqual(.invalid, ws.ping("x" ** 126));
@@ -338,6 +363,41 @@ test "websockets: other threads, and those of other workers, reach a socket" {
     try until(&server.handler.ended, closed);
     // A name of who has gone is nobody's.
     try testing.expectEqual(.posted, ws.sendText("too late"));
+    try stop(&server);
+}
+
+test "websockets: what is published reaches those who have subscribed, of all workers" {
+    var server: AppServer = undefined;
+    try start(&server, testConfig());
+    var clients: [6]Client = undefined;
+    for (&clients) |*client| client.* = try Client.open(&server, "");
+    for (clients[0..4]) |*client| {
+        try client.send(.text, true, "+news");
+        try client.expectText("subscribed");
+    }
+    try clients[3].send(.text, true, "-news");
+    try clients[3].expectText("unsubscribed");
+    // To all but who has published it.
+    try clients[0].send(.text, true, "=one");
+    for (clients[1..3]) |*client| try client.expectText("=one");
+    try testing.expectEqual(.posted, server.publish("news", .text, "two"));
+    for (clients[0..3]) |*client| try client.expectText("two");
+    try testing.expectEqual(.invalid, server.publish("", .text, "x"));
+    try testing.expectEqual(.invalid, server.publish("n" ** 129, .text, "x"));
+    try testing.expectEqual(.invalid, server.publish("news", .text, "\xff"));
+    // Who has gone misses it, and nobody else does.
+    clients[1].close();
+    try until(&server.handler.ended, 1);
+    try clients[5].send(.text, true, "=three");
+    for ([_]usize{ 0, 2 }) |i| try clients[i].expectText("=three");
+    for ([_]usize{ 3, 4, 5 }) |i| {
+        try clients[i].send(.text, true, "nothing else");
+        try clients[i].expectText("nothing else");
+    }
+    for ([_]usize{ 0, 2, 3, 4, 5 }) |i| clients[i].close();
+    try until(&server.handler.ended, 6);
+    for (server.engine.impl.drivers) |*driver|
+        try testing.expectEqual(0, driver.websocket_worker.topics.subscriptions.used);
     try stop(&server);
 }
 

@@ -7,6 +7,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { main } from '../scripts/lib/setup.mjs';
+import { targetHere } from '../scripts/lib/targets.mjs';
+import { tlsThere } from '../scripts/lib/tls.mjs';
 import { app, nginxTls, nginxWith } from './contenders.mjs';
 import { checkCores } from './lib/machine.mjs';
 import { cpuMicrosBetween, cpuTime, freePort, start, stop, tree } from './lib/process.mjs';
@@ -101,6 +103,8 @@ function median(numbers) {
 }
 
 async function race(direction, isSecured) {
+  if (isSecured && tlsThere(targetHere()) === undefined)
+    return console.log('left out over TLS, which is not built: npm run build:tls');
   const running = [];
   try {
     for (const entrant of entrants[direction]) {

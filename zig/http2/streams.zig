@@ -151,7 +151,7 @@ pub const Streams = struct {
     pub fn ended(self: *Streams, id: StreamId, end: End) void {
         const number = numberOf(id);
         if (self.placeOf(number)) |at| {
-            self.recent[at].end = end; // it is reset once more, for a frame that came behind its end
+            self.recent[at].end = end; // it is reset once more, for a frame behind its end
             return;
         }
         const oldest = self.recent[self.recent_next];

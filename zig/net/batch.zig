@@ -19,7 +19,7 @@ pub const Batch = struct {
     segment: *Segment,
     iovecs: [limits.iovecs_max]posix.iovec_const = undefined,
     kinds: [limits.iovecs_max]Kind = undefined,
-    /// Where pieces that are copies of a file's content have it from. The batch is an owner of them.
+    /// Where pieces that are content of files have it from: the batch is one of their owners.
     ranges: [limits.iovecs_max]FileRange = undefined,
     count: u32 = 0,
     /// Sum of the pieces, bytes.
@@ -86,8 +86,8 @@ pub const Batch = struct {
         self.bytes += n;
     }
 
-    /// The first bytes of `room`, as many as `range` is long, are part of the output now: content of
-    /// a file. The batch is the owner of `range` from here on.
+    /// The first bytes of `room`, as many as `range` is long, are part of the output now: they are
+    /// content of a file. The batch is the owner of `range` from here on.
     pub fn commitFile(self: *Batch, range: FileRange) void {
         const room_left = self.segment.room();
         self.segment.end += @intCast(range.length);

@@ -127,6 +127,8 @@ fn checkSocket(answer: i32) Error!void {
 // Files.
 
 pub const publish = user.publish;
+pub const readFile = user.readFile;
+pub const readPrivateFile = user.readFile;
 pub const makeDirectory = user.makeDirectory;
 pub const variable = user.variable;
 pub const hostName = user.hostName;
@@ -216,28 +218,6 @@ pub fn openDirectory(path: []const u8) Error!File {
     if ((try fstat(file)).kind != .directory) return error.NotDir;
     return file;
 }
-
-/// The file at `path`, as far as it fits `buffer`. What is no file is an error: a pipe or a device.
-pub fn readFile(path: []const u8, buffer: []u8) Error![]u8 {
-    var units: [path_units_max]u16 = undefined;
-    const name = try wide(&units, path);
-    const how = win32.OPEN_EXISTING;
-    const file = win32.CreateFileW(name, win32.access_read, win32.share_all, null, how, 0, null);
-    if (file == win32.invalid_handle) return last();
-    defer close(file);
-    if ((try fstat(file)).kind != .file) return error.NoFile;
-    var filled: usize = 0;
-    while (filled < buffer.len) {
-        const n = try read(file, buffer[filled..]);
-        if (n == 0) break;
-        filled += n;
-    }
-    return buffer[0..filled];
-}
-
-/// Files have the rights of their folder here, and what a user's programs keep is where that user
-/// alone has any.
-pub const readPrivateFile = readFile;
 
 /// What is at `path` below `directory`, to be read: names with single slashes between them, or
 /// none for the directory itself. Names are taken as they are: the system's own reading of them,

@@ -42,6 +42,25 @@ fn createFile(path: []const u8, bytes: []const u8) Error!void {
     try check(win32.FlushFileBuffers(file));
 }
 
+/// The file at `path`, as far as it fits `buffer`. What is no file is an error: a pipe or a device.
+/// Files have the rights of their folder: a user's alone, for what the user's programs keep.
+pub fn readFile(path: []const u8, buffer: []u8) Error![]u8 {
+    var units: [path_units_max]u16 = undefined;
+    const name = try wide(&units, path);
+    const how = win32.OPEN_EXISTING;
+    const file = win32.CreateFileW(name, win32.access_read, win32.share_all, null, how, 0, null);
+    if (file == win32.invalid_handle) return windows.last();
+    defer windows.close(file);
+    if ((try windows.fstat(file)).kind != .file) return error.NoFile;
+    var filled: usize = 0;
+    while (filled < buffer.len) {
+        const n = try windows.read(file, buffer[filled..]);
+        if (n == 0) break;
+        filled += n;
+    }
+    return buffer[0..filled];
+}
+
 /// With the rights of its own folder.
 pub fn makeDirectory(path: []const u8, _: u16) Error!void {
     var units: [path_units_max]u16 = undefined;

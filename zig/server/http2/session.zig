@@ -104,8 +104,8 @@ pub fn Sessions(comptime D: type) type {
 
             comptime {
                 assert(@sizeOf(Session) <= session_bytes_max);
-                const usual = D.idle_bytes + @sizeOf(Session) + table.memoryBytes(usual_table_bytes);
-                assert(usual <= limits.http2_idle_bytes_max);
+                const usual = @sizeOf(Session) + table.memoryBytes(usual_table_bytes);
+                assert(D.idle_bytes + usual <= limits.http2_idle_bytes_max);
             }
 
             pub fn findStream(self: *Session, id: StreamId) ?*Stream {

@@ -21,6 +21,7 @@ import {
  * @property {string} group   floor | gyrfalcon | peer | framework | tls | h2; --only takes it too, and the last three have to be
  *   asked for. h2 is loaded over HTTP/2
  * @property {boolean} [isSecured]  over TLS; so is the group tls
+ * @property {'full' | 'resumed'} [handshakes]  a connection for each request, with such a handshake
  * @property {string} what    one line for the reader
  * @property {string} [path]  request target, by default '/'
  * @property {string[]} [paths]  targets that are asked for in turn, over HTTP/2; `path` is one of them
@@ -54,6 +55,8 @@ const mixedSizes = [
   36_000, 48_000, 64_000, 90_000, 130_000,
 ];
 const mixedBody = (bytes) => Buffer.alloc(bytes, file6150);
+/** Body of the large file: 1 MiB. */
+const file1m = Buffer.alloc(2 ** 20, file6150);
 
 const www = join(home, 'www');
 const helloFile = join(www, 'hello.txt');
@@ -65,6 +68,7 @@ export async function prepareFiles() {
   await writeFile(helloFile, hello);
   await writeFile(file, file6150);
   for (const bytes of mixedSizes) await writeFile(join(www, `${bytes}.txt`), mixedBody(bytes));
+  await writeFile(join(www, 'large.txt'), file1m);
 }
 
 const floor =
@@ -260,10 +264,7 @@ export const contenders = [
     name: 'bun-tls',
     group: 'tls',
     what: 'Bun.serve over TLS, handler',
-    command: async ({ port }) => {
-      const { cert, key } = await certificate();
-      return [await bun(), peer('bun_https.mjs'), String(port), cert, key];
-    },
+    command: bunTls,
   },
   {
     name: 'nginx-tls',
@@ -281,6 +282,26 @@ export const contenders = [
     env: libraryEnv,
     command: nginxTls(`root ${www}; open_file_cache max=100 inactive=1h;`),
   },
+  {
+    name: 'h2o-tls',
+    group: 'tls',
+    what: 'h2o over TLS, one thread, 13-byte file',
+    path: '/hello.txt',
+    env: libraryEnv,
+    command: h2oWith(true),
+  },
+  {
+    name: 'h2o-tls-file',
+    group: 'tls',
+    what: 'h2o over TLS, one thread, 6150-byte file',
+    path: '/file.txt',
+    body: file6150,
+    env: libraryEnv,
+    command: h2oWith(true),
+  },
+  ...largeOverTls(),
+  ...handshakesOf('full'),
+  ...handshakesOf('resumed'),
   ...overHttp2(false),
   ...overHttp2(true),
   ...framework('hono', 'Hono 4', 'hono-node', '@hono/node-server'),
@@ -289,6 +310,51 @@ export const contenders = [
   ...framework('express', 'Express 5', 'express-node', 'node:http'),
   ...framework('fastify', 'Fastify 5', 'fastify-node', 'node:http'),
 ];
+
+/** Those that serve the file of 1 MiB over TLS. */
+function largeOverTls() {
+  const row = (name, what, command, more = {}) => ({
+    name: `${name}-tls-1m`,
+    group: 'tls',
+    what: `${what} over TLS, file of 1 MiB`,
+    path: '/large.txt',
+    body: file1m,
+    command,
+    ...more,
+  });
+  const libraries = { env: libraryEnv };
+  return [
+    row('dir', 'gyrfalcon, DirServer,', zigTls),
+    row('nginx', 'nginx, one worker,', nginxTls(`root ${www}; sendfile on;`), libraries),
+    row('h2o', 'h2o, one thread,', h2oWith(true), libraries),
+    row('bun', 'Bun.serve, Bun.file,', bunTls, { path: join(www, 'large.txt') }),
+  ];
+}
+
+/** Those that are asked once on each connection over TLS. */
+function handshakesOf(handshakes) {
+  const row = (name, what, command, more = {}) => ({
+    name: `${name}-tls-${handshakes}`,
+    group: 'tls',
+    what: `${what} a connection over TLS for each request, handshakes ${handshakes}`,
+    handshakes,
+    command,
+    ...more,
+  });
+  const answer = "location / { default_type text/plain; return 200 'Hello, World!'; }";
+  const libraries = { env: libraryEnv };
+  return [
+    row('zig', 'gyrfalcon, handler in Zig,', zigTls),
+    row('nginx', 'nginx, one worker,', nginxTls(answer), libraries),
+    row('h2o', 'h2o, one thread,', h2oWith(true), { path: '/hello.txt', ...libraries }),
+    row('bun', 'Bun.serve,', bunTls),
+  ];
+}
+
+async function bunTls({ port }) {
+  const { cert, key } = await certificate();
+  return [await bun(), peer('bun_https.mjs'), String(port), cert, key];
+}
 
 /** The contenders over HTTP/2, in clear text by prior knowledge, or over TLS by ALPN. */
 function overHttp2(isSecured) {

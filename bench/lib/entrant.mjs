@@ -52,6 +52,7 @@ export async function startEntrant(row, options, how = {}) {
     type: row.type ?? /^text\/plain/,
     isSecured: row.isSecured ?? row.group === 'tls',
     isHttp2: row.group === 'h2',
+    handshakes: row.handshakes,
   };
   const plain = wrap.length > 0;
   const command = await row.command({ port, responseBytes, idle, plain });

@@ -1,9 +1,9 @@
 // The load generators on one core: wrk with one thread, its findings as JSON by bench/wrk.lua, oha
-// with one thread, and bench/load.zig; for HTTP/2 h2load.
+// with one thread, and bench/load.zig; for HTTP/2 h2load, for handshakes openssl.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { MissingError } from '../../scripts/lib/project.mjs';
-import { h2load, libraryEnv, oha, root, wrk, zigProgram } from './tools.mjs';
+import { h2load, libraryEnv, oha, onPath, root, wrk, zigProgram } from './tools.mjs';
 
 /**
  * @typedef {object} LoadResult
@@ -27,13 +27,17 @@ const typicalFields = [
   'Priority: u=0, i',
 ];
 
+/** Clients that do one handshake after the other, at a time. */
+const handshakers = 8;
+
 /** Over HTTP/2: connections, and streams of each that are under way at a time. */
 const http2 = { connections: 16, streams: 32 };
 
 /**
  * Loads 127.0.0.1:`port` for `seconds` over keep-alive connections.
- * @param {{ port: number, path: string, paths?: string[], responseBytes: number, isSecured: boolean, isHttp2: boolean }} target
- *   the least client tells responses apart by their size on the wire
+ * @param {{ port: number, path: string, paths?: string[], responseBytes: number, isSecured: boolean, isHttp2: boolean,
+ *   handshakes?: 'full' | 'resumed' }} target  the least client tells responses apart by their size on the wire;
+ *   `handshakes`: a connection for each request
  * @param {import('./options.mjs').Options} options
  * @returns {Promise<LoadResult>}
  */
@@ -41,9 +45,20 @@ export async function load(target, options) {
   const { seconds, loadCore, nice } = options;
   const command = ['taskset', '-c', String(loadCore)];
   if (nice !== 0) command.push('nice', '-n', String(nice));
-  const generator = target.isHttp2 ? overHttp2 : generators[options.load];
+  const generator = generatorFor(target, options);
   command.push(...(await generator.command(target, options)));
-  return generator.read(await execute(command, (seconds + 20) * 1000));
+  const began = performance.now();
+  const runs = Array.from({ length: generator.processes ?? 1 }, () =>
+    execute(command, (seconds + 20) * 1000),
+  );
+  const printed = await Promise.all(runs);
+  return generator.read(printed, (performance.now() - began) / 1000, target);
+}
+
+/** `--load` chooses of those that it takes. */
+function generatorFor(target, options) {
+  if (target.handshakes !== undefined) return ofHandshakes;
+  return target.isHttp2 ? overHttp2 : generators[options.load];
 }
 
 const generators = {
@@ -52,8 +67,11 @@ const generators = {
   least: { command: least, read: readReport },
 };
 
-/** `--load` does not choose it: the others do not speak HTTP/2. */
+/** The others do not speak HTTP/2. */
 const overHttp2 = { command: h2loadWithReport, read: readH2load };
+
+/** The others resume no sessions. */
+const ofHandshakes = { command: handshake, read: readHandshakes, processes: handshakers };
 
 /**
  * Settles which load generator is used where none was asked for: wrk, else, told, the one that is built here.
@@ -75,7 +93,7 @@ export async function chooseLoad(options) {
 export const loadNames = Object.keys(generators);
 
 /** @returns {LoadResult} from the line that wrk.lua and load.zig print */
-function readReport(printed) {
+function readReport([printed]) {
   const line = /^GYR (\{.*\})$/m.exec(printed)?.[1];
   if (line === undefined) throw new Error(`the load generator did not report: ${printed}`);
   const found = JSON.parse(line);
@@ -105,7 +123,7 @@ async function ohaWithReport(target, { seconds, connections, typical }) {
 }
 
 /** @returns {LoadResult} from oha's JSON */
-function readOha(printed) {
+function readOha([printed]) {
   const found = JSON.parse(printed);
   const count = (distribution) => Object.values(distribution).reduce((sum, n) => sum + n, 0);
   const statuses = found.statusCodeDistribution;
@@ -128,7 +146,7 @@ async function h2loadWithReport(target, { seconds, typical }) {
 }
 
 /** @returns {LoadResult} from what h2load prints, which has no percentiles */
-function readH2load(printed) {
+function readH2load([printed]) {
   const number = (pattern) => Number(pattern.exec(printed)?.[1]);
   const requests = number(/, (\d+) succeeded/);
   const perSecond = number(/ ([\d.]+) req\/s/);
@@ -142,6 +160,30 @@ function readH2load(printed) {
     p99_us: Number.NaN,
     errors: number(/, (\d+) failed/) + number(/ (\d+) 4xx/) + number(/ (\d+) 5xx/),
   };
+}
+
+/** Its seconds begin and end with those of the clock: it takes up to one less. */
+async function handshake({ port, path, handshakes }, { seconds }) {
+  const openssl = onPath('openssl');
+  if (openssl === null) throw new MissingError('openssl is not on PATH');
+  const which = handshakes === 'full' ? '-new' : '-reuse';
+  const place = ['-connect', `127.0.0.1:${port}`, '-www', path];
+  return [openssl, 's_time', which, '-tls1_3', ...place, '-time', String(seconds + 1)];
+}
+
+/** @returns {LoadResult} from what `openssl s_time` prints: an r for each session that is resumed, else a star */
+function readHandshakes(printed, seconds, { handshakes }) {
+  let requests = 0;
+  for (const one of printed) {
+    const count = Number(/^(\d+) connections in \d+ real seconds/m.exec(one)?.[1]);
+    if (!(count >= 0)) throw new Error(`openssl s_time did not report: ${one}`);
+    requests += count;
+    const resumed = [...one.matchAll(/^r+$/gm)].reduce((sum, [line]) => sum + line.length, 0);
+    const wanted = handshakes === 'full' ? 0 : count;
+    if (Math.abs(resumed - wanted) > 1)
+      throw new Error(`${resumed} of ${count} sessions were resumed, not ${wanted}`);
+  }
+  return { requests, seconds, p50_us: Number.NaN, p99_us: Number.NaN, errors: 0 };
 }
 
 async function least({ port, path, responseBytes, isSecured }, { seconds, connections, typical }) {

@@ -62,6 +62,14 @@ export const goals = [
   { name: 'handler', base: 'bun-handler', at_most: 0.75 },
   { name: 'handler-params', base: 'bun-params', at_most: 0.75 },
   { name: 'dir', base: 'nginx-file', at_most: 1 },
+  { name: 'zig-tls', base: 'nginx-tls', at_most: 1 },
+  { name: 'handler-tls', base: 'bun-tls', at_most: 1 },
+  ...['nginx', 'h2o'].flatMap((peer) => [
+    { name: 'dir-tls', base: `${peer}-tls-file`, at_most: 1 },
+    { name: 'dir-tls-1m', base: `${peer}-tls-1m`, at_most: 1 },
+    { name: 'zig-tls-full', base: `${peer}-tls-full`, at_most: 1 },
+    { name: 'zig-tls-resumed', base: `${peer}-tls-resumed`, at_most: 1 },
+  ]),
   ...['h2', 'h2-tls'].flatMap((way) => [
     { name: `zig-${way}`, base: `h2o-${way}`, at_most: 1 },
     { name: `handler-${way}`, base: `bun-${way}`, at_most: 0.5 },

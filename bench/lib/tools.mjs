@@ -34,7 +34,7 @@ export async function run(command, options = {}) {
   }
 }
 
-function onPath(name) {
+export function onPath(name) {
   const folders = (process.env.PATH ?? '').split(delimiter).concat('/usr/sbin');
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null;
 }

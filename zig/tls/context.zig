@@ -90,6 +90,8 @@ pub const Choice = struct {
 /// The same for a client of TLS 1.2.
 pub const OldChoice = struct {
     ctx: *libssl.Ctx,
+    /// OCSP; empty for none.
+    staple: []const u8,
     matches: bool,
 };
 
@@ -123,6 +125,8 @@ pub const Context = struct {
         /// Certificate messages, without and with a staple.
         plain: []const u8 = "",
         stapled: []const u8 = "",
+        /// OCSP; empty for none.
+        staple: []const u8 = "",
         /// Where TLS 1.2 is served.
         legacy: ?*libssl.Ctx = null,
         kind: certificates.KeyKind,
@@ -132,6 +136,11 @@ pub const Context = struct {
             libssl.SSL_CTX_free(self.legacy);
             gpa.free(self.plain);
             gpa.free(self.stapled);
+            gpa.free(self.staple);
+        }
+
+        fn ofOld(self: *const Entry, matches: bool) OldChoice {
+            return .{ .ctx = self.legacy.?, .staple = self.staple, .matches = matches };
         }
 
         /// Whether the key makes signatures of a kind that the client takes.
@@ -334,9 +343,8 @@ pub const Context = struct {
         errdefer entry.deinit(self.gpa);
         entry.plain = try self.messageOf(&identity, "");
         if (options.staple) |source| {
-            const staple = try certificates.readStaple(self.gpa, source, report);
-            defer self.gpa.free(staple);
-            entry.stapled = try self.messageOf(&identity, staple);
+            entry.staple = try certificates.readStaple(self.gpa, source, report);
+            entry.stapled = try self.messageOf(&identity, entry.staple);
         }
         entry.ptls = self.ptlsContext(entry);
         if (self.version_min == .tls12) {
@@ -453,13 +461,11 @@ pub const Context = struct {
         const found = self.names.find(hello.server_name);
         for (found) |index| {
             const entry = &self.entries[index];
-            if (entry.signsForOld(hello)) return .{ .ctx = entry.legacy.?, .matches = true };
+            if (entry.signsForOld(hello)) return entry.ofOld(true);
         }
-        if (found.len > 0)
-            return .{ .ctx = self.entries[found[0]].legacy.?, .matches = true };
-        for (self.entries) |*entry| if (entry.signsForOld(hello))
-            return .{ .ctx = entry.legacy.?, .matches = false };
-        return .{ .ctx = self.entries[0].legacy.?, .matches = false };
+        if (found.len > 0) return self.entries[found[0]].ofOld(true);
+        for (self.entries) |*entry| if (entry.signsForOld(hello)) return entry.ofOld(false);
+        return self.entries[0].ofOld(false);
     }
 
     /// A line of SSLKEYLOGFILE, where one is kept.

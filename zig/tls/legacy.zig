@@ -51,6 +51,10 @@ pub const Legacy = struct {
     server_name: []const u8 = "",
     certificate: []const u8 = "",
     certificate_error: c_int = 0,
+    /// The status of the certificate, for a client that asks for it; empty for none. The context's.
+    staple: []const u8,
+    /// The client has asked, and gets it.
+    is_stapled: bool = false,
     /// The client has changed to its keys: what it sends is sealed.
     is_sealed: bool = false,
     alert_sent: ?Alert = null,
@@ -69,7 +73,7 @@ pub const Legacy = struct {
         errdefer heap.allocator.destroy(self);
         const ssl = libssl.SSL_new(choice.ctx) orelse return error.OutOfMemory;
         errdefer libssl.SSL_free(ssl);
-        self.* = .{ .ssl = ssl, .context = context };
+        self.* = .{ .ssl = ssl, .context = context, .staple = choice.staple };
         const bio = libssl.BIO_new(try bioMethod()) orelse return error.OutOfMemory;
         libssl.BIO_set_data(bio, self);
         libssl.BIO_set_init(bio, 1);

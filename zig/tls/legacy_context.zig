@@ -70,11 +70,28 @@ fn configure(ctx: *Ctx, context: *const Context) Error!void {
     libssl.SSL_CTX_set_info_callback(ctx, &info);
     libssl.SSL_CTX_set_alpn_select_cb(ctx, &selectProtocol, null);
     _ = libssl.SSL_CTX_callback_ctrl(ctx, libssl.ctrl_servername_callback, &serverName);
+    staple(ctx);
     if (context.key_log != null) libssl.SSL_CTX_set_keylog_callback(ctx, &keyLog);
     const resumed = context.ticketing orelse return;
     _ = libssl.SSL_CTX_set_timeout(ctx, @intCast(resumed.lifetime_s));
     if (libssl.SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, &ticketKey) != 1)
         return error.OutOfMemory;
+}
+
+/// libssl writes the message with the status, without knowing OCSP. It does not know the extension
+/// that asks for one, unless a person's own does.
+fn staple(ctx: *Ctx) void {
+    _ = libssl.SSL_CTX_callback_ctrl(ctx, libssl.ctrl_status_callback, &status);
+    _ = libssl.SSL_CTX_add_custom_ext(
+        ctx,
+        libssl.extension_status_request,
+        libssl.extension_in_hellos,
+        &answerStatusRequest,
+        null,
+        null,
+        &takeStatusRequest,
+        null,
+    );
 }
 
 fn askClients(ctx: *Ctx, clients: *const Context.Clients) Error!void {
@@ -136,6 +153,71 @@ fn selectProtocol(
 fn serverName(ssl: *libssl.Ssl, _: *c_int, _: ?*anyopaque) callconv(.c) c_int {
     const is_known = Legacy.of(ssl).server_name.len > 0;
     return if (is_known) libssl.ext_ok else libssl.ext_no_ack;
+}
+
+/// A kind of status, and for OCSP whom and what the client would have asked, which is not looked at
+/// (RFC 6066 §8).
+fn takeStatusRequest(
+    ssl: *libssl.Ssl,
+    _: c_uint,
+    _: c_uint,
+    bytes: [*]const u8,
+    len: usize,
+    _: ?*anyopaque,
+    _: usize,
+    alert: *c_int,
+    _: ?*anyopaque,
+) callconv(.c) c_int {
+    const request = bytes[0..len];
+    if (request.len > 0 and request[0] != libssl.status_ocsp) return 1; // of a kind to come
+    if (!isOcspRequest(request)) {
+        alert.* = @intFromEnum(Alert.decode_error);
+        return 0;
+    }
+    _ = libssl.SSL_ctrl(ssl, libssl.ctrl_status_type, libssl.status_ocsp, null);
+    return 1;
+}
+
+/// Two lists of so many bytes stand behind the kind.
+fn isOcspRequest(request: []const u8) bool {
+    if (request.len == 0) return false;
+    var rest = request[1..];
+    for (0..2) |_| {
+        if (rest.len < 2) return false;
+        const len = std.mem.readInt(u16, rest[0..2], .big);
+        if (rest.len - 2 < len) return false;
+        rest = rest[2 + len ..];
+    }
+    return rest.len == 0;
+}
+
+/// Asked once the certificate is chosen, of a client that wants its status.
+fn status(ssl: *libssl.Ssl, _: ?*anyopaque) callconv(.c) c_int {
+    const self: *Legacy = .of(ssl);
+    const bytes = self.staple;
+    if (bytes.len == 0) return libssl.ext_no_ack;
+    // It is libssl's from here on.
+    const own = libssl.CRYPTO_memdup(bytes.ptr, bytes.len, "", 0) orelse return libssl.ext_no_ack;
+    _ = libssl.SSL_ctrl(ssl, libssl.ctrl_status_response, @intCast(bytes.len), own);
+    self.is_stapled = true;
+    return libssl.ext_ok;
+}
+
+/// An empty extension says that the status follows.
+fn answerStatusRequest(
+    ssl: *libssl.Ssl,
+    _: c_uint,
+    _: c_uint,
+    out: *?[*]const u8,
+    len: *usize,
+    _: ?*anyopaque,
+    _: usize,
+    _: *c_int,
+    _: ?*anyopaque,
+) callconv(.c) c_int {
+    out.* = null;
+    len.* = 0;
+    return @intFromBool(Legacy.of(ssl).is_stapled);
 }
 
 fn keyLog(ssl: *const libssl.Ssl, line: [*:0]const u8) callconv(.c) void {

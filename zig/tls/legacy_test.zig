@@ -73,6 +73,108 @@ test "a client of TLS 1.2 is served where that is allowed, and one of 1.3 as eve
     try exchange(&modern);
 }
 
+/// Of a server's first flight: whether its hello has an empty status_request, and the messages
+/// between certificate and key exchange.
+const Flight = struct {
+    answers_request: bool = false,
+    status: []const u8 = "",
+
+    fn read(bytes: []const u8) !Flight {
+        var self: Flight = .{};
+        const server_hello = 2;
+        const certificate = 11;
+        const certificate_status = 22;
+        var last: u8 = 0;
+        var records = bytes;
+        while (records.len > 0) {
+            const header = record.Header.parse(records[0..record.header_bytes]);
+            if (header.type != .handshake) break;
+            var rest = records[record.header_bytes..][0..header.len];
+            records = records[record.header_bytes + header.len ..];
+            while (rest.len > 0) {
+                const len = std.mem.readInt(u24, rest[1..4], .big);
+                const body = rest[4..][0..len];
+                switch (rest[0]) {
+                    server_hello => self.answers_request =
+                        std.mem.indexOf(u8, body, &.{ 0, 5, 0, 0 }) != null,
+                    certificate_status => {
+                        if (last != certificate) return error.OutOfPlace;
+                        self.status = body;
+                    },
+                    else => {},
+                }
+                last = rest[0];
+                rest = rest[4 + len ..];
+            }
+        }
+        return self;
+    }
+};
+
+/// Where a session is resumed no certificate is shown, and no staple.
+fn expectNoneResumed(context: *const Context, asks: *const []const u8) !void {
+    var first = try links.withOpenssl(context, .{ .version_max = tls12 });
+    defer first.deinit();
+    try first.run();
+    var link = try links.withOpenssl(context, .{
+        .version_max = tls12,
+        .session = first.client.takeSession(),
+        .status_request = asks,
+    });
+    defer link.deinit();
+    try link.run();
+    try testing.expect(link.client.isComplete() and link.client.isResumed());
+}
+
+test "a staple is sent to those who ask for one, and only where there is one" {
+    const gpa = testing.allocator;
+    const issued = try issuer.issue(.{});
+    defer issued.deinit();
+    const certificate = try issued.certificatePem(gpa);
+    defer gpa.free(certificate);
+    const key = try issued.keyPem(gpa);
+    defer gpa.free(key);
+    const staple = [_]u8{ 0x30, 3, 10, 1, 0 };
+    const asks: []const u8 = &.{ 1, 0, 0, 0, 0 };
+    const asks_by_name: []const u8 = &.{ 1, 0, 3, 0, 1, 7, 0, 0 };
+    const other: []const u8 = &.{ 2, 9 };
+    const Case = struct { has: bool, request: ?*const []const u8, gets: bool };
+    for ([_]Case{
+        .{ .has = true, .request = &asks, .gets = true },
+        .{ .has = true, .request = &asks_by_name, .gets = true },
+        .{ .has = true, .request = &other, .gets = false },
+        .{ .has = true, .request = null, .gets = false },
+        .{ .has = false, .request = &asks, .gets = false },
+    }) |case| {
+        var report: filters.Report = .{ .gpa = gpa };
+        defer report.deinit();
+        const context = try Context.create(gpa, .{ .version_min = .tls12, .certificates = &.{.{
+            .certificate = links.textSource("certificate", certificate),
+            .key = links.textSource("key", key),
+            .staple = if (case.has) links.textSource("staple", &staple) else null,
+        }} }, &report);
+        defer context.destroy();
+        var link = try links.withOpenssl(context, .{
+            .version_max = tls12,
+            .status_request = case.request,
+        });
+        defer link.deinit();
+        try link.server.feed(link.client.out.items);
+        const flight = try Flight.read(link.server.out.items);
+        try testing.expectEqual(case.gets, flight.answers_request);
+        const expected: []const u8 = if (case.gets) &(.{ 1, 0, 0, staple.len } ++ staple) else "";
+        try testing.expectEqualSlices(u8, expected, flight.status);
+        if (case.has) try expectNoneResumed(context, &asks);
+    }
+    const broken: []const u8 = &.{ 1, 0, 9, 0 };
+    const site = try siteWith(.{});
+    defer site.deinit();
+    var link = try withOld(site, .{ .status_request = &broken });
+    defer link.deinit();
+    try link.run();
+    try testing.expectEqual(Alert.decode_error, link.client.alert);
+}
+
 test "a client that may have been made to forget TLS 1.3 can see it, or is told" {
     const site = try siteWith(.{});
     defer site.deinit();

@@ -19,6 +19,9 @@ pub const ctrl_mode = 33;
 pub const ctrl_session_cache_mode = 44;
 pub const ctrl_max_cert_list = 51;
 pub const ctrl_servername_callback = 53;
+pub const ctrl_status_callback = 63;
+pub const ctrl_status_type = 65;
+pub const ctrl_status_response = 71;
 pub const ctrl_chain_certificate = 89;
 pub const ctrl_groups_list = 92;
 pub const ctrl_min_version = 123;
@@ -45,6 +48,16 @@ pub const where_write = 0x08;
 pub const where_alert = 0x4000;
 pub const level_warning = 1;
 pub const level_fatal = 2;
+
+/// status_request (RFC 6066 §8): its number, and the one kind of status.
+pub const extension_status_request = 5;
+pub const status_ocsp = 1;
+
+/// Where an extension of one's own may stand: in a ClientHello, and in the answer where no session
+/// is resumed.
+pub const extension_in_hellos = 0x40 | 0x80 | extension_in_server_hello;
+/// Of TLS 1.2.
+pub const extension_in_server_hello = 0x100;
 
 /// What callbacks about extensions answer.
 pub const ext_ok = 0;
@@ -110,6 +123,38 @@ pub extern fn SSL_CTX_set_alpn_select_cb(
     ) callconv(.c) c_int,
     ?*anyopaque,
 ) void;
+/// 0: libssl has the extension itself.
+pub extern fn SSL_CTX_add_custom_ext(
+    *Ctx,
+    kind: c_uint,
+    context: c_uint,
+    add: *const fn (
+        *Ssl,
+        kind: c_uint,
+        context: c_uint,
+        out: *?[*]const u8,
+        len: *usize,
+        ?*anyopaque,
+        index: usize,
+        alert: *c_int,
+        ?*anyopaque,
+    ) callconv(.c) c_int,
+    free: ?*const anyopaque,
+    ?*anyopaque,
+    parse: *const fn (
+        *Ssl,
+        kind: c_uint,
+        context: c_uint,
+        bytes: [*]const u8,
+        len: usize,
+        ?*anyopaque,
+        index: usize,
+        alert: *c_int,
+        ?*anyopaque,
+    ) callconv(.c) c_int,
+    ?*anyopaque,
+) c_int;
+pub extern fn CRYPTO_memdup(*const anyopaque, usize, file: [*:0]const u8, line: c_int) ?*anyopaque;
 pub extern fn SSL_CTX_set_tlsext_ticket_key_evp_cb(
     *Ctx,
     *const fn (

@@ -6,6 +6,7 @@ const Alert = @import("../alert.zig").Alert;
 const heap = @import("../heap.zig");
 const issuer = @import("issuer.zig");
 const libcrypto = @import("../libcrypto.zig");
+const libssl = @import("../libssl.zig");
 const Bio = libcrypto.Bio;
 
 const Ctx = opaque {};
@@ -87,6 +88,8 @@ pub const Options = struct {
     session: ?*Session = null,
     early: []const u8 = "",
     certificate: ?issuer.Issued = null,
+    /// Asks for the status of the certificate, which it cannot read, in this form (RFC 6066 §8).
+    status_request: ?*const []const u8 = null,
     /// 0x0303 is TLS 1.2.
     version_max: u16 = 0x0304,
 };
@@ -119,6 +122,20 @@ pub const Client = struct {
         }
         if (!options.extended_master_secret)
             _ = SSL_CTX_set_options(ctx, option_no_extended_master_secret);
+        if (options.status_request) |request| {
+            const in_hello = 0x80;
+            const ret = libssl.SSL_CTX_add_custom_ext(
+                @ptrCast(ctx),
+                libssl.extension_status_request,
+                in_hello,
+                &addExtension,
+                null,
+                @ptrCast(@constCast(request)),
+                &takeExtension,
+                null,
+            );
+            if (ret != 1) return error.Libssl;
+        }
         if (options.is_fallback) _ = SSL_CTX_ctrl(ctx, ctrl_mode, mode_fallback, null);
         if (options.certificate) |issued| {
             if (SSL_CTX_use_certificate(ctx, issued.certificate) != 1) return error.Libssl;
@@ -298,6 +315,38 @@ pub const Client = struct {
     pub fn shutdown(self: *Client) !void {
         _ = SSL_shutdown(self.ssl);
         try self.drain();
+    }
+
+    /// `argument`: its bytes.
+    fn addExtension(
+        _: *libssl.Ssl,
+        _: c_uint,
+        _: c_uint,
+        out: *?[*]const u8,
+        len: *usize,
+        _: ?*anyopaque,
+        _: usize,
+        _: *c_int,
+        argument: ?*anyopaque,
+    ) callconv(.c) c_int {
+        const bytes: *const []const u8 = @alignCast(@ptrCast(argument.?));
+        out.* = bytes.ptr;
+        len.* = bytes.len;
+        return 1;
+    }
+
+    fn takeExtension(
+        _: *libssl.Ssl,
+        _: c_uint,
+        _: c_uint,
+        _: [*]const u8,
+        _: usize,
+        _: ?*anyopaque,
+        _: usize,
+        _: *c_int,
+        _: ?*anyopaque,
+    ) callconv(.c) c_int {
+        return 1;
     }
 
     fn newSession(ssl: *Ssl, session: *Session) callconv(.c) c_int {

@@ -381,8 +381,16 @@ fn addTls(c: Context, check: *std.Build.Step) void {
     if (c.b.args) |args| measure.addArgs(args);
     c.b.step("bench-tls", "Time the TLS filter: zig build bench-tls -- [--smoke]")
         .dependOn(&measure.step);
+    const ktls = "zig/ktls_vm.zig";
+    const machine = c.b.addExecutable(.{
+        .name = "ktls_vm",
+        .root_module = withTls(c, c.module(ktls)),
+    });
+    c.b.step("ktls-vm", "Install what npm run test:ktls starts in a virtual machine")
+        .dependOn(&c.b.addInstallArtifact(machine, .{}).step);
     // Compiled, not linked: the libraries may not be there.
     check.dependOn(&c.b.addTest(.{ .root_module = c.module(root) }).step);
+    check.dependOn(&c.b.addObject(.{ .name = "ktls_vm", .root_module = c.module(ktls) }).step);
     check.dependOn(&c.b.addObject(.{
         .name = "tls_bench",
         .root_module = tlsBench(c, c.optimize),

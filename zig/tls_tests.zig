@@ -18,6 +18,7 @@ test {
     _ = @import("tls/legacy_test.zig");
     _ = @import("tls/memory_test.zig");
     _ = @import("tls/names.zig");
+    _ = @import("tls/offload.zig");
     _ = @import("tls/record_test.zig");
     _ = @import("tls/replays.zig");
     _ = @import("tls/tickets.zig");

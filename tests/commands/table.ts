@@ -100,6 +100,7 @@ export const rows: readonly Row[] = [
     short: (command) => `${command} -- --filter frameworks/connect`,
   },
   { pattern: /^npm run test:io\b/, short: () => 'npm run test:io -- --smoke' },
+  { pattern: /^npm run test:ktls$/, elsewhere: 'by hand: it emulates a machine, for minutes' },
   { pattern: /^npm run test:nodes$/, short: (command) => `${command} -- --smoke` },
   // npm test runs the stage itself, and a planted bug is sought below.
   { pattern: /^npm test -- --only sim,bugs$/, short: (command) => `${command} --list` },

@@ -21,7 +21,7 @@ const bare = [
 
 /** Not shipped: programs that developers run. */
 const tools =
-  /^zig\/(?:sim|fuzz)\/|^zig\/(?:sim|fuzz|fuzz_coverage|differential|model|abi_gen)\.zig$|^zig\/bridge\/abi_gen\.zig$/;
+  /^zig\/(?:sim|fuzz)\/|^zig\/(?:sim|fuzz|fuzz_coverage|differential|model|abi_gen|ktls_vm)\.zig$|^zig\/bridge\/abi_gen\.zig$/;
 
 const listing = spawnSync('git', ['ls-files', '-z', 'zig'], { cwd: root, encoding: 'utf8' });
 const files = (listing.status === 0 ? listing.stdout : '')

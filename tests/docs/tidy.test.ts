@@ -24,6 +24,7 @@ const zigEntries = [
   'zig/windows_tests.zig',
   'zig/tls.zig',
   'zig/tls_tests.zig',
+  'zig/ktls_vm.zig',
   'zig/tls_module.zig',
   'zig/deflate_tests.zig',
   'zig/websocket_bench.zig',

@@ -125,6 +125,8 @@ pub const eventDescriptor = linux.eventDescriptor;
 pub const resourceLimit = linux.resourceLimit;
 pub const epollCreate = linux.epollCreate;
 pub const epollControl = linux.epollControl;
+pub const sendTyped = linux.sendTyped;
+pub const setSocketBytes = linux.setSocketBytes;
 
 test {
     _ = own;

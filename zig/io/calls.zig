@@ -3,6 +3,7 @@
 
 const posix = @import("std").posix;
 const clock = @import("../core/clock.zig");
+const sealing = @import("../core/sealing.zig");
 const system = @import("../core/system.zig");
 const io = @import("io.zig");
 const transfer = @import("transfer.zig");
@@ -52,6 +53,15 @@ pub fn Calls(comptime B: type) type {
             len: u64,
         ) io.SendResult {
             return transfer.sendFile(stream.fd, file, offset, len);
+        }
+
+        /// Of a backend that has nobody to seal.
+        pub fn sealNothing(_: *B, _: *Stream, _: *const sealing.Keys) bool {
+            return false;
+        }
+
+        pub fn sendNothingSealed(_: *B, _: *Stream, _: *const sealing.Message) io.SendResult {
+            unreachable; // nothing is sealed
         }
 
         pub fn acceptBatch(_: *B, stream: *Stream, context: anytype) bool {

@@ -11,7 +11,9 @@ const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
 const io = @import("io.zig");
+const kernel_tls = @import("kernel_tls.zig");
 const restAfter = @import("refused_wait.zig").restAfter;
+const sealing = @import("../core/sealing.zig");
 const socket = @import("socket.zig");
 const transfer = @import("transfer.zig");
 
@@ -170,6 +172,19 @@ pub const Epoll = struct {
     pub fn sendLater(self: *Epoll, stream: *Stream, _: io.Output) void {
         Notes.of(stream).wants_room = true;
         self.setInterest(stream, Notes.of(stream).interest | linux.EPOLL.OUT);
+    }
+
+    pub fn sealSends(_: *Epoll, stream: *Stream, keys: *const sealing.Keys) bool {
+        kernel_tls.seal(stream.fd, keys) catch return false;
+        return true;
+    }
+
+    pub fn sendSealed(
+        _: *Epoll,
+        stream: *Stream,
+        message: *const sealing.Message,
+    ) io.SendResult {
+        return kernel_tls.send(stream.fd, message);
     }
 
     fn setInterest(self: *Epoll, stream: *Stream, interest: u32) void {

@@ -14,6 +14,7 @@ const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const Id = @import("../core/slots.zig").Id;
+const sealing = @import("../core/sealing.zig");
 const system = @import("../core/system.zig");
 
 const is_windows = builtin.os.tag == .windows;
@@ -225,6 +226,12 @@ fn operations(comptime B: type) []const Operation {
         // the system send of `output` what it will meanwhile, and tells then how much that was.
         // Nothing else is sent before.
         .{ "sendLater", &.{ Self, Its, Output }, void },
+        // From here on the system seals in TLS's records what is sent, for as long as the socket
+        // is there. False: it does not, and everything is as it was.
+        .{ "sealSends", &.{ Self, Its, *const sealing.Keys }, bool },
+        // After that: a record that is no data, whole or not at all. Where the socket is full,
+        // `sendLater` with no memory asks for `onSent`.
+        .{ "sendSealed", &.{ Self, Its, *const sealing.Message }, SendResult },
         // Sent and not acknowledged by the peer, bytes; 0 where that is not known.
         .{ "inFlight", &.{ Self, *const B.Stream }, u64 },
 

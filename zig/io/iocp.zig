@@ -20,6 +20,7 @@ const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const limits = @import("../core/limits.zig");
 const list = @import("../core/list.zig");
 const log = @import("../core/log.zig");
+const sealing = @import("../core/sealing.zig");
 const system = @import("../core/system.zig");
 const win32 = @import("../core/system/win32.zig");
 const windows = @import("../core/system/windows.zig");
@@ -415,6 +416,14 @@ pub const Iocp = struct {
             else => .failed,
         };
         return .{ .sent = n };
+    }
+
+    pub fn sealSends(_: *Iocp, _: *Self.Stream, _: *const sealing.Keys) bool {
+        return false;
+    }
+
+    pub fn sendSealed(_: *Iocp, _: *Self.Stream, _: *const sealing.Message) io.SendResult {
+        unreachable; // nothing is sealed
     }
 
     /// Never at once: `sendLater` has the system send it, and this tells when there was nothing.

@@ -52,6 +52,8 @@ pub const Kqueue = struct {
     pub const inFlight = calls.inFlight;
     pub const send = calls.send;
     pub const sendFile = calls.sendFile;
+    pub const sealSends = calls.sealNothing;
+    pub const sendSealed = calls.sendNothingSealed;
     pub const acceptBatch = calls.acceptBatch;
     const wait = calls.wait;
 

@@ -9,6 +9,7 @@ const Epoll = @import("epoll.zig").Epoll;
 const io = @import("io.zig");
 const Kqueue = @import("kqueue.zig").Kqueue;
 const kqueue_on_linux = @import("testing/kqueue_on_linux.zig").enabled;
+const sealing = @import("../core/sealing.zig");
 const transfer = @import("transfer.zig");
 const Uring = @import("uring.zig").Uring;
 
@@ -120,6 +121,24 @@ pub const Linux = union(enum) {
         switch (self.*) {
             inline else => |*own| own.sendLater(stream, output),
         }
+    }
+
+    /// io_uring's sends wait for all of their bytes (MSG_WAITALL) or copy none (SEND_ZC), which
+    /// the kernel refuses of sockets whose records it seals.
+    pub fn sealSends(self: *Linux, stream: *Stream, keys: *const sealing.Keys) bool {
+        return switch (self.*) {
+            inline else => |*own| own.sealSends(stream, keys),
+        };
+    }
+
+    pub fn sendSealed(
+        self: *Linux,
+        stream: *Stream,
+        message: *const sealing.Message,
+    ) io.SendResult {
+        return switch (self.*) {
+            inline else => |*own| own.sendSealed(stream, message),
+        };
     }
 
     pub fn listen(self: *Linux, stream: *Stream, fd: posix.socket_t, token: io.Token) !void {

@@ -6,6 +6,7 @@ const std = @import("std");
 const posix = std.posix;
 const Address = @import("../core/address.zig").Address;
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
+const sealing = @import("../core/sealing.zig");
 const io = @import("io.zig");
 
 pub const Manual = struct {
@@ -115,6 +116,12 @@ pub const Manual = struct {
         }
         self.in_flight += taken;
         return .{ .sent = taken };
+    }
+    pub fn sealSends(_: *Manual, _: *Stream, _: *const sealing.Keys) bool {
+        return false;
+    }
+    pub fn sendSealed(_: *Manual, _: *Stream, _: *const sealing.Message) io.SendResult {
+        return .failed;
     }
     pub fn sendFile(_: *Manual, _: *Stream, _: posix.fd_t, _: u64, _: u64) io.SendResult {
         return .failed;

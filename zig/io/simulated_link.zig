@@ -167,6 +167,8 @@ pub const Link = struct {
     reset_server_at: u64 = never,
     reset_client_at: u64 = never,
     server_finished: bool = false,
+    /// The number of the next record, where the system seals what the server sends.
+    sealed_next: ?u32 = null,
     /// Sent by the server since its turn began: for whoever checks its share.
     turn_bytes: u64 = 0,
     /// The server was told of the client's FIN, or has read it.

@@ -9,6 +9,7 @@ const posix = std.posix;
 const Allocator = std.mem.Allocator;
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const limits = @import("../core/limits.zig");
+const sealing = @import("../core/sealing.zig");
 const system = @import("../core/system.zig");
 const io = @import("io.zig");
 const network_file = @import("simulated_network.zig");
@@ -29,6 +30,20 @@ pub const Simulator = struct {
 
     /// The network that `init` joins. A simulation has one thread.
     pub threadlocal var current: ?*Network = null;
+
+    /// How the system seals; null: it does not. `sealing.Keys` is the number of the next record,
+    /// little endian.
+    pub threadlocal var sealer: ?Sealer = null;
+
+    pub const Sealer = struct {
+        overhead_bytes: usize,
+        text_bytes_max: usize,
+        /// Writes a record of `text` to `out`. `kind`: null for data.
+        seal: *const fn (out: []u8, kind: ?u8, text: []const u8, number: u32) void,
+
+        /// Of a record.
+        const bytes_max = 2048;
+    };
 
     pub const Stream = struct {
         fd: posix.fd_t = -1,
@@ -186,6 +201,7 @@ pub const Simulator = struct {
         const link = self.network.byHandle(stream.fd);
         if (link.output != null) @panic("asked for twice, while the system has output");
         link.wants_send = true;
+        if (output == .memory and output.memory.len == 0) return;
         if (!self.network.chance(self.network.faults.takes_output)) return;
         link.output = .of(output);
         self.network.note(link, "system takes output", 0, 0);
@@ -233,6 +249,8 @@ pub const Simulator = struct {
         var total: usize = 0;
         for (iovecs) |iovec| total += iovec.len;
         assert(total > 0);
+        if (link.sealed_next != null)
+            return self.sealPiece(link, iovecs[0].base[0..iovecs[0].len]);
         const quota = self.quotaFor(link, total) catch |err| return resultOf(err);
         var left = quota;
         for (iovecs) |iovec| {
@@ -259,11 +277,75 @@ pub const Simulator = struct {
     fn sendRange(self: *Simulator, link: *Link, range: io.FileRange) io.SendResult {
         var buffer: [16 * 1024]u8 = undefined;
         const wanted: usize = @intCast(@min(range.length, buffer.len));
+        if (link.sealed_next != null) {
+            const n = system.readAt(range.fd, buffer[0..wanted], range.offset) catch
+                return .failed;
+            return if (n == 0) .{ .sent = 0 } else self.sealPiece(link, buffer[0..n]);
+        }
         const quota = self.quotaFor(link, wanted) catch |err| return resultOf(err);
         const n = system.readAt(range.fd, buffer[0..quota], range.offset) catch return .failed;
         self.deliver(link, buffer[0..n]);
         self.network.note(link, "server sends of a file", n, range.length);
         return .{ .sent = n };
+    }
+
+    // Sealing.
+
+    pub fn sealSends(self: *Simulator, stream: *Stream, keys: *const sealing.Keys) bool {
+        const link = self.network.byHandle(stream.fd);
+        assert(link.sealed_next == null);
+        if (sealer == null or self.network.random().boolean()) return false;
+        link.sealed_next = std.mem.readInt(u32, keys.constSlice()[0..4], .little);
+        self.network.note(link, "system seals", link.sealed_next.?, 0);
+        return true;
+    }
+
+    pub fn sendSealed(
+        self: *Simulator,
+        stream: *Stream,
+        message: *const sealing.Message,
+    ) io.SendResult {
+        const link = self.network.byHandle(stream.fd);
+        if (link.output != null) @panic("sent while the system has output");
+        if (self.refusalOf(link)) |refusal| return refusal;
+        self.deliverSealed(link, message.kind, &message.bytes);
+        return .{ .sent = message.bytes.len };
+    }
+
+    /// As much of `text` as goes in a record now.
+    fn sealPiece(self: *Simulator, link: *Link, text: []const u8) io.SendResult {
+        if (self.refusalOf(link)) |refusal| return refusal;
+        const with = sealer.?;
+        const room = if (link.client_open) link.down.room() - with.overhead_bytes else text.len;
+        const most = @min(text.len, room, with.text_bytes_max);
+        const is_short = self.network.chance(self.network.faults.short_send);
+        const n = if (is_short) self.network.random().intRangeAtMost(usize, 1, most) else most;
+        self.deliverSealed(link, null, text[0..n]);
+        self.network.note(link, "server sends, sealed", n, text.len);
+        return .{ .sent = n };
+    }
+
+    /// What a record cannot be sent for now; null: nothing.
+    fn refusalOf(self: *Simulator, link: *Link) ?io.SendResult {
+        _ = self.quotaFor(link, 1) catch |err| return resultOf(err);
+        return if (!link.client_open or hasRoom(link)) null else .would_block;
+    }
+
+    /// The socket takes something; where the system seals, a record with a message.
+    fn hasRoom(link: *const Link) bool {
+        const least = if (link.sealed_next == null) 0 else sealer.?.overhead_bytes +
+            @sizeOf(@FieldType(sealing.Message, "bytes")) - 1;
+        return link.down.room() > least;
+    }
+
+    fn deliverSealed(self: *Simulator, link: *Link, kind: ?u8, text: []const u8) void {
+        const with = sealer.?;
+        var record: [Sealer.bytes_max]u8 = undefined;
+        const out = record[0 .. with.overhead_bytes + text.len];
+        with.seal(out, kind, text, link.sealed_next.?);
+        link.sealed_next.? += 1;
+        self.deliver(link, out);
+        link.turn_bytes -= with.overhead_bytes; // it is no part of its share
     }
 
     /// The system sends what it has; null: nothing for now.
@@ -473,8 +555,7 @@ pub const Simulator = struct {
             .fd = network.handleOf(link),
             .in = (link.wants_recv and
                 (link.up.readable(network.now_ms) or self.isReset(link))) or bringsLate(link),
-            .out = link.wants_send and (link.down.room() > 0 or self.isReset(link) or
-                !link.client_open),
+            .out = link.wants_send and (hasRoom(link) or self.isReset(link) or !link.client_open),
             .gone = self.isReset(link) or ended,
             .ahead = !link.wants_recv and !link.fin_told and link.up.fin_at <= network.now_ms,
         };

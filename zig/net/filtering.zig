@@ -18,6 +18,12 @@
 //!   hasPeerClosed(f) bool                 the peer has said that it sends no more
 //!   hasFailed(f) bool                     it is over, but for what `write` has to say of it
 //!   close(f)                              the last that is sent says that nothing follows
+//!   keysOf(f) ?sealing.Keys               what the system may seal with in its place; null: it may
+//!                                         not
+//!   offload(f)                            the system does: `write` is not called any more
+//!   noteSealed(f, bytes)                  it has sealed so much text
+//!   message(f) ?sealing.Message           what of its own has to be sent then
+//!   said(f)                               that has been sent
 //!   deinit(f)
 
 const std = @import("std");
@@ -30,6 +36,7 @@ const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
 const write_queue = @import("write_queue.zig");
 const limits = @import("../core/limits.zig");
+const sealing = @import("../core/sealing.zig");
 
 /// The part of the worker `W` that filters; `F`: the filter.
 pub fn Filtering(comptime W: type, comptime F: type) type {
@@ -52,10 +59,16 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             is_deaf: bool = false,
             /// The filter was told to close.
             is_closing: bool = false,
+            sealer: Sealer = .filter,
         };
 
         /// Who has begun is through sooner: what its handshake holds is needed for others.
         const Wait = enum(u1) { begun, fresh };
+
+        /// Who seals what is sent. The system is asked when a file is to be sent, which need not
+        /// come to this process then; for what lies in memory here the filter is as good. What
+        /// comes in is the filter's always.
+        const Sealer = enum(u2) { filter, filter_always, system };
 
         slots: []align(memory.page_bytes) Slot,
         /// Connections whose handshakes go on in later turns, those that wait longest first.
@@ -276,16 +289,26 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
 
         /// Seals `pieces` and sends as much as the socket takes. Returns how much of them is in
         /// records; `keepUnsent` has to follow, once that has left the queue.
-        pub fn send(w: *W, conn: *Conn, pieces: []const posix.iovec_const) io.SendResult {
+        /// `more`: other bytes follow at once.
+        pub fn send(
+            w: *W,
+            conn: *Conn,
+            pieces: []const posix.iovec_const,
+            more: bool,
+        ) io.SendResult {
             const self = &w.filtering;
             const filter = &of(w, conn).filter;
             assert(self.unsent.len == 0);
+            if (isOffloaded(w, conn)) return sendText(w, conn, pieces, more);
             var copy: [limits.iovecs_max]posix.iovec_const = undefined;
             @memcpy(copy[0..pieces.len], pieces);
             var rest: []posix.iovec_const = copy[0..pieces.len];
             var taken: usize = 0;
             while (true) {
-                if (!filter.takesText()) taken += drop(&rest); // nobody will see it
+                if (!filter.takesText()) { // nobody will see it
+                    taken += bytesOf(rest);
+                    rest = rest[rest.len..];
+                }
                 const written = filter.write(rest, self.records);
                 skip(&rest, written.taken);
                 taken += written.taken;
@@ -308,10 +331,9 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             return .{ .base = bytes.ptr, .len = bytes.len };
         }
 
-        fn drop(pieces: *[]posix.iovec_const) usize {
+        fn bytesOf(pieces: []const posix.iovec_const) usize {
             var bytes: usize = 0;
-            for (pieces.*) |piece| bytes += piece.len;
-            pieces.* = pieces.*[pieces.len..];
+            for (pieces) |piece| bytes += piece.len;
             return bytes;
         }
 
@@ -344,6 +366,7 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
                     w.goOnLater(conn);
                     return true;
                 }
+                if (isOffloaded(w, conn)) return pumpSealed(w, conn);
                 switch (sendNext(w, conn)) {
                     .sent => |n| conn.queue.consume(&w.pools, n),
                     .would_block => {},
@@ -369,8 +392,11 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
                 if (result == .sent) w.noteSent(conn, result.sent);
                 return result;
             }
-            if (pieces.len == 0 and !conn.queue.isEmpty()) return sendFile(w, conn, quota);
-            return send(w, conn, W.cut(pieces, quota));
+            if (pieces.len == 0 and !conn.queue.isEmpty()) {
+                if (offload(w, conn)) return .{ .sent = 0 }; // by another way
+                return sendFile(w, conn, quota);
+            }
+            return send(w, conn, W.cut(pieces, quota), file_follows);
         }
 
         fn sendFile(w: *W, conn: *Conn, quota: u32) io.SendResult {
@@ -386,7 +412,72 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
                 W.tellShort();
                 return .failed;
             }
-            return send(w, conn, &.{pieceOf(room[0..n])});
+            return send(w, conn, &.{pieceOf(room[0..n])}, false);
+        }
+
+        // Where the system seals.
+
+        /// Whether it does.
+        pub fn isOffloaded(w: *W, conn: *const Conn) bool {
+            return of(w, conn).sealer == .system;
+        }
+
+        /// Asks the system to seal, once in a connection's life. Nothing of the filter's is left.
+        fn offload(w: *W, conn: *Conn) bool {
+            const own = of(w, conn);
+            if (own.sealer != .filter) return false;
+            assert(!conn.queue.isSealed() and w.filtering.unsent.len == 0);
+            var keys: sealing.Keys = own.filter.keysOf() orelse return false;
+            defer std.crypto.secureZero(u8, &keys.buffer);
+            own.sealer = .filter_always;
+            if (!w.backend.sealSends(&conn.stream, &keys)) return false;
+            own.sealer = .system;
+            own.filter.offload();
+            return true;
+        }
+
+        fn sendText(
+            w: *W,
+            conn: *Conn,
+            pieces: []const posix.iovec_const,
+            more: bool,
+        ) io.SendResult {
+            if (!of(w, conn).filter.takesText()) return .{ .sent = bytesOf(pieces) };
+            const result = w.backend.send(&conn.stream, pieces, more);
+            if (result == .sent) {
+                w.noteSent(conn, result.sent);
+                noteSealed(w, conn, result.sent);
+            }
+            return result;
+        }
+
+        /// What `pumpQueue` does.
+        fn pumpSealed(w: *W, conn: *Conn) bool {
+            const filter = &of(w, conn).filter;
+            // What stands for a message that found no room.
+            if (conn.queue.isSealed()) conn.queue.consume(&w.pools, message_bytes);
+            if (!filter.takesText()) conn.queue.deinit(&w.pools); // nobody will see it
+            if (!W.pumpQueue(w, conn)) return false;
+            if (!conn.queue.isEmpty()) return true;
+            const message = filter.message() orelse return true;
+            switch (w.backend.sendSealed(&conn.stream, &message)) {
+                .sent => filter.said(),
+                .would_block => {
+                    conn.queue.prependSealed(&w.pools, &message.bytes) catch return false;
+                    conn.awaits_room = true;
+                    w.backend.sendLater(&conn.stream, .{ .memory = &.{} });
+                },
+                .failed => return false,
+            }
+            return true;
+        }
+
+        const message_bytes = @sizeOf(@FieldType(sealing.Message, "bytes"));
+
+        /// The system has taken so much text of `conn`.
+        pub fn noteSealed(w: *W, conn: *Conn, bytes: usize) void {
+            const own = of(w, conn);
+            if (own.sealer == .system) own.filter.noteSealed(bytes);
         }
 
         /// Has the filter say that nothing follows, once. False: the connection ends when that has

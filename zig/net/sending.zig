@@ -182,7 +182,8 @@ pub fn Sending(comptime W: type) type {
             if (had_queue) return;
             if (self.bytesLeft(conn) == 0) return self.goOnLater(conn);
             // There were more blocks than go in one write: the socket may take them.
-            if (W.filters and conn.is_filtered and !conn.queue.isSealed()) return pump(self, conn);
+            if (W.filters and conn.is_filtered and !isForSystem(self, conn))
+                return pump(self, conn);
             sendLater(self, conn);
             self.protocol.onUnsent(conn);
         }
@@ -212,7 +213,7 @@ pub fn Sending(comptime W: type) type {
             last.len = part.last_len;
             defer last.len = whole_len;
             if (W.filters and conn.is_filtered)
-                return Filtering.send(self, conn, iovecs[0..part.count]);
+                return Filtering.send(self, conn, iovecs[0..part.count], more);
             const result = self.backend.send(&conn.stream, iovecs[0..part.count], more);
             if (result == .sent) self.noteSent(conn, result.sent);
             return result;
@@ -278,7 +279,9 @@ pub fn Sending(comptime W: type) type {
             }
         }
 
-        fn pumpQueue(self: *W, conn: *Conn) bool {
+        /// Sends from the write queue of a connection whose bytes pass no filter, or are sealed by
+        /// the system. False: the connection is to be closed.
+        pub fn pumpQueue(self: *W, conn: *Conn) bool {
             while (!conn.queue.isEmpty()) {
                 const quota = self.bytesLeft(conn);
                 if (quota == 0) {
@@ -310,6 +313,11 @@ pub fn Sending(comptime W: type) type {
             return true;
         }
 
+        /// The system may have the queue's beginning as it is: records, or text that it seals.
+        fn isForSystem(self: *W, conn: *const Conn) bool {
+            return conn.queue.isSealed() or Filtering.isOffloaded(self, conn);
+        }
+
         /// The promised length cannot be kept.
         pub fn tellShort() void {
             log.limited("a file became shorter while it was sent: the connection is closed", .{});
@@ -318,7 +326,7 @@ pub fn Sending(comptime W: type) type {
         /// The socket is full. The system may take as much of the queue as the connection's turn
         /// has left: it stays where it is until `onSent`.
         pub fn sendLater(self: *W, conn: *Conn) void {
-            assert(!W.filters or !conn.is_filtered or conn.queue.isSealed());
+            assert(!W.filters or !conn.is_filtered or isForSystem(self, conn));
             conn.awaits_room = true;
             const quota = self.bytesLeft(conn);
             var iovecs: [limits.iovecs_max]posix.iovec_const = undefined;
@@ -346,6 +354,7 @@ pub fn Sending(comptime W: type) type {
             switch (result) {
                 .sent => |n| {
                     self.noteSent(conn, n);
+                    if (W.filters and conn.is_filtered) Filtering.noteSealed(self, conn, n);
                     if (n == 0) file.handle.doubt();
                 },
                 .would_block => {},

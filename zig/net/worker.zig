@@ -552,6 +552,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub const writeQueue = Sending.writeQueue;
         pub const flush = Sending.flush;
         pub const pump = Sending.pump;
+        pub const pumpQueue = Sending.pumpQueue;
         pub const sendLater = Sending.sendLater;
         pub const cut = Sending.cut;
         pub const tellShort = Sending.tellShort;

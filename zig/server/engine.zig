@@ -548,7 +548,10 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
                 _ = self.running.fetchSub(1, .acq_rel);
                 return error.ThreadQuotaExceeded;
             };
-            if (is_secure) if (self.tls) |shared| shared.start();
+            if (is_secure) if (self.tls) |shared| {
+                Security.Shared.tellSealing(self.config, self.backend);
+                shared.start();
+            };
             self.frozen.freeze();
             self.go.set();
         }

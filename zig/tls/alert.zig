@@ -31,4 +31,10 @@ pub const Alert = enum(u8) {
     certificate_required = 116,
     no_application_protocol = 120,
     _,
+
+    /// What an alert's record holds: its level, and which it is.
+    pub fn body(self: Alert) [2]u8 {
+        const level: u8 = if (self == .close_notify) 1 else 2;
+        return .{ level, @intFromEnum(self) };
+    }
 };

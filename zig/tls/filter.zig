@@ -103,6 +103,8 @@ pub const Filter = struct {
     /// Index of the protocol in the context's list.
     protocol: ?u8 = null,
     failure: ?Failure = null,
+    /// The system seals what is sent, and may so many bytes yet: offload.zig.
+    offloaded_left: ?u64 = null,
     /// An alert that has to be sent.
     alert: ?Alert = null,
     is_resumed: bool = false,
@@ -579,7 +581,9 @@ pub const Filter = struct {
         };
         self.reading.?.deinit();
         self.reading = keys;
-        if (says[4] == 1) self.owes_key_update = true;
+        if (says[4] == 0) return;
+        self.owes_key_update = self.offloaded_left == null;
+        if (!self.owes_key_update) _ = self.fail(.internal_error); // the system takes no others
     }
 
     // Output.
@@ -588,7 +592,7 @@ pub const Filter = struct {
     /// piece may be taken in part. What `out` should hold at least is `write_bytes_min`, and begin
     /// at a multiple of 64, which some processors are faster with.
     pub fn write(self: *Filter, pieces: []const posix.iovec_const, out: []u8) Written {
-        assert(out.len >= write_bytes_min);
+        assert(out.len >= write_bytes_min and self.offloaded_left == null);
         var len = self.writeFlight(out);
         if (self.unsent().len > 0) return .{ .taken = 0, .len = len };
         var taken: usize = 0;
@@ -625,8 +629,7 @@ pub const Filter = struct {
         self.alert = null;
         self.sent_close = true;
         if (self.legacy) |legacy| return legacy.writeAlert(alert, out);
-        const level: u8 = if (alert == .close_notify) 1 else 2;
-        const body = [2]u8{ level, @intFromEnum(alert) };
+        const body = alert.body();
         if (self.writing) |*keys| return keys.sealBytes(.alert, &body, out);
         const header: record.Header = .{ .type = .alert, .len = body.len };
         header.write(out[0..record.header_bytes]);

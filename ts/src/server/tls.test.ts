@@ -77,6 +77,7 @@ test('options are translated', () => {
     sessionTimeout: 60,
     hsts: { maxAge: 60, includeSubDomains: true, preload: true },
     keyLog: 'keys.log',
+    ktls: false,
     reloadInterval: 0,
   });
   assert.equal(all, {
@@ -90,6 +91,7 @@ test('options are translated', () => {
     ticket_secrets: ['01'.repeat(32), '02'.repeat(32)],
     hsts: 'max-age=60; includeSubDomains; preload',
     key_log: 'keys.log',
+    ktls: false,
   });
   assert.is(translated({ ...pair, earlyData: true }).early_data_bytes_max, 16_384);
   assert.is(translated({ ...pair, earlyData: 1 }).early_data_bytes_max, 1);
@@ -126,6 +128,7 @@ test('what cannot be is named, and no key is shown', () => {
     [{ ...pair, earlyData: 70_000 }, /an integer from 1 to 65536/],
     [{ ...pair, hsts: { maxAge: -1 } }, /a number of seconds/],
     [{ ...pair, keyLog: 3 }, /a path/],
+    [{ ...pair, ktls: 'auto' }, /a boolean/],
   ];
   for (const [option, expected] of cases) {
     const error = mistake(option);

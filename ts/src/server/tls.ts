@@ -79,6 +79,13 @@ export interface TlsOptions extends Partial<TlsCertificate> {
   /** A file that the keys of all connections are appended to, for programs that watch the network. */
   keyLog?: string;
   /**
+   * Linux seals the files that are sent, where it can (kTLS), so that they need not pass through this
+   * process. The log tells at the start whether it does.
+   *
+   * @default true
+   */
+  ktls?: boolean;
+  /**
    * How often the files are looked at, and whether a certificate of `selfSigned` is to be replaced,
    * milliseconds; 0: never.
    *
@@ -145,6 +152,7 @@ const otherNames = [
   'earlyData',
   'hsts',
   'keyLog',
+  'ktls',
   'reloadInterval',
 ];
 const week = 7 * 24 * 3600;
@@ -163,6 +171,7 @@ function engineTls(name: string, option: unknown): EngineTls {
   takeVersion(name, given.minVersion, out);
   takeBoolean(`${name}.strictServerName`, given.strictServerName, 'strict_names', out);
   takeBoolean(`${name}.sessionTickets`, given.sessionTickets, 'tickets', out);
+  takeBoolean(`${name}.ktls`, given.ktls, 'ktls', out);
   takeNumber(`${name}.sessionTimeout`, given.sessionTimeout, [1, week], 'ticket_lifetime_s', out);
   const intervals = [0, 2 ** 31 - 1] as const;
   takeNumber(`${name}.reloadInterval`, given.reloadInterval, intervals, 'reload_ms', out);

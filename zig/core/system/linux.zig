@@ -126,6 +126,41 @@ pub fn pipe(flags: posix.O) Error![2]File {
     return ends;
 }
 
+/// Sets an option whose length is known at run time.
+pub fn setSocketBytes(fd: types.Socket, level: i32, option: u32, bytes: []const u8) Error!void {
+    _ = try check(linux.setsockopt(fd, level, option, bytes.ptr, @intCast(bytes.len)));
+}
+
+/// Sends `bytes` with a control message of one byte, `value`, without waiting.
+pub fn sendTyped(
+    fd: types.Socket,
+    level: i32,
+    kind: i32,
+    value: u8,
+    bytes: []const u8,
+) Error!usize {
+    const Type = extern struct {
+        len: usize = @offsetOf(@This(), "value") + 1,
+        level: i32,
+        kind: i32,
+        value: u8,
+    };
+    const record_type: Type = .{ .level = level, .kind = kind, .value = value };
+    const message: posix.msghdr_const = .{
+        .name = null,
+        .namelen = 0,
+        .iov = &.{.{ .base = bytes.ptr, .len = bytes.len }},
+        .iovlen = 1,
+        .control = &record_type,
+        .controllen = @sizeOf(Type),
+        .flags = 0,
+    };
+    while (true) {
+        const rc = linux.sendmsg(fd, &message, linux.MSG.NOSIGNAL | linux.MSG.DONTWAIT);
+        return check(rc) catch |err| if (err == error.Interrupted) continue else return err;
+    }
+}
+
 /// A range of a file, as much as the socket takes; 0 at the file's end.
 pub fn sendFile(fd: types.Socket, file: File, offset: u64, len: u64) Error!usize {
     var at = std.math.cast(i64, offset) orelse return error.InvalidArgument;

@@ -8,8 +8,10 @@ const posix = std.posix;
 const clock = @import("../../core/clock.zig");
 const limits = @import("../../core/limits.zig");
 const list = @import("../../core/list.zig");
+const sealing = @import("../../core/sealing.zig");
 const Id = @import("../../core/slots.zig").Id;
 const Security = @import("../../http/security.zig").Security;
+const offload_file = @import("../../tls/offload.zig");
 const tls = @import("../../tls/filter.zig");
 const handshakes_file = @import("handshakes.zig");
 const plain_page = @import("plain_page.zig");
@@ -206,5 +208,31 @@ pub const Filter = struct {
 
     pub fn close(self: *Filter) void {
         if (self.inner) |*inner| inner.close();
+    }
+
+    // Where the system seals.
+
+    pub fn keysOf(self: *const Filter) ?sealing.Keys {
+        const bundle = self.bundle orelse return null;
+        if (!bundle.offloads or self.ended != .no) return null;
+        return offload_file.keysOf(&self.inner.?);
+    }
+
+    pub fn offload(self: *Filter) void {
+        offload_file.begin(&self.inner.?);
+    }
+
+    pub fn noteSealed(self: *Filter, bytes: usize) void {
+        offload_file.noteSealed(&self.inner.?, bytes);
+    }
+
+    pub fn message(self: *const Filter) ?sealing.Message {
+        return if (self.inner) |*inner| offload_file.message(inner) else null;
+    }
+
+    pub fn said(self: *Filter) void {
+        const inner = &self.inner.?;
+        offload_file.said(inner);
+        if (self.ended == .failed) self.dropSaid(inner);
     }
 };

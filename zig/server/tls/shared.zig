@@ -8,6 +8,8 @@ const Defect = @import("../../core/defect.zig").Defect;
 const limits = @import("../../core/limits.zig");
 const log = @import("../../core/log.zig");
 const heap = @import("../../tls/heap.zig");
+const io = @import("../../io/io.zig");
+const kernel_tls = @import("../../io/kernel_tls.zig");
 const system = @import("../../core/system.zig");
 const Listener = @import("../../net/listeners.zig").Listener;
 const Config = @import("../config.zig").Config;
@@ -120,6 +122,20 @@ pub const Shared = struct {
         gpa.free(self.sets);
         heap.takeShare(self.heap_share);
         gpa.destroy(self);
+    }
+
+    /// Who seals the files that connections are sent, for the log. A connection that the system
+    /// does not take is the filter's.
+    pub fn tellSealing(config: *const Config, backend: io.Backend) void {
+        for (config.tls) |*settings| {
+            if (settings.ktls) break;
+        } else return;
+        if (backend == .io_uring)
+            return log.info("TLS: files are sealed here, since io_uring runs: no kTLS", .{});
+        switch (kernel_tls.support()) {
+            .yes => log.info("TLS: files are sealed by the kernel (kTLS)", .{}),
+            .no => |why| log.info("TLS: files are sealed here: no kTLS, {s}", .{why}),
+        }
     }
 
     /// Starts to look after files. Without a thread for it they are not looked after, and that is

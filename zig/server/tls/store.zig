@@ -8,6 +8,7 @@ const assert = std.debug.assert;
 const Allocator = std.mem.Allocator;
 const clock = @import("../../core/clock.zig");
 const limits = @import("../../core/limits.zig");
+const kernel_tls = @import("../../io/kernel_tls.zig");
 const log = @import("../../core/log.zig");
 const system = @import("../../core/system.zig");
 const tls = @import("../../tls/filter.zig");
@@ -24,6 +25,8 @@ pub const Bundle = struct {
     hsts_line: []const u8,
     /// Open for as long as a connection may write to it.
     key_log: ?system.File,
+    /// The system may seal what is sent.
+    offloads: bool,
     /// When its certificate is to be replaced, s since 1970; null: by its user.
     renew_at_s: ?i64 = null,
     users: std.atomic.Value(u32) = .init(1),
@@ -282,6 +285,7 @@ const Plan = struct {
             .renew_at_s = if (made) |own| clock.realtimeSeconds() + own.renew_s else null,
             .hsts_line = line,
             .key_log = key_log,
+            .offloads = settings.ktls and kernel_tls.support() == .yes,
         };
         return bundle;
     }

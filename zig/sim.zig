@@ -59,8 +59,9 @@ fn reportFailure(message: []const u8) void {
     current = null;
     const options = run.options;
     std.debug.print("\nsim: seed {d} fails: {s}\n", .{ options.seed, message });
-    std.debug.print("  {s}, {s}, {d} workers, {d} clients, {d} at a time\n", .{
+    std.debug.print("  {s}, {s}{s}, {d} workers, {d} clients, {d} at a time\n", .{
         if (options.bridge) "bridge" else "Zig handler",
+        if (options.secured) "secured, " else "",
         if (options.calm) "calm" else "rough",
         options.config.workers,
         options.clients,

@@ -4,13 +4,12 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const network_file = @import("../io/simulated_network.zig");
-const Link = network_file.Link;
 const Network = network_file.Network;
 const never = network_file.never;
+const Line = @import("line.zig").Line;
 const Options = @import("options.zig").Options;
 const Pattern = @import("pattern.zig").Pattern;
-const plan_file = @import("plan.zig");
-const Plan = plan_file.Plan;
+const Plan = @import("plan.zig").Plan;
 const reader_file = @import("response_reader.zig");
 const Head = reader_file.Head;
 const Reader = reader_file.Reader;
@@ -96,7 +95,7 @@ pub const Client = struct {
     strict: bool,
     start_at: u64,
     random: std.Random,
-    link: ?*Link = null,
+    line: Line,
     phase: Phase = .coming,
     sent: usize = 0,
     /// Index of the request whose response comes next.
@@ -139,14 +138,12 @@ pub const Client = struct {
             .ended => return never,
             .talking => {},
         }
-        const link = self.link.?;
         var at = self.closes_at;
-        if (!self.stoppedReading() and self.network.clientCanRecv(link))
-            at = @min(at, self.reads_at);
-        if (self.stoppedReading() and link.server == .closed) at = 0;
+        if (!self.stoppedReading() and self.line.canRecv()) at = @min(at, self.reads_at);
+        if (self.stoppedReading() and self.line.link.?.server == .closed) at = 0;
         const has_more = self.sent < self.sendLimit();
-        if (has_more and self.network.clientCanSend(link)) at = @min(at, self.sends_at);
-        if (self.wantsToGiveUp() or self.wantsToFinish()) at = 0;
+        if (has_more and self.line.canSend()) at = @min(at, self.sends_at);
+        if (self.line.hasRecords() or self.wantsToGiveUp() or self.wantsToFinish()) at = 0;
         if (self.continue_since) |since| if (self.manner.continue_patience_ms) |patience| {
             at = @min(at, since + patience);
         };
@@ -161,10 +158,10 @@ pub const Client = struct {
         }
         if (self.wantsToGiveUp()) return self.giveUp();
         if (self.stoppedReading()) {
-            if (self.link.?.server == .closed) return self.end();
+            if (self.line.link.?.server == .closed) return self.end();
         } else {
             const is_due = self.network.now_ms >= self.reads_at;
-            if (is_due and self.network.clientCanRecv(self.link.?)) self.read();
+            if (is_due and self.line.canRecv()) self.read();
         }
         if (self.phase == .talking) self.send();
         if (self.phase == .talking and self.network.now_ms >= self.closes_at) self.end();
@@ -173,7 +170,7 @@ pub const Client = struct {
     /// Fails when nothing has happened for too long.
     pub fn checkLiveness(self: *Client) void {
         if (self.phase != .talking) return;
-        const link = self.link.?;
+        const link = self.line.link.?;
         if (link.server == .waiting or link.server == .accepted) {
             self.last_progress_ms = self.network.now_ms; // the server's deadlines begin with it
             return;
@@ -216,18 +213,17 @@ pub const Client = struct {
             self.phase = .ended;
             return;
         }
-        self.link = network.connect(self.id, plan_file.addressOf(self.id)) orelse {
+        if (!self.line.connect(self.id)) {
             self.start_at = network.now_ms + 50; // the backlog is full
             return;
-        };
+        }
         self.phase = .talking;
         self.last_progress_ms = network.now_ms;
         self.connected_ms = network.now_ms;
     }
 
     fn end(self: *Client) void {
-        self.network.clientClose(self.link.?, false);
-        self.link = null;
+        self.line.close(false);
         self.phase = .ended;
     }
 
@@ -248,12 +244,11 @@ pub const Client = struct {
         switch (self.manner.giving_up) {
             .not => unreachable, // it was asked for
             .reset, .close => {
-                const abort = self.manner.giving_up == .reset;
-                self.network.clientClose(self.link.?, abort);
-                self.link = null;
+                self.line.close(self.manner.giving_up == .reset);
                 self.phase = .ended;
             },
-            .stall, .stop_reading => {},
+            .stall => self.line.is_stalled = true,
+            .stop_reading => {},
         }
     }
 
@@ -298,6 +293,7 @@ pub const Client = struct {
 
     fn send(self: *Client) void {
         const now = self.network.now_ms;
+        self.line.pump();
         if (now >= self.sends_at) {
             const rest = self.script.bytes[self.sent..self.sendLimit()];
             const wanted = @min(rest.len, self.manner.send_bytes_max);
@@ -305,7 +301,7 @@ pub const Client = struct {
                 self.random.intRangeAtMost(usize, 1, wanted)
             else
                 wanted;
-            const n = self.network.clientSend(self.link.?, rest[0..most]);
+            const n = self.line.send(rest[0..most]);
             self.sent += n;
             if (n > 0) {
                 self.progress();
@@ -315,7 +311,7 @@ pub const Client = struct {
         self.holdBack(now);
         if (self.wantsToFinish()) {
             self.half_closed = true;
-            self.network.clientFinish(self.link.?);
+            self.line.finish();
         }
     }
 
@@ -348,18 +344,19 @@ pub const Client = struct {
     // Reading.
 
     fn read(self: *Client) void {
-        var buffer: [32 * 1024]u8 = undefined;
-        const most = self.random.intRangeAtMost(usize, 1, self.manner.read_bytes_max);
-        const room = buffer[0..if (self.random.boolean()) self.manner.read_bytes_max else most];
+        var room: [Line.room_bytes]u8 = undefined;
+        const some = self.random.intRangeAtMost(usize, 1, self.manner.read_bytes_max);
+        const most = if (self.random.boolean()) self.manner.read_bytes_max else some;
         self.reads_at = self.network.now_ms + self.pause(self.manner.read_pause_ms);
-        switch (self.network.clientRecv(self.link.?, room)) {
+        switch (self.line.recv(most, &room)) {
             .nothing => {},
-            .bytes => |n| {
+            .text => |text| {
                 self.progress();
-                self.feed(room[0..n]);
+                if (text.len > 0) self.feed(text);
             },
             .eof => self.onEnd(false),
             .reset => self.onEnd(true),
+            .wrong => |what| self.fail("{s}", .{what}),
         }
     }
 
@@ -405,13 +402,14 @@ pub const Client = struct {
     fn onHead(self: *Client, due: *const Request, head: *const Head) void {
         self.in_response = true;
         self.body_seen = 0;
-        self.network.note(self.link.?, "client reads a head", head.status, self.next);
+        self.line.note("client reads a head", head.status, self.next);
         if (head.id) |id| {
             if (id.connection != self.id) self.fail(
                 "the response is for connection {d}, request {d}",
                 .{ id.connection, id.number },
             );
         }
+        if (head.hsts != self.options.secured) self.fail("HSTS: {}", .{head.hsts});
         if (self.manner.leaves and isSilent(due)) self.leave();
         if (due.expected == .anything) return;
         if (self.sent <= due.start and head.status != 408 and head.status != 503)
@@ -532,7 +530,7 @@ pub const Client = struct {
                 self.fail("a response that lacks bytes looks whole", .{}),
             .refused, .anything => {},
         };
-        self.network.note(self.link.?, "client has read a response", self.next, self.body_seen);
+        self.line.note("client has read a response", self.next, self.body_seen);
         self.responses += 1;
         self.in_response = false;
         self.continued = false;
@@ -568,7 +566,7 @@ pub const Client = struct {
     }
 
     fn onEnd(self: *Client, reset: bool) void {
-        self.network.note(self.link.?, "client sees the end", @intFromBool(reset), self.next);
+        self.line.note("client sees the end", @intFromBool(reset), self.next);
         if (self.reader.state == .to_end and !reset) {
             if (self.request()) |due| if (!isSpoiled(due)) self.onResponse(due);
         } else self.checkEnd(reset);

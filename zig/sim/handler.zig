@@ -13,6 +13,8 @@ const Plan = plan_file.Plan;
 pub const Handler = struct {
     files: *Files,
     dir: *DirServer,
+    /// Requests come over what stands in TLS's place.
+    secured: bool,
     /// A body that is borrowed until the next call.
     borrowed: [Plan.shared_bytes_max]u8 = undefined,
     errors: u64 = 0,
@@ -24,6 +26,8 @@ pub const Handler = struct {
     pub fn deinit(_: *Handler) void {}
 
     pub fn handleRequest(self: *Handler, req: *Request, res: *Response) !void {
+        if ((req.tls != null) != self.secured)
+            std.debug.panic("invariant: a handler is told of TLS: {}", .{req.tls != null});
         if (std.mem.startsWith(u8, req.path, "/files/")) {
             return self.dir.handle(req, res, req.path["/files".len..]);
         }

@@ -8,14 +8,13 @@ const hpack_decoder = @import("../http2/hpack/decoder.zig");
 const hpack_encoder = @import("../http2/hpack/encoder.zig");
 const table = @import("../http2/hpack/table.zig");
 const network_file = @import("../io/simulated_network.zig");
-const Link = network_file.Link;
 const Network = network_file.Network;
 const never = network_file.never;
 const client_file = @import("client.zig");
 const Manner = client_file.Manner;
 const patience_ms = client_file.Client.patience_ms;
+const Line = @import("line.zig").Line;
 const Options = @import("options.zig").Options;
-const plan_file = @import("plan.zig");
 const reader_file = @import("http2_reader.zig");
 const script = @import("http2_script.zig");
 const Sender = @import("http2_sender.zig").Sender;
@@ -34,7 +33,7 @@ pub const Http2Client = struct {
     strict: bool,
     start_at: u64,
     random: std.Random,
-    link: ?*Link = null,
+    line: Line,
     phase: client_file.Client.Phase = .coming,
     sender: Sender = .{},
     reader: reader_file.Reader = .{},
@@ -94,12 +93,10 @@ pub const Http2Client = struct {
             .ended => return never,
             .talking => {},
         }
-        const link = self.link.?;
         var at = self.closes_at;
-        if (!self.stoppedReading() and self.network.clientCanRecv(link))
-            at = @min(at, self.reads_at);
-        if (self.stoppedReading() and link.server == .closed) at = 0;
-        if (self.wantsToGiveUp() or self.wantsToFinish()) at = 0;
+        if (!self.stoppedReading() and self.line.canRecv()) at = @min(at, self.reads_at);
+        if (self.stoppedReading() and self.line.link.?.server == .closed) at = 0;
+        if (self.line.hasRecords() or self.wantsToGiveUp() or self.wantsToFinish()) at = 0;
         return @min(at, self.sender.wakesAt(self));
     }
 
@@ -111,17 +108,17 @@ pub const Http2Client = struct {
         }
         if (self.wantsToGiveUp()) return self.giveUp();
         if (self.stoppedReading()) {
-            if (self.link.?.server == .closed) return self.end();
+            if (self.line.link.?.server == .closed) return self.end();
         } else {
             const is_due = self.network.now_ms >= self.reads_at;
-            if (is_due and self.network.clientCanRecv(self.link.?)) try self.read();
+            if (is_due and self.line.canRecv()) try self.read();
         }
         if (self.phase == .talking) try self.sender.step(self);
         if (self.phase != .talking) return;
         self.noteBusy();
         if (self.wantsToFinish()) {
             self.half_closed = true;
-            self.network.clientFinish(self.link.?);
+            self.line.finish();
         }
         if (self.manner.ending == .close and self.closes_at == never and self.isDone())
             self.closes_at = self.network.now_ms + self.random.uintAtMost(u64, 300);
@@ -132,7 +129,7 @@ pub const Http2Client = struct {
     pub fn checkLiveness(self: *Http2Client) void {
         if (self.phase != .talking) return;
         const now = self.network.now_ms;
-        const link = self.link.?;
+        const link = self.line.link.?;
         if (link.server == .waiting or link.server == .accepted) {
             self.last_progress_ms = now; // the server's deadlines begin with it
             for (self.streams) |*stream| stream.since_ms = now;
@@ -212,20 +209,19 @@ pub const Http2Client = struct {
             self.phase = .ended;
             return;
         }
-        self.link = network.connect(self.id, plan_file.addressOf(self.id)) orelse {
+        if (!self.line.connect(self.id)) {
             self.start_at = network.now_ms + 50; // the backlog is full
             return;
-        };
+        }
         // Updates of windows, and content, of many streams want a share of what there is.
-        if (self.link.?.up.bytes.len < 2_000) self.strict = false;
+        if (self.line.link.?.up.bytes.len < 2_000) self.strict = false;
         self.phase = .talking;
         self.last_progress_ms = network.now_ms;
         self.busy_ms = network.now_ms;
     }
 
     fn end(self: *Http2Client) void {
-        self.network.clientClose(self.link.?, false);
-        self.link = null;
+        self.line.close(false);
         self.phase = .ended;
     }
 
@@ -246,11 +242,11 @@ pub const Http2Client = struct {
         switch (self.manner.giving_up) {
             .not => unreachable, // it was asked for
             .reset, .close => {
-                self.network.clientClose(self.link.?, self.manner.giving_up == .reset);
-                self.link = null;
+                self.line.close(self.manner.giving_up == .reset);
                 self.phase = .ended;
             },
-            .stall, .stop_reading => {},
+            .stall => self.line.is_stalled = true,
+            .stop_reading => {},
         }
     }
 
@@ -278,21 +274,22 @@ pub const Http2Client = struct {
     // Reading.
 
     fn read(self: *Http2Client) !void {
-        var buffer: [32 * 1024]u8 = undefined;
-        const most = self.random.intRangeAtMost(usize, 1, self.manner.read_bytes_max);
-        const room = buffer[0..if (self.random.boolean()) self.manner.read_bytes_max else most];
+        var room: [Line.room_bytes]u8 = undefined;
+        const some = self.random.intRangeAtMost(usize, 1, self.manner.read_bytes_max);
+        const most = if (self.random.boolean()) self.manner.read_bytes_max else some;
         self.reads_at = self.network.now_ms + if (self.manner.read_pause_ms == 0)
             0
         else
             self.random.uintAtMost(u32, self.manner.read_pause_ms);
-        switch (self.network.clientRecv(self.link.?, room)) {
+        switch (self.line.recv(most, &room)) {
             .nothing => {},
-            .bytes => |n| {
+            .text => |text| {
                 self.progress();
-                try self.feed(room[0..n]);
+                if (text.len > 0) try self.feed(text);
             },
             .eof => self.onEnd(false),
             .reset => self.onEnd(true),
+            .wrong => |what| self.fail("{s}", .{what}),
         }
     }
 
@@ -459,7 +456,7 @@ pub const Http2Client = struct {
     fn takeGoaway(self: *Http2Client, frame: *const reader_file.Frame) void {
         const last = frame.word(0);
         const code: stream_file.Code = @enumFromInt(frame.word(4));
-        self.network.note(self.link.?, "client reads GOAWAY", frame.word(4), last);
+        self.line.note("client reads GOAWAY", frame.word(4), last);
         if (self.goaway_last) |before| if (last > before)
             self.fail("GOAWAY names stream {d} behind stream {d}", .{ last, before });
         self.goaway_last = last;
@@ -498,8 +495,7 @@ pub const Http2Client = struct {
     }
 
     fn onEnd(self: *Http2Client, reset: bool) void {
-        const link = self.link.?;
-        self.network.note(link, "client sees the end", @intFromBool(reset), self.streams.len);
+        self.line.note("client sees the end", @intFromBool(reset), self.streams.len);
         if (self.strict) {
             if (!reset and !self.reader.isBetween()) self.fail("the end came within a frame", .{});
             for (self.streams) |*stream| if (stream.isLive() and !stream.answered)

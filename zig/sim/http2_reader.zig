@@ -180,6 +180,8 @@ pub const Head = struct {
     status: u16 = 0,
     content_length: ?u64 = null,
     date: bool = false,
+    /// Strict-Transport-Security.
+    hsts: bool = false,
     id: ?struct { connection: u32, number: u32 } = null,
     sum: ?u32 = null,
 
@@ -214,6 +216,9 @@ pub const Head = struct {
             if (self.date) return error.RepeatedField;
             if (value.len != 29 or !std.mem.endsWith(u8, value, " GMT")) return error.BadField;
             self.date = true;
+        } else if (std.mem.eql(u8, name, "strict-transport-security")) {
+            if (self.hsts) return error.RepeatedField;
+            self.hsts = true;
         } else if (std.mem.eql(u8, name, "x-id")) {
             if (self.id != null) return error.RepeatedField;
             const dot = std.mem.indexOfScalar(u8, value, '.') orelse return error.BadField;

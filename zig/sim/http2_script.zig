@@ -26,7 +26,8 @@ pub const Field = struct { name: []const u8, value: []const u8 };
 pub const Ask = struct {
     method: []const u8,
     target: []const u8,
-    scheme: []const u8 = "http",
+    /// It names the scheme that the connection does not have.
+    is_misdirected: bool = false,
     /// Behind those that every request has.
     fields: []const Field = &.{},
     filler: u8 = 0,
@@ -307,7 +308,7 @@ const Writer = struct {
                 ask.expectStatus(&.{501}, &.{});
             },
             14 => {
-                ask.scheme = "https";
+                ask.is_misdirected = true;
                 ask.expectStatus(&.{421}, &.{});
             },
             else => {

@@ -39,7 +39,7 @@ pub const Sender = struct {
 
     pub fn wakesAt(self: *const Sender, client: *Client) u64 {
         if (client.half_closed or client.isStalled()) return never;
-        if (!client.network.clientCanSend(client.link.?)) return never;
+        if (!client.line.canSend()) return never;
         if (!self.isEmpty()) return self.sends_at;
         return @max(self.dueAt(client), self.sends_at);
     }
@@ -113,6 +113,7 @@ pub const Sender = struct {
     // What.
 
     pub fn step(self: *Sender, client: *Client) !void {
+        client.line.pump();
         if (client.half_closed or client.isStalled()) return;
         if (self.bytes.items.len - self.at < low_bytes) try self.write(client);
         const now = client.network.now_ms;
@@ -123,7 +124,7 @@ pub const Sender = struct {
             client.random.intRangeAtMost(usize, 1, wanted)
         else
             wanted;
-        const n = client.network.clientSend(client.link.?, rest[0..most]);
+        const n = client.line.send(rest[0..most]);
         if (n == 0) return;
         self.at += n;
         self.total += n;
@@ -254,7 +255,8 @@ pub const Sender = struct {
         const encoder = &client.encoder;
         encoder.begin(&out);
         encoder.known(&out, .@":method", ask.method);
-        encoder.known(&out, .@":scheme", ask.scheme);
+        const is_https = client.options.secured != ask.is_misdirected;
+        encoder.known(&out, .@":scheme", if (is_https) "https" else "http");
         encoder.known(&out, .@":authority", "sim.example");
         encoder.known(&out, .@":path", ask.target);
         var digits: [10]u8 = undefined;

@@ -99,10 +99,12 @@ pub const Stream = struct {
     }
 
     fn onHead(self: *Stream, client: *Client, head: *const Head) void {
-        client.network.note(client.link.?, "client reads a head", head.status, self.id);
+        client.line.note("client reads a head", head.status, self.id);
         if (self.ask.cancels == .on_head) self.cancels_at = client.network.now_ms +
             self.ask.cancels_after_ms;
         if (client.isCorrupt()) return;
+        if (head.hsts != client.options.secured)
+            client.fail("stream {d}: HSTS: {}", .{ self.id, head.hsts });
         const is_planned = switch (self.ask.expected) {
             .answer, .spoiled => |plan| self.isPlanned(client, plan, head),
             .file => |file| head.status == file.status,
@@ -185,7 +187,7 @@ pub const Stream = struct {
             return;
         }
         self.answered = true;
-        client.network.note(client.link.?, "client has read a stream", self.id, self.received);
+        client.line.note("client has read a stream", self.id, self.received);
         client.responses += 1;
         if (!client.isCorrupt()) self.checkWhole(client);
         if (self.ended) self.phase = .done;
@@ -236,7 +238,7 @@ pub const Stream = struct {
     pub fn onReset(self: *Stream, client: *Client, code: Code) void {
         if (self.reset_by_server) client.fail("stream {d} is reset twice", .{self.id});
         self.reset_by_server = true;
-        client.network.note(client.link.?, "client reads a reset", @intFromEnum(code), self.id);
+        client.line.note("client reads a reset", @intFromEnum(code), self.id);
         if (self.answered and self.ask.content == null and !client.isCorrupt())
             client.fail("stream {d} is reset behind its end", .{self.id});
         const was_live = self.isLive();

@@ -37,6 +37,8 @@ pub const Job = struct {
     blocked: bool = false,
     streams: bool,
     tells_length: bool,
+    /// It was told of a connection over TLS.
+    is_secured: bool,
 
     pub const Step = enum {
         done,
@@ -72,8 +74,10 @@ pub const Job = struct {
             .body_ended = head.header.flags & abi.flag_end != 0,
             .streams = random.boolean(),
             .tells_length = random.boolean(),
+            .is_secured = head.tls_len > 0,
         };
-        const at = @sizeOf(abi.RequestHead) + tables + head.head_bytes + head.raw_target_len;
+        const texts = @as(usize, head.head_bytes) + head.raw_target_len + head.tls_len;
+        const at = @sizeOf(abi.RequestHead) + tables + texts;
         self.check(record.bytes[at..][0..head.inline_bytes]);
         return self;
     }

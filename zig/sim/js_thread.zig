@@ -30,6 +30,8 @@ pub const JsThread = struct {
     /// When it dies, while it lives; when it comes back, while it does not.
     turns_at: u64 = never,
     dies: bool,
+    /// Requests come over what stands in TLS's place.
+    secured: bool,
     requests: u64 = 0,
 
     pub const Lane = struct {
@@ -45,6 +47,7 @@ pub const JsThread = struct {
         dispatcher: *Dispatcher,
         network: *Network,
         dies: bool,
+        secured: bool,
     ) !JsThread {
         return .{
             .gpa = gpa,
@@ -53,6 +56,7 @@ pub const JsThread = struct {
             .network = network,
             .lanes = try gpa.alloc(Lane, dispatcher.block.layout.workers),
             .dies = dies,
+            .secured = secured,
         };
     }
 
@@ -193,6 +197,8 @@ pub const JsThread = struct {
         if (header.kind == .request_head) {
             self.requests += 1;
             var job = try Job.begin(self.network, worker, record);
+            if (job.is_secured != self.secured)
+                std.debug.panic("invariant: JS is told of TLS: {}", .{job.is_secured});
             job.credit = self.dispatcher.block.layout.credit_bytes;
             job.note(self.network, "JS reads a request");
             return self.jobs.append(self.gpa, job);

@@ -2,8 +2,10 @@
 //! of the network, and what else goes wrong.
 
 const std = @import("std");
+const limits = @import("../core/limits.zig");
 const Config = @import("../server/config.zig").Config;
 const Faults = @import("../io/simulated_network.zig").Faults;
+const Set = @import("veil.zig").Set;
 
 pub const Options = struct {
     seed: u64,
@@ -28,6 +30,9 @@ pub const Options = struct {
     wall_jumps: bool,
     /// So many of ten clients speak HTTP/2.
     http2_tenths: u8 = 0,
+    /// Connections are secured, by what stands in TLS's place, with handshakes such as these.
+    secured: bool = false,
+    handshakes: Set = .{},
 
     pub fn of(seed: u64) Options {
         var prng = std.Random.DefaultPrng.init(seed *% 0x9e37_79b9_7f4a_7c15 +% 1);
@@ -53,6 +58,7 @@ pub const Options = struct {
             self.http2_tenths = random.intRangeAtMost(u8, 1, 10);
             if (random.boolean()) self.config.http2_streams_max = random.intRangeAtMost(u32, 1, 20);
         }
+        self.secure();
         if (calm) return self;
         self.js_dies = random.uintLessThan(u8, 3) == 0;
         self.stalls = random.uintLessThan(u8, 4) == 0;
@@ -60,6 +66,21 @@ pub const Options = struct {
             self.drain_after_ms = random.intRangeAtMost(u64, 1, 20_000);
         }
         return self;
+    }
+
+    /// One seed in four. What else is decided is as it would be without.
+    fn secure(self: *Options) void {
+        self.secured = self.seed % 4 == 3;
+        if (!self.secured) return;
+        var prng = std.Random.DefaultPrng.init(self.seed);
+        const random = prng.random();
+        if (random.boolean()) self.handshakes.welcome_bytes_max = 6_000;
+        if (random.boolean())
+            self.handshakes.cost_us_max = random.uintAtMost(u32, 2 * limits.filter_turn_us);
+        if (self.calm) return;
+        self.handshakes.no_memory = random.uintLessThan(u16, 100);
+        if (random.boolean())
+            self.config.tls_handshakes_max = random.intRangeAtMost(u32, 1, 16);
     }
 
     fn configOf(random: std.Random, calm: bool) Config {

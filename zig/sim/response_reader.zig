@@ -12,6 +12,8 @@ pub const Head = struct {
     /// Keep-Alive: for how long the connection is kept, seconds.
     timeout_s: ?u32 = null,
     date: bool = false,
+    /// Strict-Transport-Security.
+    hsts: bool = false,
     /// X-Id: which connection and request the handler believes to answer.
     id: ?struct { connection: u32, number: u32 } = null,
 };
@@ -222,6 +224,9 @@ fn note(head: *Head, field: Field) Violation!void {
         if (field.value.len != 29 or !std.mem.endsWith(u8, field.value, " GMT"))
             return error.BadField;
         head.date = true;
+    } else if (is(field.name, "strict-transport-security")) {
+        if (head.hsts) return error.RepeatedField;
+        head.hsts = true;
     } else if (is(field.name, "x-id")) {
         if (head.id != null) return error.RepeatedField;
         const dot = std.mem.indexOfScalar(u8, field.value, '.') orelse return error.BadField;

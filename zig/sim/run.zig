@@ -89,4 +89,5 @@ test {
     _ = @import("pattern.zig");
     _ = @import("plan.zig");
     _ = @import("response_reader.zig");
+    _ = @import("veil.zig");
 }

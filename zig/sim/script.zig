@@ -217,7 +217,8 @@ const Writer = struct {
     fn requestLine(self: *Writer, method: []const u8, target: []const u8, http10: bool) !void {
         const w = self.bytes.writer();
         for (0..if (self.one(20)) 2 else 0) |_| try w.writeAll("\r\n"); // RFC 9112 §2.2
-        const absolute = if (self.one(20)) "http://sim.example" else "";
+        const origin = if (self.options.secured) "https://sim.example" else "http://sim.example";
+        const absolute = if (self.one(20)) origin else "";
         const version = if (http10) "1.0" else "1.1";
         try w.print("{s} {s}{s} HTTP/{s}\r\n", .{ method, absolute, target, version });
         if (!http10 or self.one(2)) try w.writeAll("Host: sim.example\r\n");

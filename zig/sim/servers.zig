@@ -27,14 +27,14 @@ pub const ZigServer = struct {
     pub fn init(
         self: *ZigServer,
         gpa: Allocator,
-        _: *const Options,
+        options: *const Options,
         _: *Network,
         files: *Files,
     ) !void {
         self.dir = try DirServer.init(gpa, .{ .root = files.path, .cache_bytes = 1 << 20 });
         self.dir.settle_ns = 0;
         self.dir.cache_ms = 0;
-        self.handler = .{ .files = files, .dir = &self.dir };
+        self.handler = .{ .files = files, .dir = &self.dir, .secured = options.secured };
         self.dispatcher = .{ .handler = &self.handler };
     }
 
@@ -96,6 +96,7 @@ pub const JsServer = struct {
             &self.dispatcher,
             network,
             options.js_dies,
+            options.secured,
         );
     }
 

@@ -9,6 +9,7 @@ const Manner = client_file.Manner;
 const Http2Client = @import("http2_client.zig").Http2Client;
 const http2_script = @import("http2_script.zig");
 const Stream = @import("http2_stream.zig").Stream;
+const Line = @import("line.zig").Line;
 const Options = @import("options.zig").Options;
 const script_file = @import("script.zig");
 const Script = script_file.Script;
@@ -50,6 +51,7 @@ pub const Visitor = union(enum) {
         var manner = Manner.of(random);
         if (random.uintLessThan(u8, 5) == 0) manner.giveUp(random, script.bytes.len);
         if (script.endsInSilence()) manner.facingSilence(random);
+        const line = makeLine(random, options, network, false);
         const client = try arena.create(Client);
         client.* = .{
             .id = id,
@@ -57,11 +59,31 @@ pub const Visitor = union(enum) {
             .options = options,
             .manner = manner,
             .script = script,
-            .strict = options.calm and isStrict(nature, manner, script),
+            .line = line,
+            .strict = options.calm and isStrict(nature, manner, script) and !lies(&line),
             .start_at = 0,
             .random = random,
         };
         return client;
+    }
+
+    /// Of those that are secured one in sixteen sends a record that is not its turn.
+    fn makeLine(
+        random: std.Random,
+        options: *const Options,
+        network: *Network,
+        is_http2: bool,
+    ) Line {
+        var line: Line = .{ .network = network, .random = random };
+        if (!options.secured) return line;
+        line.wire = .{ .is_http2 = is_http2 };
+        if (random.uintLessThan(u8, 16) == 0)
+            line.wire.?.lies_at = random.uintLessThan(u32, 20);
+        return line;
+    }
+
+    fn lies(line: *const Line) bool {
+        return if (line.wire) |*wire| wire.lies_at != null else false;
     }
 
     /// Whether a client can expect all its answers of a server that is well.
@@ -94,6 +116,7 @@ pub const Visitor = union(enum) {
             .stall, .stop_reading => manner.giving_up = .not,
             .not, .reset, .close => {},
         };
+        const line = makeLine(random, options, network, true);
         const client = try arena.create(Http2Client);
         client.* = .{
             .arena = arena,
@@ -103,8 +126,10 @@ pub const Visitor = union(enum) {
             .manner = manner,
             .ways = ways,
             .streams = streams,
+            .line = line,
             .strict = options.calm and !spoils and ways.areOpen() and manner.giving_up == .not and
-                !manner.creeps and manner.read_pause_ms == 0 and manner.send_pause_ms == 0,
+                !manner.creeps and manner.read_pause_ms == 0 and manner.send_pause_ms == 0 and
+                !lies(&line),
             .start_at = 0,
             .random = random,
         };

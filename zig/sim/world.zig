@@ -16,6 +16,7 @@ const Port = @import("../net/port.zig").Port;
 const Driver = @import("../server/driver.zig").Driver;
 const Client = @import("client.zig").Client;
 const Options = @import("options.zig").Options;
+const veil = @import("veil.zig");
 const Visitor = @import("visitor.zig").Visitor;
 
 pub const Outcome = struct {
@@ -31,7 +32,7 @@ pub const Outcome = struct {
 pub fn World(comptime Backend: type) type {
     return struct {
         const Self = @This();
-        const Worker = Driver(Simulator, Backend.Dispatcher, void);
+        const Worker = Driver(Simulator, Backend.Dispatcher, veil.Veil);
         const Acceptor = net_acceptor.Acceptor(Simulator);
 
         gpa: Allocator,
@@ -51,6 +52,8 @@ pub fn World(comptime Backend: type) type {
         crowd: std.ArrayListUnmanaged(usize) = .{},
         next_client: usize = 0,
         runnable: std.ArrayListUnmanaged(Actor) = .{},
+        handshakes: veil.Set,
+        shared: veil.Veil.Shared = .{},
         started_ms: u64,
         stopping: bool = false,
         outcome: Outcome = .{},
@@ -98,8 +101,13 @@ pub fn World(comptime Backend: type) type {
                 .acceptor = undefined,
                 .loops = try gpa.alloc(Loop, count + 1),
                 .clients = try gpa.alloc(Visitor, options.clients),
+                .handshakes = options.handshakes,
                 .started_ms = network.now_ms,
             };
+            for (self.shared.by_listener[0..Network.listeners_max]) |*set| {
+                if (options.secured) set.* = &self.handshakes;
+            }
+            Simulator.sealer = if (options.secured) veil.Veil.sealer else null;
             @memset(self.loops, .{});
             @memset(self.asleep, 0);
             try self.start();
@@ -123,6 +131,7 @@ pub fn World(comptime Backend: type) type {
                         &self.asleep[index],
                 };
                 try worker.init(frozen, &self.options.config, .epoll, port, dispatcher, index);
+                worker.tls = &self.shared;
                 worker.net.on_room = &Acceptor.onRoom;
                 worker.net.on_room_context = &self.acceptor;
                 try dispatcher.workerStart(worker);
@@ -330,7 +339,9 @@ pub fn World(comptime Backend: type) type {
 
         /// No client was sent more in this turn than its share.
         fn checkShares(self: *Self, backend: u32) void {
-            const share = self.options.config.turn_bytes_max;
+            // What records add to it is little.
+            const bytes = self.options.config.turn_bytes_max;
+            const share = if (self.options.secured) bytes + bytes / 8 + 2048 else bytes;
             for (self.network.links) |*link| {
                 if (!link.used or link.backend != backend) continue;
                 if (link.turn_bytes > share)
@@ -381,6 +392,7 @@ pub fn World(comptime Backend: type) type {
             }
             self.expect("descriptors", self.network.descriptors);
             self.expect("allocations after the start", self.frozen.violations.load(.monotonic));
+            self.expect("filters", self.handshakes.filters);
             self.backend.checkEnd();
         }
 
@@ -389,6 +401,9 @@ pub fn World(comptime Backend: type) type {
             self.expect("connections", net.conns.used);
             self.expect("exchanges", worker.exchanges.used());
             self.expect("bytes of buffers", net.pools.buffers.bytes_used);
+            self.expect("handshakes", worker.handshakes.queue.len);
+            self.expect("handshakes that have ended", worker.handshakes.evicted.len);
+            self.expect("handshakes that wait", net.filtering.waitingCount());
             self.expect("timers", net.wheel.active);
             const http2 = &worker.http2_worker;
             const waiting = worker.http1_worker.busy.len + http2.busy.len + http2.resuming.len;

@@ -90,6 +90,11 @@ export const rows: readonly Row[] = [
     short: (command) => `${command} --list`,
   },
   { pattern: /^npm run build:tls\b/, short: () => 'npm run build:tls -- --list' },
+  {
+    pattern: /^npm run test:tls-scan\b/,
+    short: () => 'npm run test:tls-scan -- --smoke',
+    mayLack: /TLS|sslscan/,
+  },
   { pattern: /^npm run build:deflate$/, elsewhere: 'the stage deflate of npm test does the same' },
   { pattern: /^npm run build:modules\b/, short: () => 'npm run build:modules -- --list' },
   { pattern: /^npm test -- --all$/, short: () => 'npm test -- --all --list' },

@@ -18,6 +18,8 @@ pub const DirServer = @import("handlers/dir_server.zig").DirServer;
 pub const FieldLines = @import("http/field_lines.zig").FieldLines;
 pub const Method = @import("http/method.zig").Method;
 pub const ProtocolError = problem.ProtocolError;
+/// What `Response.push` takes.
+pub const Push = @import("http/push.zig").Push;
 pub const Request = @import("http/request.zig").Request;
 pub const Response = @import("http/response.zig").Response;
 pub const Router = @import("router/router.zig").Router;
@@ -138,6 +140,7 @@ test {
     _ = @import("http/method.zig");
     _ = @import("http/mime.zig");
     _ = @import("http/problem.zig");
+    _ = @import("http/push.zig");
     _ = @import("http/range.zig");
     _ = @import("http/request.zig");
     _ = @import("http/response.zig");

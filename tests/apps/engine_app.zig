@@ -25,6 +25,7 @@
 //!   *    /with-trailers/N N bytes of the pattern, trailers X-Sum: N and X-Done: yes
 //!   *    /file-trailers/N N bytes of the pattern by sendFile, trailers as before
 //!   GET  /early-hints     two Link fields in a 103, then "hinted\n"
+//!   GET  /push?PATH&…    pushes these; a line for each: "pushed", or the error
 //!   GET  /framing         the handler tries to frame its response by itself: "framed\n"
 //!   GET  /reset           205 with a body and with trailers
 //!   GET  /head-alone      a handler that gives no body to HEAD; "for GET\n" else
@@ -97,6 +98,7 @@ const App = struct {
         }
         if (std.mem.eql(u8, path, "/trailers")) return describeTrailers(req, res);
         if (std.mem.eql(u8, path, "/early-hints")) return earlyHints(res);
+        if (std.mem.eql(u8, path, "/push")) return push(req, res);
         if (std.mem.eql(u8, path, "/framing")) return frame(res);
         if (std.mem.eql(u8, path, "/reset")) return resetContent(res);
         if (std.mem.eql(u8, path, "/head-alone")) {
@@ -194,6 +196,18 @@ const App = struct {
         try res.earlyHint("Link", "</style.css>; rel=preload; as=style");
         try res.earlyHint("Link", "</script.js>; rel=preload; as=script");
         res.sendStatic("hinted\n");
+    }
+
+    fn push(req: *Request, res: *Response) !void {
+        var pairs = gyrfalcon.uri.QueryIterator.init(req.query);
+        while (pairs.next()) |pair| {
+            var buffer: [256]u8 = undefined;
+            const result = res.push(&.{
+                .target = try pair.decodeName(&buffer),
+                .fields = &.{.{ .name = "X-Pushed", .value = "yes" }},
+            });
+            try res.print("{s}\n", .{if (result) "pushed" else |err| @errorName(err)});
+        }
     }
 
     /// Fields that are the engine's to say: each is refused.

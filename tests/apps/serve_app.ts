@@ -107,6 +107,17 @@ const server = serve({
       ]);
       return new Response('hinted\n');
     },
+    '/push': (request) => {
+      const lines = [...new URL(request.url).searchParams.keys()].map((target) => {
+        try {
+          const headers = { 'x-pushed': 'yes' };
+          return server.push(request, target, { headers }) ? 'pushed' : 'PushNotAllowed';
+        } catch (error) {
+          return (error as { code?: string }).code;
+        }
+      });
+      return new Response(`${lines.join('\n')}\n`);
+    },
     '/framing': () =>
       new Response('framed\n', {
         headers: {

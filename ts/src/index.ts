@@ -12,6 +12,7 @@
 export type { SocketAddress } from './bridge/address.ts';
 export type { ExecutionContext } from './bridge/background.ts';
 export type { ProtocolError } from './bridge/protocol_error.ts';
+export type { PushInit } from './bridge/push.ts';
 export type { TrailersInit } from './bridge/trailers.ts';
 export { ERROR_CODES, type ErrorCode, GyrfalconError } from './core/errors.ts';
 export type { LogLevel } from './core/log.ts';

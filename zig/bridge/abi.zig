@@ -13,7 +13,7 @@ const Address = @import("../core/address.zig").Address;
 const limits = @import("../core/limits.zig");
 
 /// Raised by every change that makes an old ts/src unable to talk to a new engine.
-pub const version: u32 = 6;
+pub const version: u32 = 7;
 /// First word of the shared memory block: "GYRB".
 pub const magic: u32 = 0x42525947;
 
@@ -39,6 +39,9 @@ pub const response_field_bytes_max: u32 = limits.response_head_bytes_max_default
 pub const response_field_bytes_bound: u32 = limits.response_head_bytes_max_bound;
 /// Response fields of one response.
 pub const response_field_count_max: u32 = limits.response_field_count_max;
+/// Fields of a request that is pushed, and the bytes of its head.
+pub const push_field_count_max: u32 = limits.push_fields_max;
+pub const push_bytes_max: u32 = limits.push_bytes_max;
 /// Parameters of one route pattern.
 pub const param_count_max: u32 = 16;
 /// Bytes of a request head that crosses; its offsets are u16.
@@ -84,6 +87,8 @@ pub const RecordKind = enum(u16) {
     response_trailers = 20,
     /// `FieldSection`: an interim response (RFC 9110 §15.2), before the response's head.
     response_interim = 21,
+    /// `FieldSection`: a request to be pushed beside the response (RFC 9113 §8.4), before its end.
+    response_push = 22,
     _,
 };
 
@@ -136,7 +141,9 @@ pub const RequestHead = extern struct {
     raw_target_len: u16,
     /// 0: the request did not come over TLS. Bytes.
     tls_len: u16,
-    reserved: [2]u16,
+    /// How many responses may be pushed beside this one's.
+    push_room: u16,
+    reserved: u16,
 };
 
 /// Lies unaligned. Behind it: the suite's name, the protocol (ALPN), the name that was asked for
@@ -203,10 +210,11 @@ pub const RequestTrailers = extern struct {
     line_bytes: u32,
 };
 
-/// Behind it: `field_count` × ResponseField, then `field_bytes` bytes, as in `ResponseHead`.
+/// Behind it: `field_count` × ResponseField, then `field_bytes` bytes, as in `ResponseHead`. Of a
+/// push the first name is the authority of the request beside it, and its value the target.
 pub const FieldSection = extern struct {
     header: RecordHeader,
-    /// Of an interim response; 0 for trailers.
+    /// Of an interim response; 0 for trailers; of a push 0: GET, 1: HEAD.
     status: u16,
     field_count: u16,
     field_bytes: u32,

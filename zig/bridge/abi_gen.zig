@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const problem = @import("../http/problem.zig");
+const push = @import("../http/push.zig");
 const forbidden_trailers = @import("../http/trailers.zig").forbidden;
 const abi = @import("abi.zig");
 
@@ -26,6 +27,8 @@ const constants = .{
     "response_field_bytes_bound",
     "response_field_count_max",
     "flag_end",
+    "push_field_count_max",
+    "push_bytes_max",
     "tls_flag_resumed",
     "tls_flag_early",
     "tls_flag_authorized",
@@ -66,7 +69,7 @@ pub fn write(w: anytype) !void {
     try writeKinds(w);
     try writeNames(w, "METHODS", abi.Method);
     try writeNames(w, "CONTENT_TYPES", abi.ContentType);
-    try writeForbiddenTrailers(w);
+    try writeForbiddenFields(w);
     try writeProtocolErrors(w);
 }
 
@@ -103,7 +106,7 @@ fn writeNames(w: anytype, comptime name: []const u8, comptime E: type) !void {
     try w.writeAll("];\n");
 }
 
-fn writeForbiddenTrailers(w: anytype) !void {
+fn writeForbiddenFields(w: anytype) !void {
     try w.writeAll(
         \\
         \\/** Fields that must not stand in a trailer section (RFC 9110 §6.5.1), lower case. */
@@ -111,6 +114,22 @@ fn writeForbiddenTrailers(w: anytype) !void {
         \\
     );
     for (forbidden_trailers) |name| try w.print("  '{s}',\n", .{name});
+    try w.writeAll(
+        \\];
+        \\
+        \\/** Fields that a request that is pushed must not have, lower case. */
+        \\export const FORBIDDEN_PUSH_FIELDS: readonly string[] = [
+        \\
+    );
+    for (push.framing_fields) |name| try w.print("  '{s}',\n", .{name});
+    try w.writeAll(
+        \\];
+        \\
+        \\/** Fields that it takes over from the request beside it, lower case. */
+        \\export const INHERITED_PUSH_FIELDS: readonly string[] = [
+        \\
+    );
+    for (push.inherited_fields) |name| try w.print("  '{s}',\n", .{name});
     try w.writeAll("];\n");
 }
 

@@ -5,7 +5,10 @@
 const std = @import("std");
 const log = @import("../core/log.zig");
 const Id = @import("../core/slots.zig").Id;
+const limits = @import("../core/limits.zig");
 const FieldLines = @import("../http/field_lines.zig").FieldLines;
+const Field = @import("../http/fields.zig").Field;
+const Push = @import("../http/push.zig").Push;
 const http_response = @import("../http/response.zig");
 const Response = http_response.Response;
 const TrailerError = http_response.TrailerError;
@@ -55,6 +58,7 @@ pub fn Answers(comptime W: type) type {
                 .request_credit => takeCredit(w, state, ex, record),
                 .response_trailers => takeTrailers(d, w, lane, ex, record),
                 .response_interim => takeInterim(d, w, lane, ex, record),
+                .response_push => takePush(w, lane, ex, record),
                 else => false,
             };
             if (!fine) refuse(d, w, lane, ex, record);
@@ -153,22 +157,12 @@ pub fn Answers(comptime W: type) type {
             shared: []const u8,
             extent: Extent,
         ) bool {
-            const table = w.state.field_table[0..extent.count];
-            const table_bytes = std.mem.sliceAsBytes(table);
-            @memcpy(table_bytes, shared[0..table_bytes.len]);
-            const bytes = w.state.fields[0..extent.bytes];
-            @memcpy(bytes, shared[table_bytes.len..][0..bytes.len]);
-            var at: usize = 0;
-            for (table) |entry| {
-                const end = at + entry.name_len + entry.value_len;
-                if (end > bytes.len) return complain(
-                    lane,
-                    "fields that are longer than their record",
-                );
-                const name = bytes[at..][0..entry.name_len];
-                const value = bytes[at + entry.name_len .. end];
-                at = end;
-                add(res, name, value) catch |err| switch (@as(TrailerError, err)) {
+            var entries: Entries = .copy(w, shared, extent);
+            while (entries.next() catch return complain(
+                lane,
+                "fields that are longer than their record",
+            )) |field| {
+                add(res, field.name, field.value) catch |err| switch (@as(TrailerError, err)) {
                     error.FramingField => {}, // the engine's own to say
                     error.ForbiddenTrailer => return complain(
                         lane,
@@ -186,6 +180,36 @@ pub fn Answers(comptime W: type) type {
             }
             return true;
         }
+
+        /// Fields of a record, on the copy.
+        const Entries = struct {
+            table: []const abi.ResponseField,
+            bytes: []const u8,
+
+            fn copy(w: W, shared: []const u8, extent: Extent) Entries {
+                const table = w.state.field_table[0..extent.count];
+                const table_bytes = std.mem.sliceAsBytes(table);
+                @memcpy(table_bytes, shared[0..table_bytes.len]);
+                const bytes = w.state.fields[0..extent.bytes];
+                @memcpy(bytes, shared[table_bytes.len..][0..bytes.len]);
+                return .{ .table = table, .bytes = bytes };
+            }
+
+            fn next(self: *Entries) error{TooLong}!?Field {
+                if (self.table.len == 0) return null;
+                const entry = self.table[0];
+                const end = @as(usize, entry.name_len) + entry.value_len;
+                if (end > self.bytes.len) return error.TooLong;
+                defer {
+                    self.table = self.table[1..];
+                    self.bytes = self.bytes[end..];
+                }
+                return .{
+                    .name = self.bytes[0..entry.name_len],
+                    .value = self.bytes[entry.name_len..end],
+                };
+            }
+        };
 
         /// The fields of a section by themselves, in a fresh response; null: the record is wrong.
         fn sectionOf(record: *const Record) ?struct { status: u16, extent: Extent } {
@@ -239,6 +263,34 @@ pub fn Answers(comptime W: type) type {
                 return true; // told already
             }
             w.interim(ex, section.status, res.hintLines());
+            return true;
+        }
+
+        fn takePush(w: W, lane: *Lane, ex: *Exchange, record: *const Record) bool {
+            const section = sectionOf(record) orelse return false;
+            const count = section.extent.count;
+            if (section.status > 1 or count == 0) return false;
+            if (count > limits.push_fields_max + 1) return false;
+            const shared = record.bytes[@sizeOf(abi.FieldSection)..];
+            var entries: Entries = .copy(w, shared, section.extent);
+            const first = (entries.next() catch return false).?; // there is one at least
+            var fields: [limits.push_fields_max]Field = undefined;
+            for (fields[0 .. count - 1]) |*field|
+                field.* = (entries.next() catch return false).?; // as many as were counted
+            const push: Push = .{
+                .method = if (section.status == 0) .GET else .HEAD,
+                .target = first.value,
+                .fields = fields[0 .. count - 1],
+            };
+            w.push(ex, &push, first.name) catch |err| switch (err) {
+                // Other requests of the client have had the room meanwhile.
+                error.PushNotAllowed, error.OutOfBuffers => {},
+                error.InvalidTarget => log.limited(
+                    "JS thread {d} pushed what is no path that is served: nothing is sent",
+                    .{lane.index},
+                ),
+                error.InvalidField, error.FramingField, error.HeadTooLarge => return false,
+            };
             return true;
         }
 

@@ -236,6 +236,7 @@ pub const Dispatcher = struct {
             .body_length = if (ex.body_complete) req.body.len else ex.body_length,
             .inline_body = with_body,
             .has_trailers = ex.trailers.len > 0,
+            .push_room = w.pushRoom(ex),
         };
         var any_live = false;
         while (pickLane(w, &any_live)) |lane| {

@@ -397,6 +397,9 @@ pub fn Instance(comptime Security: type) type {
             refused: u64 = 0,
             /// Connections ended because the client was too slow.
             timeouts: u64 = 0,
+            /// Responses that were pushed, and those of them that their clients have reset.
+            pushes: u64 = 0,
+            pushesRefused: u64 = 0,
             /// Requests that are with handlers now.
             pending: u64 = 0,
             badRecords: u64 = 0,
@@ -419,6 +422,8 @@ pub fn Instance(comptime Security: type) type {
                 .errors = numbers.errors_total,
                 .refused = numbers.refused_total,
                 .timeouts = numbers.timeouts_total,
+                .pushes = numbers.pushes_total,
+                .pushesRefused = numbers.pushes_refused_total,
                 .pending = pending,
                 .badRecords = self.dispatcher.bad_records.load(.monotonic),
                 .allocationsAfterStart = numbers.allocations_after_start,

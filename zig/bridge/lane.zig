@@ -262,6 +262,8 @@ pub const Lane = struct {
         inline_body: bool,
         /// A record with trailers ends the body.
         has_trailers: bool,
+        /// Responses that may be pushed beside this one's.
+        push_room: u16,
     };
 
     /// The head of a request. False: no room.
@@ -330,7 +332,8 @@ pub const Lane = struct {
         record.authority = place.authority;
         record.raw_target_len = if (place.as_sent) 0 else @intCast(request.target.len);
         record.tls_len = 0;
-        record.reserved = @splat(0);
+        record.push_room = parts.push_room;
+        record.reserved = 0;
     }
 
     fn tlsBytes(security: *const Security) u16 {
@@ -544,6 +547,7 @@ test "a target that was not sent canonical goes along as it was, between head an
             .body_length = 0,
             .inline_body = true,
             .has_trailers = false,
+            .push_room = 0,
         });
         try std.testing.expect(written);
         const bytes = lane.requests.ring.bytes[at & (lane.requests.ring.capacity - 1) ..];

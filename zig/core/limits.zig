@@ -85,6 +85,12 @@ pub const http2_window_bytes_max_bound: u32 = 1 << 30;
 /// Payload of a frame that a client may send, bytes (RFC 9113 §4.2).
 pub const http2_frame_bytes_max_default: u32 = 16 * 1024;
 pub const http2_frame_bytes_max_bound: u32 = 1024 * 1024;
+/// Responses of one connection that may be pushed at a time: none unless it is asked for.
+pub const http2_pushes_max_default: u16 = 0;
+pub const http2_pushes_max_bound: u16 = 100;
+/// A request that is pushed: its fields, and all of its head, bytes.
+pub const push_fields_max: u16 = 32;
+pub const push_bytes_max: u32 = 8 * 1024;
 /// Open files of one connection's responses that wait for an earlier one or for their client; above
 /// it its requests are no longer read.
 pub const connection_files_max: u32 = 4;
@@ -269,6 +275,7 @@ comptime {
     assert(connection_memory_bytes_max_default <= buffer_memory_bytes_default / 2);
     // The usual head is written where it is sent from.
     assert(response_head_bytes_max_default + inline_body_bytes_max <= output_buffer_bytes / 2);
+    assert(2 * push_bytes_max <= output_buffer_bytes / 2); // it is written where it is sent from
     assert(response_head_bytes_max_bound < buffer_bytes_max); // what waits of it is contiguous
     assert(body_segments_max <= iovecs_max);
     assert(output_buffer_bytes <= turn_bytes_max_default); // what is gathered leaves in one turn

@@ -12,6 +12,8 @@ const FieldLines = field_lines.FieldLines;
 const LineList = field_lines.LineList;
 const isFieldValue = @import("fields.zig").isFieldValue;
 const isToken = @import("fields.zig").isToken;
+const push_file = @import("push.zig");
+const Push = push_file.Push;
 const trailers = @import("trailers.zig");
 const Upgrade = @import("upgrade.zig").Upgrade;
 
@@ -74,6 +76,10 @@ pub const Response = struct {
     trailers_len: u32 = 0,
     hint_count: u16 = 0,
     trailer_count: u16 = 0,
+    /// Requests that are to be pushed ahead of it, as `push_file.Log` has them.
+    pushes: Chain = .{},
+    /// How many more may be. The engine sets it before a handler is called.
+    push_room: u16 = 0,
     pool: *Buddy,
     /// What the body may take of the pool, bytes.
     memory_bytes_max: u64 = std.math.maxInt(u64),
@@ -96,10 +102,17 @@ pub const Response = struct {
         self.body = .none;
     }
 
+    /// Nothing is pushed, or all has been. The engine calls it.
+    pub fn dropPushes(self: *Response) void {
+        self.pushes.deinit(self.pool);
+        self.push_room = 0;
+    }
+
     /// Back to a fresh 200. The whole value is assigned,
     /// so that nothing of the last exchange stays behind.
     pub fn reset(self: *Response) void {
         self.dropBody();
+        self.dropPushes();
         const memory_bytes_max = self.memory_bytes_max;
         const lines = self.lines;
         self.* = init(.{
@@ -146,6 +159,26 @@ pub const Response = struct {
         try self.putExtra(name, value, self.trailers_len, self.trailer_count);
         self.hints_len += @intCast(field_lines.lineBytes(name, value));
         self.hint_count += 1;
+    }
+
+    /// Has a request answered that the client has not made yet, and the answer sent beside this one
+    /// (HTTP/2 server push, RFC 9113 §8.4): to the same host, by whoever answers such requests.
+    /// What it says of the client (Accept-Encoding, Accept-Language, User-Agent) is this request's
+    /// unless `what` says otherwise. All is copied. `error.PushNotAllowed` where nothing can be
+    /// pushed: over another protocol, with `Config.http2_pushes_max` 0, to a client that allows no
+    /// pushes, refuses them, or has as many as it takes; and for a request that is one itself.
+    /// Browsers take none: `earlyHint` tells them what they will need.
+    pub fn push(self: *Response, what: *const Push) push_file.Error!void {
+        if (self.push_room == 0) return error.PushNotAllowed;
+        if (what.fields.len > limits.push_fields_max) return error.HeadTooLarge;
+        for (what.fields) |field| try push_file.checkField(field.name, field.value);
+        var target_buffer: [limits.push_bytes_max]u8 = undefined;
+        const target = try push_file.canonicalTarget(what.target, &target_buffer);
+        var bytes: [limits.push_bytes_max]u8 = undefined;
+        const len = push_file.Log.write(&bytes, what, target) orelse return error.HeadTooLarge;
+        try self.pushes.append(self.pool, bytes[0..len]);
+        self.push_room -= 1;
+        self.unusual = true;
     }
 
     /// Writes a line among the hints and trailers, before the last `bytes_behind` of their text and

@@ -9,6 +9,8 @@ const assert = std.debug.assert;
 pub const Charge = enum {
     /// The peer has reset a stream that was under way (rapid reset, CVE-2023-44487).
     stream_reset_by_peer,
+    /// The peer does not want what was pushed: it is asked for by no one.
+    push_refused,
     /// We had to reset a stream for what the peer sent on it ("made you reset", CVE-2025-8671).
     stream_reset_for_error,
     /// A stream beyond those that may be under way.
@@ -31,6 +33,7 @@ pub const Charge = enum {
         return switch (self) {
             .stream_reset_by_peer, .stream_reset_for_error => 20,
             .stream_refused => 10,
+            .push_refused => 2,
             .settings => 100,
             .ping => 10,
             .empty_data => 10,
@@ -105,6 +108,7 @@ test "floods of each kind end the connection, bursts of honest clients do not" {
         .{ .stream_reset_by_peer, 400, 1000 },
         .{ .stream_reset_for_error, 100, 1000 },
         .{ .stream_refused, 400, 2000 },
+        .{ .push_refused, 1000, 10_000 },
         .{ .settings, 10, 200 },
         .{ .ping, 100, 2000 },
         .{ .empty_data, 100, 2000 },

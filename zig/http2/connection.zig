@@ -15,56 +15,14 @@ const Block = hpack_decoder.Block;
 const EarlyPriorities = @import("priority.zig").Early;
 const Priority = @import("priority.zig").Priority;
 const request = @import("request.zig");
+const settings_file = @import("settings.zig");
 const streams_file = @import("streams.zig");
 const windows = @import("windows.zig");
 const StreamId = frames.StreamId;
 
-/// What the protocol knows of a stream; a part of what its owner has for it.
-pub const Stream = struct {
-    id: StreamId,
-    state: streams_file.State,
-    send: windows.SendWindow,
-    receive: windows.ReceiveWindow,
-    tuning: windows.Tuning = .{},
-    content: request.Content,
-
-    /// Nothing can be sent or received any more: it is to be released.
-    pub fn isClosed(self: *const Stream) bool {
-        return self.state == .closed;
-    }
-
-    /// What has come and is not consumed, bytes.
-    fn heldBytes(self: *const Stream) u31 {
-        const window = &self.receive;
-        return window.size - window.open - window.owed;
-    }
-};
-
-/// Our side.
-pub const Settings = struct {
-    frame: frame_decoder.Limits = .{},
-    /// SETTINGS_HEADER_TABLE_SIZE, at most the capacity that the decoder was made with, bytes.
-    header_table_bytes: u32 = hpack_decoder.table_bytes_initial,
-    streams_max: u32 = 100,
-    /// Of each stream when it begins, bytes.
-    stream_window: u31 = frames.window_initial,
-    /// Of the connection, bytes; at least `frames.window_initial`.
-    connection_window: u31 = frames.window_initial,
-    /// What windows may be made by tuning, bytes.
-    window_max: u31 = 16 << 20,
-    /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes. It is a block's `list_bytes_max` too.
-    header_list_bytes: u32 = 32 * 1024,
-    request: request.Limits = .{},
-    trailers: request.TrailerLimits = .{ .bytes_max = 8 * 1024, .count_max = 64 },
-};
-
-/// The peer's side.
-pub const PeerSettings = struct {
-    initial_window: u31 = frames.window_initial,
-    frame_bytes_max: u24 = frames.frame_bytes_initial,
-    header_list_bytes_max: u32 = std.math.maxInt(u32),
-    push: bool = true,
-};
+pub const Settings = settings_file.Settings;
+pub const Stream = @import("stream.zig").Stream;
+const PeerSettings = settings_file.PeerSettings;
 
 pub const Event = union(enum) {
     /// All bytes have been taken, and nothing more can be told.
@@ -146,12 +104,18 @@ pub fn Connection(comptime Owner: type) type {
         /// Time of a round trip, ms; 0: not known.
         rtt_ms: u32 = 0,
         failure: ?errors.ConnectionError = null,
+        /// GOAWAY has come: nothing is begun any more (§6.8).
+        peer_leaves: bool = false,
+        /// Pushes in a row that the peer has refused.
+        pushes_refused: u8 = 0,
         reply_bytes: [reply_bytes_max]u8 = undefined,
         reply_len: u8 = 0,
 
         /// A reset, updates of both windows and a last word at most.
         const reply_bytes_max = 64;
         const ping_data = "gyrfalcn".*;
+        /// A peer that refuses so many pushes in a row has no use for them.
+        const pushes_refused_max = 8;
 
         /// What came of a frame.
         const Taken = union(enum) { nothing, event: Event, failed: errors.ConnectionError };
@@ -240,7 +204,10 @@ pub fn Connection(comptime Owner: type) type {
                     self.ping_sent_ms = null;
                     return .{ .event = .pong };
                 },
-                .goaway => |goaway| return .{ .event = .{ .goaway = goaway.code } },
+                .goaway => |goaway| {
+                    self.peer_leaves = true;
+                    return .{ .event = .{ .goaway = goaway.code } };
+                },
                 .rst_stream => |reset| return self.takeReset(owner, reset, now_ms),
                 .window_update => |update| return self.takeUpdate(owner, update, now_ms),
                 .priority => return self.charge(.priority, now_ms),
@@ -434,6 +401,7 @@ pub fn Connection(comptime Owner: type) type {
                 self.encoder.setPeerLimit(size);
             }
             if (settings.enable_push) |push| self.peer.push = push;
+            if (settings.max_concurrent_streams) |count| self.peer.streams_max = count;
             if (settings.max_frame_size) |bytes| self.peer.frame_bytes_max = bytes;
             if (settings.max_header_list_size) |bytes| self.peer.header_list_bytes_max = bytes;
             if (settings.initial_window_size) |size| {
@@ -464,7 +432,10 @@ pub fn Connection(comptime Owner: type) type {
                 .connection_error => |err| return .{ .failed = err },
             }
             self.close(stream.?, .reset_by_peer);
-            return self.chargeAndTell(.stream_reset_by_peer, now_ms, .{
+            const is_push = stream.?.isPush();
+            if (is_push) self.pushes_refused +|= 1;
+            const cost: account_file.Charge = if (is_push) .push_refused else .stream_reset_by_peer;
+            return self.chargeAndTell(cost, now_ms, .{
                 .reset = .{ .stream = stream.?, .code = reset.code },
             });
         }
@@ -648,6 +619,27 @@ pub fn Connection(comptime Owner: type) type {
             self.streams.opened();
         }
 
+        /// How many more responses may be promised now, of at most `most` that are under way.
+        pub fn pushRoom(self: *const Self, most: u32) u32 {
+            const is_wanted = self.peer.push and self.pushes_refused < pushes_refused_max;
+            if (!is_wanted or self.peer_leaves or self.failure != null) return 0;
+            return @min(most, self.peer.streams_max) -| self.streams.promised_count;
+        }
+
+        /// A response is promised, for which there is room: `stream` is filled with the stream that
+        /// it will be sent on. False: all numbers have been used.
+        pub fn promise(self: *Self, stream: *Stream) bool {
+            const id = self.streams.promise() orelse return false;
+            stream.* = .{
+                .id = id,
+                .state = .reserved,
+                .send = windows.SendWindow.init(self.peer.initial_window),
+                .receive = windows.ReceiveWindow.init(self.settings.stream_window),
+                .content = .{ .left = 0 },
+            };
+            return true;
+        }
+
         /// The request that was told of is none: nothing was done for it (§8.7).
         pub fn refuse(self: *Self, id: StreamId, out: *[frames.rst_stream_bytes]u8) void {
             assert(id == self.streams.last);
@@ -673,7 +665,12 @@ pub fn Connection(comptime Owner: type) type {
             // What has not come yet is given back when it does.
             if (self.data.is_counted and self.data.stream == stream.id) bytes -= self.data.left;
             self.receive.consume(bytes);
-            self.streams.released();
+            self.streams.released(stream.id);
+        }
+
+        /// A field block is being sent on a stream, which may be one that was promised.
+        pub fn sentHead(_: *Self, stream: *Stream) void {
+            stream.state = stream.state.afterLocalHead();
         }
 
         /// How much of a DATA frame may be sent now, bytes; it may be 0.
@@ -696,7 +693,9 @@ pub fn Connection(comptime Owner: type) type {
         /// END_STREAM is being sent.
         pub fn sentEnd(self: *Self, stream: *Stream) void {
             stream.state = stream.state.afterLocalEnd();
-            self.account.credit(.response_sent);
+            if (stream.isPush()) {
+                self.pushes_refused = 0;
+            } else self.account.credit(.response_sent);
             if (stream.isClosed()) self.streams.ended(stream.id, .ended);
         }
 
@@ -763,15 +762,17 @@ pub fn Connection(comptime Owner: type) type {
         pub fn checkInvariants(self: *const Self, owner: *Owner) void {
             if (self.failure != null) return;
             var count: u32 = 0;
+            var promised: u32 = 0;
             var held: u64 = 0;
             var has_counted = false;
             var each = owner.nextStream(null);
             while (each) |stream| : (each = owner.nextStream(stream)) {
-                count += 1;
+                if (stream.isPush()) promised += 1 else count += 1;
                 held += stream.heldBytes();
                 if (self.data.is_counted and stream.id == self.data.stream) has_counted = true;
             }
             assert(count == self.streams.count and count <= self.streams.count_max);
+            assert(promised == self.streams.promised_count);
             // What has not come of a frame is its stream's, or nobody's until it comes.
             if (!has_counted) held += self.data.left;
             const window = &self.receive;

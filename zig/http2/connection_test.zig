@@ -623,3 +623,53 @@ test "a priority for a push that nobody has promised ends the connection" {
     try pair.frame(.priority_update, 0, 0, "\x00\x00\x00\x02u=1");
     try pair.expect("failed idle_stream > goaway protocol_error\n");
 }
+
+test "responses are promised where the peer lets them, until it refuses them in a row" {
+    var pair: Pair = undefined;
+    try start(&pair, .{});
+    defer pair.deinit();
+    try testing.expectEqual(5, pair.connection.pushRoom(5));
+    try pair.frame(.settings, 0, 0, "\x00\x03\x00\x00\x00\x02");
+    try pair.expect("writable any > settings ack\n");
+    try testing.expectEqual(2, pair.connection.pushRoom(5));
+    try pair.begun(1);
+    for (0..8) |i| {
+        try testing.expectEqual(2, pair.connection.pushRoom(5));
+        pair.slots[7] = @as(Stream, undefined);
+        const push = &pair.slots[7].?;
+        try testing.expect(pair.connection.promise(push));
+        try testing.expectEqual(2 * i + 2, push.id);
+        try testing.expectEqual(1, pair.connection.pushRoom(5));
+        if (i % 2 == 0) pair.connection.sentHead(push);
+        pair.connection.checkInvariants(&pair);
+        try pair.update(push.id, 10);
+        var name: [4]u8 = undefined;
+        std.mem.writeInt(u32, &name, push.id, .big);
+        try pair.frame(.priority_update, 0, 0, &name);
+        try pair.frame(.rst_stream, 0, push.id, "\x00\x00\x00\x08");
+        try pair.update(push.id, 10); // late
+        var line: [64]u8 = undefined;
+        try pair.expect(try std.fmt.bufPrint(
+            &line,
+            "writable {0d}\nprioritized {0d} 3 false\nreset {0d} cancel\n",
+            .{push.id},
+        ));
+        pair.release(push.id);
+    }
+    try testing.expectEqual(0, pair.connection.pushRoom(5));
+    pair.connection.pushes_refused = 0; // as one that was taken does
+    try testing.expectEqual(2, pair.connection.pushRoom(5));
+    try pair.frame(.settings, 0, 0, "\x00\x02\x00\x00\x00\x00");
+    try pair.expect("writable any > settings ack\n");
+    try testing.expectEqual(0, pair.connection.pushRoom(5));
+}
+
+test "content on a stream that was promised ends the connection" {
+    var pair: Pair = undefined;
+    try start(&pair, .{});
+    defer pair.deinit();
+    pair.slots[0] = @as(Stream, undefined);
+    try testing.expect(pair.connection.promise(&pair.slots[0].?));
+    try pair.frame(.data, 0, 2, "x");
+    try pair.expect("failed content_for_push > goaway protocol_error\n");
+}

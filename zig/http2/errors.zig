@@ -51,6 +51,8 @@ pub const ConnectionError = enum {
     window_exceeded,
     /// A frame on a stream that has not begun (§5.1).
     idle_stream,
+    /// Content on a stream whose response was promised (§5.1).
+    content_for_push,
     /// Priorities for more streams that have not begun than may begin (RFC 9218 §7.1).
     too_many_prioritized,
     /// A stream begins whose identifier is not above all earlier ones (§5.1.1), or HEADERS come on
@@ -83,6 +85,7 @@ pub const ConnectionError = enum {
             .invalid_setting,
             .window_update_of_zero,
             .idle_stream,
+            .content_for_push,
             .too_many_prioritized,
             .stream_id_not_new,
             => .protocol_error,

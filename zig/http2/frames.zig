@@ -188,29 +188,62 @@ pub fn sealHeaders(
     end_stream: bool,
     frame_bytes_max: u24,
 ) usize {
+    const flags: Flags = .{ .end_stream = end_stream };
+    return sealBlock(out, block_bytes, .headers, flags, stream, frame_bytes_max);
+}
+
+/// What stands in front of the field block in PUSH_PROMISE, bytes.
+pub const promised_id_bytes = 4;
+/// Where the field block of PUSH_PROMISE begins.
+pub const promise_block_at = header_bytes + promised_id_bytes;
+
+/// Makes PUSH_PROMISE of a field block that was written to `out` from `promise_block_at` on: that
+/// `promised` will answer it is told on `stream` (§6.6). `out` has room for `headersBytes` of the
+/// block and `promised_id_bytes`, which is returned.
+pub fn sealPromise(
+    out: []u8,
+    block_bytes: usize,
+    stream: StreamId,
+    promised: StreamId,
+    frame_bytes_max: u24,
+) usize {
+    assert(stream % 2 == 1 and promised % 2 == 0 and promised != 0);
+    std.mem.writeInt(u32, out[header_bytes..][0..promised_id_bytes], promised, .big);
+    const payload_bytes = promised_id_bytes + block_bytes;
+    return sealBlock(out, payload_bytes, .push_promise, .{}, stream, frame_bytes_max);
+}
+
+/// Makes frames of `payload_bytes`: of the first `kind` with `flags`, and CONTINUATION.
+fn sealBlock(
+    out: []u8,
+    payload_bytes: usize,
+    kind: Type,
+    flags: Flags,
+    stream: StreamId,
+    frame_bytes_max: u24,
+) usize {
     assert(stream != 0);
-    const count = framesOf(block_bytes, frame_bytes_max);
+    const count = framesOf(payload_bytes, frame_bytes_max);
     // From the last on: pieces move up by the headers in front of them.
     var index = count;
     while (index > 0) {
         index -= 1;
         const from = index * @as(usize, frame_bytes_max);
-        const len = @min(block_bytes - from, frame_bytes_max);
+        const len = @min(payload_bytes - from, frame_bytes_max);
         const at = from + index * header_bytes;
         const piece = out[header_bytes + from ..][0..len];
         if (index > 0) std.mem.copyBackwards(u8, out[at + header_bytes ..][0..len], piece);
+        var own: Flags = if (index == 0) flags else .{};
+        own.end_headers = index + 1 == count;
         const header: Header = .{
             .len = @intCast(len),
-            .type = if (index == 0) .headers else .continuation,
-            .flags = .{
-                .end_stream = end_stream and index == 0,
-                .end_headers = index + 1 == count,
-            },
+            .type = if (index == 0) kind else .continuation,
+            .flags = own,
             .stream = stream,
         };
         header.write(out[at..][0..header_bytes]);
     }
-    return block_bytes + header_bytes * count;
+    return payload_bytes + header_bytes * count;
 }
 
 const testing = std.testing;
@@ -254,4 +287,17 @@ test "a field block becomes as many frames as the peer's largest takes" {
         }
         try testing.expectEqual(block_bytes, next);
     }
+}
+
+test "a promise has its stream in front of its fields, and goes on in CONTINUATION" {
+    var out: [64]u8 = undefined;
+    for (out[promise_block_at..][0..9], 0..) |*byte, i| byte.* = @intCast(i);
+    const len = sealPromise(&out, 9, 5, 6, 10);
+    const first: Header = .{ .len = 10, .type = .push_promise, .stream = 5 };
+    try testing.expectEqual(first, Header.parse(out[0..header_bytes]));
+    try testing.expectEqualSlices(u8, "\x00\x00\x00\x06\x00\x01\x02\x03\x04\x05", out[9..19]);
+    const second = Header.parse(out[19..][0..header_bytes]);
+    try testing.expectEqual(.continuation, second.type);
+    try testing.expect(second.flags.end_headers and second.len == 3 and second.stream == 5);
+    try testing.expectEqualSlices(u8, "\x06\x07\x08", out[28..len]);
 }

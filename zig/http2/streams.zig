@@ -11,6 +11,9 @@ const frames = @import("frames.zig");
 const StreamId = frames.StreamId;
 
 pub const State = enum {
+    /// The response was promised, and has not begun; there is nothing to receive (`reserved
+    /// (local)`).
+    reserved,
     /// The request is being received; the response may be under way.
     open,
     /// The request has come whole.
@@ -24,7 +27,20 @@ pub const State = enum {
         return switch (self) {
             .open => .half_closed_remote,
             .half_closed_local => .closed,
-            .half_closed_remote, .closed => unreachable, // a verdict has refused the frame
+            .reserved, .half_closed_remote, .closed => unreachable, // a verdict has refused it
+        };
+    }
+
+    /// A field block has been sent.
+    pub fn afterLocalHead(self: State) State {
+        return if (self == .reserved) .half_closed_remote else self;
+    }
+
+    /// Whether nothing of the request is to come any more.
+    pub fn isRequestWhole(self: State) bool {
+        return switch (self) {
+            .reserved, .half_closed_remote, .closed => true,
+            .open, .half_closed_local => false,
         };
     }
 
@@ -33,7 +49,8 @@ pub const State = enum {
         return switch (self) {
             .open => .half_closed_local,
             .half_closed_remote => .closed,
-            .half_closed_local, .closed => unreachable, // nothing is sent behind it
+            // A head goes ahead of the end, and nothing is sent behind it.
+            .reserved, .half_closed_local, .closed => unreachable,
         };
     }
 };
@@ -73,6 +90,10 @@ pub const Streams = struct {
     count: u32 = 0,
     /// Our SETTINGS_MAX_CONCURRENT_STREAMS.
     count_max: u32,
+    /// The highest that was promised; 0: none.
+    promised_last: StreamId = 0,
+    /// How many of those are under way.
+    promised_count: u32 = 0,
     /// After GOAWAY: the last stream that is served (§6.8).
     served_last: StreamId = std.math.maxInt(StreamId),
     /// The last ones that have ended.
@@ -102,7 +123,7 @@ pub const Streams = struct {
             else
                 .{ .stream_error = .malformed },
             .half_closed_remote => .{ .stream_error = .stream_closed },
-            .closed => unreachable, // it is not under way
+            .reserved, .closed => unreachable, // of even numbers, or not under way
         };
         if (id <= self.last) return switch (self.endOf(id) orelse {
             if (id <= self.forgotten_last) return .ignore;
@@ -122,10 +143,12 @@ pub const Streams = struct {
         if (state) |known| return switch (known) {
             .open, .half_closed_local => .accept,
             .half_closed_remote => .{ .stream_error = .stream_closed },
+            .reserved => .{ .connection_error = .content_for_push },
             .closed => unreachable, // it is not under way
         };
         if (id > self.served_last and id % 2 == 1) return .ignore;
         if (self.isIdle(id)) return .{ .connection_error = .idle_stream };
+        if (id % 2 == 0) return .{ .stream_error = .stream_closed };
         const end = self.endOf(id) orelse {
             if (id <= self.forgotten_last) return .ignore;
             return .{ .stream_error = .stream_closed };
@@ -149,6 +172,8 @@ pub const Streams = struct {
     /// A stream has ended, or one that `onHeaders` let begin is not to: from now on it is not under
     /// way, and its state is not to be passed any more.
     pub fn ended(self: *Streams, id: StreamId, end: End) void {
+        // Nothing but controls may come on a push, and those are judged by its number alone.
+        if (id % 2 == 0) return;
         const number = numberOf(id);
         if (self.placeOf(number)) |at| {
             self.recent[at].end = end; // it is reset once more, for a frame behind its end
@@ -161,10 +186,18 @@ pub const Streams = struct {
         self.recent_next = (self.recent_next + 1) % recent_count;
     }
 
-    /// The owner of a stream that was opened lets go of it.
-    pub fn released(self: *Streams) void {
-        assert(self.count > 0);
-        self.count -= 1;
+    /// A response is promised: the number of its stream (§5.1.1). Null: there are no more.
+    pub fn promise(self: *Streams) ?StreamId {
+        self.promised_last = std.math.add(StreamId, self.promised_last, 2) catch return null;
+        self.promised_count += 1;
+        return self.promised_last;
+    }
+
+    /// The owner of a stream that was opened, or promised, lets go of it.
+    pub fn released(self: *Streams, id: StreamId) void {
+        const count = if (id % 2 == 0) &self.promised_count else &self.count;
+        assert(count.* > 0);
+        count.* -= 1;
     }
 
     /// The last stream to name in a GOAWAY that is to be final. What comes on later ones is
@@ -181,7 +214,7 @@ pub const Streams = struct {
 
     /// Whether it has not begun.
     pub fn isIdle(self: *const Streams, id: StreamId) bool {
-        return id > self.last or id % 2 == 0;
+        return id > if (id % 2 == 0) self.promised_last else self.last;
     }
 
     fn endOf(self: *const Streams, id: StreamId) ?End {
@@ -232,7 +265,7 @@ test "streams begin in ascending order, as many as may be" {
     // A reset makes room when its work has ended, not before.
     streams.ended(5, .reset_by_peer);
     try testing.expectEqual(.too_many_streams, streams.onHeaders(9, null, true).stream_error);
-    streams.released();
+    streams.released(1);
     try testing.expectEqual(.begin, streams.onHeaders(11, null, true));
     streams.ended(11, .reset_here);
     try testing.expectEqual(.ignore, streams.onData(11, null));
@@ -282,7 +315,7 @@ test "what comes late of streams that were reset here is ignored, however many t
         try testing.expectEqual(.begin, streams.onHeaders(id, null, false));
         streams.opened();
         streams.ended(id, .reset_here);
-        streams.released();
+        streams.released(1);
     }
     for ([_]StreamId{ 1, 101, 271, 399 }) |late| {
         try testing.expectEqual(.ignore, streams.onData(late, null));
@@ -305,6 +338,26 @@ test "behind a final GOAWAY later streams are ignored, earlier ones go on" {
     try testing.expectEqual(.ignore, streams.onData(3, null));
     try testing.expectEqual(.ignore, streams.onControl(3, null));
     try testing.expectEqual(.trailers, streams.onHeaders(1, .open, true));
+}
+
+test "pushes have even numbers and a count of their own, and take nothing but controls" {
+    var streams = begun(1);
+    try testing.expectEqual(2, streams.promise().?);
+    try testing.expectEqual(4, streams.promise().?);
+    try testing.expect(streams.isIdle(6) and !streams.isIdle(4));
+    try testing.expectEqual(.accept, streams.onControl(2, .reserved));
+    try testing.expectEqual(.content_for_push, streams.onData(2, .reserved).connection_error);
+    try testing.expectEqual(.stream_closed, streams.onData(2, .half_closed_remote).stream_error);
+    streams.ended(2, .reset_by_peer);
+    streams.released(2);
+    try testing.expectEqual(1, streams.promised_count);
+    try testing.expectEqual(1, streams.count);
+    try testing.expectEqual(.ignore, streams.onControl(2, null));
+    try testing.expectEqual(.stream_closed, streams.onData(2, null).stream_error);
+    try testing.expectEqual(.idle_stream, streams.onControl(6, null).connection_error);
+    try testing.expectEqual(.half_closed_remote, State.reserved.afterLocalHead());
+    streams.promised_last = std.math.maxInt(StreamId) - 1;
+    try testing.expectEqual(null, streams.promise());
 }
 
 test "the highest identifier is a stream like others" {

@@ -99,6 +99,8 @@ pub const Config = struct {
     http2: bool = true,
     /// Streams of one connection that may be under way.
     http2_streams_max: u32 = limits.http2_streams_max_default,
+    /// Responses of one connection that may be pushed at a time, to clients that let them; 0: none.
+    http2_pushes_max: u16 = limits.http2_pushes_max_default,
     /// What a client may send of a stream before any of it is taken, when the stream begins, bytes.
     http2_stream_window_bytes: u32 = limits.http2_stream_window_bytes_default,
     /// What that may become, of a stream and of a connection, where it holds a fast client up,
@@ -280,6 +282,8 @@ pub const Config = struct {
     fn validateHttp2(self: *const Config) ?Problem {
         if (self.http2_streams_max == 0 or self.http2_streams_max > limits.http2_streams_max_bound)
             return .{ .option = "http2_streams_max", .rule = "1 to 65535" };
+        if (self.http2_pushes_max > limits.http2_pushes_max_bound)
+            return .{ .option = "http2_pushes_max", .rule = "0 to 100" };
         const window = self.http2_stream_window_bytes;
         // Clients send so much before they have been told anything else.
         const window_min = limits.http2_stream_window_bytes_default;
@@ -407,6 +411,8 @@ test "what HTTP/2 lets clients send has bounds" {
     try std.testing.expectEqualStrings("http2_window_bytes_max", wide.validate().?.option);
     const none: Config = .{ .http2_streams_max = 0 };
     try std.testing.expectEqualStrings("http2_streams_max", none.validate().?.option);
+    const pushes: Config = .{ .http2_pushes_max = 101 };
+    try std.testing.expectEqualStrings("http2_pushes_max", pushes.validate().?.option);
     const frame: Config = .{ .http2_frame_bytes_max = 1 << 24 };
     try std.testing.expectEqualStrings("http2_frame_bytes_max", frame.validate().?.option);
 }

@@ -7,6 +7,8 @@ const assert = std.debug.assert;
 const limits = @import("../core/limits.zig");
 const problem = @import("../http/problem.zig");
 const Fields = @import("../http/fields.zig").Fields;
+const Push = @import("../http/push.zig").Push;
+const PushError = @import("../http/push.zig").Error;
 const Request = @import("../http/request.zig").Request;
 const field_lines = @import("../http/field_lines.zig");
 const FieldLines = field_lines.FieldLines;
@@ -131,6 +133,9 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         /// Requests read. Written by the worker alone; others may look.
         requests_total: std.atomic.Value(u64) = .init(0),
         errors_total: std.atomic.Value(u64) = .init(0),
+        /// Responses that were promised, and those of them that their clients have reset.
+        pushes_total: std.atomic.Value(u64) = .init(0),
+        pushes_refused_total: std.atomic.Value(u64) = .init(0),
         /// Connections that were too slow.
         timeouts_total: std.atomic.Value(u64) = .init(0),
 
@@ -276,6 +281,26 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         /// when the client leaves too much unread, and for 101.
         pub fn interim(self: *Self, ex: *Exchange, status: u16, lines: FieldLines) void {
             responses.interim(self, ex, status, lines);
+        }
+
+        /// How many responses may be pushed now beside that of `ex`.
+        pub fn pushRoom(self: *Self, ex: *const Exchange) u16 {
+            if (self.config.http2_pushes_max == 0 or ex.version != .http2) return 0;
+            return http2.pushRoom(self, ex);
+        }
+
+        /// Promises a response on the stream of `ex`, whose own is not complete, and has its
+        /// request answered as others are. `authority` is that of the request of `ex`.
+        pub fn push(
+            self: *Self,
+            ex: *Exchange,
+            what: *const Push,
+            authority: []const u8,
+        ) PushError!void {
+            if (self.pushRoom(ex) == 0) return error.PushNotAllowed;
+            const conn = self.connOf(ex);
+            defer self.setTimer(conn);
+            return http2.promise(self, ex, &.{ .push = what, .authority = authority });
         }
 
         /// Whether a response that is being sent may have more under way than it began with, from
@@ -626,6 +651,14 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
 
         pub fn countRequest(self: *Self) void {
             self.requests_total.store(self.requests_total.raw +% 1, .monotonic);
+        }
+
+        pub fn countPush(self: *Self) void {
+            self.pushes_total.store(self.pushes_total.raw +% 1, .monotonic);
+        }
+
+        pub fn countRefusedPush(self: *Self) void {
+            self.pushes_refused_total.store(self.pushes_refused_total.raw +% 1, .monotonic);
         }
 
         pub fn countTimeout(self: *Self) void {

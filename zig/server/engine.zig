@@ -112,6 +112,10 @@ pub const Stats = struct {
     refused_total: u64,
     /// Connections ended because the client was too slow; not those that were idle.
     timeouts_total: u64,
+    /// Responses that were pushed (`Config.http2_pushes_max`), and those of them that their clients
+    /// did not want.
+    pushes_total: u64,
+    pushes_refused_total: u64,
     /// Allocations after the start: always 0, or there is a bug.
     allocations_after_start: u64,
     /// Bytes of pool memory in use by messages in flight.
@@ -662,6 +666,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
                 .errors_total = 0,
                 .refused_total = self.acceptor.refused_total.load(.monotonic),
                 .timeouts_total = 0,
+                .pushes_total = 0,
+                .pushes_refused_total = 0,
                 .allocations_after_start = self.frozen.violations.load(.monotonic),
                 .buffer_bytes = 0,
             };
@@ -671,6 +677,8 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
                 total.requests_total += driver.requests_total.load(.monotonic);
                 total.errors_total += driver.errors_total.load(.monotonic);
                 total.timeouts_total += driver.timeouts_total.load(.monotonic);
+                total.pushes_total += driver.pushes_total.load(.monotonic);
+                total.pushes_refused_total += driver.pushes_refused_total.load(.monotonic);
                 const bytes_used = &driver.net.pools.buffers.bytes_used;
                 total.buffer_bytes += @atomicLoad(u64, bytes_used, .monotonic);
             }

@@ -197,12 +197,13 @@ pub fn HandlerDispatcher(comptime Handler: type) type {
 
         pub fn onRequest(
             self: *Self,
-            _: anytype,
+            w: anytype,
             ex: anytype,
             req: *Request,
             res: *Response,
         ) Action {
             if (!ex.body_complete) return .buffer;
+            res.push_room = w.pushRoom(ex);
             const result = self.handler.handleRequest(req, res);
             if (@typeInfo(@TypeOf(result)) == .error_union) {
                 result catch |err| self.fail(err, req, res);

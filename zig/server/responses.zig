@@ -28,6 +28,7 @@ pub fn Responses(comptime D: type) type {
                 if (carrier.isOpen()) carrier.writeBody(ex, res);
             } else respondUnusual(d, carrier, ex, res);
             res.dropBody();
+            if (res.unusual) res.dropPushes(); // of a connection that has ended meanwhile
             if (carrier.isOpen()) carrier.advance(ex);
         }
 

@@ -58,6 +58,11 @@ pub const Handler = struct {
     fn generate(self: *Handler, res: *Response, plan: Plan, connection: u32) !void {
         const pattern = plan.pattern(connection);
         const length = plan.answerLength();
+        for (0..plan.pushCount()) |index| {
+            var buffer: [64]u8 = undefined;
+            const target = plan.pushed(@intCast(index)).write(&buffer);
+            res.push(&.{ .target = target }) catch break; // its client takes no more, or none
+        }
         if (plan.hasHint()) try res.earlyHint(Plan.hint[0], Plan.hint[1]);
         if (plan.hasTrailer()) {
             var digits: [10]u8 = undefined;

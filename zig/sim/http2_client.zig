@@ -15,6 +15,7 @@ const Manner = client_file.Manner;
 const patience_ms = client_file.Client.patience_ms;
 const Line = @import("line.zig").Line;
 const Options = @import("options.zig").Options;
+const Plan = @import("plan.zig").Plan;
 const reader_file = @import("http2_reader.zig");
 const script = @import("http2_script.zig");
 const Sender = @import("http2_sender.zig").Sender;
@@ -28,7 +29,12 @@ pub const Http2Client = struct {
     options: *const Options,
     manner: Manner,
     ways: script.Ways,
+    /// What is asked for, and behind it what has been pushed.
     streams: []Stream,
+    /// Room for all that may be.
+    stream_room: []Stream,
+    /// How many are asked for.
+    asked: usize,
     /// Nothing was to keep it from its answers.
     strict: bool,
     start_at: u64,
@@ -43,6 +49,9 @@ pub const Http2Client = struct {
     block: std.ArrayListUnmanaged(u8) = .{},
     block_stream: u32 = 0,
     block_ends_stream: bool = false,
+    /// The stream that the block promises; 0: it is no promise.
+    block_promised: u32 = 0,
+    promised_last: u32 = 0,
     /// Of the server's SETTINGS.
     settings_seen: bool = false,
     peer_streams_max: u32 = 100,
@@ -354,6 +363,7 @@ pub const Http2Client = struct {
                 self.block.clearRetainingCapacity();
                 self.block_stream = frame.stream;
                 self.block_ends_stream = frame.flags & reader_file.flag_end_stream != 0;
+                self.block_promised = 0;
                 try self.takeBlock(frame);
             },
             .continuation => try self.takeBlock(frame),
@@ -367,7 +377,15 @@ pub const Http2Client = struct {
                 } else self.streamOf(frame.stream).onReset(self, code);
             },
             .window_update => self.takeUpdate(frame),
-            .priority, .push_promise => self.fail("a frame that no server sends", .{}),
+            .push_promise => {
+                self.block.clearRetainingCapacity();
+                self.block_stream = frame.stream;
+                self.block_promised = frame.word(0);
+                var fragment = frame.*;
+                fragment.payload = frame.payload[4..];
+                try self.takeBlock(&fragment);
+            },
+            .priority => self.fail("a frame that no server sends", .{}),
             _ => self.fail("a frame of type {d}", .{@intFromEnum(frame.type)}),
         }
     }
@@ -387,12 +405,83 @@ pub const Http2Client = struct {
             if (self.isCorrupt()) return self.end(); // what it said of tables may have changed
             self.fail("a field block of stream {d}: {s}", .{ frame.stream, @errorName(err) });
         };
+        if (self.block_promised != 0) return self.takePromise(&block);
         const head = reader_file.Head.of(&block) catch |err|
             self.fail("stream {d}: a field is wrong: {s}", .{ frame.stream, @errorName(err) });
         if (!self.isCorrupt())
             return self.streamOf(frame.stream).onHeaders(self, head, self.block_ends_stream);
         if (self.find(frame.stream)) |stream|
             stream.onHeaders(self, head, self.block_ends_stream);
+    }
+
+    /// A response is promised on the stream of another: that of a plan which says so.
+    fn takePromise(self: *Http2Client, block: *const hpack_decoder.Block) !void {
+        if (self.isCorrupt()) return;
+        const id = self.block_promised;
+        const most = self.ways.pushes_max orelse self.fail("a push, which none was to be", .{});
+        if (id % 2 != 0 or id <= self.promised_last)
+            self.fail("stream {d} is promised behind stream {d}", .{ id, self.promised_last });
+        self.promised_last = id;
+        const beside = self.streamOf(self.block_stream);
+        if (beside.answered or beside.isPush())
+            self.fail("stream {d} is promised on stream {d}", .{ id, beside.id });
+        var live: u32 = 0;
+        for (self.streams) |*stream| live += @intFromBool(stream.isPush() and stream.isLive());
+        if (live >= most) self.fail("{d} pushes at a time, where {d} may be", .{ live + 1, most });
+        const ask = try self.arena.create(script.Ask);
+        ask.* = try self.promisedAsk(beside, block);
+        if (self.streams.len == self.stream_room.len) self.fail("too many pushes", .{});
+        self.streams = self.stream_room[0 .. self.streams.len + 1];
+        const stream = &self.streams[self.streams.len - 1];
+        stream.* = .{
+            .ask = ask,
+            .id = id,
+            .phase = .live,
+            .settings_sent = self.settings_acked,
+            .ended = true,
+            .since_ms = self.network.now_ms,
+        };
+        const in = self.ways.push_cancels_in;
+        if (in > 0 and self.random.uintLessThan(u8, in) == 0)
+            stream.cancels_at = self.network.now_ms + self.random.uintAtMost(u64, 300);
+        self.network.note(self.line.link.?, "client reads a promise", id, beside.id);
+    }
+
+    fn promisedAsk(
+        self: *Http2Client,
+        beside: *const Stream,
+        block: *const hpack_decoder.Block,
+    ) !script.Ask {
+        const wanted = [_]script.Field{
+            .{ .name = ":method", .value = "GET" },
+            .{ .name = ":scheme", .value = if (self.options.secured) "https" else "http" },
+            .{ .name = ":authority", .value = "sim.example" },
+        };
+        var each = block.fields();
+        for (wanted) |field| {
+            const told = each.next() orelse self.fail("a promise without {s}", .{field.name});
+            const is_right = std.mem.eql(u8, told.text, field.name) and
+                std.mem.eql(u8, told.value, field.value);
+            if (!is_right)
+                self.fail("a promise with {s} {s}", .{ told.text, told.value });
+        }
+        const path = each.next() orelse self.fail("a promise without a path", .{});
+        const plan = Plan.parse(path.value, "") orelse
+            self.fail("a promise of {s}", .{path.value});
+        const is_planned = beside.ask.expected == .answer and planned: {
+            const own = beside.ask.expected.answer;
+            for (0..own.pushCount()) |index| {
+                if (std.meta.eql(own.pushed(@intCast(index)), plan)) break :planned true;
+            }
+            break :planned false;
+        };
+        if (!is_planned) self.fail("stream {d}: a promise of {s}", .{ beside.id, path.value });
+        return .{
+            .method = "GET",
+            .target = try self.arena.dupe(u8, path.value),
+            .number = plan.number,
+            .expected = .{ .answer = plan },
+        };
     }
 
     fn takeSettings(self: *Http2Client, frame: *const reader_file.Frame) !void {
@@ -476,7 +565,7 @@ pub const Http2Client = struct {
         if (last != 0 and self.find(last) == null)
             self.fail("GOAWAY names stream {d}, of none", .{last});
         for (self.streams) |*stream| {
-            if (stream.id <= last) continue;
+            if (stream.id <= last or stream.isPush()) continue;
             if (stream.head != null or stream.reset_by_server)
                 self.fail("GOAWAY names stream {d}, and {d} was served", .{ last, stream.id });
             if (stream.isLive()) {

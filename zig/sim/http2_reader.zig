@@ -118,7 +118,7 @@ pub const Reader = struct {
         const known: u8 = switch (kind) {
             .data => flag_end_stream,
             .headers => flag_end_stream | flag_end_headers,
-            .continuation => flag_end_headers,
+            .continuation, .push_promise => flag_end_headers,
             .settings, .ping => flag_ack,
             else => 0,
         };
@@ -129,7 +129,6 @@ pub const Reader = struct {
             else => false,
         };
         if (is_connections != (self.stream() == 0)) return error.BadStream;
-        if (self.stream() != 0 and self.stream() % 2 == 0) return error.BadStream;
         if (kind == .data) {
             if (self.left > frame_bytes_max) return error.FrameTooLong;
             self.state = .data;
@@ -158,6 +157,7 @@ pub const Reader = struct {
             .rst_stream, .window_update => frame.payload.len == 4,
             .ping => frame.payload.len == 8,
             .goaway => frame.payload.len >= 8,
+            .push_promise => frame.payload.len > 4,
             .settings => frame.payload.len % 6 == 0 and
                 (frame.flags & flag_ack == 0 or frame.payload.len == 0),
             else => true,

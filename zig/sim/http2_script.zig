@@ -71,6 +71,9 @@ pub const Ways = struct {
     /// A stream's window is filled up to this when half of it is used, bytes; and the connection's.
     stream_target: u32 = 65_535,
     connection_target: u32 = 65_535,
+    /// Windows of streams are opened by other SETTINGS, for all of them at a time, and not by
+    /// WINDOW_UPDATE.
+    opens_by_settings: bool = false,
     /// No more windows are opened once so much has come, bytes.
     stalls_after: ?u64 = null,
     streams_max: u32 = 100,
@@ -84,6 +87,10 @@ pub const Ways = struct {
     noise_pause_ms: u32 = 0,
     settings_change: bool = false,
     says_goaway: bool = false,
+    /// SETTINGS_MAX_CONCURRENT_STREAMS, of pushes; null: SETTINGS_ENABLE_PUSH is 0.
+    pushes_max: ?u32 = null,
+    /// One push in so many is reset; 0: none is.
+    push_cancels_in: u8 = 0,
     /// Where bytes are changed, of all that is sent.
     spoils_at: [3]usize = @splat(std.math.maxInt(usize)),
 
@@ -96,12 +103,16 @@ pub const Ways = struct {
             4, 5 => self.windows((1 << 31) - 1 - (4 << 20), 1 << 20),
             6, 7 => self.windows(1 << 20, 1 << 20),
             8 => self.stalls_after = random.uintAtMost(u64, 100_000),
-            else => {},
+            else => {
+                self.windows(random.uintAtMost(u32, 2_000), 1 << 20);
+                self.opens_by_settings = true;
+            },
         }
-        self.connection_target = if (random.boolean())
-            65_535
-        else
-            random.intRangeAtMost(u32, 1_000, 4 << 20);
+        self.connection_target = switch (random.uintLessThan(u8, 4)) {
+            0, 1 => 65_535,
+            2 => random.intRangeAtMost(u32, 1_000, 20_000),
+            else => random.intRangeAtMost(u32, 1_000, 4 << 20),
+        };
         self.streams_max = if (random.boolean()) 100 else random.intRangeAtMost(u32, 1, 8);
         if (random.boolean()) self.frame_bytes_max = random.intRangeAtMost(u32, 16_384, 70_000);
         self.table_bytes = switch (random.uintLessThan(u8, 4)) {
@@ -116,6 +127,8 @@ pub const Ways = struct {
         self.noise_pause_ms = random.uintAtMost(u32, 300);
         self.settings_change = random.uintLessThan(u8, 3) == 0;
         self.says_goaway = random.uintLessThan(u8, 4) == 0;
+        if (random.boolean()) self.pushes_max = random.uintAtMost(u32, 6);
+        if (random.boolean()) self.push_cancels_in = random.intRangeAtMost(u8, 1, 5);
         if (spoils) {
             const largest: usize = if (random.boolean()) 500 else 20_000;
             for (self.spoils_at[0 .. 1 + random.uintLessThan(usize, 3)]) |*at|

@@ -30,6 +30,8 @@ pub const Sender = struct {
 
     /// More is written only when there is less of it, bytes.
     const low_bytes = 2_000;
+    /// Fewer than a client remembers.
+    const settings_sent_max = 14;
 
     pub fn isEmpty(self: *const Sender) bool {
         return self.at == self.bytes.items.len;
@@ -70,10 +72,10 @@ pub const Sender = struct {
     }
 
     fn mayOpen(self: *const Sender, client: *Client) bool {
-        if (self.next == client.streams.len or client.farewell != .none) return false;
+        if (self.next == client.asked or client.farewell != .none) return false;
         var count: u32 = 0;
         var sending: u32 = 0;
-        for (client.streams) |*stream| if (stream.isLive()) {
+        for (client.streams) |*stream| if (stream.isLive() and !stream.isPush()) {
             count += 1;
             if (!stream.ended) sending += 1;
         };
@@ -167,9 +169,11 @@ pub const Sender = struct {
     fn sendSettings(self: *Sender, client: *Client, settings: Client.Settings) !void {
         client.settings.append(settings) catch unreachable; // few are sent
         var out: [64]u8 = undefined;
+        const pushes_max = client.ways.pushes_max;
         const len = frames.writeSettings(&out, &.{
             .{ .id = .header_table_size, .value = settings.table_bytes },
-            .{ .id = .enable_push, .value = 0 },
+            .{ .id = .enable_push, .value = @intFromBool(pushes_max != null) },
+            .{ .id = .max_concurrent_streams, .value = pushes_max orelse 0 },
             .{ .id = .initial_window_size, .value = settings.initial_window },
             .{ .id = .max_frame_size, .value = settings.frame_bytes_max },
         });
@@ -215,9 +219,18 @@ pub const Sender = struct {
         }
         const more = missing(client, stream);
         if (more == 0) return;
+        const may_set = client.settings.len < settings_sent_max;
+        if (client.ways.opens_by_settings and may_set) return self.openAll(client);
         stream.granted += more;
         stream.since_ms = now;
         try self.windowUpdate(client, stream.id, @intCast(more));
+    }
+
+    /// From now on the windows of all streams are as large as any answer.
+    fn openAll(self: *Sender, client: *Client) !void {
+        var settings = client.settings.get(client.settings.len - 1);
+        settings.initial_window += client.ways.stream_target;
+        try self.sendSettings(client, settings);
     }
 
     // Requests.
@@ -245,7 +258,7 @@ pub const Sender = struct {
             .later => stream.cancels_at = now + ask.cancels_after_ms,
         }
         self.opens_at = now;
-        if (self.next < client.streams.len) self.opens_at += client.streams[self.next].ask.rests_ms;
+        if (self.next < client.asked) self.opens_at += client.streams[self.next].ask.rests_ms;
     }
 
     fn headers(self: *Sender, client: *Client, stream: *Stream) !void {

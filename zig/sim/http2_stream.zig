@@ -53,6 +53,11 @@ pub const Stream = struct {
         done,
     };
 
+    /// The server has begun it.
+    pub fn isPush(self: *const Stream) bool {
+        return self.id != 0 and self.id % 2 == 0;
+    }
+
     pub fn isLive(self: *const Stream) bool {
         return self.phase == .live;
     }

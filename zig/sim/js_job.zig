@@ -29,6 +29,10 @@ pub const Job = struct {
     /// Received and not granted again.
     ungranted: u32 = 0,
     hinted: bool = false,
+    /// Requests that were pushed beside the answer, and that may yet be.
+    pushed: u32 = 0,
+    push_room: u32,
+    authority: std.BoundedArray(u8, 32),
     head_sent: bool = false,
     sent: u64 = 0,
     /// Body bytes that may be sent.
@@ -75,7 +79,11 @@ pub const Job = struct {
             .streams = random.boolean(),
             .tells_length = random.boolean(),
             .is_secured = head.tls_len > 0,
+            .push_room = head.push_room,
+            .authority = .{},
         };
+        if (head.push_room > 0)
+            self.authority.appendSliceAssumeCapacity(part(text, head.authority));
         const texts = @as(usize, head.head_bytes) + head.raw_target_len + head.tls_len;
         const at = @sizeOf(abi.RequestHead) + tables + texts;
         self.check(record.bytes[at..][0..head.inline_bytes]);
@@ -137,6 +145,15 @@ pub const Job = struct {
                 const hint: Field = .{ .name = Plan.hint[0], .value = Plan.hint[1] };
                 if (!try self.writeSection(ring, .response_interim, 103, hint)) return .full;
                 self.hinted = true;
+                return .again;
+            }
+            if (self.pushed < plan.pushCount() and self.push_room > 0) {
+                var buffer: [64]u8 = undefined;
+                const target = plan.pushed(self.pushed).write(&buffer);
+                const push: Field = .{ .name = self.authority.slice(), .value = target };
+                if (!try self.writeSection(ring, .response_push, 0, push)) return .full;
+                self.pushed += 1;
+                self.push_room -= 1;
                 return .again;
             }
             return self.sendHead(network, ring, plan);

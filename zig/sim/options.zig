@@ -57,6 +57,7 @@ pub const Options = struct {
         if (random.uintLessThan(u8, 3) != 0) {
             self.http2_tenths = random.intRangeAtMost(u8, 1, 10);
             if (random.boolean()) self.config.http2_streams_max = random.intRangeAtMost(u32, 1, 20);
+            if (random.boolean()) self.config.http2_pushes_max = random.intRangeAtMost(u16, 1, 20);
         }
         self.secure();
         if (calm) return self;

@@ -95,6 +95,25 @@ pub const Plan = struct {
         return self.kind == .gen and self.style == .early and self.number % 2 == 1;
     }
 
+    /// Requests of their own, which are pushed beside the answer, to clients that take pushes.
+    pub fn pushCount(self: Plan) u32 {
+        if (self.kind != .gen or self.number >= pushed_from) return 0;
+        return if (self.isSpoiled()) 0 else self.number % 3;
+    }
+
+    pub fn pushed(self: Plan, index: u32) Plan {
+        const styles = [_]Style{ .written, .static };
+        return .{
+            .kind = .gen,
+            .style = styles[index],
+            .length = self.length / (index + 1),
+            .number = self.number + (index + 1) * pushed_from,
+        };
+    }
+
+    pub const pushes_max = 2;
+    const pushed_from = 100_000;
+
     pub const trailer_name = "X-Sum";
     pub const hint = .{ "Link", "</style.css>; rel=preload; as=style" };
 

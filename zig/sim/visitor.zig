@@ -7,6 +7,7 @@ const client_file = @import("client.zig");
 const Client = client_file.Client;
 const Manner = client_file.Manner;
 const Http2Client = @import("http2_client.zig").Http2Client;
+const Plan = @import("plan.zig").Plan;
 const http2_script = @import("http2_script.zig");
 const Stream = @import("http2_stream.zig").Stream;
 const Line = @import("line.zig").Line;
@@ -106,7 +107,8 @@ pub const Visitor = union(enum) {
         const spoils = random.uintLessThan(u8, 8) == 0;
         const odd = random.uintLessThan(u8, 3) == 0;
         const asks = try http2_script.make(arena, random, options, odd, spoils);
-        const streams = try arena.alloc(Stream, asks.len);
+        const room = try arena.alloc(Stream, asks.len * (1 + Plan.pushes_max));
+        const streams = room[0..asks.len];
         for (streams, asks) |*stream, *ask| stream.* = .{ .ask = ask };
         const ways = http2_script.Ways.of(random, spoils);
         var manner = Manner.of(random);
@@ -127,6 +129,8 @@ pub const Visitor = union(enum) {
             .ways = ways,
             .streams = streams,
             .line = line,
+            .stream_room = room,
+            .asked = asks.len,
             .strict = options.calm and !spoils and ways.areOpen() and manner.giving_up == .not and
                 !manner.creeps and manner.read_pause_ms == 0 and manner.send_pause_ms == 0 and
                 !lies(&line),

@@ -1,7 +1,7 @@
 // Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the
 // Zig source and run `zig build abi`.
 
-export const VERSION = 6;
+export const VERSION = 7;
 export const MAGIC = 1112693063;
 export const STATE_STOPPED = 1;
 export const CACHE_LINE_BYTES = 64;
@@ -13,6 +13,8 @@ export const RESPONSE_FIELD_BYTES_MAX = 16384;
 export const RESPONSE_FIELD_BYTES_BOUND = 49152;
 export const RESPONSE_FIELD_COUNT_MAX = 1024;
 export const FLAG_END = 1;
+export const PUSH_FIELD_COUNT_MAX = 32;
+export const PUSH_BYTES_MAX = 8192;
 export const TLS_FLAG_RESUMED = 1;
 export const TLS_FLAG_EARLY = 2;
 export const TLS_FLAG_AUTHORIZED = 4;
@@ -62,6 +64,7 @@ export const REQUEST_HEAD_QUERY = 72;
 export const REQUEST_HEAD_AUTHORITY = 76;
 export const REQUEST_HEAD_RAW_TARGET_LEN = 80;
 export const REQUEST_HEAD_TLS_LEN = 82;
+export const REQUEST_HEAD_PUSH_ROOM = 84;
 
 /** Bytes of a ResponseHead. */
 export const RESPONSE_HEAD_BYTES = 40;
@@ -161,6 +164,7 @@ export const KIND_RESPONSE_ABORT = 18;
 export const KIND_REQUEST_CREDIT = 19;
 export const KIND_RESPONSE_TRAILERS = 20;
 export const KIND_RESPONSE_INTERIM = 21;
+export const KIND_RESPONSE_PUSH = 22;
 
 /** Names in the order of their numbers. */
 export const METHODS: readonly string[] = [
@@ -236,6 +240,27 @@ export const FORBIDDEN_TRAILERS: readonly string[] = [
   'content-encoding',
   'content-range',
   'content-type',
+];
+
+/** Fields that a request that is pushed must not have, lower case. */
+export const FORBIDDEN_PUSH_FIELDS: readonly string[] = [
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'trailer',
+  'upgrade',
+];
+
+/** Fields that it takes over from the request beside it, lower case. */
+export const INHERITED_PUSH_FIELDS: readonly string[] = [
+  'accept-encoding',
+  'accept-language',
+  'user-agent',
 ];
 
 /** Code and sentence of each protocol error, by number (zig/http/problem.zig). */

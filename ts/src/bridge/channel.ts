@@ -18,6 +18,7 @@ import { type Block, Lane } from './lane.ts';
 import { LanePort } from './lane_port.ts';
 import { cancelQuietly, Outgoing } from './outgoing.ts';
 import { type ProtocolError, protocolErrorOf } from './protocol_error.ts';
+import type { PushRecord } from './push.ts';
 import {
   HEAD_ALONE,
   HEAD_TOO_LARGE,
@@ -28,7 +29,7 @@ import {
   writeFieldSection,
   writeHead,
 } from './response_record.ts';
-import type { Trailers } from './trailers.ts';
+import { recordedTrailers, type Trailers } from './trailers.ts';
 
 /** Records of one turn are copied to slabs of this size; one that is larger gets its own. Bytes. */
 const slabBytes = 32 * 1024;
@@ -162,6 +163,22 @@ export class Channel implements ExchangeChannel {
     const { slot, generation } = exchange;
     const kind = abi.KIND_RESPONSE_INTERIM;
     if (!writeFieldSection(block, responses, slot, generation, kind, 103, fields)) return false;
+    this.wrote();
+    return true;
+  }
+
+  /**
+   * Has the engine answer a request that the client has not made yet. False when it went nowhere: the
+   * response has been given whole, nothing may be pushed beside it, or the ring is full.
+   */
+  promise(exchange: Exchange, push: PushRecord): boolean {
+    if (exchange.phase !== PHASE_OPEN || exchange.pushRoom === 0) return false;
+    const { block, responses } = exchange.port.lane;
+    const { slot, generation } = exchange;
+    const { method, entries } = push;
+    const kind = abi.KIND_RESPONSE_PUSH;
+    if (!writeFieldSection(block, responses, slot, generation, kind, method, entries)) return false;
+    exchange.pushRoom -= 1;
     this.wrote();
     return true;
   }
@@ -368,7 +385,7 @@ export class Channel implements ExchangeChannel {
       exchange.incoming?.push(bytes, end);
       if (end) exchange.trailers?.arrive([]);
     } else if (kind === abi.KIND_REQUEST_TRAILERS) {
-      exchange.openTrailers().arrive(requestTrailers(this.block, at));
+      exchange.openTrailers().arrive(recordedTrailers(this.block, at));
       exchange.body();
       exchange.incoming?.push(noBytes, true);
     } else if (kind === abi.KIND_RESPONSE_CREDIT) {
@@ -752,19 +769,6 @@ export class Channel implements ExchangeChannel {
 }
 
 const noBytes = new Uint8Array(0);
-
-/** The fields of the RequestTrailers record at `at`: lower-cased name, value, … */
-function requestTrailers({ u8, u16 }: Block, at: number): HeaderList {
-  const count = u16[(at + abi.REQUEST_TRAILERS_FIELD_COUNT) >> 1] as number;
-  const lines = at + abi.REQUEST_TRAILERS_BYTES + count * abi.FIELD_SPAN_BYTES;
-  const list: HeaderList = [];
-  for (let span = at + abi.REQUEST_TRAILERS_BYTES; span < lines; span += abi.SPAN_BYTES) {
-    const start = lines + (u16[(span + abi.SPAN_OFFSET) >> 1] as number);
-    const text = u8.toString('latin1', start, start + (u16[(span + abi.SPAN_LEN) >> 1] as number));
-    list.push(list.length % 2 === 0 ? text.toLowerCase() : text);
-  }
-  return list;
-}
 
 /** The engine refuses them too, and cannot tell the program. */
 function checkFields(fields: readonly string[]): void {

@@ -15,6 +15,7 @@ import { type BodyOrigin, IncomingBody } from './incoming_body.ts';
 import type { Lane } from './lane.ts';
 import { NodeRuntime, type RuntimeExchange } from './node_runtime.ts';
 import type { Outgoing } from './outgoing.ts';
+import type { PushRecord } from './push.ts';
 import { RecordedTls } from './recorded_tls.ts';
 import { Trailers } from './trailers.ts';
 
@@ -97,6 +98,8 @@ export interface ExchangeChannel {
   readonly log: Log;
   /** Sends an interim response; false when it went nowhere. */
   hint(exchange: Exchange, fields: HeaderList): boolean;
+  /** Pushes a request beside the one of `exchange`; false when it went nowhere. */
+  promise(exchange: Exchange, push: PushRecord): boolean;
 }
 
 /** What an exchange, and whoever answers it, needs of the lane that it came over. */
@@ -133,6 +136,8 @@ export class Exchange
   /** Waits for room in the response ring. */
   queued = false;
   request: Request | null = null;
+  /** Responses that may yet be pushed beside this one's. */
+  pushRoom: number;
   incoming: IncomingBody | null = null;
   outgoing: Outgoing | null = null;
   /** Null until somebody asks for trailers, or the client sends some. */
@@ -163,6 +168,7 @@ export class Exchange
     this.base = base;
     this.slot = slab.i32[(base + abi.RECORD_HEADER_SLOT) >> 2] as number;
     this.generation = slab.i32[(base + abi.RECORD_HEADER_GENERATION) >> 2] as number;
+    this.pushRoom = slab.u16[(base + abi.REQUEST_HEAD_PUSH_ROOM) >> 1] as number;
     const full = port.lane.block.creditBytes;
     const isHttp2 = slab.u8[base + abi.REQUEST_HEAD_VERSION] === HTTP2;
     // Streams of one connection are many: each begins with little, as the engine expects.
@@ -277,8 +283,13 @@ export class Exchange
     return `${this.origin()}/${target}`;
   }
 
+  /** Host and port that the request was sent to. */
+  get authority(): string {
+    return this.span(this.base + abi.REQUEST_HEAD_AUTHORITY);
+  }
+
   private origin(): string {
-    const authority = this.span(this.base + abi.REQUEST_HEAD_AUTHORITY);
+    const { authority } = this;
     return `${this.scheme}//${authority === '' ? this.channel.authority : authority}`;
   }
 

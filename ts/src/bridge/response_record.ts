@@ -157,6 +157,12 @@ function writeFields(
   return to;
 }
 
+/** Kinds of records that are fields by themselves. */
+export type FieldSectionKind =
+  | typeof abi.KIND_RESPONSE_TRAILERS
+  | typeof abi.KIND_RESPONSE_INTERIM
+  | typeof abi.KIND_RESPONSE_PUSH;
+
 /**
  * Writes the trailers that end a body, or an interim response. The caller has seen to it that the
  * fields fit. False when the ring is full.
@@ -166,7 +172,7 @@ export function writeFieldSection(
   ring: RingWriter,
   slot: number,
   generation: number,
-  kind: typeof abi.KIND_RESPONSE_TRAILERS | typeof abi.KIND_RESPONSE_INTERIM,
+  kind: FieldSectionKind,
   status: number,
   fields: readonly string[],
 ): boolean {

@@ -9,6 +9,7 @@ import {
 } from '../fetch/headers.ts';
 import { isEnginesField } from '../fetch/response_parts.ts';
 import * as abi from './abi.gen.ts';
+import type { Block } from './lane.ts';
 
 /** Trailers of a response: fields, or what makes them once the body's last byte is on its way. */
 export type TrailersInit = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
@@ -30,7 +31,19 @@ export function hintFields(given: HeadersInit): HeaderList {
   return sectionFields(given, 'early hints', isEnginesField);
 }
 
+/** Fields that are not a response's own. Throws as `trailerFields` does. */
 function sectionFields(
+  given: HeadersInit,
+  where: string,
+  isForbidden: (name: string) => boolean,
+): HeaderList {
+  const list = checkedFields(given, where, isForbidden);
+  checkSize(list);
+  return list;
+}
+
+/** The same, whatever their size is. */
+export function checkedFields(
   given: HeadersInit,
   where: string,
   isForbidden: (name: string) => boolean,
@@ -46,7 +59,6 @@ function sectionFields(
     const hint = 'it belongs in the head, or is for the engine to say';
     throw new GyrfalconError('GYR_FIELD_FORBIDDEN', `${name} cannot stand in ${where}`, hint);
   }
-  checkSize(list);
   return list;
 }
 
@@ -57,6 +69,19 @@ function checkSize(list: HeaderList): void {
   if (bytes <= bytesMax && list.length / 2 <= countMax) return;
   const hint = `at most ${countMax} fields and ${bytesMax} bytes`;
   throw new GyrfalconError('GYR_RESPONSE_HEAD_TOO_LARGE', 'The fields do not fit', hint);
+}
+
+/** The fields of the RequestTrailers record at `at`: lower-cased name, value, … */
+export function recordedTrailers({ u8, u16 }: Block, at: number): HeaderList {
+  const count = u16[(at + abi.REQUEST_TRAILERS_FIELD_COUNT) >> 1] as number;
+  const lines = at + abi.REQUEST_TRAILERS_BYTES + count * abi.FIELD_SPAN_BYTES;
+  const list: HeaderList = [];
+  for (let span = at + abi.REQUEST_TRAILERS_BYTES; span < lines; span += abi.SPAN_BYTES) {
+    const start = lines + (u16[(span + abi.SPAN_OFFSET) >> 1] as number);
+    const text = u8.toString('latin1', start, start + (u16[(span + abi.SPAN_LEN) >> 1] as number));
+    list.push(list.length % 2 === 0 ? text.toLowerCase() : text);
+  }
+  return list;
 }
 
 /** The trailers of an exchange, both ways. Few exchanges have them. */

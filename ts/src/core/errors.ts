@@ -31,7 +31,9 @@ export const ERROR_CODES = {
   GYR_RESPONSE_TRAILERS: 'The trailers of a response could not be made.',
   GYR_NODE_APP: 'nodeHandler() was given something that is no program for node:http.',
   GYR_RESPONSE_DESTROYED: 'A node:http program destroyed its response before it was sent.',
-  GYR_FIELD_FORBIDDEN: 'A field was given for trailers or early hints that cannot stand there.',
+  GYR_FIELD_FORBIDDEN:
+    'A field was given for trailers, early hints or a pushed request that cannot stand there.',
+  GYR_PUSH_INVALID: 'A request was to be pushed that cannot be.',
   GYR_TRAILERS_LATE: 'Trailers were declared after the response had been given.',
   GYR_REQUEST_FOREIGN: 'A method of a server was given a request that did not come to it.',
   GYR_NODE_RESPONSE:

@@ -166,6 +166,13 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   /** Streams of one connection of HTTP/2 that are under way at a time. @default 100 */
   maxStreams?: number;
   /**
+   * Responses of one connection of HTTP/2 that may be pushed at a time by `server.push()`, to clients
+   * that let them.
+   *
+   * @default 0
+   */
+  maxPushes?: number;
+  /**
    * What a client may send of a stream of HTTP/2 before any of it is taken, when the stream begins,
    * bytes: SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 §6.9.2).
    *
@@ -182,6 +189,14 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   maxFrameBytes?: number;
   /** Requests of one connection that are answered at the same time. @default 64 */
   pipelineDepth?: number;
+  /**
+   * Requests of a worker that are under way beyond the first of each of its connections: pipelines,
+   * and streams of HTTP/2. No connection has more than half of what is left of them. Memory is used
+   * for those that come to be.
+   *
+   * @default 16384
+   */
+  spareRequests?: number;
   /**
    * Each ring between engine and handlers; a power of two. From 131072, or from 262144 where
    * `maxHeaderBytes` is above 46 KiB. Where there are so many workers and threads that rings of
@@ -304,7 +319,9 @@ const numberRules: Record<string, NumberRule> = {
   maxConnectionMemory: bytes('connection_memory_bytes_max', 2 ** 22, 2 ** 44),
   outputHighWaterBytes: bytes('output_high_water_bytes', 16_384, 2 ** 32 - 1),
   pipelineDepth: bytes('pipeline_depth_max', 1, 65_535),
+  spareRequests: bytes('exchanges_spare', 0, 2 ** 24),
   maxStreams: bytes('http2_streams_max', 1, 65_535),
+  maxPushes: bytes('http2_pushes_max', 0, 100),
   streamWindow: bytes('http2_stream_window_bytes', 65_535, 2 ** 30),
   maxStreamWindow: bytes('http2_window_bytes_max', 65_535, 2 ** 30),
   maxFrameBytes: bytes('http2_frame_bytes_max', 16_384, 2 ** 20),

@@ -1,5 +1,6 @@
 import type { SocketAddress } from '../bridge/address.ts';
 import { Exchange, PHASE_DONE } from '../bridge/exchange.ts';
+import { type PushInit, pushRecord } from '../bridge/push.ts';
 import { hintFields, type TrailersInit } from '../bridge/trailers.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import type { Headers, HeadersInit } from '../fetch/headers.ts';
@@ -23,6 +24,13 @@ export abstract class RequestServer {
   earlyHints(request: Request | globalThis.Request, fields: HeadersInit): boolean {
     const exchange = this.exchangeOf(request, 'earlyHints');
     return exchange.channel.hint(exchange, hintFields(fields));
+  }
+
+  push(request: Request | globalThis.Request, target: string | URL, init: PushInit = {}): boolean {
+    const exchange = this.exchangeOf(request, 'push');
+    // Also where nothing can be pushed: what is wrong with it is to show with every client.
+    const { url } = exchange.request as Request;
+    return exchange.channel.promise(exchange, pushRecord(exchange, url, target, init));
   }
 
   requestTrailers(request: Request | globalThis.Request): Promise<Headers> {

@@ -5,6 +5,7 @@
 import type { SocketAddress } from '../bridge/address.ts';
 import type { ExecutionContext } from '../bridge/background.ts';
 import type { ProtocolError } from '../bridge/protocol_error.ts';
+import type { PushInit } from '../bridge/push.ts';
 import type { TrailersInit } from '../bridge/trailers.ts';
 import type { Headers, HeadersInit } from '../fetch/headers.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
@@ -149,6 +150,22 @@ export interface Server {
    * GYR_FIELD_FORBIDDEN for fields that frame a message, GYR_REQUEST_FOREIGN.
    */
   earlyHints(request: Request | globalThis.Request, fields: HeadersInit): boolean;
+  /**
+   * HTTP/2 server push (RFC 9113 §8.4): has a request answered that the client has not made yet, by
+   * whatever answers such requests here, and the answer sent beside that of `request`. `target` is a
+   * path, or a URL of the same origin. To be called before the response is complete; clients are told
+   * of the push ahead of what is sent behind the call.
+   *
+   * True: it is on its way to the engine. False, and nothing is sent: the option `maxPushes` is 0, the
+   * client speaks HTTP/1, allows no pushes or has as many as it takes, keeps refusing them, or has
+   * left; `request` was pushed itself; or its response is complete. Browsers allow none: use
+   * `earlyHints()` for them. `stats()` counts `pushes` and `pushesRefused`.
+   *
+   * Throws GYR_PUSH_INVALID for a target of another origin, another method than GET and HEAD, and
+   * what is too large; a TypeError for what is no field, GYR_FIELD_FORBIDDEN for fields that frame a
+   * message, GYR_REQUEST_FOREIGN.
+   */
+  push(request: Request | globalThis.Request, target: string | URL, init?: PushInit): boolean;
   /**
    * The trailers of the request (RFC 9110 §6.5), once its body has arrived; empty when it has none.
    * Read the body first, or have it being read: else this reads it to its end and drops it, and

@@ -20,8 +20,8 @@ const Table = table_file.Table;
 const peer_table_bytes_initial = 4096;
 /// What a field comes to beside its name and value, bytes: an index or nothing, and two lengths.
 const field_extra_bytes_max = 4 + 2 * 4;
-/// Two updates of the table's size.
-const size_updates_bytes_max = 2 * integer.bytes_max;
+/// Two updates of the table's size, which a block may begin with, bytes.
+pub const size_updates_bytes_max = 2 * integer.bytes_max;
 /// Longer names are not looked for, nor kept.
 const name_bytes_max = 128;
 /// Cookies that are shorter can be guessed, byte by byte, by who can have requests made.

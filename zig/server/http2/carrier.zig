@@ -17,6 +17,7 @@ const secured_of = @import("../secured.zig").Secured;
 const FileRange = @import("../../net/write_queue.zig").FileRange;
 const WriteQueue = @import("../../net/write_queue.zig").WriteQueue;
 const output_of = @import("output.zig").Output;
+const pushes_of = @import("pushes.zig").Pushes;
 
 pub fn Http2Carrier(comptime D: type) type {
     return struct {
@@ -27,6 +28,7 @@ pub fn Http2Carrier(comptime D: type) type {
         const http2 = D.http2;
         const budget = budget_file.Budget(D);
         const output = output_of(D);
+        const pushes = pushes_of(D);
         const refusals = refusals_of(D);
         const responses = responses_of(D);
         const secured = secured_of(D);
@@ -121,6 +123,9 @@ pub fn Http2Carrier(comptime D: type) type {
             framed: bool,
         ) void {
             if (ex.http2.stream.isClosed()) return;
+            // Ahead of what refers to them (RFC 9113 §8.4.1).
+            if (res.pushes.len > 0) pushes.promiseAll(self.d, ex, res);
+            if (!self.conn.isOpen()) return;
             if (res.unusual) res.settleFields(false, true);
             const is_whole = ex.response == .done;
             // What HEAD, or a status without content, is answered with ends here.
@@ -157,6 +162,7 @@ pub fn Http2Carrier(comptime D: type) type {
         fn writeBlock(self: Self, ex: *Exchange, ends: bool, parts: heads.HeadParts) void {
             const d = self.d;
             const own = self.session();
+            own.protocol.sentHead(&ex.http2.stream);
             const frame_bytes_max = own.protocol.peer.frame_bytes_max;
             const bound = frames.headersBytes(heads.headBytesMax(&parts), frame_bytes_max);
             const is_small = bound <= limits.output_buffer_bytes / 2;

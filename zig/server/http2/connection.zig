@@ -16,6 +16,7 @@ const common_timing_of = @import("../timing.zig").Timing;
 const refusals_of = @import("../refusals.zig").Refusals;
 const contents_of = @import("contents.zig").Contents;
 const output_of = @import("output.zig").Output;
+const pushes_of = @import("pushes.zig").Pushes;
 const requests_of = @import("requests.zig").Requests;
 const sessions_of = @import("session.zig").Sessions;
 
@@ -28,6 +29,7 @@ pub fn Http2(comptime D: type) type {
         const common_timing = common_timing_of(D);
         const contents = contents_of(D);
         const output = output_of(D);
+        const pushes = pushes_of(D);
         const refusals = refusals_of(D);
         const requests = requests_of(D);
         const sessions = sessions_of(D);
@@ -37,6 +39,8 @@ pub fn Http2(comptime D: type) type {
         pub const Worker = sessions.Worker;
         pub const of = sessions.of;
         pub const exchangeOf = sessions.exchangeOf;
+        pub const promise = pushes.promise;
+        pub const pushRoom = pushes.room;
         pub const restore = requests.restore;
         pub const resumeAll = requests.resumeAll;
         pub const resumeLater = requests.resumeLater;
@@ -121,7 +125,10 @@ pub fn Http2(comptime D: type) type {
                     exchangeOf(trailers.stream),
                     trailers.lines,
                 ),
-                .reset => |by_peer| abort(d, exchangeOf(by_peer.stream)),
+                .reset => |by_peer| {
+                    if (by_peer.stream.isPush()) d.countRefusedPush();
+                    abort(d, exchangeOf(by_peer.stream));
+                },
                 .broken => |broken| {
                     refusals.report(d, conn, .malformed_message, 0);
                     abort(d, exchangeOf(broken.stream));
@@ -175,6 +182,15 @@ pub fn Http2(comptime D: type) type {
                 .http2_connection_error;
             refusals.report(d, conn, code, 0);
             d.endConn(conn, true);
+        }
+
+        /// `ex`, whose stream has begun, is one of the connection's.
+        pub fn link(d: *D, session: *Session, ex: *Exchange) void {
+            ex.prev = session.last;
+            if (session.last) |last| last.next = ex else session.first = ex;
+            session.last = ex;
+            session.depth += 1;
+            d.http2_worker.streams.put(session.conn.id.slot, ex.http2.stream.id, ex.id.slot);
         }
 
         // The end of a stream.

@@ -127,8 +127,7 @@ pub fn Contents(comptime D: type) type {
 
         /// Whether the client has sent all of its request.
         pub fn isWhole(ex: *const Exchange) bool {
-            const state = ex.http2.stream.state;
-            return state == .half_closed_remote or state == .closed;
+            return ex.http2.stream.state.isRequestWhole();
         }
     };
 }

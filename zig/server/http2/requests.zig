@@ -121,22 +121,18 @@ pub fn Requests(comptime D: type) type {
                 .is_connect = d.request.method == .CONNECT,
                 .keep_alive = true,
                 .body_length = length,
-                .prev = session.last,
                 .http2 = .{ .place = .{ .id = stream, .priority = priority } },
             };
-            if (session.last) |last| last.next = ex else session.first = ex;
-            session.last = ex;
-            session.depth += 1;
             const expected = if (end_stream) null else length;
             session.protocol.open(&ex.http2.stream, stream, end_stream, expected);
-            d.http2_worker.streams.put(session.conn.id.slot, stream, id.slot);
+            D.http2.link(d, session, ex);
             return ex;
         }
 
         /// Offers the request in `d.request`, whose content has not come, or is in the inbox as far
         /// as it came while the request waited.
         fn dispatch(d: *D, session: *Session, ex: *Exchange) void {
-            const is_whole = ex.http2.stream.state == .half_closed_remote and !ex.http2.is_reading;
+            const is_whole = contents.isWhole(ex) and !ex.http2.is_reading;
             ex.body_complete = is_whole;
             const id = ex.id;
             const res = d.response();
@@ -238,6 +234,11 @@ pub fn Requests(comptime D: type) type {
             @branchHint(.unlikely);
             if (!keepHead(d, ex)) return;
             if (ex.http2.stream.state == .open) contents.begin(d, ex, .stream);
+            waitForClient(session, ex);
+        }
+
+        /// The request of `ex`, whose head is kept, is offered when the others let it.
+        pub fn waitForClient(session: *Session, ex: *Exchange) void {
             ex.http2.waits_for = .client;
             session.held_up.append(ex);
         }

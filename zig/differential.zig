@@ -1,9 +1,12 @@
 //! Says how the engine's parsers frame a connection's bytes, for the comparison with other parsers
 //! in tests/differential.
 //!
+//! With the argument "hpack": how HPACK's decoder reads the field blocks of a connection.
+//!
 //! Reads cases from stdin, each a length (u32, little-endian) and as many bytes, the whole of what
 //! a client sends on one connection. Answers each with a line of JSON on stdout: the requests, and
-//! how it ended.
+//! how it ended. A case of HPACK is blocks, each behind its length (u16, big-endian); its line
+//! tells the fields of each, as their number and a hash.
 const std = @import("std");
 const decoder = @import("http1/decoder.zig");
 const ChunkedDecoder = @import("http1/chunked.zig").ChunkedDecoder;
@@ -11,6 +14,9 @@ const Fields = @import("http/fields.zig").Fields;
 const Request = @import("http/request.zig").Request;
 const trailers = @import("http/trailers.zig");
 const limits = @import("core/limits.zig");
+const hpack = @import("http2/hpack/decoder.zig");
+const hpack_table = @import("http2/hpack/table.zig");
+const TablePool = @import("http2/hpack/table_pool.zig").TablePool;
 
 const case_bytes_max = 1 << 20;
 const Crc = std.hash.Crc32;
@@ -46,6 +52,9 @@ pub fn main() !void {
     var buffered_out = std.io.bufferedWriter(std.io.getStdOut().writer());
     const in = buffered_in.reader();
     const case = try std.heap.page_allocator.alloc(u8, case_bytes_max);
+    var args = std.process.args();
+    _ = args.skip();
+    const is_hpack = args.next() != null;
     while (true) {
         const len = in.readInt(u32, .little) catch |e| switch (e) {
             error.EndOfStream => return,
@@ -53,7 +62,10 @@ pub fn main() !void {
         };
         if (len > case.len) return error.CaseTooLarge;
         try in.readNoEof(case[0..len]);
-        try answer(case[0..len], buffered_out.writer());
+        if (is_hpack)
+            try answerHpack(case[0..len], buffered_out.writer())
+        else
+            try answer(case[0..len], buffered_out.writer());
         // Whoever waits for the answer sends nothing before it is there.
         if (buffered_in.start == buffered_in.end) try buffered_out.flush();
     }
@@ -65,6 +77,46 @@ fn answer(case: []const u8, out: anytype) !void {
     try out.print("],\"end\":\"{s}\",\"code\":\"{s}\"}}\n", .{
         @tagName(end), if (end == .err) end.err else "",
     });
+}
+
+var table_memory: [TablePool.memoryBytes(1)]u8 align(hpack_table.alignment) = undefined;
+var block_text: [65_535]u8 = undefined;
+var block_lines: [4096]hpack_table.Record = undefined;
+
+/// As a connection does: the table has what memory it takes.
+fn answerHpack(case: []const u8, out: anytype) !void {
+    var pool: TablePool = .init(&table_memory, 1);
+    var reader: hpack.Decoder = .initPooled(&pool);
+    defer reader.deinit();
+    var block: hpack.Block = .{
+        .text = &block_text,
+        .lines = &block_lines,
+        .limits = .{ .list_bytes_max = 1 << 20, .read_bytes_max = 1 << 20 },
+    };
+    try out.writeAll("{\"blocks\":[");
+    var rest = case;
+    var end: []const u8 = "fine";
+    while (rest.len > 2) {
+        const len = std.mem.readInt(u16, rest[0..2], .big);
+        if (len > rest.len - 2) break;
+        reader.decode(rest[2..][0..len], &block) catch |err| {
+            end = @errorName(err);
+            break;
+        };
+        if (block.excess != .none) {
+            end = "excess";
+            break;
+        }
+        if (rest.ptr != case.ptr) try out.writeByte(',');
+        rest = rest[2 + len ..];
+        var crc = Crc.init();
+        var fields = block.fields();
+        while (fields.next()) |field| {
+            for ([_][]const u8{ field.text, "\x00", field.value, "\x00" }) |part| crc.update(part);
+        }
+        try out.print("[{d},{d},{d}]", .{ block.count, crc.final(), reader.table.size });
+    }
+    try out.print("],\"end\":\"{s}\"}}\n", .{end});
 }
 
 fn frame(case: []const u8, out: anytype) !End {

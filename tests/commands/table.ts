@@ -164,6 +164,7 @@ export const rows: readonly Row[] = [
     mayLack: /libFuzzer|C\+\+ compiler/,
   },
   { pattern: /^node --import \.\/scripts\/ts\.mjs tests\/differential\/run\.ts /, short: smoke },
+  { pattern: /^node --import \.\/scripts\/ts\.mjs tests\/differential\/hpack\.ts /, short: smoke },
   { pattern: /^node bench\/soak\.mjs /, short: smoke },
 
   // Measurements
@@ -175,7 +176,7 @@ export const rows: readonly Row[] = [
     mayLack: /taskset|core/,
   },
   {
-    pattern: /^node bench\/(?:idle|io|neighbour)\.mjs/,
+    pattern: /^node bench\/(?:idle|io|neighbour|streams)\.mjs/,
     short: smoke,
     mayLack: /taskset|core|wrk|not on io_uring/,
   },

@@ -93,6 +93,13 @@ const zigHello = (plain) =>
     plain,
   );
 
+/** The same as a command. */
+const zigPlain = async ({ port, idle, plain }) => [
+  await zigHello(plain),
+  String(port),
+  ...(idle ? ['idle'] : []),
+];
+
 /** A module in bench/apps, served by the command that users have. */
 export const app =
   (name, ...more) =>
@@ -158,11 +165,7 @@ export const contenders = [
     name: 'zig',
     group: 'gyrfalcon',
     what: 'gyrfalcon, handler in Zig',
-    command: async ({ port, idle, plain }) => [
-      await zigHello(plain),
-      String(port),
-      ...(idle ? ['idle'] : []),
-    ],
+    command: zigPlain,
   },
   {
     name: 'constant',
@@ -380,7 +383,7 @@ function overHttp2(isSecured) {
     isSecured ? nginxTls(server, ' http2') : nginxWith(server, ' http2');
   return [
     row('zig-h2', 'gyrfalcon, handler in Zig,', async (place) =>
-      isSecured ? zigTls(place) : [await zigHello(place.plain), String(place.port)],
+      isSecured ? zigTls(place) : zigPlain(place),
     ),
     row('handler-h2', 'gyrfalcon in Node.js, TypeScript handler,', async (place) => {
       if (!isSecured) return app('handler.ts')(place);

@@ -1,6 +1,6 @@
 // What an idle connection costs: opens many keep-alive connections, makes one request on each, and
 // compares the server's memory. `node bench/idle.mjs [zig] [--connections 10000] [--smoke]`; those of
-// the group tls are asked over TLS.
+// the group tls are asked over TLS, those of the group h2 over HTTP/2 with the fields of a browser.
 import { readFileSync } from 'node:fs';
 import { main } from '../scripts/lib/setup.mjs';
 import { prepareFiles } from './contenders.mjs';
@@ -18,8 +18,36 @@ const DESCRIPTORS_SPARE = 200;
 /** The goal, per connection: what is added to it over TLS is keys. */
 const BYTES_MAX = 2048;
 const TLS_BYTES_MAX = 6 * 1024;
+const HTTP2_BYTES_MAX = 6 * 1024;
 /** Of the group tls, those that are ours. */
 const ownOverTls = new Set(['zig-tls', 'handler-tls', 'dir-tls']);
+/** Of the group h2: in clear text, so that TLS is not counted. */
+const ownOverHttp2 = new Set(['zig-h2']);
+
+/** The preface, and SETTINGS; the server's are acknowledged by the next of the same kind. */
+const GREETING = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  frame(4, 0, 0, Buffer.alloc(0)),
+  frame(4, 1, 0, Buffer.alloc(0)),
+]);
+const browserFields = [
+  [
+    'user-agent',
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/150.0.0.0 Safari/537.36',
+  ],
+  [
+    'accept',
+    'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8',
+  ],
+  ['accept-language', 'en-US,en;q=0.9'],
+  ['accept-encoding', 'gzip, deflate, br, zstd'],
+  ['sec-fetch-site', 'none'],
+  ['sec-fetch-mode', 'navigate'],
+  ['sec-fetch-dest', 'document'],
+  ['upgrade-insecure-requests', '1'],
+];
+/** The last stream of each socket. */
+const streams = new Map();
 
 const words = process.argv.slice(2);
 const name = words[0] === undefined || words[0].startsWith('-') ? 'zig' : words.shift();
@@ -57,7 +85,7 @@ async function measure(entrant) {
 
   const each = (after - before) / count;
   const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  const over = row.group === 'tls' ? ' over TLS' : '';
+  const over = { tls: ' over TLS', h2: ' over HTTP/2' }[row.group] ?? '';
   console.log(`${name}: ${count} idle keep-alive connections${over}, each after one request`);
   console.log(`resident memory: ${mib(before)} before, ${mib(after)} with them`);
   console.log(`per connection:  ${each.toFixed(0)} bytes (kernel socket memory is not in it)`);
@@ -65,8 +93,8 @@ async function measure(entrant) {
   if (options.smoke) {
     console.log('a smoke run: the memory of so few connections means nothing');
     if (lost > 0) process.exitCode = 1;
-  } else if (row.group === 'gyrfalcon' || ownOverTls.has(name)) {
-    const most = row.group === 'tls' ? TLS_BYTES_MAX : BYTES_MAX;
+  } else if (row.group === 'gyrfalcon' || ownOverTls.has(name) || ownOverHttp2.has(name)) {
+    const most = { tls: TLS_BYTES_MAX, h2: HTTP2_BYTES_MAX }[row.group] ?? BYTES_MAX;
     const reached = lost === 0 && each <= most;
     console.log(`${reached ? 'reached' : 'MISSED'}: at most ${most} bytes each, none lost`);
     if (!reached) process.exitCode = 1;
@@ -82,6 +110,7 @@ async function openAll(entrant) {
       next += 1;
       const socket = await open(entrant.port, entrant.expected.isSecured);
       sockets.push(socket.on('error', () => {}));
+      if (entrant.expected.isHttp2) socket.write(GREETING);
       await ask(socket, entrant);
     }
   };
@@ -90,6 +119,7 @@ async function openAll(entrant) {
 
 /** One request; resolves when as many bytes have come as one response has. */
 function ask(socket, { expected, responseBytes }) {
+  if (expected.isHttp2) return askHttp2(socket, expected.path);
   return new Promise((resolve, reject) => {
     let missing = responseBytes;
     const closed = () => reject(new Error('the server closed a connection that should be kept'));
@@ -102,6 +132,52 @@ function ask(socket, { expected, responseBytes }) {
     socket.on('data', data).on('close', closed);
     socket.write(`GET ${expected.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
   });
+}
+
+/** One stream, to its end. */
+function askHttp2(socket, path) {
+  const stream = (streams.get(socket) ?? -1) + 2;
+  streams.set(socket, stream);
+  return new Promise((resolve, reject) => {
+    let rest = Buffer.alloc(0);
+    const closed = () => reject(new Error('the server closed a connection that should be kept'));
+    const data = (bytes) => {
+      rest = Buffer.concat([rest, bytes]);
+      for (let at = 0; rest.length - at >= 9; at += 9 + rest.readUIntBE(at, 3)) {
+        const isEnd = rest[at + 3] <= 1 && (rest[at + 4] & 1) === 1;
+        if (!isEnd || rest.readUInt32BE(at + 5) !== stream) continue;
+        socket.off('data', data).off('close', closed);
+        resolve();
+        return;
+      }
+    };
+    socket.on('data', data).on('close', closed);
+    // The fields are kept by the table when they come first, and told by their index then.
+    const first = stream === 1 ? browserFields.map(kept) : [];
+    socket.write(frame(1, 5, stream, Buffer.concat([requestLine(path), ...first])));
+  });
+}
+
+/** GET, http, a path and an authority: the authority is kept. */
+function requestLine(path) {
+  const text = Buffer.from(path);
+  const authority = Buffer.from([0x41, 9, ...Buffer.from('127.0.0.1')]);
+  return Buffer.concat([Buffer.from([0x82, 0x86, 0x04, text.length]), text, authority]);
+}
+
+/** A field that the server's table keeps (RFC 7541 §6.2.1). */
+function kept([name, value]) {
+  const text = (string) => Buffer.from([string.length, ...Buffer.from(string)]);
+  return Buffer.concat([Buffer.from([0x40]), text(name), text(value)]);
+}
+
+function frame(type, flags, stream, payload) {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
 }
 
 function checkDescriptors(wanted) {

@@ -71,9 +71,6 @@ pub const Ways = struct {
     /// A stream's window is filled up to this when half of it is used, bytes; and the connection's.
     stream_target: u32 = 65_535,
     connection_target: u32 = 65_535,
-    /// Windows of streams are opened by other SETTINGS, for all of them at a time, and not by
-    /// WINDOW_UPDATE.
-    opens_by_settings: bool = false,
     /// No more windows are opened once so much has come, bytes.
     stalls_after: ?u64 = null,
     streams_max: u32 = 100,
@@ -103,16 +100,12 @@ pub const Ways = struct {
             4, 5 => self.windows((1 << 31) - 1 - (4 << 20), 1 << 20),
             6, 7 => self.windows(1 << 20, 1 << 20),
             8 => self.stalls_after = random.uintAtMost(u64, 100_000),
-            else => {
-                self.windows(random.uintAtMost(u32, 2_000), 1 << 20);
-                self.opens_by_settings = true;
-            },
+            else => {},
         }
-        self.connection_target = switch (random.uintLessThan(u8, 4)) {
-            0, 1 => 65_535,
-            2 => random.intRangeAtMost(u32, 1_000, 20_000),
-            else => random.intRangeAtMost(u32, 1_000, 4 << 20),
-        };
+        self.connection_target = if (random.boolean())
+            65_535
+        else
+            random.intRangeAtMost(u32, 1_000, 4 << 20);
         self.streams_max = if (random.boolean()) 100 else random.intRangeAtMost(u32, 1, 8);
         if (random.boolean()) self.frame_bytes_max = random.intRangeAtMost(u32, 16_384, 70_000);
         self.table_bytes = switch (random.uintLessThan(u8, 4)) {

@@ -30,8 +30,6 @@ pub const Sender = struct {
 
     /// More is written only when there is less of it, bytes.
     const low_bytes = 2_000;
-    /// Fewer than a client remembers.
-    const settings_sent_max = 14;
 
     pub fn isEmpty(self: *const Sender) bool {
         return self.at == self.bytes.items.len;
@@ -219,18 +217,9 @@ pub const Sender = struct {
         }
         const more = missing(client, stream);
         if (more == 0) return;
-        const may_set = client.settings.len < settings_sent_max;
-        if (client.ways.opens_by_settings and may_set) return self.openAll(client);
         stream.granted += more;
         stream.since_ms = now;
         try self.windowUpdate(client, stream.id, @intCast(more));
-    }
-
-    /// From now on the windows of all streams are as large as any answer.
-    fn openAll(self: *Sender, client: *Client) !void {
-        var settings = client.settings.get(client.settings.len - 1);
-        settings.initial_window += client.ways.stream_target;
-        try self.sendSettings(client, settings);
     }
 
     // Requests.

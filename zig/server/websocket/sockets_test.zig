@@ -19,8 +19,8 @@ const deadline_ms = 10_000;
 
 /// Sends messages back, to all who are there when they begin with '*'. Text "close" closes,
 /// "terminate" ends, "flood" is answered with messages until one is not taken, "nested" with what
-/// has ended every other socket. "+TOPIC" and "-TOPIC" subscribe and do so no more, what begins with
-/// '=' is published under "news".
+/// has ended every other socket. "+TOPIC" and "-TOPIC" subscribe to a topic and end that; what
+/// begins with '=' is published under "news".
 const App = struct {
     mutex: std.Thread.Mutex = .{},
     sockets: std.BoundedArray(Socket, 16) = .{},

@@ -22,6 +22,7 @@ import type { PushRecord } from './push.ts';
 import {
   HEAD_ALONE,
   HEAD_TOO_LARGE,
+  type FieldSectionKind as Kind,
   RING_FULL,
   WRITTEN,
   writeAbort,
@@ -158,13 +159,7 @@ export class Channel implements ExchangeChannel {
     if (exchange.phase !== PHASE_OPEN || exchange.outgoing !== null || exchange.isHttp10) {
       return false;
     }
-    if (fields.length === 0) return false;
-    const { block, responses } = exchange.port.lane;
-    const { slot, generation } = exchange;
-    const kind = abi.KIND_RESPONSE_INTERIM;
-    if (!writeFieldSection(block, responses, slot, generation, kind, 103, fields)) return false;
-    this.wrote();
-    return true;
+    return fields.length > 0 && this.tell(exchange, abi.KIND_RESPONSE_INTERIM, 103, fields);
   }
 
   /**
@@ -173,12 +168,16 @@ export class Channel implements ExchangeChannel {
    */
   promise(exchange: Exchange, push: PushRecord): boolean {
     if (exchange.phase !== PHASE_OPEN || exchange.pushRoom === 0) return false;
+    if (!this.tell(exchange, abi.KIND_RESPONSE_PUSH, push.method, push.entries)) return false;
+    exchange.pushRoom -= 1;
+    return true;
+  }
+
+  /** Writes a record that has fields and a number: a status, or a method. False when the ring is full. */
+  private tell(exchange: Exchange, kind: Kind, number: number, fields: HeaderList): boolean {
     const { block, responses } = exchange.port.lane;
     const { slot, generation } = exchange;
-    const { method, entries } = push;
-    const kind = abi.KIND_RESPONSE_PUSH;
-    if (!writeFieldSection(block, responses, slot, generation, kind, method, entries)) return false;
-    exchange.pushRoom -= 1;
+    if (!writeFieldSection(block, responses, slot, generation, kind, number, fields)) return false;
     this.wrote();
     return true;
   }

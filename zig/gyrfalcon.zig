@@ -176,6 +176,7 @@ test {
     _ = @import("server/server_test.zig");
     _ = @import("server/timing_test.zig");
     _ = @import("server/websocket/posts.zig");
+    _ = @import("server/websocket/shares_test.zig");
     _ = @import("server/websocket/sockets_test.zig");
     _ = @import("server/websocket/topics.zig");
     _ = @import("server/websocket/upgrades.zig");

@@ -120,7 +120,7 @@ pub const Config = struct {
     /// How long the peer may take to answer a Close, ms.
     websocket_close_timeout_ms: u32 = limits.websocket_close_timeout_ms_default,
     /// What may wait for the peer to take it, bytes. A message that comes on top of that meets
-    /// `websocket_overflow`. Where nothing waits, every message is taken.
+    /// `websocket_overflow`; so does one that would leave too little memory for others.
     websocket_unsent_bytes_max: u32 = limits.websocket_unsent_bytes_max_default,
     websocket_overflow: Overflow = .drop,
 

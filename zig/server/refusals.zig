@@ -3,6 +3,7 @@
 
 const problem = @import("../http/problem.zig");
 const responses_of = @import("responses.zig").Responses;
+const Mailbox = @import("websocket/socket.zig").Mailbox;
 
 pub fn Refusals(comptime D: type) type {
     return struct {
@@ -33,6 +34,9 @@ pub fn Refusals(comptime D: type) type {
                 .status = status,
                 .peer = conn.peer,
             };
+            // A socket's function may be in the middle of a send: nothing is written here.
+            const before = Mailbox.away();
+            defer Mailbox.leave(before);
             d.dispatcher.onProtocolError(d, &err);
         }
     };

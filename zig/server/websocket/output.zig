@@ -110,9 +110,18 @@ pub fn Output(comptime D: type) type {
             return statusOf(session);
         }
 
+        /// What waits for some leaves memory for others: those that hold much have half of the pool
+        /// between them, all of them three quarters. Who has taken all is sent what is small in any
+        /// case, as it leaves at once, mostly.
         fn hasRoom(d: *const D, conn: *const Conn, bytes: usize) bool {
             const waiting = conn.queue.bytes;
-            return waiting == 0 or waiting + bytes <= d.config.websocket_unsent_bytes_max;
+            const after = waiting + bytes;
+            if (waiting > 0 and after > d.config.websocket_unsent_bytes_max) return false;
+            if (after <= limits.buffer_bytes_min) return true;
+            const quarter = d.config.buffer_memory_bytes / 4;
+            const is_large = after > limits.connection_memory_share_bytes;
+            const common = if (is_large) 2 * quarter else 3 * quarter;
+            return d.net.pools.buffers.bytes_used + bytes <= common;
         }
 
         fn overflow(d: *D, conn: *Conn) Status {

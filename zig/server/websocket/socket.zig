@@ -178,6 +178,14 @@ pub const Mailbox = struct {
         return before;
     }
 
+    /// From now on this thread is in a function that may be called in the middle of a send: what it
+    /// says is posted. Returns what `leave` is to be given.
+    pub fn away() ?*Mailbox {
+        const before = here;
+        here = null;
+        return before;
+    }
+
     pub fn leave(before: ?*Mailbox) void {
         here = before;
     }

@@ -10,9 +10,7 @@ const gyrfalcon = @import("gyrfalcon");
 const WebSocket = gyrfalcon.WebSocket;
 
 const Chat = struct {
-    mutex: std.Thread.Mutex = .{},
-    /// Who is there: at most so many.
-    sockets: std.BoundedArray(WebSocket, 1024) = .{},
+    const room = "everybody";
 
     pub fn init() Chat {
         return .{};
@@ -35,33 +33,21 @@ const Chat = struct {
     }
 
     /// The functions from here on are called by several threads at once, but for one socket by one
-    /// at a time. None is called while another is sending: a lock may be held.
-    pub fn handleWSConn(self: *Chat, ws: WebSocket) void {
-        self.mutex.lock();
-        defer self.mutex.unlock();
-        self.sockets.append(ws) catch {
-            _ = ws.close(1013, "The room is full");
-        };
+    /// at a time.
+    pub fn handleWSConn(_: *Chat, ws: WebSocket) void {
+        if (ws.subscribe(room) == .dropped) _ = ws.close(1013, "The room is full");
     }
 
-    /// `send` copies what it does not send at once. A socket of another thread is no different.
-    pub fn handleWSMessage(self: *Chat, ws: WebSocket, message: *const WebSocket.Message) void {
+    /// What is published reaches the sockets of all threads, but the one that says it. They all
+    /// answer with what became of it: there is room for so much under way.
+    pub fn handleWSMessage(_: *Chat, ws: WebSocket, message: *const WebSocket.Message) void {
         if (message.kind != .text) {
             _ = ws.close(1003, "Text, please");
             return;
         }
-        self.mutex.lock();
-        defer self.mutex.unlock();
-        for (self.sockets.constSlice()) |each| _ = each.sendText(message.bytes);
-    }
-
-    pub fn handleWSDisconn(self: *Chat, ws: WebSocket, _: *const WebSocket.End) void {
-        self.mutex.lock();
-        defer self.mutex.unlock();
-        for (self.sockets.constSlice(), 0..) |each, i| if (each.eql(ws)) {
-            _ = self.sockets.swapRemove(i);
-            return;
-        };
+        _ = ws.sendText(message.bytes); // who takes nothing misses it
+        if (ws.publish(room, .text, message.bytes) == .dropped)
+            _ = ws.sendText("Too much is said at once: some have not heard that");
     }
 };
 
@@ -70,7 +56,10 @@ pub fn main() !void {
     defer _ = gpa.deinit();
 
     var server: gyrfalcon.Server(Chat) = undefined;
-    try server.init(gpa.allocator(), .{ .port = try portArgument(gpa.allocator()) });
+    try server.init(gpa.allocator(), .{
+        .port = try portArgument(gpa.allocator()),
+        .websocket_message_bytes_max = 4 * 1024, // of what everybody is sent
+    });
     defer server.deinit();
     try server.run(); // until SIGINT or SIGTERM
 }

@@ -230,10 +230,19 @@ pub const websocket_unsent_bytes_max_default: u32 = 1024 * 1024;
 /// WebSocket messages on their way from other threads to one worker, bytes. One that is longer
 /// cannot be sent so.
 pub const websocket_posts_bytes: u32 = 4 * 1024 * 1024;
+/// What messages leave of that for words that end something: a connection, a subscription.
+pub const websocket_posts_kept_bytes: u32 = 64 * 1024;
+/// What a worker sends in one turn of what was posted to it, and of what was published, in messages
+/// of up to `websocket_send_bytes`; a longer one counts for several.
+pub const websocket_turn_sends_max: u32 = 1024;
+pub const websocket_send_bytes: u32 = 16 * 1024;
 /// The name of a topic that WebSockets subscribe to, bytes.
 pub const websocket_topic_bytes_max: u8 = 128;
 /// Subscriptions of all WebSockets of a worker.
-pub const websocket_subscriptions_max: u32 = 64 * 1024;
+pub const websocket_subscriptions_max_default: u32 = 64 * 1024;
+pub const websocket_subscriptions_max_bound: u32 = 1 << 24;
+/// Subscriptions of one WebSocket.
+pub const websocket_socket_subscriptions_max: u32 = 1024;
 /// WebSocket messages below this are sent without compression, bytes.
 pub const websocket_deflate_bytes_min_default: u32 = 256;
 /// A compressed message may stand for so many times as much as it has bytes, and for
@@ -286,6 +295,7 @@ comptime {
     // Who is asked has time to answer.
     assert(websocket_ping_after_ms_default < websocket_idle_timeout_ms_default);
     assert(websocket_message_bytes_max_default <= websocket_message_bytes_max_bound);
+    assert(websocket_posts_kept_bytes <= websocket_posts_bytes / 2);
     // A message in pieces fits what its connection may hold, whose blocks are half full.
     assert(2 * websocket_message_bytes_max_default <= connection_memory_bytes_max_default);
     assert(tls_development_renew_days < tls_development_days and tls_development_days <= 398);

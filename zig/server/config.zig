@@ -123,6 +123,9 @@ pub const Config = struct {
     /// `websocket_overflow`; so does one that would leave too little memory for others.
     websocket_unsent_bytes_max: u32 = limits.websocket_unsent_bytes_max_default,
     websocket_overflow: Overflow = .drop,
+    /// Subscriptions to topics of all WebSockets of a worker. One has at most 1024, and leaves as
+    /// many as it has to others.
+    websocket_subscriptions_max: u32 = limits.websocket_subscriptions_max_default,
 
     target_bytes_max: u32 = limits.target_bytes_max_default,
     head_bytes_max: u32 = limits.head_bytes_max_default,
@@ -308,6 +311,8 @@ pub const Config = struct {
             return .{ .option = "websocket_frame_bytes_max", .rule = "at least 1" };
         if (self.websocket_close_timeout_ms == 0)
             return .{ .option = "websocket_close_timeout_ms", .rule = "at least 1" };
+        if (self.websocket_subscriptions_max > limits.websocket_subscriptions_max_bound)
+            return .{ .option = "websocket_subscriptions_max", .rule = "at most 16777216" };
         const idle_ms = self.websocket_idle_timeout_ms;
         if (idle_ms > 0 and self.websocket_ping_after_ms >= idle_ms) return .{
             .option = "websocket_ping_after_ms",
@@ -424,4 +429,6 @@ test "who is asked whether it is there has time to answer before it is given up"
     try std.testing.expectEqual(@as(?Config.Problem, null), config.validate());
     config.websocket_message_bytes_max = 0;
     try std.testing.expectEqualStrings("websocket_message_bytes_max", config.validate().?.option);
+    config = .{ .websocket_subscriptions_max = 1 << 25 };
+    try std.testing.expectEqualStrings("websocket_subscriptions_max", config.validate().?.option);
 }

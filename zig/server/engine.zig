@@ -572,6 +572,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
             _ = log.setThreadLevel(self.config.log);
             const driver = &self.drivers[index];
             if (self.config.pin) self.pin(index);
+            driver.websocket_worker.mailbox.settle();
             if (self.dispatcher.workerStart(driver)) {
                 self.ready.finish();
                 self.go.wait();

@@ -22,8 +22,8 @@
 //!     pub const Tls = gyrfalcon.Tls
 //!         `Config.tls` may secure connections; the program links OpenSSL and picotls (docs/TLS.md)
 //!     pub fn onProtocolError(self: *H, err: *const gyrfalcon.ProtocolError) void
-//!         a message was refused, or a client was too slow: the engine has answered or closed. It may
-//!         be called in the middle of a send to a WebSocket: it takes no lock that is held there
+//!         a message was refused, or a client was too slow: the engine has answered or closed.
+//!         This may be in the middle of a send to a WebSocket: no lock is taken that is held there
 //!
 //! WebSockets are those of requests that `handleRequest` has answered with `res.upgrade`. One of
 //! these makes a handler that has some:

@@ -8,6 +8,7 @@
 const assert = @import("std").debug.assert;
 const Chain = @import("../../core/chain.zig").Chain;
 const Id = @import("../../core/slots.zig").Id;
+const limits = @import("../../core/limits.zig");
 const never = @import("../../core/rate.zig").never;
 const problem = @import("../../http/problem.zig");
 const errors = @import("../../websocket/errors.zig");
@@ -97,6 +98,12 @@ pub fn WebSockets(comptime D: type) type {
         /// what it sends, but for its Close.
         fn mayRead(d: *D, conn: *Conn, session: *Session) bool {
             if (conn.is_ready) return false; // it has had its turn
+            const worker = &d.websocket_worker;
+            if (session.is_ahead) session.is_ahead = worker.mailbox.own > 0;
+            if (session.is_ahead or worker.sends_left == 0) {
+                d.net.goOnLater(conn);
+                return false;
+            }
             const waiting = conn.queue.bytes;
             if (waiting >= d.config.output_high_water_bytes and session.protocol.isOpen()) {
                 session.is_paused = true;
@@ -285,15 +292,15 @@ pub fn WebSockets(comptime D: type) type {
 
         pub fn hasWork(d: *const D) bool {
             const worker = &d.websocket_worker;
-            return D.has_sockets and (worker.due.len > 0 or !worker.mailbox.posts.isEmpty());
+            return D.has_sockets and
+                (worker.due.len > 0 or worker.publishing != null or worker.mailbox.hasWork());
         }
 
         pub fn onTurn(d: *D) void {
             if (!D.has_sockets) return;
             const worker = &d.websocket_worker;
-            var posts = worker.mailbox.posts.take();
-            while (posts.next()) |post|
-                _ = output.say(d, post.id, post.word, post.topic, post.bytes);
+            output.deliver(d);
+            worker.sends_left = limits.websocket_turn_sends_max;
             // What comes to be due meanwhile is for the next turn.
             var left = worker.due.len;
             while (left > 0) : (left -= 1) settle(d, worker.due.pop() orelse return);

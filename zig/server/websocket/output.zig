@@ -1,12 +1,15 @@
 //! What WebSockets are sent, and what bounds it: a peer that does not take what it is sent costs
 //! itself its messages, or its connection, and nobody else anything.
 
+const std = @import("std");
 const Id = @import("../../core/slots.zig").Id;
 const limits = @import("../../core/limits.zig");
 const frames = @import("../../websocket/frames.zig");
 const errors = @import("../../websocket/errors.zig");
+const Post = @import("posts.zig").Post;
 const sessions_of = @import("session.zig").Sessions;
 const socket = @import("socket.zig");
+const topics_file = @import("topics.zig");
 const Status = socket.Socket.Status;
 
 /// The part of the driver `D` that sends to sockets.
@@ -29,7 +32,17 @@ pub fn Output(comptime D: type) type {
             topic: []const u8,
             bytes: []const u8,
         ) Status {
-            return say(of(owner), id, word, topic, bytes);
+            const d = of(owner);
+            const worker = &d.websocket_worker;
+            const is_long = word == .publish and
+                worker.topics.subscribersOf(topic) > worker.sends_left;
+            // What this thread has posted comes first.
+            if (!is_long and worker.mailbox.own == 0) return say(d, id, word, topic, bytes);
+            const status = worker.mailbox.post(id, word, topic, bytes);
+            if (status == .posted and word == .publish) {
+                if (websockets.byId(d, id)) |session| session.is_ahead = true;
+            }
+            return status;
         }
 
         /// Any thread.
@@ -38,8 +51,35 @@ pub fn Output(comptime D: type) type {
             d.net.port.wake(@TypeOf(d.net.backend));
         }
 
+        /// Says what was posted, as much of it as a turn has room for. What comes meanwhile is for
+        /// the next turn.
+        pub fn deliver(d: *D) void {
+            const worker = &d.websocket_worker;
+            const mailbox = &worker.mailbox;
+            if (worker.publishing == null and mailbox.taken.isEmpty())
+                mailbox.taken = mailbox.posts.take();
+            var left = limits.websocket_turn_sends_max;
+            while (left > 0) {
+                const post = worker.publishing orelse mailbox.taken.next() orelse return;
+                if (post.word == .publish) {
+                    if (worker.publishing == null) worker.topics.begin(.in_turns, post.topic);
+                    worker.publishing = post;
+                    left = walk(d, .in_turns, &post, left);
+                    if (left == 0) return;
+                    worker.publishing = null;
+                } else _ = say(d, post.id, post.word, post.topic, post.bytes);
+                left -|= costOf(post.bytes.len);
+                if (post.is_own) mailbox.own -= 1;
+            }
+        }
+
+        /// What a message of so many bytes takes of a turn, in sends.
+        fn costOf(bytes: usize) u32 {
+            return @intCast(1 + bytes / limits.websocket_send_bytes);
+        }
+
         /// What a program, on whatever thread, says to a socket. All has been checked.
-        pub fn say(
+        fn say(
             d: *D,
             id: Id,
             word: socket.Word,
@@ -47,7 +87,11 @@ pub fn Output(comptime D: type) type {
             bytes: []const u8,
         ) Status {
             if (word == .publish) {
-                publish(d, id, topic, word.publish, bytes);
+                const worker = &d.websocket_worker;
+                const post: Post = .{ .id = id, .word = word, .topic = topic, .bytes = bytes };
+                worker.topics.begin(.at_once, topic);
+                const most = std.math.maxInt(u32); // there are no more than go in one turn
+                worker.sends_left -|= most - walk(d, .at_once, &post, most);
                 return .sent;
             }
             const session = websockets.byId(d, id) orelse return .closed;
@@ -78,21 +122,20 @@ pub fn Output(comptime D: type) type {
             return if (conn.queue.isEmpty()) .sent else .waits;
         }
 
-        /// To this worker's sockets that have subscribed to the topic, but to the one of that name.
-        fn publish(
-            d: *D,
-            except: Id,
-            topic: []const u8,
-            kind: frames.Kind,
-            bytes: []const u8,
-        ) void {
+        /// Sends a message to this worker's sockets that have subscribed to its topic, but to the
+        /// one of that name. Returns what is left of `most` sends when all have it; 0: it is to go
+        /// on.
+        fn walk(d: *D, which: topics_file.Walk, post: *const Post, most: u32) u32 {
             const topics = &d.websocket_worker.topics;
-            topics.begin(topic);
-            // Sending may end any of them.
-            while (topics.next()) |session| {
-                if (session.id == except or !session.protocol.isOpen()) continue;
-                _ = send(d, session, kind, bytes);
+            var left = most;
+            while (left > 0) {
+                // Sending may end any of them.
+                const session = topics.next(which) orelse return left;
+                left -|= costOf(post.bytes.len);
+                if (session.id == post.id or !session.protocol.isOpen()) continue;
+                _ = send(d, session, post.word.publish, post.bytes);
             }
+            return 0;
         }
 
         /// A message that was made here.

@@ -11,24 +11,44 @@ const Word = @import("socket.zig").Word;
 const alignment = 8;
 
 /// Stands before the bytes.
-const Head = struct { id: Id, word: Word, topic_len: u8, len: u32 };
+const Head = struct {
+    id: Id,
+    word: Word,
+    topic_len: u8,
+    is_own: bool,
+    /// All of it is there.
+    is_written: std.atomic.Value(bool),
+    len: u32,
+};
 
 const head_bytes = std.mem.alignForward(usize, @sizeOf(Head), alignment);
+
+pub const Post = struct {
+    id: Id,
+    word: Word,
+    topic: []const u8,
+    bytes: []const u8,
+    /// The worker's own thread says it.
+    is_own: bool = false,
+};
 
 pub const Posts = struct {
     mutex: std.Thread.Mutex = .{},
     /// Both buffers.
     bytes: []align(memory.page_bytes) u8,
+    /// What messages leave of a buffer for words that end something.
+    kept: u32,
     /// The one that is being filled.
     filling: u1 = 0,
     /// How much of it is in use. Written under the lock; the worker looks without.
     len: std.atomic.Value(usize) = .init(0),
 
-    /// Room for `capacity` bytes with what stands before each. Memory is used for what comes to be.
-    pub fn init(capacity: u32) error{OutOfMemory}!Posts {
+    /// Room for `capacity` bytes with what stands before each, of which `kept` are not for
+    /// messages. Memory is used for what comes to be.
+    pub fn init(capacity: u32, kept: u32) error{OutOfMemory}!Posts {
         comptime assert(@alignOf(Head) <= alignment);
         const half = std.mem.alignForward(usize, capacity, alignment);
-        return .{ .bytes = try memory.reserve(u8, 2 * half) };
+        return .{ .bytes = try memory.reserve(u8, 2 * half), .kept = kept };
     }
 
     pub fn deinit(self: *Posts) void {
@@ -41,36 +61,56 @@ pub const Posts = struct {
         return @alignCast(self.bytes[which * half ..][0..half]);
     }
 
-    /// Nothing waits for the worker.
+    /// There is nothing to take.
     pub fn isEmpty(self: *const Posts) bool {
         return self.len.load(orders.look) == 0;
     }
 
     /// Any thread: false when there is no room. Whoever adds something wakes the worker then.
-    pub fn add(self: *Posts, id: Id, word: Word, topic: []const u8, bytes: []const u8) bool {
+    pub fn add(self: *Posts, post: *const Post) bool {
+        const head = self.placeFor(post) orelse return false;
+        // Outside the lock: a copy holds up neither the worker nor others.
+        const out = @as([*]u8, @ptrCast(head)) + head_bytes;
+        @memcpy(out[0..post.topic.len], post.topic);
+        @memcpy(out[post.topic.len..][0..post.bytes.len], post.bytes);
+        head.is_written.store(true, orders.publish);
+        return true;
+    }
+
+    fn placeFor(self: *Posts, post: *const Post) ?*Head {
         self.mutex.lock();
         defer self.mutex.unlock();
         const len = self.len.raw;
         const room = self.buffer(self.filling)[len..];
-        const fixed_bytes = head_bytes + topic.len;
-        if (room.len < fixed_bytes or bytes.len > room.len - fixed_bytes) return false;
+        const used = head_bytes + post.topic.len + post.bytes.len;
+        const wanted = std.mem.alignForward(usize, used, alignment);
+        if (wanted > self.shareOf(post.word, room.len)) return null;
         const head: *Head = @alignCast(@ptrCast(room.ptr));
         head.* = .{
-            .id = id,
-            .word = word,
-            .topic_len = @intCast(topic.len),
-            .len = @intCast(bytes.len),
+            .id = post.id,
+            .word = post.word,
+            .topic_len = @intCast(post.topic.len),
+            .is_own = post.is_own,
+            .is_written = .init(false),
+            .len = @intCast(post.bytes.len),
         };
-        @memcpy(room[head_bytes..][0..topic.len], topic);
-        @memcpy(room[fixed_bytes..][0..bytes.len], bytes);
-        const end = std.mem.alignForward(usize, len + fixed_bytes + bytes.len, alignment);
-        self.len.store(end, orders.publish);
-        return true;
+        self.len.store(len + wanted, orders.publish);
+        return head;
     }
 
-    /// The worker: takes what there is. It stays where it is until the next `take`.
+    /// How much of what is left one post may take. Whoever sends much leaves others half, and room
+    /// for what ends it.
+    fn shareOf(self: *const Posts, word: Word, left: usize) usize {
+        return switch (word) {
+            .close, .terminate, .unsubscribe => left,
+            .message, .publish, .ping, .subscribe => (left -| self.kept) / 2,
+        };
+    }
+
+    /// The worker, when it has dealt with what it took before: takes what there is. That stays
+    /// where it is until the next `take`.
     pub fn take(self: *Posts) Iterator {
-        if (self.isEmpty()) return .{ .rest = &.{} };
+        if (self.isEmpty()) return .{};
         self.mutex.lock();
         defer self.mutex.unlock();
         const taken = self.buffer(self.filling)[0..self.len.raw];
@@ -79,20 +119,33 @@ pub const Posts = struct {
         return .{ .rest = @alignCast(taken) };
     }
 
-    pub const Post = struct { id: Id, word: Word, topic: []const u8, bytes: []const u8 };
-
     /// Walks what was taken, in the order in which it was added.
     pub const Iterator = struct {
-        rest: []align(alignment) const u8,
+        rest: []align(alignment) const u8 = &.{},
 
+        /// All has been walked.
+        pub fn isEmpty(self: *const Iterator) bool {
+            return self.rest.len == 0;
+        }
+
+        /// Whether there is a next, which has been written by now.
+        pub fn hasNext(self: *const Iterator) bool {
+            if (self.rest.len == 0) return false;
+            const head: *const Head = @ptrCast(self.rest.ptr);
+            return head.is_written.load(orders.look);
+        }
+
+        /// Null at the end, and while somebody is still writing the next: he wakes the worker when
+        /// that is there.
         pub fn next(self: *Iterator) ?Post {
-            if (self.rest.len == 0) return null;
+            if (!self.hasNext()) return null;
             const head: *const Head = @ptrCast(self.rest.ptr);
             const post: Post = .{
                 .id = head.id,
                 .word = head.word,
                 .topic = self.rest[head_bytes..][0..head.topic_len],
                 .bytes = self.rest[head_bytes + head.topic_len ..][0..head.len],
+                .is_own = head.is_own,
             };
             const used = head_bytes + head.topic_len + head.len;
             const end = std.mem.alignForward(usize, used, alignment);
@@ -104,16 +157,20 @@ pub const Posts = struct {
 
 const testing = std.testing;
 
+fn addTo(posts: *Posts, id: Id, word: Word, topic: []const u8, bytes: []const u8) bool {
+    return posts.add(&.{ .id = id, .word = word, .topic = topic, .bytes = bytes });
+}
+
 test "posts come out as they went in, in their order, and there may be more while they are read" {
-    var posts = try Posts.init(1024);
+    var posts = try Posts.init(1024, 0);
     defer posts.deinit();
     const id: Id = .{ .slot = 3, .generation = 5 };
     try testing.expect(posts.isEmpty());
-    try testing.expect(posts.add(id, .{ .message = .text }, "", "one"));
-    try testing.expect(posts.add(.none, .{ .publish = .text }, "news", "two"));
+    try testing.expect(addTo(&posts, id, .{ .message = .text }, "", "one"));
+    try testing.expect(addTo(&posts, .none, .{ .publish = .text }, "news", "two"));
     var first = posts.take();
     try testing.expect(posts.isEmpty());
-    try testing.expect(posts.add(id, .ping, "", "three"));
+    try testing.expect(addTo(&posts, id, .ping, "", "three"));
     const one = first.next().?;
     try testing.expectEqual(id, one.id);
     try testing.expectEqual(Word{ .message = .text }, one.word);
@@ -130,19 +187,19 @@ test "posts come out as they went in, in their order, and there may be more whil
 }
 
 test "what finds no room is refused, and what is there stays whole" {
-    var posts = try Posts.init(256);
+    var posts = try Posts.init(256, 0);
     defer posts.deinit();
     var count: u8 = 0;
-    while (posts.add(.none, .ping, "", &.{ count, count, count })) count += 1;
+    while (addTo(&posts, .none, .ping, "", &.{ count, count, count })) count += 1;
     try testing.expect(count > 2);
-    try testing.expect(!posts.add(.none, .{ .message = .binary }, "", &([_]u8{0} ** 256)));
+    try testing.expect(!addTo(&posts, .none, .{ .message = .binary }, "", &([_]u8{0} ** 256)));
     var taken = posts.take();
     for (0..count) |i| {
         const byte: u8 = @intCast(i);
         try testing.expectEqualSlices(u8, &.{ byte, byte, byte }, taken.next().?.bytes);
     }
     try testing.expectEqual(null, taken.next());
-    try testing.expect(posts.add(.none, .ping, "", ""));
+    try testing.expect(addTo(&posts, .none, .ping, "", ""));
 }
 
 test "threads that post at once lose nothing, and each keeps its order" {
@@ -152,13 +209,13 @@ test "threads that post at once lose nothing, and each keeps its order" {
             var number: u32 = 0;
             while (number < rounds) {
                 const id: Id = .{ .slot = thread, .generation = 1 };
-                if (posts.add(id, .ping, "", std.mem.asBytes(&number))) {
+                if (addTo(posts, id, .ping, "", std.mem.asBytes(&number))) {
                     number += 1;
                 } else std.Thread.yield() catch {};
             }
         }
     };
-    var posts = try Posts.init(4096);
+    var posts = try Posts.init(4096, 0);
     defer posts.deinit();
     var threads: [3]std.Thread = undefined;
     for (&threads, 0..) |*thread, i|
@@ -166,11 +223,43 @@ test "threads that post at once lose nothing, and each keeps its order" {
     var seen = [_]u32{0} ** threads.len;
     while (seen[0] + seen[1] + seen[2] < threads.len * rounds) {
         var taken = posts.take();
-        while (taken.next()) |post| {
-            const number = std.mem.bytesToValue(u32, post.bytes[0..4]);
-            try testing.expectEqual(seen[post.id.slot], number);
-            seen[post.id.slot] += 1;
+        while (!taken.isEmpty()) {
+            const one = taken.next() orelse continue; // it is being written
+            const number = std.mem.bytesToValue(u32, one.bytes[0..4]);
+            try testing.expectEqual(seen[one.id.slot], number);
+            seen[one.id.slot] += 1;
         }
     }
     for (threads) |thread| thread.join();
+}
+
+test "messages leave room for words that end something, and each half of what is left" {
+    var posts = try Posts.init(4096, 1024);
+    defer posts.deinit();
+    const part = [_]u8{0} ** 1024;
+    try testing.expect(!addTo(&posts, .none, .{ .message = .text }, "", &(part ** 2)));
+    try testing.expect(addTo(&posts, .none, .{ .message = .text }, "", &part));
+    try testing.expect(!addTo(&posts, .none, .{ .publish = .text }, "news", &part));
+    while (addTo(&posts, .none, .{ .message = .text }, "", "small")) {}
+    try testing.expect(!addTo(&posts, .none, .subscribe, "news", ""));
+    try testing.expect(addTo(&posts, .none, .unsubscribe, "news", ""));
+    try testing.expect(addTo(&posts, .none, .{ .close = 1000 }, "", "enough"));
+    var count: usize = 0;
+    while (addTo(&posts, .none, .terminate, "", "")) count += 1;
+    try testing.expect(count > 30);
+}
+
+test "a post that is not written yet is waited for, and nothing overtakes it" {
+    var posts = try Posts.init(1024, 0);
+    defer posts.deinit();
+    const slow: Post = .{ .id = .none, .word = .ping, .topic = "", .bytes = "" };
+    const head = posts.placeFor(&slow).?;
+    try testing.expect(addTo(&posts, .none, .terminate, "", ""));
+    var taken = posts.take();
+    try testing.expectEqual(null, taken.next());
+    try testing.expect(!taken.isEmpty());
+    head.is_written.store(true, orders.publish);
+    try testing.expectEqual(Word.ping, taken.next().?.word);
+    try testing.expectEqual(Word.terminate, taken.next().?.word);
+    try testing.expect(taken.isEmpty());
 }

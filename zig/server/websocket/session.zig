@@ -13,8 +13,10 @@ const frames = @import("../../websocket/frames.zig");
 const errors = @import("../../websocket/errors.zig");
 const Config = @import("../config.zig").Config;
 const socket = @import("socket.zig");
-const Topics = @import("topics.zig").Topics;
-const Posts = @import("posts.zig").Posts;
+const topics_file = @import("topics.zig");
+const Topics = topics_file.Topics;
+const posts_file = @import("posts.zig");
+const Posts = posts_file.Posts;
 
 /// What a socket may keep beyond its connection's slot, bytes.
 const session_bytes_max = 1024;
@@ -28,7 +30,7 @@ pub fn Sessions(comptime D: type) type {
             return &session.due;
         }
 
-        fn subscriptionsOf(session: *Session) *?*anyopaque {
+        fn subscriptionsOf(session: *Session) *topics_file.Own {
             return &session.subscriptions;
         }
 
@@ -43,8 +45,9 @@ pub fn Sessions(comptime D: type) type {
             /// Its place among those of which something is to be told, or done, when the turn ends.
             due: list.Link(Session) = .{},
             notes: Notes = .{},
-            /// The beginning of its subscriptions: of the topics.
-            subscriptions: ?*anyopaque = null,
+            subscriptions: topics_file.Own = .{},
+            /// What it has published waits for its turn: its next message is read behind that.
+            is_ahead: bool = false,
             /// It is not read, as too much waits for the peer.
             is_paused: bool = false,
             /// The dispatcher knows of it.
@@ -84,6 +87,10 @@ pub fn Sessions(comptime D: type) type {
             mailbox: socket.Mailbox,
             due: list.List(Session, dueOf) = .{},
             topics: Topics(Session, subscriptionsOf),
+            /// A post that is published, and has not reached all of its subscribers.
+            publishing: ?posts_file.Post = null,
+            /// What is left of this turn for what is published while messages are read, in sends.
+            sends_left: u32 = limits.websocket_turn_sends_max,
 
             /// For so many connections. `driver` reaches the worker, by `operations`.
             pub fn init(
@@ -109,10 +116,11 @@ pub fn Sessions(comptime D: type) type {
                 errdefer memory.release(u8, whole);
                 var seed: u64 = undefined;
                 system.random(std.mem.asBytes(&seed)) catch return error.SystemResources;
-                const topics_max = if (D.has_sockets) limits.websocket_subscriptions_max else 0;
+                const topics_max = if (D.has_sockets) config.websocket_subscriptions_max else 0;
                 var topics = try Topics(Session, subscriptionsOf).init(topics_max, seed);
                 errdefer topics.deinit();
                 const posts_bytes = if (D.has_sockets) limits.websocket_posts_bytes else 0;
+                const posts = try Posts.init(posts_bytes, limits.websocket_posts_kept_bytes);
                 return .{
                     .sessions = sessions,
                     .settings = settingsOf(config),
@@ -121,7 +129,7 @@ pub fn Sessions(comptime D: type) type {
                     .mailbox = .{
                         .owner = driver,
                         .operations = operations,
-                        .posts = try Posts.init(posts_bytes),
+                        .posts = posts,
                     },
                 };
             }

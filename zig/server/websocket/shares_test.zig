@@ -20,7 +20,8 @@ const Socket = @import("socket.zig").Socket;
 const sockets_max = 1040;
 
 /// /large is answered with `large_bytes`, anything else by a socket, which subscribes to "news".
-/// A message has as many bytes published as `published` is long; trouble is told to `admin`.
+/// A message has as many bytes published as `published` is long; trouble is told to `admin`,
+/// and that more was published than a turn reaches.
 const App = struct {
     sockets: std.BoundedArray(Socket, sockets_max) = .{},
     ended: u32 = 0,
@@ -28,6 +29,7 @@ const App = struct {
     last_status: ?Socket.Status = null,
     admin: ?Socket = null,
     told: u32 = 0,
+    messages: u32 = 0,
 
     pub fn init() App {
         return .{};
@@ -46,7 +48,11 @@ const App = struct {
     }
 
     pub fn handleWSMessage(self: *App, ws: Socket, _: *const Socket.Message) void {
+        self.messages += 1;
         self.last_status = ws.publish("news", .binary, self.published);
+        if (self.admin) |admin| if (self.last_status == .posted) {
+            _ = admin.sendText("behind");
+        };
     }
 
     pub fn handleWSDisconn(self: *App, _: Socket, _: *const Socket.End) void {
@@ -92,6 +98,7 @@ const Bench = struct {
         const gpa = testing.allocator;
         try self.driver.init(gpa, &self.config, .epoll, &self.port, &self.dispatcher, 0);
         self.driver.websocket_worker.mailbox.peers = &self.mailboxes;
+        self.driver.websocket_worker.mailbox.settle();
         self.driver.net.begin();
         for (0..sockets) |_| _ = try self.connect(handshake);
         try testing.expectEqual(sockets, self.app.sockets.len);
@@ -180,5 +187,79 @@ test "what is said of a socket that ends in the middle of a publish is posted, n
     bench.driver.net.turn(0);
     try testing.expectEqual(3, bench.app.ended);
     try testing.expect(bench.waiting(0) >= 3 * "trouble".len);
+    try bench.end();
+}
+
+test "what was published goes on in the next turn, until every subscriber has had it" {
+    const sockets = sockets_max; // more than one turn sends to
+    var bench: Bench = undefined;
+    try bench.begin(configWith(64 * 1024 * 1024), sockets);
+    const backend = &bench.driver.net.backend;
+    const frame_bytes = "\x81\x01a".len;
+    const before = backend.in_flight;
+    // As another thread does.
+    for (0..20) |_|
+        try testing.expectEqual(.posted, bench.mailboxes[0].publish(.none, "news", .text, "a"));
+    var turns: usize = 0;
+    while (bench.driver.hasWork()) : (turns += 1) {
+        const in_flight = backend.in_flight;
+        bench.driver.net.turn(0);
+        const most = limits.websocket_turn_sends_max * frame_bytes;
+        try testing.expect(backend.in_flight - in_flight <= most);
+    }
+    try testing.expect(turns >= 20);
+    try testing.expectEqual(20 * sockets * frame_bytes, backend.in_flight - before);
+    try bench.end();
+}
+
+test "who publishes to more than a turn reaches is read on behind that, and nothing overtakes it" {
+    var bench: Bench = undefined;
+    try bench.begin(configWith(64 * 1024 * 1024), sockets_max);
+    bench.app.admin = bench.app.sockets.get(sockets_max - 1);
+    bench.app.published = "a";
+    bench.feed(bench.tokens.get(0), message ++ message);
+    try testing.expectEqual(.posted, bench.app.last_status.?);
+    try testing.expectEqual(1, bench.app.messages);
+    // Who has published less is read.
+    bench.feed(bench.tokens.get(1), message);
+    try testing.expectEqual(2, bench.app.messages);
+    while (bench.driver.hasWork()) bench.driver.net.turn(0);
+    const sent = bench.driver.net.backend.sent.constSlice();
+    try testing.expect(std.mem.endsWith(u8, sent, "\x82\x01a\x81\x06behind"));
+    while (bench.app.messages < 3 or bench.driver.hasWork()) bench.driver.net.turn(0);
+    bench.app.admin = null;
+    try bench.end();
+}
+
+test "who has filled a worker's mailbox is ended all the same" {
+    var bench: Bench = undefined;
+    try bench.begin(configWith(64 * 1024 * 1024), 2);
+    const ws = bench.app.sockets.get(0);
+    const other = bench.app.sockets.get(1);
+    // Large ones leave room for those of others.
+    while (ws.sendBinary(&zeros) == .posted) {}
+    try testing.expectEqual(.posted, other.sendBinary(zeros[0 .. 64 * 1024]));
+    while (ws.sendText("more") == .posted) {}
+    try testing.expectEqual(.posted, other.close(1000, ""));
+    try testing.expectEqual(.posted, ws.terminate());
+    while (bench.driver.hasWork()) bench.driver.net.turn(0);
+    try testing.expectEqual(1, bench.app.ended); // the other's answer is waited for
+    try bench.end();
+}
+
+test "one socket takes half of a worker's subscriptions at most" {
+    var config = configWith(4 * 1024 * 1024);
+    config.websocket_subscriptions_max = 64;
+    var bench: Bench = undefined;
+    try bench.begin(config, 2);
+    const before = bench.mailboxes[0].enter();
+    defer Mailbox.leave(before);
+    for ([_]usize{ 31, 15 }, bench.app.sockets.constSlice()) |most, ws| {
+        var name: [1]u8 = .{0};
+        while (ws.subscribe(&name) == .sent) name[0] += 1;
+        try testing.expectEqual(.dropped, ws.subscribe(&name));
+        try testing.expect(name[0] >= most and name[0] <= most + 1);
+        try testing.expectEqual(.sent, ws.subscribe("news")); // it has that
+    }
     try bench.end();
 }

@@ -6,7 +6,8 @@ const Id = @import("../../core/slots.zig").Id;
 const errors = @import("../../websocket/errors.zig");
 const frames = @import("../../websocket/frames.zig");
 const utf8 = @import("../../websocket/utf8.zig");
-const Posts = @import("posts.zig").Posts;
+const posts_file = @import("posts.zig");
+const Posts = posts_file.Posts;
 
 /// A WebSocket. It may be copied, kept, and used by any thread until the server's `deinit`; from
 /// one thread to one socket, things arrive in the order in which they were sent.
@@ -104,7 +105,8 @@ pub const Socket = struct {
     }
 
     /// It is sent what is published under this topic from now on: a name of 1 to 128 bytes. Dropped
-    /// where there is no room for another subscription.
+    /// where there is no room for another subscription (`websocket_subscriptions_max`), or it has
+    /// 1024.
     pub fn subscribe(self: Socket, topic: []const u8) Status {
         if (!isTopic(topic)) return .invalid;
         return self.mailbox.say(self.id, .subscribe, topic, "");
@@ -116,7 +118,8 @@ pub const Socket = struct {
     }
 
     /// Sends a message to all sockets that have subscribed to the topic, of every worker, but to
-    /// this one. Those that do not take what they are sent miss it.
+    /// this one. Those that do not take what they are sent miss it, which is not told. Dropped: a
+    /// worker at least had no room for it.
     pub fn publish(self: Socket, topic: []const u8, kind: Kind, bytes: []const u8) Status {
         return self.mailbox.publish(self.id, topic, kind, bytes);
     }
@@ -149,11 +152,16 @@ pub const Mailbox = struct {
     owner: *anyopaque,
     operations: *const Operations,
     posts: Posts,
+    /// What the worker has taken of them, and not said yet.
+    taken: Posts.Iterator = .{},
+    /// Posts of the worker's own thread that have not been said yet.
+    own: u32 = 0,
     /// Those of all workers, this one among them.
     peers: []const *Mailbox = &.{},
 
     pub const Operations = struct {
-        /// The worker's own thread.
+        /// The worker's own thread, in a function of a socket: says it at once, or posts it where
+        /// that has to wait.
         say: *const fn (
             owner: *anyopaque,
             id: Id,
@@ -169,6 +177,14 @@ pub const Mailbox = struct {
     /// to its sockets needs no post then. At other times, in the middle of a request say, no
     /// connection may be written to.
     threadlocal var here: ?*Mailbox = null;
+
+    /// The worker whose thread this is, at all times.
+    threadlocal var home: ?*Mailbox = null;
+
+    /// This thread is the worker's.
+    pub fn settle(self: *Mailbox) void {
+        home = self;
+    }
 
     /// From now on this thread is in a function of a socket of this worker's. Returns what `leave`
     /// is to be given.
@@ -197,12 +213,34 @@ pub const Mailbox = struct {
         topic: []const u8,
         bytes: []const u8,
     ) Socket.Status {
-        // What was posted before comes first.
-        if (here == self and self.posts.isEmpty())
-            return self.operations.say(self.owner, id, word, topic, bytes);
-        if (!self.posts.add(id, word, topic, bytes)) return .dropped;
+        if (here == self) return self.operations.say(self.owner, id, word, topic, bytes);
+        return self.post(id, word, topic, bytes);
+    }
+
+    /// Any thread: the worker says it in one of its next turns, behind what was posted before.
+    pub fn post(
+        self: *Mailbox,
+        id: Id,
+        word: Word,
+        topic: []const u8,
+        bytes: []const u8,
+    ) Socket.Status {
+        const its: posts_file.Post = .{
+            .id = id,
+            .word = word,
+            .topic = topic,
+            .bytes = bytes,
+            .is_own = home == self,
+        };
+        if (!self.posts.add(&its)) return .dropped;
+        if (its.is_own) self.own += 1;
         self.operations.wake(self.owner);
         return .posted;
+    }
+
+    /// Whether the worker can say something that was posted.
+    pub fn hasWork(self: *const Mailbox) bool {
+        return if (self.taken.isEmpty()) !self.posts.isEmpty() else self.taken.hasNext();
     }
 
     /// Any thread: sends a message to all who have subscribed to the topic, but to `except`, which

@@ -7,12 +7,19 @@ const assert = std.debug.assert;
 const limits = @import("../../core/limits.zig");
 const list = @import("../../core/list.zig");
 const memory = @import("../../core/memory.zig");
+const shares = @import("../../core/shares.zig");
 const slots = @import("../../core/slots.zig");
 
-/// `subscriptionsOf` gives the beginning of an owner's list.
+/// An owner's subscriptions: the first of them, and how many there are.
+pub const Own = struct { first: ?*anyopaque = null, count: u32 = 0 };
+
+/// Walks over who hears of a topic: there may be one of each kind at a time.
+pub const Walk = enum { at_once, in_turns };
+
+/// `ownOf` gives what an owner keeps of its subscriptions.
 pub fn Topics(
     comptime Owner: type,
-    comptime subscriptionsOf: fn (owner: *Owner) *?*anyopaque,
+    comptime ownOf: fn (owner: *Owner) *Own,
 ) type {
     return struct {
         const Self = @This();
@@ -21,6 +28,8 @@ pub fn Topics(
             id: slots.Id,
             owner: *Owner,
             topic: *Topic,
+            /// How many there were before it. Those of a topic stand in this order.
+            number: u64,
             among: list.Link(Subscription) = .{},
             /// The next of the same owner.
             next: ?*Subscription,
@@ -48,8 +57,17 @@ pub fn Topics(
         buckets: []align(memory.page_bytes) ?*Topic,
         /// Nobody outside knows it: names may be chosen by clients.
         seed: u64,
-        /// The next subscriber of a walk that is under way: it moves on when that one goes.
-        walk: ?*Subscription = null,
+        /// Subscriptions that there have been.
+        count: u64 = 0,
+        walks: std.EnumArray(Walk, Place) = .initFill(.{}),
+
+        /// How far a walk has come.
+        const Place = struct {
+            /// The next subscriber: it moves on when that one goes.
+            next: ?*Subscription = null,
+            /// Who has come since it began is not told.
+            end: u64 = 0,
+        };
 
         /// For so many subscriptions. Memory is used for those that come to be.
         pub fn init(count: u32, seed: u64) error{OutOfMemory}!Self {
@@ -91,7 +109,19 @@ pub fn Topics(
         }
 
         fn firstOf(owner: *Owner) ?*Subscription {
-            return @alignCast(@ptrCast(subscriptionsOf(owner).*));
+            return @alignCast(@ptrCast(ownOf(owner).first));
+        }
+
+        /// Whether `owner` may have another: nobody has most of what there is.
+        fn mayTake(self: *const Self, owner: *Owner) bool {
+            const has = ownOf(owner).count;
+            const left = self.subscriptions.items.len - self.subscriptions.used;
+            return has < limits.websocket_socket_subscriptions_max and shares.mayTake(has, left);
+        }
+
+        /// How many hear of the topic.
+        pub fn subscribersOf(self: *Self, name: []const u8) u32 {
+            return if (self.find(name)) |topic| topic.subscribers.len else 0;
         }
 
         /// `owner` hears of the topic from now on. Once, however often this is called.
@@ -99,6 +129,7 @@ pub fn Topics(
             assert(name.len > 0 and name.len <= limits.websocket_topic_bytes_max);
             var own = firstOf(owner);
             while (own) |it| : (own = it.next) if (it.topic.is(name)) return;
+            if (!self.mayTake(owner)) return error.NoRoom;
             const id = self.subscriptions.take() orelse return error.NoRoom;
             // There are as many topics as subscriptions.
             const topic = self.find(name) orelse self.make(name);
@@ -107,10 +138,13 @@ pub fn Topics(
                 .id = id,
                 .owner = owner,
                 .topic = topic,
+                .number = self.count,
                 .next = firstOf(owner),
             };
+            self.count += 1;
             topic.subscribers.append(subscription);
-            subscriptionsOf(owner).* = subscription;
+            ownOf(owner).first = subscription;
+            ownOf(owner).count += 1;
         }
 
         fn make(self: *Self, name: []const u8) *Topic {
@@ -137,7 +171,8 @@ pub fn Topics(
                 own = it.next;
             }) {
                 if (!it.topic.is(name)) continue;
-                if (before) |other| other.next = it.next else subscriptionsOf(owner).* = it.next;
+                if (before) |other| other.next = it.next else ownOf(owner).first = it.next;
+                ownOf(owner).count -= 1;
                 return self.drop(it);
             }
         }
@@ -145,7 +180,7 @@ pub fn Topics(
         /// `owner` hears of nothing any more.
         pub fn forget(self: *Self, owner: *Owner) void {
             var own = firstOf(owner);
-            subscriptionsOf(owner).* = null;
+            ownOf(owner).* = .{};
             while (own) |it| {
                 own = it.next;
                 self.drop(it);
@@ -153,7 +188,10 @@ pub fn Topics(
         }
 
         fn drop(self: *Self, subscription: *Subscription) void {
-            if (self.walk == subscription) self.walk = subscription.among.next;
+            for (&self.walks.values) |*place|
+                if (place.next == subscription) {
+                    place.next = subscription.among.next;
+                };
             const topic = subscription.topic;
             topic.subscribers.remove(subscription);
             self.subscriptions.release(subscription.id);
@@ -164,16 +202,23 @@ pub fn Topics(
             self.topics.release(topic.id);
         }
 
-        /// Begins a walk over who hears of the topic; `next` goes on with it. Subscribers may go
-        /// meanwhile. There is one walk at a time.
-        pub fn begin(self: *Self, name: []const u8) void {
-            assert(self.walk == null);
-            self.walk = if (self.find(name)) |topic| topic.subscribers.first else null;
+        /// Begins a walk over who hears of the topic; `next` goes on with it. Subscribers may come
+        /// and go meanwhile: those that have come are not told.
+        pub fn begin(self: *Self, walk: Walk, name: []const u8) void {
+            const place = self.walks.getPtr(walk);
+            assert(place.next == null);
+            const topic = self.find(name) orelse return;
+            place.* = .{ .next = topic.subscribers.first, .end = self.count };
         }
 
-        pub fn next(self: *Self) ?*Owner {
-            const subscription = self.walk orelse return null;
-            self.walk = subscription.among.next;
+        pub fn next(self: *Self, walk: Walk) ?*Owner {
+            const place = self.walks.getPtr(walk);
+            const subscription = place.next orelse return null;
+            if (subscription.number >= place.end) {
+                place.next = null;
+                return null;
+            }
+            place.next = subscription.among.next;
             return subscription.owner;
         }
     };
@@ -182,18 +227,18 @@ pub fn Topics(
 const testing = std.testing;
 
 const Listener = struct {
-    subscriptions: ?*anyopaque = null,
+    own: Own = .{},
     heard: u32 = 0,
 
-    fn subscriptionsOf(self: *Listener) *?*anyopaque {
-        return &self.subscriptions;
+    fn ownOf(self: *Listener) *Own {
+        return &self.own;
     }
 };
-const TestTopics = Topics(Listener, Listener.subscriptionsOf);
+const TestTopics = Topics(Listener, Listener.ownOf);
 
 fn publish(topics: *TestTopics, name: []const u8) void {
-    topics.begin(name);
-    while (topics.next()) |listener| listener.heard += 1;
+    topics.begin(.at_once, name);
+    while (topics.next(.at_once)) |listener| listener.heard += 1;
 }
 
 test "who has subscribed hears, once, until it has had enough" {
@@ -233,18 +278,61 @@ test "who finds no room is told so, and room comes back" {
     for (&listeners) |*one| topics.forget(one);
 }
 
+test "one has half of what is left at most, and a thousand in any case" {
+    var topics = try TestTopics.init(4096, 1);
+    defer topics.deinit();
+    var greedy: Listener = .{};
+    var others: [4]Listener = .{Listener{}} ** 4;
+    var name: [8]u8 = undefined;
+    for (0..1024) |i| try topics.subscribe(&greedy, try std.fmt.bufPrint(&name, "{d}", .{i}));
+    try testing.expectError(error.NoRoom, topics.subscribe(&greedy, "more"));
+    try topics.subscribe(&greedy, "0"); // it has that
+    topics.unsubscribe(&greedy, "0");
+    try topics.subscribe(&greedy, "more");
+    var counts: [4]usize = @splat(0);
+    for (&others, &counts) |*other, *count| {
+        while (true) : (count.* += 1) {
+            const topic = try std.fmt.bufPrint(&name, "{d}", .{count.*});
+            topics.subscribe(other, topic) catch break;
+        }
+    }
+    try testing.expectEqual(1024, counts[1]);
+    try testing.expect(counts[2] > 500 and counts[2] < 520);
+    try testing.expect(counts[3] > 200);
+    topics.forget(&greedy);
+    for (&others) |*one| topics.forget(one);
+}
+
+test "who subscribes while others are told is not told, nor is anybody twice" {
+    var topics = try TestTopics.init(8, 1);
+    defer topics.deinit();
+    var listeners: [3]Listener = .{Listener{}} ** 3;
+    for (listeners[0..2]) |*one| try topics.subscribe(one, "news");
+    topics.begin(.in_turns, "news");
+    try testing.expectEqual(&listeners[0], topics.next(.in_turns).?);
+    topics.unsubscribe(&listeners[0], "news");
+    try topics.subscribe(&listeners[0], "news");
+    try topics.subscribe(&listeners[2], "news");
+    publish(&topics, "news"); // another walk in this one
+    for (&listeners) |*one| try testing.expectEqual(1, one.heard);
+    try testing.expectEqual(&listeners[1], topics.next(.in_turns).?);
+    try testing.expectEqual(null, topics.next(.in_turns));
+    try testing.expectEqual(3, topics.subscribersOf("news"));
+    for (&listeners) |*one| topics.forget(one);
+}
+
 test "subscribers that go while all are told are not told, and the others are" {
     var topics = try TestTopics.init(8, 1);
     defer topics.deinit();
     var listeners: [4]Listener = .{Listener{}} ** 4;
     for (&listeners) |*one| try topics.subscribe(one, "news");
-    topics.begin("news");
-    _ = topics.next().?;
+    topics.begin(.in_turns, "news");
+    _ = topics.next(.in_turns).?;
     topics.forget(&listeners[0]); // the one that has been told
     topics.forget(&listeners[1]); // the next
-    try testing.expectEqual(&listeners[2], topics.next().?);
+    try testing.expectEqual(&listeners[2], topics.next(.in_turns).?);
     topics.forget(&listeners[3]);
-    try testing.expectEqual(null, topics.next());
+    try testing.expectEqual(null, topics.next(.in_turns));
     topics.forget(&listeners[2]);
 }
 

@@ -73,6 +73,7 @@ pub const duplicate = family.duplicate;
 pub const setCloseOnExec = family.setCloseOnExec;
 pub const setNonBlocking = family.setNonBlocking;
 pub const isReady = family.isReady;
+pub const isReadyWithin = family.isReadyWithin;
 
 pub const socket = family.socket;
 pub const streamSocket = family.streamSocket;

@@ -15,6 +15,9 @@ const tcp_ulp = 31;
 const tls_level = 282;
 const tls_tx = 1;
 
+/// How long a connection over the loopback interface is waited for, ms.
+const ready_ms_max = 100;
+
 /// The system seals in records what `fd` is sent from here on. After an error it sends on as it
 /// did.
 pub fn seal(fd: system.Socket, keys: *const sealing.Keys) system.Error!void {
@@ -86,6 +89,9 @@ const Pair = struct {
         const len = at.toSystem(&address);
         system.connect(near, &address.any, len) catch |err|
             if (err != error.ConnectionPending) return err;
+        // On some kernels the other end is there only when a thread of theirs has run.
+        _ = try system.isReadyWithin(near, posix.POLL.OUT, ready_ms_max);
+        _ = try system.isReadyWithin(listener, posix.POLL.IN, ready_ms_max);
         var storage: posix.sockaddr.storage = undefined;
         var storage_len: posix.socklen_t = undefined;
         return .{ .near = near, .far = try system.accept(listener, &storage, &storage_len) };

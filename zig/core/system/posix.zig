@@ -322,9 +322,14 @@ pub fn setNonBlocking(fd: File) Error!void {
 
 /// Whether one of `events` has come for `fd`, or its end, without waiting.
 pub fn isReady(fd: File, events: i16) Error!bool {
+    return isReadyWithin(fd, events, 0);
+}
+
+/// The same, and waits so long for it; longer where signals come meanwhile.
+pub fn isReadyWithin(fd: File, events: i16, timeout_ms: u31) Error!bool {
     var fds = [_]posix.pollfd{.{ .fd = fd, .events = events, .revents = 0 }};
     while (true) {
-        const ready = check(calls.poll(&fds, 1, 0)) catch |err|
+        const ready = check(calls.poll(&fds, 1, timeout_ms)) catch |err|
             if (err == error.Interrupted) continue else return err;
         return ready == 1 and fds[0].revents & events != 0;
     }

@@ -199,6 +199,10 @@ pub fn isReady(_: File, _: i16) Error!bool {
     return error.NotSupported;
 }
 
+pub fn isReadyWithin(_: File, _: i16, _: u31) Error!bool {
+    return error.NotSupported;
+}
+
 /// A directory, to open others below it. It may be renamed and removed meanwhile.
 pub fn openDirectory(path: []const u8) Error!File {
     var buffer: [path_units_max]u16 = undefined;

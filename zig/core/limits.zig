@@ -35,6 +35,9 @@ pub const zero_copy_bytes_min: u32 = 32 * 1024;
 pub const zero_copies_max: u16 = 1024;
 /// What passes a connection's filter in one go, bytes: four records of TLS.
 pub const filter_bytes: u32 = 4 * (16 * 1024 + 64);
+/// So much of a file the system is asked to seal (kTLS), bytes. The connection's keys are its own
+/// from then on, for good: for less that is not worth it. No frame of HTTP/2 is as long.
+pub const offload_bytes_min: u64 = 64 * 1024 + 1;
 /// What a worker spends in one turn on handshakes of its connections, µs: one that is over it is
 /// brought to its end, the others wait for the next turn.
 pub const filter_turn_us: u32 = 2_000;

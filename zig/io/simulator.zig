@@ -219,6 +219,7 @@ pub const Simulator = struct {
 
     pub fn shutdownSend(self: *Simulator, stream: *Stream) void {
         const link = self.network.byHandle(stream.fd);
+        if (link.sealed_next != null) @panic("half-closed while the system may be sealing");
         link.server_finished = true;
         link.down.finish(self.network.arrival());
         self.network.note(link, "server half-closes", 0, 0);

@@ -18,10 +18,11 @@
 //!   hasPeerClosed(f) bool                 the peer has said that it sends no more
 //!   hasFailed(f) bool                     it is over, but for what `write` has to say of it
 //!   close(f)                              the last that is sent says that nothing follows
-//!   keysOf(f) ?sealing.Keys               what the system may seal with in its place; null: it may
-//!                                         not
+//!   offload_bytes_min                     from so many bytes of a file on the system is asked
+//!   keysOf(f, out) bool                   what the system may seal with in its place; false:
+//!                                         nothing
 //!   offload(f)                            the system does: `write` is not called any more
-//!   noteSealed(f, bytes)                  it has sealed so much text
+//!   noteSealed(f, bytes)                  it has sealed so much text: the filter may fail by that
 //!   message(f) ?sealing.Message           what of its own has to be sent then
 //!   said(f)                               that has been sent
 //!   deinit(f)
@@ -65,9 +66,9 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
         /// Who has begun is through sooner: what its handshake holds is needed for others.
         const Wait = enum(u1) { begun, fresh };
 
-        /// Who seals what is sent. The system is asked when a file is to be sent, which need not
-        /// come to this process then; for what lies in memory here the filter is as good. What
-        /// comes in is the filter's always.
+        /// Who seals what is sent. The system is asked when a long range of a file is to be sent,
+        /// which need not come to this process then; for what lies in memory here the filter is as
+        /// good. What comes in is the filter's always.
         const Sealer = enum(u2) { filter, filter_always, system };
 
         slots: []align(memory.page_bytes) Slot,
@@ -210,7 +211,7 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
         }
 
         /// What came in an earlier turn.
-        pub fn receiveHeld(w: *W, conn: *Conn) void {
+        fn receiveHeld(w: *W, conn: *Conn) void {
             const own = of(w, conn);
             if (!own.is_holding or conn.is_ready) return;
             own.is_holding = false;
@@ -276,6 +277,22 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             if (filter.hasOutput()) w.pump(conn);
             if (!conn.isOpen() or !filter.hasPeerClosed() or conn.eof) return;
             w.receiveEof(conn);
+        }
+
+        /// Sending may end a filter: there were no new keys to be had, or the system has sealed all
+        /// that it may. The connection goes on to its end in the next turn, since callers up the
+        /// stack are in the middle of something.
+        pub fn noteFailure(w: *W, conn: *Conn) void {
+            const own = of(w, conn);
+            if (conn.phase != .open or own.is_deaf) return;
+            if (own.filter.hasFailed()) w.goOnLater(conn);
+        }
+
+        /// What an earlier turn has left.
+        pub fn goOn(w: *W, conn: *Conn) void {
+            const own = of(w, conn);
+            if (own.is_deaf) return;
+            if (own.filter.hasFailed()) fail(w, conn) else receiveHeld(w, conn);
         }
 
         /// The peer is told why, and is heard no further.
@@ -427,8 +444,10 @@ pub fn Filtering(comptime W: type, comptime F: type) type {
             const own = of(w, conn);
             if (own.sealer != .filter) return false;
             assert(!conn.queue.isSealed() and w.filtering.unsent.len == 0);
-            var keys: sealing.Keys = own.filter.keysOf() orelse return false;
+            if (conn.queue.first.?.source.file.length < F.offload_bytes_min) return false;
+            var keys: sealing.Keys = .{};
             defer std.crypto.secureZero(u8, &keys.buffer);
+            if (!own.filter.keysOf(&keys)) return false;
             own.sealer = .filter_always;
             if (!w.backend.sealSends(&conn.stream, &keys)) return false;
             own.sealer = .system;

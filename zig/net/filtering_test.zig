@@ -58,6 +58,8 @@ const sealer: Simulator.Sealer = .{
 const Cipher = struct {
     is_offloaded: bool = false,
     phase: enum { hello, open, peer_closed, failed } = .hello,
+    /// The system has sealed so much text.
+    sealed_bytes: usize = 0,
     /// Of the welcome: larger than a socket's buffer.
     welcome_left: usize = 0,
     says: ?Record.Kind = null,
@@ -69,6 +71,8 @@ const Cipher = struct {
     pub var hellos: u32 = 0;
     /// Connections for which the system seals.
     pub var offloaded: u32 = 0;
+    /// What it may seal of each.
+    pub var sealed_bytes_max: usize = std.math.maxInt(usize);
 
     const Read = struct { text: []u8, used: usize, cost_us: u32 = 0 };
     const Written = struct { taken: usize, len: usize };
@@ -98,16 +102,22 @@ const Cipher = struct {
     pub fn close(self: *Cipher) void {
         if (self.phase != .failed) self.says = .end;
     }
-    pub fn keysOf(self: *const Cipher) ?sealing.Keys {
-        if (!self.isOpen() or self.hasOutput()) return null;
-        return sealing.Keys.fromSlice(&.{ 0, 0, 0, 0 }) catch unreachable; // few
+    pub const offload_bytes_min = file_bytes_max;
+    pub fn keysOf(self: *const Cipher, out: *sealing.Keys) bool {
+        if (!self.isOpen() or self.hasOutput()) return false;
+        out.appendNTimesAssumeCapacity(0, 4);
+        return true;
     }
     pub fn offload(self: *Cipher) void {
         self.is_offloaded = true;
         offloaded += 1;
     }
-    pub fn noteSealed(self: *Cipher, _: usize) void {
+    pub fn noteSealed(self: *Cipher, bytes: usize) void {
         assert(self.is_offloaded);
+        self.sealed_bytes += bytes;
+        if (self.sealed_bytes < sealed_bytes_max or self.phase == .failed) return;
+        self.phase = .failed;
+        self.says = .failed;
     }
     pub fn message(self: *const Cipher) ?sealing.Message {
         return .{ .kind = @intFromEnum(self.says orelse return null), .bytes = .{ 0, 0 } };
@@ -185,6 +195,7 @@ const Echo = struct {
 
     net: *Net = undefined,
     file: ?FileHandle = null,
+    file_bytes: usize = file_bytes_max,
     refuses: bool = false,
     failed: u32 = 0,
     opened: u32 = 0,
@@ -209,7 +220,7 @@ const Echo = struct {
     pub fn onBytes(self: *Echo, conn: *Conn, bytes: []u8) usize {
         if (bytes[0] == '!') if (self.file) |file| {
             const handle = file.retain();
-            self.net.writeFile(conn, .{ .handle = handle, .offset = 0, .length = file_bytes });
+            self.net.writeFile(conn, .{ .handle = handle, .offset = 0, .length = self.file_bytes });
             return 1;
         };
         const n = std.mem.indexOfScalarPos(u8, bytes, 1, '!') orelse bytes.len;
@@ -246,7 +257,7 @@ const Echo = struct {
     }
 };
 
-const file_bytes = 10_000;
+const file_bytes_max = 10_000;
 
 fn fileByteAt(at: usize) u8 {
     return @truncate(at *% 11 +% at / 256);
@@ -435,38 +446,102 @@ test "filter: an echo through it comes back whole, and its end is said, whatever
     }
 }
 
+const file_name = "filter-test.tmp";
+
+/// What is sent for a byte '!', and its content.
+fn writeTestFile() ![file_bytes_max]u8 {
+    var content: [file_bytes_max]u8 = undefined;
+    for (&content, 0..) |*byte, at| byte.* = fileByteAt(at);
+    try std.fs.cwd().writeFile(.{ .sub_path = file_name, .data = &content });
+    return content;
+}
+
+/// Three times a file between two letters, and the end. Whoever seals it, it comes whole.
+fn expectFiles(seed: u64, content: []const u8) !void {
+    var prng = std.Random.DefaultPrng.init(seed);
+    const random = prng.random();
+    var stage: Stage = undefined;
+    try stage.init(seed, faultsOf(random));
+    stage.echo.file = FileHandle.adopt(try posix.open(file_name, .{}, 0)).?;
+    stage.echo.file_bytes = content.len;
+    var client: Client = .{ .link = stage.connect(0).? };
+    defer client.deinit();
+    try client.say(.hello, "");
+    for (0..3) |_| try client.say(.text, "a!b");
+    try client.say(.end, "");
+    try stage.talk(&client, random);
+    errdefer std.debug.print("seed {d}\n", .{seed});
+    const part_bytes = content.len + 2;
+    try testing.expectEqual(3 * part_bytes, client.text.items.len);
+    for (0..3) |i| {
+        const part = client.text.items[i * part_bytes ..][0..part_bytes];
+        try testing.expectEqual('a', part[0]);
+        try testing.expectEqualSlices(u8, content, part[1 .. part_bytes - 1]);
+        try testing.expectEqual('b', part[part_bytes - 1]);
+    }
+    try testing.expectEqual(Record.Kind.end, client.end.?);
+    try stage.deinit();
+}
+
 test "filter: files pass it, or are sealed by the system, in their order among what else is sent" {
     Cipher.offloaded = 0;
-    const file_system = std.fs.cwd();
-    const name = "filter-test.tmp";
-    var content: [file_bytes]u8 = undefined;
-    for (&content, 0..) |*byte, at| byte.* = fileByteAt(at);
-    try file_system.writeFile(.{ .sub_path = name, .data = &content });
-    defer file_system.deleteFile(name) catch {};
-    for (1..20) |seed| {
+    const content = try writeTestFile();
+    defer std.fs.cwd().deleteFile(file_name) catch {};
+    for (1..20) |seed| try expectFiles(seed, &content);
+    try testing.expect(Cipher.offloaded > 0 and Cipher.offloaded < 19);
+}
+
+test "filter: for less of a file than is worth it the system is not asked to seal" {
+    Cipher.offloaded = 0;
+    const content = try writeTestFile();
+    defer std.fs.cwd().deleteFile(file_name) catch {};
+    for (1..10) |seed| try expectFiles(seed, content[0 .. Cipher.offload_bytes_min - 1]);
+    try testing.expectEqual(0, Cipher.offloaded);
+}
+
+test "filter: a connection whose system has sealed all that it may is told so, and ends" {
+    _ = try writeTestFile();
+    defer std.fs.cwd().deleteFile(file_name) catch {};
+    Cipher.offloaded = 0;
+    defer Cipher.sealed_bytes_max = std.math.maxInt(usize);
+    for (1..30) |seed| {
         var prng = std.Random.DefaultPrng.init(seed);
         const random = prng.random();
         var stage: Stage = undefined;
         try stage.init(seed, faultsOf(random));
-        const fd = try posix.open(name, .{}, 0);
-        stage.echo.file = FileHandle.adopt(fd).?;
+        stage.echo.file = FileHandle.adopt(try posix.open(file_name, .{}, 0)).?;
+        // Within the file, or within the text behind it.
+        const most = file_bytes_max + 5 * Record.bytes_max;
+        Cipher.sealed_bytes_max = random.intRangeAtMost(usize, 1, most);
+        const before = Cipher.offloaded;
         var client: Client = .{ .link = stage.connect(0).? };
         defer client.deinit();
         try client.say(.hello, "");
-        for (0..3) |_| try client.say(.text, "a!b");
-        try client.say(.end, "");
-        try stage.talk(&client, random);
+        while (client.welcomed < Cipher.welcome_bytes) {
+            try client.step(&stage.network, random.intRangeAtMost(usize, 1, 1000));
+            stage.turn();
+        }
+        try client.say(.text, "!");
+        const bytes: [Record.bytes_max]u8 = @splat('t');
+        for (0..6) |_| try client.say(.text, &bytes);
+        const total = file_bytes_max + 6 * Record.bytes_max;
+        for (0..100_000) |_| {
+            if (client.end != null or client.text.items.len == total) break;
+            try client.step(&stage.network, random.intRangeAtMost(usize, 1, 1000));
+            stage.turn();
+        }
         errdefer std.debug.print("seed {d}\n", .{seed});
-        try testing.expectEqual(3 * (file_bytes + 2), client.text.items.len);
-        for (0..3) |i| {
-            const part = client.text.items[i * (file_bytes + 2) ..][0 .. file_bytes + 2];
-            try testing.expectEqual('a', part[0]);
-            try testing.expectEqualSlices(u8, &content, part[1 .. file_bytes + 1]);
-            try testing.expectEqual('b', part[file_bytes + 1]);
+        stage.turn();
+        const is_offloaded = Cipher.offloaded > before;
+        try testing.expectEqual(is_offloaded, client.end != null);
+        try testing.expectEqual(@intFromBool(is_offloaded), stage.echo.failed);
+        if (is_offloaded) {
+            try testing.expectEqual(Record.Kind.failed, client.end.?);
+            try testing.expectEqual(1, stage.echo.closed); // lingers at most
         }
         try stage.deinit();
     }
-    try testing.expect(Cipher.offloaded > 0 and Cipher.offloaded < 19);
+    try testing.expect(Cipher.offloaded > 0 and Cipher.offloaded < 29);
 }
 
 test "filter: what it refuses is answered by itself, heard no further, and ends the connection" {

@@ -176,6 +176,7 @@ pub fn Sending(comptime W: type) type {
             // Callbacks follow: what they write is another batch.
             self.batch.reset();
             queued catch return self.protocol.onNoMemory(conn, .output, .pool);
+            if (W.filters and conn.is_filtered) Filtering.noteFailure(self, conn);
             if (conn.queue.isEmpty()) return;
             if (self.protocol.overBudget(conn, .output)) |owner|
                 return self.protocol.onNoMemory(conn, .output, owner);
@@ -246,6 +247,7 @@ pub fn Sending(comptime W: type) type {
             const before = conn.queue.bytes;
             if (bytes > 0) {
                 self.noteSent(conn, bytes);
+                if (W.filters and conn.is_filtered) Filtering.noteSealed(self, conn, bytes);
                 conn.queue.consume(&self.pools, bytes);
             }
             pumpFrom(self, conn, before);
@@ -266,6 +268,7 @@ pub fn Sending(comptime W: type) type {
                 pumpQueue(self, conn);
             conn.in_pump = false;
             if (!open) return self.close(conn);
+            if (W.filters and conn.is_filtered) Filtering.noteFailure(self, conn);
             if (conn.queue.isEmpty()) {
                 self.protocol.onProgress(conn, before);
                 if (conn.queue.isEmpty() and conn.finish_when_sent) self.finishNow(conn);
@@ -350,6 +353,8 @@ pub fn Sending(comptime W: type) type {
             quota: u32,
         ) io.SendResult {
             const len = @min(file.length, quota);
+            if (W.filters and conn.is_filtered and !Filtering.filterOf(self, conn).takesText())
+                return .{ .sent = len }; // nobody will see it
             const result = self.backend.sendFile(&conn.stream, file.handle.fd(), file.offset, len);
             switch (result) {
                 .sent => |n| {

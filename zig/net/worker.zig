@@ -533,7 +533,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.leaveReady(conn);
             if (!conn.queue.isEmpty()) self.pump(conn);
             if (filters and conn.is_filtered and conn.phase == .open)
-                Filtering.receiveHeld(self, conn);
+                Filtering.goOn(self, conn);
             if (conn.phase == .open) self.processInput(conn);
             self.checkEof(conn);
             self.settle(conn);
@@ -583,7 +583,10 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             conn.phase = .lingering;
             self.leaveReady(conn);
             conn.input.deinit(&self.pools.buffers);
-            self.backend.shutdownSend(&conn.stream);
+            // Where the system seals, records may be on their way to the socket, which a half-close
+            // would lose. That nothing follows has been said, and `close` waits for them.
+            const seals = filters and conn.is_filtered and Filtering.isOffloaded(self, conn);
+            if (!seals) self.backend.shutdownSend(&conn.stream);
             self.backend.resumeRecv(&conn.stream);
             self.setTimer(conn, self.now_ms + limits.linger_ms);
         }

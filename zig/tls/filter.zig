@@ -87,6 +87,7 @@ pub const Filter = struct {
     /// The connection as libssl has it, where TLS 1.2 is spoken: null for all others.
     legacy: ?*Legacy = null,
     reading: ?Keys = null,
+    /// Null once the system seals: it has them alone.
     writing: ?Keys = null,
     suite: ?*const Suite = null,
     details: ?*Details = null,
@@ -768,6 +769,6 @@ pub const Filter = struct {
 
     /// Ends the connection with an alert of the caller's choosing.
     pub fn abort(self: *Filter, alert: Alert) void {
-        if (self.goesOn()) _ = self.fail(alert);
+        if (self.phase != .failed) _ = self.fail(alert);
     }
 };

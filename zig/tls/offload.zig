@@ -36,21 +36,22 @@ fn cipherOf(suite: *const Suite) ?Cipher {
     };
 }
 
-/// `struct tls12_crypto_info_…` for records that follow those that `keys` have sealed. Who has it
-/// can read what is sent.
-pub fn infoOf(suite: *const Suite, keys: *const record.Keys) ?sealing.Keys {
-    const cipher = cipherOf(suite) orelse return null;
+/// Fills `out`, which is empty, with `struct tls12_crypto_info_…` for the records behind those that
+/// `keys` have sealed. False: the system has no such cipher, or there was no memory. Who has it can
+/// read what is sent: the caller wipes `out`, and there is no other copy.
+pub fn infoOf(suite: *const Suite, keys: *const record.Keys, out: *sealing.Keys) bool {
+    assert(out.len == 0);
+    const cipher = cipherOf(suite) orelse return false;
     var key: [key_bytes_max]u8 = undefined;
     var nonce: [nonce_bytes]u8 = undefined;
     defer std.crypto.secureZero(u8, &key);
     defer std.crypto.secureZero(u8, &nonce);
     const key_bytes = suite.aead.key_size;
     assert(suite.aead.iv_size == nonce_bytes);
-    if (!expand(suite, keys, "key", key[0..key_bytes])) return null;
-    if (!expand(suite, keys, "iv", &nonce)) return null;
+    if (!expand(suite, keys, "key", key[0..key_bytes])) return false;
+    if (!expand(suite, keys, "iv", &nonce)) return false;
     var seq: [8]u8 = undefined;
     std.mem.writeInt(u64, &seq, keys.seq, .big);
-    var out: sealing.Keys = .{};
     out.appendSliceAssumeCapacity(std.mem.asBytes(&version));
     out.appendSliceAssumeCapacity(std.mem.asBytes(&@intFromEnum(cipher)));
     switch (cipher) {
@@ -65,7 +66,7 @@ pub fn infoOf(suite: *const Suite, keys: *const record.Keys) ?sealing.Keys {
         },
     }
     out.appendSliceAssumeCapacity(&seq);
-    return out;
+    return true;
 }
 
 /// RFC 8446 §7.3. False: there was no memory for it.
@@ -83,18 +84,21 @@ fn expand(suite: *const Suite, keys: *const record.Keys, label: [*:0]const u8, o
     return ret == 0;
 }
 
-/// What the system is to seal with from here on; null while the filter has something to say that
-/// it has to seal itself, and where the system has no such cipher.
-pub fn keysOf(filter: *const Filter) ?sealing.Keys {
-    if (filter.legacy != null or !filter.isOpen() or !filter.takesText()) return null;
-    if (filter.hasOutput() or filter.handshake != null) return null;
-    return infoOf(filter.suite.?, &filter.writing.?);
+/// Fills `out`, which is empty, with what the system is to seal with from here on. False while the
+/// filter has something to say that it has to seal itself, and where the system has no such cipher.
+/// The caller wipes `out`.
+pub fn keysOf(filter: *const Filter, out: *sealing.Keys) bool {
+    if (filter.legacy != null or !filter.isOpen() or !filter.takesText()) return false;
+    if (filter.hasOutput() or filter.handshake != null) return false;
+    return infoOf(filter.suite.?, &filter.writing.?, out);
 }
 
-/// The system has taken the keys: `write` is not called again.
+/// The system has taken the keys: `write` is not called again, and nothing of them stays here.
 pub fn begin(filter: *Filter) void {
     assert(filter.offloaded_left == null);
     filter.offloaded_left = sealed_bytes_max;
+    filter.writing.?.deinit();
+    filter.writing = null;
 }
 
 /// The system has sealed so many bytes of text.
@@ -117,6 +121,7 @@ pub fn said(filter: *Filter) void {
 
 const testing = std.testing;
 const heap = @import("heap.zig");
+const links = @import("testing/link.zig");
 const suites = @import("suites.zig");
 
 test "the system is told the keys of RFC 8448 §3" {
@@ -130,7 +135,8 @@ test "the system is told the keys of RFC 8448 §3" {
     var keys: record.Keys = try .init(suite, .seal, &secret);
     defer keys.deinit();
     keys.seq = 0x0102;
-    const info = infoOf(suite, &keys).?;
+    var info: sealing.Keys = .{};
+    try testing.expect(infoOf(suite, &keys, &info));
     var expected: [40]u8 = undefined;
     _ = try std.fmt.hexToBytes(&expected, "0403" ++ "3300" ++ // little endian here
         "dd83549aadf1e984" ++ "9f02283b6c9c07efc26bb9f2ac92e356" ++ "cf782b88" ++
@@ -152,7 +158,8 @@ fn expectSame(comptime Aead: type, suite: *const Suite) !void {
     var keys: record.Keys = try .init(suite, .seal, secret[0..suite.hash.digest_size]);
     defer keys.deinit();
     keys.seq = 7;
-    const info = infoOf(suite, &keys).?;
+    var info: sealing.Keys = .{};
+    try testing.expect(infoOf(suite, &keys, &info));
     var out: [100]u8 = undefined;
     const len = keys.sealBytes(.application_data, "some text", &out);
     const is_gcm = Aead != std.crypto.aead.chacha_poly.ChaCha20Poly1305;
@@ -171,4 +178,47 @@ fn expectSame(comptime Aead: type, suite: *const Suite) !void {
     var tag: [16]u8 = undefined;
     Aead.encrypt(&sealed, &tag, text, out[0..record.header_bytes], nonce, key);
     try testing.expectEqualSlices(u8, out[record.header_bytes..len], &(sealed ++ tag));
+}
+
+test "once the system seals, the filter has no keys to write with" {
+    const site = try links.site(.{});
+    defer site.deinit();
+    var link = try links.withOpenssl(site.context, .{});
+    defer link.deinit();
+    try link.run();
+    const filter = &link.server.filter;
+    var keys: sealing.Keys = .{};
+    try testing.expect(keysOf(filter, &keys));
+    try testing.expect(filter.writing != null);
+    begin(filter);
+    try testing.expect(filter.writing == null);
+    filter.close();
+    try testing.expectEqual(Alert.close_notify.body(), message(filter).?.bytes);
+    said(filter);
+    try testing.expect(message(filter) == null and !filter.takesText());
+}
+
+test "what one key may seal is bounded, for a peer too that sends no more" {
+    const site = try links.site(.{});
+    defer site.deinit();
+    for ([_]bool{ false, true }) |has_peer_closed| {
+        var link = try links.withOpenssl(site.context, .{});
+        defer link.deinit();
+        try link.run();
+        const filter = &link.server.filter;
+        if (has_peer_closed) {
+            try link.client.shutdown();
+            try link.run();
+        }
+        begin(filter);
+        try testing.expectEqual(has_peer_closed, filter.hasPeerClosed());
+        noteSealed(filter, sealed_bytes_max - 1);
+        try testing.expect(filter.takesText() and message(filter) == null);
+        noteSealed(filter, 1);
+        try testing.expect(!filter.takesText() and filter.failure != null);
+        try testing.expectEqual(Alert.internal_error.body(), message(filter).?.bytes);
+        said(filter);
+        noteSealed(filter, 1); // what was under way
+        try testing.expect(message(filter) == null);
+    }
 }

@@ -79,8 +79,8 @@ export interface TlsOptions extends Partial<TlsCertificate> {
   /** A file that the keys of all connections are appended to, for programs that watch the network. */
   keyLog?: string;
   /**
-   * Linux seals the files that are sent, where it can (kTLS), so that they need not pass through this
-   * process. The log tells at the start whether it does.
+   * Linux seals the large files that HTTP/1 sends, where it can (kTLS), so that they need not pass through
+   * this process. The log tells at the start whether it does.
    *
    * @default true
    */

@@ -212,10 +212,12 @@ pub const Filter = struct {
 
     // Where the system seals.
 
-    pub fn keysOf(self: *const Filter) ?sealing.Keys {
-        const bundle = self.bundle orelse return null;
-        if (!bundle.offloads or self.ended != .no) return null;
-        return offload_file.keysOf(&self.inner.?);
+    pub const offload_bytes_min = limits.offload_bytes_min;
+
+    pub fn keysOf(self: *const Filter, out: *sealing.Keys) bool {
+        const bundle = self.bundle orelse return false;
+        if (!bundle.offloads or self.ended != .no) return false;
+        return offload_file.keysOf(&self.inner.?, out);
     }
 
     pub fn offload(self: *Filter) void {
@@ -223,7 +225,7 @@ pub const Filter = struct {
     }
 
     pub fn noteSealed(self: *Filter, bytes: usize) void {
-        offload_file.noteSealed(&self.inner.?, bytes);
+        if (self.inner) |*inner| offload_file.noteSealed(inner, bytes);
     }
 
     pub fn message(self: *const Filter) ?sealing.Message {

@@ -36,8 +36,8 @@ pub const Settings = struct {
     /// Value of a Strict-Transport-Security field (RFC 6797) that goes with every response over
     /// TLS; "" sends none.
     hsts: []const u8 = "",
-    /// Linux seals what is sent of files, where it can (kTLS), so that they need not pass through
-    /// this process.
+    /// Linux seals the large files that HTTP/1 sends, where it can (kTLS), so that they need not
+    /// pass through this process.
     ktls: bool = true,
     /// How often certificates' files are looked at, and read anew when they have changed, and
     /// whether one for development is to be replaced, ms; 0: never.

@@ -285,11 +285,11 @@ pub fn Answers(comptime W: type) type {
             w.push(ex, &push, first.name) catch |err| switch (err) {
                 // Other requests of the client have had the room meanwhile.
                 error.PushNotAllowed, error.OutOfBuffers => {},
-                error.InvalidTarget => log.limited(
-                    "JS thread {d} pushed what is no path that is served: nothing is sent",
+                error.InvalidTarget, error.HeadTooLarge => log.limited(
+                    "JS thread {d} pushed a request that would be refused: nothing is sent",
                     .{lane.index},
                 ),
-                error.InvalidField, error.FramingField, error.HeadTooLarge => return false,
+                error.InvalidField, error.FramingField => return false,
             };
             return true;
         }

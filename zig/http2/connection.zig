@@ -106,7 +106,7 @@ pub fn Connection(comptime Owner: type) type {
         failure: ?errors.ConnectionError = null,
         /// GOAWAY has come: nothing is begun any more (§6.8).
         peer_leaves: bool = false,
-        /// Pushes in a row that the peer has refused.
+        /// How many pushes more the peer has refused than it took.
         pushes_refused: u8 = 0,
         reply_bytes: [reply_bytes_max]u8 = undefined,
         reply_len: u8 = 0,
@@ -334,8 +334,10 @@ pub fn Connection(comptime Owner: type) type {
             };
             const id = headers.stream;
             const stream = self.live(owner, id);
+            // Whether it begins or is refused: it is not ahead any more.
+            const early = if (stream == null) self.early.take(id) else null;
             switch (self.streams.onHeaders(id, stateOf(stream), headers.end_stream)) {
-                .begin => return self.takeRequest(headers, scratch, now_ms),
+                .begin => return self.takeRequest(headers, early, scratch, now_ms),
                 .trailers => return self.takeTrailers(stream.?, scratch, now_ms),
                 .ignore => return self.charge(.late_frame, now_ms),
                 .stream_error => |why| return self.breakStream(id, stream, why, now_ms),
@@ -346,12 +348,12 @@ pub fn Connection(comptime Owner: type) type {
         fn takeRequest(
             self: *Self,
             headers: *const frame_decoder.Event.Headers,
+            early: ?Priority,
             scratch: Scratch,
             now_ms: u64,
         ) Taken {
             const id = headers.stream;
             const end_stream = headers.end_stream;
-            const early = self.early.take(id);
             if (headers.self_dependent)
                 return self.breakStream(id, null, .self_dependency, now_ms);
             const limits = self.settings.request;
@@ -694,7 +696,8 @@ pub fn Connection(comptime Owner: type) type {
         pub fn sentEnd(self: *Self, stream: *Stream) void {
             stream.state = stream.state.afterLocalEnd();
             if (stream.isPush()) {
-                self.pushes_refused = 0;
+                // Who refuses most of them gets no more, whatever is taken in between.
+                self.pushes_refused -|= 1;
             } else self.account.credit(.response_sent);
             if (stream.isClosed()) self.streams.ended(stream.id, .ended);
         }

@@ -616,6 +616,22 @@ test "priorities for more streams than may begin end the connection (RFC 9218 §
     try pair.expect("failed too_many_prioritized > goaway protocol_error\n");
 }
 
+test "a stream that was refused is not ahead any more" {
+    var pair: Pair = undefined;
+    try start(&pair, .{ .streams_max = 3 });
+    defer pair.deinit();
+    try pair.begun(1);
+    try pair.begun(3);
+    try pair.frame(.priority_update, 0, 0, "\x00\x00\x00\x07u=1");
+    try pair.begun(5);
+    try pair.headers(7, true, get);
+    try pair.expect(" > rst_stream 7 refused_stream\n");
+    pair.connection.sentEnd(pair.findStream(5).?);
+    pair.release(5);
+    try pair.frame(.priority_update, 0, 0, "\x00\x00\x00\x09u=1");
+    try pair.expect("");
+}
+
 test "a priority for a push that nobody has promised ends the connection" {
     var pair: Pair = undefined;
     try start(&pair, .{});
@@ -657,7 +673,8 @@ test "responses are promised where the peer lets them, until it refuses them in 
         pair.release(push.id);
     }
     try testing.expectEqual(0, pair.connection.pushRoom(5));
-    pair.connection.pushes_refused = 0; // as one that was taken does
+    // One that is taken makes up for one that was refused.
+    pair.connection.pushes_refused -= 1;
     try testing.expectEqual(2, pair.connection.pushRoom(5));
     try pair.frame(.settings, 0, 0, "\x00\x02\x00\x00\x00\x00");
     try pair.expect("writable any > settings ack\n");

@@ -159,6 +159,8 @@ pub const Batch = struct {
                 }
                 const segment = self.segment;
                 segment.start = @intCast(piece.bytes.ptr - segment.base());
+                // What is behind it is of files.
+                segment.end = segment.start + @as(u32, @intCast(piece.bytes.len));
                 try queue.appendSegment(pools, segment);
                 self.segment = own.next;
             } else try queue.appendCopy(pools, piece.bytes),
@@ -309,6 +311,16 @@ test "content of files takes no memory in the queue: what is unsent of it is to 
         try testing.expect(!file.isShared());
         try testing.expectEqual(0, pools.buffers.bytes_used);
     }
+    // A block that goes to the queue as it is has no part in the file behind its last piece.
+    fill(&batch, 40_000);
+    @memcpy(batch.room()[0..10_000], content[40_000..50_000]);
+    batch.commitFile(.{ .handle = file.retain(), .offset = 40_000, .length = 10_000 });
+    var taken: WriteQueue = .{};
+    try batch.moveRest(5, &taken, &pools);
+    try testing.expectEqual(49_995, taken.bytes);
+    try testing.expectEqual(39_995, taken.first.?.source.segment.bytes().len);
+    taken.deinit(&pools);
+    batch.reset();
     // Nothing is held where there is no node for it.
     var none = try testPools(0);
     defer none.buffers.deinit();

@@ -34,15 +34,17 @@ const methods = ['GET', 'HEAD'];
 const forbidden = new Set(abi.FORBIDDEN_PUSH_FIELDS);
 
 /**
- * The record of a push. `url` is that of the request beside it. Throws a GyrfalconError with GYR_PUSH_INVALID for a target that is not on the
- * same host, or another method; what fields may be wrong with, as for early hints.
+ * The record of a push; null where the request beside it, whose URL is `url`, has an authority that lets nothing be pushed.
+ * Throws a GyrfalconError with GYR_PUSH_INVALID for a target that is not on the same host, another method, or too much; what
+ * fields may be wrong with, as for early hints.
  */
 export function pushRecord(
   parent: PushParent,
   url: string,
   target: string | URL,
   init: PushInit,
-): PushRecord {
+): PushRecord | null {
+  if (!URL.canParse(url)) return null;
   const method = methods.indexOf(init.method ?? 'GET');
   if (method < 0) {
     const hint = 'GET or HEAD: what is safe, can be cached, and has no content';
@@ -51,12 +53,24 @@ export function pushRecord(
   const fields = checkedFields(init.headers ?? [], 'a pushed request', (name) =>
     forbidden.has(name),
   );
+  const entries = ['', targetOn(url, `${target}`), ...fields];
+  if (!fits(entries)) {
+    const hint = `at most ${abi.PUSH_FIELD_COUNT_MAX} fields and ${abi.PUSH_BYTES_MAX} bytes`;
+    throw new GyrfalconError(
+      'GYR_PUSH_INVALID',
+      'The request that was to be pushed is too large',
+      hint,
+    );
+  }
+  // What follows is the client's: where it is too much the push goes without it.
+  entries[0] = parent.authority;
+  if (!fits(entries)) return null;
   for (const name of abi.INHERITED_PUSH_FIELDS) {
     const value = parent.header(name);
-    if (value !== null && !listHas(fields, name)) fields.push(name, value);
+    if (value === null || listHas(fields, name)) continue;
+    entries.push(name, value);
+    if (!fits(entries)) entries.length -= 2;
   }
-  const entries = [parent.authority, targetOn(url, `${target}`), ...fields];
-  checkSize(entries);
   return { method, entries };
 }
 
@@ -72,16 +86,9 @@ function targetOn(url: string, target: string): string {
   return (pushed.pathname + pushed.search).replace(/["<>\\^`{|}]/g, encodeURIComponent);
 }
 
-function checkSize(entries: HeaderList): void {
+function fits(entries: HeaderList): boolean {
   // What the four fields of HTTP/2 come to beside their values.
   let bytes = 128;
   for (const text of entries) bytes += text.length + 2;
-  const { PUSH_BYTES_MAX: bytesMax, PUSH_FIELD_COUNT_MAX: countMax } = abi;
-  if (bytes <= bytesMax && entries.length / 2 - 1 <= countMax) return;
-  const hint = `at most ${countMax} fields and ${bytesMax} bytes`;
-  throw new GyrfalconError(
-    'GYR_PUSH_INVALID',
-    'The request that was to be pushed is too large',
-    hint,
-  );
+  return bytes <= abi.PUSH_BYTES_MAX && entries.length / 2 - 1 <= abi.PUSH_FIELD_COUNT_MAX;
 }

@@ -30,7 +30,8 @@ export abstract class RequestServer {
     const exchange = this.exchangeOf(request, 'push');
     // Also where nothing can be pushed: what is wrong with it is to show with every client.
     const { url } = exchange.request as Request;
-    return exchange.channel.promise(exchange, pushRecord(exchange, url, target, init));
+    const record = pushRecord(exchange, url, target, init);
+    return record !== null && exchange.channel.promise(exchange, record);
   }
 
   requestTrailers(request: Request | globalThis.Request): Promise<Headers> {

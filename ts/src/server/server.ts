@@ -158,7 +158,7 @@ export interface Server {
    *
    * True: it is on its way to the engine. False, and nothing is sent: the option `maxPushes` is 0, the
    * client speaks HTTP/1, allows no pushes or has as many as it takes, keeps refusing them, or has
-   * left; `request` was pushed itself; or its response is complete. Browsers allow none: use
+   * left; `request` has had `maxPushes` beside it; `request` was pushed itself; or its response is complete. Browsers allow none: use
    * `earlyHints()` for them. `stats()` counts `pushes` and `pushesRefused`.
    *
    * Throws GYR_PUSH_INVALID for a target of another origin, another method than GET and HEAD, and

@@ -35,6 +35,7 @@ pub fn Pushes(comptime D: type) type {
             const stream = &ex.http2.stream;
             // A push is no reason for others (§8.4).
             if (stream.isPush() or stream.isClosed() or ex.http2.has_ended) return 0;
+            if (session.depth == std.math.maxInt(@TypeOf(session.depth))) return 0;
             if (session.is_over or session.farewell != .none or conn.hasPeerEnded()) return 0;
             // Who reads little has enough on its way.
             if (conn.queue.bytes >= d.config.output_high_water_bytes) return 0;
@@ -116,7 +117,8 @@ pub fn Pushes(comptime D: type) type {
             if (conn.isOpen()) requests.resumeLater(d, session);
         }
 
-        /// What is pushed comes behind what it is for, unless the program or the client knows more.
+        /// What is pushed comes behind what it is for, unless the program or the client knows more,
+        /// or that is of the last urgency itself.
         fn below(priority: Priority) Priority {
             return .{ .urgency = priority.urgency +| 1, .incremental = priority.incremental };
         }

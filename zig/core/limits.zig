@@ -230,8 +230,8 @@ pub const websocket_idle_timeout_ms_default: u32 = 60_000;
 pub const websocket_close_timeout_ms_default: u32 = 5_000;
 /// What may wait for a WebSocket's peer to take it, bytes: more is dropped, or ends the connection.
 pub const websocket_unsent_bytes_max_default: u32 = 1024 * 1024;
-/// WebSocket messages on their way from other threads to one worker, bytes. One that is longer
-/// cannot be sent so.
+/// WebSocket messages on their way to one worker, from other threads and as many from its own,
+/// bytes. One takes half of what is left at most.
 pub const websocket_posts_bytes: u32 = 4 * 1024 * 1024;
 /// What messages leave of that for words that end something: a connection, a subscription.
 pub const websocket_posts_kept_bytes: u32 = 64 * 1024;

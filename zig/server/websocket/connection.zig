@@ -99,7 +99,7 @@ pub fn WebSockets(comptime D: type) type {
         fn mayRead(d: *D, conn: *Conn, session: *Session) bool {
             if (conn.is_ready) return false; // it has had its turn
             const worker = &d.websocket_worker;
-            if (session.is_ahead) session.is_ahead = worker.mailbox.own > 0;
+            if (session.is_ahead) session.is_ahead = !worker.mailbox.own.isEmpty();
             if (session.is_ahead or worker.sends_left == 0) {
                 d.net.goOnLater(conn);
                 return false;
@@ -292,8 +292,7 @@ pub fn WebSockets(comptime D: type) type {
 
         pub fn hasWork(d: *const D) bool {
             const worker = &d.websocket_worker;
-            return D.has_sockets and
-                (worker.due.len > 0 or worker.publishing != null or worker.mailbox.hasWork());
+            return D.has_sockets and (worker.due.len > 0 or worker.mailbox.hasWork());
         }
 
         pub fn onTurn(d: *D) void {

@@ -37,7 +37,7 @@ pub fn Output(comptime D: type) type {
             const is_long = word == .publish and
                 worker.topics.subscribersOf(topic) > worker.sends_left;
             // What this thread has posted comes first.
-            if (!is_long and worker.mailbox.own == 0) return say(d, id, word, topic, bytes);
+            if (!is_long and worker.mailbox.own.isEmpty()) return say(d, id, word, topic, bytes);
             const status = worker.mailbox.post(id, word, topic, bytes);
             if (status == .posted and word == .publish) {
                 if (websockets.byId(d, id)) |session| session.is_ahead = true;
@@ -51,26 +51,32 @@ pub fn Output(comptime D: type) type {
             d.net.port.wake(@TypeOf(d.net.backend));
         }
 
-        /// Says what was posted, as much of it as a turn has room for. What comes meanwhile is for
-        /// the next turn.
+        /// Says what was posted, as much of it as a turn has room for: half is for what the
+        /// worker's own thread has posted, what that leaves for the others. What comes meanwhile is
+        /// for the next turn.
         pub fn deliver(d: *D) void {
-            const worker = &d.websocket_worker;
-            const mailbox = &worker.mailbox;
-            if (worker.publishing == null and mailbox.taken.isEmpty())
-                mailbox.taken = mailbox.posts.take();
-            var left = limits.websocket_turn_sends_max;
+            const mailbox = &d.websocket_worker.mailbox;
+            const half = limits.websocket_turn_sends_max / 2;
+            const left = deliverFrom(d, &mailbox.own, .own_posts, half);
+            _ = deliverFrom(d, &mailbox.others, .posts, half + left);
+        }
+
+        /// Returns what is left of `most` sends.
+        fn deliverFrom(d: *D, lane: *socket.Lane, which: topics_file.Walk, most: u32) u32 {
+            lane.refill();
+            var left = most;
             while (left > 0) {
-                const post = worker.publishing orelse mailbox.taken.next() orelse return;
+                const post = lane.next() orelse break;
                 if (post.word == .publish) {
-                    if (worker.publishing == null) worker.topics.begin(.in_turns, post.topic);
-                    worker.publishing = post;
-                    left = walk(d, .in_turns, &post, left);
-                    if (left == 0) return;
-                    worker.publishing = null;
+                    if (lane.publishing == null) d.websocket_worker.topics.begin(which, post.topic);
+                    lane.publishing = post;
+                    left = walk(d, which, &post, left);
+                    if (left == 0) break;
+                    lane.publishing = null;
                 } else _ = say(d, post.id, post.word, post.topic, post.bytes);
                 left -|= costOf(post.bytes.len);
-                if (post.is_own) mailbox.own -= 1;
             }
+            return left;
         }
 
         /// What a message of so many bytes takes of a turn, in sends.

@@ -15,7 +15,6 @@ const Head = struct {
     id: Id,
     word: Word,
     topic_len: u8,
-    is_own: bool,
     /// All of it is there.
     is_written: std.atomic.Value(bool),
     len: u32,
@@ -28,8 +27,6 @@ pub const Post = struct {
     word: Word,
     topic: []const u8,
     bytes: []const u8,
-    /// The worker's own thread says it.
-    is_own: bool = false,
 };
 
 pub const Posts = struct {
@@ -90,7 +87,6 @@ pub const Posts = struct {
             .id = post.id,
             .word = post.word,
             .topic_len = @intCast(post.topic.len),
-            .is_own = post.is_own,
             .is_written = .init(false),
             .len = @intCast(post.bytes.len),
         };
@@ -145,7 +141,6 @@ pub const Posts = struct {
                 .word = head.word,
                 .topic = self.rest[head_bytes..][0..head.topic_len],
                 .bytes = self.rest[head_bytes + head.topic_len ..][0..head.len],
-                .is_own = head.is_own,
             };
             const used = head_bytes + head.topic_len + head.len;
             const end = std.mem.alignForward(usize, used, alignment);

@@ -15,8 +15,6 @@ const Config = @import("../config.zig").Config;
 const socket = @import("socket.zig");
 const topics_file = @import("topics.zig");
 const Topics = topics_file.Topics;
-const posts_file = @import("posts.zig");
-const Posts = posts_file.Posts;
 
 /// What a socket may keep beyond its connection's slot, bytes.
 const session_bytes_max = 1024;
@@ -87,8 +85,6 @@ pub fn Sessions(comptime D: type) type {
             mailbox: socket.Mailbox,
             due: list.List(Session, dueOf) = .{},
             topics: Topics(Session, subscriptionsOf),
-            /// A post that is published, and has not reached all of its subscribers.
-            publishing: ?posts_file.Post = null,
             /// What is left of this turn for what is published while messages are read, in sends.
             sends_left: u32 = limits.websocket_turn_sends_max,
 
@@ -120,7 +116,8 @@ pub fn Sessions(comptime D: type) type {
                 var topics = try Topics(Session, subscriptionsOf).init(topics_max, seed);
                 errdefer topics.deinit();
                 const posts_bytes = if (D.has_sockets) limits.websocket_posts_bytes else 0;
-                const posts = try Posts.init(posts_bytes, limits.websocket_posts_kept_bytes);
+                var own = try socket.Lane.init(posts_bytes);
+                errdefer own.deinit();
                 return .{
                     .sessions = sessions,
                     .settings = settingsOf(config),
@@ -129,7 +126,8 @@ pub fn Sessions(comptime D: type) type {
                     .mailbox = .{
                         .owner = driver,
                         .operations = operations,
-                        .posts = posts,
+                        .own = own,
+                        .others = try socket.Lane.init(posts_bytes),
                     },
                 };
             }
@@ -153,12 +151,13 @@ pub fn Sessions(comptime D: type) type {
             pub fn reservedBytes(self: *const Worker) u64 {
                 if (!D.has_sockets) return 0;
                 return self.sessions.reservedBytes() + self.whole.len +
-                    self.topics.reservedBytes() + self.mailbox.posts.bytes.len;
+                    self.topics.reservedBytes() + self.mailbox.reservedBytes();
             }
 
             pub fn deinit(self: *Worker) void {
                 assert(self.sessions.used == 0);
-                self.mailbox.posts.deinit();
+                self.mailbox.own.deinit();
+                self.mailbox.others.deinit();
                 self.topics.deinit();
                 memory.release(u8, self.whole);
                 self.sessions.deinit();

@@ -6,8 +6,8 @@ const Id = @import("../../core/slots.zig").Id;
 const errors = @import("../../websocket/errors.zig");
 const frames = @import("../../websocket/frames.zig");
 const utf8 = @import("../../websocket/utf8.zig");
-const posts_file = @import("posts.zig");
-const Posts = posts_file.Posts;
+const Post = @import("posts.zig").Post;
+const Posts = @import("posts.zig").Posts;
 
 /// A WebSocket. It may be copied, kept, and used by any thread until the server's `deinit`; from
 /// one thread to one socket, things arrive in the order in which they were sent.
@@ -146,16 +146,53 @@ fn isTopic(name: []const u8) bool {
     return name.len > 0 and name.len <= limits.websocket_topic_bytes_max;
 }
 
+/// What is posted to a worker, on its way.
+pub const Lane = struct {
+    posts: Posts,
+    /// What the worker has taken of them, and not said yet.
+    taken: Posts.Iterator = .{},
+    /// One of them that is published, and has not reached all of its subscribers.
+    publishing: ?Post = null,
+
+    pub fn init(bytes: u32) error{OutOfMemory}!Lane {
+        return .{ .posts = try Posts.init(bytes, limits.websocket_posts_kept_bytes) };
+    }
+
+    pub fn deinit(self: *Lane) void {
+        self.posts.deinit();
+        self.* = undefined;
+    }
+
+    /// The worker: the next that is to be said, or to be said on. Null: there is none now.
+    pub fn next(self: *Lane) ?Post {
+        return self.publishing orelse self.taken.next();
+    }
+
+    /// The worker, once a turn.
+    pub fn refill(self: *Lane) void {
+        if (self.publishing == null and self.taken.isEmpty()) self.taken = self.posts.take();
+    }
+
+    /// Everything has been said.
+    pub fn isEmpty(self: *const Lane) bool {
+        return self.publishing == null and self.taken.isEmpty() and self.posts.isEmpty();
+    }
+
+    /// The worker can say something.
+    fn hasWork(self: *const Lane) bool {
+        if (self.publishing != null) return true;
+        return if (self.taken.isEmpty()) !self.posts.isEmpty() else self.taken.hasNext();
+    }
+};
+
 /// How a worker's sockets are reached.
 pub const Mailbox = struct {
     /// The worker.
     owner: *anyopaque,
     operations: *const Operations,
-    posts: Posts,
-    /// What the worker has taken of them, and not said yet.
-    taken: Posts.Iterator = .{},
-    /// Posts of the worker's own thread that have not been said yet.
-    own: u32 = 0,
+    /// What the worker's own thread posts. Whatever others do, it has room and its share of turns.
+    own: Lane,
+    others: Lane,
     /// Those of all workers, this one among them.
     peers: []const *Mailbox = &.{},
 
@@ -217,7 +254,8 @@ pub const Mailbox = struct {
         return self.post(id, word, topic, bytes);
     }
 
-    /// Any thread: the worker says it in one of its next turns, behind what was posted before.
+    /// Any thread: the worker says it in one of its next turns, behind what this thread has posted
+    /// before.
     pub fn post(
         self: *Mailbox,
         id: Id,
@@ -225,22 +263,21 @@ pub const Mailbox = struct {
         topic: []const u8,
         bytes: []const u8,
     ) Socket.Status {
-        const its: posts_file.Post = .{
-            .id = id,
-            .word = word,
-            .topic = topic,
-            .bytes = bytes,
-            .is_own = home == self,
-        };
-        if (!self.posts.add(&its)) return .dropped;
-        if (its.is_own) self.own += 1;
+        const lane = if (home == self) &self.own else &self.others;
+        const its: Post = .{ .id = id, .word = word, .topic = topic, .bytes = bytes };
+        if (!lane.posts.add(&its)) return .dropped;
         self.operations.wake(self.owner);
         return .posted;
     }
 
     /// Whether the worker can say something that was posted.
     pub fn hasWork(self: *const Mailbox) bool {
-        return if (self.taken.isEmpty()) !self.posts.isEmpty() else self.taken.hasNext();
+        return self.own.hasWork() or self.others.hasWork();
+    }
+
+    /// Memory that is set aside, bytes.
+    pub fn reservedBytes(self: *const Mailbox) u64 {
+        return self.own.posts.bytes.len + self.others.posts.bytes.len;
     }
 
     /// Any thread: sends a message to all who have subscribed to the topic, but to `except`, which

@@ -13,8 +13,8 @@ const slots = @import("../../core/slots.zig");
 /// An owner's subscriptions: the first of them, and how many there are.
 pub const Own = struct { first: ?*anyopaque = null, count: u32 = 0 };
 
-/// Walks over who hears of a topic: there may be one of each kind at a time.
-pub const Walk = enum { at_once, in_turns };
+/// Walks over who hears of a topic, by whose they are: there may be one of each at a time.
+pub const Walk = enum { at_once, own_posts, posts };
 
 /// `ownOf` gives what an owner keeps of its subscriptions.
 pub fn Topics(
@@ -308,15 +308,15 @@ test "who subscribes while others are told is not told, nor is anybody twice" {
     defer topics.deinit();
     var listeners: [3]Listener = .{Listener{}} ** 3;
     for (listeners[0..2]) |*one| try topics.subscribe(one, "news");
-    topics.begin(.in_turns, "news");
-    try testing.expectEqual(&listeners[0], topics.next(.in_turns).?);
+    topics.begin(.posts, "news");
+    try testing.expectEqual(&listeners[0], topics.next(.posts).?);
     topics.unsubscribe(&listeners[0], "news");
     try topics.subscribe(&listeners[0], "news");
     try topics.subscribe(&listeners[2], "news");
     publish(&topics, "news"); // another walk in this one
     for (&listeners) |*one| try testing.expectEqual(1, one.heard);
-    try testing.expectEqual(&listeners[1], topics.next(.in_turns).?);
-    try testing.expectEqual(null, topics.next(.in_turns));
+    try testing.expectEqual(&listeners[1], topics.next(.posts).?);
+    try testing.expectEqual(null, topics.next(.posts));
     try testing.expectEqual(3, topics.subscribersOf("news"));
     for (&listeners) |*one| topics.forget(one);
 }
@@ -326,13 +326,13 @@ test "subscribers that go while all are told are not told, and the others are" {
     defer topics.deinit();
     var listeners: [4]Listener = .{Listener{}} ** 4;
     for (&listeners) |*one| try topics.subscribe(one, "news");
-    topics.begin(.in_turns, "news");
-    _ = topics.next(.in_turns).?;
+    topics.begin(.posts, "news");
+    _ = topics.next(.posts).?;
     topics.forget(&listeners[0]); // the one that has been told
     topics.forget(&listeners[1]); // the next
-    try testing.expectEqual(&listeners[2], topics.next(.in_turns).?);
+    try testing.expectEqual(&listeners[2], topics.next(.posts).?);
     topics.forget(&listeners[3]);
-    try testing.expectEqual(null, topics.next(.in_turns));
+    try testing.expectEqual(null, topics.next(.posts));
     topics.forget(&listeners[2]);
 }
 

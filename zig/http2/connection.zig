@@ -245,8 +245,11 @@ pub fn Connection(comptime Owner: type) type {
             if (id % 2 == 0 and self.streams.isIdle(id)) return .{ .failed = .idle_stream };
             if (id % 2 == 1 and self.streams.isAhead(id)) {
                 self.early.put(id, priority);
-                if (self.streams.count + self.early.count() > self.settings.streams_max)
-                    return .{ .failed = .too_many_prioritized };
+                if (self.streams.count + self.early.count() > self.settings.streams_max) {
+                    if (self.settings_unacknowledged == 0)
+                        return .{ .failed = .too_many_prioritized };
+                    _ = self.early.take(id); // it does not know yet how many may begin
+                }
             }
             return self.charge(.priority, now_ms);
         }

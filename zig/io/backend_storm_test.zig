@@ -315,14 +315,16 @@ fn Storm(comptime B: type) type {
             self.in_poll = true;
             try self.settle();
             for (&self.slots) |*slot| self.close(slot);
-            for (0..1000) |_| {
+            var timer = try std.time.Timer.start();
+            while (timer.read() < 20 * std.time.ns_per_s) {
                 const left = for (&self.slots) |*slot| {
                     if (slot.state != .free) break true;
                 } else false;
-                if (!left) break;
+                if (!left) return;
                 _ = self.backend.poll(5, self);
                 if (self.fault) |fault| return fault;
-            } else return error.StillOpen;
+            }
+            return error.StillOpen;
         }
 
         /// What has been said comes to be received when nobody rests.

@@ -37,9 +37,11 @@ pub fn Sending(comptime W: type) type {
         /// Sends a copy of `bytes`, together with what else this turn brings.
         pub fn write(self: *W, conn: *Conn, bytes: []const u8) void {
             var rest = bytes;
-            while (rest.len > 0 and conn.phase == .open) {
+            while (rest.len > 0 and takesMore(conn)) {
                 const n = @min(rest.len, limits.output_buffer_bytes / 2);
-                @memcpy(self.reserve(conn, @intCast(n))[0..n], rest[0..n]);
+                const room = self.reserve(conn, @intCast(n));
+                if (!takesMore(conn)) return;
+                @memcpy(room[0..n], rest[0..n]);
                 self.commit(n);
                 rest = rest[n..];
             }
@@ -50,6 +52,7 @@ pub fn Sending(comptime W: type) type {
             if (bytes.len <= limits.inline_body_bytes_max) return self.write(conn, bytes);
             batchFor(self, conn);
             if (!self.batch.fitsSlice()) self.flush();
+            if (!takesMore(conn)) return;
             batchFor(self, conn);
             self.batch.addSlice(bytes, .static);
         }
@@ -60,6 +63,7 @@ pub fn Sending(comptime W: type) type {
             if (bytes.len <= limits.output_buffer_bytes / 4) return self.write(conn, bytes);
             batchFor(self, conn);
             if (!self.batch.fitsSlice()) self.flush();
+            if (!takesMore(conn)) return;
             batchFor(self, conn);
             self.batch.addSlice(bytes, .borrowed);
             self.flush();
@@ -74,6 +78,7 @@ pub fn Sending(comptime W: type) type {
             }
             batchFor(self, conn);
             if (!self.batch.fitsSlice()) self.flush();
+            if (!takesMore(conn)) return source.deinit(&self.pools.buffers);
             self.batch.owner = conn;
             flushWith(self, source, false);
         }
@@ -83,7 +88,7 @@ pub fn Sending(comptime W: type) type {
             if (conn.phase != .open or file.length == 0) return file.handle.release();
             batchFor(self, conn);
             flushMore(self, true);
-            if (conn.phase != .open) return file.handle.release();
+            if (!takesMore(conn)) return file.handle.release();
             conn.queue.appendFile(&self.pools, file) catch {
                 file.handle.release();
                 return self.protocol.onNoMemory(conn, .output, .pool);
@@ -97,7 +102,7 @@ pub fn Sending(comptime W: type) type {
         pub fn writeFilePart(self: *W, conn: *Conn, file: write_queue.FileRange) void {
             if (conn.phase != .open or file.length == 0) return file.handle.release();
             const room = reserve(self, conn, @intCast(file.length))[0..@intCast(file.length)];
-            if (conn.phase != .open) return file.handle.release(); // under a flush
+            if (!takesMore(conn)) return file.handle.release();
             if (readWhole(file, room)) return self.batch.commitFile(file);
             file.handle.doubt();
             file.handle.release();
@@ -125,9 +130,16 @@ pub fn Sending(comptime W: type) type {
             queue.* = .{};
             batchFor(self, conn);
             self.flush();
-            if (conn.phase != .open) return taken.deinit(&self.pools);
+            if (!takesMore(conn)) return taken.deinit(&self.pools);
             conn.queue.appendQueue(&taken);
             pump(self, conn);
+        }
+
+        /// Whether what is written is sent. A flush may have ended the connection: where there was no
+        /// memory for what it left, a part is gone of what the next bytes belong to, and the last
+        /// word has been said.
+        fn takesMore(conn: *const Conn) bool {
+            return conn.phase == .open and !conn.finish_when_sent;
         }
 
         fn batchFor(self: *W, conn: *Conn) void {

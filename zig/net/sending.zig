@@ -135,9 +135,9 @@ pub fn Sending(comptime W: type) type {
             pump(self, conn);
         }
 
-        /// Whether what is written is sent. A flush may have ended the connection: where there was no
-        /// memory for what it left, a part is gone of what the next bytes belong to, and the last
-        /// word has been said.
+        /// Whether what is written is sent. A flush may have ended the connection: where there was
+        /// no memory for what it left, a part is gone of what the next bytes belong to, and the
+        /// last word has been said.
         fn takesMore(conn: *const Conn) bool {
             return conn.phase == .open and !conn.finish_when_sent;
         }

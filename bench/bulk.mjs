@@ -2,8 +2,7 @@
 // turn by h2load on another. Uploads go into a file (nginx: by PUT of its module for WebDAV), and, at Gyrfalcon, nowhere.
 //   node bench/bulk.mjs [--only down,up] [--way h2,h2-tls] [--mib 1024] [--rounds 3] [--smoke]
 import { execFile } from 'node:child_process';
-import { mkdir, open, rm, stat } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { mkdir, open as openFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { main } from '../scripts/lib/setup.mjs';
@@ -12,7 +11,9 @@ import { tlsThere } from '../scripts/lib/tls.mjs';
 import { app, nginxTls, nginxWith } from './contenders.mjs';
 import { checkCores } from './lib/machine.mjs';
 import { cpuMicrosBetween, cpuTime, freePort, start, stop, tree } from './lib/process.mjs';
+import { median } from './lib/report.mjs';
 import { certificate, gyrfalcon, h2load, home, libraryEnv } from './lib/tools.mjs';
+import { open } from './lib/verify.mjs';
 
 const execute = promisify(execFile);
 
@@ -97,11 +98,6 @@ async function measure({ server, port }, entrant, direction, isSecured) {
   return { speed: mib / seconds, cpu: used / 1000 / mib };
 }
 
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1];
-}
-
 async function race(direction, isSecured) {
   if (isSecured && tlsThere(targetHere()) === undefined)
     return console.log('left out over TLS, which is not built: npm run build:tls');
@@ -136,12 +132,8 @@ async function race(direction, isSecured) {
 async function listening(server, port) {
   for (let tries = 0; tries < 200; tries += 1) {
     if (server.exited !== null) throw new Error(`${server.exited}: ${server.output}`);
-    const is = await new Promise((resolve) => {
-      const socket = connect({ port, host: '127.0.0.1' });
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-      socket.once('connect', () => socket.destroy());
-    });
-    if (is) return;
+    const socket = await open(port, false).catch(() => null);
+    if (socket !== null) return socket.destroy();
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`it does not listen: ${server.output}`);
@@ -152,7 +144,7 @@ async function writeBulk() {
   await mkdir(into, { recursive: true });
   const bytes = mib * 2 ** 20;
   if ((await stat(file).catch(() => null))?.size === bytes) return;
-  const handle = await open(file, 'w');
+  const handle = await openFile(file, 'w');
   const piece = Buffer.alloc(2 ** 20, 'bulk ');
   for (let n = 0; n < mib; n += 1) await handle.write(piece);
   await handle.close();

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { main } from '../scripts/lib/setup.mjs';
 import { prepareFiles } from './contenders.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
+import { frame, PREFACE } from './lib/http2.mjs';
 import { chooseLoad, load } from './lib/load.mjs';
 import { checkCores } from './lib/machine.mjs';
 import { readOptions } from './lib/options.mjs';
@@ -25,11 +26,7 @@ const ownOverTls = new Set(['zig-tls', 'handler-tls', 'dir-tls']);
 const ownOverHttp2 = new Set(['zig-h2']);
 
 /** The preface, and SETTINGS; the server's are acknowledged by the next of the same kind. */
-const GREETING = Buffer.concat([
-  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
-  frame(4, 0, 0, Buffer.alloc(0)),
-  frame(4, 1, 0, Buffer.alloc(0)),
-]);
+const GREETING = Buffer.concat([PREFACE, frame(4, 0, 0), frame(4, 1, 0)]);
 const browserFields = [
   [
     'user-agent',
@@ -169,15 +166,6 @@ function requestLine(path) {
 function kept([name, value]) {
   const text = (string) => Buffer.from([string.length, ...Buffer.from(string)]);
   return Buffer.concat([Buffer.from([0x40]), text(name), text(value)]);
-}
-
-function frame(type, flags, stream, payload) {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
 }
 
 function checkDescriptors(wanted) {

@@ -11,6 +11,7 @@ import { main } from '../scripts/lib/setup.mjs';
 import { file6150 } from './contenders.mjs';
 import { checkCores } from './lib/machine.mjs';
 import { cpuMicrosBetween, cpuTime, freePort, start, stop } from './lib/process.mjs';
+import { median } from './lib/report.mjs';
 import { gyrfalcon, home, libraryEnv, wrk, zigProgram } from './lib/tools.mjs';
 
 const execute = promisify(execFile);
@@ -82,12 +83,6 @@ async function measure({ server, port }, { path, script }, count) {
   const [, requests, errors] = /^IO (\d+) (\d+)$/m.exec(stdout) ?? [];
   if (requests === undefined || Number(requests) === 0) throw new Error(`nothing came: ${stdout}`);
   return { micros: used / Number(requests), errors: Number(errors) };
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 async function race(name, count, program) {

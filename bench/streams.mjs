@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { main, setup } from '../scripts/lib/setup.mjs';
+import { frame, PREFACE } from './lib/http2.mjs';
 import { freePort, residentBytes, start, stop, tree } from './lib/process.mjs';
 
 const { values } = parseArgs({
@@ -20,7 +21,6 @@ const streams = Number(values.streams);
 /** Descriptors for everything but the connections. */
 const DESCRIPTORS_SPARE = 200;
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const [DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY] = [0, 1, 3, 4, 7];
 const END_STREAM = 1;
 
@@ -145,15 +145,6 @@ async function measure(server, port) {
   console.log(`allocated after the start by the engine: ${after.allocationsAfterStart}`);
   console.log(`\nthe server's own account:\n${server.output.trim()}`);
   if (after.allocationsAfterStart > 0) process.exitCode = 1;
-}
-
-function frame(type, flags, stream, payload = Buffer.alloc(0)) {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
 }
 
 function check(clients) {

@@ -114,7 +114,7 @@ pub fn Connection(comptime Owner: type) type {
         /// A reset, updates of both windows and a last word at most.
         const reply_bytes_max = 64;
         const ping_data = "gyrfalcn".*;
-        /// A peer that refuses so many pushes in a row has no use for them.
+        /// A peer that has refused so many pushes more than it took has no use for them.
         const pushes_refused_max = 8;
 
         /// What came of a frame.

@@ -640,7 +640,7 @@ test "a priority for a push that nobody has promised ends the connection" {
     try pair.expect("failed idle_stream > goaway protocol_error\n");
 }
 
-test "responses are promised where the peer lets them, until it refuses them in a row" {
+test "responses are promised where the peer lets them, until it has refused too many" {
     var pair: Pair = undefined;
     try start(&pair, .{});
     defer pair.deinit();

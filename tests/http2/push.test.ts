@@ -440,24 +440,87 @@ test('what is wrong with a push shows whoever the client is', async () => {
   ]);
 });
 
-test('a stop finishes what was pushed', async () => {
+/**
+ * A server whose page is pushed /late, whose response waits, and /half, whose content does; and the
+ * page's own content too. `aborted` tells whose requests were.
+ */
+async function halfway(): Promise<{ server: Server; release: () => void; aborted: string[] }> {
+  const aborted: string[] = [];
   let release = (): void => {};
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const server = pushing(async () => {
+  async function* halves() {
+    yield 'one ';
     await released;
-    return new Response('late');
+    yield 'two';
+  }
+  const server = servers.open({
+    maxPushes: 10,
+    fetch: async (request, it) => {
+      const { pathname } = new URL(request.url);
+      request.signal.addEventListener('abort', () => aborted.push(pathname));
+      if (pathname === '/late') {
+        await released;
+        return new Response('late');
+      }
+      if (pathname === '/') for (const path of ['/half', '/late']) it.push(request, path);
+      return new Response(halves());
+    },
   });
-  const { client, pushed } = await receiver(server.port);
-  await ask(client, '/');
-  await until(() => pushed.length === 1, 'the promise');
-  const stopped = server.stop();
+  return { server, release, aborted };
+}
+
+// Once a GOAWAY has been sent or received, nghttp2 ignores the head of what was pushed, and ends the
+// connection for its content. Node.js' client was left hanging by that, every 25th time.
+test('a stop finishes what was begun, and takes back promises that nothing has come for', async () => {
+  for (let round = 0; round < 20; round++) {
+    const { server, release, aborted } = await halfway();
+    const { client, pushed } = await receiver(server.port);
+    const page = ask(client, '/');
+    await until(
+      () => pushed.length === 2 && pushed[0]?.body.length === 4,
+      'half of what is pushed',
+    );
+    const stopped = server.stop();
+    await until(() => pushed[1]?.code !== null, 'the end of the other');
+    assert.is(pushed[1]?.code, 8); // CANCEL
+    await until(() => aborted.length > 0, 'word of it');
+    release();
+    await within(stopped, 'the stop');
+    await allEnded(pushed, 2);
+    assert.equal([pushed[0]?.code, pushed[0]?.body.toString()], [0, 'one two']);
+    assert.is((await page).body.toString(), 'one two');
+    assert.equal(aborted, ['/late']);
+    client.destroy();
+  }
+});
+
+test('a client that leaves has its responses, and no promises any more', async () => {
+  const { server, release, aborted } = await halfway();
+  const client = await FrameClient.open(server.port, []);
+  client.send(asking(1, '/'));
+  const has = (type: number, stream: number) => () =>
+    client.frames.some((one) => one.type === type && one.stream === stream);
+  await until(has(0, 1), 'half of the page');
+  await until(has(0, 2), 'half of what is pushed');
+  client.send(frame(7, 0, 0, Buffer.from([0, 0, 0, 4, 0, 0, 0, 0])));
+  await until(has(3, 4), 'the end of the other');
+  const reset = client.frames.find(({ type }) => type === 3);
+  assert.is(reset?.payload.readUInt32BE(0), 8); // CANCEL
+  await until(() => aborted.length > 0, 'word of it');
   release();
-  await within(stopped, 'the stop');
-  await allEnded(pushed, 1);
-  assert.is(pushed[0]?.body.toString(), 'late');
-  client.destroy();
+  const isEnd = ({ type, flags }: Frame) => type === 0 && (flags & 1) !== 0;
+  await until(() => client.frames.filter(isEnd).length === 2, 'the ends of the others');
+  const content = (stream: number) =>
+    Buffer.concat(
+      client.frames
+        .filter((one) => one.type === 0 && one.stream === stream)
+        .map((one) => one.payload),
+    ).toString();
+  assert.equal([content(1), content(2)], ['one two', 'one two']);
+  assert.equal(aborted, ['/late']);
+  client.socket.destroy();
 });
 
 test.after(stopAll);

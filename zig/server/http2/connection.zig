@@ -139,7 +139,8 @@ pub fn Http2(comptime D: type) type {
                     one.priority,
                 ),
                 .pong => if (session.farewell == .announced) finalFarewell(d, session),
-                .goaway, .reply => {},
+                .goaway => pushes.giveUp(d, session),
+                .reply => {},
             }
         }
 
@@ -354,6 +355,8 @@ pub fn Http2(comptime D: type) type {
                 .none => {
                     session.farewell = .announced;
                     session.farewell_ms = d.net.now_ms;
+                    pushes.giveUp(d, session);
+                    if (!conn.isOpen()) return;
                     writeGoaway(d, session, .announced, .no_error);
                     sendPing(d, session);
                 },

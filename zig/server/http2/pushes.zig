@@ -117,6 +117,24 @@ pub fn Pushes(comptime D: type) type {
             if (conn.isOpen()) requests.resumeLater(d, session);
         }
 
+        /// Takes back the promises whose responses have not begun, when either side is about to go.
+        /// Clients made of nghttp2 (curl, Node.js) ignore the head of a pushed response once a
+        /// GOAWAY has been sent or received, and end the connection for the content behind it,
+        /// with all that is under way. The connection may end by it.
+        pub fn giveUp(d: *D, session: *Session) void {
+            if (session.protocol.streams.promised_count == 0) return;
+            var at = session.first;
+            while (at) |ex| {
+                at = ex.next;
+                const next = if (at) |after| after.id else null;
+                if (ex.http2.stream.state != .reserved) continue;
+                D.http2.cancel(d, ex);
+                if (!session.conn.isOpen()) return;
+                // It may have ended others.
+                if (next) |id| at = d.exchanges.get(id) orelse session.first;
+            }
+        }
+
         /// What is pushed comes behind what it is for, unless the program or the client knows more,
         /// or that is of the last urgency itself.
         fn below(priority: Priority) Priority {

@@ -11,7 +11,7 @@ export const socketServers = [
     name: 'uws',
     what: 'uWebSockets, its C interface',
     env: libraryEnv,
-    command: async ({ port }) => [await uwsSocket(), String(port)],
+    command: async ({ port, plain }) => [await uwsSocket(plain), String(port)],
   },
   {
     name: 'bun',
@@ -30,17 +30,17 @@ export const socketServers = [
   },
 ];
 
-async function zigSocket({ port }) {
+async function zigSocket({ port, plain }) {
   const root = '-Mroot=bench/apps/zig_socket.zig';
   const engine = ['--dep', 'gyrfalcon', root, '-Mgyrfalcon=zig/gyrfalcon.zig'];
-  return [await zigProgram('zig_socket', ['-lc', ...engine]), String(port)];
+  return [await zigProgram('zig_socket', ['-lc', ...engine], plain), String(port)];
 }
 
 /** What the library needs of others is found when it runs. */
-async function uwsSocket() {
+async function uwsSocket(plain) {
   const library = await uwebsockets();
   const linked = [library, '-rpath', dirname(library), '-fallow-shlib-undefined'];
-  return zigProgram('uws_socket', ['-lc', 'bench/peers/uws_socket.zig', ...linked]);
+  return zigProgram('uws_socket', ['-lc', 'bench/peers/uws_socket.zig', ...linked], plain);
 }
 
 /** Their rows in the race. */

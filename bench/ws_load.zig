@@ -4,8 +4,8 @@
 //!     ws_load echo <port> <path> <connections> <seconds> <bytes> <in flight>
 //!     ws_load cast <port> <path> <connections> <messages> <bytes>
 //!
-//! `echo`: each connection has so many messages on their way, and counts what comes back. Prints one
-//! line of JSON in the form that bench/wrk.lua prints.
+//! `echo`: each connection has so many messages on their way, and counts what comes back. It prints
+//! a line of JSON in the form that bench/wrk.lua prints.
 //!
 //! `cast`: connections listen. It prints "ready" when all are there, and goes on by a line of its
 //! standard input: one more connection sends messages, one after the other, each once all have had

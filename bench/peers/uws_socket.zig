@@ -1,5 +1,5 @@
-//! uWebSockets over its C interface, as the Python package socketify carries it: at /echo what comes
-//! goes back, at /cast everybody else is sent it. `uws_socket <port>`
+//! uWebSockets over its C interface, as the Python package socketify carries it: at /echo what
+//! comes goes back, at /cast everybody else is sent it. `uws_socket <port>`
 
 const std = @import("std");
 

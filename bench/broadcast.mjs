@@ -19,9 +19,9 @@ import {
   tree,
 } from './lib/process.mjs';
 import { median } from './lib/report.mjs';
+import { socketServers } from './lib/sockets.mjs';
 import { zigProgram } from './lib/tools.mjs';
 import { verifyWhenReady } from './lib/verify.mjs';
-import { socketServers } from './sockets.mjs';
 
 const { values } = parseArgs({
   options: {

@@ -1,6 +1,7 @@
 // The table of the race. To add a contender, add a row.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { overWebSocket } from './lib/sockets.mjs';
 import {
   built,
   bun,
@@ -14,7 +15,6 @@ import {
   tlsProgram,
   zigProgram,
 } from './lib/tools.mjs';
-import { overWebSocket } from './sockets.mjs';
 
 /**
  * @typedef {object} Contender

@@ -128,15 +128,27 @@ pub const Lane = struct {
 
     /// Room for a record, or null: then JS wakes the worker once there is some.
     fn reserve(self: *Lane, size: u32) Corrupt!?[]align(abi.record_align) u8 {
+        return self.reserveWith(size, null);
+    }
+
+    /// `between`: what happens between the two looks, in a test.
+    fn reserveWith(
+        self: *Lane,
+        size: u32,
+        comptime between: ?fn (*Lane) void,
+    ) Corrupt!?[]align(abi.record_align) u8 {
         if (try self.requests.reserve(size)) |room| return room;
+        // Others may be waiting since it was found full: they are told of the room as well.
+        const was_full = self.full;
         self.full = true;
         // First the wish, then another look: JS looks at the wish after it has made room.
         @atomicStore(u32, &self.control.request_wanted, 1, orders.asleep);
+        if (between) |act| act(self);
         const room = try self.requests.reserve(size) orelse {
             self.head_when_full = self.requests.head_seen;
             return null;
         };
-        self.full = false;
+        self.full = was_full;
         return room;
     }
 
@@ -576,4 +588,34 @@ test "a wish for room that JS has taken down for too little of it is stated anew
     try std.testing.expectEqual(1, lane.control.request_wanted);
     lane.control.request_head = 8;
     try std.testing.expect(lane.hasRoomOrWishes());
+}
+
+test "who waits for room hears of it, though another has found some at the second look" {
+    var block = try Block.take(.{
+        .workers = 1,
+        .threads = 1,
+        .ring_bytes = abi.ring_bytes_min,
+        .credit_bytes = abi.credit_bytes_min,
+    });
+    defer block.release();
+    var lane = Lane.init(block, 0, 0, &.{});
+    const id: Id = .{ .slot = 0, .generation = 0 };
+    const chunk = [_]u8{'x'} ** abi.chunk_bytes_max;
+    const record_bytes = abi.recordSize(@sizeOf(abi.Chunk) + abi.chunk_bytes_max);
+    while (try lane.writeChunk(id, &chunk, false)) {} // the last one waits
+    _ = lane.requests.publish();
+    const MakesRoom = struct {
+        fn act(one: *Lane) void {
+            one.control.request_head = 2 * record_bytes;
+        }
+    };
+    try std.testing.expect(try lane.reserveWith(record_bytes, MakesRoom.act) != null);
+    try std.testing.expect(lane.hasRoomAgain());
+    try std.testing.expect(lane.hasRoomOrWishes());
+    // Where nobody has waited before, nobody is told.
+    lane.full = false;
+    lane.control.request_head = 0;
+    lane.requests.head_seen = 0;
+    try std.testing.expect(try lane.reserveWith(record_bytes, MakesRoom.act) != null);
+    try std.testing.expect(!lane.hasRoomAgain());
 }

@@ -1,6 +1,6 @@
 // The servers that speak WebSocket: for the race (contenders.mjs), and for broadcast.mjs.
 import { dirname, join } from 'node:path';
-import { bun, deno, libraryEnv, root, uwebsockets, zigProgram } from './lib/tools.mjs';
+import { bun, deno, libraryEnv, root, uwebsockets, zigProgram } from './tools.mjs';
 
 const peer = (name) => join(root, 'bench/peers', name);
 

@@ -62,6 +62,7 @@ var files: ?gyrfalcon.DirServer = null;
 
 const App = struct {
     pub const Tls = if (@import("build_options").tls) gyrfalcon.Tls else void;
+    pub const Deflate = if (@import("build_options").deflate) gyrfalcon.Deflate else void;
 
     server: ?*const gyrfalcon.Server(App) = null,
 

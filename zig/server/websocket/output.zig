@@ -17,7 +17,9 @@ pub fn Output(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
         const websockets = D.websockets;
-        const Session = sessions_of(D).Session;
+        const sessions = sessions_of(D);
+        const Session = sessions.Session;
+        const Copies = sessions.Compressor.Copies;
 
         pub const operations: socket.Mailbox.Operations = .{ .say = sayErased, .wake = wake };
 
@@ -35,9 +37,12 @@ pub fn Output(comptime D: type) type {
             const d = of(owner);
             const worker = &d.websocket_worker;
             const is_long = word == .publish and
-                worker.topics.subscribersOf(topic) > worker.sends_left;
+                worker.topics.subscribersOf(topic) *| sendCost(d, bytes) > worker.sends_left;
             // What this thread has posted comes first.
-            if (!is_long and worker.mailbox.own.isEmpty()) return say(d, id, word, topic, bytes);
+            if (!is_long and worker.mailbox.own.isEmpty()) {
+                defer worker.sends_left -|= worker.takeSpent();
+                return say(d, id, word, topic, bytes);
+            }
             const status = worker.mailbox.post(id, word, topic, bytes);
             if (status == .posted and word == .publish) {
                 if (websockets.byId(d, id)) |session| session.is_ahead = true;
@@ -74,9 +79,16 @@ pub fn Output(comptime D: type) type {
                     if (left == 0) break;
                     lane.publishing = null;
                 } else _ = say(d, post.id, post.word, post.topic, post.bytes);
-                left -|= costOf(post.bytes.len);
+                left -|= costOf(post.bytes.len) +| d.websocket_worker.takeSpent();
             }
             return left;
+        }
+
+        /// What a short message takes of a turn for each of many sockets, in sends.
+        fn sendCost(d: *const D, bytes: []const u8) u32 {
+            if (!D.has_compression) return 1;
+            const compression = d.websocket_worker.compression orelse return 1;
+            return 1 + compression.ownCost(bytes.len);
         }
 
         /// What a message of so many bytes takes of a turn, in sends.
@@ -108,7 +120,7 @@ pub fn Output(comptime D: type) type {
             }
             if (!session.protocol.isOpen()) return .closed;
             switch (word) {
-                .message => |kind| return send(d, session, kind, bytes),
+                .message => |kind| return send(d, session, kind, bytes, null),
                 .ping => {
                     if (!hasRoom(d, conn, bytes.len)) return overflow(d, conn);
                     const out = &d.websocket_worker.out;
@@ -133,30 +145,52 @@ pub fn Output(comptime D: type) type {
         /// on.
         fn walk(d: *D, which: topics_file.Walk, post: *const Post, most: u32) u32 {
             const topics = &d.websocket_worker.topics;
+            var copies: Copies = .{};
+            defer if (D.has_compression) if (d.websocket_worker.compression) |it| it.dropCopies();
             var left = most;
             while (left > 0) {
                 // Sending may end any of them.
                 const session = topics.next(which) orelse return left;
                 left -|= costOf(post.bytes.len);
                 if (session.id == post.id or !session.protocol.isOpen()) continue;
-                _ = send(d, session, post.word.publish, post.bytes);
+                _ = send(d, session, post.word.publish, post.bytes, &copies);
+                left -|= d.websocket_worker.takeSpent();
             }
             return 0;
         }
 
-        /// A message that was made here.
-        fn send(d: *D, session: *Session, kind: frames.Kind, bytes: []const u8) Status {
+        /// A message that was made here. `copies`: it is for many.
+        fn send(
+            d: *D,
+            session: *Session,
+            kind: frames.Kind,
+            bytes: []const u8,
+            copies: ?*Copies,
+        ) Status {
             const conn = session.conn.?;
+            // Before it is compressed: what is not sent is not worked on either.
             if (!hasRoom(d, conn, bytes.len)) return overflow(d, conn);
-            var fragments = session.protocol.fragments(kind, @intCast(bytes.len), false);
+            const compressed = compress(d, session, bytes, copies);
+            const payload = compressed orelse bytes;
+            const is_compressed = compressed != null;
+            var fragments = session.protocol.fragments(kind, @intCast(payload.len), is_compressed);
             var at: usize = 0;
             while (fragments.next()) |head| {
                 const len: usize = @intCast(head.len);
-                writeFrame(d, conn, &head, bytes[at..][0..len]);
+                writeFrame(d, conn, &head, payload[at..][0..len]);
                 if (session.conn == null) return .closed;
                 at += len;
             }
             return statusOf(session);
+        }
+
+        /// What is sent in the place of `bytes`, valid until the next send; null: they themselves.
+        fn compress(d: *D, session: *Session, bytes: []const u8, copies: ?*Copies) ?[]const u8 {
+            if (!D.has_compression) return null;
+            const compression = d.websocket_worker.compression orelse return null;
+            const ends = &session.ends;
+            if (copies) |all| return compression.deflateOnce(ends, bytes, all);
+            return compression.deflate(ends, bytes);
         }
 
         /// What waits for some leaves memory for others: those that hold much have half of the pool

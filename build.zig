@@ -500,7 +500,12 @@ fn linkTls(b: *std.Build, module: *std.Build.Module, folder: std.Build.LazyPath)
 /// The tests of what is linked with zlib-ng, and its bench.
 fn addDeflate(c: Context, check: *std.Build.Step) void {
     const root = "zig/deflate_tests.zig";
-    const tests = c.b.addTest(.{ .name = "deflate_tests", .root_module = c.module(root) });
+    const tests = c.b.addTest(.{
+        .name = "deflate_tests",
+        .root_module = c.module(root),
+        // Those of all that a server has are `zig build test`'s.
+        .filters = &.{ "deflate", "compression" },
+    });
     linkDeflate(c, tests.root_module, c.deflate.orUsual());
     c.b.step("test-deflate", "Run the tests of compression")
         .dependOn(&c.b.addRunArtifact(tests).step);

@@ -62,6 +62,8 @@ pub fn Compression(comptime Codec: type) type {
         scratch_used: usize = 0,
         /// What the turn has not been charged with yet, in sends.
         spent: u32 = 0,
+        /// Messages that were compressed. Written by the worker alone; others may look.
+        made: std.atomic.Value(u64) = .init(0),
 
         /// Null where the configuration has none. The result stays where it is.
         pub fn create(config: *const Config) error{OutOfMemory}!?*Self {
@@ -138,6 +140,7 @@ pub fn Compression(comptime Codec: type) type {
             const deflater = ends.deflater orelse
                 self.shared.deflater(ends.window_bits) orelse return null;
             self.spent +|= costOf(bytes.len, limits.websocket_send_deflated_bytes);
+            self.made.store(self.made.raw +% 1, .monotonic);
             return deflater.compress(&.{bytes}, self.scratch[self.scratch_used..]);
         }
 

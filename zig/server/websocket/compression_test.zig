@@ -508,7 +508,8 @@ test "compression: a handler of parts has those of what is decompressed" {
     const client = try Client.open(&server, "/", p);
     const text = try testing.allocator.alloc(u8, (5 << 20) / 2);
     defer testing.allocator.free(text);
-    for (text, 0..) |*byte, i| byte.* = 'a' + @as(u8, @intCast(i % 23));
+    var prng = std.Random.DefaultPrng.init(2);
+    for (text) |*byte| byte.* = 'a' + @as(u8, prng.random().int(u4));
     var expected: [64]u8 = undefined;
     const middle: u32 = 1 << 20;
     for ([_]bool{ false, true }) |in_parts| {
@@ -530,7 +531,8 @@ test "compression: a handler of parts has those of what is decompressed" {
     // Who is told of a part may end the connection.
     @memcpy(text[0..6], "end me");
     try client.send(.text, text);
-    try testing.expectEqual(0x81, try client.stream.reader().readByte());
+    while (client.stream.reader().readByte()) |_| {} else |err|
+        try testing.expect(err == error.EndOfStream or err == error.ConnectionResetByPeer);
     client.close();
     const other = try Client.open(&server, "/", p);
     try other.send(.text, words);

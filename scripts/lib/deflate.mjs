@@ -1,8 +1,16 @@
 // zlib-ng, which compresses WebSocket messages: its sources, from which build.zig compiles what it needs for any target.
-import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fetchCrate, named } from './crates.mjs';
-import { hashOf, readIfThere, toolchain, withLock } from './project.mjs';
+import { hashOf, MissingError, readIfThere, toolchain, withLock } from './project.mjs';
 
 /** The crate that carries the sources, and the hash of the file that cargo fetches. */
 const zlibNg = {
@@ -15,14 +23,53 @@ const zlibNg = {
 };
 
 const folder = join(toolchain, 'zlib-ng');
+const stamp = join(folder, 'stamp');
+
+const wantedHash = () => hashOf([], [zlibNg.checksum, process.env[zlibNg.variable] ?? '']);
+
+/**
+ * Where the sources are, when they are there and those that are wanted now: what is built then compresses. Undefined else.
+ */
+export function deflateThere() {
+  return readIfThere(stamp) === wantedHash() ? folder : undefined;
+}
+
+/** Whether somebody has had them fetched: they are kept up to date then. */
+export function wasDeflateFetched() {
+  return existsSync(stamp);
+}
+
+/** Tells those that are there from others. */
+export const deflateStamp = () => readIfThere(stamp) ?? '';
+
+/** What tells build.zig so. */
+export function deflateOption(from = deflateThere()) {
+  return `-Ddeflate=${from ?? 'off'}`;
+}
+
+/**
+ * As `fetchDeflate`, where this machine can: else what is built goes without compression, and the reason is told.
+ *
+ * @returns {Promise<string | undefined>} the reason; undefined when the sources are there
+ */
+export async function tryDeflate(progress) {
+  if (deflateThere() !== undefined) return undefined;
+  try {
+    await fetchDeflate(progress);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof MissingError)) throw error;
+    progress.note(`WebSocket messages go without compression: ${error.message}`);
+    return error.message;
+  }
+}
 
 /**
  * Puts the sources and their headers where build.zig looks for them, unless they are there. Throws a MissingError for what
  * this machine lacks.
  */
 export async function fetchDeflate(progress) {
-  const stamp = join(folder, 'stamp');
-  const hash = hashOf([], [zlibNg.checksum, process.env[zlibNg.variable] ?? '']);
+  const hash = wantedHash();
   if (readIfThere(stamp) === hash) {
     progress.fresh('the sources of zlib-ng');
     return;

@@ -25,13 +25,17 @@ const zlibNg = {
 const folder = join(toolchain, 'zlib-ng');
 const stamp = join(folder, 'stamp');
 
-const wantedHash = () => hashOf([], [zlibNg.checksum, process.env[zlibNg.variable] ?? '']);
+/** What the stamp says of sources that are had from `origin`, a folder that a person has named; '': from cargo. */
+const stampOf = (origin) => `${hashOf([], [zlibNg.checksum, origin])}\n${origin}`;
 
 /**
- * Where the sources are, when they are there and those that are wanted now: what is built then compresses. Undefined else.
+ * Where the sources are, when they are there and of this version: what is built then compresses. Undefined else. What they
+ * were made from need not be named again.
  */
 export function deflateThere() {
-  return readIfThere(stamp) === wantedHash() ? folder : undefined;
+  const text = readIfThere(stamp);
+  const origin = text?.slice(text.indexOf('\n') + 1);
+  return text !== undefined && text === stampOf(origin) ? folder : undefined;
 }
 
 /** Whether somebody has had them fetched: they are kept up to date then. */
@@ -69,14 +73,14 @@ export async function tryDeflate(progress) {
  * this machine lacks.
  */
 export async function fetchDeflate(progress) {
-  const hash = wantedHash();
-  if (readIfThere(stamp) === hash) {
+  const wanted = stampOf(process.env[zlibNg.variable] ?? '');
+  if (readIfThere(stamp) === wanted) {
     progress.fresh('the sources of zlib-ng');
     return;
   }
   const waiting = (pid) => progress.note(`waiting for the fetch in process ${pid}`);
   await withLock('zlib-ng', waiting, async () => {
-    if (readIfThere(stamp) === hash) return; // another process has fetched them
+    if (readIfThere(stamp) === wanted) return; // another process has fetched them
     const byHand = `Or set ${zlibNg.variable} to a folder with the sources of zlib-ng 2.3.`;
     const own = named(zlibNg, 'zlib-ng.h.in');
     const from =
@@ -97,6 +101,6 @@ export async function fetchDeflate(progress) {
     writeFileSync(include('zlib-ng.h'), header.replaceAll('@ZLIB_SYMBOL_PREFIX@', ''));
     copyFileSync(join(from, 'zconf-ng.h.in'), include('zconf-ng.h'));
     copyFileSync(join(from, 'zlib_name_mangling.h.empty'), include('zlib_name_mangling-ng.h'));
-    writeFileSync(stamp, hash);
+    writeFileSync(stamp, wanted);
   });
 }

@@ -13,6 +13,7 @@ const memory = @import("../../core/memory.zig");
 const frames = @import("../../websocket/frames.zig");
 const permessage_deflate = @import("../../websocket/permessage_deflate.zig");
 const Config = @import("../config.zig").Config;
+const Walk = @import("topics.zig").Walk;
 const Agreement = permessage_deflate.Agreement;
 
 /// What a message of so many bytes takes of a turn, in sends that carry `per_send` each.
@@ -58,8 +59,8 @@ pub fn Compression(comptime Codec: type) type {
         shared: Deflate.Shared,
         /// Where messages are compressed to on their way out.
         scratch: []align(memory.page_bytes) u8,
-        /// What of it is kept: copies of a message for sockets that are to come.
-        scratch_used: usize = 0,
+        /// Of what is published, until all have it.
+        copies: std.EnumArray(Walk, Copies),
         /// What the turn has not been charged with yet, in sends.
         spent: u32 = 0,
         /// Messages that were compressed. Written by the worker alone; others may look.
@@ -71,6 +72,13 @@ pub fn Compression(comptime Codec: type) type {
             const allocator = std.heap.c_allocator;
             const self = try allocator.create(Self);
             errdefer allocator.destroy(self);
+            const scratch = try memory.reserve(u8, limits.websocket_deflate_bytes_max);
+            errdefer memory.release(u8, scratch);
+            // What goes on over several turns has been posted.
+            const own_posts = try memory.reserve(u8, limits.websocket_posts_bytes);
+            errdefer memory.release(u8, own_posts);
+            const posts = try memory.reserve(u8, limits.websocket_posts_bytes);
+            errdefer memory.release(u8, posts);
             self.* = .{
                 .memory = .{
                     .allocator = allocator,
@@ -89,9 +97,13 @@ pub fn Compression(comptime Codec: type) type {
                     .client_window_bits = @intCast(config.websocket_deflate_client_window_bits),
                 },
                 .shared = undefined,
-                .scratch = try memory.reserve(u8, limits.websocket_deflate_bytes_max),
+                .scratch = scratch,
+                .copies = .init(.{
+                    .at_once = .{ .buffer = scratch },
+                    .own_posts = .{ .buffer = own_posts },
+                    .posts = .{ .buffer = posts },
+                }),
             };
-            errdefer memory.release(u8, self.scratch);
             self.shared = try Deflate.Shared.init(&self.memory, &self.settings);
             return self;
         }
@@ -99,7 +111,8 @@ pub fn Compression(comptime Codec: type) type {
         pub fn destroy(self: *Self) void {
             self.shared.deinit();
             std.debug.assert(self.memory.bytes == 0);
-            memory.release(u8, self.scratch);
+            // That of `at_once` is the scratch.
+            for (&self.copies.values) |*copies| memory.release(u8, copies.buffer);
             std.heap.c_allocator.destroy(self);
         }
 
@@ -133,15 +146,19 @@ pub fn Compression(comptime Codec: type) type {
             self.spent +|= costOf(bytes, limits.websocket_send_inflated_bytes);
         }
 
-        /// What a message becomes on its way out, in `scratch`, until the next call. Null: it is
-        /// sent as it is.
+        /// What a message becomes on its way out, until the next call. Null: it is sent as it is.
         pub fn deflate(self: *Self, ends: *const Ends, bytes: []const u8) ?[]const u8 {
+            // Behind what is kept there of a message that is being published.
+            return self.deflateTo(self.scratch[self.copies.get(.at_once).used..], ends, bytes);
+        }
+
+        fn deflateTo(self: *Self, out: []u8, ends: *const Ends, bytes: []const u8) ?[]const u8 {
             if (!self.wants(ends, bytes)) return null;
             const deflater = ends.deflater orelse
                 self.shared.deflater(ends.window_bits) orelse return null;
             self.spent +|= costOf(bytes.len, limits.websocket_send_deflated_bytes);
             self.made.store(self.made.raw +% 1, .monotonic);
-            return deflater.compress(&.{bytes}, self.scratch[self.scratch_used..]);
+            return deflater.compress(&.{bytes}, out);
         }
 
         fn wants(self: *const Self, ends: *const Ends, bytes: []const u8) bool {
@@ -151,8 +168,11 @@ pub fn Compression(comptime Codec: type) type {
 
         /// One message for many sockets: those whose messages stand by themselves get the same
         /// bytes, made once for each window.
-        pub const Copies = if (!is_there) struct {} else struct {
+        pub const Copies = struct {
             by_window: [16]Copy = @splat(.unknown),
+            /// Where they are.
+            buffer: []align(memory.page_bytes) u8,
+            used: usize = 0,
 
             const Copy = union(enum) {
                 unknown,
@@ -162,20 +182,21 @@ pub fn Compression(comptime Codec: type) type {
             };
         };
 
-        /// As `deflate`, of the message that `copies` is of; `dropCopies` comes behind the last.
+        /// As `deflate`, of the message of a walk; `dropCopies` comes between two of them.
         pub fn deflateOnce(
             self: *Self,
             ends: *const Ends,
             bytes: []const u8,
-            copies: *Copies,
+            walk: Walk,
         ) ?[]const u8 {
             if (ends.deflater != null or !ends.is_on) return self.deflate(ends, bytes);
+            const copies = self.copies.getPtr(walk);
             const copy = &copies.by_window[ends.window_bits];
             if (copy.* == .unknown) {
                 copy.* = .plain;
-                if (self.deflate(ends, bytes)) |payload| {
+                if (self.deflateTo(copies.buffer[copies.used..], ends, bytes)) |payload| {
                     copy.* = .{ .compressed = payload };
-                    self.scratch_used += payload.len;
+                    copies.used += payload.len;
                 }
             }
             return switch (copy.*) {
@@ -184,8 +205,9 @@ pub fn Compression(comptime Codec: type) type {
             };
         }
 
-        pub fn dropCopies(self: *Self) void {
-            self.scratch_used = 0;
+        pub fn dropCopies(self: *Self, walk: Walk) void {
+            const copies = self.copies.getPtr(walk);
+            copies.* = .{ .buffer = copies.buffer };
         }
 
         /// What was spent since this was asked, in sends.
@@ -196,7 +218,9 @@ pub fn Compression(comptime Codec: type) type {
 
         /// Memory that is set aside, bytes.
         pub fn reservedBytes(self: *const Self) u64 {
-            return self.scratch.len;
+            var bytes: u64 = 0;
+            for (&self.copies.values) |*copies| bytes += copies.buffer.len;
+            return bytes;
         }
 
         /// What a message takes of a turn for each of many sockets that compress it by themselves.

@@ -12,6 +12,7 @@ const frames = @import("../../websocket/frames.zig");
 const mask = @import("../../websocket/mask.zig");
 const Config = @import("../config.zig").Config;
 const Server = @import("../server.zig").Server;
+const Compression = @import("compression.zig").Compression;
 const Socket = @import("socket.zig").Socket;
 
 const deadline_ms = 10_000;
@@ -122,13 +123,14 @@ fn stop(server: anytype) !void {
         try testing.expectEqual(0, driver.net.pools.buffers.bytes_used);
         const compression = driver.websocket_worker.compression.?;
         try testing.expect(!compression.shared.inflater.is_busy);
-        try testing.expectEqual(0, compression.scratch_used);
+        try testing.expectEqual(0, compression.copies.get(.at_once).used);
     }
     try testing.expectEqual(0, server.stats().allocations_after_start);
     server.deinit(); // which looks at the codec's memory
 }
 
-fn compressionOf(server: anytype) *@TypeOf(server.engine.impl.drivers[0].websocket_worker.compression.?.*) {
+/// The first worker's.
+fn compressionOf(server: anytype) *Compression(deflate) {
     return server.engine.impl.drivers[0].websocket_worker.compression.?;
 }
 
@@ -405,7 +407,12 @@ test "compression: what cannot be, is too long or grows too much ends its connec
     // A nibble of sixteen: half of the bytes are left.
     var prng = std.Random.DefaultPrng.init(1);
     for (noise) |*byte| byte.* = 'a' + @as(u8, prng.random().int(u4));
-    const Case = struct { kind: frames.Opcode, bytes: ?[]const u8, raw: []const u8 = "", code: u16 };
+    const Case = struct {
+        kind: frames.Opcode,
+        bytes: ?[]const u8,
+        raw: []const u8 = "",
+        code: u16,
+    };
     const cases = [_]Case{
         .{ .kind = .binary, .bytes = zeros, .code = 1009 }, // by its ratio
         .{ .kind = .binary, .bytes = noise, .code = 1009 }, // by a byte
@@ -502,6 +509,30 @@ test "compression: what is published is compressed once for all whose messages s
     }
 }
 
+test "compression: what takes several turns to reach all is compressed once too" {
+    var server: Server(Echo) = undefined;
+    try start(&server, testConfig());
+    var clients: [12]*Client = undefined;
+    for (&clients) |*client| {
+        client.* = try Client.open(&server, "/", p);
+        try client.*.sendFrame(.{ .opcode = .text, .len = 0 }, "+");
+        try client.*.expect("subscribed", false);
+    }
+    // A turn has 1024 sends of 16 KiB, and half of them are for what others post.
+    const text = "a line that is much like others\n" ** 40_000;
+    const before = compressionOf(&server).made.load(.monotonic);
+    for (0..2) |_| {
+        try testing.expectEqual(.posted, server.publish("news", .text, text));
+        for (clients) |client| {
+            const message = try client.receive();
+            try testing.expect(message.compressed and std.mem.eql(u8, text, message.bytes));
+        }
+    }
+    try testing.expectEqual(2, compressionOf(&server).made.load(.monotonic) - before);
+    for (clients) |client| client.close();
+    try stop(&server);
+}
+
 test "compression: a handler of parts has those of what is decompressed" {
     var server: Server(Parts) = undefined;
     try start(&server, testConfig());
@@ -515,13 +546,18 @@ test "compression: a handler of parts has those of what is decompressed" {
     for ([_]bool{ false, true }) |in_parts| {
         const payload = try testing.allocator.dupe(u8, client.deflated(text));
         defer testing.allocator.free(payload);
-        var head: frames.Head = .{ .opcode = .text, .compressed = true, .fin = !in_parts, .len = 0 };
+        var head: frames.Head = .{ .opcode = .text, .compressed = true, .len = 0 };
+        head.fin = !in_parts;
         if (in_parts) {
             try client.sendFrame(head, payload[0..100]);
             head = .{ .opcode = .continuation, .len = 0 };
         }
         try client.sendFrame(head, payload[if (in_parts) 100 else 0..]);
-        for ([_][3]u32{ .{ 0, middle, 10 }, .{ middle, 2 * middle, 0 }, .{ 2 * middle, 5 << 19, 1 } }) |it| {
+        for ([_][3]u32{
+            .{ 0, middle, 10 },
+            .{ middle, 2 * middle, 0 },
+            .{ 2 * middle, 5 << 19, 1 },
+        }) |it| {
             const sum = std.hash.Crc32.hash(text[it[0]..it[1]]);
             const form = "{d} {x} {d:0>2}";
             const told = try std.fmt.bufPrint(&expected, form, .{ it[1] - it[0], sum, it[2] });
@@ -531,8 +567,11 @@ test "compression: a handler of parts has those of what is decompressed" {
     // Who is told of a part may end the connection.
     @memcpy(text[0..6], "end me");
     try client.send(.text, text);
-    while (client.stream.reader().readByte()) |_| {} else |err|
-        try testing.expect(err == error.EndOfStream or err == error.ConnectionResetByPeer);
+    const reader = client.stream.reader();
+    const err = while (true) {
+        _ = reader.readByte() catch |its| break its;
+    };
+    try testing.expect(err == error.EndOfStream or err == error.ConnectionResetByPeer);
     client.close();
     const other = try Client.open(&server, "/", p);
     try other.send(.text, words);

@@ -17,9 +17,7 @@ pub fn Output(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
         const websockets = D.websockets;
-        const sessions = sessions_of(D);
-        const Session = sessions.Session;
-        const Copies = sessions.Compressor.Copies;
+        const Session = sessions_of(D).Session;
 
         pub const operations: socket.Mailbox.Operations = .{ .say = sayErased, .wake = wake };
 
@@ -73,7 +71,7 @@ pub fn Output(comptime D: type) type {
             while (left > 0) {
                 const post = lane.next() orelse break;
                 if (post.word == .publish) {
-                    if (lane.publishing == null) d.websocket_worker.topics.begin(which, post.topic);
+                    if (lane.publishing == null) begin(d, which, post.topic);
                     lane.publishing = post;
                     left = walk(d, which, &post, left);
                     if (left == 0) break;
@@ -107,7 +105,8 @@ pub fn Output(comptime D: type) type {
             if (word == .publish) {
                 const worker = &d.websocket_worker;
                 const post: Post = .{ .id = id, .word = word, .topic = topic, .bytes = bytes };
-                worker.topics.begin(.at_once, topic);
+                begin(d, .at_once, topic);
+                defer dropCopies(d, .at_once);
                 const most = std.math.maxInt(u32); // there are no more than go in one turn
                 worker.sends_left -|= most - walk(d, .at_once, &post, most);
                 return .sent;
@@ -140,37 +139,45 @@ pub fn Output(comptime D: type) type {
             return if (conn.queue.isEmpty()) .sent else .waits;
         }
 
+        fn begin(d: *D, which: topics_file.Walk, topic: []const u8) void {
+            dropCopies(d, which);
+            d.websocket_worker.topics.begin(which, topic);
+        }
+
+        fn dropCopies(d: *D, which: topics_file.Walk) void {
+            if (!D.has_compression) return;
+            if (d.websocket_worker.compression) |it| it.dropCopies(which);
+        }
+
         /// Sends a message to this worker's sockets that have subscribed to its topic, but to the
         /// one of that name. Returns what is left of `most` sends when all have it; 0: it is to go
         /// on.
         fn walk(d: *D, which: topics_file.Walk, post: *const Post, most: u32) u32 {
             const topics = &d.websocket_worker.topics;
-            var copies: Copies = .{};
-            defer if (D.has_compression) if (d.websocket_worker.compression) |it| it.dropCopies();
             var left = most;
             while (left > 0) {
                 // Sending may end any of them.
                 const session = topics.next(which) orelse return left;
                 left -|= costOf(post.bytes.len);
                 if (session.id == post.id or !session.protocol.isOpen()) continue;
-                _ = send(d, session, post.word.publish, post.bytes, &copies);
+                _ = send(d, session, post.word.publish, post.bytes, which);
                 left -|= d.websocket_worker.takeSpent();
             }
             return 0;
         }
 
-        /// A message that was made here. `copies`: it is for many.
+        /// A message that was made here. `of_walk`: it is published.
         fn send(
             d: *D,
             session: *Session,
             kind: frames.Kind,
             bytes: []const u8,
-            copies: ?*Copies,
+            of_walk: ?topics_file.Walk,
         ) Status {
             const conn = session.conn.?;
             // Before it is compressed: what is not sent is not worked on either.
             if (!hasRoom(d, conn, bytes.len)) return overflow(d, conn);
-            const compressed = compress(d, session, bytes, copies);
+            const compressed = compress(d, session, bytes, of_walk);
             const payload = compressed orelse bytes;
             const is_compressed = compressed != null;
             var fragments = session.protocol.fragments(kind, @intCast(payload.len), is_compressed);
@@ -185,11 +192,16 @@ pub fn Output(comptime D: type) type {
         }
 
         /// What is sent in the place of `bytes`, valid until the next send; null: they themselves.
-        fn compress(d: *D, session: *Session, bytes: []const u8, copies: ?*Copies) ?[]const u8 {
+        fn compress(
+            d: *D,
+            session: *Session,
+            bytes: []const u8,
+            of_walk: ?topics_file.Walk,
+        ) ?[]const u8 {
             if (!D.has_compression) return null;
             const compression = d.websocket_worker.compression orelse return null;
             const ends = &session.ends;
-            if (copies) |all| return compression.deflateOnce(ends, bytes, all);
+            if (of_walk) |which| return compression.deflateOnce(ends, bytes, which);
             return compression.deflate(ends, bytes);
         }
 

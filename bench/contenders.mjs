@@ -14,14 +14,16 @@ import {
   tlsProgram,
   zigProgram,
 } from './lib/tools.mjs';
+import { overWebSocket } from './sockets.mjs';
 
 /**
  * @typedef {object} Contender
  * @property {string} name    unique; what --only takes and the report prints
- * @property {string} group   floor | gyrfalcon | peer | framework | tls | h2; --only takes it too, and the last three have to be
- *   asked for. h2 is loaded over HTTP/2
+ * @property {string} group   floor | gyrfalcon | peer | framework | tls | h2 | ws; --only takes it too, and the last four have
+ *   to be asked for. h2 is loaded over HTTP/2
  * @property {boolean} [isSecured]  over TLS; so is the group tls
  * @property {'full' | 'resumed'} [handshakes]  a connection for each request, with such a handshake
+ * @property {{ bytes: number, inFlight: number }} [socket]  a WebSocket that echoes messages of that size, so many at a time
  * @property {string} what    one line for the reader
  * @property {string} [path]  request target, by default '/'
  * @property {string[]} [paths]  targets that are asked for in turn, over HTTP/2; `path` is one of them
@@ -307,6 +309,7 @@ export const contenders = [
   ...handshakesOf('resumed'),
   ...overHttp2(false),
   ...overHttp2(true),
+  ...overWebSocket(),
   ...framework('hono', 'Hono 4', 'hono-node', '@hono/node-server'),
   ...framework('h3', 'h3 2', 'h3-srvx', 'srvx'),
   ...framework('elysia', 'Elysia 1', 'elysia-node', '@hono/node-server'),

@@ -16,10 +16,10 @@ const RESPONSE_BYTES_DEFAULT = 150;
  */
 
 /** Groups that race when they are asked for. */
-const asked = new Set(['framework', 'tls', 'h2']);
+const asked = new Set(['framework', 'tls', 'h2', 'ws']);
 
 /**
- * @param {string[]} only  names and groups; empty: all but the frameworks, and those of TLS and of HTTP/2
+ * @param {string[]} only  names and groups; empty: all but those that have to be asked for
  * @returns {import('../contenders.mjs').Contender[]} exits when there is no such contender
  */
 export function choose(only) {
@@ -53,6 +53,7 @@ export async function startEntrant(row, options, how = {}) {
     isSecured: row.isSecured ?? row.group === 'tls',
     isHttp2: row.group === 'h2',
     handshakes: row.handshakes,
+    socket: row.socket,
   };
   const plain = wrap.length > 0;
   const command = await row.command({ port, responseBytes, idle, plain });

@@ -1,5 +1,5 @@
 // The load generators on one core: wrk with one thread, its findings as JSON by bench/wrk.lua, oha
-// with one thread, and bench/load.zig; for HTTP/2 h2load, for handshakes openssl.
+// with one thread, and bench/load.zig; for HTTP/2 h2load, for handshakes openssl, for WebSocket bench/ws_load.zig.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { MissingError } from '../../scripts/lib/project.mjs';
@@ -36,8 +36,8 @@ const http2 = { connections: 16, streams: 32 };
 /**
  * Loads 127.0.0.1:`port` for `seconds` over keep-alive connections.
  * @param {{ port: number, path: string, paths?: string[], responseBytes: number, isSecured: boolean, isHttp2: boolean,
- *   handshakes?: 'full' | 'resumed' }} target  the least client tells responses apart by their size on the wire;
- *   `handshakes`: a connection for each request
+ *   handshakes?: 'full' | 'resumed', socket?: { bytes: number, inFlight: number } }} target  the least client tells responses apart by their size on the wire;
+ *   `handshakes`: a connection for each request; `socket`: messages over WebSocket, so many of a connection at a time
  * @param {import('./options.mjs').Options} options
  * @returns {Promise<LoadResult>}
  */
@@ -58,6 +58,7 @@ export async function load(target, options) {
 /** `--load` chooses of those that it takes. */
 function generatorFor(target, options) {
   if (target.handshakes !== undefined) return ofHandshakes;
+  if (target.socket !== undefined) return overWebSocket;
   return target.isHttp2 ? overHttp2 : generators[options.load];
 }
 
@@ -69,6 +70,9 @@ const generators = {
 
 /** The others do not speak HTTP/2. */
 const overHttp2 = { command: h2loadWithReport, read: readH2load };
+
+/** The others speak no WebSocket. */
+const overWebSocket = { command: messages, read: readReport };
 
 /** The others resume no sessions. */
 const ofHandshakes = { command: handshake, read: readHandshakes, processes: handshakers };
@@ -191,6 +195,12 @@ async function least({ port, path, responseBytes, isSecured }, { seconds, connec
   const program = await zigProgram('load', ['-lc', 'bench/load.zig']);
   const numbers = [connections, seconds, responseBytes].map(String);
   return [program, String(port), path, ...numbers, ...(typical ? typicalFields : [])];
+}
+
+async function messages({ port, path, socket }, { seconds, connections }) {
+  const program = await zigProgram('ws_load', ['-lc', 'bench/ws_load.zig']);
+  const numbers = [connections, seconds, socket.bytes, socket.inFlight].map(String);
+  return [program, 'echo', String(port), path, ...numbers];
 }
 
 function execute([file, ...args], timeout) {

@@ -11,7 +11,7 @@ import { npm, outputOf, Progress, tail } from '../../scripts/lib/run.mjs';
 import { setup } from '../../scripts/lib/setup.mjs';
 import { targetHere } from '../../scripts/lib/targets.mjs';
 import { archivesIn, tlsOption, tlsThere } from '../../scripts/lib/tls.mjs';
-import { installFrameworks } from '../../scripts/lib/toolchain.mjs';
+import { findPython, installFrameworks } from '../../scripts/lib/toolchain.mjs';
 
 export { root };
 
@@ -22,6 +22,8 @@ export const home = join(toolchain, 'bench');
 
 const OHA_VERSION = '1.16.0';
 const BUN_VERSION = '1.4.5';
+const DENO_VERSION = '2.9.6';
+const SOCKETIFY_VERSION = '0.0.31';
 
 /** Runs a command to its end; the Error carries what it printed. */
 export async function run(command, options = {}) {
@@ -123,29 +125,71 @@ export const nginx = () => memo('nginx', () => debian('nginx', ['nginx'], 'usr/s
 
 /** @returns {Promise<string>} the Bun executable, from npm's package `bun` */
 export const bun = () =>
-  memo('bun', async () => {
-    const folder = join(home, 'npm');
-    const there = await bunIn(folder);
+  fromNpm('Bun', 'bun', BUN_VERSION, '@oven', 'bin/bun', (said) => said === BUN_VERSION);
+
+/** @returns {Promise<string>} the Deno executable, from npm's package `deno` */
+export const deno = () =>
+  fromNpm('Deno', 'deno', DENO_VERSION, '@deno', 'deno', (said) =>
+    said?.startsWith(`deno ${DENO_VERSION} `),
+  );
+
+/**
+ * A program that npm's package `name` has for several systems, in packages of `scope`. What its install script would link
+ * to is taken from there: no script is run. A system may get more than one (for glibc, for musl): the one that runs.
+ */
+const fromNpm = (title, name, version, scope, inside, isIt) =>
+  memo(name, async () => {
+    const folder = join(home, 'npm', name);
+    const find = async () => {
+      const packages = join(folder, 'node_modules', scope);
+      const names = existsSync(packages) ? await readdir(packages) : [];
+      const binaries = names.map((one) => join(packages, one, inside));
+      return binaries.find((path) => isIt(outputOf(path, ['--version']))) ?? null;
+    };
+    const there = await find();
     if (there !== null) return there;
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'package.json'), '{"private":true}\n');
     const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    const { code, output } = await npm([...args, `bun@${BUN_VERSION}`], { cwd: folder });
-    if (code !== 0) throw new MissingError(`npm could not install Bun\n${tail(output)}`);
-    const installed = await bunIn(folder);
+    const { code, output } = await npm([...args, `${name}@${version}`], { cwd: folder });
+    if (code !== 0) throw new MissingError(`npm could not install ${title}\n${tail(output)}`);
+    const installed = await find();
     if (installed !== null) return installed;
-    throw new MissingError(`the Bun of npm's package bun@${BUN_VERSION} does not run here`);
+    throw new MissingError(`the ${title} of npm's package ${name}@${version} does not run here`);
   });
 
-/**
- * The executable of the platform's package, which is what the install script of `bun` would link to. No install script
- * is run. A system may get more than one package (for glibc, for musl): the one that runs is taken.
- */
-async function bunIn(folder) {
-  const scope = join(folder, 'node_modules', '@oven');
-  const packages = existsSync(scope) ? await readdir(scope) : [];
-  const binaries = packages.map((name) => join(scope, name, 'bin', 'bun'));
-  return binaries.find((path) => outputOf(path, ['--version']) === BUN_VERSION) ?? null;
+/** @returns {Promise<string>} uWebSockets with a C interface: the library that PyPI's package socketify carries */
+export const uwebsockets = () =>
+  memo('uwebsockets', async () => {
+    if (process.platform !== 'linux' || process.arch !== 'x64')
+      throw new MissingError('socketify carries a library for x86-64 and Linux alone');
+    const folder = join(home, 'socketify');
+    const library = join(folder, 'socketify', 'libsocketify_linux_amd64.so');
+    if (!existsSync(library)) {
+      const { command, args } = pythonForSocketify();
+      const how = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
+      const what = ['--target', folder, `socketify==${SOCKETIFY_VERSION}`];
+      await run([command, ...args, ...how, ...what]).catch((error) => {
+        throw new MissingError(`pip could not install socketify: ${error.message}`);
+      });
+    }
+    await libuv();
+    return library;
+  });
+
+function pythonForSocketify() {
+  try {
+    return findPython('socketify', 'uWebSockets comes with it.');
+  } catch (error) {
+    throw new MissingError(error.message, { cause: error });
+  }
+}
+
+/** The library's event loop. */
+async function libuv() {
+  const name = `usr/lib/${machine}-linux-gnu/libuv.so.1`;
+  if (existsSync(join('/', name))) return;
+  await debian('libuv.so.1', ['libuv1'], name);
 }
 
 /** @returns {Promise<string>} Zig, as every script of this project finds it */

@@ -1,8 +1,9 @@
 // A server is measured only if it answers correctly: checked on a raw socket, twice per connection;
-// over HTTP/2 by node:http2.
+// over HTTP/2 by node:http2. (WebSockets: websocket.mjs.)
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { verifyEcho } from './websocket.mjs';
 
 const HOST = '127.0.0.1';
 
@@ -13,6 +14,7 @@ const HOST = '127.0.0.1';
  * @property {RegExp} type         what Content-Type has to match
  * @property {boolean} [isSecured]  over TLS, by whatever certificate
  * @property {boolean} [isHttp2]    by ALPN, or by prior knowledge
+ * @property {{ bytes: number }} [socket]  a WebSocket that echoes messages of that size
  */
 
 /**
@@ -23,6 +25,7 @@ const HOST = '127.0.0.1';
  */
 export async function verify(port, expected) {
   if (expected.isHttp2) return verifyHttp2(port, expected);
+  if (expected.socket) return verifyEcho(port, expected.path, expected.socket.bytes);
   const socket = await open(port, expected.isSecured);
   try {
     const first = await exchange(socket, port, expected);

@@ -16,6 +16,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { hideSymbols } from './archives.mjs';
 import { fetchCrate, named } from './crates.mjs';
+import { keep, takeKept } from './kept.mjs';
 import {
   hashOf,
   MissingError,
@@ -485,11 +486,21 @@ function writeCompiler(folder, target, zig) {
 }
 
 async function makeOpenssl(context) {
-  const { target, progress } = context;
+  const { target, progress, folder } = context;
   const libraries = process.env[openssl.libraries];
-  if (libraries) return takeLibraries(libraries, context.folder);
-  const source = await fetchOpenssl(progress);
-  return progress.work(`openssl for ${target.name}: zig cc`, () => buildOpenssl(source, context));
+  if (libraries) return takeLibraries(libraries, folder);
+  const about = `openssl for ${target.name}`;
+  const build = async () => {
+    const source = await fetchOpenssl(progress);
+    await progress.work(`${about}: zig cc`, () => buildOpenssl(source, context));
+  };
+  if (process.env[openssl.variable]) return build();
+  const name = `openssl-${target.name}`;
+  const hash = hashFor({ name: 'openssl' }, target, '');
+  if (takeKept(name, hash, folder, progress)) return progress.note(`${about}, kept from before`);
+  await build();
+  const archives = ['crypto', 'ssl'].map((part) => join('lib', `lib${part}.a`));
+  keep(name, hash, folder, [...archives, join('include', 'openssl')], progress);
 }
 
 /** Copies OpenSSL's libraries, as they were built by somebody else, and its headers. */

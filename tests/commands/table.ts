@@ -180,6 +180,7 @@ export const rows: readonly Row[] = [
     short: smoke,
     mayLack: /taskset|core|wrk|not on io_uring/,
   },
+  { pattern: /^node bench\/broadcast\.mjs/, short: smoke, mayLack: /taskset|core/ },
   { pattern: /^node bench\/bulk\.mjs/, short: smoke, mayLack: /taskset|core|h2load|nginx/ },
   { pattern: /^node bench\/accept\.mjs/, short: smoke, mayLack: /Linux|wrk/ },
   { pattern: /^node bench\/profile\.mjs/, short: smoke, mayLack: /taskset|core|perf|valgrind/ },

@@ -101,7 +101,8 @@ function picotlsIn(folder: string): string {
 
 async function script({ checkout }: Context, args: string[], env: Record<string, string> = {}) {
   const [file = '', ...rest] = args;
-  const options = { cwd: checkout, env: { PATH: join(checkout, 'path'), ...env } };
+  const own = { PATH: join(checkout, 'path'), XDG_CACHE_HOME: join(checkout, 'cache') };
+  const options = { cwd: checkout, env: { ...own, ...env } };
   const running = start(process.execPath, [join(checkout, 'scripts', file), ...rest], options);
   const { code } = await within(running.ended, `the end of ${file}`);
   const said = running.stderr();

@@ -97,6 +97,7 @@ pub const Decoder = struct {
     /// The next event of `bytes`, which follow those that were taken. To be called until it answers
     /// `need_more`, also when no bytes are left.
     pub fn next(self: *Decoder, bytes: []u8) Step {
+        if (self.shortMessage(bytes)) |step| return step;
         var step: Step = .{ .consumed = 0, .event = .need_more };
         while (true) {
             const rest = bytes[step.consumed..];
@@ -113,6 +114,45 @@ pub const Decoder = struct {
             return step;
         }
     }
+
+    /// A client's message of one short frame that has come whole, as most do: nothing of it has to
+    /// be remembered. Null: the bytes are something else, and are as they were.
+    inline fn shortMessage(self: *Decoder, bytes: []u8) ?Step {
+        const head_bytes = 2 + @sizeOf(mask.Key);
+        if (bytes.len < head_bytes) return null;
+        if (self.state != .head or self.kept_len > 0 or self.kind != null) return null;
+        if (self.role != .server) return null;
+        const kind: Kind = switch (bytes[0]) {
+            0x81 => .text,
+            0x82 => .binary,
+            else => return null,
+        };
+        // Without the bit of masked frames it is too long, too.
+        const len = bytes[1] ^ 0x80;
+        if (len > short_bytes_max or bytes.len - head_bytes < len) return null;
+        if (len > self.limits.message_bytes_max) return null;
+        const payload = bytes[head_bytes..][0..len];
+        _ = mask.apply(payload, bytes[2..head_bytes].*);
+        if (kind == .text) {
+            var text: Validator = .{};
+            if (!text.take(payload) or !text.isComplete()) {
+                var step: Step = .{ .consumed = 0, .event = undefined };
+                step.consumed = self.fail(.invalid_utf8, &step.event).consumed;
+                return step;
+            }
+        }
+        return .{ .consumed = head_bytes + len, .event = .{ .data = .{
+            .kind = kind,
+            .bytes = payload,
+            .begins = true,
+            .ends = true,
+            .compressed = false,
+            .frame_bytes = len,
+        } } };
+    }
+
+    /// The longest payload whose length stands in the second byte (§5.2).
+    const short_bytes_max = 125;
 
     /// Whether a message has begun and not ended.
     pub fn isInMessage(self: *const Decoder) bool {

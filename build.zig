@@ -26,6 +26,7 @@ const Context = struct {
     optimize: std.builtin.OptimizeMode,
     engine: *std.Build.Module,
     tls: Tls,
+    deflate: Deflate,
 
     /// A module of this project: every one links libc.
     fn module(c: Context, root: []const u8) *std.Build.Module {
@@ -45,18 +46,38 @@ const Context = struct {
         return c.b.addExecutable(.{ .name = std.fs.path.stem(root), .root_module = root_module });
     }
 
-    /// A module that is told whether it has TLS: `@import("build_options").tls`. What links the
-    /// libraries then is up to the caller.
-    fn product(c: Context, root: []const u8, has_tls: bool) *std.Build.Module {
+    /// A module that is told what it has: `@import("build_options")`. What links the libraries then
+    /// is up to the caller.
+    fn product(c: Context, root: []const u8, parts: Parts) *std.Build.Module {
         const root_module = c.module(root);
-        addBuildOptions(c.b, root_module, has_tls);
+        addBuildOptions(c.b, root_module, parts);
         return root_module;
+    }
+
+    /// What this build has the libraries of.
+    fn ownParts(c: Context) Parts {
+        return .{ .tls = c.tls.folder != null, .deflate = c.deflate.folder != null };
+    }
+
+    /// Links those.
+    fn linkParts(c: Context, to: *std.Build.Module) void {
+        if (c.tls.folder) |folder| linkTls(c.b, to, folder);
+        if (c.deflate.folder) |folder| linkDeflate(c, to, folder);
     }
 };
 
-fn addBuildOptions(b: *std.Build, module: *std.Build.Module, has_tls: bool) void {
+/// What a program may have, or be without.
+const Parts = struct {
+    /// OpenSSL and picotls.
+    tls: bool,
+    /// zlib-ng.
+    deflate: bool,
+};
+
+fn addBuildOptions(b: *std.Build, module: *std.Build.Module, parts: Parts) void {
     const options = b.addOptions();
-    options.addOption(bool, "tls", has_tls);
+    options.addOption(bool, "tls", parts.tls);
+    options.addOption(bool, "deflate", parts.deflate);
     module.addOptions("build_options", options);
 }
 
@@ -74,6 +95,7 @@ fn steps(b: *std.Build) void {
             .link_libc = true,
         }),
         .tls = tlsOf(b, target),
+        .deflate = deflateOf(b),
     };
     const check = b.step("check", "Compile everything, run nothing");
 
@@ -91,19 +113,20 @@ fn steps(b: *std.Build) void {
 
 /// The executable and the Node.js module.
 fn addProducts(c: Context, check: *std.Build.Step) void {
-    const root_module = c.product("zig/main.zig", c.tls.folder != null);
-    if (c.tls.folder) |folder| linkTls(c.b, root_module, folder);
+    const root_module = c.product("zig/main.zig", c.ownParts());
+    c.linkParts(root_module);
     c.b.installArtifact(c.b.addExecutable(.{ .name = "gyrfalcon", .root_module = root_module }));
     addNodeModule(c);
 
     const both = c.b.step("products", "Compile executable and Node.js module, with TLS and " ++
-        "without; link and run nothing");
-    for ([_]bool{ true, false }) |has_tls| {
-        const server = c.product("zig/main.zig", has_tls);
+        "compression and without; link and run nothing");
+    for ([_]bool{ true, false }) |has_all| {
+        const parts: Parts = .{ .tls = has_all, .deflate = has_all };
+        const server = c.product("zig/main.zig", parts);
         both.dependOn(&c.b.addExecutable(.{ .name = "gyrfalcon", .root_module = server }).step);
         // One of its tests names each of its functions: nothing else would call them.
         both.dependOn(&c.b.addTest(.{
-            .root_module = c.product("zig/node.zig", has_tls),
+            .root_module = c.product("zig/node.zig", parts),
             .filters = &.{"node: all"},
         }).step);
     }
@@ -124,7 +147,7 @@ fn addNodeModule(c: Context) void {
             .root_source_file = sources.path(b, "zigar.zig"),
         }) }},
     });
-    addBuildOptions(b, module, c.tls.folder != null);
+    addBuildOptions(b, module, c.ownParts());
     const library = b.addLibrary(.{
         .name = "engine",
         .linkage = .dynamic,
@@ -136,7 +159,7 @@ fn addNodeModule(c: Context) void {
             .imports = &.{.{ .name = "module", .module = module }},
         }),
     });
-    if (c.tls.folder) |folder| linkTls(b, library.root_module, folder);
+    c.linkParts(library.root_module);
     const options = b.addOptions();
     options.addOption(comptime_int, "eval_branch_quota", 2_000_000);
     options.addOption(bool, "omit_functions", false);
@@ -204,8 +227,8 @@ fn addExamples(c: Context, check: *std.Build.Step) void {
 /// What the black-box tests start. Most start the server alone.
 fn addTestApps(c: Context, check: *std.Build.Step) void {
     const server = c.application("tests/apps/engine_app.zig");
-    addBuildOptions(c.b, server.root_module, c.tls.folder != null);
-    if (c.tls.folder) |folder| linkTls(c.b, server.root_module, folder);
+    addBuildOptions(c.b, server.root_module, c.ownParts());
+    c.linkParts(server.root_module);
     const differential = c.b.addExecutable(.{
         .name = "differential",
         .root_module = c.module("zig/differential.zig"),
@@ -477,8 +500,13 @@ fn linkTls(b: *std.Build, module: *std.Build.Module, folder: std.Build.LazyPath)
 /// The tests of what is linked with zlib-ng, and its bench.
 fn addDeflate(c: Context, check: *std.Build.Step) void {
     const root = "zig/deflate_tests.zig";
-    const tests = c.b.addTest(.{ .name = "deflate_tests", .root_module = c.module(root) });
-    linkDeflate(c, tests.root_module);
+    const tests = c.b.addTest(.{
+        .name = "deflate_tests",
+        .root_module = c.module(root),
+        // Those of all that a server has are `zig build test`'s.
+        .filters = &.{ "deflate", "compression" },
+    });
+    linkDeflate(c, tests.root_module, c.deflate.orUsual());
     c.b.step("test-deflate", "Run the tests of compression")
         .dependOn(&c.b.addRunArtifact(tests).step);
     c.b.step("deflate-tests", "Install the tests of compression, for another system")
@@ -487,7 +515,7 @@ fn addDeflate(c: Context, check: *std.Build.Step) void {
         .name = "websocket_bench",
         .root_module = websocketBench(c, .ReleaseFast),
     });
-    linkDeflate(c, bench.root_module);
+    linkDeflate(c, bench.root_module, c.deflate.orUsual());
     const measure = c.b.addRunArtifact(bench);
     measure.has_side_effects = true;
     measure.stdio = .inherit;
@@ -518,11 +546,38 @@ fn websocketBench(c: Context, optimize: std.builtin.OptimizeMode) *std.Build.Mod
     return module;
 }
 
-/// Links zlib-ng, which is compiled from the sources that `npm run build:deflate` fetches.
-fn linkDeflate(c: Context, module: *std.Build.Module) void {
-    const folder: std.Build.LazyPath = .{ .cwd_relative = c.b.pathFromRoot(
-        c.b.pathJoin(&.{ ".toolchain", "zlib-ng" }),
-    ) };
+const Deflate = struct {
+    /// The folder with the sources of zlib-ng for the products; null when they are to have no
+    /// compression.
+    folder: ?std.Build.LazyPath,
+    /// Where `npm run build:deflate` puts them.
+    usual: std.Build.LazyPath,
+
+    fn orUsual(self: Deflate) std.Build.LazyPath {
+        return self.folder orelse self.usual;
+    }
+};
+
+fn deflateOf(b: *std.Build) Deflate {
+    const usual = b.pathFromRoot(b.pathJoin(&.{ ".toolchain", "zlib-ng" }));
+    const asked = b.option([]const u8, "deflate", "The folder with the sources of zlib-ng, or " ++
+        "`off` (default: what `npm run build:deflate` fetched, if it did)") orelse "";
+    const folder: ?[]const u8 = if (std.mem.eql(u8, asked, "off"))
+        null
+    else if (asked.len > 0)
+        asked
+    else if (std.fs.accessAbsolute(b.pathJoin(&.{ usual, "stamp" }), .{})) |_|
+        usual
+    else |_|
+        null;
+    return .{
+        .folder = if (folder) |path| .{ .cwd_relative = path } else null,
+        .usual = .{ .cwd_relative = usual },
+    };
+}
+
+/// Links zlib-ng, which is compiled from its sources.
+fn linkDeflate(c: Context, module: *std.Build.Module, folder: std.Build.LazyPath) void {
     const target = c.target.result;
     const library = c.b.createModule(.{
         .target = c.target,

@@ -30,12 +30,13 @@ await main(async () => {
     return;
   }
   const needsEngine = chosen.some((stage) => stage.engine);
-  const { zig, tlsLack } = await setup({
+  const { zig, ...lacks } = await setup({
     engine: needsEngine,
     tls: chosen.some((stage) => stage.tls),
+    deflate: chosen.some((stage) => stage.deflate),
     isEngineLater: true,
   });
-  const context = { zig, tlsLack, filter: values.filter };
+  const context = { zig, ...lacks, filter: values.filter };
   const builds = [];
   if (needsEngine) builds.push(() => buildEngine(zig, new Progress()));
   if (values.filter === undefined && chosen.some((stage) => stage.programs)) {

@@ -14,6 +14,8 @@ pub const Config = @import("server/config.zig").Config;
 pub const Place = @import("net/listeners.zig").Place;
 /// A socket that a server listens on.
 pub const Listener = @import("net/listeners.zig").Listener;
+/// The `Deflate` of a handler whose WebSockets are compressed.
+pub const Deflate = @import("websocket/deflate.zig");
 pub const DirServer = @import("handlers/dir_server.zig").DirServer;
 pub const FieldLines = @import("http/field_lines.zig").FieldLines;
 pub const Method = @import("http/method.zig").Method;

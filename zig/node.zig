@@ -5,13 +5,23 @@
 const std = @import("std");
 const registry_file = @import("bridge/registry.zig");
 const Tls = @import("server/tls.zig").Tls;
+const Deflate = @import("websocket/deflate.zig");
 
 const has_tls = @import("build_options").tls;
-const registry = registry_file.Registry(if (has_tls) Tls else void);
+const has_deflate = @import("build_options").deflate;
+const registry = registry_file.Registry(
+    if (has_tls) Tls else void,
+    if (has_deflate) Deflate else void,
+);
 
 /// Whether this module has OpenSSL and picotls in it.
 pub fn hasTls() bool {
     return has_tls;
+}
+
+/// Whether this module has zlib-ng in it.
+pub fn hasDeflate() bool {
+    return has_deflate;
 }
 
 pub const keepLoaded = registry_file.keepLoaded;

@@ -3,6 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { buildAddon } from './addon.mjs';
+import { deflateOption, deflateStamp, deflateThere } from './deflate.mjs';
 import {
   at,
   filesBelow,
@@ -28,8 +29,8 @@ export const enginePath = at('build', 'engine.zigar');
 const addonPath = join(dirname(enginePath), 'node-zigar-addon');
 
 /**
- * Builds the engine's module for this machine, with TLS where that is built, and what Node.js loads it with. With GYRFALCON_CPU=native it is for the
- * processor at hand alone.
+ * Builds the engine's module for this machine, with TLS where that is built and compression where its sources are there,
+ * and what Node.js loads it with. With GYRFALCON_CPU=native it is for the processor at hand alone.
  */
 export async function buildEngine(zig, progress) {
   const here = targetHere();
@@ -46,9 +47,11 @@ async function buildModule(target, zig, progress) {
   const { name } = target;
   const stamp = at('build', 'stamps', `engine.${name}`);
   const tls = tlsThere(target);
-  const hash = engineHash(target, tls);
+  const deflate = deflateThere();
+  const hash = engineHash(target, tls, deflate);
   const library = join(enginePath, `${name}.${libraryExtension(target.platform)}`);
-  const form = tls === undefined ? 'without TLS' : 'with TLS';
+  const compression = deflate === undefined ? '' : ', with compression';
+  const form = `${tls === undefined ? 'without' : 'with'} TLS${compression}`;
   const isFresh = () => readIfThere(stamp) === hash && existsSync(library);
   if (isFresh()) {
     progress.fresh(`engine for ${name}, ${form}`);
@@ -59,27 +62,27 @@ async function buildModule(target, zig, progress) {
     if (isFresh()) return;
     rmSync(stamp, { force: true });
     const about = `engine for ${name}, ${form}: zig build, ${optimize}`;
-    await progress.work(about, () => compile(target, tls, library, zig));
+    await progress.work(about, () => compile(target, { tls, deflate }, library, zig));
     writeFileDeep(stamp, hash);
   });
 }
 
-function engineHash({ name, cpu }, tls) {
+function engineHash({ name, cpu }, tls, deflate) {
   const sources = filesBelow(at('zig'), (path) => !path.includes('/_t_'));
   sources.push(at('build.zig'), ...archivesIn(tls));
   const machine = cpu === 'native' ? (cpus()[0]?.model ?? '') : '';
-  const system = [name, cpu, machine];
+  const system = [name, cpu, machine, deflate === undefined ? '' : deflateStamp()];
   const texts = [optimize, zigVersion, ...system, readIfThere(at('package-lock.json')) ?? ''];
   return hashOf(sources, texts);
 }
 
-async function compile(target, tls, library, zig) {
+async function compile(target, { tls, deflate }, library, zig) {
   const { name, cpu } = target;
   const isListed = targets.some((listed) => listed.name === name);
   const system = cpu === 'native' || !isListed ? 'native' : tripleOf(target);
   const processor = cpu === 'native' ? [] : [`-Dcpu=${cpu}`];
   const options = [`-Doptimize=${optimize}`, `-Dtarget=${system}`, ...processor];
-  options.push(tlsOption(tls));
+  options.push(tlsOption(tls), deflateOption(deflate));
   const args = ['build', 'node-module', ...options, '--prefix', enginePath];
   const { code, output } = await run(zig, args, { cwd: root });
   if (code === 0 && existsSync(library)) return;

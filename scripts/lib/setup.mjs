@@ -1,6 +1,7 @@
 // From a fresh clone to something that runs.
 import { chmodSync, existsSync, symlinkSync } from 'node:fs';
 import { buildEngine, buildTypeScript } from './build.mjs';
+import { tryDeflate, wasDeflateFetched } from './deflate.mjs';
 import { at, exitMissing, MissingError, SetupError, withLock } from './project.mjs';
 import { Progress } from './run.mjs';
 import { targetHere } from './targets.mjs';
@@ -10,15 +11,17 @@ import { checkNode, findZig, installPackages } from './toolchain.mjs';
 /**
  * Sets the project up: packages, Zig, the engine unless told otherwise, TypeScript. What is fresh is left alone. OpenSSL
  * and picotls take minutes, and are built for the engine where `tls` asks for it, and kept up to date where they have
- * been built: without them the engine has no TLS. `isEngineLater`: the caller builds the engine, beside something else.
+ * been built: without them the engine has no TLS. So it is with zlib-ng and `deflate`, whose sources need cargo.
+ * `isEngineLater`: the caller builds the engine, beside something else.
  *
- * @param {{ engine?: boolean, tls?: boolean, quiet?: boolean, isEngineLater?: boolean }} options
- * @returns {Promise<{ zig: string, tlsLack: string | undefined }>} the path of Zig; and why there is no TLS, which had
- *   been asked for
+ * @param {{ engine?: boolean, tls?: boolean, deflate?: boolean, quiet?: boolean, isEngineLater?: boolean }} options
+ * @returns {Promise<{ zig: string, tlsLack: string | undefined, deflateLack: string | undefined }>} the path of Zig; and
+ *   why there is no TLS, or no compression, which had been asked for
  */
 export async function setup({
   engine = true,
   tls = false,
+  deflate = false,
   quiet = false,
   isEngineLater = false,
 } = {}) {
@@ -33,9 +36,11 @@ export async function setup({
   const here = targetHere();
   const isTlsWanted = tls || (engine && wasTlsBuilt(here));
   const tlsLack = isTlsWanted ? await tryTls(here, zig, progress) : undefined;
+  const isDeflateWanted = deflate || (engine && wasDeflateFetched());
+  const deflateLack = isDeflateWanted ? await tryDeflate(progress) : undefined;
   if (engine && !isEngineLater) await buildEngine(zig, progress);
   await buildTypeScript(progress);
-  return { zig, tlsLack };
+  return { zig, tlsLack, deflateLack };
 }
 
 /** Lets `npx gyrfalcon` find the checkout's own command at once. Elsewhere npx finds it through package.json. */

@@ -4,11 +4,11 @@ import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { lackOf, smoke } from './backends.mjs';
 import { enginePath } from './build.mjs';
-import { fetchDeflate } from './deflate.mjs';
+import { deflateOption, deflateThere } from './deflate.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
 import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
-import { at, filesBelow, MissingError, root, SetupError } from './project.mjs';
+import { at, filesBelow, root, SetupError } from './project.mjs';
 import { Progress, run, stepsDone, tail } from './run.mjs';
 import {
   aboutHttp,
@@ -35,10 +35,11 @@ const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 /**
  * All stages, in the order that finds the cheap mistakes first. `engine`: the stage needs the engine's module; `programs`:
  * and the executables. `tls`: it needs OpenSSL and picotls; they are built before all stages, so that the engine of the
- * others has TLS too. `systems`: those for which it needs them, too, by their triples: they are built in the background of
- * the stages before. `single`: it keeps one processor busy, and those that follow each other run two at a time. `ci`: it
- * takes more than its share of ten minutes, and runs in continuous integration (`--ci`). `long`: so it does, and runs when
- * it is asked for. Both run with `--all`, and where they are named (`--only`).
+ * others has TLS too. `deflate`: the same of zlib-ng's sources. `systems`: those for which it needs OpenSSL and picotls, too,
+ * by their triples: they are built in the background of the stages before. `single`: it keeps one processor busy, and those
+ * that follow each other run two at a time. `ci`: it takes more than its share of ten minutes, and runs in continuous
+ * integration (`--ci`). `long`: so it does, and runs when it is asked for. Both run with `--all`, and where they are named
+ * (`--only`).
  */
 export const stages = [
   {
@@ -84,6 +85,7 @@ export const stages = [
   {
     name: 'deflate',
     about: 'compression of WebSocket messages, with zlib-ng',
+    deflate: true,
     single: true,
     run: (context) => deflateTests(context),
   },
@@ -324,16 +326,12 @@ async function tlsTests(context) {
 }
 
 /** Skipped where the machine cannot fetch zlib-ng. */
-async function deflateTests({ zig }) {
-  try {
-    await fetchDeflate(new Progress());
-  } catch (error) {
-    if (!(error instanceof MissingError)) throw error;
-    return skipped(error.message);
-  }
-  const bench = ['build', 'bench-websocket', '--', '--smoke'];
+async function deflateTests({ zig, deflateLack }) {
+  if (deflateLack !== undefined) return skipped(deflateLack);
+  const option = deflateOption(deflateThere());
+  const bench = ['build', 'bench-websocket', option, '--', '--smoke'];
   return together([
-    await one('zig build test-deflate', zig, ['build', 'test-deflate']),
+    await one('zig build test-deflate', zig, ['build', 'test-deflate', option]),
     await one('bench-websocket --smoke', zig, bench),
   ]);
 }
@@ -392,7 +390,8 @@ async function onKqueue({ filter }) {
 
 /** Builds the Zig executables that tests start. False, and what Zig said is printed, when it does not work. */
 export async function zigExecutables({ zig }) {
-  const steps = ['install', 'examples', 'test-apps', tlsOption(tlsThere(targetHere()))];
+  const options = [tlsOption(tlsThere(targetHere())), deflateOption()];
+  const steps = ['install', 'examples', 'test-apps', ...options];
   const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', zigPrefix];
   const { code, output } = await run(zig, args, { cwd: root });
   if (code !== 0) console.log(tail(output, 60));
@@ -457,7 +456,7 @@ async function staticExecutables({ zig, filter }) {
     const prefix = at('build', `zig-${triple}`);
     const tls = await tlsFor(triple, zig);
     const steps = ['install', 'examples', 'test-server', `-Dtarget=${triple}`, tls];
-    const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', prefix];
+    const args = ['build', ...steps, deflateOption(), '-Doptimize=ReleaseSafe', '--prefix', prefix];
     const built = await one(`zig build for ${triple}`, zig, args);
     outcomes.push(built);
     if (built.failed > 0) continue;
@@ -523,7 +522,7 @@ async function onWindows({ zig, filter }) {
   const tls = await tlsFor(windowsTarget, zig);
   const steps = ['install', 'examples', 'test-server', `-Dtarget=${windowsTarget}`, tls];
   const args = ['build', ...steps, '-Doptimize=ReleaseSafe', '--prefix', prefix];
-  const outcomes = [await one(`zig build for ${windowsTarget}`, zig, args)];
+  const outcomes = [await one(`zig build for ${windowsTarget}`, zig, [...args, deflateOption()])];
   if (outcomes[0].failed > 0) return outcomes[0];
   if (filter === undefined) {
     const program = at('build', 'windows-tests.exe');

@@ -2,6 +2,7 @@
 //! Every value of `Config` is an option: --header_timeout_ms=300.
 //!
 //!     engine_app [--OPTION=VALUE]... [--files=FOLDER]
+//!     engine_app --parts    tells what it was built with: a line of JSON
 //!
 //! Prints its URL when it listens. At its end (SIGTERM) it prints a line of JSON with what was
 //! counted, and exits with 3 when the engine allocated after its start,
@@ -62,6 +63,7 @@ var files: ?gyrfalcon.DirServer = null;
 
 const App = struct {
     pub const Tls = if (@import("build_options").tls) gyrfalcon.Tls else void;
+    pub const Deflate = if (@import("build_options").deflate) gyrfalcon.Deflate else void;
 
     server: ?*const gyrfalcon.Server(App) = null,
 
@@ -308,12 +310,26 @@ fn writeCounters(writer: anytype, server: *const gyrfalcon.Server(App)) !void {
 
 pub fn main() !u8 {
     var debug: std.heap.DebugAllocator(.{}) = .init;
+    if (try isAskedForParts(debug.allocator())) return tellParts();
     const allocations = serve(debug.allocator()) catch |err| {
         std.debug.print("engine_app: {s}\n", .{@errorName(err)});
         return 2;
     };
     if (allocations > 0) return 3;
     return if (debug.deinit() == .leak) 4 else 0;
+}
+
+fn isAskedForParts(gpa: std.mem.Allocator) !bool {
+    const given = try std.process.argsAlloc(gpa);
+    defer std.process.argsFree(gpa, given);
+    return given.len == 2 and std.mem.eql(u8, given[1], "--parts");
+}
+
+fn tellParts() !u8 {
+    const options = @import("build_options");
+    const parts = .{ .tls = options.tls, .deflate = options.deflate };
+    try std.json.stringify(parts, .{}, std.io.getStdOut().writer());
+    return 0;
 }
 
 fn serve(gpa: std.mem.Allocator) !u64 {

@@ -27,7 +27,7 @@ interface Context {
   atHand: Record<string, string>;
 }
 
-const test = suite<Context>('setup of TLS', { checkout: '', atHand: {} });
+const test = suite<Context>('setup of TLS and of compression', { checkout: '', atHand: {} });
 const { name } = targetHere() as { name: string };
 
 test.before.each((context) => {
@@ -115,10 +115,10 @@ const build = (context: Context, env?: Record<string, string>) =>
 const buildTls = (context: Context, env?: Record<string, string>) =>
   script(context, ['build-tls.mjs'], env);
 
-/** What Zig was asked for the engine's last build: the value of -Dtls. */
-function tlsAsked({ checkout }: Context): string | undefined {
+/** What Zig was asked for the engine's last build: the value of -Dtls, or of another option. */
+function tlsAsked({ checkout }: Context, option = 'tls'): string | undefined {
   const asked = readFileSync(join(checkout, 'asked'), 'utf8').trim().split('\n');
-  return / -Dtls=(\S+)/.exec(asked.at(-1) ?? '')?.[1];
+  return new RegExp(` -D${option}=(\\S+)`).exec(asked.at(-1) ?? '')?.[1];
 }
 
 test('where nobody has built OpenSSL the engine goes without TLS', async (context) => {
@@ -163,6 +163,37 @@ test('a machine without cargo is told what it lacks, and builds go on without TL
   assert.is(code, 69, said);
   assert.match(said, /not built:\n +\S+: cargo is not on PATH/);
   assert.match((await build(context)).said, `✓ engine for ${name}, without TLS: zig build`);
+});
+
+/** Files that stand in for the sources of zlib-ng. */
+function zlibNgIn(folder: string): string {
+  for (const file of ['zlib-ng.h.in', 'zconf-ng.h.in', 'zlib_name_mangling.h.empty', 'deflate.c']) {
+    write(join(folder, file), '@ZLIB_SYMBOL_PREFIX@zng_deflate');
+  }
+  return folder;
+}
+
+test('once the sources of zlib-ng are there the engine has compression, and keeps it', async (context) => {
+  const { checkout } = context;
+  assert.match((await build(context)).said, `✓ engine for ${name}, without TLS: zig build`);
+  assert.is(tlsAsked(context, 'deflate'), 'off');
+  const env = { GYRFALCON_ZLIB_NG_SOURCE: zlibNgIn(join(checkout, 'zlib-ng')) };
+  const { said } = await script(context, ['build-deflate.mjs'], env);
+  const form = `✓ engine for ${name}, without TLS, with compression`;
+  assert.match(said, `${form}: zig build`);
+  const folder = join(checkout, '.toolchain', 'zlib-ng');
+  assert.is(tlsAsked(context, 'deflate'), folder);
+  assert.is(readFileSync(join(folder, 'include', 'zlib-ng.h'), 'utf8'), 'zng_deflate');
+  // What it was made from need not be named again.
+  assert.match((await build(context)).said, `${form}\n`);
+});
+
+test('where cargo is not there that is said, and builds go on without compression', async (context) => {
+  const { code, said } = await script(context, ['build-deflate.mjs']);
+  assert.is(code, 69, said);
+  assert.match(said, 'cargo is not on PATH; zlib-ng');
+  assert.match((await build(context)).said, `✓ engine for ${name}, without TLS: zig build`);
+  assert.is(tlsAsked(context, 'deflate'), 'off');
 });
 
 test('libraries that do not fit are refused in a sentence', async (context) => {

@@ -57,6 +57,8 @@ export function closing(code: number, reason: Bytes = ''): Buffer {
 /** A frame that came. */
 export interface Received {
   fin: boolean;
+  /** RSV1 is set. */
+  compressed: boolean;
   opcode: number;
   payload: Buffer;
 }
@@ -89,6 +91,9 @@ export function handshake(
 }
 
 export class WebSocketClient extends RawClient {
+  /** RSV1 has a meaning: compression was agreed on. */
+  compresses = false;
+
   /** Connects, without a word. */
   static async connect({ port, secure = false }: Place): Promise<WebSocketClient> {
     const given = { port, host: '127.0.0.1' };
@@ -136,13 +141,14 @@ export class WebSocketClient extends RawClient {
   /** The next frame; servers mask none. */
   async frame(ms = deadlineMs): Promise<Received> {
     const [first, second] = (await this.read(2, ms)) as unknown as [number, number];
-    assert.is(first & 0x70, 0, 'no bit is set that has no meaning');
+    assert.is(first & (this.compresses ? 0x30 : 0x70), 0, 'no bit is set that has no meaning');
     assert.is(second & 0x80, 0, 'a server masks no frame');
     let length = second;
     if (second === 126) length = (await this.read(2, ms)).readUInt16BE();
     if (second === 127) length = Number((await this.read(8, ms)).readBigUInt64BE());
     return {
       fin: (first & 0x80) !== 0,
+      compressed: (first & 0x40) !== 0,
       opcode: first & 0x0f,
       payload: await this.read(length, ms),
     };
@@ -154,7 +160,7 @@ export class WebSocketClient extends RawClient {
     const parts = [first.payload];
     for (let { fin } = first; !fin; ) {
       const next = await this.frame();
-      assert.is(next.opcode, opcodes.continuation);
+      assert.equal([next.opcode, next.compressed], [opcodes.continuation, false]);
       parts.push(next.payload);
       ({ fin } = next);
     }

@@ -6,7 +6,7 @@ const testing = std.testing;
 const posix = std.posix;
 const log = @import("../core/log.zig");
 const abi = @import("abi.zig");
-const Instance = @import("instance.zig").Instance(void);
+const Instance = @import("instance.zig").Instance(void, void);
 const Defect = @import("instance.zig").Defect;
 const ring_file = @import("ring.zig");
 

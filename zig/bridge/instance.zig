@@ -51,11 +51,11 @@ pub const Error = error{ OutOfMemory, Refused };
 /// How long a control call waits for the workers, ms. They answer within a turn of their loop.
 const patience_ms = 5_000;
 
-/// `Security`: see server/engine.zig.
-pub fn Instance(comptime Security: type) type {
+/// `Security` and `Deflate`: see server/engine.zig.
+pub fn Instance(comptime Security: type, comptime Deflate: type) type {
     return struct {
         const Self = @This();
-        const Engine = server_engine.Engine(Dispatcher, Security);
+        const Engine = server_engine.Engine(Dispatcher, Security, Deflate);
 
         gpa: Allocator,
         /// The configuration's strings.
@@ -490,7 +490,7 @@ fn checkConfig(config: *const Config, description: *const Description, defect: *
     }
 }
 
-const Plain = Instance(void);
+const Plain = Instance(void, void);
 
 test "too many rings are refused with numbers that are taken" {
     const gpa = std.testing.allocator;

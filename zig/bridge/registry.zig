@@ -36,10 +36,10 @@ extern "kernel32" fn GetModuleHandleExW(
     module: *?std.os.windows.HMODULE,
 ) callconv(.winapi) std.os.windows.BOOL;
 
-/// Those with this kind of security: see server/engine.zig.
-pub fn Registry(comptime Security: type) type {
+/// Those with this kind of security and compression: see server/engine.zig.
+pub fn Registry(comptime Security: type, comptime Deflate: type) type {
     return struct {
-        const Instance = instance_file.Instance(Security);
+        const Instance = instance_file.Instance(Security, Deflate);
 
         var mutex: std.Thread.Mutex = .{};
         var instances: std.AutoHashMapUnmanaged(u32, *Instance) = .{};

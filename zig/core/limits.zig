@@ -252,6 +252,17 @@ pub const websocket_deflate_bytes_min_default: u32 = 256;
 /// `websocket_inflation_free_bytes` in any case.
 pub const websocket_inflation_ratio_max_default: u32 = 200;
 pub const websocket_inflation_free_bytes: u32 = 256 * 1024;
+/// WebSocket messages above this are sent without compression, bytes.
+pub const websocket_deflate_bytes_max: u32 = 16 * 1024 * 1024;
+/// What compression takes of a worker's turn counts as a send for so many bytes, of what is sent
+/// and of what comes out of what was received: it takes some ten times as long to compress as to
+/// decompress.
+pub const websocket_send_deflated_bytes: u32 = 2 * 1024;
+pub const websocket_send_inflated_bytes: u32 = 16 * 1024;
+/// Memory of a worker's compressors and decompressors, bytes.
+pub const websocket_deflate_memory_bytes_default: u64 = 32 * 1024 * 1024;
+/// The least of it: those that all connections share.
+pub const websocket_deflate_memory_bytes_min: u64 = 1024 * 1024;
 /// Elements of Sec-WebSocket-Extensions: a client that sends more is refused.
 pub const websocket_extensions_max: u8 = 16;
 

@@ -16,6 +16,9 @@ pub const Upgrade = struct {
     protocols: []const []const u8 = &.{},
     /// Pages of others are answered with 403.
     origins: Origins = .same,
+    /// Messages may be compressed (`Config.websocket_deflate`). Not where they hold a secret beside
+    /// what somebody else has a say in: their lengths tell of it.
+    may_compress: bool = true,
     /// What the socket is to be known by: the handler's own, `WebSocket.user`.
     user: u64 = 0,
 };

@@ -127,6 +127,30 @@ pub const Config = struct {
     /// many as it has to others.
     websocket_subscriptions_max: u32 = limits.websocket_subscriptions_max_default,
 
+    /// Messages are compressed on WebSockets whose clients offer it (permessage-deflate, RFC 7692).
+    /// The engine must have zlib-ng in it.
+    websocket_deflate: bool = false,
+    /// How hard the compressor looks, 1 to 9: beyond 1 messages are smaller by less than a third,
+    /// and take several times as long.
+    websocket_deflate_level: u8 = 1,
+    /// Messages below are sent as they are, bytes.
+    websocket_deflate_bytes_min: u32 = limits.websocket_deflate_bytes_min_default,
+    /// Messages that are sent refer to those before them: they are smaller, and each connection has
+    /// a compressor of its own.
+    websocket_deflate_server_context_takeover: bool = false,
+    /// The same of those that are received, and of a decompressor.
+    websocket_deflate_client_context_takeover: bool = false,
+    /// The logarithm of how far messages that are sent refer back, bytes, 8 to 15: at most.
+    websocket_deflate_server_window_bits: u8 = 15,
+    /// The same of those that are received, of clients that let themselves be told.
+    websocket_deflate_client_window_bits: u8 = 15,
+    /// What compressors and decompressors of a worker may take, bytes. When it is used up,
+    /// connections share theirs: they are told that messages stand by themselves.
+    websocket_deflate_memory_bytes: u64 = limits.websocket_deflate_memory_bytes_default,
+    /// A message that is received may stand for so many times as much as it has bytes, and for 256
+    /// KiB in any case: others end the connection (1009).
+    websocket_inflation_ratio_max: u32 = limits.websocket_inflation_ratio_max_default,
+
     target_bytes_max: u32 = limits.target_bytes_max_default,
     head_bytes_max: u32 = limits.head_bytes_max_default,
     header_count_max: u16 = limits.header_count_max_default,
@@ -318,6 +342,24 @@ pub const Config = struct {
             .option = "websocket_ping_after_ms",
             .rule = "less than websocket_idle_timeout_ms",
         };
+        return self.validateDeflate();
+    }
+
+    fn validateDeflate(self: *const Config) ?Problem {
+        const level = self.websocket_deflate_level;
+        if (level < 1 or level > 9)
+            return .{ .option = "websocket_deflate_level", .rule = "1 to 9" };
+        inline for (.{
+            "websocket_deflate_server_window_bits",
+            "websocket_deflate_client_window_bits",
+        }) |name| {
+            const bits = @field(self, name);
+            if (bits < 8 or bits > 15) return .{ .option = name, .rule = "8 to 15" };
+        }
+        if (self.websocket_deflate_memory_bytes < limits.websocket_deflate_memory_bytes_min)
+            return .{ .option = "websocket_deflate_memory_bytes", .rule = "at least 1048576" };
+        if (self.websocket_inflation_ratio_max == 0)
+            return .{ .option = "websocket_inflation_ratio_max", .rule = "at least 1" };
         return null;
     }
 
@@ -429,6 +471,18 @@ test "who is asked whether it is there has time to answer before it is given up"
     try std.testing.expectEqual(@as(?Config.Problem, null), config.validate());
     config.websocket_message_bytes_max = 0;
     try std.testing.expectEqualStrings("websocket_message_bytes_max", config.validate().?.option);
+    inline for (.{
+        .{ "websocket_deflate_level", 0 },
+        .{ "websocket_deflate_level", 10 },
+        .{ "websocket_deflate_server_window_bits", 7 },
+        .{ "websocket_deflate_client_window_bits", 16 },
+        .{ "websocket_deflate_memory_bytes", (1 << 20) - 1 },
+        .{ "websocket_inflation_ratio_max", 0 },
+    }) |case| {
+        config = .{};
+        @field(config, case[0]) = case[1];
+        try std.testing.expectEqualStrings(case[0], config.validate().?.option);
+    }
     config = .{ .websocket_subscriptions_max = 1 << 25 };
     try std.testing.expectEqualStrings("websocket_subscriptions_max", config.validate().?.option);
 }

@@ -45,8 +45,14 @@ const Timing = timing_file.Timing;
 const WritePace = @import("write_pace.zig").WritePace;
 
 /// The dispatcher's interface is described in docs/ARCHITECTURE.md, "Dispatchers". `Security`: what
-/// secures connections (tls.zig), void: nothing does.
-pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: type) type {
+/// secures connections (tls.zig), void: nothing does. `Deflate`: what compresses the messages of
+/// WebSockets (../websocket/deflate.zig), void: nothing does.
+pub fn Driver(
+    comptime Io: type,
+    comptime Dispatcher: type,
+    comptime Security: type,
+    comptime Deflate: type,
+) type {
     return struct {
         const Self = @This();
 
@@ -77,6 +83,10 @@ pub fn Driver(comptime Io: type, comptime Dispatcher: type, comptime Security: t
         pub const SocketState = if (has_sockets) Dispatcher.SocketState else struct {};
         /// The dispatcher is told of messages when they are whole.
         pub const gathers_messages = has_sockets and Dispatcher.gathers_messages;
+
+        /// What compresses their messages, and whether there is something that does.
+        pub const Codec = if (has_sockets) Deflate else void;
+        pub const has_compression = Codec != void;
 
         /// Whether connections may be secured.
         pub const is_secure = Security != void;

@@ -74,7 +74,7 @@ const Bench = struct {
     asleep: u32 = 0,
     port: Port,
     script: Script = .{},
-    driver: Driver(Manual, Script, void),
+    driver: Driver(Manual, Script, void, void),
 
     /// `self` must stay where it is.
     fn begin(self: *Bench) !void {

@@ -37,6 +37,8 @@ pub const StartError = listeners_file.Error || error{
     WorkerStartFailed,
     /// Certificates, or what goes with them, cannot be used.
     TlsRefused,
+    /// Compression is asked for, and is not part of the program.
+    DeflateMissing,
 };
 
 /// What is told of a start that failed.
@@ -54,6 +56,7 @@ pub const Trouble = struct {
             error.AddressInvalid,
             error.UnknownHost,
             error.TlsRefused,
+            error.DeflateMissing,
             => null,
             error.OutOfMemory => .{
                 .message = "There is not enough memory",
@@ -123,12 +126,13 @@ pub const Stats = struct {
 };
 
 /// `Dispatcher` answers the requests: docs/ARCHITECTURE.md, "Dispatchers". `Security` secures
-/// connections: `tls.Tls`, or void in a program that has none.
-pub fn Engine(comptime Dispatcher: type, comptime Security: type) type {
+/// connections: `tls.Tls`, or void in a program that has none. `Deflate` compresses the messages of
+/// WebSockets: ../websocket/deflate.zig, or void.
+pub fn Engine(comptime Dispatcher: type, comptime Security: type, comptime Deflate: type) type {
     return struct {
         const Self = @This();
 
-        const Impl = EngineOn(Native, Dispatcher, Security);
+        const Impl = EngineOn(Native, Dispatcher, Security, Deflate);
 
         impl: *Impl,
         choice: Choice,
@@ -270,10 +274,15 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type) type {
     };
 }
 
-fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: type) type {
+fn EngineOn(
+    comptime Io: type,
+    comptime Dispatcher: type,
+    comptime Security: type,
+    comptime Deflate: type,
+) type {
     return struct {
         const Self = @This();
-        const WorkerDriver = Driver(Io, Dispatcher, Security);
+        const WorkerDriver = Driver(Io, Dispatcher, Security, Deflate);
         const is_secure = WorkerDriver.is_secure;
         const MaybeTls = if (is_secure) ?*Security.Shared else void;
 
@@ -337,6 +346,7 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
                 log.err("the system's clocks cannot be read", .{});
                 return error.Unexpected;
             }
+            try checkDeflate(config, defect);
             var buffer: [limits.listeners_max]Place = undefined;
             const places = config.places(&buffer);
             var listeners = try Listeners.open(parent, places, config.socketOptions(), defect);
@@ -394,6 +404,17 @@ fn EngineOn(comptime Io: type, comptime Dispatcher: type, comptime Security: typ
                 driver.tls = tls;
             }
             return self;
+        }
+
+        fn checkDeflate(config: *const Config, defect: *Defect) StartError!void {
+            if (Deflate != void or !config.websocket_deflate) return;
+            defect.set(
+                "GYR_DEFLATE_MISSING",
+                "build it with zlib-ng: npm run build:deflate",
+                "This engine has no compression of WebSocket messages in it",
+                .{},
+            );
+            return error.DeflateMissing;
         }
 
         /// Null where nothing is secured.

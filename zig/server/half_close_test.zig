@@ -62,7 +62,7 @@ const Bench = struct {
     asleep: u32 = 0,
     port: Port,
     script: Script = .{},
-    driver: Driver(Manual, Script, void),
+    driver: Driver(Manual, Script, void, void),
     since_ms: u64,
 
     /// `self` must stay where it is.

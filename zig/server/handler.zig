@@ -21,6 +21,9 @@
 //!         handleRequest failed; `res` is a fresh 500
 //!     pub const Tls = gyrfalcon.Tls
 //!         `Config.tls` may secure connections; the program links OpenSSL and picotls (docs/TLS.md)
+//!     pub const Deflate = gyrfalcon.Deflate
+//!         `Config.websocket_deflate` may compress messages; the program links zlib-ng
+//!         (docs/WEBSOCKET.md)
 //!     pub fn onProtocolError(self: *H, err: *const gyrfalcon.ProtocolError) void
 //!         a message was refused, or a client was too slow: the engine has answered or closed.
 //!         This may be in the middle of a send to a WebSocket: no lock is taken that is held there

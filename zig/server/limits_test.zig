@@ -98,7 +98,7 @@ const Gated = struct {
 const Rig = struct {
     config: Config,
     gated: Gated = .{},
-    engine: Engine(Gated, void),
+    engine: Engine(Gated, void, void),
 
     /// `self` must stay where it is. The configuration is not validated: budgets may be tiny.
     fn start(self: *Rig, config: Config) !void {
@@ -110,7 +110,7 @@ const Rig = struct {
         self.config.connections_max = 64;
         self.config.buffer_memory_bytes = 64 * mib;
         var defect: Defect = .{};
-        self.engine = try Engine(Gated, void).init(
+        self.engine = try Engine(Gated, void, void).init(
             testing.allocator,
             &self.config,
             &self.gated,

@@ -152,7 +152,7 @@ const Script = struct {
 const Server = struct {
     config: Config,
     script: Script,
-    engine: Engine(Script, void),
+    engine: Engine(Script, void, void),
 
     fn start(self: *Server) !void {
         log.setLevel(.silent); // the failures below are meant
@@ -167,7 +167,7 @@ const Server = struct {
         };
         self.script = .{};
         var defect: Defect = .{};
-        self.engine = try Engine(Script, void).init(
+        self.engine = try Engine(Script, void, void).init(
             testing.allocator,
             &self.config,
             &self.script,

@@ -37,7 +37,8 @@ pub fn Server(comptime Handler: type) type {
         const Self = @This();
         const Dispatcher = HandlerDispatcher(Handler);
         const Security = if (@hasDecl(Handler, "Tls")) Handler.Tls else void;
-        const Engine = engine.Engine(Dispatcher, Security);
+        const Deflate = if (@hasDecl(Handler, "Deflate")) Handler.Deflate else void;
+        const Engine = engine.Engine(Dispatcher, Security, Deflate);
 
         config: Config,
         handler: Handler,

@@ -42,7 +42,7 @@ const Bench = struct {
     port: Port,
     app: App = .{},
     dispatcher: HandlerDispatcher(App),
-    driver: Driver(Manual, HandlerDispatcher(App), void),
+    driver: Driver(Manual, HandlerDispatcher(App), void, void),
     since_ms: u64,
 
     /// `self` must stay where it is.

@@ -32,7 +32,7 @@ pub const Outcome = struct {
 pub fn World(comptime Backend: type) type {
     return struct {
         const Self = @This();
-        const Worker = Driver(Simulator, Backend.Dispatcher, veil.Veil);
+        const Worker = Driver(Simulator, Backend.Dispatcher, veil.Veil, void);
         const Acceptor = net_acceptor.Acceptor(Simulator);
 
         gpa: Allocator,

@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   GYR_ADDRESS_FD: 'A descriptor to listen on is no listening socket.',
   GYR_TLS_CERTIFICATE: 'A certificate, a key or what goes with them cannot be used.',
   GYR_TLS_MISSING: 'The engine has no TLS in it.',
+  GYR_DEFLATE_MISSING: 'The engine has no compression of WebSocket messages in it.',
   GYR_SERVER_STOPPED: 'The server has been stopped.',
   GYR_LISTENER_FAILED: 'A socket that the server listened on has failed, and is closed.',
   GYR_RELOAD: 'The new route table was refused; the old one stays.',

@@ -15,6 +15,7 @@ const errors = @import("../../websocket/errors.zig");
 const frame_decoder = @import("../../websocket/frame_decoder.zig");
 const budget_of = @import("../budget.zig").Budget;
 const refusals_of = @import("../refusals.zig").Refusals;
+const inflater_of = @import("inflater.zig").Inflater;
 const output_of = @import("output.zig").Output;
 const sessions_of = @import("session.zig").Sessions;
 const Mailbox = @import("socket.zig").Mailbox;
@@ -31,6 +32,7 @@ pub fn WebSockets(comptime D: type) type {
         const refusals = refusals_of(D);
         const sessions = sessions_of(D);
         const upgrades = upgrades_of(D);
+        const inflater = inflater_of(D);
 
         pub const Session = sessions.Session;
         pub const Worker = sessions.Worker;
@@ -84,11 +86,7 @@ pub fn WebSockets(comptime D: type) type {
                         end(d, session, code, close.reason, true);
                         finish(d, conn, step.reply);
                     },
-                    .failed => |err| {
-                        refusals.report(d, conn, .websocket_error, 0);
-                        end(d, session, err.code(), "", false);
-                        finish(d, conn, step.reply);
-                    },
+                    .failed => |err| fail(d, conn, session, err, step.reply),
                 }
             }
             return bytes.len;
@@ -116,7 +114,12 @@ pub fn WebSockets(comptime D: type) type {
 
         fn take(d: *D, conn: *Conn, session: *Session, data: *const frame_decoder.Data) void {
             if (!D.has_sockets) unreachable; // nobody has upgraded
-            if (!D.gathers_messages or data.isWhole()) return tellInPlace(d, conn, session, data);
+            // What is compressed goes through what others use too: whole, without a pause.
+            const keeps = D.gathers_messages or data.compressed;
+            if (!keeps or data.isWhole()) {
+                if (!data.compressed) return tellInPlace(d, conn, session, data);
+                return inflater.take(d, conn, session, data.kind, .of(data.bytes));
+            }
             const pool = &d.net.pools.buffers;
             session.message.append(pool, data.bytes) catch
                 return giveUp(d, conn, session, .out_of_buffers);
@@ -127,6 +130,8 @@ pub fn WebSockets(comptime D: type) type {
             var message = session.message;
             session.message = .{};
             defer message.deinit(pool);
+            if (data.compressed)
+                return inflater.take(d, conn, session, data.kind, .ofChain(&message));
             var whole = data.*;
             whole.begins = true;
             whole.bytes = message.front();
@@ -161,13 +166,26 @@ pub fn WebSockets(comptime D: type) type {
             return out[0..len];
         }
 
-        fn tell(d: *D, session: *Session, data: *const frame_decoder.Data) void {
+        pub fn tell(d: *D, session: *Session, data: *const frame_decoder.Data) void {
             const before = d.websocket_worker.mailbox.enter();
             defer Mailbox.leave(before);
             d.dispatcher.onSocketData(d, session, data);
         }
 
         // The end.
+
+        /// What came is wrong. `reply` tells the peer so.
+        pub fn fail(
+            d: *D,
+            conn: *Conn,
+            session: *Session,
+            err: errors.Error,
+            reply: []const u8,
+        ) void {
+            refusals.report(d, conn, .websocket_error, 0);
+            end(d, session, err.code(), "", false);
+            finish(d, conn, reply);
+        }
 
         /// The socket of a connection is over: nothing more is said to it, or told of it but its
         /// end. What was written is sent.
@@ -339,6 +357,7 @@ pub fn WebSockets(comptime D: type) type {
                 d.dispatcher.onSocketClose(d, session, &its);
                 Mailbox.leave(before);
             }
+            if (D.has_compression) session.ends.deinit();
             d.websocket_worker.sessions.release(session.id);
         }
 

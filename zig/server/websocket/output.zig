@@ -35,9 +35,12 @@ pub fn Output(comptime D: type) type {
             const d = of(owner);
             const worker = &d.websocket_worker;
             const is_long = word == .publish and
-                worker.topics.subscribersOf(topic) > worker.sends_left;
+                worker.topics.subscribersOf(topic) *| sendCost(d, bytes) > worker.sends_left;
             // What this thread has posted comes first.
-            if (!is_long and worker.mailbox.own.isEmpty()) return say(d, id, word, topic, bytes);
+            if (!is_long and worker.mailbox.own.isEmpty()) {
+                defer worker.sends_left -|= worker.takeSpent();
+                return say(d, id, word, topic, bytes);
+            }
             const status = worker.mailbox.post(id, word, topic, bytes);
             if (status == .posted and word == .publish) {
                 if (websockets.byId(d, id)) |session| session.is_ahead = true;
@@ -68,15 +71,22 @@ pub fn Output(comptime D: type) type {
             while (left > 0) {
                 const post = lane.next() orelse break;
                 if (post.word == .publish) {
-                    if (lane.publishing == null) d.websocket_worker.topics.begin(which, post.topic);
+                    if (lane.publishing == null) begin(d, which, post.topic);
                     lane.publishing = post;
                     left = walk(d, which, &post, left);
                     if (left == 0) break;
                     lane.publishing = null;
                 } else _ = say(d, post.id, post.word, post.topic, post.bytes);
-                left -|= costOf(post.bytes.len);
+                left -|= costOf(post.bytes.len) +| d.websocket_worker.takeSpent();
             }
             return left;
+        }
+
+        /// What a short message takes of a turn for each of many sockets, in sends.
+        fn sendCost(d: *const D, bytes: []const u8) u32 {
+            if (!D.has_compression) return 1;
+            const compression = d.websocket_worker.compression orelse return 1;
+            return 1 + compression.ownCost(bytes.len);
         }
 
         /// What a message of so many bytes takes of a turn, in sends.
@@ -95,7 +105,8 @@ pub fn Output(comptime D: type) type {
             if (word == .publish) {
                 const worker = &d.websocket_worker;
                 const post: Post = .{ .id = id, .word = word, .topic = topic, .bytes = bytes };
-                worker.topics.begin(.at_once, topic);
+                begin(d, .at_once, topic);
+                defer dropCopies(d, .at_once);
                 const most = std.math.maxInt(u32); // there are no more than go in one turn
                 worker.sends_left -|= most - walk(d, .at_once, &post, most);
                 return .sent;
@@ -108,7 +119,7 @@ pub fn Output(comptime D: type) type {
             }
             if (!session.protocol.isOpen()) return .closed;
             switch (word) {
-                .message => |kind| return send(d, session, kind, bytes),
+                .message => |kind| return send(d, session, kind, bytes, null),
                 .ping => {
                     if (!hasRoom(d, conn, bytes.len)) return overflow(d, conn);
                     const out = &d.websocket_worker.out;
@@ -128,6 +139,16 @@ pub fn Output(comptime D: type) type {
             return if (conn.queue.isEmpty()) .sent else .waits;
         }
 
+        fn begin(d: *D, which: topics_file.Walk, topic: []const u8) void {
+            dropCopies(d, which);
+            d.websocket_worker.topics.begin(which, topic);
+        }
+
+        fn dropCopies(d: *D, which: topics_file.Walk) void {
+            if (!D.has_compression) return;
+            if (d.websocket_worker.compression) |it| it.dropCopies(which);
+        }
+
         /// Sends a message to this worker's sockets that have subscribed to its topic, but to the
         /// one of that name. Returns what is left of `most` sends when all have it; 0: it is to go
         /// on.
@@ -139,24 +160,49 @@ pub fn Output(comptime D: type) type {
                 const session = topics.next(which) orelse return left;
                 left -|= costOf(post.bytes.len);
                 if (session.id == post.id or !session.protocol.isOpen()) continue;
-                _ = send(d, session, post.word.publish, post.bytes);
+                _ = send(d, session, post.word.publish, post.bytes, which);
+                left -|= d.websocket_worker.takeSpent();
             }
             return 0;
         }
 
-        /// A message that was made here.
-        fn send(d: *D, session: *Session, kind: frames.Kind, bytes: []const u8) Status {
+        /// A message that was made here. `of_walk`: it is published.
+        fn send(
+            d: *D,
+            session: *Session,
+            kind: frames.Kind,
+            bytes: []const u8,
+            of_walk: ?topics_file.Walk,
+        ) Status {
             const conn = session.conn.?;
+            // Before it is compressed: what is not sent is not worked on either.
             if (!hasRoom(d, conn, bytes.len)) return overflow(d, conn);
-            var fragments = session.protocol.fragments(kind, @intCast(bytes.len), false);
+            const compressed = compress(d, session, bytes, of_walk);
+            const payload = compressed orelse bytes;
+            const is_compressed = compressed != null;
+            var fragments = session.protocol.fragments(kind, @intCast(payload.len), is_compressed);
             var at: usize = 0;
             while (fragments.next()) |head| {
                 const len: usize = @intCast(head.len);
-                writeFrame(d, conn, &head, bytes[at..][0..len]);
+                writeFrame(d, conn, &head, payload[at..][0..len]);
                 if (session.conn == null) return .closed;
                 at += len;
             }
             return statusOf(session);
+        }
+
+        /// What is sent in the place of `bytes`, valid until the next send; null: they themselves.
+        fn compress(
+            d: *D,
+            session: *Session,
+            bytes: []const u8,
+            of_walk: ?topics_file.Walk,
+        ) ?[]const u8 {
+            if (!D.has_compression) return null;
+            const compression = d.websocket_worker.compression orelse return null;
+            const ends = &session.ends;
+            if (of_walk) |which| return compression.deflateOnce(ends, bytes, which);
+            return compression.deflate(ends, bytes);
         }
 
         /// What waits for some leaves memory for others: those that hold much have half of the pool

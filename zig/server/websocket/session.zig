@@ -12,6 +12,7 @@ const connection = @import("../../websocket/connection.zig");
 const frames = @import("../../websocket/frames.zig");
 const errors = @import("../../websocket/errors.zig");
 const Config = @import("../config.zig").Config;
+const Compression = @import("compression.zig").Compression;
 const socket = @import("socket.zig");
 const topics_file = @import("topics.zig");
 const Topics = topics_file.Topics;
@@ -23,6 +24,7 @@ const session_bytes_max = 1024;
 pub fn Sessions(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
+        pub const Compressor = Compression(D.Codec);
 
         fn dueOf(session: *Session) *list.Link(Session) {
             return &session.due;
@@ -38,7 +40,8 @@ pub fn Sessions(comptime D: type) type {
             /// Null: it has ended.
             conn: ?*Conn,
             protocol: connection.Connection,
-            /// A message that is gathered: what has come of it.
+            ends: Compressor.Ends = .{},
+            /// A message that is gathered: what has come of it, compressed or not.
             message: Chain = .{},
             /// Its place among those of which something is to be told, or done, when the turn ends.
             due: list.Link(Session) = .{},
@@ -87,6 +90,8 @@ pub fn Sessions(comptime D: type) type {
             topics: Topics(Session, subscriptionsOf),
             /// What is left of this turn for what is published while messages are read, in sends.
             sends_left: u32 = limits.websocket_turn_sends_max,
+            /// Null: no message is compressed.
+            compression: if (D.has_compression) ?*Compressor else void,
 
             /// For so many connections. `driver` reaches the worker, by `operations`.
             pub fn init(
@@ -105,7 +110,8 @@ pub fn Sessions(comptime D: type) type {
                 const whole_bytes = if (!D.has_sockets)
                     0
                 else if (D.gathers_messages)
-                    @max(part_bytes, config.websocket_message_bytes_max)
+                    // What is decompressed may be found to be too long by a byte.
+                    @max(part_bytes, config.websocket_message_bytes_max + 1)
                 else
                     part_bytes;
                 const whole = try memory.reserve(u8, whole_bytes);
@@ -115,6 +121,8 @@ pub fn Sessions(comptime D: type) type {
                 const topics_max = if (D.has_sockets) config.websocket_subscriptions_max else 0;
                 var topics = try Topics(Session, subscriptionsOf).init(topics_max, seed);
                 errdefer topics.deinit();
+                const its_compression = if (D.has_compression) try Compressor.create(config);
+                errdefer if (D.has_compression) if (its_compression) |it| it.destroy();
                 const posts_bytes = if (D.has_sockets) limits.websocket_posts_bytes else 0;
                 var own = try socket.Lane.init(posts_bytes);
                 errdefer own.deinit();
@@ -123,6 +131,7 @@ pub fn Sessions(comptime D: type) type {
                     .settings = settingsOf(config),
                     .whole = whole,
                     .topics = topics,
+                    .compression = its_compression,
                     .mailbox = .{
                         .owner = driver,
                         .operations = operations,
@@ -147,15 +156,26 @@ pub fn Sessions(comptime D: type) type {
                 };
             }
 
+            /// What compressing and decompressing has taken since this was asked, in sends.
+            pub fn takeSpent(self: *Worker) u32 {
+                if (!D.has_compression) return 0;
+                return if (self.compression) |it| it.takeSpent() else 0;
+            }
+
             /// Memory that is set aside, bytes; what has not been used is not resident.
             pub fn reservedBytes(self: *const Worker) u64 {
                 if (!D.has_sockets) return 0;
-                return self.sessions.reservedBytes() + self.whole.len +
+                const scratch = if (D.has_compression) blk: {
+                    const it = self.compression orelse break :blk 0;
+                    break :blk it.reservedBytes();
+                } else 0;
+                return self.sessions.reservedBytes() + self.whole.len + scratch +
                     self.topics.reservedBytes() + self.mailbox.reservedBytes();
             }
 
             pub fn deinit(self: *Worker) void {
                 assert(self.sessions.used == 0);
+                if (D.has_compression) if (self.compression) |it| it.destroy();
                 self.mailbox.own.deinit();
                 self.mailbox.others.deinit();
                 self.topics.deinit();

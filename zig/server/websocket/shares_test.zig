@@ -71,7 +71,7 @@ const large = [_]u8{'l'} ** (256 * 1024);
 const zeros = [_]u8{0} ** (1024 * 1024);
 
 const Dispatcher = HandlerDispatcher(App);
-const Worker = Driver(Manual, Dispatcher, void);
+const Worker = Driver(Manual, Dispatcher, void, void);
 
 /// A worker with sockets. Its backend has one room and one output for all of them.
 const Bench = struct {

@@ -12,6 +12,8 @@ const encoder = @import("../../http1/encoder.zig");
 const handshake = @import("../../websocket/handshake.zig");
 const refusals_of = @import("../refusals.zig").Refusals;
 const responses_of = @import("../responses.zig").Responses;
+const permessage_deflate = @import("../../websocket/permessage_deflate.zig");
+const sessions_of = @import("session.zig").Sessions;
 const Mailbox = @import("socket.zig").Mailbox;
 
 /// The part of the driver `D` that turns connections over.
@@ -22,6 +24,7 @@ pub fn Upgrades(comptime D: type) type {
         const http1 = D.http1;
         const refusals = refusals_of(D);
         const responses = responses_of(D);
+        const Ends = sessions_of(D).Compressor.Ends;
 
         /// The dispatcher wants a WebSocket for `ex`, whose request is `d.request`: the connection
         /// speaks it from here on, or the request is answered with what is wrong.
@@ -30,22 +33,44 @@ pub fn Upgrades(comptime D: type) type {
             const how = res.upgrade_to.?;
             res.upgrade_to = null;
             if (obstacleOf(d, conn, ex)) |code| return refuseFor(d, conn, ex, res, code);
-            const policy: handshake.Policy = .{ .origins = how.origins };
-            switch (handshake.read(&d.request, .upgrade, &policy)) {
+            const policy: handshake.Policy = .{
+                .origins = how.origins,
+                .deflate = if (how.may_compress) deflatePolicy(d) else null,
+            };
+            var verdict = handshake.read(&d.request, .upgrade, &policy);
+            switch (verdict) {
                 .refused => |refusal| {
                     refuse(d, res, refusal);
                     refusals.report(d, conn, codeOf(refusal), res.status);
                     responses.respond(d, ex, res);
                 },
                 .offer => |*offer| {
-                    const head = writeHead(d, res, &how, offer) catch
-                        return refuseFor(d, conn, ex, res, .internal_error);
                     // There are two for each connection.
                     const id = d.websocket_worker.sessions.take() orelse
                         return refuseFor(d, conn, ex, res, .service_unavailable);
-                    begin(d, conn, ex, id, head, how.user);
+                    var ends = admit(d, offer);
+                    const head = writeHead(d, res, &how, offer) catch {
+                        if (D.has_compression) ends.deinit();
+                        d.websocket_worker.sessions.release(id);
+                        return refuseFor(d, conn, ex, res, .internal_error);
+                    };
+                    begin(d, conn, ex, id, head, &ends, how.user);
                 },
             }
+        }
+
+        fn deflatePolicy(d: *const D) ?permessage_deflate.Policy {
+            if (!D.has_compression) return null;
+            const compression = d.websocket_worker.compression orelse return null;
+            return compression.policy;
+        }
+
+        /// What the socket has to compress with; the offer may come to be answered with less.
+        fn admit(d: *D, offer: *handshake.Offer) Ends {
+            if (!D.has_compression) return .{};
+            if (offer.deflate) |*agreement|
+                return d.websocket_worker.compression.?.admit(agreement);
+            return .{};
         }
 
         /// Why there can be no WebSocket now, whatever the request says.
@@ -119,14 +144,17 @@ pub fn Upgrades(comptime D: type) type {
             ex: *Exchange,
             id: Id,
             head: []const u8,
+            ends: *const Ends,
             user: u64,
         ) void {
             const worker = &d.websocket_worker;
             const session = worker.sessions.get(id).?;
+            const is_compressed = D.has_compression and ends.is_on;
             session.* = .{
                 .id = id,
                 .conn = conn,
-                .protocol = .init(&worker.settings, null, false, d.net.now_ms),
+                .protocol = .init(&worker.settings, null, is_compressed, d.net.now_ms),
+                .ends = ends.*,
                 .user = user,
             };
             ex.response = .done;

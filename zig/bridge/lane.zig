@@ -601,7 +601,7 @@ test "who waits for room hears of it, though another has found some at the secon
     var lane = Lane.init(block, 0, 0, &.{});
     const id: Id = .{ .slot = 0, .generation = 0 };
     const chunk = [_]u8{'x'} ** abi.chunk_bytes_max;
-    const record_bytes = abi.recordSize(@sizeOf(abi.Chunk) + abi.chunk_bytes_max);
+    const record_bytes = comptime abi.recordSize(@sizeOf(abi.Chunk) + abi.chunk_bytes_max);
     while (try lane.writeChunk(id, &chunk, false)) {} // the last one waits
     _ = lane.requests.publish();
     const MakesRoom = struct {

@@ -99,7 +99,7 @@ pub const Posts = struct {
     fn shareOf(self: *const Posts, word: Word, left: usize) usize {
         return switch (word) {
             .close, .terminate, .unsubscribe => left,
-            .message, .publish, .ping, .subscribe => (left -| self.kept) / 2,
+            .message, .publish, .ping, .pong, .subscribe => (left -| self.kept) / 2,
         };
     }
 

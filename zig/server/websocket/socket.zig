@@ -134,6 +134,7 @@ pub const Socket = struct {
 pub const Word = union(enum) {
     message: Socket.Kind,
     ping,
+    pong,
     close: u16,
     terminate,
     subscribe,

@@ -142,6 +142,8 @@ pub const flag_begin: u16 = 2;
 pub const flag_text: u16 = 4;
 /// Of an upgrade: JS has seen to it that the page may connect, whose ever it is.
 pub const flag_origin_allowed: u16 = 2;
+/// The same the other way round.
+pub const flag_origin_refused: u16 = 4;
 
 /// The slot of a header that names no socket.
 pub const no_socket: u32 = std.math.maxInt(u32);

@@ -32,6 +32,7 @@ const constants = .{
     "flag_begin",
     "flag_text",
     "flag_origin_allowed",
+    "flag_origin_refused",
     "publish_bytes_max",
     "topic_bytes_max",
     "socket_topics_max",

@@ -66,7 +66,9 @@ pub fn Sockets(comptime W: type) type {
             if (asked.is_early) return refuseFor(d, w, ex, .too_early);
             if (asked.refusal) |refusal| return refuse(d, w, ex, refusal);
             const is_allowed = how.header.flags & abi.flag_origin_allowed != 0;
-            if (asked.is_foreign and !is_allowed) return refuse(d, w, ex, .forbidden_origin);
+            const is_refused = how.header.flags & abi.flag_origin_refused != 0;
+            if (is_refused or (asked.is_foreign and !is_allowed))
+                return refuse(d, w, ex, .forbidden_origin);
             var protocol: [255]u8 = undefined;
             if (how.protocol_len > protocol.len) return false;
             const name = protocol[0..how.protocol_len];
@@ -74,8 +76,9 @@ pub fn Sockets(comptime W: type) type {
             if (name.len > 0 and !fields_file.isToken(name)) return false;
             const res = w.response();
             const shared = record.bytes[@sizeOf(abi.SocketUpgrade)..];
-            const extent = .{ .count = how.field_count, .bytes = how.field_bytes };
-            if (!answers_of(W).copyFields(w, lane, res, Response.header, shared, extent))
+            const answers = answers_of(W);
+            const extent: answers.Extent = .{ .count = how.field_count, .bytes = how.field_bytes };
+            if (!answers.copyFields(w, lane, res, Response.header, shared, extent))
                 return refuseFor(d, w, ex, .internal_error); // told already
             const id = ex.id;
             lane.unlink(&ex.user);

@@ -33,12 +33,15 @@ pub const WebSocketDescription = struct {
     idle_timeout_ms: ?u32 = null,
     unsent_bytes_max: ?u32 = null,
     subscriptions_max: ?u32 = null,
+    /// Who does not take what is published to it is closed, else misses it.
+    closes_on_overflow: bool = false,
     /// The program wants to hear of pings that come, and of pongs.
     tells_pings: bool = false,
     tells_pongs: bool = false,
 
     /// Puts what was given in the place of what is there.
     pub fn apply(self: *const WebSocketDescription, config: *Config) void {
+        config.websocket_overflow = if (self.closes_on_overflow) .close else .drop;
         inline for (.{
             "message_bytes_max", "ping_after_ms",     "idle_timeout_ms",
             "unsent_bytes_max",  "subscriptions_max",

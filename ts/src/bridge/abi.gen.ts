@@ -16,6 +16,7 @@ export const FLAG_END = 1;
 export const FLAG_BEGIN = 2;
 export const FLAG_TEXT = 4;
 export const FLAG_ORIGIN_ALLOWED = 2;
+export const FLAG_ORIGIN_REFUSED = 4;
 export const PUBLISH_BYTES_MAX = 1000000;
 export const TOPIC_BYTES_MAX = 128;
 export const SOCKET_TOPICS_MAX = 1024;

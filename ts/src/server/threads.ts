@@ -1,6 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import type { ChannelHost } from '../bridge/channel.ts';
 import type { Engine, EngineId } from '../bridge/engine.ts';
+import { topicBytes } from '../bridge/socket.ts';
+import { publishedBytes } from '../bridge/socket_port.ts';
+import type { WebSocketData } from '../bridge/websocket.ts';
 import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
 import { Log, type LogLevel } from '../core/log.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
@@ -25,6 +28,7 @@ export interface ThreadData {
 export type ThreadOrder =
   | { kind: 'attach'; id: EngineId; where: Whereabouts | null }
   | { kind: 'listening'; where: Whereabouts }
+  | { kind: 'publish'; topic: string; data: string | Uint8Array }
   | { kind: 'prepare-reload'; version: number; firstRoute: number }
   | { kind: 'finish-reload'; keep: boolean };
 
@@ -114,6 +118,16 @@ export class ThreadPool {
   listening(where: Whereabouts): void {
     this.where = where;
     for (const member of this.members) member.order({ kind: 'listening', where });
+  }
+
+  /** Publishes a message by way of the first thread that serves. As `Server.publish`. */
+  publish(topic: string, data: WebSocketData): number {
+    topicBytes(topic); // what is wrong is to show here
+    const bytes = publishedBytes(data);
+    const member = this.members.find(({ serving }) => serving);
+    if (member === undefined) return 0;
+    member.order({ kind: 'publish', topic, data: typeof data === 'string' ? data : bytes });
+    return bytes.length;
   }
 
   /**

@@ -197,15 +197,10 @@ export class Channel implements ExchangeChannel {
     return true;
   }
 
-  /** As `exchange.upgrade` will say; it has not been answered. */
   upgrade(exchange: Exchange, pending: PendingSocket): void {
+    if (exchange.upgrade === null) exchange.finish();
     exchange.upgrade = pending;
-    exchange.finish();
     exchange.port.keep(exchange); // until the engine tells what has become of it
-    this.writeUpgrade(exchange, pending);
-  }
-
-  private writeUpgrade(exchange: Exchange, pending: PendingSocket): void {
     pending.isWritten = writeUpgrade(exchange.port.lane, exchange, pending.parts);
     if (pending.isWritten) this.wrote();
     else exchange.port.queue(exchange);
@@ -213,8 +208,7 @@ export class Channel implements ExchangeChannel {
 
   /** What handles WebSockets. Those that are open outlive a program without. */
   get socketHandlers(): SocketHandlers {
-    this.handlers = this.currentApp.sockets ?? this.handlers;
-    return this.handlers as SocketHandlers; // a socket is there: there have been some
+    return (this.currentApp.sockets ?? this.handlers) as SocketHandlers; // there have been some
   }
 
   /** To all who have subscribed, by way of one lane: they come in the order of the calls. */
@@ -335,12 +329,9 @@ export class Channel implements ExchangeChannel {
         taken += count;
         unpublished += count;
       } else {
-        if (SocketPort.takes(kind)) {
-          port.take(kind, at);
-          unpublished++;
-        } else {
-          this.takeOther(port, at, kind);
-        }
+        if (SocketPort.takes(kind)) port.take(kind, at);
+        else this.takeOther(port, at, kind);
+        unpublished++;
         requests.advance(block.i32[at >> 2] as number);
         taken++;
       }
@@ -793,10 +784,9 @@ export class Channel implements ExchangeChannel {
     for (let i = 0; i < waiting.length; i++) {
       const exchange = waiting[i] as Exchange;
       exchange.queued = false;
-      const { outgoing } = exchange;
+      const { outgoing, upgrade } = exchange;
       port.sendGrant(exchange);
-      const { upgrade } = exchange;
-      if (upgrade !== null && !upgrade.isWritten) this.writeUpgrade(exchange, upgrade);
+      if (upgrade !== null && !upgrade.isWritten) this.upgrade(exchange, upgrade);
       if (outgoing?.broken) this.pushBroken(exchange);
       else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.resume(exchange, outgoing);
       if (exchange.queued) {

@@ -131,8 +131,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     if (!this.admits(length)) return this.overflow();
     if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), true, true);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
-    const isWritten =
-      this.waiting.length === 0 && writeText(this.host.lane, this, data, length);
+    const isWritten = this.waiting.length === 0 && writeText(this.host.lane, this, data, length);
     if (isWritten) this.host.wrote();
     else this.wait({ kind: 'message', text: true, bytes: Buffer.from(data), at: 0 });
     return this.status(length);

@@ -440,15 +440,7 @@ function settleMemory(server: Record<string, unknown>): void {
 }
 
 /** What reload() takes, and a module of `threads` exports. */
-const handlerNames = [
-  'routes',
-  'fetch',
-  'error',
-  'paths',
-  'forms',
-  'websocket',
-  'onProtocolError',
-];
+const handlerNames = ['routes', 'fetch', 'error', 'paths', 'forms', 'websocket', 'onProtocolError'];
 
 export function isHandlerOption(name: string): boolean {
   return handlerNames.includes(name);

@@ -1,11 +1,7 @@
 import { GyrfalconError } from '../core/errors.ts';
 
 /** An option that there is not: what it may have been meant for is told. */
-export function unknownOption(
-  name: string,
-  of: string,
-  names: readonly string[],
-): GyrfalconError {
+export function unknownOption(name: string, of: string, names: readonly string[]): GyrfalconError {
   const near = names.find((known) => distance(known.toLowerCase(), name.toLowerCase()) <= 2);
   const hint = near === undefined ? `options are ${names.join(', ')}` : `did you mean ${near}?`;
   return new GyrfalconError('GYR_OPTION_UNKNOWN', `${of} has no option ${name}`, hint);

@@ -1,6 +1,6 @@
 // WebSockets of serve() as tests/websocket/serve.test.ts asks for them. Argument: options of serve(), as JSON, `websocket`
 // among them; null: none. SIGHUP: reload(), and a line RELOADED. SIGUSR2: publishes "from main" under "news".
-import { serve } from 'gyrfalcon';
+import { type ReloadOptions, serve } from 'gyrfalcon';
 import { handlers } from './handlers.ts';
 
 const { websocket = {}, threads = 0, ...options } = JSON.parse(process.argv[2] ?? '{}');
@@ -20,7 +20,7 @@ const server =
 console.log(`${server.url}`);
 
 process.on('SIGHUP', async () => {
-  await server.reload(threads === 0 ? named('second') : undefined);
+  await server.reload(threads === 0 ? (named('second') as ReloadOptions) : undefined);
   console.log('RELOADED');
 });
 process.on('SIGUSR2', () => console.log(`PUBLISHED ${server.publish('news', 'from main')}`));

@@ -2,7 +2,7 @@
 // handlers in front; bytes are sent back as they are.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { threadId } from 'node:worker_threads';
-import { Response, type Server, type ServerWebSocket, type WebSocketHandler } from 'gyrfalcon';
+import { type Request, Response, type Server, type ServerWebSocket, type WebSocketHandler } from 'gyrfalcon';
 
 interface Data {
   name: string;
@@ -117,23 +117,23 @@ export function handlers(name: string) {
   return {
     websocket,
     routes: {
-      '/socket/:name': (request: { params: { name: string } }, server: Server) => {
+      '/socket/:name': (request: Request<{ name: string }>, server: Server) => {
         const { name: who } = request.params;
         const data = { name: who };
         const options = { data, headers: { 'X-Who': who, 'Set-Cookie': 'a=b' } };
-        return server.upgrade(request as never, options) ? undefined : new Response('none\n');
+        return server.upgrade(request, options) ? undefined : new Response('none\n');
       },
       '/release': () => {
         release();
         return new Response('released\n');
       },
       /** What server.upgrade() throws, and answers. */
-      '/wrong/:how': async (request: { params: { how: string } }, server: Server) => {
+      '/wrong/:how': async (request: Request<{ how: string }>, server: Server) => {
         const { how } = request.params;
         if (how === 'later') await rest(20);
         const call = (options: object = {}) => {
           try {
-            return server.upgrade(request as never, options);
+            return server.upgrade(request, options);
           } catch (error) {
             return (error as { code?: string; name: string }).code ?? (error as Error).name;
           }
@@ -149,7 +149,8 @@ export function handlers(name: string) {
           call();
           throw new Error('intended');
         }
-        return call() === true ? undefined : Response.json('false');
+        const answer = call();
+        return answer === true ? undefined : Response.json(answer);
       },
     },
     fetch: (request: Request, server: Server) =>

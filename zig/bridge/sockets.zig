@@ -406,7 +406,8 @@ pub fn Sockets(comptime W: type) type {
             const state: *SocketState = &session.state;
             const sending = &(state.sending orelse return false);
             sending.len += @intCast(bytes.len);
-            if (sending.len > sending.total or (ends and sending.len != sending.total)) return false;
+            if (sending.len > sending.total) return false;
+            if (ends and sending.len != sending.total) return false;
             if (sending.kind == .text and !sending.text.take(bytes)) return false;
             if (ends and sending.kind == .text and !sending.text.isComplete()) return false;
             if (!remote.gather(w, session, bytes, sending.total)) return true; // it has ended
@@ -501,7 +502,7 @@ pub fn Sockets(comptime W: type) type {
             if (publication.kind == .text and !utf8.isValid(message)) return false;
             const name = publication.topic[0..publication.topic_len];
             if (remote.publish(w, publication.id, name, publication.kind, message) == .dropped)
-                log.limited("a worker has too much to send: it published nothing of a message", .{});
+                log.limited("a worker has too much to send: a message is not published", .{});
             return true;
         }
 

@@ -223,8 +223,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   }
 
   publish(topic: string, data: WebSocketData): number {
-    if (this.state !== OPEN) return 0;
-    const self = this.host.handlers.publishToSelf ? null : this;
+    const self = this.state !== OPEN || this.host.handlers.publishToSelf ? null : this;
     return this.host.publish(self, topic, data);
   }
 

@@ -44,6 +44,7 @@ export class SocketPort extends LanePort implements SocketHost {
   private waitingSockets: Socket[] = [];
   private publications: Publication[] = [];
   private publishedBytes = 0;
+  private isOver = false;
 
   constructor(wrote: () => void, lane: Lane, owner: SocketOwner) {
     super(wrote, lane);
@@ -126,7 +127,7 @@ export class SocketPort extends LanePort implements SocketHost {
     const name = topicBytes(topic);
     const text = typeof data === 'string';
     const bytes = publishedBytes(data);
-    if (this.publishedBytes + bytes.length > publishQueueMax) return 0;
+    if (this.isOver || this.publishedBytes + bytes.length > publishQueueMax) return 0;
     const one: Publication = { publisher: publisher ?? nobody, topic: name, text, bytes, at: 0 };
     if (this.publications.length === 0 && this.writePublication(one)) return bytes.length;
     if (!text) one.bytes = bytes.slice();
@@ -173,6 +174,7 @@ export class SocketPort extends LanePort implements SocketHost {
 
   /** The engine has stopped: sockets that it has told nothing more of have ended. */
   endSockets(): void {
+    this.isOver = true;
     for (const socket of this.sockets) socket?.ended(1006, '');
     this.sockets.length = 0;
   }

@@ -60,7 +60,7 @@ export interface ServerWebSocket<Data = unknown> {
   isSubscribed(topic: string): boolean;
   /**
    * Sends a message to all who have subscribed, in all threads, but to this one, unless `publishToSelf`
-   * is set. As `server.publish()`.
+   * is set. As `server.publish()`. One that has ended may do so too.
    */
   publish(topic: string, data: WebSocketData, compress?: boolean): number;
   publishText(topic: string, data: string, compress?: boolean): number;

@@ -370,7 +370,8 @@ pub fn WebSockets(comptime D: type) type {
                 const before = d.websocket_worker.mailbox.enter();
                 defer Mailbox.leave(before);
                 const its = session.end();
-                if (!d.dispatcher.onSocketClose(d, session, &its)) return; // `remote.release` ends it
+                // Not told yet: `remote.release` ends it.
+                if (!d.dispatcher.onSocketClose(d, session, &its)) return;
             }
             d.websocket_worker.sessions.release(session.id);
         }

@@ -46,7 +46,10 @@ export default defineApp({
       }
       const data: Person = { name, room };
       if (server.upgrade(request, { data })) return undefined;
-      return new Response('Here is a WebSocket\n', { status: 426, headers: { upgrade: 'websocket' } });
+      return new Response('Here is a WebSocket\n', {
+        status: 426,
+        headers: { upgrade: 'websocket' },
+      });
     },
   },
   websocket: {

@@ -2,7 +2,13 @@
 // handlers in front; bytes are sent back as they are.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { threadId } from 'node:worker_threads';
-import { type Request, Response, type Server, type ServerWebSocket, type WebSocketHandler } from 'gyrfalcon';
+import {
+  type Request,
+  Response,
+  type Server,
+  type ServerWebSocket,
+  type WebSocketHandler,
+} from 'gyrfalcon';
 
 interface Data {
   name: string;

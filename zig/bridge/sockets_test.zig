@@ -35,7 +35,7 @@ fn headerOf(
     behind: usize,
 ) abi.RecordHeader {
     return .{
-        .size = abi.recordSize(@intCast(@sizeOf(T) + behind)),
+        .size = abi.recordSize(@intCast(@sizeOf(T) + @min(behind, abi.chunk_bytes_max))),
         .kind = kind,
         .flags = flags,
         .slot = name.slot,

@@ -2,8 +2,8 @@ import { AsyncResource } from 'node:async_hooks';
 import { types } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
-import { unfilled } from '../fetch/chunks.ts';
 import { isThenable } from '../core/thenable.ts';
+import { unfilled } from '../fetch/chunks.ts';
 import { controlsSeen, type HeaderList } from '../fetch/headers.ts';
 import { MultipartError } from '../fetch/multipart_error.ts';
 import { fromSource, Request } from '../fetch/request.ts';
@@ -16,8 +16,8 @@ import type { Doorbell } from './doorbell.ts';
 import {
   Exchange,
   type ExchangeChannel,
-  PHASE_OPEN,
   type PendingSocket,
+  PHASE_OPEN,
   Slab,
 } from './exchange.ts';
 import { checkLength, checkStream, isStream } from './framing.ts';
@@ -25,6 +25,7 @@ import { type Block, Lane } from './lane.ts';
 import { Outgoing } from './outgoing.ts';
 import { tellProtocolError } from './protocol_error.ts';
 import type { PushRecord } from './push.ts';
+import { checkFields, discard, fitsInline, lengthOfNone } from './response_checks.ts';
 import {
   HEAD_ALONE,
   HEAD_TOO_LARGE,
@@ -36,7 +37,6 @@ import {
   writeFieldSection,
   writeHead,
 } from './response_record.ts';
-import { checkFields, discard, fitsInline, lengthOfNone } from './response_checks.ts';
 import { SocketPort } from './socket_port.ts';
 import { writeUpgrade } from './socket_record.ts';
 import { recordedTrailers, type Trailers } from './trailers.ts';

@@ -151,7 +151,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     const message: Waiting = { kind: 'message', text, bytes, at: 0 };
     if (this.waiting.length > 0 || !this.writeMessage(message)) {
       // What was written of it is not needed any more.
-      if (!isOwn) message.bytes = bytes.slice();
+      if (!isOwn) message.bytes = Buffer.from(bytes);
       this.wait(message);
     }
     return this.status(length);
@@ -173,7 +173,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     if (this.state !== OPEN) return 0;
     if (!this.admits(bytes.length)) return this.overflow();
     this.unacknowledged += bytes.length + abi.SOCKET_MESSAGE_COST;
-    this.note(note, bytes.slice());
+    this.note(note, Buffer.from(bytes));
     return this.status(bytes.length);
   }
 

@@ -130,7 +130,7 @@ export class SocketPort extends LanePort implements SocketHost {
     if (this.isOver || this.publishedBytes + bytes.length > publishQueueMax) return 0;
     const one: Publication = { publisher: publisher ?? nobody, topic: name, text, bytes, at: 0 };
     if (this.publications.length === 0 && this.writePublication(one)) return bytes.length;
-    if (!text) one.bytes = bytes.slice();
+    if (!text) one.bytes = Buffer.from(bytes);
     this.publications.push(one);
     this.publishedBytes += bytes.length;
     return -1;

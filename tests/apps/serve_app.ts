@@ -150,8 +150,11 @@ const server = serve({
 });
 console.log(`${server.url}`);
 
+let isStopping = false;
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.once(signal, async () => {
+  process.on(signal, async () => {
+    if (isStopping) return;
+    isStopping = true;
     const { allocationsAfterStart } = server.stats();
     await server.stop();
     console.log(`STOPPED ${allocationsAfterStart}`);

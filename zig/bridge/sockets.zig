@@ -84,7 +84,12 @@ pub fn Sockets(comptime W: type) type {
             lane.unlink(&ex.user);
             w.state.upgrading = .{ .lane = lane.index, .exchange = id };
             const late: remote.Late = .{ .key = how.key, .protocol = name };
-            const code = remote.upgrade(w, ex, res, &late) orelse return true;
+            const refused = remote.upgrade(w, ex, res, &late);
+            const code = refused orelse {
+                // Under the 101 its connection may have ended: nobody was told of a socket.
+                if (w.state.upgrading.exchange != Id.none) d.tellAbort(w, lane, id);
+                return true;
+            };
             d.tellAbort(w, lane, id); // JS is to forget it
             w.respondError(ex, code);
             return true;
@@ -106,6 +111,7 @@ pub fn Sockets(comptime W: type) type {
             const state: *SocketState = &session.state;
             state.lane = w.state.upgrading.lane;
             state.exchange = w.state.upgrading.exchange;
+            w.state.upgrading.exchange = .none;
             state.credit = d.block.layout.credit_bytes;
             state.is_live = true;
             state.open_owed = true;
@@ -197,9 +203,12 @@ pub fn Sockets(comptime W: type) type {
                 state.closing = null;
                 if (session.protocol.isOpen()) return remote.close(w, session, code, "");
             }
-            if (!state.is_live or state.outstanding == 0) return;
-            remote.flush(w, session);
-            settleSent(w, session);
+            if (!state.is_live) return;
+            if (state.outstanding > 0) {
+                remote.flush(w, session);
+                if (session.conn == null) return; // there was no memory for it
+                settleSent(w, session);
+            }
             tellSent(d, w, session);
         }
 
@@ -330,15 +339,16 @@ pub fn Sockets(comptime W: type) type {
                 .slot = record.header.slot,
                 .generation = std.math.cast(u28, record.header.generation) orelse return,
             };
-            const session = remote.openById(w, id) orelse return; // it has ended in the meantime
+            const session = Driver.websockets.byId(w, id) orelse return; // it has ended meanwhile
             const state: *SocketState = &session.state;
             if (!state.is_live or state.lane != lane.index) return;
+            if (record.header.kind == .socket_terminate) return remote.terminate(w, session);
+            if (!session.protocol.isOpen()) return; // it is about to end
             const fine = switch (record.header.kind) {
                 .socket_send => takeSend(w, session, record),
                 .socket_send_ping => takeControl(w, session, record, true),
                 .socket_send_pong => takeControl(w, session, record, false),
                 .socket_send_close => takeClose(w, session, record),
-                .socket_terminate => takeTerminate(w, session),
                 .socket_subscribe => takeTopic(w, session, record, true),
                 .socket_unsubscribe => takeTopic(w, session, record, false),
                 .socket_credit => takeCredit(w, session, record),
@@ -443,11 +453,6 @@ pub fn Sockets(comptime W: type) type {
             @memcpy(text, record.bytes[at..][0..text.len]);
             if (!utf8.isValid(text)) return false;
             remote.close(w, session, code, text);
-            return true;
-        }
-
-        fn takeTerminate(w: W, session: *Session) bool {
-            remote.terminate(w, session);
             return true;
         }
 

@@ -30,6 +30,8 @@ const CLOSED = 3;
 /** Of a control frame's payload, and of a Close's reason, bytes (RFC 6455 §5.5). */
 const controlMax = 125;
 const reasonMax = 123;
+/** As the engine has it: zig/bridge/sockets.zig. */
+const messageMax = 2 ** 28;
 
 type SliceMethod = (from: number, to: number) => string;
 const utf8Slice = (Buffer.prototype as unknown as { utf8Slice: SliceMethod }).utf8Slice;
@@ -147,6 +149,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   /** `isOwn`: nobody else will change the bytes. */
   private sendWhole(bytes: Uint8Array, text: boolean, isOwn: boolean): number {
     const { length } = bytes;
+    if (length > messageMax) throw invalid(`A message of ${length} bytes`, `at most ${messageMax}`);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
     const message: Waiting = { kind: 'message', text, bytes, at: 0 };
     if (this.waiting.length > 0 || !this.writeMessage(message)) {

@@ -132,7 +132,7 @@ export class SocketPort extends LanePort implements SocketHost {
     if (this.publications.length === 0 && this.writePublication(one)) return bytes.length;
     if (!text) one.bytes = Buffer.from(bytes);
     this.publications.push(one);
-    this.publishedBytes += bytes.length;
+    this.publishedBytes += bytes.length + abi.SOCKET_MESSAGE_COST;
     return -1;
   }
 
@@ -157,7 +157,7 @@ export class SocketPort extends LanePort implements SocketHost {
   retrySockets(): void {
     for (let one = this.publications[0]; one !== undefined; one = this.publications[0]) {
       if (!this.writePublication(one)) return;
-      this.publishedBytes -= one.bytes.length;
+      this.publishedBytes -= one.bytes.length + abi.SOCKET_MESSAGE_COST;
       this.publications.shift();
     }
     const waiting = this.waitingSockets;

@@ -103,7 +103,7 @@ function areTexts(value: unknown): value is string[] {
 export function engineWebSocket(options: WebSocketHandler | undefined): EngineWebSocket | null {
   if (options === undefined) return null;
   const number = (name: NumberName): number => options[name] ?? numbers[name][2];
-  const idle = Math.round(number('idleTimeout') * 1000);
+  const idle = Math.ceil(number('idleTimeout') * 1000);
   const ping = idle === 0 ? pingAfterMax : Math.min(pingAfterMax, Math.floor(idle / 2));
   return {
     message_bytes_max: number('maxPayloadLength'),

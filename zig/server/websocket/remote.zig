@@ -24,13 +24,6 @@ pub fn RemoteSockets(comptime D: type) type {
         pub const upgrade = upgrades.upgradeLate;
         pub const refuse = upgrades.refuseLate;
 
-        /// The socket that `id` names, which can be sent something; null when it has ended, or is
-        /// about to.
-        pub fn openById(d: *D, id: Id) ?*Session {
-            const session = D.websockets.byId(d, id) orelse return null;
-            return if (session.protocol.isOpen()) session else null;
-        }
-
         /// What waits for the peer, bytes.
         pub fn waiting(d: *const D, session: *const Session) u64 {
             const conn = session.conn orelse return 0;

@@ -67,6 +67,7 @@ pub fn Upgrades(comptime D: type) type {
             const own = http1.of(conn);
             if (own.first != ex or own.last != ex or own.reading != null)
                 return .invalid_websocket_handshake;
+            if (!conn.isOpen() or !conn.paused) return .service_unavailable;
             const accept = handshake.acceptOf(&how.key);
             const fields = [_]Field{
                 .{ .name = "Upgrade", .value = "websocket" },

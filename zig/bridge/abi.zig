@@ -304,8 +304,8 @@ pub const SocketSend = extern struct {
     total: u32,
 };
 
-/// Behind it: the topic, `topic_len` bytes, and `len` bytes of the message, whose length is `total`.
-/// The parts of one message stand behind each other in a lane, other records between them.
+/// Behind it: the topic, `topic_len` bytes, and `len` bytes of the message, which has `total` in
+/// all. The parts of one message stand behind each other in a lane, other records between them.
 pub const SocketPublish = extern struct {
     header: RecordHeader,
     len: u32,

@@ -11,8 +11,8 @@ const upgrades_of = @import("upgrades.zig").Upgrades;
 const socket = @import("socket.zig");
 const Status = socket.Socket.Status;
 
-/// For the driver `D`. All of these are called on the worker's thread, in the dispatcher's `onTurn`,
-/// or where something is told to it. Any may end the socket's connection.
+/// For the driver `D`. All of these are called on the worker's thread, in the dispatcher's
+/// `onTurn`, or where something is told to it. Any may end the socket's connection.
 pub fn RemoteSockets(comptime D: type) type {
     return struct {
         const budget = budget_of(D);

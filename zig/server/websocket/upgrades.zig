@@ -50,7 +50,8 @@ pub fn Upgrades(comptime D: type) type {
             }
         }
 
-        /// What a dispatcher wants that has let the request wait: all else was seen to when it came.
+        /// What a dispatcher wants that has let the request wait: all else was seen to when it
+        /// came.
         pub const Late = struct {
             key: [handshake.key_bytes]u8,
             /// One of the client's, or of nobody's; "": none.

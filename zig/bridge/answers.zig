@@ -39,11 +39,12 @@ pub fn Answers(comptime W: type) type {
 
         /// Serves every published record of the lane.
         pub fn drain(d: *Dispatcher, w: W, lane: *Lane) void {
+            lane.waits = false;
             for (0..records_per_turn) |_| {
                 const at = lane.responses.head;
                 const record = lane.responses.next() catch return d.spoiled(w, lane);
                 if (!take(d, w, lane, &(record orelse return))) {
-                    lane.responses.head = at; // the next turn has it
+                    lane.responses.head = at; // another turn has it
                     return;
                 }
                 if (!lane.live) return;
@@ -54,6 +55,8 @@ pub fn Answers(comptime W: type) type {
         fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) bool {
             if (sockets_file.isOfSocket(record.header.kind)) {
                 if (remote.isBehind(w)) return false;
+                lane.waits = !sockets.mayTake(w, record);
+                if (lane.waits) return false;
                 sockets.take(d, w, lane, record);
             } else takeAnswer(d, w, lane, record);
             return true;

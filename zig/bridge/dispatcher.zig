@@ -469,7 +469,8 @@ pub const Dispatcher = struct {
             if (!lane.live) continue;
             // Aborts that were written after `onTurn` are published by the next one.
             if (lane.requests.tail != lane.requests.published) return true;
-            if (!lane.responses.isEmpty() or lane.hasRoomOrWishes()) return true;
+            if (!lane.waits and !lane.responses.isEmpty()) return true;
+            if (lane.hasRoomOrWishes()) return true;
         }
         return false;
     }

@@ -76,6 +76,8 @@ pub const Lane = struct {
     aborts: []Id,
     aborts_len: usize = 0,
     sockets: socket_state.LaneSockets = .{},
+    /// The next record has to wait for room that another worker will tell of.
+    waits: bool = false,
 
     /// `aborts` has a place for every exchange of the worker.
     pub fn init(block: Block, worker: u32, thread: u32, aborts: []Id) Lane {
@@ -100,6 +102,7 @@ pub const Lane = struct {
         self.live = false;
         self.full = false;
         self.aborts_len = 0;
+        self.waits = false;
     }
 
     pub fn link(self: *Lane, state: *ExchangeState) void {

@@ -330,6 +330,16 @@ pub fn Sockets(comptime W: type) type {
 
         // What JS says.
 
+        /// Whether a record can be dealt with now: what is published waits for the other workers
+        /// to have room.
+        pub fn mayTake(w: W, record: *const Record) bool {
+            if (record.header.kind != .socket_publish) return true;
+            if (record.header.flags & abi.flag_end == 0) return true;
+            const head = record.fixed(abi.SocketPublish) orelse return true; // a wrong one
+            const bytes = @min(head.total, abi.publish_bytes_max) + abi.topic_bytes_max;
+            return remote.mayPublish(w, bytes);
+        }
+
         pub fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) void {
             if (record.header.kind == .socket_publish) {
                 if (!takePublish(w, lane, record)) complain(d, lane, record);

@@ -9,6 +9,7 @@ const assert = @import("std").debug.assert;
 const Chain = @import("../../core/chain.zig").Chain;
 const Id = @import("../../core/slots.zig").Id;
 const limits = @import("../../core/limits.zig");
+const orders = @import("../../core/orders.zig").wake;
 const never = @import("../../core/rate.zig").never;
 const problem = @import("../../http/problem.zig");
 const errors = @import("../../websocket/errors.zig");
@@ -342,6 +343,9 @@ pub fn WebSockets(comptime D: type) type {
         pub fn onStop(d: *D) void {
             if (!D.has_sockets) return;
             while (d.websocket_worker.due.pop()) |session| settle(d, session);
+            const mailbox = &d.websocket_worker.mailbox;
+            mailbox.is_over.store(true, orders.publish);
+            mailbox.tellRoom();
         }
 
         fn settle(d: *D, session: *Session) void {

@@ -111,6 +111,14 @@ pub fn RemoteSockets(comptime D: type) type {
             d.websocket_worker.topics.unsubscribe(session, topic);
         }
 
+        /// Whether a message of so many bytes, its topic counted, can be published to all workers
+        /// now. Where it cannot, a turn comes when it may.
+        pub fn mayPublish(d: *const D, bytes: usize) bool {
+            const own = &d.websocket_worker.mailbox;
+            for (own.peers) |peer| if (peer != own and !peer.hasRoomOrWishes(bytes)) return false;
+            return true;
+        }
+
         /// To all who have subscribed, of every worker, but to `except`.
         pub fn publish(
             d: *D,

@@ -44,6 +44,15 @@ const commands: Record<string, (ws: Ws, text: string) => unknown> = {
   unsubscribe: (ws, topic) => ws.unsubscribe(topic),
   publish: (ws, text) =>
     ws.publish(text.split(' ')[0] as string, text.split(' ').slice(1).join(' ')),
+  /** Numbered, of 16 KiB. */
+  publishMany: (ws, text) => {
+    const [topic = '', count = ''] = text.split(' ');
+    for (let n = 0; n < Number(count); n++) {
+      const bytes = Buffer.alloc(16_384);
+      bytes.writeUInt32BE(n);
+      if (ws.publish(topic, bytes) === 0) console.log('NOT PUBLISHED');
+    }
+  },
   publishLarge: (ws, text) => ws.publish(text, Buffer.alloc(900_000, 'p')),
   throw: () => {
     throw new Error('intended');
@@ -164,4 +173,5 @@ export function handlers(name: string) {
   };
 }
 
-export default handlers(`thread`);
+const own = handlers('thread');
+export default { ...own, websocket: { ...own.websocket, backpressureLimit: 2 ** 26 } };

@@ -250,6 +250,28 @@ for (const threads of [0, 2]) {
 }
 
 serving(
+  'much that is published at once reaches everybody, in order',
+  { workers: 2, threads: 2 },
+  async (server) => {
+    const count = 240;
+    const clients = await Promise.all(Array.from({ length: 6 }, () => open(server)));
+    for (const client of clients) {
+      await client.say('text', 'subscribe news');
+      assert.is(await ask(client, 'there'), 'thread: there');
+    }
+    await clients[0]?.say('text', `publishMany news ${count}`);
+    const reading = clients.slice(1).map(async (client) => {
+      for (let n = 0; n < count; n += 1) {
+        assert.is((await client.message()).payload.readUInt32BE(), n);
+      }
+    });
+    await Promise.all(reading);
+    assert.not.match(server.stdout(), /NOT PUBLISHED/);
+    for (const client of clients) client.destroy();
+  },
+);
+
+serving(
   'publishToSelf: the publisher hears itself',
   { websocket: { publishToSelf: true } },
   async (server) => {

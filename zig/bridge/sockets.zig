@@ -26,7 +26,9 @@ const message_bytes_bound = 1 << 28;
 
 /// Whether records of this kind are about sockets.
 pub fn isOfSocket(kind: abi.RecordKind) bool {
-    return @intFromEnum(kind) > @intFromEnum(abi.RecordKind.response_upgrade);
+    const number = @intFromEnum(kind);
+    return number >= @intFromEnum(abi.RecordKind.socket_send) and
+        number <= @intFromEnum(abi.RecordKind.socket_credit);
 }
 
 /// `W`: pointer to the worker.
@@ -362,7 +364,7 @@ pub fn Sockets(comptime W: type) type {
                 .socket_subscribe => takeTopic(w, session, record, true),
                 .socket_unsubscribe => takeTopic(w, session, record, false),
                 .socket_credit => takeCredit(w, session, record),
-                else => false,
+                else => false, // those of an exchange: `isOfSocket`
             };
             if (fine) return;
             complain(d, lane, record);

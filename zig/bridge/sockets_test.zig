@@ -321,7 +321,6 @@ test "a wrong record about a socket closes it with 1011, and no other" {
         Make.close(1000, 65535),
         Make.chunk(.socket_send_ping, 126),
         Make.chunk(.socket_send_pong, 0xffff_ffff),
-        Make.chunk(@enumFromInt(77), 0),
     }) |wrong| {
         const pair = try Pair.open(&play);
         defer pair.close();

@@ -20,8 +20,14 @@ const server =
 console.log(`${server.url}`);
 
 process.on('SIGHUP', async () => {
-  await server.reload(threads === 0 ? (named('second') as ReloadOptions) : undefined);
-  console.log('RELOADED');
+  // Of a server without WebSockets: with some, which it cannot get.
+  const other = websocket === null ? handlers('second') : named('second');
+  try {
+    await server.reload(threads === 0 ? (other as ReloadOptions) : undefined);
+    console.log('RELOADED');
+  } catch (error) {
+    console.log(`NOT RELOADED ${(error as { code: string }).code}`);
+  }
 });
 process.on('SIGUSR2', () => console.log(`PUBLISHED ${server.publish('news', 'from main')}`));
 process.once('SIGTERM', async () => {

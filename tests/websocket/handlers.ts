@@ -9,6 +9,7 @@ import {
   type ServerWebSocket,
   type WebSocketHandler,
 } from 'gyrfalcon';
+import { Hono } from 'hono';
 
 interface Data {
   name: string;
@@ -95,6 +96,12 @@ const commands: Record<string, (ws: Ws, text: string) => unknown> = {
   die: () => process.exit(7),
 };
 
+const hono = new Hono<{ Bindings: Server }>();
+hono.get('/hono', (c) => {
+  const isUpgraded = c.env.upgrade(c.req.raw);
+  return isUpgraded ? new globalThis.Response(null) : c.text('none\n', 426);
+});
+
 export function handlers(name: string) {
   const websocket: WebSocketHandler<Data> = {
     protocols: ['one', 'two'],
@@ -168,8 +175,7 @@ export function handlers(name: string) {
         return answer === true ? undefined : Response.json(answer);
       },
     },
-    fetch: (request: Request, server: Server) =>
-      server.upgrade(request) ? undefined : new Response('no socket\n', { status: 404 }),
+    fetch: (request: Request, server: Server) => hono.fetch(request as never, server),
   };
 }
 

@@ -445,6 +445,8 @@ serving(
     assert.is((await client.response()).body.toString(), '"GYR_UPGRADE_UNCONFIGURED"');
     await client.send(handshake({}, 'GET /release HTTP/1.1'));
     assert.is((await client.response()).body.toString(), 'released\n');
+    server.child.kill('SIGHUP');
+    await prints(server, /^NOT RELOADED GYR_RELOAD$/m);
     client.destroy();
   },
 );
@@ -491,6 +493,12 @@ serving('maxPayloadLength: 1009', { websocket: { maxPayloadLength: 100 } }, asyn
   const client = await open(server);
   await client.say('text', 'x'.repeat(101));
   await client.expectClose(1009);
+});
+
+serving('a framework that passes the server on', {}, async (server) => {
+  const client = await open(server, '/hono');
+  assert.is(await ask(client, 'there'), 'first: there');
+  client.destroy();
 });
 
 serving('undici as a client, with a handler for everything', {}, async ({ port }) => {

@@ -490,6 +490,9 @@ comptime {
     const publish_head = @sizeOf(SocketPublish) + topic_bytes_max;
     assert(chunk_bytes_max + publish_head <= ringBytesMin(0) / 2);
     assert(publish_bytes_max <= contiguous_bytes_max);
+    // An empty mailbox has room for the largest: nothing waits for what never comes.
+    const posts_share = (limits.websocket_posts_bytes - limits.websocket_posts_kept_bytes) / 2;
+    assert(publish_bytes_max + topic_bytes_max + cache_line_bytes <= posts_share);
     // TypeScript writes these records with 32-bit stores; none may have hidden padding.
     for (.{
         RequestHead,  ResponseHead,  Chunk,         Credit,     RequestTrailers,

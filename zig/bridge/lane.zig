@@ -135,6 +135,8 @@ pub const Lane = struct {
     /// Room for a record, or null: then JS wakes the worker once there is some.
     pub fn reserve(self: *Lane, size: u32) Corrupt!?[]align(abi.record_align) u8 {
         if (try self.requests.reserve(size)) |room| return room;
+        // Others may wait for room already: that there is some now for this one does not end that.
+        const others_wait = self.full;
         self.full = true;
         // First the wish, then another look: JS looks at the wish after it has made room.
         @atomicStore(u32, &self.control.request_wanted, 1, orders.asleep);
@@ -142,7 +144,7 @@ pub const Lane = struct {
             self.head_when_full = self.requests.head_seen;
             return null;
         };
-        self.full = false;
+        self.full = others_wait;
         return room;
     }
 
@@ -564,6 +566,26 @@ test "a target that was not sent canonical goes along as it was, between head an
         const behind = @sizeOf(abi.RequestHead) + @sizeOf(abi.FieldSpan) + record.head_bytes;
         try std.testing.expectEqualStrings(case[1], bytes[behind..][0..case[1].len]);
     }
+}
+
+test "who waits for room goes on waiting when another has found some" {
+    var block = try Block.take(.{
+        .workers = 1,
+        .threads = 1,
+        .ring_bytes = abi.ring_bytes_min,
+        .credit_bytes = abi.credit_bytes_min,
+    });
+    defer block.release();
+    var lane = Lane.init(block, 0, 0, &.{});
+    const id: Id = .{ .slot = 0, .generation = 0 };
+    const chunk = [_]u8{'x'} ** abi.chunk_bytes_max;
+    while (try lane.writeChunk(id, &chunk, false)) {}
+    _ = lane.requests.publish();
+    // JS makes room: the next finds it, and the first is to be told all the same.
+    lane.control.request_head = abi.ring_bytes_min / 2 & ~@as(u32, 7);
+    try std.testing.expect(try lane.writeChunk(id, &chunk, false));
+    try std.testing.expect(lane.full);
+    try std.testing.expect(lane.hasRoomAgain());
 }
 
 test "a wish for room that JS has taken down for too little of it is stated anew before sleep" {

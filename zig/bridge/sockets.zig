@@ -337,6 +337,7 @@ pub fn Sockets(comptime W: type) type {
         pub fn mayTake(w: W, record: *const Record) bool {
             if (record.header.kind != .socket_publish) return true;
             if (record.header.flags & abi.flag_end == 0) return true;
+            if (!w.config.websocket) return true; // it is refused
             const head = record.fixed(abi.SocketPublish) orelse return true; // a wrong one
             const bytes = @min(head.total, abi.publish_bytes_max) + abi.topic_bytes_max;
             return remote.mayPublish(w, bytes);
@@ -497,6 +498,7 @@ pub fn Sockets(comptime W: type) type {
         // What JS publishes.
 
         fn takePublish(w: W, lane: *Lane, record: *const Record) bool {
+            if (!w.config.websocket) return false;
             const head = record.fixed(abi.SocketPublish) orelse return false;
             if (head.topic_len == 0 or head.topic_len > abi.topic_bytes_max) return false;
             const at = @sizeOf(abi.SocketPublish);

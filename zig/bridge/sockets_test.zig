@@ -540,3 +540,27 @@ test "random records about sockets never end the engine" {
     defer other.close();
     try other.expectAlive(&play);
 }
+
+test "a record of what is published harms nobody where there are no WebSockets" {
+    var play = try Play.openWith(
+        \\{"server":{"port":0,"hostname":"127.0.0.1","workers":2,"connections_max":64},
+        \\ "table":{"targets":[{"kind":"lane","route":7}],"fallback":0}}
+    );
+    defer play.close();
+    const record: abi.SocketPublish = .{
+        .header = headerOf(abi.SocketPublish, .socket_publish, whole, .{
+            .slot = abi.no_socket,
+            .generation = 0,
+        }, 2),
+        .len = 1,
+        .total = 1,
+        .topic_len = 1,
+        .reserved = 0,
+    };
+    try publish(&play, record, "tx");
+    for (0..10_000) |_| {
+        if (play.engine.stats().badRecords == 1) return;
+        std.time.sleep(std.time.ns_per_ms);
+    }
+    return error.NothingCame;
+}

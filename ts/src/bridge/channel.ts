@@ -213,7 +213,7 @@ export class Channel implements ExchangeChannel {
 
   /** To all who have subscribed, by way of one lane: they come in the order of the calls. */
   publish(topic: string, data: WebSocketData): number {
-    if (this.closed) return 0;
+    if (this.closed || (this.currentApp.sockets ?? this.handlers) === null) return 0;
     const port = this.ports[this.thread % this.ports.length] as SocketPort;
     return port.publish(null, topic, data);
   }
@@ -786,7 +786,9 @@ export class Channel implements ExchangeChannel {
       exchange.queued = false;
       const { outgoing, upgrade } = exchange;
       port.sendGrant(exchange);
-      if (upgrade !== null && !upgrade.isWritten) this.upgrade(exchange, upgrade);
+      // Unless its client has left: its place may be another's.
+      const isKept = port.find(exchange.slot, exchange.generation) === exchange;
+      if (upgrade?.isWritten === false && isKept) this.upgrade(exchange, upgrade);
       if (outgoing?.broken) this.pushBroken(exchange);
       else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.resume(exchange, outgoing);
       if (exchange.queued) {

@@ -97,7 +97,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   /** Of messages that were handled, and not granted anew. */
   private owed = 0;
   /** Of a message that has not come to its end. */
-  private parts: Uint8Array[] = [];
+  private gathered: Gathered | null = null;
   private topics: Set<string> | null = null;
 
   constructor(host: SocketHost, start: SocketStart) {
@@ -356,14 +356,16 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     const cost = length + abi.SOCKET_MESSAGE_COST;
     const isText = (flags & abi.FLAG_TEXT) !== 0;
     if ((flags & abi.FLAG_END) === 0) {
-      this.parts.push(copyOf(block, start, length));
+      this.gathered ??= new Gathered();
+      this.gathered.add(block, start, length);
       this.grant(cost);
       return;
     }
     let message: string | Buffer;
-    if (this.parts.length > 0) {
-      const whole = join([...this.parts, copyOf(block, start, length)]);
-      this.parts = [];
+    if (this.gathered !== null) {
+      this.gathered.add(block, start, length);
+      const whole = this.gathered.whole();
+      this.gathered = null;
       message = isText ? utf8Slice.call(whole, 0, whole.length) : this.asBinary(whole);
     } else if (isText) {
       message = utf8Slice.call(block.u8, start, start + length);
@@ -376,19 +378,18 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   }
 
   private callMessage(message: string | Buffer, cost: number): void {
-    let result: unknown;
     try {
-      result = this.host.handlers.message(this, message);
+      const result = this.host.handlers.message(this, message) as unknown;
+      if (isThenable(result)) {
+        Promise.resolve(result)
+          .catch((error: unknown) => this.failed(error))
+          .then(() => this.grant(cost));
+        return;
+      }
     } catch (error) {
       this.failed(error);
     }
-    if (!isThenable(result)) {
-      this.grant(cost);
-      return;
-    }
-    Promise.resolve(result)
-      .catch((error: unknown) => this.failed(error))
-      .then(() => this.grant(cost));
+    this.grant(cost);
   }
 
   /** A ping that was answered, or a pong. */
@@ -421,7 +422,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     if (this.state === CLOSED) return;
     this.state = CLOSED;
     this.waiting = [];
-    this.parts = [];
+    this.gathered = null;
     this.topics = null;
     const { handlers } = this.host;
     if (handlers.close !== undefined) this.call(() => handlers.close?.(this, code, reason));
@@ -447,11 +448,15 @@ export class Socket extends AsyncResource implements ServerWebSocket {
       this.close(1011);
       return;
     }
-    try {
-      handlers.error(this, asError(error));
-    } catch (second) {
+    const failedToo = (second: unknown): void => {
       log.error('gyrfalcon: the error handler of WebSockets failed:', second);
       this.close(1011);
+    };
+    try {
+      const result = handlers.error(this, asError(error));
+      if (isThenable(result)) Promise.resolve(result).catch(failedToo);
+    } catch (second) {
+      failedToo(second);
     }
   }
 
@@ -471,16 +476,28 @@ function copyOf(block: Block, start: number, length: number): Buffer {
   return bytes;
 }
 
-function join(parts: Uint8Array[]): Buffer {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const whole = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
+/** A message that comes in parts: one piece of memory, however many they are. */
+class Gathered {
+  private bytes = Buffer.allocUnsafeSlow(64 * 1024);
+  private length = 0;
+
+  add(block: Block, start: number, length: number): void {
+    const end = this.length + length;
+    if (end > this.bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * this.bytes.length));
+      this.bytes.copy(larger, 0, 0, this.length);
+      this.bytes = larger;
+    }
+    block.u8.copy(this.bytes, this.length, start, start + length);
+    this.length = end;
   }
-  return whole;
+
+  /** With memory of its own, and all of it. */
+  whole(): Buffer {
+    const whole = Buffer.allocUnsafeSlow(this.length);
+    this.bytes.copy(whole, 0, 0, this.length);
+    return whole;
+  }
 }
 
 /** The bytes of a message that is none of text. Throws a TypeError. */

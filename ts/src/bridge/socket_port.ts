@@ -40,9 +40,8 @@ export class SocketPort extends LanePort implements SocketHost {
   private readonly owner: SocketOwner;
   /** By slot. */
   private readonly sockets: (Socket | null)[] = [];
-  /** Those that found the ring full, in order. */
-  private waitingSockets: Socket[] = [];
-  private publications: Publication[] = [];
+  /** What found the ring full, in the order of the calls: sockets, and what is published. */
+  private waiting: (Socket | Publication)[] = [];
   private publishedBytes = 0;
   private isOver = false;
 
@@ -60,7 +59,7 @@ export class SocketPort extends LanePort implements SocketHost {
   }
 
   protected override get waits(): boolean {
-    return super.waits || this.waitingSockets.length > 0 || this.publications.length > 0;
+    return super.waits || this.waiting.length > 0;
   }
 
   /** Whether this kind of record is one of sockets. */
@@ -120,7 +119,7 @@ export class SocketPort extends LanePort implements SocketHost {
   queueSocket(socket: Socket): void {
     if (socket.queued) return;
     socket.queued = true;
-    this.waitingSockets.push(socket);
+    this.waiting.push(socket);
   }
 
   publish(publisher: SocketName | null, topic: string, data: WebSocketData): number {
@@ -129,9 +128,9 @@ export class SocketPort extends LanePort implements SocketHost {
     const bytes = publishedBytes(data);
     if (this.isOver || this.publishedBytes + bytes.length > publishQueueMax) return 0;
     const one: Publication = { publisher: publisher ?? nobody, topic: name, text, bytes, at: 0 };
-    if (this.publications.length === 0 && this.writePublication(one)) return bytes.length;
+    if (this.waiting.length === 0 && this.writePublication(one)) return bytes.length;
     if (!text) one.bytes = Buffer.from(bytes);
-    this.publications.push(one);
+    this.waiting.push(one);
     this.publishedBytes += bytes.length + abi.SOCKET_MESSAGE_COST;
     return -1;
   }
@@ -155,21 +154,29 @@ export class SocketPort extends LanePort implements SocketHost {
 
   /** There may be room in the ring again. */
   retrySockets(): void {
-    for (let one = this.publications[0]; one !== undefined; one = this.publications[0]) {
-      if (!this.writePublication(one)) return;
-      this.publishedBytes -= one.bytes.length + abi.SOCKET_MESSAGE_COST;
-      this.publications.shift();
-    }
-    const waiting = this.waitingSockets;
-    this.waitingSockets = [];
+    if (this.waiting.length === 0) return;
+    const waiting = this.waiting;
+    this.waiting = [];
     for (let i = 0; i < waiting.length; i++) {
-      const socket = waiting[i] as Socket;
-      socket.queued = false;
-      socket.resume();
-      if (!socket.queued) continue;
-      this.waitingSockets.push(...waiting.slice(i + 1));
+      const one = waiting[i] as Socket | Publication;
+      if (this.retryOne(one)) continue;
+      // It goes on where it was; what has come meanwhile, behind all.
+      const newer = this.waiting.filter((other) => other !== one);
+      this.waiting = [...waiting.slice(i), ...newer];
       return;
     }
+  }
+
+  /** False: the ring is full. */
+  private retryOne(one: Socket | Publication): boolean {
+    if (one instanceof Socket) {
+      one.queued = false;
+      one.resume();
+      return !one.queued;
+    }
+    if (!this.writePublication(one)) return false;
+    this.publishedBytes -= one.bytes.length + abi.SOCKET_MESSAGE_COST;
+    return true;
   }
 
   /** The engine has stopped: sockets that it has told nothing more of have ended. */

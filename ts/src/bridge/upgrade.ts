@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import * as abi from './abi.gen.ts';
 import type { Exchange, PendingSocket } from './exchange.ts';
 import { invalid } from './socket.ts';
-import { checkedFields } from './trailers.ts';
+import { checkedFields, checkSize } from './trailers.ts';
 import type { SocketHandlers, UpgradeOptions, WebSocketOrigins } from './websocket.ts';
 
 /** RFC 9110 §5.6.2 */
@@ -19,6 +19,7 @@ export function pendingSocket(
   options: UpgradeOptions,
 ): PendingSocket {
   const given = checkedFields(options.headers ?? [], 'an upgrade', () => false);
+  checkSize(given);
   const fields: string[] = [];
   let wanted = options.protocol;
   for (let i = 0; i < given.length; i += 2) {
@@ -28,6 +29,10 @@ export function pendingSocket(
   }
   const supported = wanted === undefined ? (handlers.protocols ?? []) : [wanted];
   checkProtocols(supported);
+  const origins = options.origins ?? handlers.origins ?? 'same';
+  if (origins !== 'same' && origins !== 'any' && !Array.isArray(origins)) {
+    throw invalid(`The origins ${inspect(origins)}`, "'same', 'any' or an array of origins");
+  }
   const key = exchange.header('sec-websocket-key') ?? '';
   const peer = exchange.peer();
   return {
@@ -35,7 +40,7 @@ export function pendingSocket(
       fields,
       protocol: agreed(exchange.header(protocolField), supported),
       key,
-      origin: verdictOn(exchange.header('origin'), options.origins ?? handlers.origins ?? 'same'),
+      origin: verdictOn(exchange.header('origin'), origins),
     },
     data: options.data,
     remoteAddress: peer === null ? '' : peer.address,

@@ -81,6 +81,7 @@ export class ThreadPool {
   /** What the threads have agreed on, and where it came from. */
   private table = '';
   private tableEnd = 0;
+  private hasSockets = false;
   private origin: TableOrigin = { version: 0, firstRoute: 0 };
   private working: Promise<void> = Promise.resolve();
   private closed: Promise<void> | null = null;
@@ -125,8 +126,10 @@ export class ThreadPool {
     topicBytes(topic); // what is wrong is to show here
     const bytes = publishedBytes(data);
     const member = this.members.find(({ serving }) => serving);
-    if (member === undefined) return 0;
-    member.order({ kind: 'publish', topic, data: typeof data === 'string' ? data : bytes });
+    if (member === undefined || !this.hasSockets) return 0;
+    // A copy: what is posted goes with all the memory that it is a part of.
+    const own = typeof data === 'string' ? data : new Uint8Array(bytes);
+    member.order({ kind: 'publish', topic, data: own });
     return bytes.length;
   }
 
@@ -226,6 +229,7 @@ export class ThreadPool {
       );
     }
     this.table = first;
+    this.hasSockets ||= (tables[0] as EngineTable).websocket !== null;
     this.tableEnd = routesEnd(tables[0] as EngineTable);
     return tables[0] as EngineTable;
   }

@@ -72,8 +72,9 @@ pub fn RemoteSockets(comptime D: type) type {
                 D.websockets.giveUp(d, conn, session, .out_of_buffers);
                 return false;
             };
-            const owner = budget.over(d, conn, .input) orelse return true;
-            D.websockets.giveUp(d, conn, session, owner.code());
+            if (budget.over(d, conn, .input) == null) return true;
+            // Not 1009, which is said of what was received (RFC 6455 §7.4.1).
+            D.websockets.giveUp(d, conn, session, .out_of_buffers);
             return false;
         }
 

@@ -786,9 +786,7 @@ export class Channel implements ExchangeChannel {
       exchange.queued = false;
       const { outgoing, upgrade } = exchange;
       port.sendGrant(exchange);
-      // Unless its client has left: its place may be another's.
-      const isKept = port.find(exchange.slot, exchange.generation) === exchange;
-      if (upgrade?.isWritten === false && isKept) this.upgrade(exchange, upgrade);
+      if (upgrade?.isWritten === false && port.keeps(exchange)) this.upgrade(exchange, upgrade);
       if (outgoing?.broken) this.pushBroken(exchange);
       else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.resume(exchange, outgoing);
       if (exchange.queued) {

@@ -49,6 +49,11 @@ export class LanePort implements ExchangePort {
     if (this.live[exchange.slot] === exchange) this.live[exchange.slot] = null;
   }
 
+  /** Whether it has not been forgotten: its place may be another's. */
+  keeps(exchange: Exchange): boolean {
+    return this.live[exchange.slot] === exchange;
+  }
+
   find(slot: number, generation: number): Exchange | null {
     const exchange = this.live[slot];
     if (exchange === undefined || exchange === null) return null;

@@ -44,6 +44,8 @@ export interface SocketHost {
   /** Those of the program that handles requests now. */
   readonly handlers: SocketHandlers;
   readonly log: Log;
+  /** Something waits for room in the ring: what is said now is behind it. */
+  readonly isBehind: boolean;
   /** A record stands in the ring that was not published. */
   wrote(): void;
   /** The socket found the ring full: `resume` is called when there is room. */
@@ -152,7 +154,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     if (length > messageMax) throw invalid(`A message of ${length} bytes`, `at most ${messageMax}`);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
     const message: Waiting = { kind: 'message', text, bytes, at: 0 };
-    if (this.waiting.length > 0 || !this.writeMessage(message)) {
+    if (!this.isFirst || !this.writeMessage(message)) {
       // What was written of it is not needed any more.
       if (!isOwn) message.bytes = Buffer.from(bytes);
       this.wait(message);
@@ -191,7 +193,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     if (this.state !== OPEN) return;
     this.state = CLOSING;
     const bytes = cut(Buffer.from(`${reason}`), reasonMax);
-    const isWritten = this.waiting.length === 0 && writeClose(this.host.lane, this, code, bytes);
+    const isWritten = this.isFirst && writeClose(this.host.lane, this, code, bytes);
     if (isWritten) this.host.wrote();
     else this.wait({ kind: 'close', code, reason: bytes });
   }
@@ -249,6 +251,11 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     return sent <= this.step || sent + length + abi.SOCKET_MESSAGE_COST <= this.unsentMax;
   }
 
+  /** Nothing waits for room that was said before. */
+  private get isFirst(): boolean {
+    return this.waiting.length === 0 && !this.host.isBehind;
+  }
+
   private overflow(): 0 {
     this.wantsDrain = true;
     if (this.host.handlers.closeOnBackpressureLimit) this.terminate();
@@ -269,7 +276,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   }
 
   private note(note: SocketNote, bytes: Uint8Array): void {
-    const isWritten = this.waiting.length === 0 && writeNote(this.host.lane, note, this, bytes);
+    const isWritten = this.isFirst && writeNote(this.host.lane, note, this, bytes);
     if (isWritten) this.host.wrote();
     else this.wait({ kind: 'note', note, bytes });
   }
@@ -292,9 +299,11 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     return true;
   }
 
-  private writeTerminate(): void {
-    if (writeTerminate(this.host.lane, this)) this.host.wrote();
+  private writeTerminate(): boolean {
+    const isWritten = writeTerminate(this.host.lane, this);
+    if (isWritten) this.host.wrote();
     else this.host.queueSocket(this);
+    return isWritten;
   }
 
   private writeWaiting(what: Waiting): boolean {
@@ -304,23 +313,17 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     return writeClose(lane, this, what.code, what.reason);
   }
 
-  /** There is room in the ring again. */
-  resume(): void {
-    if (this.state === CLOSED) return;
-    if (this.isTerminated) {
-      this.writeTerminate();
-      return;
-    }
-    this.sendGrant();
+  /** There may be room in the ring again. False: not for all that waits. */
+  resume(): boolean {
+    if (this.state === CLOSED) return true;
+    if (this.isTerminated) return this.writeTerminate();
+    if (!this.sendGrant()) return false;
     for (let what = this.waiting[0]; what !== undefined; what = this.waiting[0]) {
-      if (!this.writeWaiting(what)) {
-        this.host.queueSocket(this);
-        return;
-      }
+      if (!this.writeWaiting(what)) return false;
       this.host.wrote();
       this.waiting.shift();
     }
-    this.tellDrain();
+    return true;
   }
 
   private grant(bytes: number): void {
@@ -328,16 +331,18 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     this.sendGrant();
   }
 
-  /** Small grants are saved up. */
-  private sendGrant(): void {
+  /** Small grants are saved up. False: the ring is full. */
+  private sendGrant(): boolean {
     const { lane } = this.host;
-    if (this.owed * 4 < lane.block.creditBytes || this.state === CLOSED) return;
-    if (writeSocketCredit(lane, this, this.owed)) {
+    if (this.owed * 4 < lane.block.creditBytes || this.state === CLOSED) return true;
+    const isWritten = writeSocketCredit(lane, this, this.owed);
+    if (isWritten) {
       this.owed = 0;
       this.host.wrote();
     } else {
       this.host.queueSocket(this);
     }
+    return isWritten;
   }
 
   // What the engine tells.
@@ -408,7 +413,8 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     this.tellDrain();
   }
 
-  private tellDrain(): void {
+  /** Tells that what waited has left, where the program waits for that. */
+  tellDrain(): void {
     if (!this.wantsDrain || this.waiting.length > 0 || this.unacknowledged > this.step) return;
     this.wantsDrain = false;
     const { handlers } = this.host;

@@ -58,6 +58,10 @@ export class SocketPort extends LanePort implements SocketHost {
     return this.owner.log;
   }
 
+  get isBehind(): boolean {
+    return this.waiting.length > 0;
+  }
+
   protected override get waits(): boolean {
     return super.waits || this.waiting.length > 0;
   }
@@ -154,29 +158,18 @@ export class SocketPort extends LanePort implements SocketHost {
 
   /** There may be room in the ring again. */
   retrySockets(): void {
-    if (this.waiting.length === 0) return;
-    const waiting = this.waiting;
-    this.waiting = [];
-    for (let i = 0; i < waiting.length; i++) {
-      const one = waiting[i] as Socket | Publication;
-      if (this.retryOne(one)) continue;
-      // It goes on where it was; what has come meanwhile, behind all.
-      const newer = this.waiting.filter((other) => other !== one);
-      this.waiting = [...waiting.slice(i), ...newer];
-      return;
+    for (let one = this.waiting[0]; one !== undefined; one = this.waiting[0]) {
+      if (one instanceof Socket) {
+        if (!one.resume()) return;
+        this.waiting.shift();
+        one.queued = false;
+        one.tellDrain();
+      } else {
+        if (!this.writePublication(one)) return;
+        this.waiting.shift();
+        this.publishedBytes -= one.bytes.length + abi.SOCKET_MESSAGE_COST;
+      }
     }
-  }
-
-  /** False: the ring is full. */
-  private retryOne(one: Socket | Publication): boolean {
-    if (one instanceof Socket) {
-      one.queued = false;
-      one.resume();
-      return !one.queued;
-    }
-    if (!this.writePublication(one)) return false;
-    this.publishedBytes -= one.bytes.length + abi.SOCKET_MESSAGE_COST;
-    return true;
   }
 
   /** The engine has stopped: sockets that it has told nothing more of have ended. */

@@ -29,7 +29,8 @@ export interface ServerWebSocket<Data = unknown> {
    *
    * Its length in bytes: it is on its way. -1: so it is, and more waits for the peer than is good:
    * `drain` is called when that has left. 0: it is not sent, as the socket has ended, or as
-   * `backpressureLimit` would be exceeded.
+   * `backpressureLimit` would be exceeded; or it was empty. Where the engine has no memory left for one
+   * that is on its way, the socket is closed with 1013.
    */
   send(data: WebSocketData, compress?: boolean): number;
   /** `send`, of a string. */
@@ -65,7 +66,10 @@ export interface ServerWebSocket<Data = unknown> {
   publish(topic: string, data: WebSocketData, compress?: boolean): number;
   publishText(topic: string, data: string, compress?: boolean): number;
   publishBinary(topic: string, data: Exclude<WebSocketData, string>, compress?: boolean): number;
-  /** What waits for the peer beyond the first 64 KiB, which are not counted exactly, bytes. */
+  /**
+   * What waits for the peer beyond the first 64 KiB, or a quarter of `backpressureLimit` where that is
+   * less: these are not counted exactly. Bytes.
+   */
   getBufferedAmount(): number;
 }
 

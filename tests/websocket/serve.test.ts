@@ -447,6 +447,8 @@ serving(
     assert.is((await client.response()).body.toString(), 'released\n');
     server.child.kill('SIGHUP');
     await prints(server, /^NOT RELOADED GYR_RELOAD$/m);
+    server.child.kill('SIGUSR2');
+    await prints(server, /^PUBLISHED 0$/m);
     client.destroy();
   },
 );

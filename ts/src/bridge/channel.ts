@@ -84,7 +84,7 @@ export class Channel implements ExchangeChannel {
   /** What was last seen of the engine's state. */
   private state = 0;
   private currentApp: App;
-  private handlers: SocketHandlers | null = null;
+  private handlers: SocketHandlers | null;
   private readonly thread: number;
   private slab = new Slab(slabBytes);
   /** Within `turn`: what is written is published at its end. */
@@ -116,6 +116,7 @@ export class Channel implements ExchangeChannel {
     this.block = block;
     this.doorbell = doorbell;
     this.currentApp = app;
+    this.handlers = app.sockets;
     this.thread = thread;
     this.server = server;
     this.host = host;
@@ -142,7 +143,7 @@ export class Channel implements ExchangeChannel {
   /** Requests from now on are handled by `app`. Returns the one before. */
   setApp(app: App): App {
     const before = this.currentApp;
-    this.handlers = before.sockets ?? this.handlers;
+    this.handlers &&= before.sockets ?? this.handlers; // without some at the start there are none
     this.currentApp = app;
     return before;
   }
@@ -213,9 +214,8 @@ export class Channel implements ExchangeChannel {
 
   /** To all who have subscribed, by way of one lane: they come in the order of the calls. */
   publish(topic: string, data: WebSocketData): number {
-    if (this.closed || (this.currentApp.sockets ?? this.handlers) === null) return 0;
-    const port = this.ports[this.thread % this.ports.length] as SocketPort;
-    return port.publish(null, topic, data);
+    if (this.closed || this.handlers === null) return 0;
+    return (this.ports[this.thread % this.ports.length] as SocketPort).publish(null, topic, data);
   }
 
   /** Exchanges that wait for a handler, a body or room. */

@@ -2,8 +2,9 @@
 // echoes a body that it begins to read after N ms, and /wait, answered when /release is asked for. Argument: options of
 // serve(), as JSON, and `files`, the folder behind /files, with `openFiles` of it.
 import { dir, type Request, Response, serve } from 'gyrfalcon';
+import { describeSockets, sockets, upgrade } from './sockets.ts';
 
-const { files, openFiles, ...options } = JSON.parse(process.argv[2] ?? '{}');
+const { files, openFiles, websocket, ...options } = JSON.parse(process.argv[2] ?? '{}');
 
 const staticBytes = 50 * 1024 * 1024;
 const pattern = Buffer.alloc(
@@ -137,8 +138,11 @@ const server = serve({
     },
     '/head-alone': ({ method }) => new Response(method === 'HEAD' ? null : 'for GET\n'),
     '/upgrade': () => new Response('upgrade\n', { status: 426, headers: { upgrade: 'example/1' } }),
+    '/socket': (request, own) => upgrade(request, own),
+    '/sockets': () => Response.json(describeSockets()),
     '/close': () => new Response('closing\n', { headers: { connection: 'close' } }),
   },
+  websocket: { ...sockets, ...websocket },
   fetch: ({ url }) =>
     url === 'http://tunnel:443/'
       ? new Response('no tunnel\n')
@@ -146,8 +150,11 @@ const server = serve({
 });
 console.log(`${server.url}`);
 
+let isStopping = false;
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.once(signal, async () => {
+  process.on(signal, async () => {
+    if (isStopping) return;
+    isStopping = true;
     const { allocationsAfterStart } = server.stats();
     await server.stop();
     console.log(`STOPPED ${allocationsAfterStart}`);

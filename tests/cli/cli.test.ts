@@ -6,6 +6,7 @@ import { lacks, project, start, startApp, startCommand, stopAll } from '../suppo
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
+import { WebSocketClient } from '../websocket/client.ts';
 
 const test = suite('gyrfalcon command');
 const fixture = (name: string): string => project('tests', 'cli', 'fixtures', name);
@@ -96,12 +97,16 @@ test('a module for Workers has the environment, and a stop waits for what it has
   }
 });
 
-test('a module for Bun runs without what it says of WebSockets, and so does a function', async () => {
+test('a module for Bun runs, WebSockets and all, and so does a function', async () => {
   const get = 'GET /path HTTP/1.1\r\nHost: a\r\n\r\n';
   const bun = await startApp(fixture('bun.ts'));
   assert.is((await exchange(bun.port, get)).body.toString(), 'no WebSocket');
+  const client = await WebSocketClient.open(bun);
+  await client.say('text', 'hello');
+  await client.expectText('hello');
+  client.destroy();
   await bun.stop();
-  assert.match(bun.stderr(), /bun\.ts: ignored.*: idleTimeout \(Bun\), websocket \(Bun\)\n/);
+  assert.match(bun.stderr(), /bun\.ts: ignored.*: idleTimeout \(Bun\)\n/);
   const alone = await startApp(fixture('function.ts'), ['--threads', '1']);
   assert.is((await exchange(alone.port, get)).body.toString(), '/path');
   await alone.stop();

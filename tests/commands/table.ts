@@ -39,6 +39,11 @@ export const rows: readonly Row[] = [
     serves: true,
     files: { 'app.ts': app },
   },
+  {
+    pattern: /^npx gyrfalcon start examples\/09-chat\/app\.ts$/,
+    short: (command) => `${command} --port 0`,
+    serves: true,
+  },
   { pattern: /^gyrfalcon start --help$/, short: (command) => `npx ${command}` },
   {
     pattern: /^node --import gyrfalcon\/loader file\.ts$/,

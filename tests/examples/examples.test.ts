@@ -159,6 +159,35 @@ example('08-websocket', 'websocket.zig', async (url, { port }) => {
   ada.destroy();
 });
 
+example('09-chat', 'app.ts', async (url, { port }) => {
+  assert.match(await textOf(url), '<title>Rooms</title>');
+  assert.is((await fetch(`${url}chat?name=a&room=b`)).status, 426);
+  assert.is((await fetch(`${url}chat?name=%0A&room=b`)).status, 400);
+  const open = async (name: string, room: string): Promise<WebSocketClient> => {
+    const client = await WebSocketClient.connect({ port });
+    await client.send(handshake({}, `GET /chat?name=${name}&room=${room} HTTP/1.1`));
+    client.expectUpgrade(await client.response());
+    await client.expectText(`You are in ${room}`);
+    return client;
+  };
+  const ada = await open('Ada', 'north');
+  const bob = await open('Bob', 'north');
+  const eve = await open('Eve', 'south');
+  await ada.expectText('Bob has come');
+  await bob.say('text', 'hello');
+  await bob.expectText('You: hello');
+  await ada.expectText('Bob: hello');
+  await bob.say('text', '/room south');
+  await bob.expectText('You are in south');
+  await ada.expectText('Bob has gone');
+  await eve.expectText('Bob has come');
+  await eve.say('binary', 'x');
+  await eve.expectClose(1003);
+  await bob.expectText('Eve has gone');
+  ada.destroy();
+  bob.destroy();
+});
+
 test('every example has a test', () => {
   const folders = readdirSync(project('examples'), { withFileTypes: true });
   for (const { name } of folders.filter((entry) => entry.isDirectory())) {

@@ -1,6 +1,7 @@
 /** One JS thread's side of the bridge, over an engine that the test plays. */
 import { Channel } from '../../ts/src/bridge/channel.ts';
 import type { ProtocolError } from '../../ts/src/bridge/protocol_error.ts';
+import type { SocketHandlers } from '../../ts/src/bridge/websocket.ts';
 import type { Request } from '../../ts/src/fetch/request.ts';
 import { RequestServer } from '../../ts/src/server/request_server.ts';
 import {
@@ -36,6 +37,7 @@ interface FixtureOptions {
   creditBytes?: number;
   error?: (error: unknown) => unknown;
   protocolError?: (error: ProtocolError) => unknown;
+  sockets?: SocketHandlers;
 }
 
 /** A channel over the mirror of an engine, with one handler. */
@@ -49,6 +51,7 @@ export function open(handler: TestHandler, options: FixtureOptions = {}): Fixtur
     rawPaths: false,
     protocolError: options.protocolError ?? null,
     forms: {},
+    sockets: options.sockets ?? null,
   };
   const server = new TestServer();
   let lost = 0;

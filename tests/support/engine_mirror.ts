@@ -22,6 +22,8 @@ export interface MirrorRequest {
   minor?: 0 | 1;
   /** Trailers follow the body that goes along with the head. */
   trailers?: true;
+  /** It asks for a WebSocket. */
+  upgrade?: true;
 }
 
 /** A record that JavaScript has written. */
@@ -36,10 +38,14 @@ export interface MirrorAnswer {
   fields: [string, string][];
   /** Announced; -1: not known. */
   length: number;
-  /** Of a head or a chunk. */
+  /** Of a head, a chunk, or what is said to a socket. */
   body: Buffer;
   /** Of a credit. */
   grant: number;
+  /** As the record has them. */
+  flags: number;
+  /** Of an upgrade, or what is published. */
+  name: string;
 }
 
 /** A doorbell that the test rings. */
@@ -169,6 +175,7 @@ export class EngineMirror {
     u8[at + abi.REQUEST_HEAD_PARAM_COUNT] = params.length;
     i32[(at + abi.REQUEST_HEAD_HEAD_BYTES) >> 2] = head.length;
     u16[(at + abi.REQUEST_HEAD_RAW_TARGET_LEN) >> 1] = 0;
+    u16[(at + abi.REQUEST_HEAD_UPGRADE) >> 1] = given.upgrade ? 1 : 0;
     i32[(at + abi.REQUEST_HEAD_INLINE_BYTES) >> 2] = inline.length;
     this.#peer(at, given.peer);
     const host = fields.findIndex(([name]) => name.toLowerCase() === 'host');
@@ -296,6 +303,8 @@ export class EngineMirror {
     const answer: MirrorAnswer = {
       kind,
       end: u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] === abi.FLAG_END,
+      flags: u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number,
+      name: '',
       slot: i32[(at + abi.RECORD_HEADER_SLOT) >> 2] as number,
       generation: i32[(at + abi.RECORD_HEADER_GENERATION) >> 2] as number,
       status: 0,
@@ -312,10 +321,85 @@ export class EngineMirror {
     if (kind === abi.KIND_RESPONSE_CHUNK) {
       answer.body = this.#copy(at + abi.CHUNK_BYTES, i32[(at + abi.CHUNK_LEN) >> 2] as number);
     }
-    if (kind === abi.KIND_REQUEST_CREDIT) {
+    if (kind >= abi.KIND_RESPONSE_UPGRADE) this.#ofSocket(at, kind, answer);
+    if (kind === abi.KIND_REQUEST_CREDIT || kind === abi.KIND_SOCKET_CREDIT) {
       answer.grant = i32[(at + abi.CREDIT_GRANT) >> 2] as number;
     }
     return answer;
+  }
+
+  #ofSocket(at: number, kind: number, answer: MirrorAnswer): void {
+    const { u16, i32 } = this.block;
+    const length = i32[(at + abi.CHUNK_LEN) >> 2] as number; // most have it there
+    if (kind === abi.KIND_RESPONSE_UPGRADE) {
+      const count = u16[(at + abi.SOCKET_UPGRADE_FIELD_COUNT) >> 1] as number;
+      const from = this.#fields(at + abi.SOCKET_UPGRADE_BYTES, count, answer);
+      const nameLength = u16[(at + abi.SOCKET_UPGRADE_PROTOCOL_LEN) >> 1] as number;
+      answer.name = this.#copy(from, nameLength).toString();
+      answer.body = this.#copy(at + abi.SOCKET_UPGRADE_KEY, 24);
+    } else if (kind === abi.KIND_SOCKET_SEND_CLOSE) {
+      answer.status = u16[(at + abi.SOCKET_CLOSE_CODE) >> 1] as number;
+      const reasonLength = u16[(at + abi.SOCKET_CLOSE_REASON_LEN) >> 1] as number;
+      answer.body = this.#copy(at + abi.SOCKET_CLOSE_BYTES, reasonLength);
+    } else if (kind === abi.KIND_SOCKET_PUBLISH) {
+      const nameLength = i32[(at + abi.SOCKET_PUBLISH_TOPIC_LEN) >> 2] as number;
+      answer.name = this.#copy(at + abi.SOCKET_PUBLISH_BYTES, nameLength).toString();
+      answer.body = this.#copy(at + abi.SOCKET_PUBLISH_BYTES + nameLength, length);
+    } else if (kind !== abi.KIND_SOCKET_TERMINATE && kind !== abi.KIND_SOCKET_CREDIT) {
+      const isSend = kind === abi.KIND_SOCKET_SEND;
+      answer.body = this.#copy(at + (isSend ? abi.SOCKET_SEND_BYTES : abi.CHUNK_BYTES), length);
+    }
+  }
+
+  /** Writes and publishes that an exchange has become a socket. */
+  socketOpen(
+    slot: number,
+    exchange: { slot: number; generation: number },
+    unsentMax: number,
+  ): void {
+    const at = this.requests.reserve(abi.SOCKET_OPEN_BYTES);
+    const { i32 } = this.block;
+    this.#header(at, abi.SOCKET_OPEN_BYTES, abi.KIND_SOCKET_OPEN, 0, slot, 1);
+    i32[(at + abi.SOCKET_OPEN_EXCHANGE_SLOT) >> 2] = exchange.slot;
+    i32[(at + abi.SOCKET_OPEN_EXCHANGE_GENERATION) >> 2] = exchange.generation;
+    i32[(at + abi.SOCKET_OPEN_CREDIT) >> 2] = this.block.creditBytes;
+    i32[(at + abi.SOCKET_OPEN_UNSENT_MAX) >> 2] = unsentMax;
+    this.requests.commit(abi.SOCKET_OPEN_BYTES);
+    this.requests.publish();
+  }
+
+  /** Writes and publishes a part of a message, a ping or a pong. */
+  socketBytes(kind: number, slot: number, flags: number, text: string | Uint8Array): void {
+    const bytes = Buffer.from(text as string);
+    const size = recordSize(abi.CHUNK_BYTES + bytes.length);
+    const at = this.requests.reserve(size);
+    this.#header(at, size, kind, flags, slot, 1);
+    this.block.i32[(at + abi.CHUNK_LEN) >> 2] = bytes.length;
+    this.block.u8.set(bytes, at + abi.CHUNK_BYTES);
+    this.requests.commit(size);
+    this.requests.publish();
+  }
+
+  /** Writes and publishes that so much has left. */
+  socketSent(slot: number, bytes: number): void {
+    const at = this.requests.reserve(abi.CREDIT_BYTES);
+    this.#header(at, abi.CREDIT_BYTES, abi.KIND_SOCKET_SENT, 0, slot, 1);
+    this.block.i32[(at + abi.CREDIT_GRANT) >> 2] = bytes;
+    this.requests.commit(abi.CREDIT_BYTES);
+    this.requests.publish();
+  }
+
+  /** Writes and publishes the end of a socket. */
+  socketClose(slot: number, code: number, reason = ''): void {
+    const bytes = Buffer.from(reason);
+    const size = recordSize(abi.SOCKET_CLOSE_BYTES + bytes.length);
+    const at = this.requests.reserve(size);
+    this.#header(at, size, abi.KIND_SOCKET_CLOSE, 0, slot, 1);
+    this.block.u16[(at + abi.SOCKET_CLOSE_CODE) >> 1] = code;
+    this.block.u16[(at + abi.SOCKET_CLOSE_REASON_LEN) >> 1] = bytes.length;
+    this.block.u8.set(bytes, at + abi.SOCKET_CLOSE_BYTES);
+    this.requests.commit(size);
+    this.requests.publish();
   }
 
   #head(at: number, answer: MirrorAnswer): void {

@@ -14,6 +14,14 @@ export type { ExecutionContext } from './bridge/background.ts';
 export type { ProtocolError } from './bridge/protocol_error.ts';
 export type { PushInit } from './bridge/push.ts';
 export type { TrailersInit } from './bridge/trailers.ts';
+export type {
+  ServerWebSocket,
+  UpgradeOptions,
+  WebSocketBinaryType,
+  WebSocketData,
+  WebSocketHandler,
+  WebSocketOrigins,
+} from './bridge/websocket.ts';
 export { ERROR_CODES, type ErrorCode, GyrfalconError } from './core/errors.ts';
 export type { LogLevel } from './core/log.ts';
 export { installGlobals } from './fetch/globals.ts';
@@ -43,6 +51,7 @@ export type { ListenInfo, ServeOptions } from './server/options.ts';
 export { serve } from './server/serve.ts';
 export type {
   Handler,
+  HandlerAnswer,
   ReloadOptions,
   RouteMethod,
   RouteParams,

@@ -10,10 +10,11 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const Address = @import("../core/address.zig").Address;
+const contiguous_bytes_max = @import("../core/chain.zig").contiguous_bytes_max;
 const limits = @import("../core/limits.zig");
 
 /// Raised by every change that makes an old ts/src unable to talk to a new engine.
-pub const version: u32 = 7;
+pub const version: u32 = 8;
 /// First word of the shared memory block: "GYRB".
 pub const magic: u32 = 0x42525947;
 
@@ -52,6 +53,16 @@ pub const request_field_count_max: u32 = 128;
 pub const request_trailer_bytes_max: u32 = limits.trailer_bytes_max;
 /// Trailers of one request.
 pub const request_trailer_count_max: u32 = limits.trailer_count_max;
+/// A message that is published, bytes: it is kept in one piece while it crosses.
+pub const publish_bytes_max: u32 = 1_000_000;
+/// Name of a topic, bytes.
+pub const topic_bytes_max: u32 = limits.websocket_topic_bytes_max;
+/// Topics of one socket.
+pub const socket_topics_max: u32 = limits.websocket_socket_subscriptions_max;
+/// What a record of a message counts beside its bytes, either way: many small ones are bounded too.
+pub const socket_message_cost: u32 = 32;
+/// So many bytes of what a socket was sent may have left without JS being told, at most.
+pub const socket_ack_bytes: u32 = 64 * 1024;
 
 /// `body_length` of a body whose length is not known beforehand.
 pub const length_unknown: u64 = std.math.maxInt(u64);
@@ -74,6 +85,18 @@ pub const RecordKind = enum(u16) {
     request_trailers = 6,
     /// `ProtocolError`: a message that was refused; of no exchange.
     protocol_error = 7,
+    /// `SocketOpen`: an exchange has become a socket. Its id, and that of the records that follow,
+    /// is the socket's.
+    socket_open = 8,
+    /// `Chunk`: a message, or a part of one: `flag_begin`, `flag_end`, `flag_text`.
+    socket_message = 9,
+    /// `Credit`: so much of what JS has sent has left for the peer.
+    socket_sent = 10,
+    /// `SocketClose`: the socket has ended, and its id is dead. With `flag_end` both ends said so.
+    socket_close = 11,
+    /// `Chunk`: the peer has sent a ping, which is answered, or a pong. Where the table wants it.
+    socket_ping = 12,
+    socket_pong = 13,
     /// `ResponseHead`: the answer.
     response_head = 16,
     /// `Chunk`: more of a response body.
@@ -89,11 +112,41 @@ pub const RecordKind = enum(u16) {
     response_interim = 21,
     /// `FieldSection`: a request to be pushed beside the response (RFC 9113 §8.4), before its end.
     response_push = 22,
+    /// `SocketUpgrade`: the answer to a request that asks for a WebSocket.
+    response_upgrade = 23,
+    /// `SocketSend`: a message, or a part of one: `flag_begin`, `flag_end`, `flag_text`.
+    socket_send = 24,
+    /// `Chunk`: a ping or a pong to be sent, of at most 125 bytes.
+    socket_send_ping = 25,
+    socket_send_pong = 26,
+    /// `SocketClose`: closes behind what was sent.
+    socket_send_close = 27,
+    /// Header only: ends the connection without a word.
+    socket_terminate = 28,
+    /// `SocketTopic`: it is sent what is published under that name, or is no more.
+    socket_subscribe = 29,
+    socket_unsubscribe = 30,
+    /// `SocketPublish`: a message to all who have subscribed, or a part of one, but to the socket
+    /// that its header names; of no socket: to all.
+    socket_publish = 31,
+    /// `Credit`: the engine may tell that many more bytes of messages.
+    socket_credit = 32,
     _,
 };
 
 /// Bits of `RecordHeader.flags`.
 pub const flag_end: u16 = 1;
+/// A message begins with this part of it.
+pub const flag_begin: u16 = 2;
+/// The message is a text, else it is binary.
+pub const flag_text: u16 = 4;
+/// Of an upgrade: JS has seen to it that the page may connect, whose ever it is.
+pub const flag_origin_allowed: u16 = 2;
+/// The same the other way round.
+pub const flag_origin_refused: u16 = 4;
+
+/// The slot of a header that names no socket.
+pub const no_socket: u32 = std.math.maxInt(u32);
 
 /// Begins every record.
 pub const RecordHeader = extern struct {
@@ -143,7 +196,8 @@ pub const RequestHead = extern struct {
     tls_len: u16,
     /// How many responses may be pushed beside this one's.
     push_room: u16,
-    reserved: u16,
+    /// 1: it asks for a WebSocket, which `response_upgrade` may answer.
+    upgrade: u16,
 };
 
 /// Lies unaligned. Behind it: the suite's name, the protocol (ALPN), the name that was asked for
@@ -218,6 +272,61 @@ pub const FieldSection = extern struct {
     status: u16,
     field_count: u16,
     field_bytes: u32,
+};
+
+/// Behind it: `field_count` × ResponseField, then `field_bytes` bytes, as in `ResponseHead`: fields
+/// that go along with the answer. Then the subprotocol, `protocol_len` bytes.
+pub const SocketUpgrade = extern struct {
+    header: RecordHeader,
+    field_count: u16,
+    /// 0: none.
+    protocol_len: u16,
+    field_bytes: u32,
+    /// The request's Sec-WebSocket-Key.
+    key: [24]u8,
+};
+
+pub const SocketOpen = extern struct {
+    header: RecordHeader,
+    /// The exchange that it was.
+    exchange_slot: u32,
+    exchange_generation: u32,
+    /// Bytes of messages that the engine may tell before it is granted more.
+    credit: u32,
+    /// What may wait for the peer when a message comes on top of it, bytes.
+    unsent_max: u32,
+};
+
+/// Behind it: `len` bytes. `total` is the whole message's length, in each part of it.
+pub const SocketSend = extern struct {
+    header: RecordHeader,
+    len: u32,
+    total: u32,
+};
+
+/// Behind it: the topic, `topic_len` bytes, and `len` bytes of the message, which has `total` in
+/// all. The parts of one message stand behind each other in a lane, other records between them.
+pub const SocketPublish = extern struct {
+    header: RecordHeader,
+    len: u32,
+    total: u32,
+    topic_len: u32,
+    reserved: u32,
+};
+
+/// Behind it: the name.
+pub const SocketTopic = extern struct {
+    header: RecordHeader,
+    topic_len: u32,
+    reserved: u32,
+};
+
+/// Behind it: the reason, `reason_len` bytes of UTF-8.
+pub const SocketClose = extern struct {
+    header: RecordHeader,
+    code: u16,
+    reason_len: u16,
+    reserved: u32,
 };
 
 /// Slot and generation of its header mean nothing: a message that was refused has no exchange.
@@ -378,10 +487,18 @@ comptime {
     assert(trailers_record_bytes_max <= ringBytesMin(0) / 2);
     assert(request_trailer_bytes_max <= std.math.maxInt(u16));
     assert(tls_bytes_max <= std.math.maxInt(u16));
+    const publish_head = @sizeOf(SocketPublish) + topic_bytes_max;
+    assert(chunk_bytes_max + publish_head <= ringBytesMin(0) / 2);
+    assert(publish_bytes_max <= contiguous_bytes_max);
+    // An empty mailbox has room for the largest: nothing waits for what never comes.
+    const posts_share = (limits.websocket_posts_bytes - limits.websocket_posts_kept_bytes) / 2;
+    assert(publish_bytes_max + topic_bytes_max + cache_line_bytes <= posts_share);
     // TypeScript writes these records with 32-bit stores; none may have hidden padding.
     for (.{
-        RequestHead,  ResponseHead,  Chunk,       Credit,     RequestTrailers,
-        FieldSection, ProtocolError, BlockHeader, WorkerLine, ThreadLine,
+        RequestHead,  ResponseHead,  Chunk,         Credit,     RequestTrailers,
+        FieldSection, ProtocolError, BlockHeader,   WorkerLine, ThreadLine,
+        SocketOpen,   SocketUpgrade, SocketPublish, SocketSend, SocketClose,
+        SocketTopic,
     }) |T| {
         assert(@sizeOf(T) % record_align == 0);
         var sum: usize = 0;

@@ -12,6 +12,8 @@ const structs = .{
     abi.ResponseHead,    abi.ResponseField, abi.Chunk,         abi.Credit,
     abi.RequestTrailers, abi.FieldSection,  abi.ProtocolError, abi.BlockHeader,
     abi.WorkerLine,      abi.ThreadLine,    abi.LaneControl,   abi.TlsHead,
+    abi.SocketUpgrade,   abi.SocketOpen,    abi.SocketSend,    abi.SocketPublish,
+    abi.SocketTopic,     abi.SocketClose,
 };
 
 const constants = .{
@@ -27,6 +29,15 @@ const constants = .{
     "response_field_bytes_bound",
     "response_field_count_max",
     "flag_end",
+    "flag_begin",
+    "flag_text",
+    "flag_origin_allowed",
+    "flag_origin_refused",
+    "publish_bytes_max",
+    "topic_bytes_max",
+    "socket_topics_max",
+    "socket_message_cost",
+    "socket_ack_bytes",
     "push_field_count_max",
     "push_bytes_max",
     "tls_flag_resumed",

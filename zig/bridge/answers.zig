@@ -18,6 +18,7 @@ const lane_file = @import("lane.zig");
 const ExchangeState = lane_file.ExchangeState;
 const Lane = lane_file.Lane;
 const Record = @import("ring.zig").Record;
+const sockets_file = @import("sockets.zig");
 
 /// Records taken from one lane in one turn, so that sockets get theirs.
 const records_per_turn = 4096;
@@ -33,17 +34,35 @@ const type_lines = blk: {
 pub fn Answers(comptime W: type) type {
     return struct {
         const Exchange = Dispatcher.ExchangeType(W);
+        const sockets = sockets_file.Sockets(W);
+        const remote = @typeInfo(W).pointer.child.remote;
 
         /// Serves every published record of the lane.
         pub fn drain(d: *Dispatcher, w: W, lane: *Lane) void {
+            lane.waits = false;
             for (0..records_per_turn) |_| {
+                const at = lane.responses.head;
                 const record = lane.responses.next() catch return d.spoiled(w, lane);
-                take(d, w, lane, &(record orelse return));
+                if (!take(d, w, lane, &(record orelse return))) {
+                    lane.responses.head = at; // another turn has it
+                    return;
+                }
                 if (!lane.live) return;
             }
         }
 
-        fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) void {
+        /// False: it has to wait.
+        fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) bool {
+            if (sockets_file.isOfSocket(record.header.kind)) {
+                if (remote.isBehind(w)) return false;
+                lane.waits = !sockets.mayTake(w, record);
+                if (lane.waits) return false;
+                sockets.take(d, w, lane, record);
+            } else takeAnswer(d, w, lane, record);
+            return true;
+        }
+
+        fn takeAnswer(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) void {
             const id: Id = .{
                 .slot = record.header.slot,
                 .generation = std.math.cast(u28, record.header.generation) orelse return,
@@ -59,6 +78,7 @@ pub fn Answers(comptime W: type) type {
                 .response_trailers => takeTrailers(d, w, lane, ex, record),
                 .response_interim => takeInterim(d, w, lane, ex, record),
                 .response_push => takePush(w, lane, ex, record),
+                .response_upgrade => sockets.takeUpgrade(d, w, lane, ex, record),
                 else => false,
             };
             if (!fine) refuse(d, w, lane, ex, record);
@@ -145,11 +165,11 @@ pub fn Answers(comptime W: type) type {
             );
         }
 
-        const Extent = struct { count: u16, bytes: u32 };
+        pub const Extent = struct { count: u16, bytes: u32 };
 
         /// Adds the fields whose table `shared` begins with, by `add`. False: they cannot be sent,
         /// which has been told.
-        fn copyFields(
+        pub fn copyFields(
             w: W,
             lane: *Lane,
             res: *Response,

@@ -24,6 +24,11 @@ const Block = @import("block.zig").Block;
 const lane_file = @import("lane.zig");
 const Lane = lane_file.Lane;
 const Table = @import("table.zig").Table;
+const handshake = @import("../websocket/handshake.zig");
+const frame_decoder = @import("../websocket/frame_decoder.zig");
+const frames = @import("../websocket/frames.zig");
+const socket_state = @import("socket_state.zig");
+const Sockets = @import("sockets.zig").Sockets;
 const threads = @import("threads.zig");
 const Threads = threads.Threads;
 
@@ -43,6 +48,8 @@ pub const Dispatcher = struct {
     bad_records: std.atomic.Value(u64) = .init(0),
 
     pub const ExchangeState = lane_file.ExchangeState;
+    pub const SocketState = socket_state.SocketState;
+    pub const gathers_messages = false;
 
     /// One per worker, in it.
     pub const WorkerState = struct {
@@ -58,6 +65,10 @@ pub const Dispatcher = struct {
         /// Fields are copied here before they are looked at.
         fields: []u8 = &.{},
         field_table: [abi.response_field_count_max]abi.ResponseField = undefined,
+        /// Whose request it was that becomes a socket now.
+        upgrading: struct { lane: u16 = 0, exchange: Id = .none } = .{},
+        /// Whose records are taken first.
+        first_lane: u32 = 0,
     };
 
     /// `exchanges_max`: of one worker. `table` belongs to the caller.
@@ -133,6 +144,8 @@ pub const Dispatcher = struct {
     pub fn workerStop(self: *Dispatcher, w: anytype) void {
         self.settled[w.index].store(null, .release);
         for (w.state.lanes) |*lane| {
+            Sockets(@TypeOf(w)).stop(w, lane);
+            if (lane.live) _ = lane.flush(self.threads.doorbell(lane.index));
             const epoch = self.threads.epoch(lane.index);
             if (epoch == lane.epoch or threads.isAttached(epoch)) continue;
             self.threads.noticed(lane.index);
@@ -237,6 +250,7 @@ pub const Dispatcher = struct {
             .inline_body = with_body,
             .has_trailers = ex.trailers.len > 0,
             .push_room = w.pushRoom(ex),
+            .upgrade = w.state.table.?.websocket and handshake.asks(req),
         };
         var any_live = false;
         while (pickLane(w, &any_live)) |lane| {
@@ -249,6 +263,7 @@ pub const Dispatcher = struct {
             ex.user.credit = self.block.layout.credit_bytes;
             ex.user.allowance = self.firstAllowance(ex.version);
             ex.body_taken = with_body;
+            if (parts.upgrade) noteAsked(ex, req);
             if (with_body and parts.has_trailers) tellTrailers(w, lane, ex);
             return .pending;
         }
@@ -256,6 +271,12 @@ pub const Dispatcher = struct {
         // A thread may have come since the last turn.
         if (self.noticeThreads(w)) return self.toLane(w, ex, req, res, route, params);
         return respondProblem(req, res, .service_unavailable);
+    }
+
+    fn noteAsked(ex: anytype, req: *const Request) void {
+        @branchHint(.unlikely);
+        ex.user.asked = .of(req);
+        ex.holds_input = ex.user.asked.refusal == null;
     }
 
     /// Trailers of a body that went along with its head.
@@ -329,14 +350,19 @@ pub const Dispatcher = struct {
         if (state.phase != .pending) return;
         const lane = &w.state.lanes[state.lane];
         lane.unlink(state);
+        self.tellAbort(w, lane, ex.id);
+    }
+
+    /// JS is to forget an exchange.
+    pub fn tellAbort(self: *Dispatcher, w: anytype, lane: *Lane, id: Id) void {
         if (!lane.live) return;
         if (lane.aborts_len == 0) {
-            const told = lane.writeNote(.request_abort, ex.id) catch return self.fail(w, lane);
+            const told = lane.writeNote(.request_abort, id) catch return self.fail(w, lane);
             if (told) return;
         }
         // No new request goes on the lane while one waits here: there is a place for every
         // exchange.
-        lane.aborts[lane.aborts_len] = ex.id;
+        lane.aborts[lane.aborts_len] = id;
         lane.aborts_len += 1;
     }
 
@@ -397,7 +423,11 @@ pub const Dispatcher = struct {
         self.settleTable(w);
         // What waits for a lane may go on that of a thread that has come.
         var room = self.noticeThreads(w);
-        for (w.state.lanes) |*lane| {
+        // One that has had the worker publish more than goes in a turn lets others go first.
+        const lanes = w.state.lanes;
+        w.state.first_lane = (w.state.first_lane + 1) % @as(u32, @intCast(lanes.len));
+        for (0..lanes.len) |i| {
+            const lane = &lanes[(w.state.first_lane + i) % lanes.len];
             if (!lane.live) continue;
             Answers(@TypeOf(w)).drain(self, w, lane);
             if (lane.hasRoomAgain()) {
@@ -439,7 +469,8 @@ pub const Dispatcher = struct {
             if (!lane.live) continue;
             // Aborts that were written after `onTurn` are published by the next one.
             if (lane.requests.tail != lane.requests.published) return true;
-            if (!lane.responses.isEmpty() or lane.hasRoomOrWishes()) return true;
+            if (!lane.waits and !lane.responses.isEmpty()) return true;
+            if (lane.hasRoomOrWishes()) return true;
         }
         return false;
     }
@@ -473,6 +504,7 @@ pub const Dispatcher = struct {
         lane.live = threads.isAttached(epoch);
         if (lane.live) return;
         while (lane.first) |state| self.failExchange(w, lane, state, .service_unavailable);
+        Sockets(@TypeOf(w)).abandon(w, lane, .service_restart);
         lane.reset();
         self.threads.noticed(lane.index);
     }
@@ -486,6 +518,7 @@ pub const Dispatcher = struct {
         _ = self.bad_records.fetchAdd(1, .monotonic);
         lane.live = false;
         while (lane.first) |state| self.failExchange(w, lane, state, .internal_error);
+        Sockets(@TypeOf(w)).abandon(w, lane, .internal_error);
     }
 
     /// The thread has published what cannot be read: its answers are lost, so that what is under
@@ -501,6 +534,44 @@ pub const Dispatcher = struct {
             self.onAbort(w, exchangeOf(w, state)); // JS is to forget it
             w.respondError(exchangeOf(w, state), .internal_error);
         }
+        Sockets(@TypeOf(w)).closeAll(w, lane, .internal_error);
+    }
+
+    // WebSockets.
+
+    pub fn onSocketOpen(self: *Dispatcher, w: anytype, session: anytype) void {
+        Sockets(@TypeOf(w)).onOpen(self, w, session);
+    }
+
+    pub fn socketRoom(self: *Dispatcher, w: anytype, session: anytype, bytes: usize) usize {
+        return Sockets(@TypeOf(w)).room(self, w, session, bytes);
+    }
+
+    pub fn onSocketData(
+        self: *Dispatcher,
+        w: anytype,
+        session: anytype,
+        data: *const frame_decoder.Data,
+    ) void {
+        Sockets(@TypeOf(w)).onData(self, w, session, data);
+    }
+
+    pub fn onSocketControl(
+        self: *Dispatcher,
+        w: anytype,
+        session: anytype,
+        opcode: frames.Opcode,
+        payload: []const u8,
+    ) void {
+        Sockets(@TypeOf(w)).onControl(self, w, session, opcode, payload);
+    }
+
+    pub fn onSocketDrain(self: *Dispatcher, w: anytype, session: anytype) void {
+        Sockets(@TypeOf(w)).onSettle(self, w, session);
+    }
+
+    pub fn onSocketClose(self: *Dispatcher, w: anytype, session: anytype, _: anytype) bool {
+        return Sockets(@TypeOf(w)).onClose(self, w, session);
     }
 
     pub fn failExchange(
@@ -535,6 +606,7 @@ pub const Dispatcher = struct {
             if (lane.full) break;
         }
         lane.cursor = null;
+        if (!lane.full and lane.live) Sockets(@TypeOf(w)).useRoom(self, w, lane);
     }
 
     fn tellAborts(_: *Dispatcher, _: anytype, lane: *Lane) !void {

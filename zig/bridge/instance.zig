@@ -76,6 +76,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             errdefer self.arena.deinit();
             const description = try parse(Description, self.arena.allocator(), json, defect);
             self.config = description.server;
+            self.config.websocket = description.table.websocket != null;
+            if (description.table.websocket) |*its| its.apply(&self.config);
             self.announce = description.announce;
             const level = log.setThreadLevel(self.config.log);
             defer _ = log.setThreadLevel(level);
@@ -258,6 +260,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             var arena = std.heap.ArenaAllocator.init(self.gpa);
             defer arena.deinit();
             const change = try parse(Change, arena.allocator(), json, defect);
+            try self.checkSockets(&change, defect);
             // What can fail comes first: of what has been given anew all is taken, or nothing.
             const fresh = if (change.table) |*description|
                 try Table.create(self.gpa, description, &self.bodies, defect)
@@ -266,6 +269,15 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             errdefer if (fresh) |table| table.destroy();
             try self.reloadTls(&change, defect);
             if (fresh) |table| self.takeTable(table);
+        }
+
+        /// Memory is set aside at the start alone.
+        fn checkSockets(self: *const Self, change: *const Change, defect: *Defect) Error!void {
+            const table = &(change.table orelse return);
+            if (table.websocket == null or self.config.websocket) return;
+            const text = "reload() has websocket, and the server was started without";
+            defect.set("GYR_RELOAD", "give websocket to serve()", text, .{});
+            return error.Refused;
         }
 
         fn takeTable(self: *Self, fresh: *Table) void {

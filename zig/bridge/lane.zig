@@ -18,6 +18,7 @@ const Fields = @import("../http/fields.zig").Fields;
 const ProtocolError = @import("../http/problem.zig").ProtocolError;
 const Request = @import("../http/request.zig").Request;
 const Security = @import("../http/security.zig").Security;
+const socket_state = @import("socket_state.zig");
 const trailers = @import("../http/trailers.zig");
 const Span = @import("../router/router.zig").Span;
 
@@ -41,6 +42,7 @@ pub const ExchangeState = struct {
     outstanding: u32 = 0,
     /// How many it may have.
     allowance: u32 = 0,
+    asked: socket_state.Asked = .{},
     previous: ?*ExchangeState = null,
     next: ?*ExchangeState = null,
 
@@ -73,6 +75,9 @@ pub const Lane = struct {
     /// Exchanges whose end JS has not been told for want of room.
     aborts: []Id,
     aborts_len: usize = 0,
+    sockets: socket_state.LaneSockets = .{},
+    /// The next record has to wait for room that another worker will tell of.
+    waits: bool = false,
 
     /// `aborts` has a place for every exchange of the worker.
     pub fn init(block: Block, worker: u32, thread: u32, aborts: []Id) Lane {
@@ -88,7 +93,7 @@ pub const Lane = struct {
 
     /// Empties both rings. The JS thread is gone, and the next one has not come.
     pub fn reset(self: *Lane) void {
-        assert(self.first == null);
+        assert(self.first == null and self.sockets.list.first == null);
         inline for (std.meta.fields(abi.LaneControl)) |f| {
             @atomicStore(u32, &@field(self.control, f.name), 0, .seq_cst);
         }
@@ -97,6 +102,7 @@ pub const Lane = struct {
         self.live = false;
         self.full = false;
         self.aborts_len = 0;
+        self.waits = false;
     }
 
     pub fn link(self: *Lane, state: *ExchangeState) void {
@@ -127,7 +133,7 @@ pub const Lane = struct {
     }
 
     /// Room for a record, or null: then JS wakes the worker once there is some.
-    fn reserve(self: *Lane, size: u32) Corrupt!?[]align(abi.record_align) u8 {
+    pub fn reserve(self: *Lane, size: u32) Corrupt!?[]align(abi.record_align) u8 {
         return self.reserveWith(size, null);
     }
 
@@ -276,6 +282,8 @@ pub const Lane = struct {
         has_trailers: bool,
         /// Responses that may be pushed beside this one's.
         push_room: u16,
+        /// It asks for a WebSocket, and JS may have it get one.
+        upgrade: bool = false,
     };
 
     /// The head of a request. False: no room.
@@ -345,7 +353,7 @@ pub const Lane = struct {
         record.raw_target_len = if (place.as_sent) 0 else @intCast(request.target.len);
         record.tls_len = 0;
         record.push_room = parts.push_room;
-        record.reserved = 0;
+        record.upgrade = @intFromBool(parts.upgrade);
     }
 
     fn tlsBytes(security: *const Security) u16 {
@@ -482,7 +490,7 @@ const TargetPlace = struct {
     }
 };
 
-fn writeHeader(
+pub fn writeHeader(
     room: []align(abi.record_align) u8,
     size: u32,
     kind: abi.RecordKind,

@@ -7,6 +7,7 @@ const Method = @import("../http/method.zig").Method;
 const FieldLines = @import("../http/field_lines.zig").FieldLines;
 const LineBuffer = @import("../http/field_lines.zig").LineBuffer;
 const Response = @import("../http/response.zig").Response;
+const Config = @import("../server/config.zig").Config;
 const DirServer = @import("../handlers/dir_server.zig").DirServer;
 const router_file = @import("../router/router.zig");
 const Router = router_file.Router;
@@ -19,8 +20,35 @@ pub const Description = struct {
     fallback: ?u32 = null,
     /// The program wants to hear of messages that are refused.
     protocol_errors: bool = false,
+    /// Requests may become WebSockets. What bounds them is as it was when the engine was made.
+    websocket: ?WebSocketDescription = null,
 
     pub const Entry = struct { pattern: []const u8, method: ?[]const u8 = null, target: u32 };
+};
+
+/// Null: as zig/server/config.zig has it.
+pub const WebSocketDescription = struct {
+    message_bytes_max: ?u32 = null,
+    ping_after_ms: ?u32 = null,
+    idle_timeout_ms: ?u32 = null,
+    unsent_bytes_max: ?u32 = null,
+    subscriptions_max: ?u32 = null,
+    /// Who does not take what is published to it is closed, else misses it.
+    closes_on_overflow: bool = false,
+    /// The program wants to hear of pings that come, and of pongs.
+    tells_pings: bool = false,
+    tells_pongs: bool = false,
+
+    /// Puts what was given in the place of what is there.
+    pub fn apply(self: *const WebSocketDescription, config: *Config) void {
+        config.websocket_overflow = if (self.closes_on_overflow) .close else .drop;
+        inline for (.{
+            "message_bytes_max", "ping_after_ms",     "idle_timeout_ms",
+            "unsent_bytes_max",  "subscriptions_max",
+        }) |name| {
+            if (@field(self, name)) |value| @field(config, "websocket_" ++ name) = value;
+        }
+    }
 };
 
 pub const TargetDescription = struct {
@@ -112,6 +140,9 @@ pub const Table = struct {
     targets: []Target,
     fallback: ?u32,
     protocol_errors: bool,
+    websocket: bool,
+    tells_pings: bool,
+    tells_pongs: bool,
 
     /// Makes a table; `description` may be gone afterwards. When `Refused`, `defect` tells why.
     pub fn create(
@@ -129,6 +160,9 @@ pub const Table = struct {
             .targets = &.{},
             .fallback = description.fallback,
             .protocol_errors = description.protocol_errors,
+            .websocket = description.websocket != null,
+            .tells_pings = if (description.websocket) |its| its.tells_pings else false,
+            .tells_pongs = if (description.websocket) |its| its.tells_pongs else false,
         };
         errdefer self.arena.deinit();
         const targets = try self.arena.allocator().alloc(Target, description.targets.len);

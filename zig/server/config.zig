@@ -109,6 +109,8 @@ pub const Config = struct {
     /// Payload of a frame that a client may send, bytes.
     http2_frame_bytes_max: u32 = limits.http2_frame_bytes_max_default,
 
+    /// Connections may become WebSockets: memory is set aside for them.
+    websocket: bool = true,
     /// A WebSocket message that is received, bytes: a longer one ends the connection (1009).
     websocket_message_bytes_max: u32 = limits.websocket_message_bytes_max_default,
     /// A frame that is sent, bytes: longer messages take several.

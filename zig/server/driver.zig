@@ -32,6 +32,7 @@ const http2_output = @import("http2/output.zig");
 const Http2Timing = @import("http2/timing.zig").Timing;
 const detect = @import("../http2/frame_decoder.zig").detect;
 const Socket = @import("websocket/socket.zig").Socket;
+const RemoteSockets = @import("websocket/remote.zig").RemoteSockets;
 const WebSockets = @import("websocket/connection.zig").WebSockets;
 const Http1Refusals = @import("http1/refusals.zig").Refusals;
 const Http1Timing = @import("http1/timing.zig").Timing;
@@ -83,6 +84,10 @@ pub fn Driver(
         pub const SocketState = if (has_sockets) Dispatcher.SocketState else struct {};
         /// The dispatcher is told of messages when they are whole.
         pub const gathers_messages = has_sockets and Dispatcher.gathers_messages;
+        /// The dispatcher says how much of what comes it has room for.
+        pub const asks_room = has_sockets and @hasDecl(Dispatcher, "socketRoom");
+        /// What a dispatcher that is elsewhere says to sockets.
+        pub const remote = RemoteSockets(Self);
 
         /// What compresses their messages, and whether there is something that does.
         pub const Codec = if (has_sockets) Deflate else void;

@@ -52,6 +52,9 @@ pub fn Exchange(comptime State: type) type {
         /// Set by a dispatcher that returns `pending` with `body_complete`
         /// and has taken the body from `req.body`.
         body_taken: bool = false,
+        /// Set by a dispatcher that returns `pending` and may have the connection leave HTTP for
+        /// it: nothing that follows is read until it has been answered.
+        holds_input: bool = false,
         /// Means something while the content is being read.
         body: RequestBody = undefined,
         /// Its response has been sent, and its content is still being read, for nobody: it is in no

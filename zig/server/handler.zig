@@ -254,9 +254,10 @@ pub fn HandlerDispatcher(comptime Handler: type) type {
             w: anytype,
             session: anytype,
             end: *const Socket.End,
-        ) void {
+        ) bool {
             if (@hasDecl(Handler, "handleWSDisconn"))
                 self.handler.handleWSDisconn(w.socketOf(session), end);
+            return true;
         }
 
         fn fail(self: *Self, err: anyerror, req: *Request, res: *Response) void {

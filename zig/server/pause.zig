@@ -7,6 +7,8 @@ pub const Reason = enum(u3) {
     busy,
     /// The dispatcher has no room for the content.
     body,
+    /// The connection may leave HTTP behind the last request.
+    upgrade,
 };
 
 /// The reasons that hold. A connection is read again when none does.
@@ -14,7 +16,8 @@ pub const Pause = packed struct(u8) {
     output: bool = false,
     busy: bool = false,
     body: bool = false,
-    _: u5 = 0,
+    upgrade: bool = false,
+    _: u4 = 0,
 
     pub fn any(self: Pause) bool {
         return @as(u8, @bitCast(self)) != 0;

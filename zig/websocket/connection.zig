@@ -271,6 +271,12 @@ pub const Connection = struct {
         return frames.writeControl(out, .ping, payload, self.key());
     }
 
+    /// A PONG that nobody has asked for (§5.5.3). Returns what is to be sent.
+    pub fn pong(self: *Connection, payload: []const u8, out: *Out) []const u8 {
+        assert(self.isOpen());
+        return frames.writeControl(out, .pong, payload, self.key());
+    }
+
     /// Begins to close (§7.1.2). `code` is one that may be sent, or null; `reason` is UTF-8, and
     /// none without a code. Returns what is to be sent, behind all messages.
     pub fn close(

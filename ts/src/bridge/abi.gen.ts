@@ -1,7 +1,7 @@
 // Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the
 // Zig source and run `zig build abi`.
 
-export const VERSION = 7;
+export const VERSION = 8;
 export const MAGIC = 1112693063;
 export const STATE_STOPPED = 1;
 export const CACHE_LINE_BYTES = 64;
@@ -13,6 +13,15 @@ export const RESPONSE_FIELD_BYTES_MAX = 16384;
 export const RESPONSE_FIELD_BYTES_BOUND = 49152;
 export const RESPONSE_FIELD_COUNT_MAX = 1024;
 export const FLAG_END = 1;
+export const FLAG_BEGIN = 2;
+export const FLAG_TEXT = 4;
+export const FLAG_ORIGIN_ALLOWED = 2;
+export const FLAG_ORIGIN_REFUSED = 4;
+export const PUBLISH_BYTES_MAX = 1000000;
+export const TOPIC_BYTES_MAX = 128;
+export const SOCKET_TOPICS_MAX = 1024;
+export const SOCKET_MESSAGE_COST = 32;
+export const SOCKET_ACK_BYTES = 65536;
 export const PUSH_FIELD_COUNT_MAX = 32;
 export const PUSH_BYTES_MAX = 8192;
 export const TLS_FLAG_RESUMED = 1;
@@ -65,6 +74,7 @@ export const REQUEST_HEAD_AUTHORITY = 76;
 export const REQUEST_HEAD_RAW_TARGET_LEN = 80;
 export const REQUEST_HEAD_TLS_LEN = 82;
 export const REQUEST_HEAD_PUSH_ROOM = 84;
+export const REQUEST_HEAD_UPGRADE = 86;
 
 /** Bytes of a ResponseHead. */
 export const RESPONSE_HEAD_BYTES = 40;
@@ -150,6 +160,40 @@ export const TLS_HEAD_PROTOCOL_LEN = 3;
 export const TLS_HEAD_SERVER_NAME_LEN = 4;
 export const TLS_HEAD_CERTIFICATE_LEN = 6;
 
+/** Bytes of a SocketUpgrade. */
+export const SOCKET_UPGRADE_BYTES = 48;
+export const SOCKET_UPGRADE_FIELD_COUNT = 16;
+export const SOCKET_UPGRADE_PROTOCOL_LEN = 18;
+export const SOCKET_UPGRADE_FIELD_BYTES = 20;
+export const SOCKET_UPGRADE_KEY = 24;
+
+/** Bytes of a SocketOpen. */
+export const SOCKET_OPEN_BYTES = 32;
+export const SOCKET_OPEN_EXCHANGE_SLOT = 16;
+export const SOCKET_OPEN_EXCHANGE_GENERATION = 20;
+export const SOCKET_OPEN_CREDIT = 24;
+export const SOCKET_OPEN_UNSENT_MAX = 28;
+
+/** Bytes of a SocketSend. */
+export const SOCKET_SEND_BYTES = 24;
+export const SOCKET_SEND_LEN = 16;
+export const SOCKET_SEND_TOTAL = 20;
+
+/** Bytes of a SocketPublish. */
+export const SOCKET_PUBLISH_BYTES = 32;
+export const SOCKET_PUBLISH_LEN = 16;
+export const SOCKET_PUBLISH_TOTAL = 20;
+export const SOCKET_PUBLISH_TOPIC_LEN = 24;
+
+/** Bytes of a SocketTopic. */
+export const SOCKET_TOPIC_BYTES = 24;
+export const SOCKET_TOPIC_TOPIC_LEN = 16;
+
+/** Bytes of a SocketClose. */
+export const SOCKET_CLOSE_BYTES = 24;
+export const SOCKET_CLOSE_CODE = 16;
+export const SOCKET_CLOSE_REASON_LEN = 18;
+
 export const KIND_SKIP = 0;
 export const KIND_REQUEST_HEAD = 1;
 export const KIND_REQUEST_CHUNK = 2;
@@ -158,6 +202,12 @@ export const KIND_RESPONSE_CREDIT = 4;
 export const KIND_REQUEST_EOF = 5;
 export const KIND_REQUEST_TRAILERS = 6;
 export const KIND_PROTOCOL_ERROR = 7;
+export const KIND_SOCKET_OPEN = 8;
+export const KIND_SOCKET_MESSAGE = 9;
+export const KIND_SOCKET_SENT = 10;
+export const KIND_SOCKET_CLOSE = 11;
+export const KIND_SOCKET_PING = 12;
+export const KIND_SOCKET_PONG = 13;
 export const KIND_RESPONSE_HEAD = 16;
 export const KIND_RESPONSE_CHUNK = 17;
 export const KIND_RESPONSE_ABORT = 18;
@@ -165,6 +215,16 @@ export const KIND_REQUEST_CREDIT = 19;
 export const KIND_RESPONSE_TRAILERS = 20;
 export const KIND_RESPONSE_INTERIM = 21;
 export const KIND_RESPONSE_PUSH = 22;
+export const KIND_RESPONSE_UPGRADE = 23;
+export const KIND_SOCKET_SEND = 24;
+export const KIND_SOCKET_SEND_PING = 25;
+export const KIND_SOCKET_SEND_PONG = 26;
+export const KIND_SOCKET_SEND_CLOSE = 27;
+export const KIND_SOCKET_TERMINATE = 28;
+export const KIND_SOCKET_SUBSCRIBE = 29;
+export const KIND_SOCKET_UNSUBSCRIBE = 30;
+export const KIND_SOCKET_PUBLISH = 31;
+export const KIND_SOCKET_CREDIT = 32;
 
 /** Names in the order of their numbers. */
 export const METHODS: readonly string[] = [

@@ -2,6 +2,7 @@ import type { FormOptions } from '../fetch/multipart.ts';
 import type { Request } from '../fetch/request.ts';
 import type { ExecutionContext } from './background.ts';
 import type { ProtocolError } from './protocol_error.ts';
+import type { SocketHandlers } from './websocket.ts';
 
 /** What a handler may give, and what the channel finds when it does not. */
 export type HandlerResult = unknown;
@@ -24,4 +25,6 @@ export interface App {
   protocolError: ((error: ProtocolError) => unknown) | null;
   /** What holds for forms where a handler says nothing else. */
   forms: FormOptions;
+  /** Handles WebSockets; null: there are none. */
+  sockets: SocketHandlers | null;
 }

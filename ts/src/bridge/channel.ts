@@ -1,9 +1,10 @@
 import { AsyncResource } from 'node:async_hooks';
-import { inspect, types } from 'node:util';
+import { types } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
+import { isThenable } from '../core/thenable.ts';
 import { unfilled } from '../fetch/chunks.ts';
-import { controlsSeen, type HeaderList, hasControls } from '../fetch/headers.ts';
+import { controlsSeen, type HeaderList } from '../fetch/headers.ts';
 import { MultipartError } from '../fetch/multipart_error.ts';
 import { fromSource, Request } from '../fetch/request.ts';
 import { Response } from '../fetch/response.ts';
@@ -12,13 +13,19 @@ import * as abi from './abi.gen.ts';
 import type { App, CompiledRoute, HandlerResult } from './app.ts';
 import { Background, ExecutionContext } from './background.ts';
 import type { Doorbell } from './doorbell.ts';
-import { Exchange, type ExchangeChannel, PHASE_OPEN, Slab } from './exchange.ts';
+import {
+  Exchange,
+  type ExchangeChannel,
+  type PendingSocket,
+  PHASE_OPEN,
+  Slab,
+} from './exchange.ts';
 import { checkLength, checkStream, isStream } from './framing.ts';
 import { type Block, Lane } from './lane.ts';
-import { LanePort } from './lane_port.ts';
-import { cancelQuietly, Outgoing } from './outgoing.ts';
-import { type ProtocolError, protocolErrorOf } from './protocol_error.ts';
+import { Outgoing } from './outgoing.ts';
+import { tellProtocolError } from './protocol_error.ts';
 import type { PushRecord } from './push.ts';
+import { checkFields, discard, fitsInline, lengthOfNone } from './response_checks.ts';
 import {
   HEAD_ALONE,
   HEAD_TOO_LARGE,
@@ -30,7 +37,10 @@ import {
   writeFieldSection,
   writeHead,
 } from './response_record.ts';
+import { SocketPort } from './socket_port.ts';
+import { writeUpgrade } from './socket_record.ts';
 import { recordedTrailers, type Trailers } from './trailers.ts';
+import type { SocketHandlers, WebSocketData } from './websocket.ts';
 
 /** Records of one turn are copied to slabs of this size; one that is larger gets its own. Bytes. */
 const slabBytes = 32 * 1024;
@@ -62,7 +72,7 @@ export class Channel implements ExchangeChannel {
   /** Host of requests that name none. */
   authority = 'localhost';
   private readonly block: Block;
-  private readonly ports: LanePort[] = [];
+  private readonly ports: SocketPort[] = [];
   private readonly doorbell: Doorbell;
   private readonly asleep: number;
   /** What handlers get as their second argument. */
@@ -74,6 +84,8 @@ export class Channel implements ExchangeChannel {
   /** What was last seen of the engine's state. */
   private state = 0;
   private currentApp: App;
+  private handlers: SocketHandlers | null;
+  private readonly thread: number;
   private slab = new Slab(slabBytes);
   /** Within `turn`: what is written is published at its end. */
   private inTurn = false;
@@ -104,13 +116,16 @@ export class Channel implements ExchangeChannel {
     this.block = block;
     this.doorbell = doorbell;
     this.currentApp = app;
+    this.handlers = app.sockets;
+    this.thread = thread;
     this.server = server;
     this.host = host;
     this.log = log;
     this.background = new Background(log);
     this.asleep = (block.threadOffset(thread) + abi.THREAD_LINE_ASLEEP) >> 2;
     for (let worker = 0; worker < block.workerCount; worker++) {
-      this.ports.push(new LanePort(() => this.wrote(), new Lane(block, worker, thread)));
+      const lane = new Lane(block, worker, thread);
+      this.ports.push(new SocketPort(() => this.wrote(), lane, this));
     }
     doorbell.open(() => this.turn());
     this.turn();
@@ -128,6 +143,7 @@ export class Channel implements ExchangeChannel {
   /** Requests from now on are handled by `app`. Returns the one before. */
   setApp(app: App): App {
     const before = this.currentApp;
+    this.handlers &&= before.sockets ?? this.handlers; // without some at the start there are none
     this.currentApp = app;
     return before;
   }
@@ -180,6 +196,26 @@ export class Channel implements ExchangeChannel {
     if (!writeFieldSection(block, responses, slot, generation, kind, number, fields)) return false;
     this.wrote();
     return true;
+  }
+
+  upgrade(exchange: Exchange, pending: PendingSocket): void {
+    if (exchange.upgrade === null) exchange.finish();
+    exchange.upgrade = pending;
+    exchange.port.keep(exchange); // until the engine tells what has become of it
+    pending.isWritten = writeUpgrade(exchange.port.lane, exchange, pending.parts);
+    if (pending.isWritten) this.wrote();
+    else exchange.port.queue(exchange);
+  }
+
+  /** What handles WebSockets. Those that are open outlive a program without. */
+  get socketHandlers(): SocketHandlers {
+    return (this.currentApp.sockets ?? this.handlers) as SocketHandlers; // there have been some
+  }
+
+  /** To all who have subscribed, by way of one lane: they come in the order of the calls. */
+  publish(topic: string, data: WebSocketData): number {
+    if (this.closed || this.handlers === null) return 0;
+    return (this.ports[this.thread % this.ports.length] as SocketPort).publish(null, topic, data);
   }
 
   /** Exchanges that wait for a handler, a body or room. */
@@ -248,6 +284,7 @@ export class Channel implements ExchangeChannel {
     try {
       for (const port of this.ports) {
         if (port.retry.length > 0) this.retry(port);
+        port.retrySockets();
         if (this.drain(port)) more = true;
       }
     } finally {
@@ -258,9 +295,12 @@ export class Channel implements ExchangeChannel {
 
   /** The engine has stopped: what is still open here will not be answered. */
   private stop(): void {
+    // How its sockets ended is in the rings yet.
+    for (const port of this.ports) while (this.drain(port));
     this.close();
-    for (const { live } of this.ports) {
-      for (const exchange of live) exchange?.abort();
+    for (const port of this.ports) {
+      for (const exchange of port.live) exchange?.abort();
+      port.endSockets();
     }
     this.host.stopped();
   }
@@ -271,7 +311,7 @@ export class Channel implements ExchangeChannel {
   }
 
   /** True when the turn's budget is spent and there is more. */
-  private drain(port: LanePort): boolean {
+  private drain(port: SocketPort): boolean {
     const { requests, block } = port.lane;
     let taken = 0;
     let unpublished = 0;
@@ -289,7 +329,9 @@ export class Channel implements ExchangeChannel {
         taken += count;
         unpublished += count;
       } else {
-        this.takeOther(port, at, kind);
+        if (SocketPort.takes(kind)) port.take(kind, at);
+        else this.takeOther(port, at, kind);
+        unpublished++;
         requests.advance(block.i32[at >> 2] as number);
         taken++;
       }
@@ -298,7 +340,7 @@ export class Channel implements ExchangeChannel {
   }
 
   /** Handles the request heads that lie behind one another at `at`: one copy for all. */
-  private takeHeads(port: LanePort, at: number): number {
+  private takeHeads(port: SocketPort, at: number): number {
     const { requests, block } = port.lane;
     const limit = requests.contiguous();
     let count = 0;
@@ -327,7 +369,7 @@ export class Channel implements ExchangeChannel {
     return this.slab;
   }
 
-  private takeHead(port: LanePort, slab: Slab, base: number): void {
+  private takeHead(port: SocketPort, slab: Slab, base: number): void {
     const number = slab.i32[(base + abi.REQUEST_HEAD_ROUTE) >> 2] as number;
     const route = this.currentApp.routes[number];
     if (route === undefined) {
@@ -346,7 +388,7 @@ export class Channel implements ExchangeChannel {
     try {
       const context = new ExecutionContext(this.background);
       result = exchange.route.handler(request, this.server, context);
-      if (isThenable(result)) {
+      if (!(result instanceof Response) && isThenable(result)) {
         this.await(exchange, result);
         return;
       }
@@ -358,15 +400,15 @@ export class Channel implements ExchangeChannel {
   }
 
   /** A number that no table of this thread has: only a defect could bring it. */
-  private refuse(port: LanePort, slab: Slab, base: number): void {
+  private refuse(port: SocketPort, slab: Slab, base: number): void {
     const nothing: CompiledRoute = { handler: () => null, names: [] };
     const exchange = new Exchange(this, port, nothing, slab, base);
     this.giveUp(exchange);
   }
 
-  private takeOther(port: LanePort, at: number, kind: number): void {
+  private takeOther(port: SocketPort, at: number, kind: number): void {
     if (kind === abi.KIND_PROTOCOL_ERROR) {
-      this.takeProtocolError(at);
+      tellProtocolError(this.currentApp.protocolError, this.block, at, this.log);
       return;
     }
     const { i32, u16, u8 } = this.block;
@@ -398,23 +440,6 @@ export class Channel implements ExchangeChannel {
     }
   }
 
-  private takeProtocolError(at: number): void {
-    const hook = this.currentApp.protocolError;
-    if (hook === null) return; // reload() has taken it away
-    const scope = new AsyncResource('GYRFALCON_PROTOCOL_ERROR');
-    scope.runInAsyncScope(this.tellProtocolError, this, hook, protocolErrorOf(this.block, at));
-  }
-
-  private tellProtocolError(hook: (error: ProtocolError) => unknown, told: ProtocolError): void {
-    const failed = (error: unknown) => this.log.error('gyrfalcon: onProtocolError failed:', error);
-    try {
-      const result = hook(told);
-      if (isThenable(result)) Promise.resolve(result).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
-  }
-
   private await(exchange: Exchange, result: PromiseLike<unknown>): void {
     exchange.port.keep(exchange);
     // Of a foreign thenable, `resolve` makes one that settles once and never throws.
@@ -426,6 +451,7 @@ export class Channel implements ExchangeChannel {
 
   /** Sends what a handler gave. */
   private answer(exchange: Exchange, result: HandlerResult): void {
+    if (exchange.upgrade !== null && (result === undefined || result === null)) return;
     let parts: ResponseParts;
     try {
       parts = this.partsOf(result);
@@ -448,6 +474,9 @@ export class Channel implements ExchangeChannel {
 
   /** What a handler threw goes to the program's own error handler, once. */
   private failed(exchange: Exchange, error: unknown): void {
+    if (exchange.upgrade !== null) {
+      this.log.error('gyrfalcon: a handler failed behind server.upgrade():', error);
+    }
     if (exchange.phase !== PHASE_OPEN) return; // nobody waits for an answer
     const handle = this.currentApp.error;
     if (handle === null) {
@@ -749,14 +778,15 @@ export class Channel implements ExchangeChannel {
   }
 
   /** Gives those that found the ring full another try, in order, until one finds it full again. */
-  private retry(port: LanePort): void {
+  private retry(port: SocketPort): void {
     const waiting = port.retry;
     port.retry = [];
     for (let i = 0; i < waiting.length; i++) {
       const exchange = waiting[i] as Exchange;
       exchange.queued = false;
-      const { outgoing } = exchange;
+      const { outgoing, upgrade } = exchange;
       port.sendGrant(exchange);
+      if (upgrade?.isWritten === false && port.keeps(exchange)) this.upgrade(exchange, upgrade);
       if (outgoing?.broken) this.pushBroken(exchange);
       else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.resume(exchange, outgoing);
       if (exchange.queued) {
@@ -768,33 +798,3 @@ export class Channel implements ExchangeChannel {
 }
 
 const noBytes = new Uint8Array(0);
-
-/** The engine refuses them too, and cannot tell the program. */
-function checkFields(fields: readonly string[]): void {
-  for (let i = 0; i < fields.length; i += 2) {
-    const value = fields[i + 1] as string;
-    if (!hasControls(value)) continue;
-    const message = `Field ${fields[i]} of a response has a control character: ${inspect(value)}`;
-    const hint = 'Fetch allows it and HTTP does not (RFC 9110 §5.5)';
-    throw new GyrfalconError('GYR_RESPONSE_FIELD', message, hint);
-  }
-}
-
-/** What is announced beside no body: to HEAD, nothing, unless the handler has told. */
-function lengthOfNone(exchange: Exchange, parts: ResponseParts): number | null {
-  return parts.length ?? (exchange.isHead ? null : 0);
-}
-
-function fitsInline(body: Uint8Array | null): boolean {
-  return body === null || body.length <= abi.RESPONSE_INLINE_BYTES_MAX;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  if (value instanceof Promise) return true;
-  if (value instanceof Response || typeof value !== 'object' || value === null) return false;
-  return typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
-}
-
-function discard(body: ResponseParts['body']): void {
-  if (isStream(body)) cancelQuietly(body);
-}

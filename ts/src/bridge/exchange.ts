@@ -17,6 +17,7 @@ import { NodeRuntime, type RuntimeExchange } from './node_runtime.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { PushRecord } from './push.ts';
 import { RecordedTls } from './recorded_tls.ts';
+import type { UpgradeParts } from './socket_record.ts';
 import { Trailers } from './trailers.ts';
 
 /**
@@ -83,6 +84,15 @@ export interface ExchangeWatcher {
   done(): void;
 }
 
+/** A WebSocket that an exchange is to become. */
+export interface PendingSocket {
+  readonly parts: UpgradeParts;
+  readonly data: unknown;
+  readonly remoteAddress: string;
+  /** The engine is told. */
+  isWritten: boolean;
+}
+
 /** What an exchange, and whoever holds one, needs of the channel that took it in. */
 export interface ExchangeChannel {
   /** Host of requests that name none. */
@@ -100,6 +110,8 @@ export interface ExchangeChannel {
   hint(exchange: Exchange, fields: HeaderList): boolean;
   /** Pushes a request beside the one of `exchange`; false when it went nowhere. */
   promise(exchange: Exchange, push: PushRecord): boolean;
+  /** Has the engine make a WebSocket of the connection, which answers the exchange. */
+  upgrade(exchange: Exchange, pending: PendingSocket): void;
 }
 
 /** What an exchange, and whoever answers it, needs of the lane that it came over. */
@@ -142,6 +154,8 @@ export class Exchange
   outgoing: Outgoing | null = null;
   /** Null until somebody asks for trailers, or the client sends some. */
   trailers: Trailers | null = null;
+  /** It is answered with a WebSocket. */
+  upgrade: PendingSocket | null = null;
   private watcher: ExchangeWatcher | null = null;
   private controller: AbortController | null = null;
   /** Listeners are called in the context in which the signal was asked for. */
@@ -191,6 +205,11 @@ export class Exchange
   get httpVersion(): '1.0' | '1.1' | '2.0' {
     const version = this.slab.u8[this.base + abi.REQUEST_HEAD_VERSION] as number;
     return httpVersions[version] ?? '1.1';
+  }
+
+  /** Whether the client asks for a WebSocket, and may get one here. */
+  get asksUpgrade(): boolean {
+    return this.slab.u16[(this.base + abi.REQUEST_HEAD_UPGRADE) >> 1] !== 0;
   }
 
   get hasBody(): boolean {

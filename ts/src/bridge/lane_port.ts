@@ -9,9 +9,9 @@ export class LanePort implements ExchangePort {
   readonly live: (Exchange | null)[] = [];
   /** Exchanges that found the response ring full, in order. */
   retry: Exchange[] = [];
-  private readonly wrote: () => void;
+  /** To be called when a record stands in the ring that was not published. */
+  readonly wrote: () => void;
 
-  /** `wrote` is called when a record stands in the ring that was not published. */
   constructor(wrote: () => void, lane: Lane) {
     this.wrote = wrote;
     this.lane = lane;
@@ -49,6 +49,11 @@ export class LanePort implements ExchangePort {
     if (this.live[exchange.slot] === exchange) this.live[exchange.slot] = null;
   }
 
+  /** Whether it has not been forgotten: its place may be another's. */
+  keeps(exchange: Exchange): boolean {
+    return this.live[exchange.slot] === exchange;
+  }
+
   find(slot: number, generation: number): Exchange | null {
     const exchange = this.live[slot];
     if (exchange === undefined || exchange === null) return null;
@@ -58,6 +63,11 @@ export class LanePort implements ExchangePort {
   /** Whether there is something to take, or room for what found none. */
   get hasWork(): boolean {
     if (this.lane.requests.hasMore()) return true;
-    return this.retry.length > 0 && this.lane.responses.hasRoomOrWishes();
+    return this.waits && this.lane.responses.hasRoomOrWishes();
+  }
+
+  /** Whether something waits for room in the response ring. */
+  protected get waits(): boolean {
+    return this.retry.length > 0;
   }
 }

@@ -1,3 +1,6 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Log } from '../core/log.ts';
+import { isThenable } from '../core/thenable.ts';
 import * as abi from './abi.gen.ts';
 import { type SocketAddress, socketAddress } from './address.ts';
 import type { Block } from './lane.ts';
@@ -29,4 +32,28 @@ export function protocolErrorOf({ u8, u16, i32 }: Block, at: number): ProtocolEr
     address: socketAddress(u8, family, at + abi.PROTOCOL_ERROR_PEER_ADDRESS, port),
     dropped: (i32[(at + abi.PROTOCOL_ERROR_DROPPED) >> 2] as number) >>> 0,
   };
+}
+
+/**
+ * Tells `hook` of the ProtocolError record at `at`, in a scope of its own; null: reload() has taken it
+ * away. What it throws is told in the log.
+ */
+export function tellProtocolError(
+  hook: ((error: ProtocolError) => unknown) | null,
+  block: Block,
+  at: number,
+  log: Log,
+): void {
+  if (hook === null) return;
+  const told = protocolErrorOf(block, at);
+  const failed = (error: unknown) => log.error('gyrfalcon: onProtocolError failed:', error);
+  const tell = () => {
+    try {
+      const result = hook(told);
+      if (isThenable(result)) Promise.resolve(result).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  new AsyncResource('GYRFALCON_PROTOCOL_ERROR').runInAsyncScope(tell);
 }

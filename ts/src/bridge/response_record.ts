@@ -19,7 +19,7 @@ for (let i = 1; i < abi.CONTENT_TYPES.length; i++) {
 }
 
 /** Writes Latin-1 text; returns the offset behind it. */
-function writeLatin1(u8: Buffer, text: string, at: number): number {
+export function writeLatin1(u8: Buffer, text: string, at: number): number {
   const { length } = text;
   if (length > loopMax) {
     latin1Write.call(u8, text, at, length);
@@ -131,7 +131,7 @@ export function writeHead(
   return WRITTEN;
 }
 
-function writeFields(
+export function writeFields(
   block: Block,
   fields: readonly string[],
   typeIsNumber: boolean,
@@ -250,7 +250,7 @@ export function writeCredit(
   return true;
 }
 
-function writeHeader(
+export function writeHeader(
   i32: Int32Array,
   at: number,
   size: number,

@@ -62,7 +62,8 @@ export function checkedFields(
   return list;
 }
 
-function checkSize(list: HeaderList): void {
+/** Throws GYR_RESPONSE_HEAD_TOO_LARGE where the fields do not fit a response. */
+export function checkSize(list: HeaderList): void {
   let bytes = 0;
   for (const text of list) bytes += text.length + 2; // ": " and CRLF
   const { RESPONSE_FIELD_BYTES_MAX: bytesMax, RESPONSE_FIELD_COUNT_MAX: countMax } = abi;

@@ -39,6 +39,9 @@ export const ERROR_CODES = {
   GYR_REQUEST_FOREIGN: 'A method of a server was given a request that did not come to it.',
   GYR_NODE_RESPONSE:
     'A request was answered through Node.js’s response object, which is not there.',
+  GYR_UPGRADE_UNCONFIGURED: 'server.upgrade() was called, and serve() was given no websocket.',
+  GYR_UPGRADE_LATE: 'server.upgrade() was called for a request that has been answered.',
+  GYR_WEBSOCKET_INVALID: 'A WebSocket was to say something that cannot be said.',
   GYR_MULTIPART_INVALID: 'A multipart body is malformed, or is none.',
   GYR_MULTIPART_LIMIT: 'A form is larger than a limit.',
   GYR_BODY_UNREAD: 'The response was sent before the request body had been read to its end.',

@@ -11,8 +11,8 @@ import type { ServeOptions } from './options.ts';
  * });
  * ```
  */
-export function defineApp<const Path extends string = string>(
-  options: ServeOptions<Path>,
-): ServeOptions<Path> {
+export function defineApp<const Path extends string = string, Data = unknown>(
+  options: ServeOptions<Path, Data>,
+): ServeOptions<Path, Data> {
   return options;
 }

@@ -6,9 +6,12 @@ import { invalid } from './invalid.ts';
 import { enginePlaces, type ListenPlace } from './listen.ts';
 import type { HandlerOptions, Server } from './server.ts';
 import { type EngineTls, type TlsOption, TlsSets } from './tls.ts';
+import { unknownOption } from './unknown_option.ts';
+import { checkWebSocket } from './websocket.ts';
 
 /** Options of `serve()`. Times are milliseconds, sizes bytes. */
-export interface ServeOptions<Path extends string = string> extends HandlerOptions<Path> {
+export interface ServeOptions<Path extends string = string, Data = unknown>
+  extends HandlerOptions<Path, Data> {
   /** 0: the system picks a free one. @default 3000 */
   port?: number;
   /**
@@ -59,7 +62,7 @@ export interface ServeOptions<Path extends string = string> extends HandlerOptio
   threads?: number;
   /**
    * URL of the module that `threads` import; its default export has `routes`, `fetch`, `error`,
-   * `onProtocolError`.
+   * `websocket`, `onProtocolError`.
    */
   module?: string | URL;
   /**
@@ -353,6 +356,7 @@ const otherNames = [
   'tls',
   'routes',
   'forms',
+  'websocket',
   'paths',
   'module',
   'io',
@@ -386,7 +390,9 @@ export function engineConfig(options: ServeOptions): EngineConfig {
     throw new GyrfalconError('GYR_OPTION_INVALID', message);
   }
   const given = options as Record<string, unknown>;
-  for (const name of Object.keys(given)) if (!allNames.includes(name)) throw unknownOption(name);
+  for (const name of Object.keys(given)) {
+    if (!allNames.includes(name)) throw unknownOption(name, 'serve()', allNames);
+  }
   const server: Record<string, unknown> = {};
   const bridge: Record<string, unknown> = {};
   for (const [name, rule] of Object.entries(numberRules)) takeNumber(given, name, rule, server);
@@ -404,6 +410,7 @@ export function engineConfig(options: ServeOptions): EngineConfig {
   takeLog(given.log, server);
   checkFunctions(given);
   checkForms(given.forms);
+  checkWebSocket(given.websocket);
   if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
     throw invalid('signal', given.signal, 'an AbortSignal');
   }
@@ -433,7 +440,7 @@ function settleMemory(server: Record<string, unknown>): void {
 }
 
 /** What reload() takes, and a module of `threads` exports. */
-const handlerNames = ['routes', 'fetch', 'error', 'paths', 'forms', 'onProtocolError'];
+const handlerNames = ['routes', 'fetch', 'error', 'paths', 'forms', 'websocket', 'onProtocolError'];
 
 export function isHandlerOption(name: string): boolean {
   return handlerNames.includes(name);
@@ -463,13 +470,15 @@ export function checkTableOptions(options: {
   paths?: unknown;
   onProtocolError?: unknown;
   forms?: unknown;
+  websocket?: unknown;
 }): void {
-  const { routes, paths, forms } = options;
+  const { routes, paths, forms, websocket } = options;
   if (paths !== undefined && paths !== 'canonical' && paths !== 'raw') {
     throw invalid('paths', paths, "'canonical' or 'raw'");
   }
   checkFunctions(options as Record<string, unknown>);
   checkForms(forms);
+  checkWebSocket(websocket);
   const isTable = typeof routes === 'object' && routes !== null && !(Symbol.iterator in routes);
   if (routes !== undefined && !isTable) {
     throw invalid('routes', routes, 'an object of patterns');
@@ -551,34 +560,4 @@ function checkRing(value: unknown): void {
   if (typeof value === 'number' && (value & (value - 1)) !== 0) {
     throw invalid('ringBytes', value, 'a power of two');
   }
-}
-
-function unknownOption(
-  name: string,
-  of = 'serve()',
-  names: readonly string[] = allNames,
-): GyrfalconError {
-  const near = names.find((known) => distance(known.toLowerCase(), name.toLowerCase()) <= 2);
-  const hint = near === undefined ? `options are ${names.join(', ')}` : `did you mean ${near}?`;
-  return new GyrfalconError('GYR_OPTION_UNKNOWN', `${of} has no option ${name}`, hint);
-}
-
-/** Levenshtein's distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = a[i - 1] === b[j - 1] ? 0 : 1;
-      next.push(
-        Math.min(
-          (row[j] as number) + 1,
-          (next[j - 1] as number) + 1,
-          (row[j - 1] as number) + change,
-        ),
-      );
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }

@@ -2,6 +2,8 @@ import type { SocketAddress } from '../bridge/address.ts';
 import { Exchange, PHASE_DONE } from '../bridge/exchange.ts';
 import { type PushInit, pushRecord } from '../bridge/push.ts';
 import { hintFields, type TrailersInit } from '../bridge/trailers.ts';
+import { pendingSocket } from '../bridge/upgrade.ts';
+import type { UpgradeOptions } from '../bridge/websocket.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import type { Headers, HeadersInit } from '../fetch/headers.ts';
 import { dropBody, type Request, sourceOf } from '../fetch/request.ts';
@@ -13,8 +15,23 @@ export abstract class RequestServer {
     return source instanceof Exchange ? source.peer() : null;
   }
 
-  upgrade(_request: Request | globalThis.Request): false {
-    return false;
+  upgrade(request: Request | globalThis.Request, options: UpgradeOptions = {}): boolean {
+    const exchange = this.exchangeOf(request, 'upgrade');
+    const handlers = exchange.channel.app.sockets;
+    if (handlers === null) {
+      const message = 'server.upgrade() was called, and there is no websocket';
+      const hint = 'websocket: { message(ws, message) { … } } beside fetch';
+      throw new GyrfalconError('GYR_UPGRADE_UNCONFIGURED', message, hint);
+    }
+    if (exchange.phase === PHASE_DONE || exchange.outgoing !== null) {
+      const message = 'server.upgrade() was called for a request that has been answered';
+      throw new GyrfalconError('GYR_UPGRADE_LATE', message, 'once, before the handler returns');
+    }
+    if (!exchange.asksUpgrade) return false;
+    const pending = pendingSocket(exchange, handlers, options); // throws for what is wrong
+    if (exchange.isAborted) return false;
+    exchange.channel.upgrade(exchange, pending);
+    return true;
   }
 
   rawTarget(request: Request | globalThis.Request): string {

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import type { CompiledRoute } from '../bridge/app.ts';
+import type { WebSocketHandler } from '../bridge/websocket.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import { PlatformResponse } from '../fetch/originals.ts';
@@ -7,6 +8,7 @@ import { Response } from '../fetch/response.ts';
 import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
 import { DirRoute } from './dir.ts';
 import type { AnyResponse } from './server.ts';
+import { type EngineWebSocket, engineWebSocket } from './websocket.ts';
 
 /** The route table as the engine takes it: JSON. */
 export interface EngineTable {
@@ -16,6 +18,8 @@ export interface EngineTable {
   fallback: number | null;
   /** Whether the program wants to hear of messages that are refused. */
   protocol_errors: boolean;
+  /** Null: requests do not become WebSockets. */
+  websocket: EngineWebSocket | null;
 }
 
 type EngineTarget =
@@ -28,6 +32,7 @@ export interface TableOptions {
   routes?: Record<string, unknown> | undefined;
   fetch?: unknown;
   onProtocolError?: unknown;
+  websocket?: WebSocketHandler | undefined;
 }
 
 /** A table that was compiled: one half for the engine, the other for the channel. */
@@ -69,6 +74,7 @@ export function compileTable(
   }
   compiler.addFetch(options.fetch);
   compiler.table.protocol_errors = options.onProtocolError !== undefined;
+  compiler.table.websocket = engineWebSocket(options.websocket);
   if (compiler.waiting.length > 0) compiler.late = Promise.all(compiler.waiting);
   return compiler;
 }
@@ -79,6 +85,7 @@ class TableCompiler implements CompiledTable {
     targets: [],
     fallback: null,
     protocol_errors: false,
+    websocket: null,
   };
   readonly routes: (CompiledRoute | undefined)[];
   readonly waiting: Promise<void>[] = [];

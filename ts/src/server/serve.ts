@@ -5,6 +5,7 @@ import { Channel } from '../bridge/channel.ts';
 import { type Doorbell, openDoorbell } from '../bridge/doorbell.ts';
 import { type Engine, type EngineId, type EngineInfo, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
+import type { WebSocketData } from '../bridge/websocket.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
@@ -35,10 +36,12 @@ import { ThreadPool } from './threads.ts';
  * const server = serve({ port: 3000, fetch: () => new Response('Hello') });
  * console.log(`${server.url}`);
  */
-export function serve<const Path extends string = string>(
-  options: ServeOptions<Path> & { threads?: 0 },
-): Server;
-export function serve(options: ServeOptions & { threads: number }): Promise<Server>;
+export function serve<const Path extends string = string, Data = unknown>(
+  options: ServeOptions<Path, Data> & { threads?: 0 },
+): Server<Data>;
+export function serve<Data = unknown>(
+  options: ServeOptions<string, Data> & { threads: number },
+): Promise<Server<Data>>;
 export function serve(options: ServeOptions): Server | Promise<Server>;
 export function serve(options: ServeOptions): Server | Promise<Server> {
   const config = engineConfig(options);
@@ -122,6 +125,7 @@ abstract class BaseServer extends RequestServer implements Server {
     return this.ended;
   }
 
+  abstract publish(topic: string, data: WebSocketData): number;
   abstract reload(options?: ReloadOptions): Promise<void>;
   abstract ref(): void;
   abstract unref(): void;
@@ -272,6 +276,10 @@ class LocalServer extends BaseServer {
     await channel.dropOldRoutes(app);
   }
 
+  publish(topic: string, data: WebSocketData): number {
+    return this.channel?.publish(topic, data) ?? 0;
+  }
+
   protected override requestStop(deadline: number): void {
     this.channel?.background.limit(deadline);
     super.requestStop(deadline);
@@ -361,6 +369,10 @@ class ThreadedServer extends BaseServer {
     await this.pool.reload((table) => this.engine.reload(this.id, { table, ...change }));
   }
 
+  publish(topic: string, data: WebSocketData): number {
+    return this.isRunning ? this.pool.publish(topic, data) : 0;
+  }
+
   protected override listenerLost(): void {
     super.listenerLost();
     if (this.isRunning) this.pool.listening(this.where.whereabouts);
@@ -392,6 +404,7 @@ export function appOf(options: HandlerOptions, { routes }: CompiledTable): App {
     rawPaths: options.paths === 'raw',
     protocolError: options.onProtocolError ?? null,
     forms: options.forms ?? {},
+    sockets: options.websocket ?? null,
   };
 }
 

@@ -7,6 +7,7 @@ import type { ExecutionContext } from '../bridge/background.ts';
 import type { ProtocolError } from '../bridge/protocol_error.ts';
 import type { PushInit } from '../bridge/push.ts';
 import type { TrailersInit } from '../bridge/trailers.ts';
+import type { UpgradeOptions, WebSocketData, WebSocketHandler } from '../bridge/websocket.ts';
 import type { Headers, HeadersInit } from '../fetch/headers.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
 import type { Params, Request } from '../fetch/request.ts';
@@ -37,7 +38,11 @@ export type Handler<Path extends string = string> = (
   request: Request<RouteParams<Path>>,
   server: Server,
   context: ExecutionContext,
-) => Awaitable<AnyResponse>;
+) => Awaitable<HandlerAnswer>;
+
+/** Nothing, where `server.upgrade()` has answered. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler may say just "return"
+export type HandlerAnswer = AnyResponse | undefined | void;
 
 /** Methods that a route can tell apart. GET answers HEAD too, unless HEAD is there. */
 export type RouteMethod =
@@ -63,11 +68,20 @@ export type RouteValue<Path extends string = string> =
 export type Routes<Path extends string = string> = { [P in Path]: RouteValue<P> };
 
 /** The options that handle: what reload() replaces, and what a module of `threads` exports. */
-export interface HandlerOptions<Path extends string = string> {
+export interface HandlerOptions<Path extends string = string, Data = unknown> {
   /** Patterns and what answers them. */
   routes?: Routes<Path>;
   /** Answers what no route matches. @default 404 */
-  fetch?: (request: Request, server: Server, context: ExecutionContext) => Awaitable<AnyResponse>;
+  fetch?: (
+    request: Request,
+    server: Server<Data>,
+    context: ExecutionContext,
+  ) => Awaitable<HandlerAnswer>;
+  /**
+   * WebSockets, of the requests that `server.upgrade()` was given: docs/WEBSOCKET.md. reload() takes
+   * other handlers; limits stay as they were at the start.
+   */
+  websocket?: WebSocketHandler<Data>;
   /** Answers for a handler that threw. @default 500 and a line in the log */
   error?: (error: Error, request: Request) => Awaitable<AnyResponse>;
   /**
@@ -109,8 +123,8 @@ export interface StopOptions {
   deadline?: number;
 }
 
-/** A running server. */
-export interface Server {
+/** A running server. `Data`: what its WebSockets have as `ws.data`. */
+export interface Server<Data = unknown> {
   /**
    * Where it can be reached from this machine: the first place, when it listens in several.
    * `localhost` stands for every interface. An address of one link is told without its interface,
@@ -182,8 +196,29 @@ export interface Server {
    * A function that fails closes the connection: the client must not take the response for whole.
    */
   responseTrailers(request: Request | globalThis.Request, fields: TrailersInit): void;
-  /** For programs that were written for Bun: always false, as there are no WebSockets. */
-  upgrade(request: Request | globalThis.Request): false;
+  /**
+   * Makes a WebSocket of the connection that the request came over; the handler answers nothing then.
+   * What is wrong with such a request (RFC 6455 §4.2), and whose page it is, the engine sees to.
+   *
+   * True: the request is answered, with a WebSocket of which `websocket.open` is told next, or with
+   * what is wrong: 400, 403, 426. False: it does not ask for a WebSocket, came over HTTP/2, or its client has
+   * left: the handler answers it.
+   *
+   * Throws GYR_UPGRADE_UNCONFIGURED without the option `websocket`, GYR_UPGRADE_LATE when the request
+   * has been answered, GYR_WEBSOCKET_INVALID for a subprotocol that is none, a TypeError for what is no
+   * field, GYR_REQUEST_FOREIGN.
+   */
+  upgrade(request: Request | globalThis.Request, options?: UpgradeOptions<Data>): boolean;
+  /**
+   * Sends a message to all WebSockets that have subscribed to `topic`, those of other threads too: it
+   * crosses to the engine once. At most 1 MB. Who does not take what it is sent misses it.
+   *
+   * Its length in bytes: it is on its way. -1: so it is, behind others that wait. 0: it is not, as too
+   * much waits, or as the server has stopped. Messages of one thread come in the order of these calls.
+   *
+   * Throws GYR_WEBSOCKET_INVALID for a topic that is no name of 1 to 128 bytes, and for more than 1 MB.
+   */
+  publish(topic: string, data: WebSocketData, compress?: boolean): number;
   /** Throws GYR_SERVER_STOPPED after the end. */
   stats(): ServerStats;
   /** Keeps the process running while the server does. The default. */

@@ -84,9 +84,9 @@ test('what other runtimes are told is ignored, and said in one line', () => {
     trace: true,
     development: undefined,
   });
-  assert.equal(Object.keys(shape.options), ['fetch', 'port', 'trace']);
+  assert.equal(Object.keys(shape.options), ['fetch', 'websocket', 'port', 'trace']);
   assert.is(shape.options.port, 8080);
-  assert.equal(shape.ignored, ['websocket (Bun)', 'idleTimeout (Bun)', 'gracefulShutdown (srvx)']);
+  assert.equal(shape.ignored, ['idleTimeout (Bun)', 'gracefulShutdown (srvx)']);
   assert.is(
     ignoredLine('a.ts', shape),
     `gyrfalcon: a.ts: ignored, as other runtimes' own: ${shape.ignored.join(', ')}`,

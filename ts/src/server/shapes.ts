@@ -18,7 +18,7 @@ const right = 'export default { fetch(request) { … } }, with routes beside it 
 /** Members by which other runtimes are told something that does not bear on who is answered what. */
 const foreign = new Map<string, string>();
 for (const [runtime, names] of [
-  ['Bun', 'websocket idleTimeout development id static lowMemoryMode ipv6Only'],
+  ['Bun', 'idleTimeout development id static lowMemoryMode ipv6Only'],
   ['Workers', 'scheduled queue email tail tailStream trace test'],
   ['srvx', 'manual silent protocol gracefulShutdown trustProxy node bun deno serviceWorker'],
 ] as const) {

@@ -3,11 +3,11 @@ import '../loader/register.ts';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SocketAddress } from '../bridge/address.ts';
 import type { App } from '../bridge/app.ts';
-import type { Background } from '../bridge/background.ts';
 import { Channel } from '../bridge/channel.ts';
 import { openDoorbell } from '../bridge/doorbell.ts';
 import { type EngineId, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
+import type { WebSocketData } from '../bridge/websocket.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
@@ -27,8 +27,7 @@ const log = new Log(data.log);
 /** What handlers in this thread see of the server. */
 class ThreadServer extends RequestServer implements Server {
   id: EngineId = -1;
-  /** Of the channel. */
-  background: Background | null = null;
+  channel: Channel | null = null;
   where: Whereabouts = { url: 'http://localhost/', hostname: '', port: 0, addresses: [] };
   private readonly engine = loadEngine();
   private resolveEnded!: () => void;
@@ -54,9 +53,13 @@ class ThreadServer extends RequestServer implements Server {
 
   async stop(closeActive?: boolean | StopOptions): Promise<void> {
     const deadline = stopDeadline(closeActive, data.shutdownTimeout);
-    this.background?.limit(deadline);
+    this.channel?.background.limit(deadline);
     this.engine.requestStop(this.id, deadline);
     await this.ended;
+  }
+
+  publish(topic: string, data: WebSocketData): number {
+    return this.channel?.publish(topic, data) ?? 0;
   }
 
   reload(): Promise<void> {
@@ -111,12 +114,16 @@ class ThreadProgram {
     };
     this.channel = new Channel(block, data.thread, doorbell, app, this.server, host, log);
     this.channel.authority = authorityOf(this.server.url);
-    this.server.background = this.channel.background;
+    this.server.channel = this.channel;
   }
 
   listening(where: Whereabouts): void {
     this.server.where = where;
     if (this.channel !== null) this.channel.authority = authorityOf(this.server.url);
+  }
+
+  publish(topic: string, data: WebSocketData): void {
+    this.server.publish(topic, data);
   }
 
   finishReload(keep: boolean): void {
@@ -178,6 +185,9 @@ async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
       return;
     case 'listening':
       program.listening(order.where);
+      return;
+    case 'publish':
+      program.publish(order.topic, order.data);
       return;
     case 'prepare-reload':
       report({ kind: 'prepared', table: await program.prepare(order.version, order.firstRoute) });

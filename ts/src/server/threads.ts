@@ -1,6 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import type { ChannelHost } from '../bridge/channel.ts';
 import type { Engine, EngineId } from '../bridge/engine.ts';
+import { topicBytes } from '../bridge/socket.ts';
+import { publishedBytes } from '../bridge/socket_port.ts';
+import type { WebSocketData } from '../bridge/websocket.ts';
 import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
 import { Log, type LogLevel } from '../core/log.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
@@ -25,6 +28,7 @@ export interface ThreadData {
 export type ThreadOrder =
   | { kind: 'attach'; id: EngineId; where: Whereabouts | null }
   | { kind: 'listening'; where: Whereabouts }
+  | { kind: 'publish'; topic: string; data: string | Uint8Array }
   | { kind: 'prepare-reload'; version: number; firstRoute: number }
   | { kind: 'finish-reload'; keep: boolean };
 
@@ -77,6 +81,7 @@ export class ThreadPool {
   /** What the threads have agreed on, and where it came from. */
   private table = '';
   private tableEnd = 0;
+  private hasSockets = false;
   private origin: TableOrigin = { version: 0, firstRoute: 0 };
   private working: Promise<void> = Promise.resolve();
   private closed: Promise<void> | null = null;
@@ -114,6 +119,18 @@ export class ThreadPool {
   listening(where: Whereabouts): void {
     this.where = where;
     for (const member of this.members) member.order({ kind: 'listening', where });
+  }
+
+  /** Publishes a message by way of the first thread that serves. As `Server.publish`. */
+  publish(topic: string, data: WebSocketData): number {
+    topicBytes(topic); // what is wrong is to show here
+    const bytes = publishedBytes(data);
+    const member = this.members.find(({ serving }) => serving);
+    if (member === undefined || !this.hasSockets) return 0;
+    // A copy: what is posted goes with all the memory that it is a part of.
+    const own = typeof data === 'string' ? data : new Uint8Array(bytes);
+    member.order({ kind: 'publish', topic, data: own });
+    return bytes.length;
   }
 
   /**
@@ -212,6 +229,7 @@ export class ThreadPool {
       );
     }
     this.table = first;
+    this.hasSockets ||= (tables[0] as EngineTable).websocket !== null;
     this.tableEnd = routesEnd(tables[0] as EngineTable);
     return tables[0] as EngineTable;
   }

@@ -299,7 +299,8 @@ pub fn Http1Carrier(comptime D: type) type {
                 http1.retireFirst(d, conn);
                 if (!keep_alive) {
                     const more = own.phase == .body or own.first != null or own.more_input;
-                    return d.endConn(conn, more);
+                    d.endConn(conn, more);
+                    return http1.unpause(d, conn, .upgrade);
                 }
                 const next = own.first orelse break;
                 if (!next.held.isEmpty()) {
@@ -315,6 +316,7 @@ pub fn Http1Carrier(comptime D: type) type {
             }
             if (own.pause.body and !http1.wantsContent(conn)) http1.unpause(d, conn, .body);
             if (own.pause.output) http1.unpauseOutput(d, conn);
+            if (own.pause.upgrade and own.last == null) http1.unpause(d, conn, .upgrade);
             if (!conn.isOpen()) return;
             if (own.first == null and conn.eof and !conn.in_input and !conn.paused) {
                 return d.endConn(conn, false);

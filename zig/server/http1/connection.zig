@@ -204,6 +204,7 @@ pub fn Http1(comptime D: type) type {
                         }
                         return head_len;
                     }
+                    if (ex.holds_input) pause(d, conn, .upgrade);
                 },
                 .busy => {
                     dropLast(d, conn, ex);
@@ -361,6 +362,7 @@ pub fn Http1(comptime D: type) type {
         pub fn leave(d: *D, conn: *Conn, ex: *Exchange) void {
             const own = of(conn);
             assert(own.first == ex and own.last == ex and own.reading == null);
+            own.pause.set(.upgrade, false); // who takes the connection over reads it again
             assert(own.message_since_ms == 0 and !own.pause.any());
             retireFirst(d, conn);
             own.phase = .stop;
@@ -551,6 +553,7 @@ pub fn Http1(comptime D: type) type {
             assert(own.pause.busy == own.busy.is_linked);
             assert(!own.pause.busy or own.busy_since_ms != 0);
             assert(!own.pause.body or own.phase != .head);
+            assert(!own.pause.upgrade or own.last == null or own.last.?.holds_input);
         }
     };
 }

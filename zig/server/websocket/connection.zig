@@ -9,10 +9,12 @@ const assert = @import("std").debug.assert;
 const Chain = @import("../../core/chain.zig").Chain;
 const Id = @import("../../core/slots.zig").Id;
 const limits = @import("../../core/limits.zig");
+const orders = @import("../../core/orders.zig").wake;
 const never = @import("../../core/rate.zig").never;
 const problem = @import("../../http/problem.zig");
 const errors = @import("../../websocket/errors.zig");
 const frame_decoder = @import("../../websocket/frame_decoder.zig");
+const frames = @import("../../websocket/frames.zig");
 const budget_of = @import("../budget.zig").Budget;
 const refusals_of = @import("../refusals.zig").Refusals;
 const inflater_of = @import("inflater.zig").Inflater;
@@ -67,20 +69,25 @@ pub fn WebSockets(comptime D: type) type {
             // Of who has ended nothing is read any more.
             while (of(conn)) |session| {
                 if (used < bytes.len and !mayRead(d, conn, session)) return used;
+                const end_of_part = used + partOf(d, conn, session, bytes.len - used);
+                if (D.asks_room and end_of_part == used) return used;
                 const step = session.protocol.next(
-                    bytes[used..],
+                    bytes[used..end_of_part],
                     &d.websocket_worker.out,
                     d.net.now_ms,
                 );
                 used += step.consumed;
                 switch (step.event) {
                     .need_more => {
-                        assert(used == bytes.len);
-                        return used;
+                        assert(used == end_of_part);
+                        if (used == bytes.len) return used;
                     },
                     .data => |*data| take(d, conn, session, data),
-                    .ping => d.net.write(conn, step.reply),
-                    .pong => {},
+                    .ping => |payload| {
+                        d.net.write(conn, step.reply);
+                        tellControl(d, conn, session, .ping, payload);
+                    },
+                    .pong => |payload| tellControl(d, conn, session, .pong, payload),
                     .closed => |close| {
                         const code = close.code orelse .no_status;
                         end(d, session, code, close.reason, true);
@@ -104,12 +111,38 @@ pub fn WebSockets(comptime D: type) type {
             }
             const waiting = conn.queue.bytes;
             if (waiting >= d.config.output_high_water_bytes and session.protocol.isOpen()) {
-                session.is_paused = true;
-                session.protocol.pause(d.net.now_ms);
-                d.net.pauseInput(conn);
+                pause(d, conn, session);
                 return false;
             }
             return d.net.beginRequest(conn);
+        }
+
+        /// How many of `bytes` bytes the dispatcher has room for. 0: none are left, or it has none,
+        /// and `remote.unpause` tells when it has.
+        fn partOf(d: *D, conn: *Conn, session: *Session, bytes: usize) usize {
+            // Who has been told to close is heard for its answer.
+            if (!D.asks_room or !session.protocol.isOpen() or bytes == 0) return bytes;
+            const room = d.dispatcher.socketRoom(d, session, bytes);
+            if (room == 0) pause(d, conn, session);
+            return room;
+        }
+
+        pub fn pause(d: *D, conn: *Conn, session: *Session) void {
+            session.is_paused = true;
+            session.protocol.pause(d.net.now_ms);
+            d.net.pauseInput(conn);
+        }
+
+        fn tellControl(
+            d: *D,
+            conn: *const Conn,
+            session: *Session,
+            kind: frames.Opcode,
+            payload: []const u8,
+        ) void {
+            if (!D.asks_room or !session.protocol.isOpen()) return;
+            if (of(conn) != session) return; // the answer has ended it
+            d.dispatcher.onSocketControl(d, session, kind, payload);
         }
 
         fn take(d: *D, conn: *Conn, session: *Session, data: *const frame_decoder.Data) void {
@@ -222,7 +255,7 @@ pub fn WebSockets(comptime D: type) type {
         }
 
         /// Ends it with `code`, without waiting for an answer.
-        fn closeFor(d: *D, conn: *Conn, session: *Session, code: Code) void {
+        pub fn closeFor(d: *D, conn: *Conn, session: *Session, code: Code) void {
             const worker = &d.websocket_worker;
             const farewell = if (session.protocol.isOpen())
                 session.protocol.close(code, "", &worker.out, d.net.now_ms)
@@ -300,7 +333,8 @@ pub fn WebSockets(comptime D: type) type {
         pub fn onProgress(d: *D, conn: *Conn) void {
             const session = of(conn) orelse return;
             const waiting = conn.queue.bytes;
-            session.notes.drained = session.notes.drained or waiting == 0;
+            const is_news = D.asks_room or waiting == 0;
+            session.notes.drained = session.notes.drained or is_news;
             session.notes.unpause = session.notes.unpause or
                 (session.is_paused and waiting < d.config.output_high_water_bytes / 2);
             if (session.notes != Notes{}) settleLater(d, session);
@@ -327,6 +361,9 @@ pub fn WebSockets(comptime D: type) type {
         pub fn onStop(d: *D) void {
             if (!D.has_sockets) return;
             while (d.websocket_worker.due.pop()) |session| settle(d, session);
+            const mailbox = &d.websocket_worker.mailbox;
+            mailbox.is_over.store(true, orders.publish);
+            mailbox.tellRoom();
         }
 
         fn settle(d: *D, session: *Session) void {
@@ -335,7 +372,7 @@ pub fn WebSockets(comptime D: type) type {
             const conn = session.conn orelse return tellEnd(d, session);
             if (notes.unpause) unpause(d, conn, session);
             if (session.conn == null) return; // by what came
-            if (notes.drained and conn.queue.isEmpty()) {
+            if (notes.drained and (D.asks_room or conn.queue.isEmpty())) {
                 const before = d.websocket_worker.mailbox.enter();
                 d.dispatcher.onSocketDrain(d, session);
                 Mailbox.leave(before);
@@ -353,9 +390,10 @@ pub fn WebSockets(comptime D: type) type {
         fn tellEnd(d: *D, session: *Session) void {
             if (session.is_told) {
                 const before = d.websocket_worker.mailbox.enter();
+                defer Mailbox.leave(before);
                 const its = session.end();
-                d.dispatcher.onSocketClose(d, session, &its);
-                Mailbox.leave(before);
+                // Not told yet: `remote.release` ends it.
+                if (!d.dispatcher.onSocketClose(d, session, &its)) return;
             }
             if (D.has_compression) session.ends.deinit();
             d.websocket_worker.sessions.release(session.id);
@@ -378,6 +416,7 @@ pub fn WebSockets(comptime D: type) type {
             assert(session.conn == conn);
             assert(!session.protocol.isClosed());
             assert(session.is_paused == conn.paused);
+            if (!D.gathers_messages) return;
             assert(session.message.len == 0 or session.protocol.decoder.isInMessage());
         }
     };

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const Id = @import("../../core/slots.zig").Id;
+const Chain = @import("../../core/chain.zig").Chain;
 const limits = @import("../../core/limits.zig");
 const frames = @import("../../websocket/frames.zig");
 const errors = @import("../../websocket/errors.zig");
@@ -67,6 +68,7 @@ pub fn Output(comptime D: type) type {
         /// Returns what is left of `most` sends.
         fn deliverFrom(d: *D, lane: *socket.Lane, which: topics_file.Walk, most: u32) u32 {
             lane.refill();
+            if (which == .posts) d.websocket_worker.mailbox.tellRoom();
             var left = most;
             while (left > 0) {
                 const post = lane.next() orelse break;
@@ -120,10 +122,9 @@ pub fn Output(comptime D: type) type {
             if (!session.protocol.isOpen()) return .closed;
             switch (word) {
                 .message => |kind| return send(d, session, kind, bytes, null),
-                .ping => {
+                .ping, .pong => {
                     if (!hasRoom(d, conn, bytes.len)) return overflow(d, conn);
-                    const out = &d.websocket_worker.out;
-                    d.net.write(conn, session.protocol.ping(bytes, out));
+                    control(d, session, word == .ping, bytes);
                 },
                 .close => |code| close(d, session, @enumFromInt(code), bytes),
                 .subscribe => d.websocket_worker.topics.subscribe(session, topic) catch
@@ -132,6 +133,14 @@ pub fn Output(comptime D: type) type {
                 .terminate, .publish => unreachable, // above
             }
             return statusOf(session);
+        }
+
+        pub fn control(d: *D, session: *Session, is_ping: bool, bytes: []const u8) void {
+            const out = &d.websocket_worker.out;
+            d.net.write(session.conn.?, if (is_ping)
+                session.protocol.ping(bytes, out)
+            else
+                session.protocol.pong(bytes, out));
         }
 
         fn statusOf(session: *const Session) Status {
@@ -177,6 +186,22 @@ pub fn Output(comptime D: type) type {
             const conn = session.conn.?;
             // Before it is compressed: what is not sent is not worked on either.
             if (!hasRoom(d, conn, bytes.len)) return overflow(d, conn);
+            return writeMessage(d, session, kind, bytes, of_walk);
+        }
+
+        /// The same, where room has been seen to.
+        pub fn write(d: *D, session: *Session, kind: frames.Kind, bytes: []const u8) Status {
+            return writeMessage(d, session, kind, bytes, null);
+        }
+
+        fn writeMessage(
+            d: *D,
+            session: *Session,
+            kind: frames.Kind,
+            bytes: []const u8,
+            of_walk: ?topics_file.Walk,
+        ) Status {
+            const conn = session.conn.?;
             const compressed = compress(d, session, bytes, of_walk);
             const payload = compressed orelse bytes;
             const is_compressed = compressed != null;
@@ -212,11 +237,36 @@ pub fn Output(comptime D: type) type {
             const waiting = conn.queue.bytes;
             const after = waiting + bytes;
             if (waiting > 0 and after > d.config.websocket_unsent_bytes_max) return false;
+            return hasMemory(d, conn, bytes);
+        }
+
+        /// Whether so much more may wait for `conn`, as far as memory goes.
+        pub fn hasMemory(d: *const D, conn: *const Conn, bytes: usize) bool {
+            const after = conn.queue.bytes + bytes;
             if (after <= limits.buffer_bytes_min) return true;
             const quarter = d.config.buffer_memory_bytes / 4;
             const is_large = after > limits.connection_memory_share_bytes;
             const common = if (is_large) 2 * quarter else 3 * quarter;
             return d.net.pools.buffers.bytes_used + bytes <= common;
+        }
+
+        /// A message in blocks of the pool, which are given back as it goes out.
+        pub fn writeChain(d: *D, session: *Session, kind: frames.Kind, message: *Chain) void {
+            const conn = session.conn.?;
+            var fragments = session.protocol.fragments(kind, @intCast(message.len), false);
+            while (fragments.next()) |head| {
+                var text: [frames.head_bytes_max]u8 = undefined;
+                d.net.write(conn, head.write(&text));
+                var left: usize = @intCast(head.len);
+                while (left > 0 and session.conn != null) {
+                    const front = message.front();
+                    const part = front[0..@min(front.len, left)];
+                    d.net.writeBorrowed(conn, part);
+                    message.consume(&d.net.pools.buffers, part.len);
+                    left -= part.len;
+                }
+                if (session.conn == null) return;
+            }
         }
 
         fn overflow(d: *D, conn: *Conn) Status {

@@ -41,7 +41,8 @@ pub fn Sessions(comptime D: type) type {
             conn: ?*Conn,
             protocol: connection.Connection,
             ends: Compressor.Ends = .{},
-            /// A message that is gathered: what has come of it, compressed or not.
+            /// A message that is gathered: what has come of it, compressed or not, from the peer
+            /// where the dispatcher is told of whole ones, else from the dispatcher.
             message: Chain = .{},
             /// Its place among those of which something is to be told, or done, when the turn ends.
             due: list.Link(Session) = .{},
@@ -71,7 +72,7 @@ pub fn Sessions(comptime D: type) type {
         };
 
         pub const Notes = packed struct {
-            /// What waited has left: the dispatcher may go on sending.
+            /// What waited has left, or some of it: the dispatcher may go on sending.
             drained: bool = false,
             /// Little enough waits for the peer that it is read again.
             unpause: bool = false,
@@ -101,13 +102,14 @@ pub fn Sessions(comptime D: type) type {
                 operations: *const socket.Mailbox.Operations,
             ) error{ OutOfMemory, SystemResources }!Worker {
                 comptime assert(@sizeOf(Session) <= session_bytes_max);
+                const has_sockets = D.has_sockets and config.websocket;
                 // Each connection may have one that has ended, and is to be told of, before it.
-                const count = if (D.has_sockets) 2 * connections else 0;
+                const count = if (has_sockets) 2 * connections else 0;
                 var sessions = try slots.Slots(Session).init(count);
                 errdefer sessions.deinit();
                 // A part of a message is no longer than a block is, or than what was received.
                 const part_bytes = limits.buffer_bytes_max;
-                const whole_bytes = if (!D.has_sockets)
+                const whole_bytes = if (!has_sockets)
                     0
                 else if (D.gathers_messages)
                     // What is decompressed may be found to be too long by a byte.
@@ -118,12 +120,12 @@ pub fn Sessions(comptime D: type) type {
                 errdefer memory.release(u8, whole);
                 var seed: u64 = undefined;
                 system.random(std.mem.asBytes(&seed)) catch return error.SystemResources;
-                const topics_max = if (D.has_sockets) config.websocket_subscriptions_max else 0;
+                const topics_max = if (has_sockets) config.websocket_subscriptions_max else 0;
                 var topics = try Topics(Session, subscriptionsOf).init(topics_max, seed);
                 errdefer topics.deinit();
                 const its_compression = if (D.has_compression) try Compressor.create(config);
                 errdefer if (D.has_compression) if (its_compression) |it| it.destroy();
-                const posts_bytes = if (D.has_sockets) limits.websocket_posts_bytes else 0;
+                const posts_bytes = if (has_sockets) limits.websocket_posts_bytes else 0;
                 var own = try socket.Lane.init(posts_bytes);
                 errdefer own.deinit();
                 return .{

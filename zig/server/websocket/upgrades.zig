@@ -3,7 +3,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const Id = @import("../../core/slots.zig").Id;
-const Upgrade = @import("../../http/upgrade.zig").Upgrade;
+const Field = @import("../../http/fields.zig").Field;
 const problem = @import("../../http/problem.zig");
 const Request = @import("../../http/request.zig").Request;
 const HeaderError = @import("../../http/response.zig").HeaderError;
@@ -49,7 +49,9 @@ pub fn Upgrades(comptime D: type) type {
                     const id = d.websocket_worker.sessions.take() orelse
                         return refuseFor(d, conn, ex, res, .service_unavailable);
                     var ends = admit(d, offer);
-                    const head = writeHead(d, res, &how, offer) catch {
+                    var answer: handshake.Answer = .{};
+                    const fields = offer.answer(offer.choose(how.protocols), &answer);
+                    const head = writeHead(d, res, fields) catch {
                         if (D.has_compression) ends.deinit();
                         d.websocket_worker.sessions.release(id);
                         return refuseFor(d, conn, ex, res, .internal_error);
@@ -71,6 +73,46 @@ pub fn Upgrades(comptime D: type) type {
             if (offer.deflate) |*agreement|
                 return d.websocket_worker.compression.?.admit(agreement);
             return .{};
+        }
+
+        /// What a dispatcher wants that has let the request wait: all else was seen to when it
+        /// came.
+        pub const Late = struct {
+            key: [handshake.key_bytes]u8,
+            /// One of the client's, or of nobody's; "": none.
+            protocol: []const u8,
+        };
+
+        /// The dispatcher wants a WebSocket for `ex`, which has waited, and held its connection's
+        /// input. Null: there is one, and the exchange has ended. Else what the request is to be
+        /// answered with.
+        pub fn upgradeLate(d: *D, ex: *Exchange, res: *Response, how: *const Late) ?problem.Code {
+            const conn = d.connOf(ex);
+            if (d.net.draining) return .service_unavailable;
+            if (ex.version != .http11 or !ex.holds_input) return .invalid_websocket_handshake;
+            const own = http1.of(conn);
+            if (own.first != ex or own.last != ex or own.reading != null)
+                return .invalid_websocket_handshake;
+            if (!conn.isOpen() or !conn.paused) return .service_unavailable;
+            const accept = handshake.acceptOf(&how.key);
+            const fields = [_]Field{
+                .{ .name = "Upgrade", .value = "websocket" },
+                .{ .name = "Sec-WebSocket-Accept", .value = &accept },
+                .{ .name = "Sec-WebSocket-Protocol", .value = how.protocol },
+            };
+            const count: usize = if (how.protocol.len > 0) 3 else 2;
+            const head = writeHead(d, res, fields[0..count]) catch return .internal_error;
+            const id = d.websocket_worker.sessions.take() orelse return .service_unavailable;
+            begin(d, conn, ex, id, head, &.{}, 0);
+            const session = conn.app.websocket orelse return null;
+            // It is read again when this turn ends.
+            assert(conn.paused);
+            session.is_paused = true;
+            session.protocol.pause(d.net.now_ms);
+            session.notes.unpause = true;
+            D.websockets.settleLater(d, session);
+            d.afterAnswer(conn);
+            return null;
         }
 
         /// Why there can be no WebSocket now, whatever the request says.
@@ -100,19 +142,34 @@ pub fn Upgrades(comptime D: type) type {
         /// Makes `res` the answer to a request that is none for a WebSocket.
         pub fn refuse(d: *D, res: *Response, refusal: handshake.Refusal) void {
             @branchHint(.cold);
+            fillRefusal(res, problem.formatOf(&d.request.fields), refusal);
+        }
+
+        fn fillRefusal(
+            res: *Response,
+            format: problem.Format,
+            refusal: handshake.Refusal,
+        ) void {
             res.reset();
             for (refusal.fields()) |field| res.header(field.name, field.value) catch
                 unreachable; // few and short, to a fresh response
-            problem.write(res, problem.formatOf(&d.request.fields), codeOf(refusal));
+            problem.write(res, format, codeOf(refusal));
             assert(res.status == refusal.status());
+        }
+
+        /// Answers a request that has waited, and was none for a WebSocket.
+        pub fn refuseLate(d: *D, ex: *Exchange, refusal: handshake.Refusal) void {
+            const res = d.response();
+            fillRefusal(res, ex.format, refusal);
+            refusals.report(d, d.connOf(ex), codeOf(refusal), res.status);
+            responses.respond(d, ex, res);
         }
 
         /// The head of the 101, in the worker's buffer for heads.
         fn writeHead(
             d: *D,
             res: *Response,
-            how: *const Upgrade,
-            offer: *const handshake.Offer,
+            fields: []const Field,
         ) HeaderError![]const u8 {
             res.dropBody();
             // The engine's own to say.
@@ -123,10 +180,8 @@ pub fn Upgrades(comptime D: type) type {
                 "trailer",
             }) |name| res.dropField(name);
             res.has_upgrade = false;
-            var answer: handshake.Answer = .{};
-            // It brings Connection along.
-            for (offer.answer(offer.choose(how.protocols), &answer)) |field|
-                try res.header(field.name, field.value);
+            // Upgrade brings Connection along.
+            for (fields) |field| try res.header(field.name, field.value);
             // The buffer holds the largest head.
             const len = encoder.head(d.head_buffer, .{
                 .status = 101,

@@ -1,0 +1,36 @@
+// WebSockets of serve() as tests/websocket/serve.test.ts asks for them. Argument: options of serve(), as JSON, `websocket`
+// among them; null: none. SIGHUP: reload(), and a line RELOADED. SIGUSR2: publishes "from main" under "news".
+import { type ReloadOptions, serve } from 'gyrfalcon';
+import { handlers } from './handlers.ts';
+
+const { websocket = {}, threads = 0, ...options } = JSON.parse(process.argv[2] ?? '{}');
+const base = { hostname: '127.0.0.1', port: 0, ...options };
+
+function named(name: string) {
+  const own = handlers(name);
+  return websocket === null
+    ? { ...own, websocket: undefined }
+    : { ...own, websocket: { ...own.websocket, ...websocket } };
+}
+
+const server =
+  threads === 0
+    ? serve({ ...base, ...named('first') })
+    : await serve({ ...base, threads, module: new URL('./handlers.ts', import.meta.url) });
+console.log(`${server.url}`);
+
+process.on('SIGHUP', async () => {
+  // Of a server without WebSockets: with some, which it cannot get.
+  const other = websocket === null ? handlers('second') : named('second');
+  try {
+    await server.reload(threads === 0 ? (other as ReloadOptions) : undefined);
+    console.log('RELOADED');
+  } catch (error) {
+    console.log(`NOT RELOADED ${(error as { code: string }).code}`);
+  }
+});
+process.on('SIGUSR2', () => console.log(`PUBLISHED ${server.publish('news', 'from main')}`));
+process.once('SIGTERM', async () => {
+  await server.stop({ deadline: 5000 });
+  console.log('STOPPED');
+});

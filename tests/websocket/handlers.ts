@@ -1,0 +1,183 @@
+// What the WebSockets of tests/websocket/app.ts do: text says what is to be done, and is sent back with the name of these
+// handlers in front; bytes are sent back as they are.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { threadId } from 'node:worker_threads';
+import {
+  type Request,
+  Response,
+  type Server,
+  type ServerWebSocket,
+  type WebSocketHandler,
+} from 'gyrfalcon';
+import { Hono } from 'hono';
+
+interface Data {
+  name: string;
+}
+type Ws = ServerWebSocket<Data>;
+
+const storage = new AsyncLocalStorage<string>();
+const ended: string[] = [];
+let drains = 0;
+const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+let release = (): void => {};
+let kept: Ws | null = null;
+
+const commands: Record<string, (ws: Ws, text: string) => unknown> = {
+  /** What is known of the socket. */
+  about: (ws) =>
+    ws.send(
+      JSON.stringify({
+        data: ws.data,
+        address: ws.remoteAddress,
+        protocol: ws.protocol,
+        state: ws.readyState,
+        topics: ws.subscriptions,
+        thread: threadId,
+        context: storage.getStore() ?? null,
+        drains,
+        buffered: ws.getBufferedAmount(),
+      }),
+    ),
+  ended: (ws) => ws.send(JSON.stringify(ended)),
+  enter: (_ws, text) => storage.enterWith(text),
+  subscribe: (ws, topic) => ws.subscribe(topic),
+  unsubscribe: (ws, topic) => ws.unsubscribe(topic),
+  publish: (ws, text) =>
+    ws.publish(text.split(' ')[0] as string, text.split(' ').slice(1).join(' ')),
+  /** Numbered, of 16 KiB. */
+  publishMany: (ws, text) => {
+    const [topic = '', count = ''] = text.split(' ');
+    for (let n = 0; n < Number(count); n++) {
+      const bytes = Buffer.alloc(16_384);
+      bytes.writeUInt32BE(n);
+      if (ws.publish(topic, bytes) === 0) console.log('NOT PUBLISHED');
+    }
+  },
+  publishLarge: (ws, text) => ws.publish(text, Buffer.alloc(900_000, 'p')),
+  throw: () => {
+    throw new Error('intended');
+  },
+  reject: () => Promise.reject(new Error('intended')),
+  large: (ws, text) => ws.send(Buffer.alloc(Number(text), '!')),
+  largeText: (ws, text) => ws.send('€'.repeat(Number(text))),
+  count: (ws, text) => {
+    for (let n = 0; n < Number(text); n++) ws.send(`${n}`);
+  },
+  /** Sends 64 KiB until it is told not to; tells how often each answer came. */
+  flood: (ws, text) => {
+    const answers: Record<string, number> = {};
+    const bytes = Buffer.alloc(65_536, 'f');
+    for (let n = 0; n < Number(text); n++) {
+      const answer = ws.send(bytes);
+      answers[answer] = (answers[answer] ?? 0) + 1;
+    }
+    kept = ws;
+    console.log(`FLOOD ${JSON.stringify(answers)}`);
+  },
+  ping: (ws, text) => ws.ping(text),
+  pong: (ws, text) => ws.pong(text),
+  close: (ws, text) => ws.close(Number(text.split(' ')[0]), text.split(' ').slice(1).join(' ')),
+  terminate: (ws) => ws.terminate(),
+  binaryType: (ws, text) => {
+    ws.binaryType = text as 'arraybuffer';
+  },
+  /** Blocks the thread. */
+  block: (_ws, text) => {
+    const until = Date.now() + Number(text);
+    while (Date.now() < until);
+  },
+  /** Takes no more until "release". */
+  hold: () =>
+    new Promise<void>((resolve) => {
+      release = resolve;
+    }),
+  slow: (_ws, text) => rest(Number(text)),
+  die: () => process.exit(7),
+};
+
+const hono = new Hono<{ Bindings: Server }>();
+hono.get('/hono', (c) => {
+  const isUpgraded = c.env.upgrade(c.req.raw);
+  return isUpgraded ? new globalThis.Response(null) : c.text('none\n', 426);
+});
+
+export function handlers(name: string) {
+  const websocket: WebSocketHandler<Data> = {
+    protocols: ['one', 'two'],
+    open(ws) {
+      if (ws.data?.name === 'greeted') ws.send('welcome');
+      if (ws.data?.name === 'throws') throw new Error('intended');
+    },
+    message(ws, message) {
+      if (typeof message !== 'string') {
+        const kind = Object.prototype.toString.call(message).slice(8, -1);
+        ws.send(ws.binaryType === 'nodebuffer' ? message : kind);
+        return undefined;
+      }
+      const [word = '', ...rest] = message.split(' ');
+      const command = commands[word];
+      if (command !== undefined) return command(ws, rest.join(' '));
+      ws.send(`${name}: ${message}`);
+      return undefined;
+    },
+    drain(ws) {
+      drains += 1;
+      if (kept === ws) ws.send('drained');
+    },
+    close(_ws, code, reason) {
+      ended.push(`${code} ${reason}`);
+      console.log(`CLOSED ${code} ${reason}`);
+    },
+    ping(ws, data) {
+      ws.send(`pinged ${data}`);
+    },
+    pong(ws, data) {
+      ws.send(`ponged ${data}`);
+    },
+  };
+  return {
+    websocket,
+    routes: {
+      '/socket/:name': (request: Request<{ name: string }>, server: Server) => {
+        const { name: who } = request.params;
+        const data = { name: who };
+        const options = { data, headers: { 'X-Who': who, 'Set-Cookie': 'a=b' } };
+        return server.upgrade(request, options) ? undefined : new Response('none\n');
+      },
+      '/release': () => {
+        release();
+        return new Response('released\n');
+      },
+      /** What server.upgrade() throws, and answers. */
+      '/wrong/:how': async (request: Request<{ how: string }>, server: Server) => {
+        const { how } = request.params;
+        if (how === 'later') await rest(20);
+        const call = (options: object = {}) => {
+          try {
+            return server.upgrade(request, options);
+          } catch (error) {
+            return (error as { code?: string; name: string }).code ?? (error as Error).name;
+          }
+        };
+        if (how === 'protocol') return Response.json(call({ protocol: 'no token' }));
+        if (how === 'field') return Response.json(call({ headers: { a: 'b\nc' } }));
+        if (how === 'twice') {
+          const first = call();
+          console.log(`TWICE ${first} ${call()}`);
+          return undefined;
+        }
+        if (how === 'throws') {
+          call();
+          throw new Error('intended');
+        }
+        const answer = call();
+        return answer === true ? undefined : Response.json(answer);
+      },
+    },
+    fetch: (request: Request, server: Server) => hono.fetch(request as never, server),
+  };
+}
+
+const own = handlers('thread');
+export default { ...own, websocket: { ...own.websocket, backpressureLimit: 2 ** 26 } };

@@ -1,0 +1,545 @@
+import { AsyncResource } from 'node:async_hooks';
+import { inspect, types } from 'node:util';
+import { GyrfalconError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { isThenable } from '../core/thenable.ts';
+import { viewBytes } from '../fetch/chunks.ts';
+import * as abi from './abi.gen.ts';
+import type { Block, Lane } from './lane.ts';
+import {
+  type SocketName,
+  type SocketNote,
+  writeClose,
+  writeNote,
+  writePart,
+  writeSocketCredit,
+  writeTerminate,
+  writeText,
+} from './socket_record.ts';
+import type {
+  ServerWebSocket,
+  SocketHandlers,
+  WebSocketBinaryType,
+  WebSocketData,
+} from './websocket.ts';
+
+const OPEN = 1;
+const CLOSING = 2;
+const CLOSED = 3;
+
+/** Of a control frame's payload, and of a Close's reason, bytes (RFC 6455 §5.5). */
+const controlMax = 125;
+const reasonMax = 123;
+/** As the engine has it: zig/bridge/sockets.zig. */
+const messageMax = 2 ** 28;
+
+type SliceMethod = (from: number, to: number) => string;
+const utf8Slice = (Buffer.prototype as unknown as { utf8Slice: SliceMethod }).utf8Slice;
+
+const noBytes = new Uint8Array(0);
+
+/** What a socket needs of the port that it came over. */
+export interface SocketHost {
+  readonly lane: Lane;
+  /** Those of the program that handles requests now. */
+  readonly handlers: SocketHandlers;
+  readonly log: Log;
+  /** Something waits for room in the ring: what is said now is behind it. */
+  readonly isBehind: boolean;
+  /** A record stands in the ring that was not published. */
+  wrote(): void;
+  /** The socket found the ring full: `resume` is called when there is room. */
+  queueSocket(socket: Socket): void;
+  /** As `ServerWebSocket.publish`; nobody is left out where `publisher` is null. */
+  publish(publisher: SocketName | null, topic: string, data: WebSocketData): number;
+}
+
+/** Something that waits for room in the ring. */
+type Waiting =
+  | { kind: 'message'; text: boolean; bytes: Uint8Array; at: number }
+  | { kind: 'note'; note: SocketNote; bytes: Uint8Array }
+  | { kind: 'close'; code: number; reason: Uint8Array };
+
+/** What a socket begins with. */
+export interface SocketStart extends SocketName {
+  readonly data: unknown;
+  readonly protocol: string;
+  readonly remoteAddress: string;
+  /** What may wait for the peer, bytes. */
+  readonly unsentMax: number;
+}
+
+/**
+ * A WebSocket. Its handlers run in its scope: it is an async resource of its own, made in the context
+ * of the channel.
+ *
+ * What is sent is counted until the engine tells that it has left, which it does in steps: less than
+ * one may have left unnoticed. So both ends know whether a message may be sent, and the answer is
+ * there at once.
+ */
+export class Socket extends AsyncResource implements ServerWebSocket {
+  readonly slot: number;
+  readonly generation: number;
+  data: unknown;
+  readonly protocol: string;
+  readonly remoteAddress: string;
+  binaryType: WebSocketBinaryType = 'nodebuffer';
+  /** It waits for room in the ring. */
+  queued = false;
+  private readonly host: SocketHost;
+  private state: 1 | 2 | 3 = OPEN;
+  private readonly unsentMax: number;
+  /** In these steps it is told what has left, bytes. */
+  private readonly step: number;
+  /** Sent, and not known to have left, with what a message costs beside its bytes. */
+  private unacknowledged = 0;
+  private wantsDrain = false;
+  private waiting: Waiting[] = [];
+  private isTerminated = false;
+  /** Of messages that were handled, and not granted anew. */
+  private owed = 0;
+  /** Of a message that has not come to its end. */
+  private gathered: Gathered | null = null;
+  private topics: Set<string> | null = null;
+
+  constructor(host: SocketHost, start: SocketStart) {
+    super('GYRFALCON_WEBSOCKET');
+    this.host = host;
+    this.slot = start.slot;
+    this.generation = start.generation;
+    this.data = start.data;
+    this.protocol = start.protocol;
+    this.remoteAddress = start.remoteAddress;
+    this.unsentMax = start.unsentMax;
+    this.step = Math.max(1, Math.min(abi.SOCKET_ACK_BYTES, Math.floor(start.unsentMax / 4)));
+  }
+
+  get readyState(): 1 | 2 | 3 {
+    return this.state;
+  }
+
+  get subscriptions(): string[] {
+    return this.topics === null ? [] : [...this.topics];
+  }
+
+  // What the program says.
+
+  send(data: WebSocketData): number {
+    return typeof data === 'string' ? this.sendText(data) : this.sendBinary(data);
+  }
+
+  sendText(data: string): number {
+    if (typeof data !== 'string') throw new TypeError(`a text is ${inspect(data, { depth: 0 })}`);
+    if (this.state !== OPEN) return 0;
+    const length = Buffer.byteLength(data);
+    if (!this.admits(length)) return this.overflow();
+    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), true, true);
+    this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
+    const isWritten = this.waiting.length === 0 && writeText(this.host.lane, this, data, length);
+    if (isWritten) this.host.wrote();
+    else this.wait({ kind: 'message', text: true, bytes: Buffer.from(data), at: 0 });
+    return this.status(length);
+  }
+
+  sendBinary(data: Exclude<WebSocketData, string>): number {
+    const bytes = bytesOf(data);
+    if (this.state !== OPEN) return 0;
+    if (!this.admits(bytes.length)) return this.overflow();
+    return this.sendWhole(bytes, false, false);
+  }
+
+  /** `isOwn`: nobody else will change the bytes. */
+  private sendWhole(bytes: Uint8Array, text: boolean, isOwn: boolean): number {
+    const { length } = bytes;
+    if (length > messageMax) throw invalid(`A message of ${length} bytes`, `at most ${messageMax}`);
+    this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
+    const message: Waiting = { kind: 'message', text, bytes, at: 0 };
+    if (!this.isFirst || !this.writeMessage(message)) {
+      // What was written of it is not needed any more.
+      if (!isOwn) message.bytes = Buffer.from(bytes);
+      this.wait(message);
+    }
+    return this.status(length);
+  }
+
+  ping(data: WebSocketData = noBytes): number {
+    return this.sendControl(abi.KIND_SOCKET_SEND_PING, data);
+  }
+
+  pong(data: WebSocketData = noBytes): number {
+    return this.sendControl(abi.KIND_SOCKET_SEND_PONG, data);
+  }
+
+  private sendControl(note: SocketNote, data: WebSocketData): number {
+    const bytes = typeof data === 'string' ? Buffer.from(data) : bytesOf(data);
+    if (bytes.length > controlMax) {
+      throw invalid(`A ping of ${bytes.length} bytes`, `at most ${controlMax} (RFC 6455 §5.5)`);
+    }
+    if (this.state !== OPEN) return 0;
+    if (!this.admits(bytes.length)) return this.overflow();
+    this.unacknowledged += bytes.length + abi.SOCKET_MESSAGE_COST;
+    this.note(note, Buffer.from(bytes));
+    return this.status(bytes.length);
+  }
+
+  cork<T>(callback: (ws: this) => T): T {
+    return callback(this);
+  }
+
+  close(code = 1000, reason = ''): void {
+    if (!mayClose(code)) {
+      throw invalid(`A Close with code ${inspect(code)}`, '1000 to 1014, 3000 to 4999');
+    }
+    if (this.state !== OPEN) return;
+    this.state = CLOSING;
+    const bytes = cut(Buffer.from(`${reason}`), reasonMax);
+    const isWritten = this.isFirst && writeClose(this.host.lane, this, code, bytes);
+    if (isWritten) this.host.wrote();
+    else this.wait({ kind: 'close', code, reason: bytes });
+  }
+
+  terminate(): void {
+    if (this.state === CLOSED || this.isTerminated) return;
+    this.state = CLOSING;
+    this.isTerminated = true;
+    this.waiting = [];
+    this.writeTerminate();
+  }
+
+  subscribe(topic: string): void {
+    const name = topicBytes(topic);
+    if (this.state !== OPEN || this.isSubscribed(topic)) return;
+    this.topics ??= new Set();
+    if (this.topics.size >= abi.SOCKET_TOPICS_MAX) {
+      throw invalid('Another topic of a WebSocket', `it has ${abi.SOCKET_TOPICS_MAX}`);
+    }
+    this.topics.add(topic);
+    this.note(abi.KIND_SOCKET_SUBSCRIBE, name);
+  }
+
+  unsubscribe(topic: string): void {
+    const name = topicBytes(topic);
+    if (!this.topics?.delete(topic) || this.state !== OPEN) return;
+    this.note(abi.KIND_SOCKET_UNSUBSCRIBE, name);
+  }
+
+  isSubscribed(topic: string): boolean {
+    return this.topics?.has(topic) ?? false;
+  }
+
+  publish(topic: string, data: WebSocketData): number {
+    const self = this.state !== OPEN || this.host.handlers.publishToSelf ? null : this;
+    return this.host.publish(self, topic, data);
+  }
+
+  publishText(topic: string, data: string): number {
+    if (typeof data !== 'string') throw new TypeError(`a text is ${inspect(data, { depth: 0 })}`);
+    return this.publish(topic, data);
+  }
+
+  publishBinary(topic: string, data: Exclude<WebSocketData, string>): number {
+    return this.publish(topic, bytesOf(data));
+  }
+
+  getBufferedAmount(): number {
+    return Math.max(0, this.unacknowledged - this.step);
+  }
+
+  /** As the engine counts: zig/bridge/sockets.zig, `isWithin`. */
+  private admits(length: number): boolean {
+    const sent = this.unacknowledged;
+    return sent <= this.step || sent + length + abi.SOCKET_MESSAGE_COST <= this.unsentMax;
+  }
+
+  /** Nothing waits for room that was said before. */
+  private get isFirst(): boolean {
+    return this.waiting.length === 0 && !this.host.isBehind;
+  }
+
+  private overflow(): 0 {
+    this.wantsDrain = true;
+    if (this.host.handlers.closeOnBackpressureLimit) this.terminate();
+    return 0;
+  }
+
+  private status(length: number): number {
+    if (this.unacknowledged <= 2 * this.step && this.waiting.length === 0) return length;
+    this.wantsDrain = true;
+    return -1;
+  }
+
+  // What goes to the engine.
+
+  private wait(what: Waiting): void {
+    this.waiting.push(what);
+    this.host.queueSocket(this);
+  }
+
+  private note(note: SocketNote, bytes: Uint8Array): void {
+    const isWritten = this.isFirst && writeNote(this.host.lane, note, this, bytes);
+    if (isWritten) this.host.wrote();
+    else this.wait({ kind: 'note', note, bytes });
+  }
+
+  /** False: the ring is full; what was written of it is noted in it. */
+  private writeMessage(message: Waiting & { kind: 'message' }): boolean {
+    const { lane } = this.host;
+    const total = message.bytes.length;
+    do {
+      const part = message.bytes.subarray(message.at, message.at + abi.CHUNK_BYTES_MAX);
+      const end = message.at + part.length;
+      const flags =
+        (message.at === 0 ? abi.FLAG_BEGIN : 0) |
+        (end === total ? abi.FLAG_END : 0) |
+        (message.text ? abi.FLAG_TEXT : 0);
+      if (!writePart(lane, this, flags, part, total)) return false;
+      this.host.wrote();
+      message.at = end;
+    } while (message.at < total);
+    return true;
+  }
+
+  private writeTerminate(): boolean {
+    const isWritten = writeTerminate(this.host.lane, this);
+    if (isWritten) this.host.wrote();
+    else this.host.queueSocket(this);
+    return isWritten;
+  }
+
+  private writeWaiting(what: Waiting): boolean {
+    const { lane } = this.host;
+    if (what.kind === 'message') return this.writeMessage(what);
+    if (what.kind === 'note') return writeNote(lane, what.note, this, what.bytes);
+    return writeClose(lane, this, what.code, what.reason);
+  }
+
+  /** There may be room in the ring again. False: not for all that waits. */
+  resume(): boolean {
+    if (this.state === CLOSED) return true;
+    if (this.isTerminated) return this.writeTerminate();
+    if (!this.sendGrant()) return false;
+    for (let what = this.waiting[0]; what !== undefined; what = this.waiting[0]) {
+      if (!this.writeWaiting(what)) return false;
+      this.host.wrote();
+      this.waiting.shift();
+    }
+    return true;
+  }
+
+  private grant(bytes: number): void {
+    this.owed += bytes;
+    this.sendGrant();
+  }
+
+  /** Small grants are saved up. False: the ring is full. */
+  private sendGrant(): boolean {
+    const { lane } = this.host;
+    if (this.owed * 4 < lane.block.creditBytes || this.state === CLOSED) return true;
+    const isWritten = writeSocketCredit(lane, this, this.owed);
+    if (isWritten) {
+      this.owed = 0;
+      this.host.wrote();
+    } else {
+      this.host.queueSocket(this);
+    }
+    return isWritten;
+  }
+
+  // What the engine tells.
+
+  /** It is there. */
+  opened(): void {
+    const { handlers } = this.host;
+    if (handlers.open !== undefined) this.call(() => handlers.open?.(this));
+  }
+
+  /** The record of a message, or of a part of one, at `at`. */
+  take(block: Block, at: number): void {
+    const length = block.i32[(at + abi.CHUNK_LEN) >> 2] as number;
+    const flags = block.u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
+    const start = at + abi.CHUNK_BYTES;
+    const cost = length + abi.SOCKET_MESSAGE_COST;
+    const isText = (flags & abi.FLAG_TEXT) !== 0;
+    if ((flags & abi.FLAG_END) === 0) {
+      this.gathered ??= new Gathered();
+      this.gathered.add(block, start, length);
+      this.grant(cost);
+      return;
+    }
+    let message: string | Buffer;
+    if (this.gathered !== null) {
+      this.gathered.add(block, start, length);
+      const whole = this.gathered.whole();
+      this.gathered = null;
+      message = isText ? utf8Slice.call(whole, 0, whole.length) : this.asBinary(whole);
+    } else if (isText) {
+      message = utf8Slice.call(block.u8, start, start + length);
+    } else {
+      message = this.asBinary(copyOf(block, start, length));
+    }
+    // Who is closing has said that it wants nothing more.
+    if (this.state === OPEN) this.runInAsyncScope(this.callMessage, this, message, cost);
+    else this.grant(cost);
+  }
+
+  private callMessage(message: string | Buffer, cost: number): void {
+    try {
+      const result = this.host.handlers.message(this, message) as unknown;
+      if (isThenable(result)) {
+        Promise.resolve(result)
+          .catch((error: unknown) => this.failed(error))
+          .then(() => this.grant(cost));
+        return;
+      }
+    } catch (error) {
+      this.failed(error);
+    }
+    this.grant(cost);
+  }
+
+  /** A ping that was answered, or a pong. */
+  takeControl(block: Block, at: number, isPing: boolean): void {
+    const { handlers } = this.host;
+    const hook = isPing ? handlers.ping : handlers.pong;
+    if (hook === undefined || this.state !== OPEN) return;
+    const length = block.i32[(at + abi.CHUNK_LEN) >> 2] as number;
+    const payload = this.asBinary(copyOf(block, at + abi.CHUNK_BYTES, length));
+    this.call(() => hook.call(handlers, this, payload));
+  }
+
+  /** So much has left for the peer. */
+  left(bytes: number): void {
+    this.unacknowledged -= bytes;
+    this.tellDrain();
+  }
+
+  /** Tells that what waited has left, where the program waits for that. */
+  tellDrain(): void {
+    if (!this.wantsDrain || this.waiting.length > 0 || this.unacknowledged > this.step) return;
+    this.wantsDrain = false;
+    const { handlers } = this.host;
+    if (handlers.drain !== undefined && this.state === OPEN) {
+      this.call(() => handlers.drain?.(this));
+    }
+  }
+
+  /** It has ended. */
+  ended(code: number, reason: string): void {
+    if (this.state === CLOSED) return;
+    this.state = CLOSED;
+    this.waiting = [];
+    this.gathered = null;
+    this.topics = null;
+    const { handlers } = this.host;
+    if (handlers.close !== undefined) this.call(() => handlers.close?.(this, code, reason));
+  }
+
+  /** Calls into the program. */
+  private call(hook: () => unknown): void {
+    const run = () => {
+      try {
+        const result = hook();
+        if (isThenable(result)) Promise.resolve(result).catch((error) => this.failed(error));
+      } catch (error) {
+        this.failed(error);
+      }
+    };
+    this.runInAsyncScope(run);
+  }
+
+  private failed(error: unknown): void {
+    const { handlers, log } = this.host;
+    if (handlers.error === undefined) {
+      log.error('gyrfalcon: a WebSocket handler failed:', error);
+      this.close(1011);
+      return;
+    }
+    const failedToo = (second: unknown): void => {
+      log.error('gyrfalcon: the error handler of WebSockets failed:', second);
+      this.close(1011);
+    };
+    try {
+      const result = handlers.error(this, asError(error));
+      if (isThenable(result)) Promise.resolve(result).catch(failedToo);
+    } catch (second) {
+      failedToo(second);
+    }
+  }
+
+  /** `bytes` has memory of its own, and all of it. */
+  private asBinary(bytes: Buffer): Buffer {
+    if (this.binaryType === 'nodebuffer') return bytes;
+    const { buffer } = bytes;
+    const other = this.binaryType === 'arraybuffer' ? buffer : new Uint8Array(buffer);
+    return other as Buffer; // who has asked for it knows
+  }
+}
+
+/** A copy with memory of its own. */
+function copyOf(block: Block, start: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(length);
+  block.u8.copy(bytes, 0, start, start + length);
+  return bytes;
+}
+
+/** A message that comes in parts: one piece of memory, however many they are. */
+class Gathered {
+  private bytes = Buffer.allocUnsafeSlow(64 * 1024);
+  private length = 0;
+
+  add(block: Block, start: number, length: number): void {
+    const end = this.length + length;
+    if (end > this.bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * this.bytes.length));
+      this.bytes.copy(larger, 0, 0, this.length);
+      this.bytes = larger;
+    }
+    block.u8.copy(this.bytes, this.length, start, start + length);
+    this.length = end;
+  }
+
+  /** With memory of its own, and all of it. */
+  whole(): Buffer {
+    const whole = Buffer.allocUnsafeSlow(this.length);
+    this.bytes.copy(whole, 0, 0, this.length);
+    return whole;
+  }
+}
+
+/** The bytes of a message that is none of text. Throws a TypeError. */
+export function bytesOf(data: Exclude<WebSocketData, string>): Uint8Array {
+  const bytes = viewBytes(data);
+  if (bytes !== null) return bytes;
+  throw new TypeError(`a message is ${inspect(data, { depth: 0 })}, not text or bytes`);
+}
+
+/** RFC 6455 §7.4: what an endpoint may say. */
+function mayClose(code: unknown): boolean {
+  if (typeof code !== 'number' || !Number.isInteger(code)) return false;
+  if (code >= 3000) return code <= 4999;
+  return code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006;
+}
+
+/** `bytes` of UTF-8, cut between two characters where it is longer than `most`. */
+function cut(bytes: Buffer, most: number): Buffer {
+  if (bytes.length <= most) return bytes;
+  let end = most;
+  while (((bytes[end] as number) & 0xc0) === 0x80) end -= 1;
+  return bytes.subarray(0, end);
+}
+
+/** The name of a topic. Throws GYR_WEBSOCKET_INVALID. */
+export function topicBytes(topic: string): Uint8Array {
+  const bytes = typeof topic === 'string' ? Buffer.from(topic) : noBytes;
+  if (bytes.length > 0 && bytes.length <= abi.TOPIC_BYTES_MAX) return bytes;
+  throw invalid(`The topic ${inspect(topic)}`, `a name of 1 to ${abi.TOPIC_BYTES_MAX} bytes`);
+}
+
+export function invalid(what: string, hint: string): GyrfalconError {
+  return new GyrfalconError('GYR_WEBSOCKET_INVALID', `${what} cannot be`, hint);
+}
+
+function asError(thrown: unknown): Error {
+  if (types.isNativeError(thrown)) return thrown;
+  return new Error(inspect(thrown, { depth: 0 }), { cause: thrown });
+}

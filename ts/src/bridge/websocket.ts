@@ -1,0 +1,142 @@
+import type { HeadersInit } from '../fetch/headers.ts';
+
+/** What a message is sent as: text, or bytes. */
+export type WebSocketData = string | ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
+
+/** What binary messages, and the payloads of pings, come as. */
+export type WebSocketBinaryType = 'nodebuffer' | 'arraybuffer' | 'uint8array';
+
+/**
+ * A WebSocket, as handlers have it. It may be kept; once it has ended, what is said to it is said to
+ * nobody.
+ */
+export interface ServerWebSocket<Data = unknown> {
+  /** What `server.upgrade()` was given as `data`. */
+  data: Data;
+  /** 1: open, 2: about to close, 3: closed. */
+  readonly readyState: 1 | 2 | 3;
+  /** Address of the client: '' where it is not known, 'unix' over a unix socket. */
+  readonly remoteAddress: string;
+  /** The subprotocol that was agreed on; '' without. */
+  readonly protocol: string;
+  /** @default 'nodebuffer' */
+  binaryType: WebSocketBinaryType;
+  /** What is subscribed to. */
+  readonly subscriptions: string[];
+  /**
+   * Sends a message: text of a string, binary of all else. The bytes are the caller's again when this
+   * returns.
+   *
+   * Its length in bytes: it is on its way. -1: so it is, and more waits for the peer than is good:
+   * `drain` is called when that has left. 0: it is not sent, as the socket has ended, or as
+   * `backpressureLimit` would be exceeded; or it was empty. Where the engine has no memory left for one
+   * that is on its way, the socket is closed with 1013.
+   */
+  send(data: WebSocketData, compress?: boolean): number;
+  /** `send`, of a string. */
+  sendText(data: string, compress?: boolean): number;
+  /** `send`, of bytes. */
+  sendBinary(data: Exclude<WebSocketData, string>, compress?: boolean): number;
+  /** Calls back with this socket. All that is sent in one turn leaves in one write in any case. */
+  cork<T>(callback: (ws: ServerWebSocket<Data>) => T): T;
+  /**
+   * Closes behind what was sent. Throws GYR_WEBSOCKET_INVALID for a code that no Close may have (RFC
+   * 6455 §7.4); of the reason 123 bytes are sent at most.
+   *
+   * @default 1000 without a reason
+   */
+  close(code?: number, reason?: string): void;
+  /** Ends the connection without a word. */
+  terminate(): void;
+  /** Asks whether the peer is there; the engine does so by itself. At most 125 bytes; as `send`. */
+  ping(data?: WebSocketData): number;
+  /** A pong that nobody has asked for. At most 125 bytes; as `send`. */
+  pong(data?: WebSocketData): number;
+  /**
+   * It is sent what is published under this name from now on: 1 to 128 bytes, of 1024 such at most.
+   * Throws GYR_WEBSOCKET_INVALID.
+   */
+  subscribe(topic: string): void;
+  unsubscribe(topic: string): void;
+  isSubscribed(topic: string): boolean;
+  /**
+   * Sends a message to all who have subscribed, in all threads, but to this one, unless `publishToSelf`
+   * is set. As `server.publish()`. One that has ended may do so too.
+   */
+  publish(topic: string, data: WebSocketData, compress?: boolean): number;
+  publishText(topic: string, data: string, compress?: boolean): number;
+  publishBinary(topic: string, data: Exclude<WebSocketData, string>, compress?: boolean): number;
+  /**
+   * What waits for the peer beyond the first 64 KiB, or a quarter of `backpressureLimit` where that is
+   * less: these are not counted exactly. Bytes.
+   */
+  getBufferedAmount(): number;
+}
+
+type Awaitable<T> = T | Promise<T>;
+
+/** The option `websocket`. Names are Bun's where Bun has them. Sizes are bytes. */
+export interface WebSocketHandler<Data = unknown> {
+  /** For its type alone: that of `ws.data`, as in `data: {} as { name: string }`. */
+  data?: Data;
+  /** It is there. */
+  open?(ws: ServerWebSocket<Data>): Awaitable<unknown>;
+  /** A message has come. What it promises holds its bytes of the peer's credit until it is done. */
+  message(ws: ServerWebSocket<Data>, message: string | Buffer): Awaitable<unknown>;
+  /** What waited for the peer has left, after `send` has said -1 or 0. */
+  drain?(ws: ServerWebSocket<Data>): Awaitable<unknown>;
+  /** It has ended: the last that is told. 1006 where no Close has come. */
+  close?(ws: ServerWebSocket<Data>, code: number, reason: string): Awaitable<unknown>;
+  /** A ping has come, and was answered. */
+  ping?(ws: ServerWebSocket<Data>, data: Buffer): Awaitable<unknown>;
+  pong?(ws: ServerWebSocket<Data>, data: Buffer): Awaitable<unknown>;
+  /**
+   * One of these has thrown, or what it promised was rejected.
+   *
+   * @default a line in the log, and the socket is closed with 1011
+   */
+  error?(ws: ServerWebSocket<Data>, error: Error): unknown;
+  /** A message that is received: a longer one ends the connection (1009). @default 16 MiB */
+  maxPayloadLength?: number;
+  /** Seconds of silence after which a peer is given up; 0: never. @default 120 */
+  idleTimeout?: number;
+  /** Ask a silent peer whether it is there, after half of that and 30 s at most. @default true */
+  sendPings?: boolean;
+  /** What may wait for a peer when a message comes on top of it. @default 1 MiB */
+  backpressureLimit?: number;
+  /** Close a socket above that; else the message is not sent. @default false */
+  closeOnBackpressureLimit?: boolean;
+  /** `ws.publish()` reaches the socket itself too. @default false */
+  publishToSelf?: boolean;
+  /** Subscriptions of an engine thread's sockets; 1024 of one in any case. @default 65536 */
+  maxSubscriptions?: number;
+  /**
+   * Whose pages may connect: those of the host that is asked, of any, or of a list of origins. Who
+   * sends no Origin is no page, and may.
+   *
+   * @default 'same'
+   */
+  origins?: WebSocketOrigins;
+  /** Subprotocols that are spoken: the first of the client's that is one of them is agreed on. */
+  protocols?: readonly string[];
+  /** For programs that were written for Bun. Messages are not compressed yet. */
+  perMessageDeflate?: unknown;
+}
+
+/** `['https://example.com']`: with a port where it is not the scheme's. */
+export type WebSocketOrigins = 'same' | 'any' | readonly string[];
+
+/** What `server.upgrade()` takes beside the request. */
+export interface UpgradeOptions<Data = unknown> {
+  /** What `ws.data` is. */
+  data?: Data;
+  /** Fields of the answer. Sec-WebSocket-Protocol is `protocol`; those of the handshake are dropped. */
+  headers?: HeadersInit;
+  /** The subprotocol, when the client has offered it. @default the first of `websocket.protocols` */
+  protocol?: string;
+  /** In the place of `websocket.origins`. */
+  origins?: WebSocketOrigins;
+}
+
+/** The handlers and what else of `websocket` a thread needs. */
+export type SocketHandlers = WebSocketHandler;

@@ -1,0 +1,152 @@
+//! Sockets as a dispatcher has them whose program is elsewhere (the bridge): it says things to them
+//! in its own turns, and has seen to it that they may be sent.
+
+const Id = @import("../../core/slots.zig").Id;
+const errors = @import("../../websocket/errors.zig");
+const frames = @import("../../websocket/frames.zig");
+const budget_of = @import("../budget.zig").Budget;
+const output_of = @import("output.zig").Output;
+const sessions_of = @import("session.zig").Sessions;
+const upgrades_of = @import("upgrades.zig").Upgrades;
+const socket = @import("socket.zig");
+const Status = socket.Socket.Status;
+
+/// For the driver `D`. All of these are called on the worker's thread, in the dispatcher's
+/// `onTurn`, or where something is told to it. Any may end the socket's connection.
+pub fn RemoteSockets(comptime D: type) type {
+    return struct {
+        const budget = budget_of(D);
+        const output = output_of(D);
+        const upgrades = upgrades_of(D);
+
+        pub const Session = sessions_of(D).Session;
+        pub const Late = upgrades.Late;
+        pub const upgrade = upgrades.upgradeLate;
+        pub const refuse = upgrades.refuseLate;
+
+        /// What waits for the peer, bytes.
+        pub fn waiting(d: *const D, session: *const Session) u64 {
+            const conn = session.conn orelse return 0;
+            const is_own = d.net.batch.owner == @as(?*anyopaque, conn);
+            return conn.queue.bytes + if (is_own) d.net.batch.bytes else 0;
+        }
+
+        /// What was gathered for it in this turn goes out now.
+        pub fn flush(d: *D, session: *const Session) void {
+            const conn = session.conn orelse return;
+            if (d.net.batch.owner == @as(?*anyopaque, conn)) d.net.flush();
+        }
+
+        /// The dispatcher's `onSocketDrain` is called when the turn ends.
+        pub fn settleLater(d: *D, session: *Session) void {
+            session.notes.drained = true;
+            D.websockets.settleLater(d, session);
+        }
+
+        /// The dispatcher has room again for what comes.
+        pub fn unpause(d: *D, session: *Session) void {
+            if (session.conn == null or !session.is_paused) return;
+            session.notes.unpause = true;
+            D.websockets.settleLater(d, session);
+        }
+
+        /// Sends a message. Where there is no memory for it, its socket ends with 1013: none is
+        /// left out.
+        pub fn send(d: *D, session: *Session, kind: frames.Kind, bytes: []const u8) void {
+            const conn = session.conn.?;
+            if (!output.hasMemory(d, conn, bytes.len))
+                return D.websockets.giveUp(d, conn, session, .out_of_buffers);
+            _ = output.write(d, session, kind, bytes);
+        }
+
+        /// A part of a message of `total` bytes that `sendGathered` will send. False: there is no
+        /// memory for it, and the socket has ended.
+        pub fn gather(d: *D, session: *Session, bytes: []const u8, total: usize) bool {
+            const conn = session.conn.?;
+            const is_first = session.message.len == 0;
+            if (is_first and !output.hasMemory(d, conn, total)) {
+                D.websockets.giveUp(d, conn, session, .out_of_buffers);
+                return false;
+            }
+            session.message.append(&d.net.pools.buffers, bytes) catch {
+                D.websockets.giveUp(d, conn, session, .out_of_buffers);
+                return false;
+            };
+            if (budget.over(d, conn, .input) == null) return true;
+            // Not 1009, which is said of what was received (RFC 6455 §7.4.1).
+            D.websockets.giveUp(d, conn, session, .out_of_buffers);
+            return false;
+        }
+
+        pub fn sendGathered(d: *D, session: *Session, kind: frames.Kind) void {
+            // It may end meanwhile.
+            var message = session.message;
+            session.message = .{};
+            defer message.deinit(&d.net.pools.buffers);
+            output.writeChain(d, session, kind, &message);
+        }
+
+        pub fn control(d: *D, session: *Session, is_ping: bool, bytes: []const u8) void {
+            output.control(d, session, is_ping, bytes);
+        }
+
+        /// Begins to close; the peer's answer is waited for.
+        pub fn close(d: *D, session: *Session, code: errors.Code, reason: []const u8) void {
+            output.close(d, session, code, reason);
+        }
+
+        pub fn terminate(d: *D, session: *const Session) void {
+            if (session.conn) |conn| d.net.close(conn);
+        }
+
+        /// Ends it with `code`, for want of what it needs.
+        pub fn giveUp(d: *D, session: *Session, code: errors.Code) void {
+            D.websockets.closeFor(d, session.conn.?, session, code);
+        }
+
+        pub fn subscribe(d: *D, session: *Session, topic: []const u8) error{NoRoom}!void {
+            return d.websocket_worker.topics.subscribe(session, topic);
+        }
+
+        pub fn unsubscribe(d: *D, session: *Session, topic: []const u8) void {
+            d.websocket_worker.topics.unsubscribe(session, topic);
+        }
+
+        /// Whether a message of so many bytes, its topic counted, can be published to all workers
+        /// now. Where it cannot, a turn comes when it may.
+        pub fn mayPublish(d: *const D, bytes: usize) bool {
+            const own = &d.websocket_worker.mailbox;
+            for (own.peers) |peer| if (peer != own and !peer.hasRoomOrWishes(bytes)) return false;
+            return true;
+        }
+
+        /// To all who have subscribed, of every worker, but to `except`.
+        pub fn publish(
+            d: *D,
+            except: Id,
+            topic: []const u8,
+            kind: frames.Kind,
+            bytes: []const u8,
+        ) Status {
+            const mailbox = &d.websocket_worker.mailbox;
+            const before = mailbox.enter();
+            defer socket.Mailbox.leave(before);
+            return mailbox.publish(except, topic, kind, bytes);
+        }
+
+        /// What this worker has published has not reached all: what is said now would overtake it.
+        pub fn isBehind(d: *const D) bool {
+            return !d.websocket_worker.mailbox.own.isEmpty();
+        }
+
+        /// How it has ended, of one whose `onSocketClose` was answered with false.
+        pub fn endOf(session: *const Session) socket.Socket.End {
+            return session.end();
+        }
+
+        /// The dispatcher is done with such a one.
+        pub fn release(d: *D, session: *Session) void {
+            d.websocket_worker.sessions.release(session.id);
+        }
+    };
+}

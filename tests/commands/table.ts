@@ -96,6 +96,11 @@ export const rows: readonly Row[] = [
   },
   { pattern: /^npm run build:tls\b/, short: () => 'npm run build:tls -- --list' },
   {
+    pattern: /^npm run test:autobahn\b/,
+    short: () => 'npm run test:autobahn -- --smoke',
+    mayLack: /root|debootstrap|download|install|not built/,
+  },
+  {
     pattern: /^npm run test:tls-scan\b/,
     short: () => 'npm run test:tls-scan -- --smoke',
     mayLack: /TLS|sslscan/,

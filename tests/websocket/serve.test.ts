@@ -54,8 +54,11 @@ async function ask(client: WebSocketClient, text: string): Promise<string> {
 }
 
 /** A line that the server prints. */
-const prints = (server: RunningServer, line: RegExp): Promise<RegExpExecArray> =>
-  until(() => line.exec(server.stdout()) ?? undefined, `${line}`);
+const prints = (server: RunningServer, line: RegExp, ms?: number): Promise<RegExpExecArray> =>
+  until(() => line.exec(server.stdout()) ?? undefined, `${line}`, ms);
+
+/** A thread that begins compiles its modules first, beside other tests. */
+const reloadMsMax = 30_000;
 
 serving(
   'a socket knows its data, its client, its subprotocol and its topics',
@@ -338,7 +341,7 @@ for (const threads of [0, 1]) {
       const name = threads === 0 ? 'first' : 'thread';
       assert.is(await ask(client, 'there'), `${name}: there`);
       server.child.kill('SIGHUP');
-      await prints(server, /^RELOADED$/m);
+      await prints(server, /^RELOADED$/m, reloadMsMax);
       assert.is(await ask(client, 'there'), threads === 0 ? 'second: there' : 'thread: there');
       const { data } = JSON.parse(await ask(client, 'about'));
       assert.equal(data, { name: 'one' });
@@ -446,7 +449,7 @@ serving(
     await client.send(handshake({}, 'GET /release HTTP/1.1'));
     assert.is((await client.response()).body.toString(), 'released\n');
     server.child.kill('SIGHUP');
-    await prints(server, /^NOT RELOADED GYR_RELOAD$/m);
+    await prints(server, /^NOT RELOADED GYR_RELOAD$/m, reloadMsMax);
     server.child.kill('SIGUSR2');
     await prints(server, /^PUBLISHED 0$/m);
     client.destroy();

@@ -20,7 +20,11 @@ const storage = new AsyncLocalStorage<string>();
 const ended: string[] = [];
 let drains = 0;
 const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-let release = (): void => {};
+/** Handlers of `hold`: each has its peer's credit for as long as it waits. */
+const held = { running: 0, release: (): void => {} };
+const released = new Promise<void>((resolve) => {
+  held.release = resolve;
+});
 let kept: Ws | null = null;
 
 const commands: Record<string, (ws: Ws, text: string) => unknown> = {
@@ -36,6 +40,7 @@ const commands: Record<string, (ws: Ws, text: string) => unknown> = {
         thread: threadId,
         context: storage.getStore() ?? null,
         drains,
+        holds: held.running,
         buffered: ws.getBufferedAmount(),
       }),
     ),
@@ -87,12 +92,11 @@ const commands: Record<string, (ws: Ws, text: string) => unknown> = {
     const until = Date.now() + Number(text);
     while (Date.now() < until);
   },
-  /** Takes no more until "release". */
-  hold: () =>
-    new Promise<void>((resolve) => {
-      release = resolve;
-    }),
-  slow: (_ws, text) => rest(Number(text)),
+  /** Is not done until /release is asked for. */
+  hold: async () => {
+    held.running += 1;
+    await released;
+  },
   die: () => process.exit(7),
 };
 
@@ -146,7 +150,7 @@ export function handlers(name: string) {
         return server.upgrade(request, options) ? undefined : new Response('none\n');
       },
       '/release': () => {
-        release();
+        held.release();
         return new Response('released\n');
       },
       /** What server.upgrade() throws, and answers. */
@@ -179,5 +183,7 @@ export function handlers(name: string) {
   };
 }
 
-const own = handlers('thread');
+/** Each reload() imports it anew, by another number. */
+const version = new URL(import.meta.url).searchParams.get('gyrfalcon');
+const own = handlers(version === '0' || version === null ? 'thread' : `thread ${version}`);
 export default { ...own, websocket: { ...own.websocket, backpressureLimit: 2 ** 26 } };

@@ -6,7 +6,7 @@ import { listening, project, type RunningServer, start, stopAll } from '../suppo
 import { until, within } from '../support/wait.ts';
 import { closing, frame, handshake, opcodes, WebSocketClient } from './client.ts';
 
-// What serve({ websocket }) adds to tests/websocket/engine.test.ts: its methods and options, backpressure, topics across
+// What serve({ websocket }) adds to tests/websocket/sections.ts: its methods and options, backpressure, topics across
 // threads, and what becomes of sockets when threads die, handlers fail, programs are reloaded and servers stop.
 const test = suite('websocket: serve()');
 
@@ -163,7 +163,8 @@ serving(
     for (let n = 0; n < taken; n += 1) assert.is((await slow.message()).payload.length, 65_536);
     await slow.expectText('drained');
     const { drains, buffered } = JSON.parse(await ask(slow, 'about'));
-    assert.equal([drains, buffered], [1, 0]);
+    assert.ok(drains >= 1);
+    assert.is(buffered, 0);
     slow.destroy();
     other.destroy();
   },

@@ -21,7 +21,7 @@ function add(total, outcome) {
   total.skips.push(...outcome.skips);
 }
 
-async function runFile(file, { root, timeoutMs = 120_000, quiet = false, ...options }) {
+async function runFile(file, { root, timeoutMs = 240_000, quiet = false, ...options }) {
   const name = relative(root, file);
   const begun = Date.now();
   const { code, signal, output, late } = await runProcess(file, { root, timeoutMs, ...options });

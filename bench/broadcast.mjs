@@ -3,12 +3,11 @@
 // [--only zig,bun] [--smoke]`. The server has core 0, the clients core 1.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { MissingError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
-import { checkCores } from './lib/machine.mjs';
+import { checkCores, checkDescriptors } from './lib/machine.mjs';
 import {
   cpuMicrosBetween,
   cpuTime,
@@ -38,10 +37,8 @@ const [listeners, messages, rounds] = values.smoke
   : [Number(values.listeners), Number(values.messages), Number(values.rounds)];
 const bytes = Number(values.bytes);
 const only = values.only.split(',').filter(Boolean);
-/** Descriptors for everything but the connections. */
-const DESCRIPTORS_SPARE = 200;
 
-checkDescriptors();
+checkDescriptors(listeners, '--listeners');
 await main(async () => {
   checkCores({ serverCore: 0, loadCore: 1 });
   const found = new Map();
@@ -109,11 +106,4 @@ async function measure({ command, env }) {
   } finally {
     await stop(server);
   }
-}
-
-function checkDescriptors() {
-  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-  if (Number(limit) >= listeners + DESCRIPTORS_SPARE) return;
-  console.error(`only ${limit} descriptors are allowed (ulimit -n): --listeners has to be lower`);
-  process.exit(2);
 }

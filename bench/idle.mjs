@@ -1,21 +1,18 @@
 // What an idle connection costs: opens many keep-alive connections, makes one request on each, and
 // compares the server's memory. `node bench/idle.mjs [zig] [--connections 10000] [--smoke]`; those of
 // the group tls are asked over TLS, those of the group h2 over HTTP/2 with the fields of a browser.
-import { readFileSync } from 'node:fs';
 import { main } from '../scripts/lib/setup.mjs';
 import { prepareFiles } from './contenders.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
 import { frame, PREFACE } from './lib/http2.mjs';
 import { chooseLoad, load } from './lib/load.mjs';
-import { checkCores } from './lib/machine.mjs';
+import { checkCores, checkDescriptors } from './lib/machine.mjs';
 import { readOptions } from './lib/options.mjs';
 import { residentBytes, stop, tree } from './lib/process.mjs';
 import { open, verify } from './lib/verify.mjs';
 
 /** Connections that are being opened at a time: fewer than any listen queue. */
 const OPENING_MAX = 100;
-/** Descriptors for everything but the connections. */
-const DESCRIPTORS_SPARE = 200;
 /** The goal, per connection: what is added to it over TLS is keys. */
 const BYTES_MAX = 2048;
 const TLS_BYTES_MAX = 6 * 1024;
@@ -51,7 +48,7 @@ const name = words[0] === undefined || words[0].startsWith('-') ? 'zig' : words.
 const options = readOptions(['--connections', '10000', ...words]);
 const [row] = choose([name]);
 const count = options.connections;
-checkDescriptors(count);
+checkDescriptors(count, '--connections');
 const sockets = [];
 
 await main(async () => {
@@ -166,11 +163,4 @@ function requestLine(path) {
 function kept([name, value]) {
   const text = (string) => Buffer.from([string.length, ...Buffer.from(string)]);
   return Buffer.concat([Buffer.from([0x40]), text(name), text(value)]);
-}
-
-function checkDescriptors(wanted) {
-  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-  if (Number(limit) >= wanted + DESCRIPTORS_SPARE) return;
-  console.error(`only ${limit} descriptors are allowed (ulimit -n): --connections has to be lower`);
-  process.exit(2);
 }

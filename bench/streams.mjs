@@ -1,12 +1,12 @@
 // What streams of HTTP/2 that are under way cost: opens many connections, and as many streams on each as it may have,
 // which a handler answers when it is told to. `node bench/streams.mjs [--connections 1000] [--streams 100] [--smoke]`.
 // Ends with 1 when one was refused, reset or not answered.
-import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { main, setup } from '../scripts/lib/setup.mjs';
 import { frame, PREFACE } from './lib/http2.mjs';
+import { checkDescriptors } from './lib/machine.mjs';
 import { freePort, residentBytes, start, stop, tree } from './lib/process.mjs';
 
 const { values } = parseArgs({
@@ -18,8 +18,6 @@ const { values } = parseArgs({
 });
 const connections = values.smoke ? 20 : Number(values.connections);
 const streams = Number(values.streams);
-/** Descriptors for everything but the connections. */
-const DESCRIPTORS_SPARE = 200;
 
 const [DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY] = [0, 1, 3, 4, 7];
 const END_STREAM = 1;
@@ -70,7 +68,7 @@ class Client {
   }
 }
 
-checkDescriptors();
+checkDescriptors(connections, '--connections');
 await main(async () => {
   if (process.env.GYRFALCON_SETUP !== '0') await setup({ quiet: true });
   const port = await freePort();
@@ -174,11 +172,4 @@ async function until(holds, what, limit_ms = 60_000) {
     if (Date.now() > deadline) throw new Error(`there was no ${what} within ${limit_ms} ms`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-function checkDescriptors() {
-  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-  if (Number(limit) >= connections + DESCRIPTORS_SPARE) return;
-  console.error(`only ${limit} descriptors are allowed (ulimit -n): --connections has to be lower`);
-  process.exit(2);
 }

@@ -46,3 +46,14 @@ export function checkCores({ serverCore, loadCore }) {
     if (status !== 0) throw new MissingError(`no core ${core} here: two are needed`);
   }
 }
+
+/** Descriptors for everything but the connections. */
+const DESCRIPTORS_SPARE = 200;
+
+/** Ends the program where the system does not allow so many connections. `option`: what says how many. */
+export function checkDescriptors(wanted, option) {
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+  if (Number(limit) >= wanted + DESCRIPTORS_SPARE) return;
+  console.error(`only ${limit} descriptors are allowed (ulimit -n): ${option} has to be lower`);
+  process.exit(2);
+}

@@ -17,11 +17,16 @@ import {
   type Place,
   WebSocketClient,
 } from './client.ts';
+import { Gateway } from './gateway.ts';
 
 // WebSockets of a Zig handler (tests/apps/sockets.zig) and of one in TypeScript (tests/apps/sockets.ts), section by section
-// of RFC 6455, in the clear and over TLS. Which of them, the query of this module's URL says: each is a test file of its own.
-const own = new URL(import.meta.url).searchParams.get('kind');
-const test = suite(`websocket, ${own}`);
+// of RFC 6455, in the clear and over TLS, on connections of their own and on streams of HTTP/2. Which of them, the query of
+// this module's URL says: each is a test file of its own.
+const asked = new URL(import.meta.url).searchParams;
+const own = asked.get('kind');
+/** Clients reach the server by a gateway that speaks HTTP/2 to it. */
+const overHttp2 = asked.get('over') === 'http2';
+const test = suite(`websocket, ${own}${overHttp2 ? ', over HTTP/2' : ''}`);
 const authority = noTls === undefined ? new Authority() : undefined;
 const issued = authority?.issue(['localhost', '127.0.0.1']);
 
@@ -102,12 +107,22 @@ function both(name: string, options: EngineOptions, run: Run): void {
       test(full, async () => {
         const server = await target.start({ ...given, ...(way.secure ? certificate(kind) : {}) });
         const place: Place = { port: server.port, secure: way.secure };
-        await run({ ...place, kind, told: () => toldOf(place) }, server);
+        const told = () => toldOf(place);
+        if (overHttp2) {
+          const gateway = await Gateway.open(place);
+          await run({ port: gateway.port, kind, told }, server);
+          gateway.close();
+        } else await run({ ...place, kind, told }, server);
         await target.stop(server);
       });
     }
   }
 }
+
+/** What is HTTP/1's alone: tests/websocket/http2.test.ts tells of HTTP/2's. */
+const ofHttp1: typeof both = (...args) => {
+  if (!overHttp2) both(...args);
+};
 
 function certificate(kind: Kind): EngineOptions {
   const { certFile = '', keyFile = '' } = issued ?? {};
@@ -399,7 +414,7 @@ const handshakes: [string, Record<string, string | null>, number, [string, strin
   ['extensions that are none (§9.1)', { 'Sec-WebSocket-Extensions': 'a;;b' }, 400],
 ];
 
-both(
+ofHttp1(
   'a handshake that is not as it has to be is answered with what is wrong (§4.2)',
   {},
   async (place) => {
@@ -459,15 +474,19 @@ both('subprotocol, origin and fields of the answer (§4.2.2, §10.2)', {}, async
   stranger.destroy();
 });
 
-both('behind other requests of its connection, and beside those of others', {}, async (place) => {
-  const client = await WebSocketClient.connect(place);
-  await client.send(`GET /hello HTTP/1.1\r\nHost: a\r\n\r\n${handshake()}`);
-  assert.is((await client.response()).status, 200);
-  client.expectUpgrade(await client.response());
-  await client.say('text', 'behind');
-  await client.expectText('behind');
-  client.destroy();
-});
+ofHttp1(
+  'behind other requests of its connection, and beside those of others',
+  {},
+  async (place) => {
+    const client = await WebSocketClient.connect(place);
+    await client.send(`GET /hello HTTP/1.1\r\nHost: a\r\n\r\n${handshake()}`);
+    assert.is((await client.response()).status, 200);
+    client.expectUpgrade(await client.response());
+    await client.say('text', 'behind');
+    await client.expectText('behind');
+    client.destroy();
+  },
+);
 
 both(
   'a silent peer is asked, and given up when it says nothing',

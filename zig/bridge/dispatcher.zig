@@ -250,7 +250,7 @@ pub const Dispatcher = struct {
             .inline_body = with_body,
             .has_trailers = ex.trailers.len > 0,
             .push_room = w.pushRoom(ex),
-            .upgrade = w.state.table.?.websocket and handshake.asks(req),
+            .upgrade = w.state.table.?.websocket and handshake.wayOf(req) != null,
         };
         var any_live = false;
         while (pickLane(w, &any_live)) |lane| {

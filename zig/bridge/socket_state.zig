@@ -26,13 +26,18 @@ pub const Asked = struct {
     pub fn of(req: *const Request) Asked {
         var self: Asked = .{ .asks = true };
         if (req.tls) |security| self.is_early = security.is_early;
-        self.refusal = refusalOf(req, .any);
-        if (self.refusal == null) self.is_foreign = refusalOf(req, .same) != null;
+        const way = handshake.wayOf(req).?;
+        self.refusal = refusalOf(req, way, .any);
+        if (self.refusal == null) self.is_foreign = refusalOf(req, way, .same) != null;
         return self;
     }
 
-    fn refusalOf(req: *const Request, origins: handshake.Origins) ?handshake.Refusal {
-        return switch (handshake.read(req, .upgrade, &.{ .origins = origins })) {
+    fn refusalOf(
+        req: *const Request,
+        way: handshake.Way,
+        origins: handshake.Origins,
+    ) ?handshake.Refusal {
+        return switch (handshake.read(req, way, &.{ .origins = origins })) {
             .refused => |refusal| refusal,
             .offer => null,
         };

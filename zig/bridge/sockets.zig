@@ -208,7 +208,7 @@ pub fn Sockets(comptime W: type) type {
             if (!state.is_live) return;
             if (state.outstanding > 0) {
                 remote.flush(w, session);
-                if (session.conn == null) return; // there was no memory for it
+                if (session.tunnel == null) return; // there was no memory for it
                 settleSent(w, session);
             }
             tellSent(d, w, session);
@@ -439,7 +439,7 @@ pub fn Sockets(comptime W: type) type {
                 state.sending = null;
                 remote.sendGathered(w, session, kind);
             }
-            if (session.conn != null) count(w, session, bytes.len);
+            if (session.tunnel != null) count(w, session, bytes.len);
             return true;
         }
 

@@ -68,6 +68,9 @@ pub const Request = struct {
     /// they are never merged into `fields`.
     trailers: Fields = .{},
     peer: Address = .{},
+    /// It came over HTTP/2 as an extended CONNECT (RFC 8441 §4), whose `:protocol` is known here:
+    /// it asks for what GET with Upgrade asks for over HTTP/1, and has its method.
+    is_extended_connect: bool = false,
     /// Of the connection, when it is one over TLS: the scheme is https then.
     tls: ?*const Security = null,
 

@@ -386,6 +386,7 @@ pub fn Connection(comptime Owner: type) type {
 
         fn takeTrailers(self: *Self, stream: *Stream, scratch: Scratch, now_ms: u64) Taken {
             const block = scratch.block;
+            if (stream.is_tunnel) return self.breakStream(stream.id, stream, .malformed, now_ms);
             if (request.checkTrailers(block, self.settings.trailers) != null)
                 return self.breakStream(stream.id, stream, .malformed, now_ms);
             stream.content.end() catch

@@ -690,3 +690,50 @@ test "content on a stream that was promised ends the connection" {
     try pair.frame(.data, 0, 2, "x");
     try pair.expect("failed content_for_push > goaway protocol_error\n");
 }
+
+test "an extended CONNECT is a request where it was offered, else its stream is reset" {
+    const connect = ":method: CONNECT\r\n:protocol: websocket\r\n:scheme: https\r\n" ++
+        ":path: /\r\n:authority: a\r\n";
+    var pair: Pair = undefined;
+    try start(&pair, .{ .request = .{ .extended_connect = true } });
+    defer pair.deinit();
+    try pair.headers(1, false, connect);
+    try pair.headers(3, false, get ++ ":protocol: websocket\r\n");
+    try pair.headers(5, false, connect ++ "a: b\r\n:protocol: websocket\r\n");
+    try pair.expect("request 1 CONNECT\n" ++
+        "malformed 3 invalid_protocol > rst_stream 3 protocol_error\n" ++
+        "malformed 5 invalid_pseudo_field > rst_stream 5 protocol_error\n");
+    var other: Pair = undefined;
+    try start(&other, .{});
+    defer other.deinit();
+    try other.headers(1, false, connect);
+    try other.expect("malformed 1 invalid_protocol > rst_stream 1 protocol_error\n");
+}
+
+test "a tunnel takes DATA and no fields: those break its stream (RFC 9113 §8.5)" {
+    for ([_]bool{ false, true }) |end_stream| {
+        var pair: Pair = undefined;
+        try start(&pair, .{});
+        defer pair.deinit();
+        try pair.headers(1, false, post);
+        try pair.expect("request 1 POST\n");
+        pair.findStream(1).?.is_tunnel = true;
+        try pair.frame(.data, 0, 1, "frames");
+        try pair.headers(1, end_stream, "x-sum: 1\r\n");
+        try pair.expect("data 1 frames\nbroken 1 malformed > rst_stream 1 protocol_error\n");
+    }
+}
+
+test "the setting of extended CONNECT is said where it is taken, and nowhere else" {
+    for ([_]bool{ false, true }) |is_taken| {
+        var pair: Pair = undefined;
+        try start(&pair, .{ .request = .{ .extended_connect = is_taken } });
+        defer pair.deinit();
+        var out: [Connection(Pair).greeting_bytes_max]u8 = undefined;
+        _ = pair.connection.greet(&out);
+        const header = frames.Header.parse(out[0..frames.header_bytes]);
+        const setting = [_]u8{ 0, 8, 0, 0, 0, 1 }; // RFC 8441 §3
+        const payload = out[frames.header_bytes..][0..header.len];
+        try testing.expectEqual(is_taken, std.mem.indexOf(u8, payload, &setting) != null);
+    }
+}

@@ -13,6 +13,9 @@ pub const Stream = struct {
     receive: windows.ReceiveWindow,
     tuning: windows.Tuning = .{},
     content: request.Content,
+    /// A CONNECT was answered with success: from here on DATA is all that either side sends (RFC
+    /// 9113 §8.5).
+    is_tunnel: bool = false,
 
     /// The server has begun it: its request is one that was promised.
     pub fn isPush(self: *const Stream) bool {

@@ -81,9 +81,11 @@ pub fn Responses(comptime D: type) type {
             // A success would make a tunnel of the connection, and there is none (RFC 9110 §9.3.6).
             const tunnel = ex.is_connect and res.status >= 200 and res.status < 300;
             const code: problem.Code = if (tunnel) .tunnel_not_supported else .internal_error;
-            log.limited("a handler set status {d}{s}: answered with {d}", .{
-                res.status, if (tunnel) " for CONNECT" else "", problem.statusOf(code),
-            });
+            // A page that is asked for a WebSocket is no handler's fault.
+            if (!(tunnel and ex.version == .http2 and ex.http2.asks_tunnel))
+                log.limited("a handler set status {d}{s}: answered with {d}", .{
+                    res.status, if (tunnel) " for CONNECT" else "", problem.statusOf(code),
+                });
             // An exchange that is answered at once is that of `request`.
             const at_once = !ex.dispatched;
             const format = if (at_once) problem.formatOf(&d.request.fields) else ex.format;

@@ -39,7 +39,7 @@ pub const Policy = struct {
 
 /// Why a request is not answered with a connection.
 pub const Refusal = enum {
-    /// It is not GET (§4.2.1), or not HTTP/1.1.
+    /// It is not GET (§4.2.1), or no version of HTTP that has a way to ask.
     wrong_method,
     wrong_http_version,
     /// Upgrade does not name websocket.
@@ -62,7 +62,9 @@ pub const Refusal = enum {
     /// Sec-WebSocket-Extensions does not follow its grammar (§9.1).
     invalid_extensions,
 
-    pub fn status(self: Refusal) u16 {
+    /// HTTP/2 has no Upgrade, which 426 is about (RFC 9110 §15.5.22).
+    pub fn status(self: Refusal, way: Way) u16 {
+        if (way == .extended_connect and self == .unsupported_version) return 400;
         return switch (self) {
             .no_upgrade, .unsupported_version => 426,
             .wrong_method => 405,
@@ -82,20 +84,23 @@ pub const Refusal = enum {
     }
 
     /// What the response has to say beside its status.
-    pub fn fields(self: Refusal) []const Field {
+    pub fn fields(self: Refusal, way: Way) []const Field {
         return switch (self) {
             // RFC 9110 §15.5.22
-            .no_upgrade => &.{.{ .name = "Upgrade", .value = "websocket" }},
+            .no_upgrade => &.{upgrade_field},
             // RFC 6455 §4.2.2
-            .unsupported_version => &.{
-                .{ .name = "Upgrade", .value = "websocket" },
-                .{ .name = "Sec-WebSocket-Version", .value = version },
-            },
+            .unsupported_version => if (way == .upgrade)
+                &.{ upgrade_field, version_field }
+            else
+                &.{version_field},
             .wrong_method => &.{.{ .name = "Allow", .value = "GET" }},
             else => &.{},
         };
     }
 };
+
+const upgrade_field: Field = .{ .name = "Upgrade", .value = "websocket" };
+const version_field: Field = .{ .name = "Sec-WebSocket-Version", .value = version };
 
 pub const Verdict = union(enum) { offer: Offer, refused: Refusal };
 
@@ -176,10 +181,11 @@ pub fn isWebSocket(protocol: []const u8) bool {
     return std.ascii.eqlIgnoreCase(protocol, "websocket");
 }
 
-/// Whether a request that is none for an extended CONNECT asks for a WebSocket at all. Others are
-/// usual requests.
-pub fn asks(req: *const Request) bool {
-    return req.version == .http11 and hasToken(&req.fields, "upgrade", "websocket");
+/// How a request asks for a WebSocket; null: it does not, and is a usual one.
+pub fn wayOf(req: *const Request) ?Way {
+    if (req.version == .http2) return if (req.is_extended_connect) .extended_connect else null;
+    const asks = req.version == .http11 and hasToken(&req.fields, "upgrade", "websocket");
+    return if (asks) .upgrade else null;
 }
 
 /// What may become of `req`, whose `:protocol` is `websocket` where it came as an extended CONNECT.
@@ -203,8 +209,8 @@ fn check(req: *const Request, policy: *const Policy, offer: *Offer) ?Refusal {
         if (!hasToken(fields, "upgrade", "websocket")) return .no_upgrade;
         if (req.method != .GET) return .wrong_method;
         if (!hasToken(fields, "connection", "upgrade")) return .no_connection_upgrade;
-        if (hasContent(fields)) return .has_content;
     }
+    if (hasContent(fields)) return .has_content;
     const versions = only(fields, "sec-websocket-version") catch return .duplicate_version;
     if (!std.mem.eql(u8, versions orelse "", version)) return .unsupported_version;
     if (offer.way == .upgrade) {

@@ -76,7 +76,7 @@ test "Upgrade and Connection are lists in any letters, on one line or several (ย
             if (std.mem.eql(u8, field.name, "Connection")) field.name = "X-Connection";
             break;
         }
-        try testing.expect(handshake.asks(&req));
+        try testing.expectEqual(.upgrade, handshake.wayOf(&req));
         _ = try offerOf(&req, .{});
     }
 }
@@ -89,21 +89,21 @@ test "what does not ask for a WebSocket is none, or refused with 426 (RFC 9110 ย
         &.{.{ "Upgrade", "" }},
     }) |fields| {
         const req = requestOf("Upgrade", fields);
-        try testing.expect(!handshake.asks(&req));
+        try testing.expectEqual(null, handshake.wayOf(&req));
         try expectRefused(&req, .{}, .no_upgrade);
     }
-    try testing.expectEqual(426, Refusal.no_upgrade.status());
-    try testing.expectEqualStrings("websocket", Refusal.no_upgrade.fields()[0].value);
+    try testing.expectEqual(426, Refusal.no_upgrade.status(.upgrade));
+    try testing.expectEqualStrings("websocket", Refusal.no_upgrade.fields(.upgrade)[0].value);
 }
 
 test "a handshake is a GET of HTTP/1.1 whose Connection names Upgrade (ยง4.2.1)" {
     var req = requestOf("", &.{});
     req.method = .POST;
     try expectRefused(&req, .{}, .wrong_method);
-    try testing.expectEqual(405, Refusal.wrong_method.status());
+    try testing.expectEqual(405, Refusal.wrong_method.status(.upgrade));
     req = requestOf("", &.{});
     req.version = .http10;
-    try testing.expect(!handshake.asks(&req));
+    try testing.expectEqual(null, handshake.wayOf(&req));
     try expectRefused(&req, .{}, .wrong_http_version);
     req = requestOf("Connection", &.{});
     try expectRefused(&req, .{}, .no_connection_upgrade);
@@ -129,8 +129,8 @@ test "another version is refused with 426 and the one that is spoken (ยง4.2.2, ย
     try expectRefused(&none, .{}, .unsupported_version);
     const two = requestOf("", &.{.{ "Sec-WebSocket-Version", "13" }});
     try expectRefused(&two, .{}, .duplicate_version);
-    const fields = Refusal.unsupported_version.fields();
-    try testing.expectEqual(426, Refusal.unsupported_version.status());
+    const fields = Refusal.unsupported_version.fields(.upgrade);
+    try testing.expectEqual(426, Refusal.unsupported_version.status(.upgrade));
     try testing.expectEqualStrings("Sec-WebSocket-Version", fields[fields.len - 1].name);
     try testing.expectEqualStrings("13", fields[fields.len - 1].value);
 }
@@ -183,7 +183,7 @@ test "pages of other origins are refused with 403 where origins are listed (ยง4.
                 try expectRefused(&req, policy, .forbidden_origin);
         }
     }
-    try testing.expectEqual(403, Refusal.forbidden_origin.status());
+    try testing.expectEqual(403, Refusal.forbidden_origin.status(.upgrade));
     // What is no browser has none.
     const none = requestOf("", &.{});
     _ = try offerOf(&none, list);
@@ -267,7 +267,8 @@ test "over HTTP/2 there is no key, no Upgrade, no Connection: the answer is 200 
 }
 
 test "every refusal is an error to the client" {
-    for (std.enums.values(Refusal)) |refusal| {
-        try testing.expect(refusal.status() >= 400 and refusal.status() < 500);
-    }
+    for (std.enums.values(handshake.Way)) |way| for (std.enums.values(Refusal)) |refusal| {
+        const status = refusal.status(way);
+        try testing.expect(status >= 400 and status < 500);
+    };
 }

@@ -6,6 +6,7 @@ const assert = std.debug.assert;
 const limits = @import("../../core/limits.zig");
 const never = @import("../../core/rate.zig").never;
 const Segment = @import("../../core/chain.zig").Segment;
+const Id = @import("../../core/slots.zig").Id;
 const buddy = @import("../../core/buddy.zig");
 const problem = @import("../../http/problem.zig");
 const h2 = @import("../../http2/connection.zig");
@@ -18,6 +19,7 @@ const contents_of = @import("contents.zig").Contents;
 const output_of = @import("output.zig").Output;
 const pushes_of = @import("pushes.zig").Pushes;
 const requests_of = @import("requests.zig").Requests;
+const tunnels_of = @import("tunnels.zig").Tunnels;
 const sessions_of = @import("session.zig").Sessions;
 
 /// HTTP/2 for the driver `D`.
@@ -34,6 +36,7 @@ pub fn Http2(comptime D: type) type {
         const requests = requests_of(D);
         const sessions = sessions_of(D);
 
+        pub const tunnels = tunnels_of(D);
         pub const Session = sessions.Session;
         pub const Stream = h2.Stream;
         pub const Worker = sessions.Worker;
@@ -74,6 +77,8 @@ pub fn Http2(comptime D: type) type {
         pub fn onBytes(d: *D, conn: *Conn, bytes: []const u8) usize {
             const session = of(conn);
             var used: usize = 0;
+            // What has come before goes first.
+            if (session.unread.len > 0) tunnels.readAll(d, session);
             while (conn.isOpen() and !session.is_over) {
                 if (conn.is_ready) return used; // it has had its turn
                 const step = session.protocol.next(session, bytes[used..], .{
@@ -207,6 +212,7 @@ pub fn Http2(comptime D: type) type {
 
         fn tellAbort(d: *D, ex: *Exchange) void {
             requests.stopWaiting(d, ex);
+            if (D.has_sockets) D.websockets.dropStream(d, ex);
             if (!ex.dispatched or ex.response == .done) return;
             ex.dispatched = false;
             d.dispatcher.onAbort(d, ex);
@@ -231,6 +237,7 @@ pub fn Http2(comptime D: type) type {
 
         /// Lets go of an exchange whose stream is closed.
         pub fn release(d: *D, session: *Session, ex: *Exchange) void {
+            assert(ex.http2.socket == Id.none);
             ex.http2.is_reading = false;
             session.order.remove(ex);
             requests.stopWaiting(d, ex);
@@ -359,9 +366,23 @@ pub fn Http2(comptime D: type) type {
                     if (!conn.isOpen()) return;
                     writeGoaway(d, session, .announced, .no_error);
                     sendPing(d, session);
+                    closeSockets(d, session);
                 },
                 .announced => {},
                 .final => if (session.depth == 0) d.endConn(conn, false),
+            }
+        }
+
+        fn closeSockets(d: *D, session: *Session) void {
+            if (!D.has_sockets) return;
+            var at = session.first;
+            while (at) |ex| {
+                at = ex.next;
+                const next = if (at) |after| after.id else null;
+                D.websockets.finishStream(d, ex);
+                if (!session.conn.isOpen()) return;
+                // It may have ended others. To who has been told nothing more is said.
+                if (next) |id| at = d.exchanges.get(id) orelse session.first;
             }
         }
 
@@ -383,6 +404,7 @@ pub fn Http2(comptime D: type) type {
                 bytes += ex.gathered.block_bytes + ex.trailers.block_bytes + ex.held.block_bytes +
                     ex.http2.head.block_bytes + ex.http2.inbox.block_bytes +
                     ex.http2.trailing.block_bytes;
+                if (D.has_sockets) bytes += D.websockets.heldBytesOn(session.d, ex);
             }
             return bytes;
         }
@@ -400,6 +422,7 @@ pub fn Http2(comptime D: type) type {
                 assert(d.exchanges.get(ex.id) == ex);
                 assert(ex.held_bytes == ex.held.memory_bytes);
                 assert(!ex.http2.stall.is_on or !ex.http2.place.link.is_linked);
+                if (D.has_sockets) D.websockets.checkStream(d, ex);
                 held += ex.held_bytes;
                 if (ex.http2.stall.is_on) {
                     stalled += ex.held_bytes;

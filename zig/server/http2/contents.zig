@@ -29,6 +29,7 @@ pub fn Contents(comptime D: type) type {
         }
 
         pub fn takeData(d: *D, ex: *Exchange, bytes: []const u8, end_stream: bool) void {
+            if (ex.http2.asks_tunnel) return D.http2.tunnels.takeData(d, ex, bytes, end_stream);
             if (!ex.http2.is_reading) return consume(d, http2.of(d.connOf(ex)), ex, bytes.len);
             ex.body.since_ms = d.net.now_ms;
             if (ex.http2.inbox.len > 0 or ex.http2.waits_for != .nothing) return keep(d, ex, bytes);

@@ -2,6 +2,7 @@
 //! windows are open and the socket takes what it is given.
 
 const std = @import("std");
+const Id = @import("../../core/slots.zig").Id;
 const limits = @import("../../core/limits.zig");
 const field_lines = @import("../../http/field_lines.zig");
 const FieldLines = field_lines.FieldLines;
@@ -152,6 +153,8 @@ pub fn Output(comptime D: type) type {
                     session.order.remove(ex);
                     offer(d, session, ex); // its window is closed
                 }
+                if (D.has_sockets and ex.http2.socket != Id.none)
+                    return D.websockets.onStreamProgress(d, ex);
                 return responses.credit(d, d.carrierOf(ex), ex);
             }
             session.order.remove(ex);

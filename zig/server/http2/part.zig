@@ -2,6 +2,7 @@
 
 const list = @import("../../core/list.zig");
 const Chain = @import("../../core/chain.zig").Chain;
+const Id = @import("../../core/slots.zig").Id;
 const Place = @import("../../http2/scheduler.zig").Place;
 const Stream = @import("../../http2/connection.zig").Stream;
 const Stall = @import("stall.zig").Stall;
@@ -12,7 +13,7 @@ pub fn Part(comptime E: type) type {
         stream: Stream = undefined,
         /// Among those of its connection that may send.
         place: Place(E),
-        /// Among the requests that wait: for the dispatcher, or for others of their connection.
+        /// Among those that wait: for the dispatcher, for others of their connection, for a turn.
         waiting: list.Link(E) = .{},
         waits_for: WaitsFor = .nothing,
         /// Since when the dispatcher has no room for it, monotonic ms.
@@ -23,7 +24,7 @@ pub fn Part(comptime E: type) type {
         head: Chain = .{},
         block_len: u32 = 0,
         head_lines: u16 = 0,
-        /// Content of the request that nobody has taken yet.
+        /// Content of the request, or of a tunnel, that nobody has taken yet.
         inbox: Chain = .{},
         /// Trailer lines of the response, as of HTTP/1.
         trailing: Chain = .{},
@@ -37,7 +38,17 @@ pub fn Part(comptime E: type) type {
         has_ended: bool = false,
         /// Nobody wants the rest of the request's content.
         spares_content: bool = false,
+        /// An extended CONNECT: what comes behind its head is no content, but its tunnel's.
+        asks_tunnel: bool = false,
+        /// The WebSocket that its stream carries.
+        socket: Id = .none,
 
-        pub const WaitsFor = enum { nothing, dispatcher, client };
+        pub const WaitsFor = enum {
+            nothing,
+            dispatcher,
+            client,
+            /// A tunnel, of which something is to be read.
+            turn,
+        };
     };
 }

@@ -11,6 +11,7 @@ const frames = @import("../../http2/frames.zig");
 const StreamId = frames.StreamId;
 const Priority = @import("../../http2/priority.zig").Priority;
 const message = @import("../../http2/request.zig");
+const handshake = @import("../../websocket/handshake.zig");
 const admission_of = @import("../admission.zig").Admission;
 const secured_of = @import("../secured.zig").Secured;
 const refusals_of = @import("../refusals.zig").Refusals;
@@ -39,9 +40,12 @@ pub fn Requests(comptime D: type) type {
             head: *const message.Head,
             priority: Priority,
         ) void {
-            const length = if (end_stream) 0 else head.content_length;
+            const is_tunnel = head.protocol.len > 0;
+            const length = if (end_stream) 0 else if (is_tunnel) null else head.content_length;
             const ex = take(d, session, stream, end_stream, length, priority) orelse return;
             fill(d, session.conn);
+            if (is_tunnel) present(d, ex);
+            defer d.request.is_extended_connect = false;
             const is_secure = d.request.tls != null;
             const is_other = head.scheme != .other and (head.scheme == .https) != is_secure;
             const framing: h1_decoder.Framing = .{
@@ -55,11 +59,16 @@ pub fn Requests(comptime D: type) type {
                 .expect_continue = head.expect_continue,
                 .upgrade = false,
             };
-            const wrong: ?problem.Code = if (is_other) .misdirected_request else null;
+            const wrong: ?problem.Code = if (is_other)
+                .misdirected_request
+            else if (is_tunnel and !handshake.isWebSocket(head.protocol))
+                .tunnel_not_supported // RFC 9220 §3 names the status
+            else
+                null;
             if (wrong orelse admission.admit(d, framing)) |code| {
                 refuse(d, session, ex, end_stream, code);
             } else {
-                ex.http2.awaits_continue = head.expect_continue and !end_stream;
+                ex.http2.awaits_continue = head.expect_continue and !end_stream and !is_tunnel;
                 const waits = isFull(d, session) or session.held_up.len > 0;
                 if (waits) holdUp(d, session, ex) else dispatch(d, session, ex);
             }
@@ -92,6 +101,15 @@ pub fn Requests(comptime D: type) type {
             d.request.body = .{};
             d.request.trailers.len = 0;
             if (D.is_secure) d.request.tls = secured.of(d, conn);
+        }
+
+        /// An extended CONNECT is to handlers what GET with Upgrade is over HTTP/1 (RFC 8441 §5).
+        fn present(d: *D, ex: *Exchange) void {
+            d.request.method = .GET;
+            d.request.method_text = "GET";
+            d.request.is_extended_connect = true;
+            ex.http2.asks_tunnel = true;
+            ex.http2.spares_content = true; // once it has been refused
         }
 
         /// Null: there is no room for it, and the client may try again (RFC 9113 §8.7).
@@ -132,7 +150,9 @@ pub fn Requests(comptime D: type) type {
         /// Offers the request in `d.request`, whose content has not come, or is in the inbox as far
         /// as it came while the request waited.
         fn dispatch(d: *D, session: *Session, ex: *Exchange) void {
-            const is_whole = contents.isWhole(ex) and !ex.http2.is_reading;
+            // What comes behind a CONNECT is none of its content.
+            const is_whole = ex.http2.asks_tunnel or
+                (contents.isWhole(ex) and !ex.http2.is_reading);
             ex.body_complete = is_whole;
             const id = ex.id;
             const res = d.response();
@@ -143,6 +163,10 @@ pub fn Requests(comptime D: type) type {
             };
             switch (action) {
                 .respond, .upgrade => {
+                    if (action == .upgrade and ex.http2.asks_tunnel) {
+                        d.countRequest();
+                        return D.websockets.upgrade(d, session.conn, ex, res);
+                    }
                     // HTTP/2 has no Upgrade (RFC 9113 §8.6).
                     if (action == .upgrade) D.websockets.refuseUpgrade(d, res, .wrong_http_version);
                     d.countRequest();
@@ -206,7 +230,7 @@ pub fn Requests(comptime D: type) type {
         ) void {
             @branchHint(.cold);
             if (isUnread(d, session)) return;
-            if (!end_stream) contents.begin(d, ex, .discard);
+            if (!end_stream and !ex.http2.asks_tunnel) contents.begin(d, ex, .discard);
             ex.format = problem.formatOf(&d.request.fields);
             refusals.report(d, session.conn, code, problem.statusOf(code));
             responses.respondError(d, ex, code);
@@ -233,8 +257,12 @@ pub fn Requests(comptime D: type) type {
         fn holdUp(d: *D, session: *Session, ex: *Exchange) void {
             @branchHint(.unlikely);
             if (!keepHead(d, ex)) return;
-            if (ex.http2.stream.state == .open) contents.begin(d, ex, .stream);
+            if (mayBegin(ex)) contents.begin(d, ex, .stream);
             waitForClient(session, ex);
+        }
+
+        fn mayBegin(ex: *const Exchange) bool {
+            return ex.http2.stream.state == .open and !ex.http2.asks_tunnel;
         }
 
         /// The request of `ex`, whose head is kept, is offered when the others let it.
@@ -248,7 +276,7 @@ pub fn Requests(comptime D: type) type {
             if (!keepHead(d, ex)) return;
             const is_begun = ex.http2.is_reading;
             // What comes of its content meanwhile waits with it.
-            if (!is_begun and ex.http2.stream.state == .open) contents.begin(d, ex, .stream);
+            if (!is_begun and mayBegin(ex)) contents.begin(d, ex, .stream);
             const busy = &d.http2_worker.busy;
             const is_new = ex.http2.busy_since_ms == 0;
             if (is_new) ex.http2.busy_since_ms = d.net.now_ms;
@@ -264,6 +292,7 @@ pub fn Requests(comptime D: type) type {
                 .nothing => return,
                 .dispatcher => d.http2_worker.busy.remove(ex),
                 .client => D.http2.of(d.connOf(ex)).held_up.remove(ex),
+                .turn => D.http2.of(d.connOf(ex)).unread.remove(ex),
             }
             ex.http2.waits_for = .nothing;
         }
@@ -295,6 +324,7 @@ pub fn Requests(comptime D: type) type {
             var left = d.http2_worker.resuming.len;
             while (left > 0) : (left -= 1) {
                 const session = d.http2_worker.resuming.pop() orelse return;
+                if (session.unread.len > 0) D.http2.tunnels.readAll(d, session);
                 while (session.conn.isOpen() and !isFull(d, session)) {
                     const ex = session.held_up.first orelse break;
                     again(d, session, ex);
@@ -306,6 +336,7 @@ pub fn Requests(comptime D: type) type {
         fn again(d: *D, session: *Session, ex: *Exchange) void {
             stopWaiting(d, ex);
             restore(d, session.conn, ex);
+            defer d.request.is_extended_connect = false;
             dispatch(d, session, ex);
         }
 
@@ -356,6 +387,7 @@ pub fn Requests(comptime D: type) type {
             block.excess = .none;
             const bounds = d.http2_worker.settings.request;
             const result = message.decode(block, false, bounds, &d.request);
+            if (ex.http2.asks_tunnel) present(d, ex);
             const refused = admission.makePathCanonical(d);
             assert(result == .head and refused == null); // as the first time: the same block
             fill(d, conn);

@@ -96,6 +96,8 @@ pub fn Sessions(comptime D: type) type {
             resumes: list.Link(Session) = .{},
             /// Exchanges that wait until less is under way to the client.
             held_up: Waiting = .{},
+            /// Exchanges that are tunnels, of which something is to be read.
+            unread: Waiting = .{},
             /// A request was read on it.
             served: bool = false,
             in_pump: bool = false,
@@ -214,6 +216,7 @@ pub fn Sessions(comptime D: type) type {
                     .request = .{
                         .target_bytes_max = config.target_bytes_max,
                         .header_count_max = config.header_count_max,
+                        .extended_connect = D.has_sockets and config.websocket,
                     },
                 };
             }

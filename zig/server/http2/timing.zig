@@ -62,14 +62,19 @@ pub fn Timing(comptime D: type) type {
         }
 
         /// Of one exchange.
-        fn deadlineOf(d: *const D, ex: *const Exchange) u64 {
+        fn deadlineOf(d: *D, ex: *const Exchange) u64 {
             switch (ex.http2.waits_for) {
-                .nothing => {},
+                .nothing, .turn => {},
                 .client => return never, // for what others of its client's do not take
                 .dispatcher => return ex.http2.busy_since_ms + d.config.dispatch_timeout_ms,
             }
             const window = ex.http2.stall.deadlineMs(d.rates.write, d.config.write_timeout_ms);
-            return @min(bodyDeadline(d, ex), window);
+            return @min(bodyDeadline(d, ex), window, socketDeadline(d, ex));
+        }
+
+        /// Of what its WebSocket waits for.
+        fn socketDeadline(d: *D, ex: *const Exchange) u64 {
+            return if (D.has_sockets) D.websockets.streamDeadline(d, ex) else never;
         }
 
         fn bodyDeadline(d: *const D, ex: *const Exchange) u64 {
@@ -145,6 +150,15 @@ pub fn Timing(comptime D: type) type {
             var at = session.first;
             while (at) |ex| {
                 at = ex.next;
+                if (now >= socketDeadline(d, ex)) {
+                    const id = ex.id;
+                    const next = if (at) |after| after.id else null;
+                    D.websockets.onStreamTimer(d, ex);
+                    if (!session.conn.isOpen()) return;
+                    // It may have ended, and others with it.
+                    if (next) |after| at = d.exchanges.get(after) orelse session.first;
+                    if (d.exchanges.get(id) == null) continue;
+                }
                 const deadline_ms = deadlineOf(d, ex);
                 if (now < deadline_ms) {
                     first = @min(first, deadline_ms);

@@ -29,6 +29,7 @@ const Code = errors.Code;
 pub fn WebSockets(comptime D: type) type {
     return struct {
         const Conn = D.Conn;
+        const Exchange = D.Exchange;
         const budget = budget_of(D);
         const output = output_of(D);
         const refusals = refusals_of(D);
@@ -37,6 +38,7 @@ pub fn WebSockets(comptime D: type) type {
         const inflater = inflater_of(D);
 
         pub const Session = sessions.Session;
+        const Tunnel = sessions.Tunnel;
         pub const Worker = sessions.Worker;
         pub const operations = output.operations;
         pub const upgrade = upgrades.upgrade;
@@ -50,7 +52,7 @@ pub fn WebSockets(comptime D: type) type {
         /// The socket that `id` names; null when it has ended.
         pub fn byId(d: *D, id: Id) ?*Session {
             const session = d.websocket_worker.sessions.get(id) orelse return null;
-            return if (session.conn == null) null else session;
+            return if (session.tunnel == null) null else session;
         }
 
         /// `session` as programs have it.
@@ -65,11 +67,16 @@ pub fn WebSockets(comptime D: type) type {
         // Reading.
 
         pub fn onBytes(d: *D, conn: *Conn, bytes: []u8) usize {
+            const session = of(conn) orelse return bytes.len;
+            return read(d, session, bytes);
+        }
+
+        /// Returns how much of what comes is done with. Of who has ended nothing is read any more.
+        fn read(d: *D, session: *Session, bytes: []u8) usize {
             var used: usize = 0;
-            // Of who has ended nothing is read any more.
-            while (of(conn)) |session| {
-                if (used < bytes.len and !mayRead(d, conn, session)) return used;
-                const end_of_part = used + partOf(d, conn, session, bytes.len - used);
+            while (session.tunnel) |tunnel| {
+                if (used < bytes.len and !mayRead(d, tunnel, session)) return used;
+                const end_of_part = used + partOf(d, session, bytes.len - used);
                 if (D.asks_room and end_of_part == used) return used;
                 const step = session.protocol.next(
                     bytes[used..end_of_part],
@@ -82,18 +89,18 @@ pub fn WebSockets(comptime D: type) type {
                         assert(used == end_of_part);
                         if (used == bytes.len) return used;
                     },
-                    .data => |*data| take(d, conn, session, data),
+                    .data => |*data| take(d, session, data),
                     .ping => |payload| {
-                        d.net.write(conn, step.reply);
-                        tellControl(d, conn, session, .ping, payload);
+                        tunnel.write(d, step.reply);
+                        tellControl(d, session, .ping, payload);
                     },
-                    .pong => |payload| tellControl(d, conn, session, .pong, payload),
+                    .pong => |payload| tellControl(d, session, .pong, payload),
                     .closed => |close| {
                         const code = close.code orelse .no_status;
                         end(d, session, code, close.reason, true);
-                        finish(d, conn, step.reply);
+                        tunnel.finish(d, step.reply);
                     },
-                    .failed => |err| fail(d, conn, session, err, step.reply),
+                    .failed => |err| fail(d, session, err, step.reply),
                 }
             }
             return bytes.len;
@@ -101,70 +108,69 @@ pub fn WebSockets(comptime D: type) type {
 
         /// Whether the next frame may be read now. Who does not take what it is sent waits with
         /// what it sends, but for its Close.
-        fn mayRead(d: *D, conn: *Conn, session: *Session) bool {
-            if (conn.is_ready) return false; // it has had its turn
+        fn mayRead(d: *D, tunnel: Tunnel, session: *Session) bool {
             const worker = &d.websocket_worker;
+            const has_had_turn = tunnel.conn.is_ready;
             if (session.is_ahead) session.is_ahead = !worker.mailbox.own.isEmpty();
-            if (session.is_ahead or worker.sends_left == 0) {
-                d.net.goOnLater(conn);
+            if (has_had_turn or session.is_ahead or worker.sends_left == 0) {
+                tunnel.goOnLater(d);
                 return false;
             }
-            const waiting = conn.queue.bytes;
+            const waiting = tunnel.waiting();
             if (waiting >= d.config.output_high_water_bytes and session.protocol.isOpen()) {
-                pause(d, conn, session);
+                pause(d, session);
                 return false;
             }
-            return d.net.beginRequest(conn);
+            return tunnel.beginMessage(d);
         }
 
         /// How many of `bytes` bytes the dispatcher has room for. 0: none are left, or it has none,
         /// and `remote.unpause` tells when it has.
-        fn partOf(d: *D, conn: *Conn, session: *Session, bytes: usize) usize {
+        fn partOf(d: *D, session: *Session, bytes: usize) usize {
             // Who has been told to close is heard for its answer.
             if (!D.asks_room or !session.protocol.isOpen() or bytes == 0) return bytes;
             const room = d.dispatcher.socketRoom(d, session, bytes);
-            if (room == 0) pause(d, conn, session);
+            if (room == 0) pause(d, session);
             return room;
         }
 
-        pub fn pause(d: *D, conn: *Conn, session: *Session) void {
+        fn pause(d: *D, session: *Session) void {
             session.is_paused = true;
             session.protocol.pause(d.net.now_ms);
-            d.net.pauseInput(conn);
+            session.tunnel.?.pause(d);
         }
 
         fn tellControl(
             d: *D,
-            conn: *const Conn,
             session: *Session,
             kind: frames.Opcode,
             payload: []const u8,
         ) void {
+            // The answer may have ended it.
             if (!D.asks_room or !session.protocol.isOpen()) return;
-            if (of(conn) != session) return; // the answer has ended it
             d.dispatcher.onSocketControl(d, session, kind, payload);
         }
 
-        fn take(d: *D, conn: *Conn, session: *Session, data: *const frame_decoder.Data) void {
+        fn take(d: *D, session: *Session, data: *const frame_decoder.Data) void {
             if (!D.has_sockets) unreachable; // nobody has upgraded
             // What is compressed goes through what others use too: whole, without a pause.
             const keeps = D.gathers_messages or data.compressed;
             if (!keeps or data.isWhole()) {
-                if (!data.compressed) return tellInPlace(d, conn, session, data);
-                return inflater.take(d, conn, session, data.kind, .of(data.bytes));
+                if (!data.compressed) return tellInPlace(d, session, data);
+                return inflater.take(d, session, data.kind, .of(data.bytes));
             }
             const pool = &d.net.pools.buffers;
             session.message.append(pool, data.bytes) catch
-                return giveUp(d, conn, session, .out_of_buffers);
-            if (budget.over(d, conn, .input)) |owner|
-                return giveUp(d, conn, session, owner.code());
+                return giveUp(d, session, .out_of_buffers);
+            if (budget.over(d, session.tunnel.?.conn, .input)) |owner|
+                return giveUp(d, session, owner.code());
             if (!data.ends) return;
             // The socket may end before the message has been dealt with.
             var message = session.message;
             session.message = .{};
             defer message.deinit(pool);
             if (data.compressed)
-                return inflater.take(d, conn, session, data.kind, .ofChain(&message));
+                return inflater.take(d, session, data.kind, .ofChain(&message));
             var whole = data.*;
             whole.begins = true;
             whole.bytes = message.front();
@@ -175,13 +181,8 @@ pub fn WebSockets(comptime D: type) type {
 
         /// Tells of bytes that lie where they came. What is not in the worker's own buffer goes
         /// with its connection, which whoever is told may end, and with it what he is told.
-        fn tellInPlace(
-            d: *D,
-            conn: *Conn,
-            session: *Session,
-            data: *const frame_decoder.Data,
-        ) void {
-            if (!conn.is_filtered and conn.input.len == 0) return tell(d, session, data);
+        fn tellInPlace(d: *D, session: *Session, data: *const frame_decoder.Data) void {
+            if (session.tunnel.?.isInPlace()) return tell(d, session, data);
             var copy = data.*;
             copy.bytes = d.websocket_worker.whole[0..data.bytes.len];
             @memcpy(copy.bytes, data.bytes);
@@ -210,23 +211,28 @@ pub fn WebSockets(comptime D: type) type {
         /// What came is wrong. `reply` tells the peer so.
         pub fn fail(
             d: *D,
-            conn: *Conn,
             session: *Session,
             err: errors.Error,
             reply: []const u8,
         ) void {
-            refusals.report(d, conn, .websocket_error, 0);
+            const tunnel = session.tunnel.?;
+            refusals.report(d, tunnel.conn, .websocket_error, 0);
             end(d, session, err.code(), "", false);
-            finish(d, conn, reply);
+            tunnel.finish(d, reply);
         }
 
-        /// The socket of a connection is over: nothing more is said to it, or told of it but its
+        /// A socket is over: nothing more is said to it, or told of it but its
         /// end. What was written is sent.
         fn end(d: *D, session: *Session, code: Code, reason: []const u8, is_clean: bool) void {
-            const conn = session.conn.?;
-            assert(conn.app.websocket == session);
-            conn.app.websocket = null;
-            session.conn = null;
+            const tunnel = session.tunnel.?;
+            if (tunnel.stream) |ex| {
+                assert(ex.http2.socket == session.id);
+                ex.http2.socket = .none;
+            } else {
+                assert(tunnel.conn.app.websocket == session);
+                tunnel.conn.app.websocket = null;
+            }
+            session.tunnel = null;
             session.protocol.lose();
             session.message.deinit(&d.net.pools.buffers);
             d.websocket_worker.topics.forget(session);
@@ -237,38 +243,40 @@ pub fn WebSockets(comptime D: type) type {
             settleLater(d, session);
         }
 
-        /// The last that is said on `conn`. This end is closed behind it (RFC 6455 §7.1.1).
-        fn finish(d: *D, conn: *Conn, farewell: []const u8) void {
-            if (farewell.len > 0) d.net.write(conn, farewell);
-            if (conn.isOpen()) d.endConn(conn, true);
-        }
-
         /// There is no room for what comes.
-        pub fn giveUp(d: *D, conn: *Conn, session: *Session, why: problem.Code) void {
+        pub fn giveUp(d: *D, session: *Session, why: problem.Code) void {
             @branchHint(.cold);
-            refusals.report(d, conn, why, 0);
+            refusals.report(d, session.tunnel.?.conn, why, 0);
             const code: Code = switch (why) {
                 .connection_memory => .message_too_big,
                 else => .try_again_later,
             };
-            closeFor(d, conn, session, code);
+            closeFor(d, session, code);
         }
 
         /// Ends it with `code`, without waiting for an answer.
-        pub fn closeFor(d: *D, conn: *Conn, session: *Session, code: Code) void {
+        pub fn closeFor(d: *D, session: *Session, code: Code) void {
+            const tunnel = session.tunnel.?;
             const worker = &d.websocket_worker;
             const farewell = if (session.protocol.isOpen())
                 session.protocol.close(code, "", &worker.out, d.net.now_ms)
             else
                 "";
             end(d, session, code, "", false);
-            finish(d, conn, farewell);
+            tunnel.finish(d, farewell);
+        }
+
+        /// Ends it without a word; what was not sent is lost.
+        pub fn terminate(d: *D, session: *Session) void {
+            const tunnel = session.tunnel.?;
+            end(d, session, .abnormal, "", false);
+            tunnel.reset(d);
         }
 
         /// Nothing more can be made of what comes, for want of memory.
         pub fn refuse(d: *D, conn: *Conn, why: problem.Code) void {
             const session = of(conn) orelse return;
-            giveUp(d, conn, session, why);
+            giveUp(d, session, why);
         }
 
         /// The peer has hung up without a Close.
@@ -299,22 +307,25 @@ pub fn WebSockets(comptime D: type) type {
 
         /// Returns whether no deadline is left to come.
         pub fn onTimer(d: *D, conn: *Conn) bool {
-            const session = of(conn) orelse return true;
+            onDeadline(d, of(conn) orelse return true);
+            return false;
+        }
+
+        fn onDeadline(d: *D, session: *Session) void {
+            const tunnel = session.tunnel.?;
             switch (session.protocol.onDeadline(&d.websocket_worker.out, d.net.now_ms)) {
                 .nothing => {},
-                .ping => |frame| d.net.write(conn, frame),
+                .ping => |frame| tunnel.write(d, frame),
                 .slow => |farewell| {
-                    timedOut(d, conn);
+                    timedOut(d, tunnel.conn);
                     end(d, session, .policy_violation, "", false);
-                    finish(d, conn, farewell);
+                    tunnel.finish(d, farewell);
                 },
                 .silent, .close_unanswered => {
-                    timedOut(d, conn);
-                    end(d, session, .abnormal, "", false);
-                    d.net.close(conn);
+                    timedOut(d, tunnel.conn);
+                    terminate(d, session);
                 },
             }
-            return false;
         }
 
         fn timedOut(d: *D, conn: *Conn) void {
@@ -331,9 +342,12 @@ pub fn WebSockets(comptime D: type) type {
 
         /// The socket took some of what waits.
         pub fn onProgress(d: *D, conn: *Conn) void {
-            const session = of(conn) orelse return;
-            const waiting = conn.queue.bytes;
-            const is_news = D.asks_room or waiting == 0;
+            if (of(conn)) |session| noteProgress(d, session, conn.queue.bytes, true);
+        }
+
+        /// `waited`: for the peer, and not just for the end of the turn.
+        fn noteProgress(d: *D, session: *Session, waiting: u64, waited: bool) void {
+            const is_news = D.asks_room or (waiting == 0 and waited);
             session.notes.drained = session.notes.drained or is_news;
             session.notes.unpause = session.notes.unpause or
                 (session.is_paused and waiting < d.config.output_high_water_bytes / 2);
@@ -369,22 +383,30 @@ pub fn WebSockets(comptime D: type) type {
         fn settle(d: *D, session: *Session) void {
             const notes = session.notes;
             session.notes = .{};
-            const conn = session.conn orelse return tellEnd(d, session);
-            if (notes.unpause) unpause(d, conn, session);
-            if (session.conn == null) return; // by what came
-            if (notes.drained and (D.asks_room or conn.queue.isEmpty())) {
+            const tunnel = session.tunnel orelse return tellEnd(d, session);
+            const conn = tunnel.conn;
+            if (notes.unpause) unpause(d, tunnel, session);
+            if (session.tunnel == null) return; // by what came
+            if (notes.drained and (D.asks_room or tunnel.waiting() == 0)) {
+                session.is_behind = false;
                 const before = d.websocket_worker.mailbox.enter();
                 d.dispatcher.onSocketDrain(d, session);
                 Mailbox.leave(before);
             }
+            noteDeadline(session);
             if (conn.isOpen()) d.afterAnswer(conn);
         }
 
-        fn unpause(d: *D, conn: *Conn, session: *Session) void {
+        fn unpause(d: *D, tunnel: Tunnel, session: *Session) void {
             if (!session.is_paused) return;
             session.is_paused = false;
             session.protocol.unpause(d.net.now_ms);
-            d.net.resumeInput(conn);
+            tunnel.unpause(d);
+        }
+
+        /// Its deadline may have come nearer.
+        pub fn noteDeadline(session: *const Session) void {
+            if (session.tunnel) |tunnel| tunnel.expect(session.protocol.deadlineMs());
         }
 
         fn tellEnd(d: *D, session: *Session) void {
@@ -413,11 +435,94 @@ pub fn WebSockets(comptime D: type) type {
                 return;
             };
             assert(d.websocket_worker.sessions.get(session.id) == session);
-            assert(session.conn == conn);
-            assert(!session.protocol.isClosed());
+            assert(session.tunnel.?.conn == conn and session.tunnel.?.stream == null);
             assert(session.is_paused == conn.paused);
+            check(session);
+        }
+
+        fn check(session: *const Session) void {
+            assert(!session.protocol.isClosed());
             if (!D.gathers_messages) return;
             assert(session.message.len == 0 or session.protocol.decoder.isInMessage());
+        }
+
+        // On a stream of HTTP/2. What asks for `ex` is told nothing of one that carries none.
+
+        fn onStream(d: *D, ex: *const Exchange) ?*Session {
+            if (ex.http2.socket == Id.none) return null;
+            return d.websocket_worker.sessions.get(ex.http2.socket).?;
+        }
+
+        pub fn isStreamPaused(d: *D, ex: *const Exchange) bool {
+            return onStream(d, ex).?.is_paused;
+        }
+
+        /// As `onBytes`, of what has come on the stream. `ex` has a socket, and may not any more.
+        pub fn readStream(d: *D, ex: *const Exchange, bytes: []u8) usize {
+            const session = onStream(d, ex).?;
+            const used = read(d, session, bytes);
+            noteDeadline(session);
+            return used;
+        }
+
+        /// The client has ended its side without a Close.
+        pub fn onStreamEof(d: *D, ex: *const Exchange) void {
+            const session = onStream(d, ex).?;
+            const tunnel = session.tunnel.?;
+            end(d, session, .abnormal, "", false);
+            tunnel.finish(d, "");
+        }
+
+        /// The stream is gone.
+        pub fn dropStream(d: *D, ex: *const Exchange) void {
+            if (onStream(d, ex)) |session| end(d, session, .abnormal, "", false);
+        }
+
+        /// There is no room for what was to be said.
+        pub fn loseStream(d: *D, ex: *const Exchange) void {
+            const session = onStream(d, ex).?;
+            refusals.report(d, session.tunnel.?.conn, .out_of_buffers, 0);
+            terminate(d, session);
+        }
+
+        /// There is no room for what comes.
+        pub fn giveUpStream(d: *D, ex: *const Exchange, why: problem.Code) void {
+            giveUp(d, onStream(d, ex).?, why);
+        }
+
+        /// As `finishIfIdle`.
+        pub fn finishStream(d: *D, ex: *const Exchange) void {
+            const session = onStream(d, ex) orelse return;
+            if (session.protocol.isOpen()) output.close(d, session, .going_away, "");
+        }
+
+        pub fn streamDeadline(d: *D, ex: *const Exchange) u64 {
+            const session = onStream(d, ex) orelse return never;
+            return session.protocol.deadlineMs();
+        }
+
+        pub fn onStreamTimer(d: *D, ex: *const Exchange) void {
+            onDeadline(d, onStream(d, ex).?);
+        }
+
+        /// Some of what waits on the stream has left.
+        pub fn onStreamProgress(d: *D, ex: *const Exchange) void {
+            const session = onStream(d, ex).?;
+            noteProgress(d, session, ex.held.bytes, session.is_behind);
+        }
+
+        /// Blocks of memory, bytes.
+        pub fn heldBytesOn(d: *D, ex: *const Exchange) u64 {
+            const session = onStream(d, ex) orelse return 0;
+            return session.message.block_bytes;
+        }
+
+        pub fn checkStream(d: *D, ex: *const Exchange) void {
+            const session = onStream(d, ex) orelse return;
+            assert(session.tunnel.?.stream == ex);
+            assert(session.tunnel.?.conn == d.net.conns.get(ex.conn).?);
+            assert(ex.response == .streaming and !ex.http2.is_reading);
+            check(session);
         }
     };
 }

@@ -34,7 +34,6 @@ pub const Pieces = struct {
 /// The part of the driver `D` that decompresses.
 pub fn Inflater(comptime D: type) type {
     return struct {
-        const Conn = D.Conn;
         const Session = sessions_of(D).Session;
         const websockets = D.websockets;
 
@@ -42,7 +41,6 @@ pub fn Inflater(comptime D: type) type {
         /// of it is kept by the connection. Whoever is told may end the connection.
         pub fn take(
             d: *D,
-            conn: *Conn,
             session: *Session,
             kind: frames.Kind,
             message: Pieces,
@@ -62,7 +60,7 @@ pub fn Inflater(comptime D: type) type {
                 const result = switch (inflation.next(pieces.bytes, pieces.isLast(), out)) {
                     .failed => |err| {
                         const reply = session.protocol.fail(err, &worker.out);
-                        return websockets.fail(d, conn, session, err, reply);
+                        return websockets.fail(d, session, err, reply);
                     },
                     .result => |result| result,
                 };
@@ -81,7 +79,7 @@ pub fn Inflater(comptime D: type) type {
                         .compressed = true,
                         .frame_bytes = null,
                     });
-                    if (ends or session.conn == null) return;
+                    if (ends or session.tunnel == null) return;
                     begins = false;
                     len = 0;
                 }

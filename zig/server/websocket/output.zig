@@ -16,9 +16,9 @@ const Status = socket.Socket.Status;
 /// The part of the driver `D` that sends to sockets.
 pub fn Output(comptime D: type) type {
     return struct {
-        const Conn = D.Conn;
         const websockets = D.websockets;
         const Session = sessions_of(D).Session;
+        const Tunnel = sessions_of(D).Tunnel;
 
         pub const operations: socket.Mailbox.Operations = .{ .say = sayErased, .wake = wake };
 
@@ -114,16 +114,15 @@ pub fn Output(comptime D: type) type {
                 return .sent;
             }
             const session = websockets.byId(d, id) orelse return .closed;
-            const conn = session.conn.?;
             if (word == .terminate) {
-                d.net.close(conn);
+                websockets.terminate(d, session);
                 return .sent;
             }
             if (!session.protocol.isOpen()) return .closed;
             switch (word) {
                 .message => |kind| return send(d, session, kind, bytes, null),
                 .ping, .pong => {
-                    if (!hasRoom(d, conn, bytes.len)) return overflow(d, conn);
+                    if (refusalOf(d, session, bytes.len)) |status| return status;
                     control(d, session, word == .ping, bytes);
                 },
                 .close => |code| close(d, session, @enumFromInt(code), bytes),
@@ -137,15 +136,17 @@ pub fn Output(comptime D: type) type {
 
         pub fn control(d: *D, session: *Session, is_ping: bool, bytes: []const u8) void {
             const out = &d.websocket_worker.out;
-            d.net.write(session.conn.?, if (is_ping)
+            session.tunnel.?.write(d, if (is_ping)
                 session.protocol.ping(bytes, out)
             else
                 session.protocol.pong(bytes, out));
         }
 
-        fn statusOf(session: *const Session) Status {
-            const conn = session.conn orelse return .closed;
-            return if (conn.queue.isEmpty()) .sent else .waits;
+        fn statusOf(session: *Session) Status {
+            const tunnel = session.tunnel orelse return .closed;
+            if (tunnel.isClear()) return .sent;
+            session.is_behind = true;
+            return .waits;
         }
 
         fn begin(d: *D, which: topics_file.Walk, topic: []const u8) void {
@@ -183,9 +184,8 @@ pub fn Output(comptime D: type) type {
             bytes: []const u8,
             of_walk: ?topics_file.Walk,
         ) Status {
-            const conn = session.conn.?;
             // Before it is compressed: what is not sent is not worked on either.
-            if (!hasRoom(d, conn, bytes.len)) return overflow(d, conn);
+            if (refusalOf(d, session, bytes.len)) |status| return status;
             return writeMessage(d, session, kind, bytes, of_walk);
         }
 
@@ -201,7 +201,6 @@ pub fn Output(comptime D: type) type {
             bytes: []const u8,
             of_walk: ?topics_file.Walk,
         ) Status {
-            const conn = session.conn.?;
             const compressed = compress(d, session, bytes, of_walk);
             const payload = compressed orelse bytes;
             const is_compressed = compressed != null;
@@ -209,8 +208,8 @@ pub fn Output(comptime D: type) type {
             var at: usize = 0;
             while (fragments.next()) |head| {
                 const len: usize = @intCast(head.len);
-                writeFrame(d, conn, &head, payload[at..][0..len]);
-                if (session.conn == null) return .closed;
+                writeFrame(d, session, &head, payload[at..][0..len]);
+                if (session.tunnel == null) return .closed;
                 at += len;
             }
             return statusOf(session);
@@ -233,18 +232,18 @@ pub fn Output(comptime D: type) type {
         /// What waits for some leaves memory for others: those that hold much have half of the pool
         /// between them, all of them three quarters. Who has taken all is sent what is small in any
         /// case, as it leaves at once, mostly.
-        fn hasRoom(d: *const D, conn: *const Conn, bytes: usize) bool {
-            const waiting = conn.queue.bytes;
+        fn hasRoom(d: *const D, tunnel: Tunnel, bytes: usize) bool {
+            const waiting = tunnel.waiting();
             const after = waiting + bytes;
             if (waiting > 0 and after > d.config.websocket_unsent_bytes_max) return false;
-            return hasMemory(d, conn, bytes);
+            return hasMemory(d, tunnel, bytes);
         }
 
-        /// Whether so much more may wait for `conn`, as far as memory goes.
-        pub fn hasMemory(d: *const D, conn: *const Conn, bytes: usize) bool {
-            const after = conn.queue.bytes + bytes;
-            if (after <= limits.buffer_bytes_min) return true;
+        /// Whether so much more may wait for the peer, as far as memory goes.
+        pub fn hasMemory(d: *const D, tunnel: Tunnel, bytes: usize) bool {
+            if (tunnel.waiting() + bytes <= limits.buffer_bytes_min) return true;
             const quarter = d.config.buffer_memory_bytes / 4;
+            const after = tunnel.holding(d, bytes) orelse return false;
             const is_large = after > limits.connection_memory_share_bytes;
             const common = if (is_large) 2 * quarter else 3 * quarter;
             return d.net.pools.buffers.bytes_used + bytes <= common;
@@ -252,35 +251,68 @@ pub fn Output(comptime D: type) type {
 
         /// A message in blocks of the pool, which are given back as it goes out.
         pub fn writeChain(d: *D, session: *Session, kind: frames.Kind, message: *Chain) void {
-            const conn = session.conn.?;
+            const tunnel = session.tunnel.?;
             var fragments = session.protocol.fragments(kind, @intCast(message.len), false);
             while (fragments.next()) |head| {
                 var text: [frames.head_bytes_max]u8 = undefined;
-                d.net.write(conn, head.write(&text));
+                tunnel.write(d, head.write(&text));
                 var left: usize = @intCast(head.len);
-                while (left > 0 and session.conn != null) {
+                while (left > 0 and session.tunnel != null) {
                     const front = message.front();
                     const part = front[0..@min(front.len, left)];
-                    d.net.writeBorrowed(conn, part);
+                    tunnel.writeBorrowed(d, part);
                     message.consume(&d.net.pools.buffers, part.len);
                     left -= part.len;
                 }
-                if (session.conn == null) return;
+                if (session.tunnel == null) return;
             }
         }
 
-        fn overflow(d: *D, conn: *Conn) Status {
+        /// What becomes of a message of so many bytes for which there is no room; null: there is.
+        fn refusalOf(d: *D, session: *Session, bytes: usize) ?Status {
+            if (hasRoom(d, session.tunnel.?, bytes)) return null;
+            // Of what was said in this turn some may leave.
+            if (session.tunnel.?.stream != null) {
+                session.tunnel.?.flush(d);
+                const tunnel = session.tunnel orelse return .closed;
+                if (hasRoom(d, tunnel, bytes)) return null;
+            }
+            return overflow(d, session);
+        }
+
+        fn overflow(d: *D, session: *Session) Status {
             @branchHint(.unlikely);
             switch (d.config.websocket_overflow) {
-                .drop => return .dropped,
+                .drop => {
+                    session.is_behind = true;
+                    return .dropped;
+                },
                 .close => {
-                    d.net.close(conn);
+                    websockets.terminate(d, session);
                     return .closed;
                 },
             }
         }
 
-        fn writeFrame(d: *D, conn: *Conn, head: *const frames.Head, payload: []const u8) void {
+        fn writeFrame(
+            d: *D,
+            session: *Session,
+            head: *const frames.Head,
+            payload: []const u8,
+        ) void {
+            const tunnel = session.tunnel.?;
+            if (tunnel.stream == null) return writeFrameOn(d, tunnel.conn, head, payload);
+            var text: [frames.head_bytes_max]u8 = undefined;
+            tunnel.write(d, head.write(&text));
+            if (session.tunnel != null) tunnel.write(d, payload);
+        }
+
+        fn writeFrameOn(
+            d: *D,
+            conn: *D.Conn,
+            head: *const frames.Head,
+            payload: []const u8,
+        ) void {
             const net = &d.net;
             if (payload.len <= limits.output_buffer_bytes / 4) {
                 const bytes: u32 = @intCast(frames.head_bytes_max + payload.len);
@@ -296,14 +328,15 @@ pub fn Output(comptime D: type) type {
 
         /// Begins to close. The peer's answer is waited for.
         pub fn close(d: *D, session: *Session, code: errors.Code, reason: []const u8) void {
-            const conn = session.conn.?;
+            const tunnel = session.tunnel.?;
             const out = &d.websocket_worker.out;
-            d.net.write(conn, session.protocol.close(code, reason, out, d.net.now_ms));
-            if (session.conn == null) return;
+            tunnel.write(d, session.protocol.close(code, reason, out, d.net.now_ms));
+            if (session.tunnel == null) return;
+            websockets.noteDeadline(session);
             // Its answer is read, whatever waits for it.
             session.notes.unpause = session.is_paused;
             if (session.is_paused) websockets.settleLater(d, session);
-            d.afterAnswer(conn);
+            d.afterAnswer(tunnel.conn);
         }
     };
 }

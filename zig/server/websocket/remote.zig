@@ -26,15 +26,13 @@ pub fn RemoteSockets(comptime D: type) type {
 
         /// What waits for the peer, bytes.
         pub fn waiting(d: *const D, session: *const Session) u64 {
-            const conn = session.conn orelse return 0;
-            const is_own = d.net.batch.owner == @as(?*anyopaque, conn);
-            return conn.queue.bytes + if (is_own) d.net.batch.bytes else 0;
+            const tunnel = session.tunnel orelse return 0;
+            return tunnel.unsent(d);
         }
 
         /// What was gathered for it in this turn goes out now.
         pub fn flush(d: *D, session: *const Session) void {
-            const conn = session.conn orelse return;
-            if (d.net.batch.owner == @as(?*anyopaque, conn)) d.net.flush();
+            if (session.tunnel) |tunnel| tunnel.flush(d);
         }
 
         /// The dispatcher's `onSocketDrain` is called when the turn ends.
@@ -45,7 +43,7 @@ pub fn RemoteSockets(comptime D: type) type {
 
         /// The dispatcher has room again for what comes.
         pub fn unpause(d: *D, session: *Session) void {
-            if (session.conn == null or !session.is_paused) return;
+            if (session.tunnel == null or !session.is_paused) return;
             session.notes.unpause = true;
             D.websockets.settleLater(d, session);
         }
@@ -53,28 +51,27 @@ pub fn RemoteSockets(comptime D: type) type {
         /// Sends a message. Where there is no memory for it, its socket ends with 1013: none is
         /// left out.
         pub fn send(d: *D, session: *Session, kind: frames.Kind, bytes: []const u8) void {
-            const conn = session.conn.?;
-            if (!output.hasMemory(d, conn, bytes.len))
-                return D.websockets.giveUp(d, conn, session, .out_of_buffers);
+            if (!output.hasMemory(d, session.tunnel.?, bytes.len))
+                return D.websockets.giveUp(d, session, .out_of_buffers);
             _ = output.write(d, session, kind, bytes);
         }
 
         /// A part of a message of `total` bytes that `sendGathered` will send. False: there is no
         /// memory for it, and the socket has ended.
         pub fn gather(d: *D, session: *Session, bytes: []const u8, total: usize) bool {
-            const conn = session.conn.?;
+            const tunnel = session.tunnel.?;
             const is_first = session.message.len == 0;
-            if (is_first and !output.hasMemory(d, conn, total)) {
-                D.websockets.giveUp(d, conn, session, .out_of_buffers);
+            if (is_first and !output.hasMemory(d, tunnel, total)) {
+                D.websockets.giveUp(d, session, .out_of_buffers);
                 return false;
             }
             session.message.append(&d.net.pools.buffers, bytes) catch {
-                D.websockets.giveUp(d, conn, session, .out_of_buffers);
+                D.websockets.giveUp(d, session, .out_of_buffers);
                 return false;
             };
-            if (budget.over(d, conn, .input) == null) return true;
+            if (budget.over(d, tunnel.conn, .input) == null) return true;
             // Not 1009, which is said of what was received (RFC 6455 §7.4.1).
-            D.websockets.giveUp(d, conn, session, .out_of_buffers);
+            D.websockets.giveUp(d, session, .out_of_buffers);
             return false;
         }
 
@@ -95,13 +92,13 @@ pub fn RemoteSockets(comptime D: type) type {
             output.close(d, session, code, reason);
         }
 
-        pub fn terminate(d: *D, session: *const Session) void {
-            if (session.conn) |conn| d.net.close(conn);
+        pub fn terminate(d: *D, session: *Session) void {
+            if (session.tunnel != null) D.websockets.terminate(d, session);
         }
 
         /// Ends it with `code`, for want of what it needs.
         pub fn giveUp(d: *D, session: *Session, code: errors.Code) void {
-            D.websockets.closeFor(d, session.conn.?, session, code);
+            D.websockets.closeFor(d, session, code);
         }
 
         pub fn subscribe(d: *D, session: *Session, topic: []const u8) error{NoRoom}!void {

@@ -16,6 +16,7 @@ const Compression = @import("compression.zig").Compression;
 const socket = @import("socket.zig");
 const topics_file = @import("topics.zig");
 const Topics = topics_file.Topics;
+const TunnelOf = @import("tunnel.zig").TunnelOf;
 
 /// What a socket may keep beyond its connection's slot, bytes.
 const session_bytes_max = 1024;
@@ -23,8 +24,8 @@ const session_bytes_max = 1024;
 /// For the driver `D`.
 pub fn Sessions(comptime D: type) type {
     return struct {
-        const Conn = D.Conn;
         pub const Compressor = Compression(D.Codec);
+        pub const Tunnel = TunnelOf(D);
 
         fn dueOf(session: *Session) *list.Link(Session) {
             return &session.due;
@@ -34,11 +35,12 @@ pub fn Sessions(comptime D: type) type {
             return &session.subscriptions;
         }
 
-        /// Of a connection. It outlives that until the dispatcher has been told of the end.
+        /// Of a connection, or of a stream. It outlives that until the dispatcher has been told of
+        /// the end.
         pub const Session = struct {
             id: slots.Id,
-            /// Null: it has ended.
-            conn: ?*Conn,
+            /// What it is carried by. Null: it has ended.
+            tunnel: ?Tunnel,
             protocol: connection.Connection,
             ends: Compressor.Ends = .{},
             /// A message that is gathered: what has come of it, compressed or not, from the peer
@@ -52,6 +54,8 @@ pub fn Sessions(comptime D: type) type {
             is_ahead: bool = false,
             /// It is not read, as too much waits for the peer.
             is_paused: bool = false,
+            /// It was told that something waits, and not that it has left.
+            is_behind: bool = false,
             /// The dispatcher knows of it.
             is_told: bool = false,
             is_clean: bool = false,
@@ -103,8 +107,10 @@ pub fn Sessions(comptime D: type) type {
             ) error{ OutOfMemory, SystemResources }!Worker {
                 comptime assert(@sizeOf(Session) <= session_bytes_max);
                 const has_sockets = D.has_sockets and config.websocket;
-                // Each connection may have one that has ended, and is to be told of, before it.
-                const count = if (has_sockets) 2 * connections else 0;
+                // Each connection, and each stream, may have one that has ended, and is to be told
+                // of, before it.
+                const streams = if (config.http2) config.exchanges_spare else 0;
+                const count = if (has_sockets) 2 * (connections + streams) else 0;
                 var sessions = try slots.Slots(Session).init(count);
                 errdefer sessions.deinit();
                 // A part of a message is no longer than a block is, or than what was received.

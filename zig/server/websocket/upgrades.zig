@@ -25,6 +25,7 @@ pub fn Upgrades(comptime D: type) type {
         const refusals = refusals_of(D);
         const responses = responses_of(D);
         const Ends = sessions_of(D).Compressor.Ends;
+        const tunnels = D.http2.tunnels;
 
         /// The dispatcher wants a WebSocket for `ex`, whose request is `d.request`: the connection
         /// speaks it from here on, or the request is answered with what is wrong.
@@ -33,15 +34,16 @@ pub fn Upgrades(comptime D: type) type {
             const how = res.upgrade_to.?;
             res.upgrade_to = null;
             if (obstacleOf(d, conn, ex)) |code| return refuseFor(d, conn, ex, res, code);
+            const way: handshake.Way = if (ex.version == .http2) .extended_connect else .upgrade;
             const policy: handshake.Policy = .{
                 .origins = how.origins,
                 .deflate = if (how.may_compress) deflatePolicy(d) else null,
             };
-            var verdict = handshake.read(&d.request, .upgrade, &policy);
+            var verdict = handshake.read(&d.request, way, &policy);
             switch (verdict) {
                 .refused => |refusal| {
-                    refuse(d, res, refusal);
-                    refusals.report(d, conn, codeOf(refusal), res.status);
+                    fillRefusal(res, problem.formatOf(&d.request.fields), way, refusal);
+                    refusals.report(d, conn, codeOf(refusal, way), res.status);
                     responses.respond(d, ex, res);
                 },
                 .offer => |*offer| {
@@ -51,12 +53,12 @@ pub fn Upgrades(comptime D: type) type {
                     var ends = admit(d, offer);
                     var answer: handshake.Answer = .{};
                     const fields = offer.answer(offer.choose(how.protocols), &answer);
-                    const head = writeHead(d, res, fields) catch {
+                    fill(res, fields) catch {
                         if (D.has_compression) ends.deinit();
                         d.websocket_worker.sessions.release(id);
                         return refuseFor(d, conn, ex, res, .internal_error);
                     };
-                    begin(d, conn, ex, id, head, &ends, how.user);
+                    begin(d, conn, ex, id, res, &ends, how.user);
                 },
             }
         }
@@ -78,6 +80,7 @@ pub fn Upgrades(comptime D: type) type {
         /// What a dispatcher wants that has let the request wait: all else was seen to when it
         /// came.
         pub const Late = struct {
+            /// Over HTTP/2 it means nothing.
             key: [handshake.key_bytes]u8,
             /// One of the client's, or of nobody's; "": none.
             protocol: []const u8,
@@ -88,22 +91,25 @@ pub fn Upgrades(comptime D: type) type {
         /// answered with.
         pub fn upgradeLate(d: *D, ex: *Exchange, res: *Response, how: *const Late) ?problem.Code {
             const conn = d.connOf(ex);
-            if (d.net.draining) return .service_unavailable;
-            if (ex.version != .http11 or !ex.holds_input) return .invalid_websocket_handshake;
-            const own = http1.of(conn);
-            if (own.first != ex or own.last != ex or own.reading != null)
-                return .invalid_websocket_handshake;
-            if (!conn.isOpen() or !conn.paused) return .service_unavailable;
+            if (d.net.draining or !conn.isOpen()) return .service_unavailable;
+            if (!mayTurn(conn, ex)) return .invalid_websocket_handshake;
+            const is_stream = ex.version == .http2;
+            if (!is_stream and !conn.paused) return .service_unavailable;
             const accept = handshake.acceptOf(&how.key);
             const fields = [_]Field{
                 .{ .name = "Upgrade", .value = "websocket" },
                 .{ .name = "Sec-WebSocket-Accept", .value = &accept },
                 .{ .name = "Sec-WebSocket-Protocol", .value = how.protocol },
             };
-            const count: usize = if (how.protocol.len > 0) 3 else 2;
-            const head = writeHead(d, res, fields[0..count]) catch return .internal_error;
+            const from: usize = if (is_stream) 2 else 0;
+            const to: usize = if (how.protocol.len > 0) 3 else 2;
+            fill(res, fields[from..to]) catch return .internal_error;
             const id = d.websocket_worker.sessions.take() orelse return .service_unavailable;
-            begin(d, conn, ex, id, head, &.{}, 0);
+            begin(d, conn, ex, id, res, &.{}, 0);
+            if (is_stream) {
+                d.afterAnswer(conn);
+                return null;
+            }
             const session = conn.app.websocket orelse return null;
             // It is read again when this turn ends.
             assert(conn.paused);
@@ -115,11 +121,24 @@ pub fn Upgrades(comptime D: type) type {
             return null;
         }
 
+        /// Whether a request that has waited can become a socket: nothing of what follows it was
+        /// looked at, and its client has not ended its side.
+        fn mayTurn(conn: *Conn, ex: *const Exchange) bool {
+            if (ex.version == .http2)
+                return tunnels.isAsked(ex) and !D.http2.isWhole(ex);
+            const own = http1.of(conn);
+            return ex.version == .http11 and ex.holds_input and
+                own.first == ex and own.last == ex and own.reading == null;
+        }
+
         /// Why there can be no WebSocket now, whatever the request says.
         fn obstacleOf(d: *const D, conn: *const Conn, ex: *const Exchange) ?problem.Code {
             if (d.net.draining) return .service_unavailable;
             // A copy of the request would have what its owner said to the socket said again.
             if (d.request.tls) |security| if (security.is_early) return .too_early;
+            // Its client has ended the stream.
+            if (ex.version == .http2)
+                return if (D.http2.isWhole(ex)) .invalid_websocket_handshake else null;
             // Behind requests that wait for their answers: no client does that.
             if (http1.of(conn).first != ex) return .invalid_websocket_handshake;
             return null;
@@ -142,35 +161,34 @@ pub fn Upgrades(comptime D: type) type {
         /// Makes `res` the answer to a request that is none for a WebSocket.
         pub fn refuse(d: *D, res: *Response, refusal: handshake.Refusal) void {
             @branchHint(.cold);
-            fillRefusal(res, problem.formatOf(&d.request.fields), refusal);
+            fillRefusal(res, problem.formatOf(&d.request.fields), .upgrade, refusal);
         }
 
         fn fillRefusal(
             res: *Response,
             format: problem.Format,
+            way: handshake.Way,
             refusal: handshake.Refusal,
         ) void {
+            @branchHint(.cold);
             res.reset();
-            for (refusal.fields()) |field| res.header(field.name, field.value) catch
+            for (refusal.fields(way)) |field| res.header(field.name, field.value) catch
                 unreachable; // few and short, to a fresh response
-            problem.write(res, format, codeOf(refusal));
-            assert(res.status == refusal.status());
+            problem.write(res, format, codeOf(refusal, way));
+            assert(res.status == refusal.status(way));
         }
 
         /// Answers a request that has waited, and was none for a WebSocket.
         pub fn refuseLate(d: *D, ex: *Exchange, refusal: handshake.Refusal) void {
             const res = d.response();
-            fillRefusal(res, ex.format, refusal);
-            refusals.report(d, d.connOf(ex), codeOf(refusal), res.status);
+            const way: handshake.Way = if (ex.version == .http2) .extended_connect else .upgrade;
+            fillRefusal(res, ex.format, way, refusal);
+            refusals.report(d, d.connOf(ex), codeOf(refusal, way), res.status);
             responses.respond(d, ex, res);
         }
 
-        /// The head of the 101, in the worker's buffer for heads.
-        fn writeHead(
-            d: *D,
-            res: *Response,
-            fields: []const Field,
-        ) HeaderError![]const u8 {
+        /// Makes `res` the answer that brings the socket, with its own fields and these.
+        fn fill(res: *Response, fields: []const Field) HeaderError!void {
             res.dropBody();
             // The engine's own to say.
             for ([_][]const u8{
@@ -182,6 +200,10 @@ pub fn Upgrades(comptime D: type) type {
             res.has_upgrade = false;
             // Upgrade brings Connection along.
             for (fields) |field| try res.header(field.name, field.value);
+        }
+
+        /// The head of the 101, in the worker's buffer for heads.
+        fn writeHead(d: *D, res: *const Response) []const u8 {
             // The buffer holds the largest head.
             const len = encoder.head(d.head_buffer, .{
                 .status = 101,
@@ -198,35 +220,52 @@ pub fn Upgrades(comptime D: type) type {
             conn: *Conn,
             ex: *Exchange,
             id: Id,
-            head: []const u8,
+            res: *Response,
             ends: *const Ends,
             user: u64,
         ) void {
             const worker = &d.websocket_worker;
             const session = worker.sessions.get(id).?;
             const is_compressed = D.has_compression and ends.is_on;
+            const is_stream = ex.version == .http2;
             session.* = .{
                 .id = id,
-                .conn = conn,
+                .tunnel = .{ .conn = conn, .stream = if (is_stream) ex else null },
                 .protocol = .init(&worker.settings, null, is_compressed, d.net.now_ms),
                 .ends = ends.*,
                 .user = user,
             };
+            if (is_stream) tunnels.begin(d, ex, id, res) else leaveHttp1(d, conn, ex, session, res);
+            if (session.tunnel == null) return;
+            session.is_told = true;
+            D.websockets.noteDeadline(session);
+            const before = worker.mailbox.enter();
+            d.dispatcher.onSocketOpen(d, session);
+            Mailbox.leave(before);
+            // What has come while it waited for this.
+            if (is_stream and session.tunnel != null) session.tunnel.?.goOnLater(d);
+        }
+
+        fn leaveHttp1(
+            d: *D,
+            conn: *Conn,
+            ex: *Exchange,
+            session: *D.websockets.Session,
+            res: *const Response,
+        ) void {
+            const head = writeHead(d, res);
             ex.response = .done;
             http1.leave(d, conn, ex);
             conn.app.http1.spoken = .websocket;
             conn.app.websocket = session;
             d.net.writeBorrowed(conn, head);
-            if (session.conn == null) return;
-            session.is_told = true;
-            const before = worker.mailbox.enter();
-            defer Mailbox.leave(before);
-            d.dispatcher.onSocketOpen(d, session);
         }
     };
 }
 
-fn codeOf(refusal: handshake.Refusal) problem.Code {
+fn codeOf(refusal: handshake.Refusal, way: handshake.Way) problem.Code {
+    if (way == .extended_connect and refusal == .unsupported_version)
+        return .invalid_websocket_handshake;
     return switch (refusal) {
         .no_upgrade, .unsupported_version => .upgrade_required,
         .wrong_method => .method_not_allowed,
@@ -246,6 +285,10 @@ fn codeOf(refusal: handshake.Refusal) problem.Code {
 }
 
 test "each refusal is answered with the status that the handshake has for it" {
-    for (std.enums.values(handshake.Refusal)) |refusal|
-        try std.testing.expectEqual(refusal.status(), problem.statusOf(codeOf(refusal)));
+    for (std.enums.values(handshake.Way)) |way| {
+        for (std.enums.values(handshake.Refusal)) |refusal| {
+            const code = codeOf(refusal, way);
+            try std.testing.expectEqual(refusal.status(way), problem.statusOf(code));
+        }
+    }
 }

@@ -1,0 +1,190 @@
+//! Streams that are tunnels (RFC 9113 §8.5, RFC 8441): what comes on one is its WebSocket's, and
+//! what that says goes out as content does. What its socket has not taken stays here, and in the
+//! stream's window: that holds up its peer, and no other stream.
+
+const Id = @import("../../core/slots.zig").Id;
+const limits = @import("../../core/limits.zig");
+const problem = @import("../../http/problem.zig");
+const Response = @import("../../http/response.zig").Response;
+const budget_of = @import("../budget.zig").Budget;
+const contents_of = @import("contents.zig").Contents;
+const output_of = @import("output.zig").Output;
+const requests_of = @import("requests.zig").Requests;
+
+/// For the driver `D`.
+pub fn Tunnels(comptime D: type) type {
+    return struct {
+        const Exchange = D.Exchange;
+        const http2 = D.http2;
+        const Session = http2.Session;
+        const budget = budget_of(D);
+        const contents = contents_of(D);
+        const output = output_of(D);
+        const requests = requests_of(D);
+
+        /// Whether the request of `ex` asks for a tunnel, and has not been answered.
+        pub fn isAsked(ex: *const Exchange) bool {
+            return ex.version == .http2 and ex.http2.asks_tunnel and ex.response == .none;
+        }
+
+        /// Answers with 200 and the fields of `res`: from here on the stream is the socket's. The
+        /// connection may end by it.
+        pub fn begin(d: *D, ex: *Exchange, socket: Id, res: *Response) void {
+            ex.dispatched = false;
+            ex.response = .streaming;
+            ex.http2.socket = socket;
+            ex.http2.spares_content = false;
+            ex.http2.stream.is_tunnel = true;
+            res.status = 200;
+            res.dropBody();
+            res.dropPushes();
+            d.carrierOf(ex).writeHead(ex, res, null, true);
+        }
+
+        // What comes.
+
+        /// DATA on a stream whose request asks for a tunnel, or has become one.
+        pub fn takeData(d: *D, ex: *Exchange, bytes: []const u8, end_stream: bool) void {
+            if (!D.has_sockets) unreachable; // no such request is let through
+            const session = http2.of(d.connOf(ex));
+            const id = ex.id;
+            if (ex.http2.socket == Id.none or ex.http2.inbox.len > 0 or
+                D.websockets.isStreamPaused(d, ex)) return keep(d, ex, bytes);
+            // They lie in what was received, which is this worker's to write to.
+            const used = D.websockets.readStream(d, ex, @constCast(bytes));
+            if (d.exchanges.get(id) == null) return;
+            if (!isTunnel(ex)) return contents.consume(d, session, ex, bytes.len);
+            keep(d, ex, bytes[used..]);
+            if (d.exchanges.get(id) == null) return;
+            contents.consume(d, session, ex, used);
+            if (end_stream and isLeft(d, ex, id) and ex.http2.inbox.len == 0)
+                D.websockets.onStreamEof(d, ex);
+        }
+
+        fn isTunnel(ex: *const Exchange) bool {
+            return ex.http2.socket != Id.none;
+        }
+
+        fn isLeft(d: *D, ex: *const Exchange, id: Id) bool {
+            return d.exchanges.get(id) != null and isTunnel(ex);
+        }
+
+        /// Nobody takes it now, and no window is opened for it.
+        fn keep(d: *D, ex: *Exchange, bytes: []const u8) void {
+            if (bytes.len == 0 or ex.http2.spares_content and ex.response != .none) return;
+            ex.http2.inbox.append(&d.net.pools.buffers, bytes) catch
+                return refuse(d, ex, .out_of_buffers);
+            if (budget.over(d, d.connOf(ex), .input)) |owner| refuse(d, ex, owner.code());
+        }
+
+        fn refuse(d: *D, ex: *Exchange, why: problem.Code) void {
+            @branchHint(.cold);
+            if (isTunnel(ex)) return D.websockets.giveUpStream(d, ex, why);
+            d.carrierOf(ex).refuseMessage(ex, why);
+        }
+
+        /// What was kept is read, as far as the socket lets it be. Not while it is paused.
+        pub fn read(d: *D, ex: *Exchange) void {
+            const session = http2.of(d.connOf(ex));
+            const id = ex.id;
+            const inbox = &ex.http2.inbox;
+            while (inbox.len > 0) {
+                const front = inbox.front();
+                const used = D.websockets.readStream(d, ex, front);
+                if (!isLeft(d, ex, id)) return; // what is left is dropped
+                const is_held_up = used < front.len;
+                inbox.consume(&d.net.pools.buffers, used);
+                contents.consume(d, session, ex, used);
+                if (is_held_up or !isLeft(d, ex, id)) return;
+            }
+            if (contents.isWhole(ex)) D.websockets.onStreamEof(d, ex);
+        }
+
+        /// What was kept is read in a later turn.
+        pub fn readLater(d: *D, ex: *Exchange) void {
+            const session = http2.of(d.connOf(ex));
+            if (ex.http2.waits_for == .nothing) {
+                ex.http2.waits_for = .turn;
+                session.unread.append(ex);
+            }
+            const resuming = &d.http2_worker.resuming;
+            if (!session.resumes.is_linked) resuming.append(session);
+        }
+
+        /// The turn of those has come, if their connection has some of it left.
+        pub fn readAll(d: *D, session: *Session) void {
+            var left = session.unread.len;
+            while (left > 0 and session.conn.isOpen() and !session.conn.is_ready) : (left -= 1) {
+                const ex = session.unread.first orelse return;
+                requests.stopWaiting(d, ex);
+                if (!D.websockets.isStreamPaused(d, ex)) read(d, ex);
+            }
+            if (session.unread.len == 0 or !session.conn.isOpen()) return;
+            if (!session.resumes.is_linked) d.http2_worker.resuming.append(session);
+        }
+
+        // What goes.
+
+        /// Says `bytes` behind what was said before: they leave when windows, turns and the socket
+        /// let them, with what else this turn brings. False: there is no room for them.
+        pub fn write(d: *D, ex: *Exchange, bytes: []const u8) bool {
+            const session = http2.of(d.connOf(ex));
+            ex.held.appendCopy(&d.net.pools, bytes) catch return false;
+            output.countHeld(session, ex);
+            output.offer(d, session, ex);
+            // What is more than the socket is given at once need not wait for the turn's end.
+            if (ex.held.bytes >= limits.output_buffer_bytes) output.pump(d, session);
+            return true;
+        }
+
+        /// As much as may leave now does.
+        pub fn flush(d: *D, ex: *Exchange) void {
+            const session = http2.of(d.connOf(ex));
+            output.offer(d, session, ex);
+            output.pump(d, session);
+        }
+
+        /// Whether all that was said has left, or may with what else this turn brings.
+        pub fn isClear(session: *const Session, ex: *const Exchange) bool {
+            const bytes = ex.held.bytes;
+            if (bytes == 0) return true;
+            const own = ex.http2.stream.send.available();
+            const window = @min(own, session.protocol.send.available());
+            return bytes <= window and bytes < limits.output_buffer_bytes and
+                session.conn.queue.isEmpty();
+        }
+
+        /// Whether so much more may wait, as far as what its connection holds goes: others of it
+        /// are to have room for what they receive.
+        pub fn mayHold(d: *const D, session: *const Session, bytes: usize) bool {
+            return heldBytes(session) + bytes <= d.config.connection_memory_bytes_max / 2;
+        }
+
+        /// What waits for the client on all streams, bytes of memory.
+        pub fn heldBytes(session: *const Session) u64 {
+            return session.held_bytes + session.conn.queue.bytes;
+        }
+
+        /// Its socket is over: END_STREAM goes behind what was said, and `farewell` ahead of it
+        /// (RFC 8441 §5). What the client says yet is read and dropped for a while. The exchange
+        /// may end by it, or the connection.
+        pub fn end(d: *D, ex: *Exchange, farewell: []const u8) void {
+            const session = http2.of(d.connOf(ex));
+            const inbox = &ex.http2.inbox;
+            requests.stopWaiting(d, ex);
+            const waiting = inbox.len;
+            inbox.deinit(&d.net.pools.buffers);
+            ex.http2.asks_tunnel = false; // what is still to come is content
+            if (farewell.len > 0 and !write(d, ex, farewell)) return http2.reset(d, ex, .cancel);
+            if (!session.conn.isOpen()) return;
+            ex.response = .done;
+            if (!contents.isWhole(ex)) {
+                contents.begin(d, ex, .discard);
+                // Nobody is waited for in a stop who has been told so.
+                ex.http2.spares_content = d.net.draining;
+                if (waiting > 0) session.protocol.consume(&ex.http2.stream, @intCast(waiting));
+            }
+            d.carrierOf(ex).advance(ex);
+        }
+    };
+}

@@ -9,6 +9,7 @@ import { skip, testUnless } from '../support/skip.ts';
 import { type EngineOptions, startEngine, stopEngine, zigProgram } from '../support/target.ts';
 import { within } from '../support/wait.ts';
 import { closing, opcodes, WebSocketClient } from './client.ts';
+import { Gateway } from './gateway.ts';
 
 // Compressed WebSockets (RFC 7692) of a Zig handler, with the compressors of others: Node.js's zlib, ws, undici, Python's
 // websockets.
@@ -120,6 +121,23 @@ served(
     await client.say('text', long);
     assert.is((await client.message()).compressed, true);
     client.destroy();
+  },
+);
+
+served(
+  'over HTTP/2 it is agreed on and used as over HTTP/1 (RFC 8441)',
+  forgetting,
+  async (port) => {
+    const gateway = await Gateway.open({ port });
+    const client = await open(gateway.port);
+    for (const text of [long, 'ü'.repeat(100_000)]) {
+      await client.say('text', deflated(text), compressed);
+      const back = await client.message();
+      assert.equal([back.opcode, back.compressed], [opcodes.text, true]);
+      assert.is(inflated(back.payload).toString(), text);
+    }
+    client.destroy();
+    gateway.close();
   },
 );
 

@@ -1,11 +1,13 @@
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
 import { constants } from 'node:http2';
 import type { Socket } from 'node:net';
+import { Response } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ask, FrameClient, frame as h2frame, session, windowUpdate } from '../http2/client.ts';
 import { indexed, literal } from '../http2/hpack.ts';
 import { type RunningServer, stopAll } from '../support/process.ts';
+import { serversOf } from '../support/servers.ts';
 import { type EngineOptions, engine, serveApp, type Target } from '../support/target.ts';
 import { until, within } from '../support/wait.ts';
 import { closing, frame, opcodes, WebSocketClient } from './client.ts';
@@ -452,6 +454,42 @@ both('a stop tells 1001 on each stream, and waits for the answers', async (clien
   }
   for (const socket of sockets) await socket.say('close', closing(1001));
   for (const socket of sockets) assert.is((await socket.readToEnd()).length, 0);
+});
+
+const { open } = serversOf(test);
+
+test('a program in TypeScript is asked by GET, and may answer later', async () => {
+  const seen: unknown[] = [];
+  const server = open({
+    fetch: async (request, own) => {
+      seen.push(request.method, request.headers.get('upgrade'), new URL(request.url).pathname);
+      await new Promise((resolve) => setImmediate(resolve));
+      const isUpgraded = own.upgrade(request, { data: request.headers.get('x-name') });
+      return isUpgraded ? undefined : new Response('none\n', { status: 426 });
+    },
+    websocket: {
+      data: '' as string | null,
+      message(ws, message) {
+        ws.send(`${ws.data} ${message}`);
+      },
+    },
+  });
+  const client = new Client(server.port, await session(server.url.href));
+  const { stream, status } = await client.ask({ ':path': '/a/b', 'x-name': 'me' });
+  assert.is(status, 200);
+  const socket = new Tunnel(stream);
+  await socket.say('text', 'hello');
+  await socket.expectText('me hello');
+  assert.equal(seen, ['GET', null, '/a/b']);
+  assert.is((await ask(client.session, '/a/b')).status, 426, 'another GET asks for none');
+  client.close();
+});
+
+test('a program in TypeScript without WebSockets offers none', async () => {
+  const server = open({ fetch: () => new Response('here\n') });
+  const client = await session(server.url.href);
+  assert.is(client.remoteSettings.enableConnectProtocol, false);
+  client.destroy();
 });
 
 test.run();

@@ -241,9 +241,9 @@ pub fn Output(comptime D: type) type {
 
         /// Whether so much more may wait for the peer, as far as memory goes.
         pub fn hasMemory(d: *const D, tunnel: Tunnel, bytes: usize) bool {
+            const after = tunnel.holding(d, bytes) orelse return false;
             if (tunnel.waiting() + bytes <= limits.buffer_bytes_min) return true;
             const quarter = d.config.buffer_memory_bytes / 4;
-            const after = tunnel.holding(d, bytes) orelse return false;
             const is_large = after > limits.connection_memory_share_bytes;
             const common = if (is_large) 2 * quarter else 3 * quarter;
             return d.net.pools.buffers.bytes_used + bytes <= common;

@@ -606,6 +606,7 @@ both('a stop tells 1001, and waits', {}, async (place, server) => {
   assert.equal([opcode, payload], [opcodes.close, closing(1001)]);
   await client.say('close', payload);
   assert.is((await client.readToEnd()).length, 0);
+  await within(server.ended, 'its end');
 });
 
 /** Its types are another package. */

@@ -389,8 +389,8 @@ pub fn Driver(
         pub fn onTurn(self: *Self) void {
             if (is_secure) secured.closeEvicted(self);
             self.dispatcher.onTurn(self);
-            http2.resumeAll(self);
             websockets.onTurn(self);
+            http2.resumeAll(self); // sends what the others have said on its streams
         }
 
         /// No turn comes any more, and no connection is left.

@@ -107,8 +107,7 @@ pub fn Tunnels(comptime D: type) type {
                 ex.http2.waits_for = .turn;
                 session.unread.append(ex);
             }
-            const resuming = &d.http2_worker.resuming;
-            if (!session.resumes.is_linked) resuming.append(session);
+            goOnLater(d, session);
         }
 
         /// The turn of those has come, if their connection has some of it left.
@@ -119,8 +118,7 @@ pub fn Tunnels(comptime D: type) type {
                 requests.stopWaiting(d, ex);
                 if (!D.websockets.isStreamPaused(d, ex)) read(d, ex);
             }
-            if (session.unread.len == 0 or !session.conn.isOpen()) return;
-            if (!session.resumes.is_linked) d.http2_worker.resuming.append(session);
+            if (session.unread.len > 0 and session.conn.isOpen()) goOnLater(d, session);
         }
 
         // What goes.
@@ -133,8 +131,15 @@ pub fn Tunnels(comptime D: type) type {
             output.countHeld(session, ex);
             output.offer(d, session, ex);
             // What is more than the socket is given at once need not wait for the turn's end.
-            if (ex.held.bytes >= limits.output_buffer_bytes) output.pump(d, session);
+            if (ex.held.bytes >= limits.output_buffer_bytes) {
+                output.pump(d, session);
+            } else if (!session.conn.in_input) goOnLater(d, session);
             return true;
+        }
+
+        /// The end of the turn looks at what is to be read and sent; an event does so by itself.
+        fn goOnLater(d: *D, session: *Session) void {
+            if (!session.resumes.is_linked) d.http2_worker.resuming.append(session);
         }
 
         /// As much as may leave now does.

@@ -393,6 +393,26 @@ both(
 );
 
 both(
+  'a long message is sent in turns with those of others, whatever their numbers',
+  async (client) => {
+    // Windows are no reason to wait.
+    client.session.setLocalWindowSize(2 ** 28);
+    const first = await client.socket();
+    const second = await client.socket();
+    let bytes = 0;
+    first.stream.on('data', (piece: Buffer) => {
+      bytes += piece.length;
+    });
+    await first.say('text', '!large 8000000');
+    await until(() => bytes > 0, 'its beginning');
+    await second.echo('between');
+    assert.ok(bytes < 7_000_000, `behind ${bytes} bytes`);
+    await until(() => bytes > 8_000_000, 'all of it');
+  },
+  { settings: { initialWindowSize: 2 ** 28 } },
+);
+
+both(
   'hundreds of sockets on one connection, beside requests',
   async (client) => {
     const sockets: Tunnel[] = [];

@@ -139,7 +139,8 @@ pub fn Http2(comptime D: type) type {
                     abort(d, exchangeOf(broken.stream));
                 },
                 .writable => |stream| output.onWindow(d, session, stream),
-                .prioritized => |one| session.order.reprioritize(
+                .prioritized => |one| tunnels.reprioritize(
+                    session,
                     exchangeOf(one.stream),
                     one.priority,
                 ),

@@ -6,6 +6,7 @@ const Id = @import("../../core/slots.zig").Id;
 const limits = @import("../../core/limits.zig");
 const problem = @import("../../http/problem.zig");
 const Response = @import("../../http/response.zig").Response;
+const Priority = @import("../../http2/priority.zig").Priority;
 const budget_of = @import("../budget.zig").Budget;
 const contents_of = @import("contents.zig").Contents;
 const output_of = @import("output.zig").Output;
@@ -35,10 +36,21 @@ pub fn Tunnels(comptime D: type) type {
             ex.http2.socket = socket;
             ex.http2.spares_content = false;
             ex.http2.stream.is_tunnel = true;
+            // It has no end that others might wait for.
+            ex.http2.place.priority.incremental = true;
             res.status = 200;
             res.dropBody();
             res.dropPushes();
             d.carrierOf(ex).writeHead(ex, res, null, true);
+        }
+
+        /// The client wants what is said on the stream sent otherwise: in turns with others all the
+        /// same.
+        pub fn reprioritize(session: *Session, ex: *Exchange, priority: Priority) void {
+            session.order.reprioritize(ex, .{
+                .urgency = priority.urgency,
+                .incremental = priority.incremental or isTunnel(ex),
+            });
         }
 
         // What comes.

@@ -3,7 +3,6 @@ import { types } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import { isThenable } from '../core/thenable.ts';
-import { unfilled } from '../fetch/chunks.ts';
 import { controlsSeen, type HeaderList } from '../fetch/headers.ts';
 import { MultipartError } from '../fetch/multipart_error.ts';
 import { fromSource, Request } from '../fetch/request.ts';
@@ -417,9 +416,8 @@ export class Channel implements ExchangeChannel {
     const exchange = port.find(slot, generation);
     if (exchange === null) return; // answered in the meantime
     if (kind === abi.KIND_REQUEST_CHUNK) {
-      const bytes = unfilled(i32[(at + abi.CHUNK_LEN) >> 2] as number);
       const start = at + abi.CHUNK_BYTES;
-      bytes.set(u8.subarray(start, start + bytes.length));
+      const bytes = u8.subarray(start, start + (i32[(at + abi.CHUNK_LEN) >> 2] as number));
       const flags = u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
       const end = (flags & abi.FLAG_END) !== 0;
       exchange.body();

@@ -19,12 +19,14 @@ export function publishedBytes(data: WebSocketData): Uint8Array {
  */
 export class Published {
   readonly topic: Uint8Array;
-  readonly text: boolean;
+  /** As `Parts` has it. */
+  readonly manner: number;
   /** The caller's until `publish` returns, unless it is text. */
   readonly bytes: Uint8Array;
   /** What waits of it counts against what may wait; or somebody else counts it. */
   readonly isBounded: boolean;
   private readonly whenWritten: (() => void) | null;
+  private readonly isText: boolean;
   private copy: Uint8Array | null = null;
   private left: number;
   private isDropped = false;
@@ -40,7 +42,8 @@ export class Published {
     whenWritten: (() => void) | null = null,
   ) {
     this.topic = topicBytes(topic);
-    this.text = typeof data === 'string';
+    this.isText = typeof data === 'string';
+    this.manner = this.isText ? abi.FLAG_TEXT : 0;
     this.bytes = publishedBytes(data);
     this.left = lanes;
     this.isBounded = whenWritten === null;
@@ -53,7 +56,7 @@ export class Published {
 
   /** The bytes, as they are now, for as long as they are needed. One copy for all lanes. */
   kept(): Uint8Array {
-    this.copy ??= this.text ? this.bytes : Buffer.from(this.bytes);
+    this.copy ??= this.isText ? this.bytes : Buffer.from(this.bytes);
     return this.copy;
   }
 

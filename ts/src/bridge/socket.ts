@@ -154,11 +154,11 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     if (this.state !== OPEN) return 0;
     const length = Buffer.byteLength(data);
     if (!this.admits(length)) return this.overflow();
-    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), true, true);
+    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), abi.FLAG_TEXT, true);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
     const isWritten = !this.host.isBehind && writeText(this.host.lane, this, data, length);
     if (isWritten) this.host.wrote();
-    else this.waitWith({ text: true, bytes: Buffer.from(data), at: 0 });
+    else this.waitWith({ manner: abi.FLAG_TEXT, bytes: Buffer.from(data), at: 0 });
     return this.status(length);
   }
 
@@ -166,15 +166,15 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     const bytes = bytesOf(data);
     if (this.state !== OPEN) return 0;
     if (!this.admits(bytes.length)) return this.overflow();
-    return this.sendWhole(bytes, false, false);
+    return this.sendWhole(bytes, 0, false);
   }
 
   /** `isOwn`: nobody else will change the bytes. */
-  private sendWhole(bytes: Uint8Array, text: boolean, isOwn: boolean): number {
+  private sendWhole(bytes: Uint8Array, manner: number, isOwn: boolean): number {
     const { length } = bytes;
     if (length > messageMax) throw invalid(`A message of ${length} bytes`, `at most ${messageMax}`);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
-    const message: Parts = { text, bytes, at: 0 };
+    const message: Parts = { manner, bytes, at: 0 };
     if (this.host.isBehind || !this.writeMessage(message)) {
       if (!isOwn) message.bytes = Buffer.from(bytes);
       this.waitWith(message);

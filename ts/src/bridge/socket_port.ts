@@ -151,7 +151,7 @@ export class SocketPort extends LanePort implements SocketHost {
       message.dropped();
       return;
     }
-    const parts: Parts = { text: message.text, bytes: message.bytes, at: 0 };
+    const parts: Parts = { manner: message.manner, bytes: message.bytes, at: 0 };
     const write = () => this.writePublication(publisher ?? nobody, message.topic, parts);
     if (!this.isBehind && write()) {
       message.written();

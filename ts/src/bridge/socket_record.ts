@@ -28,7 +28,8 @@ export type SocketNote =
 
 /** A message that is written in parts, as there is room. */
 export interface Parts {
-  readonly text: boolean;
+  /** Flags that each part has. */
+  readonly manner: number;
   bytes: Uint8Array;
   /** How many of them are written. */
   at: number;
@@ -47,9 +48,7 @@ export function writeParts(
     const part = message.bytes.subarray(message.at, message.at + abi.CHUNK_BYTES_MAX);
     const end = message.at + part.length;
     const flags =
-      (message.at === 0 ? abi.FLAG_BEGIN : 0) |
-      (end === total ? abi.FLAG_END : 0) |
-      (message.text ? abi.FLAG_TEXT : 0);
+      (message.at === 0 ? abi.FLAG_BEGIN : 0) | (end === total ? abi.FLAG_END : 0) | message.manner;
     if (!write(flags, part, total)) return false;
     message.at = end;
   } while (message.at < total);

@@ -432,24 +432,20 @@ for (const threads of [0, 1]) {
   });
 }
 
-for (const threads of [0, 1]) {
-  test(`a stop waits for close() and what it promises, threads: ${threads}`, async () => {
-    const server = await startServe({ threads });
-    // Together they take longer than a thread may that says nothing.
-    const clients = await Promise.all(
-      Array.from({ length: 16 }, () => open(server, '/socket/slow')),
-    );
-    for (const client of clients) await ask(client, 'there');
-    server.child.kill('SIGTERM');
-    for (const client of clients) await client.frame(); // its 1001
-    for (const client of clients) client.destroy();
-    await prints(server, /^STOPPED$/m);
-    const ends = (): number => server.stdout().match(/^CLOSED SLOWLY$/gm)?.length ?? 0;
-    await until(() => ends() === clients.length, 'all of them');
-    const { code } = await within(server.ended, 'its end');
-    assert.is(code, 0, server.stderr());
-  });
-}
+test('a stop waits for close() and what it promises', async () => {
+  const server = await startServe({ threads: 1 });
+  // Together they take longer than a thread may that says nothing.
+  const clients = await Promise.all(Array.from({ length: 16 }, () => open(server, '/socket/slow')));
+  for (const client of clients) await ask(client, 'there');
+  server.child.kill('SIGTERM');
+  for (const client of clients) await client.frame(); // its 1001
+  for (const client of clients) client.destroy();
+  await prints(server, /^STOPPED$/m);
+  const ends = (): number => server.stdout().match(/^CLOSED SLOWLY$/gm)?.length ?? 0;
+  await until(() => ends() === clients.length, 'all of them');
+  const { code } = await within(server.ended, 'its end');
+  assert.is(code, 0, server.stderr());
+});
 
 serving(
   'a handler that throws, or rejects, is told in the log, and its socket is closed with 1011',

@@ -9,7 +9,6 @@ const assert = @import("std").debug.assert;
 const Chain = @import("../../core/chain.zig").Chain;
 const Id = @import("../../core/slots.zig").Id;
 const limits = @import("../../core/limits.zig");
-const orders = @import("../../core/orders.zig").wake;
 const never = @import("../../core/rate.zig").never;
 const problem = @import("../../http/problem.zig");
 const errors = @import("../../websocket/errors.zig");
@@ -130,8 +129,10 @@ pub fn WebSockets(comptime D: type) type {
             // Who has been told to close is heard for its answer.
             if (!D.asks_room or !session.protocol.isOpen() or bytes == 0) return bytes;
             const room = d.dispatcher.socketRoom(d, session, bytes);
-            if (room == 0) pause(d, session);
-            return room;
+            if (room > 0) return room;
+            pause(d, session);
+            session.protocol.hold(d.net.now_ms);
+            return 0;
         }
 
         fn pause(d: *D, session: *Session) void {
@@ -321,6 +322,11 @@ pub fn WebSockets(comptime D: type) type {
                     end(d, session, .policy_violation, "", false);
                     tunnel.finish(d, farewell);
                 },
+                .unheard => |farewell| {
+                    timedOut(d, tunnel.conn);
+                    end(d, session, .try_again_later, "", false);
+                    tunnel.finish(d, farewell);
+                },
                 .silent, .close_unanswered => {
                     timedOut(d, tunnel.conn);
                     terminate(d, session);
@@ -375,9 +381,6 @@ pub fn WebSockets(comptime D: type) type {
         pub fn onStop(d: *D) void {
             if (!D.has_sockets) return;
             while (d.websocket_worker.due.pop()) |session| settle(d, session);
-            const mailbox = &d.websocket_worker.mailbox;
-            mailbox.is_over.store(true, orders.publish);
-            mailbox.tellRoom();
         }
 
         fn settle(d: *D, session: *Session) void {

@@ -106,6 +106,8 @@ pub fn Connection(comptime Owner: type) type {
         failure: ?errors.ConnectionError = null,
         /// GOAWAY has come: nothing is begun any more (§6.8).
         peer_leaves: bool = false,
+        /// Streams that are tunnels.
+        tunnels: u16 = 0,
         /// How many pushes more the peer has refused than it took.
         pushes_refused: u8 = 0,
         reply_bytes: [reply_bytes_max]u8 = undefined,
@@ -559,12 +561,19 @@ pub fn Connection(comptime Owner: type) type {
 
         fn streamUpdate(self: *Self, stream: *Stream, now_ms: u64) ?u31 {
             const before = stream.receive.size;
-            const most = self.settings.window_max;
+            const most = self.streamWindowMax(stream);
             const update = self.updateOf(&stream.receive, &stream.tuning, most, now_ms);
             // One stream alone does not take all that the connection may.
             if (stream.receive.size > before)
                 self.receive.enlarge(@min(4 *| stream.receive.size, frames.window_max));
             return update;
+        }
+
+        /// Tunnels, whose content has no end, share what is kept of it while nobody reads them.
+        fn streamWindowMax(self: *const Self, stream: *const Stream) u31 {
+            const most = self.settings.window_max;
+            if (!stream.is_tunnel) return most;
+            return @min(most, self.settings.tunnel_window_bytes / self.tunnels);
         }
 
         fn updateOf(
@@ -671,7 +680,15 @@ pub fn Connection(comptime Owner: type) type {
             // What has not come yet is given back when it does.
             if (self.data.is_counted and self.data.stream == stream.id) bytes -= self.data.left;
             self.receive.consume(bytes);
+            if (stream.is_tunnel) self.tunnels -= 1;
             self.streams.released(stream.id);
+        }
+
+        /// The request on `stream`, a CONNECT, is answered with success.
+        pub fn beginTunnel(self: *Self, stream: *Stream) void {
+            assert(!stream.is_tunnel);
+            stream.is_tunnel = true;
+            self.tunnels += 1;
         }
 
         /// A field block is being sent on a stream, which may be one that was promised.

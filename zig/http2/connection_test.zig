@@ -717,7 +717,7 @@ test "a tunnel takes DATA and no fields: those break its stream (RFC 9113 §8.5)
         defer pair.deinit();
         try pair.headers(1, false, post);
         try pair.expect("request 1 POST\n");
-        pair.findStream(1).?.is_tunnel = true;
+        pair.connection.beginTunnel(pair.findStream(1).?);
         try pair.frame(.data, 0, 1, "frames");
         try pair.headers(1, end_stream, "x-sum: 1\r\n");
         try pair.expect("data 1 frames\nbroken 1 malformed > rst_stream 1 protocol_error\n");

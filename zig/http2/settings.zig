@@ -18,6 +18,8 @@ pub const Settings = struct {
     connection_window: u31 = frames.window_initial,
     /// What windows may be made by tuning, bytes.
     window_max: u31 = 16 << 20,
+    /// What the window of a tunnel may be made, bytes; of each of several a part.
+    tunnel_window_bytes: u31 = 8 << 20,
     /// SETTINGS_MAX_HEADER_LIST_SIZE, bytes. It is a block's `list_bytes_max` too.
     header_list_bytes: u32 = 32 * 1024,
     request: request.Limits = .{},

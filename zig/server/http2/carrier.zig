@@ -195,7 +195,9 @@ pub fn Http2Carrier(comptime D: type) type {
         pub fn writeBody(self: Self, ex: *Exchange, res: *Response) void {
             if (ex.http2.stream.isClosed() or ex.http2.has_ended) return;
             const pools = &self.d.net.pools;
-            const ends = ex.response == .done and res.trailers_len == 0;
+            // A page in the place of what was to be streamed is all that is sent.
+            const ends = (ex.response == .done or ex.drop_body) and res.trailers_len == 0;
+            defer if (ex.drop_body and self.conn.isOpen()) self.flush(ex);
             switch (res.body) {
                 .none => {},
                 .borrowed => |bytes| {
@@ -228,6 +230,11 @@ pub fn Http2Carrier(comptime D: type) type {
             }
         }
 
+        fn flush(self: Self, ex: *Exchange) void {
+            output.offer(self.d, self.session(), ex);
+            output.pump(self.d, self.session());
+        }
+
         fn sendNow(self: Self, ex: *Exchange, bytes: []const u8, ends: bool) usize {
             return output.sendNow(self.d, self.session(), ex, bytes, ends);
         }
@@ -237,9 +244,7 @@ pub fn Http2Carrier(comptime D: type) type {
             const rest = data[self.sendNow(ex, data, false)..];
             if (rest.len == 0 or !self.conn.isOpen()) return;
             self.noteHeld(ex, ex.held.appendCopy(&self.d.net.pools, rest));
-            if (!self.conn.isOpen()) return;
-            output.offer(self.d, self.session(), ex);
-            output.pump(self.d, self.session());
+            if (self.conn.isOpen()) self.flush(ex);
         }
 
         pub fn writeEnd(self: Self, ex: *Exchange, trailer_lines: FieldLines) void {

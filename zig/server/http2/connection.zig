@@ -262,6 +262,7 @@ pub fn Http2(comptime D: type) type {
         pub fn afterRelease(d: *D, session: *Session) void {
             contents.writeUpdates(d, session, null);
             requests.resumeLater(d, session);
+            tunnels.noteRoom(d, session);
             if (!session.conn.isOpen()) return;
             const is_last = session.farewell == .final or session.conn.eof_told;
             if (session.depth == 0 and is_last) d.endConn(session.conn, false);
@@ -287,6 +288,7 @@ pub fn Http2(comptime D: type) type {
 
         pub fn onClose(d: *D, conn: *Conn) void {
             dropExchanges(d, conn);
+            assert(!of(conn).resumes.is_linked); // its slot is another's from here on
             of(conn).deinit();
         }
 
@@ -327,6 +329,8 @@ pub fn Http2(comptime D: type) type {
             const session = of(conn);
             var at = session.first;
             while (at) |ex| {
+                // What has come on a tunnel is read, as if its end had come behind it.
+                if (tunnels.hasUnread(ex)) ex.http2.stream.state = .half_closed_remote;
                 if (contents.isWhole(ex)) {
                     at = ex.next;
                     continue;

@@ -115,6 +115,7 @@ pub fn Output(comptime D: type) type {
         /// full: then it goes on when that has taken what it has.
         pub fn pump(d: *D, session: *Session) void {
             if (session.in_pump) return;
+            defer http2.tunnels.noteRoom(d, session);
             if (session.order.isEmpty()) {
                 session.stall.end(d.rates.write, d.net.now_ms);
                 return http2.resumeLater(d, session);
@@ -141,7 +142,8 @@ pub fn Output(comptime D: type) type {
             const id = ex.id;
             const sendable = protocol.sendableBytes(&ex.http2.stream);
             const bytes: u24 = @intCast(@min(ex.held.bytes, sendable, data_bytes_max));
-            const is_last = ex.response == .done and bytes == ex.held.bytes;
+            // Behind a page in the place of what was to be streamed nothing comes.
+            const is_last = (ex.response == .done or ex.drop_body) and bytes == ex.held.bytes;
             const ends = is_last and ex.http2.trailing.len == 0;
             noteSent(d, session, ex, bytes, ends);
             var header: [frames.header_bytes]u8 = undefined;
@@ -159,7 +161,8 @@ pub fn Output(comptime D: type) type {
             }
             session.order.remove(ex);
             if (!ends) sendEnd(d, session, ex) else ex.http2.has_ended = true;
-            if (conn.isOpen() and d.exchanges.get(id) != null) settle(d, session, ex);
+            if (!conn.isOpen() or d.exchanges.get(id) == null) return;
+            if (ex.response == .done) settle(d, session, ex);
         }
 
         fn noteSent(d: *D, session: *Session, ex: *Exchange, bytes: u24, ends: bool) void {

@@ -314,7 +314,7 @@ pub fn Requests(comptime D: type) type {
 
         /// Requests of `session` that wait may go on, when nobody is in the middle of something.
         pub fn resumeLater(d: *D, session: *Session) void {
-            if (session.held_up.len == 0 or session.resumes.is_linked) return;
+            if (session.held_up.len == 0 or session.resumes.is_linked or session.is_over) return;
             if (isFull(d, session)) return;
             d.http2_worker.resuming.append(session);
         }

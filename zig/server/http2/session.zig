@@ -100,6 +100,8 @@ pub fn Sessions(comptime D: type) type {
             unread: Waiting = .{},
             /// A request was read on it.
             served: bool = false,
+            /// A socket on one of its streams was refused room for a message.
+            has_refused: bool = false,
             in_pump: bool = false,
             encoder_memory: [hpack_encoder.memoryBytes(encoder_bytes)]u8 align(table.alignment) =
                 undefined,
@@ -212,6 +214,7 @@ pub fn Sessions(comptime D: type) type {
                         frames.window_max,
                     )),
                     .window_max = @intCast(config.http2_window_bytes_max),
+                    .tunnel_window_bytes = tunnelWindowBytes(config),
                     .header_list_bytes = config.head_bytes_max,
                     .request = .{
                         .target_bytes_max = config.target_bytes_max,
@@ -219,6 +222,14 @@ pub fn Sessions(comptime D: type) type {
                         .extended_connect = D.has_sockets and config.websocket,
                     },
                 };
+            }
+
+            /// What has been invited for sockets that are not read for a while is kept: an eighth
+            /// is for the window of one, half of that for a second, and so on, which makes less
+            /// than a connection may hold for a thousand of them.
+            fn tunnelWindowBytes(config: *const Config) u31 {
+                const bytes = config.connection_memory_bytes_max / 8;
+                return @intCast(@min(bytes, frames.window_max));
             }
 
             /// Memory that is set aside, bytes; what has not been used is not resident.

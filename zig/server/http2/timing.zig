@@ -147,6 +147,8 @@ pub fn Timing(comptime D: type) type {
         fn lookAtExchanges(d: *D, session: *http2.Session) void {
             const now = d.net.now_ms;
             var first: u64 = never;
+            // What comes to be expected meanwhile, of exchanges that were looked at too, is kept.
+            session.due_ms = never;
             var at = session.first;
             while (at) |ex| {
                 at = ex.next;
@@ -164,17 +166,20 @@ pub fn Timing(comptime D: type) type {
                     first = @min(first, deadline_ms);
                     continue;
                 }
-                d.countTimeout();
                 onLate(d, ex);
                 if (!session.conn.isOpen()) return;
                 at = session.first; // it may have ended others
                 first = never;
             }
-            session.due_ms = first;
+            session.expect(first);
         }
 
         fn onLate(d: *D, ex: *Exchange) void {
             const carrier = d.carrierOf(ex);
+            // Both sides have said all: many clients leave the end of theirs off.
+            const is_over = ex.http2.stream.is_tunnel and ex.http2.has_ended;
+            if (is_over) return http2.reset(d, ex, .no_error);
+            d.countTimeout();
             if (ex.http2.waits_for == .dispatcher) {
                 http2.stopWaiting(d, ex);
                 return carrier.refuseMessage(ex, .dispatch_timeout);

@@ -1,6 +1,7 @@
 //! Streams that are tunnels (RFC 9113 §8.5, RFC 8441): what comes on one is its WebSocket's, and
-//! what that says goes out as content does. What its socket has not taken stays here, and in the
-//! stream's window: that holds up its peer, and no other stream.
+//! what that says goes out as content does, in turns with that of other streams. What its socket
+//! has not taken stays here, and in the stream's window, which is not opened for it: that holds up
+//! its peer. What has come for others is read in turns with it.
 
 const Id = @import("../../core/slots.zig").Id;
 const limits = @import("../../core/limits.zig");
@@ -35,7 +36,7 @@ pub fn Tunnels(comptime D: type) type {
             ex.response = .streaming;
             ex.http2.socket = socket;
             ex.http2.spares_content = false;
-            ex.http2.stream.is_tunnel = true;
+            http2.of(d.connOf(ex)).protocol.beginTunnel(&ex.http2.stream);
             // It has no end that others might wait for.
             ex.http2.place.priority.incremental = true;
             res.status = 200;
@@ -95,6 +96,11 @@ pub fn Tunnels(comptime D: type) type {
             d.carrierOf(ex).refuseMessage(ex, why);
         }
 
+        /// Whether something has come for the socket that it has not read, and more may come.
+        pub fn hasUnread(ex: *const Exchange) bool {
+            return isTunnel(ex) and ex.http2.inbox.len > 0 and !contents.isWhole(ex);
+        }
+
         /// What was kept is read, as far as the socket lets it be. Not while it is paused.
         pub fn read(d: *D, ex: *Exchange) void {
             const session = http2.of(d.connOf(ex));
@@ -139,8 +145,10 @@ pub fn Tunnels(comptime D: type) type {
         /// let them, with what else this turn brings. False: there is no room for them.
         pub fn write(d: *D, ex: *Exchange, bytes: []const u8) bool {
             const session = http2.of(d.connOf(ex));
+            if (session.is_over) return true; // its exchanges are ending: nobody is told
             ex.held.appendCopy(&d.net.pools, bytes) catch return false;
             output.countHeld(session, ex);
+            if (holdsTooMuch(d, session)) return false;
             output.offer(d, session, ex);
             // What is more than the socket is given at once need not wait for the turn's end.
             if (ex.held.bytes >= limits.output_buffer_bytes) {
@@ -149,9 +157,16 @@ pub fn Tunnels(comptime D: type) type {
             return true;
         }
 
+        /// What is not refused for want of room, as pongs are not, is bounded as well.
+        fn holdsTooMuch(d: *const D, session: *const Session) bool {
+            if (heldBytes(session) <= limits.connection_memory_share_bytes) return false;
+            return budget.over(d, session.conn, .output) != null;
+        }
+
         /// The end of the turn looks at what is to be read and sent; an event does so by itself.
         fn goOnLater(d: *D, session: *Session) void {
-            if (!session.resumes.is_linked) d.http2_worker.resuming.append(session);
+            if (session.is_over or session.resumes.is_linked) return;
+            d.http2_worker.resuming.append(session);
         }
 
         /// As much as may leave now does.
@@ -171,10 +186,27 @@ pub fn Tunnels(comptime D: type) type {
                 session.conn.queue.isEmpty();
         }
 
-        /// Whether so much more may wait, as far as what its connection holds goes: others of it
-        /// are to have room for what they receive.
-        pub fn mayHold(d: *const D, session: *const Session, bytes: usize) bool {
-            return heldBytes(session) + bytes <= d.config.connection_memory_bytes_max / 2;
+        /// Whether so much more may wait, of a stream for which `own` wait with it, as far as what
+        /// its connection holds goes: others of it are to have room for what they receive. Streams
+        /// that hold much leave some for those that hold little.
+        pub fn mayHold(d: *const D, session: *const Session, own: u64, bytes: usize) bool {
+            const eighth = d.config.connection_memory_bytes_max / 8;
+            const is_large = own > limits.connection_memory_share_bytes;
+            return heldBytes(session) + bytes <= if (is_large) 3 * eighth else 4 * eighth;
+        }
+
+        /// Sockets of the connection that were refused room, and have nothing of their own under
+        /// way, which would tell them of it, are told that there is some. They are called when the
+        /// turn ends.
+        pub fn noteRoom(d: *D, session: *Session) void {
+            if (!D.has_sockets or !session.has_refused) return;
+            // Less than they are refused at, that they are not told for every byte of it.
+            if (heldBytes(session) > d.config.connection_memory_bytes_max / 4) return;
+            session.has_refused = false;
+            var at = session.first;
+            while (at) |ex| : (at = ex.next) {
+                if (isTunnel(ex) and ex.held.bytes == 0) D.websockets.noteStreamRoom(d, ex);
+            }
         }
 
         /// What waits for the client on all streams, bytes of memory.

@@ -488,9 +488,12 @@ pub fn WebSockets(comptime D: type) type {
             terminate(d, session);
         }
 
-        /// There is no room for what comes.
+        /// There is no room for what has come, and was not read yet: no message is too big (1009).
         pub fn giveUpStream(d: *D, ex: *const Exchange, why: problem.Code) void {
-            giveUp(d, onStream(d, ex).?, why);
+            @branchHint(.cold);
+            const session = onStream(d, ex).?;
+            refusals.report(d, session.tunnel.?.conn, why, 0);
+            closeFor(d, session, .try_again_later);
         }
 
         /// As `finishIfIdle`.
@@ -512,6 +515,12 @@ pub fn WebSockets(comptime D: type) type {
         pub fn onStreamProgress(d: *D, ex: *const Exchange) void {
             const session = onStream(d, ex).?;
             noteProgress(d, session, ex.held.bytes, session.is_behind);
+        }
+
+        /// Nothing waits on the stream, and its connection has room again.
+        pub fn noteStreamRoom(d: *D, ex: *const Exchange) void {
+            const session = onStream(d, ex).?;
+            if (session.is_behind) noteProgress(d, session, 0, true);
         }
 
         /// Blocks of memory, bytes.

@@ -240,8 +240,9 @@ pub fn Output(comptime D: type) type {
 
         /// Whether so much more may wait for the peer, as far as memory goes.
         pub fn hasMemory(d: *const D, tunnel: Tunnel, bytes: usize) bool {
-            const after = tunnel.holding(d, bytes) orelse return false;
+            // Of each socket: that bounds what its connection holds of it.
             if (tunnel.waiting() + bytes <= limits.buffer_bytes_min) return true;
+            const after = tunnel.holding(d, bytes) orelse return false;
             const quarter = d.config.buffer_memory_bytes / 4;
             const is_large = after > limits.connection_memory_share_bytes;
             const common = if (is_large) 2 * quarter else 3 * quarter;
@@ -284,6 +285,7 @@ pub fn Output(comptime D: type) type {
             switch (d.config.websocket_overflow) {
                 .drop => {
                     session.is_behind = true;
+                    session.tunnel.?.noteRefused();
                     return .dropped;
                 },
                 .close => {

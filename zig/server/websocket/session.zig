@@ -18,7 +18,7 @@ const topics_file = @import("topics.zig");
 const Topics = topics_file.Topics;
 const TunnelOf = @import("tunnel.zig").TunnelOf;
 
-/// What a socket may keep beyond its connection's slot, bytes.
+/// What a socket may keep beyond the slot of its connection, or of its stream, bytes.
 const session_bytes_max = 1024;
 
 /// For the driver `D`.

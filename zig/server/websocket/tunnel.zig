@@ -71,8 +71,13 @@ pub fn TunnelOf(comptime D: type) type {
         pub fn holding(self: Tunnel, d: *const D, bytes: usize) ?u64 {
             if (self.stream == null) return self.conn.queue.bytes + bytes;
             const session = D.http2.of(self.conn);
-            if (!streams.mayHold(d, session, bytes)) return null;
+            if (!streams.mayHold(d, session, self.waiting() + bytes, bytes)) return null;
             return streams.heldBytes(session) + bytes;
+        }
+
+        /// Something was not taken for want of room, and its socket is to be told when there is some.
+        pub fn noteRefused(self: Tunnel) void {
+            if (self.stream != null) D.http2.of(self.conn).has_refused = true;
         }
 
         /// Says `bytes`, together with what else this turn brings. The socket may end by it.

@@ -47,7 +47,7 @@ pub fn Upgrades(comptime D: type) type {
                     responses.respond(d, ex, res);
                 },
                 .offer => |*offer| {
-                    // There are two for each connection.
+                    // There are two for each connection and stream.
                     const id = d.websocket_worker.sessions.take() orelse
                         return refuseFor(d, conn, ex, res, .service_unavailable);
                     var ends = admit(d, offer);

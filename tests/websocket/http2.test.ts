@@ -8,7 +8,13 @@ import { ask, FrameClient, frame as h2frame, session, windowUpdate } from '../ht
 import { indexed, literal } from '../http2/hpack.ts';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
-import { type EngineOptions, engine, serveApp, type Target } from '../support/target.ts';
+import {
+  type EngineOptions,
+  engine,
+  serveApp,
+  stopEngine,
+  type Target,
+} from '../support/target.ts';
 import { until, within } from '../support/wait.ts';
 import { closing, frame, opcodes, WebSocketClient } from './client.ts';
 import { connectHead } from './gateway.ts';
@@ -392,25 +398,33 @@ both(
   },
 );
 
-both(
-  'a long message is sent in turns with those of others, whatever their numbers',
-  async (client) => {
-    // Windows are no reason to wait.
-    client.session.setLocalWindowSize(2 ** 28);
-    const first = await client.socket();
-    const second = await client.socket();
-    let bytes = 0;
-    first.stream.on('data', (piece: Buffer) => {
-      bytes += piece.length;
-    });
-    await first.say('text', '!large 8000000');
-    await until(() => bytes > 0, 'its beginning');
-    await second.echo('between');
-    assert.ok(bytes < 7_000_000, `behind ${bytes} bytes`);
-    await until(() => bytes > 8_000_000, 'all of it');
-  },
-  { settings: { initialWindowSize: 2 ** 28 } },
-);
+both('a long message is sent in turns with those of others', async (_, { port }) => {
+  // Both orders: of streams that take no turns that of the lower number would go first.
+  for (const [long, short] of [
+    [1, 3],
+    [3, 1],
+  ] as const) {
+    const client = await raw(port, [[4, 2 ** 28]]);
+    client.send(h2frame(1, 4, 1, connectBlock()), h2frame(1, 4, 3, connectBlock()));
+    await client.wait(1);
+    await client.wait(1);
+    client.send(data(long, frame('text', '!large 8000000')));
+    for (let left = 65_535; left > 0; left -= (await client.wait(0)).payload.length);
+    client.send(data(short, frame('text', 'between')));
+    const streams = new Set<number>();
+    // The window of the connection, which both of them wait for.
+    for (let given = 0; !streams.has(short); given += 65_535) {
+      assert.ok(given < 4_000_000, `behind ${given} bytes`);
+      client.send(windowUpdate(0, 65_535));
+      for (let left = 65_535; left > 0; ) {
+        const { stream, payload } = await client.wait(0);
+        streams.add(stream);
+        left -= payload.length;
+      }
+    }
+    client.socket.destroy();
+  }
+});
 
 both(
   'hundreds of sockets on one connection, beside requests',
@@ -511,6 +525,121 @@ test('a program in TypeScript without WebSockets offers none', async () => {
   const client = await session(server.url.href);
   assert.is(client.remoteSettings.enableConnectProtocol, false);
   client.destroy();
+});
+
+const mib = 2 ** 20;
+const socketOn = (id: number): Buffer => h2frame(1, 4, id, connectBlock());
+const cancelled = (id: number): Buffer => h2frame(3, 0, id, Buffer.from([0, 0, 0, 8]));
+
+/** So many bytes of DATA of a stream, or more; what comes for others is dropped. */
+async function take(client: FrameClient, id: number, bytes: number): Promise<Buffer> {
+  const got: Buffer[] = [];
+  for (let left = bytes; left > 0; ) {
+    const { stream, payload } = await client.wait(0);
+    if (stream !== id) continue;
+    got.push(payload);
+    left -= payload.length;
+  }
+  return Buffer.concat(got);
+}
+
+test('who takes nothing leaves room for others of its connection, who are told of more', async () => {
+  const server = await engine.start({
+    workers: 1,
+    body_buffered_bytes_max: mib,
+    websocket_message_bytes_max: mib,
+    connection_memory_bytes_max: 4 * mib,
+  });
+  const watcher = await Client.open(server);
+  const one = await raw(server.port, [[4, 0]]); // no stream has a window
+  const stalled = [1, 3, 5];
+  for (const id of stalled) one.send(socketOn(id), data(id, frame('text', '!flood 100')));
+  await until(async () => (await watcher.told()).dropped > 180, 'their floods');
+  one.send(socketOn(7), windowUpdate(0, 10 * mib), windowUpdate(7, 10 * mib));
+  const text = 'x'.repeat(10_000);
+  one.send(data(7, frame('text', text)));
+  const expected = frame('text', text, { masked: false });
+  assert.ok((await take(one, 7, expected.length)).equals(expected), 'a neighbour is answered');
+  const { drained, ended } = await watcher.told();
+  assert.is(ended, 0);
+  // What it is refused now is for what others hold.
+  one.send(data(7, frame('text', '!large 600000')), ...stalled.map(cancelled));
+  await until(async () => (await watcher.told()).drained === drained + 1, 'word of room');
+  one.send(data(7, frame('text', '!large 600000')));
+  await take(one, 7, 600_000);
+  one.socket.destroy();
+  watcher.close();
+  await engine.stop(server);
+});
+
+test('pongs that nobody takes end streams before their connection holds too much', async () => {
+  const server = await engine.start({
+    workers: 1,
+    body_buffered_bytes_max: mib,
+    websocket_message_bytes_max: mib,
+    connection_memory_bytes_max: 4 * mib,
+  });
+  const watcher = await Client.open(server);
+  const client = await Client.open(server, { initialWindowSize: 0 });
+  const many: Buffer[] = [];
+  for (let n = 0; n < 1900; n += 1) {
+    many.push(frame('ping', Buffer.alloc(125)));
+    if (n % 10 === 0) many.push(frame('text', '!nothing'));
+  }
+  const pings = Buffer.concat(many);
+  const sockets = await Promise.all(Array.from({ length: 40 }, () => client.socket()));
+  for (const { stream } of sockets) stream.write(pings);
+  await until(async () => (await watcher.told()).ended > 0, 'the end of a stream');
+  const settled = (): boolean =>
+    sockets.every(({ stream }) => stream.closed || stream.writableLength === 0);
+  await until(settled, 'the end of the pings');
+  assert.not.ok(client.session.closed || client.session.destroyed, 'the connection goes on');
+  assert.ok((await watcher.told()).open > 5, 'so do other sockets of it');
+  const counters = JSON.parse((await ask(watcher.session, '/counters')).body.toString());
+  assert.ok(counters.bufferBytes <= 5 * mib, `${counters.bufferBytes} bytes`);
+  client.close();
+  watcher.close();
+  await engine.stop(server);
+});
+
+both('what was sent ahead of the connection’s end is read', async (client, { port }) => {
+  const one = await raw(port);
+  const count = 300;
+  one.send(socketOn(1));
+  await one.wait(1);
+  const texts = Array.from({ length: count }, (_, n) => frame('text', `${n}`));
+  one.send(data(1, Buffer.concat([...texts, frame('close', closing(4000))])));
+  one.socket.end();
+  assert.is((await client.hasEnded(1)).code, 4000);
+});
+
+test('who leaves the end of its stream off behind a Close is late for nothing', async () => {
+  const server = await engine.start({ workers: 1, body_timeout_ms: 1000 });
+  const one = await raw(server.port);
+  one.send(socketOn(1));
+  await one.wait(1);
+  one.send(data(1, frame('close', closing(1000))));
+  const { stream, payload } = await one.wait(3);
+  assert.equal([stream, payload.readUInt32BE()], [1, constants.NGHTTP2_NO_ERROR]);
+  one.socket.destroy();
+  assert.is((await stopEngine(server)).timeouts, 0);
+});
+
+test('a page without end that is asked for a WebSocket is answered with one that ends', async () => {
+  const server = open({
+    fetch: () => new Response(new ReadableStream({ pull: () => new Promise(() => {}) })),
+    websocket: { message() {} },
+  });
+  const client = new Client(server.port, await session(server.url.href));
+  const { stream, status } = await client.ask();
+  assert.is(status, 501);
+  let ended = false;
+  stream.on('end', () => {
+    ended = true;
+  });
+  stream.resume();
+  await until(() => ended, 'the end of the page');
+  client.close();
 });
 
 test.run();

@@ -488,6 +488,38 @@ test "what is consumed is given back by halves of a window, and windows grow for
     pair.connection.checkInvariants(&pair);
 }
 
+test "windows of tunnels grow less the more there are" {
+    for ([_]u31{ 3000, 2000, 1333 }, 0..) |expected, others| {
+        var pair: Pair = undefined;
+        const bytes = 4000;
+        try start(&pair, .{
+            .stream_window = 1000,
+            .window_max = 3000,
+            .tunnel_window_bytes = bytes,
+        });
+        defer pair.deinit();
+        pair.connection.rtt_ms = 10;
+        try pair.headers(1, false, post);
+        try pair.headers(3, false, post);
+        try pair.headers(5, false, post);
+        try pair.feed(pair.wire.items);
+        pair.wire.clearRetainingCapacity();
+        for (0..others + 1) |n| pair.connection.beginTunnel(pair.findStream(@intCast(2 * n + 1)).?);
+        const stream = pair.findStream(1).?;
+        for (0..6) |_| {
+            try pair.frame(.data, 0, 1, ("x" ** bytes)[0 .. stream.receive.size / 2]);
+            try pair.frame(.data, 0, 1, "x");
+            try pair.feed(pair.wire.items);
+            pair.wire.clearRetainingCapacity();
+            var out: [Connection(Pair).updates_bytes_max]u8 = undefined;
+            _ = pair.connection.writeUpdates(stream, pair.now_ms, &out);
+            pair.now_ms += 5;
+        }
+        try testing.expectEqual(expected, stream.receive.size);
+        pair.connection.checkInvariants(&pair);
+    }
+}
+
 test "floods end the connection by name: rapid reset, made you reset, pings, settings and others" {
     const Flood = enum {
         rapid_reset,

@@ -157,9 +157,12 @@ pub fn Tunnels(comptime D: type) type {
             return true;
         }
 
-        /// What is not refused for want of room, as pongs are not, is bounded as well.
+        /// What is not refused for want of room, as pongs are not, is bounded as well: it leaves a
+        /// quarter for what is received, which the connection would end for.
         fn holdsTooMuch(d: *const D, session: *const Session) bool {
-            if (heldBytes(session) <= limits.connection_memory_share_bytes) return false;
+            const bytes = heldBytes(session);
+            if (bytes <= limits.connection_memory_share_bytes) return false;
+            if (bytes > d.config.connection_memory_bytes_max / 4 * 3) return true;
             return budget.over(d, session.conn, .output) != null;
         }
 

@@ -573,36 +573,6 @@ test('who takes nothing leaves room for others of its connection, who are told o
   await engine.stop(server);
 });
 
-test('pongs that nobody takes end streams before their connection holds too much', async () => {
-  const server = await engine.start({
-    workers: 1,
-    body_buffered_bytes_max: mib,
-    websocket_message_bytes_max: mib,
-    connection_memory_bytes_max: 8 * mib,
-  });
-  const watcher = await Client.open(server);
-  const client = await Client.open(server, { initialWindowSize: 0 });
-  const many: Buffer[] = [];
-  for (let n = 0; n < 1900; n += 1) {
-    many.push(frame('ping', Buffer.alloc(125)));
-    if (n % 10 === 0) many.push(frame('text', '!nothing'));
-  }
-  const pings = Buffer.concat(many);
-  const sockets = await Promise.all(Array.from({ length: 40 }, () => client.socket()));
-  for (const { stream } of sockets) stream.write(pings);
-  await until(async () => (await watcher.told()).ended > 0, 'the end of a stream');
-  const settled = (): boolean =>
-    sockets.every(({ stream }) => stream.closed || stream.writableLength === 0);
-  await until(settled, 'the end of the pings');
-  assert.not.ok(client.session.closed || client.session.destroyed, 'the connection goes on');
-  assert.ok((await watcher.told()).open > 5, 'so do other sockets of it');
-  const counters = JSON.parse((await ask(watcher.session, '/counters')).body.toString());
-  assert.ok(counters.bufferBytes <= 9 * mib, `${counters.bufferBytes} bytes`);
-  client.close();
-  watcher.close();
-  await engine.stop(server);
-});
-
 both('what was sent ahead of the connection’s end is read', async (client, { port }) => {
   const one = await raw(port);
   const count = 300;

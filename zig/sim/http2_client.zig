@@ -512,6 +512,8 @@ pub const Http2Client = struct {
                     };
                 },
                 5, 6, 9 => {},
+                // Extended CONNECT (RFC 8441 §3), which the simulator asks for nothing by.
+                8 => if (value != 1) self.fail("SETTINGS_ENABLE_CONNECT_PROTOCOL {d}", .{value}),
                 else => self.fail("setting {d}", .{name}),
             }
         }

@@ -165,6 +165,7 @@ pub fn Sockets(comptime W: type) type {
             };
             if (found == null) return waitForRoom(lane, state);
             if (!queue.isContended()) state.turn_bytes = 0; // nobody is behind
+            state.is_held = false; // it is read, so that it is not paused
             return part;
         }
 
@@ -327,7 +328,10 @@ pub fn Sockets(comptime W: type) type {
                     promised += size;
                     queue.call(state);
                     goOn(w, session);
-                } else queue.drop(state);
+                } else {
+                    queue.drop(state);
+                    if (state.credit > abi.socket_message_cost) goOn(w, session);
+                }
             }
         }
 
@@ -525,7 +529,9 @@ pub fn Sockets(comptime W: type) type {
             const credit = record.fixed(abi.Credit) orelse return false;
             const state: *SocketState = &session.state;
             state.credit +|= credit.grant;
-            if (!state.place.is_linked) goOn(w, session);
+            // One that was held for credit alone, and waits with something else to tell, has to see
+            // what it wants now.
+            if (!state.place.is_linked or state.wanted == 0) goOn(w, session);
             return true;
         }
 

@@ -54,7 +54,7 @@ pub fn Answers(comptime W: type) type {
         /// False: it has to wait.
         fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) bool {
             if (sockets_file.isOfSocket(record.header.kind)) {
-                if (remote.isBehind(w)) return false;
+                if (remote.isBehind(w) or remote.isSpent(w)) return false;
                 lane.waits = !sockets.mayTake(w, record);
                 if (lane.waits) return false;
                 sockets.take(d, w, lane, record);

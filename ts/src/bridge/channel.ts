@@ -213,9 +213,9 @@ export class Channel implements ExchangeChannel {
   }
 
   /** To all who have subscribed, by way of one lane: they come in the order of the calls. */
-  publish(topic: string, data: WebSocketData): number {
+  publish(...message: [topic: string, data: WebSocketData, compress?: boolean]): number {
     if (this.closed || this.handlers === null) return 0;
-    return (this.ports[this.thread % this.ports.length] as SocketPort).publish(null, topic, data);
+    return (this.ports[this.thread % this.ports.length] as SocketPort).publish(null, ...message);
   }
 
   /** Exchanges that wait for a handler, a body or room. */

@@ -7,6 +7,7 @@ import { viewBytes } from '../fetch/chunks.ts';
 import * as abi from './abi.gen.ts';
 import type { Block, Lane } from './lane.ts';
 import {
+  mannerOf,
   type SocketName,
   type SocketNote,
   writeClose,
@@ -51,12 +52,17 @@ export interface SocketHost {
   /** The socket found the ring full: `resume` is called when there is room. */
   queueSocket(socket: Socket): void;
   /** As `ServerWebSocket.publish`; nobody is left out where `publisher` is null. */
-  publish(publisher: SocketName | null, topic: string, data: WebSocketData): number;
+  publish(
+    publisher: SocketName | null,
+    topic: string,
+    data: WebSocketData,
+    compress?: boolean,
+  ): number;
 }
 
 /** Something that waits for room in the ring. */
 type Waiting =
-  | { kind: 'message'; text: boolean; bytes: Uint8Array; at: number }
+  | { kind: 'message'; manner: number; bytes: Uint8Array; at: number }
   | { kind: 'note'; note: SocketNote; bytes: Uint8Array }
   | { kind: 'close'; code: number; reason: Uint8Array };
 
@@ -65,6 +71,8 @@ export interface SocketStart extends SocketName {
   readonly data: unknown;
   readonly protocol: string;
   readonly remoteAddress: string;
+  /** Compression was agreed on. */
+  readonly isCompressed: boolean;
   /** What may wait for the peer, bytes. */
   readonly unsentMax: number;
 }
@@ -83,6 +91,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   data: unknown;
   readonly protocol: string;
   readonly remoteAddress: string;
+  readonly extensions: string;
   binaryType: WebSocketBinaryType = 'nodebuffer';
   /** It waits for room in the ring. */
   queued = false;
@@ -110,6 +119,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     this.data = start.data;
     this.protocol = start.protocol;
     this.remoteAddress = start.remoteAddress;
+    this.extensions = start.isCompressed ? 'permessage-deflate' : '';
     this.unsentMax = start.unsentMax;
     this.step = Math.max(1, Math.min(abi.SOCKET_ACK_BYTES, Math.floor(start.unsentMax / 4)));
   }
@@ -124,36 +134,39 @@ export class Socket extends AsyncResource implements ServerWebSocket {
 
   // What the program says.
 
-  send(data: WebSocketData): number {
-    return typeof data === 'string' ? this.sendText(data) : this.sendBinary(data);
+  send(data: WebSocketData, compress?: boolean): number {
+    if (typeof data === 'string') return this.sendText(data, compress);
+    return this.sendBinary(data, compress);
   }
 
-  sendText(data: string): number {
+  sendText(data: string, compress?: boolean): number {
     if (typeof data !== 'string') throw new TypeError(`a text is ${inspect(data, { depth: 0 })}`);
     if (this.state !== OPEN) return 0;
     const length = Buffer.byteLength(data);
     if (!this.admits(length)) return this.overflow();
-    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), true, true);
+    const manner = mannerOf(true, compress);
+    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), manner, true);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
-    const isWritten = this.waiting.length === 0 && writeText(this.host.lane, this, data, length);
+    const { lane } = this.host;
+    const isWritten = this.waiting.length === 0 && writeText(lane, this, manner, data, length);
     if (isWritten) this.host.wrote();
-    else this.wait({ kind: 'message', text: true, bytes: Buffer.from(data), at: 0 });
+    else this.wait({ kind: 'message', manner, bytes: Buffer.from(data), at: 0 });
     return this.status(length);
   }
 
-  sendBinary(data: Exclude<WebSocketData, string>): number {
+  sendBinary(data: Exclude<WebSocketData, string>, compress?: boolean): number {
     const bytes = bytesOf(data);
     if (this.state !== OPEN) return 0;
     if (!this.admits(bytes.length)) return this.overflow();
-    return this.sendWhole(bytes, false, false);
+    return this.sendWhole(bytes, mannerOf(false, compress), false);
   }
 
   /** `isOwn`: nobody else will change the bytes. */
-  private sendWhole(bytes: Uint8Array, text: boolean, isOwn: boolean): number {
+  private sendWhole(bytes: Uint8Array, manner: number, isOwn: boolean): number {
     const { length } = bytes;
     if (length > messageMax) throw invalid(`A message of ${length} bytes`, `at most ${messageMax}`);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
-    const message: Waiting = { kind: 'message', text, bytes, at: 0 };
+    const message: Waiting = { kind: 'message', manner, bytes, at: 0 };
     if (!this.isFirst || !this.writeMessage(message)) {
       // What was written of it is not needed any more.
       if (!isOwn) message.bytes = Buffer.from(bytes);
@@ -227,18 +240,18 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     return this.topics?.has(topic) ?? false;
   }
 
-  publish(topic: string, data: WebSocketData): number {
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
     const self = this.state !== OPEN || this.host.handlers.publishToSelf ? null : this;
-    return this.host.publish(self, topic, data);
+    return this.host.publish(self, topic, data, compress);
   }
 
-  publishText(topic: string, data: string): number {
+  publishText(topic: string, data: string, compress?: boolean): number {
     if (typeof data !== 'string') throw new TypeError(`a text is ${inspect(data, { depth: 0 })}`);
-    return this.publish(topic, data);
+    return this.publish(topic, data, compress);
   }
 
-  publishBinary(topic: string, data: Exclude<WebSocketData, string>): number {
-    return this.publish(topic, bytesOf(data));
+  publishBinary(topic: string, data: Exclude<WebSocketData, string>, compress?: boolean): number {
+    return this.publish(topic, bytesOf(data), compress);
   }
 
   getBufferedAmount(): number {
@@ -291,7 +304,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
       const flags =
         (message.at === 0 ? abi.FLAG_BEGIN : 0) |
         (end === total ? abi.FLAG_END : 0) |
-        (message.text ? abi.FLAG_TEXT : 0);
+        message.manner;
       if (!writePart(lane, this, flags, part, total)) return false;
       this.host.wrote();
       message.at = end;

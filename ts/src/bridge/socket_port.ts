@@ -4,7 +4,7 @@ import type { PendingSocket } from './exchange.ts';
 import type { Lane } from './lane.ts';
 import { LanePort } from './lane_port.ts';
 import { bytesOf, invalid, Socket, type SocketHost, topicBytes } from './socket.ts';
-import { type SocketName, writePublish, writeTerminate } from './socket_record.ts';
+import { mannerOf, type SocketName, writePublish, writeTerminate } from './socket_record.ts';
 import type { SocketHandlers, WebSocketData } from './websocket.ts';
 
 /** Bytes of messages that wait for room in the ring to be published; above that they are dropped. */
@@ -23,7 +23,7 @@ export function publishedBytes(data: WebSocketData): Uint8Array {
 interface Publication {
   readonly publisher: SocketName;
   readonly topic: Uint8Array;
-  readonly text: boolean;
+  readonly manner: number;
   bytes: Uint8Array;
   at: number;
 }
@@ -113,7 +113,17 @@ export class SocketPort extends LanePort implements SocketHost {
     const unsentMax = i32[(at + abi.SOCKET_OPEN_UNSENT_MAX) >> 2] as number;
     const { data, remoteAddress } = pending;
     const { protocol } = pending.parts;
-    const start = { slot, generation, data, protocol, remoteAddress, unsentMax };
+    const flags = this.lane.block.u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
+    const isCompressed = (flags & abi.FLAG_COMPRESSED) !== 0;
+    const start = {
+      slot,
+      generation,
+      data,
+      protocol,
+      remoteAddress,
+      unsentMax,
+      isCompressed,
+    };
     const socket = new Socket(this, start);
     while (this.sockets.length <= slot) this.sockets.push(null);
     this.sockets[slot] = socket;
@@ -126,14 +136,20 @@ export class SocketPort extends LanePort implements SocketHost {
     this.waiting.push(socket);
   }
 
-  publish(publisher: SocketName | null, topic: string, data: WebSocketData): number {
+  publish(
+    publisher: SocketName | null,
+    topic: string,
+    data: WebSocketData,
+    compress?: boolean,
+  ): number {
     const name = topicBytes(topic);
-    const text = typeof data === 'string';
+    const isText = typeof data === 'string';
+    const manner = mannerOf(isText, compress);
     const bytes = publishedBytes(data);
     if (this.isOver || this.publishedBytes + bytes.length > publishQueueMax) return 0;
-    const one: Publication = { publisher: publisher ?? nobody, topic: name, text, bytes, at: 0 };
+    const one: Publication = { publisher: publisher ?? nobody, topic: name, manner, bytes, at: 0 };
     if (this.waiting.length === 0 && this.writePublication(one)) return bytes.length;
-    if (!text) one.bytes = Buffer.from(bytes);
+    if (!isText) one.bytes = Buffer.from(bytes);
     this.waiting.push(one);
     this.publishedBytes += bytes.length + abi.SOCKET_MESSAGE_COST;
     return -1;
@@ -146,9 +162,7 @@ export class SocketPort extends LanePort implements SocketHost {
       const part = one.bytes.subarray(one.at, one.at + abi.CHUNK_BYTES_MAX);
       const end = one.at + part.length;
       const flags =
-        (one.at === 0 ? abi.FLAG_BEGIN : 0) |
-        (end === total ? abi.FLAG_END : 0) |
-        (one.text ? abi.FLAG_TEXT : 0);
+        (one.at === 0 ? abi.FLAG_BEGIN : 0) | (end === total ? abi.FLAG_END : 0) | one.manner;
       if (!writePublish(this.lane, one.publisher, flags, one.topic, part, total)) return false;
       this.wrote();
       one.at = end;

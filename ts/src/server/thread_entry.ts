@@ -58,8 +58,8 @@ class ThreadServer extends RequestServer implements Server {
     await this.ended;
   }
 
-  publish(topic: string, data: WebSocketData): number {
-    return this.channel?.publish(topic, data) ?? 0;
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
+    return this.channel?.publish(topic, data, compress) ?? 0;
   }
 
   reload(): Promise<void> {
@@ -122,8 +122,8 @@ class ThreadProgram {
     if (this.channel !== null) this.channel.authority = authorityOf(this.server.url);
   }
 
-  publish(topic: string, data: WebSocketData): void {
-    this.server.publish(topic, data);
+  publish(topic: string, data: WebSocketData, compress?: boolean): void {
+    this.server.publish(topic, data, compress);
   }
 
   finishReload(keep: boolean): void {
@@ -187,7 +187,7 @@ async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
       program.listening(order.where);
       return;
     case 'publish':
-      program.publish(order.topic, order.data);
+      program.publish(order.topic, order.data, order.compress);
       return;
     case 'prepare-reload':
       report({ kind: 'prepared', table: await program.prepare(order.version, order.firstRoute) });

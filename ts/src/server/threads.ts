@@ -28,7 +28,7 @@ export interface ThreadData {
 export type ThreadOrder =
   | { kind: 'attach'; id: EngineId; where: Whereabouts | null }
   | { kind: 'listening'; where: Whereabouts }
-  | { kind: 'publish'; topic: string; data: string | Uint8Array }
+  | { kind: 'publish'; topic: string; data: string | Uint8Array; compress: boolean | undefined }
   | { kind: 'prepare-reload'; version: number; firstRoute: number }
   | { kind: 'finish-reload'; keep: boolean };
 
@@ -122,14 +122,14 @@ export class ThreadPool {
   }
 
   /** Publishes a message by way of the first thread that serves. As `Server.publish`. */
-  publish(topic: string, data: WebSocketData): number {
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
     topicBytes(topic); // what is wrong is to show here
     const bytes = publishedBytes(data);
     const member = this.members.find(({ serving }) => serving);
     if (member === undefined || !this.hasSockets) return 0;
     // A copy: what is posted goes with all the memory that it is a part of.
     const own = typeof data === 'string' ? data : new Uint8Array(bytes);
-    member.order({ kind: 'publish', topic, data: own });
+    member.order({ kind: 'publish', topic, data: own, compress });
     return bytes.length;
   }
 

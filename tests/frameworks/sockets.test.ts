@@ -7,6 +7,7 @@ import { WebSocket as Undici } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until, within } from '../support/wait.ts';
+import type * as CrosswsApp from './apps/crossws.ts';
 import type * as GraphqlApp from './apps/graphql-ws.ts';
 import type * as SocketIoApp from './apps/socket.io.ts';
 
@@ -16,6 +17,8 @@ const load = (file: string): Promise<unknown> =>
   import(new URL(`apps/${file}`, import.meta.url).href);
 const graphql = (await load('graphql-ws.ts')) as typeof GraphqlApp;
 const socketIo = (await load('socket.io.ts')) as typeof SocketIoApp;
+
+const crossws = (await load('crossws.ts')) as typeof CrosswsApp;
 
 const servers: Server[] = [];
 test.after(async () => {
@@ -112,6 +115,37 @@ for (const transports of [['websocket'], ['polling', 'websocket']]) {
     server.engine.close();
   });
 }
+
+test('crossws by its adapter for Node.js, with h3’s WebSocket handlers', async () => {
+  const http = createServer();
+  const told = crossws.attach(http, new WebSocketServer({ noServer: true }));
+  const { port } = start(http);
+  const url = `ws://127.0.0.1:${port}/chat`;
+  const clients = [0, 1].map(() => new Undici(url));
+  const [one, two] = clients.map((client) => {
+    const come: unknown[] = [];
+    client.binaryType = 'arraybuffer';
+    client.addEventListener('message', ({ data }) => come.push(data));
+    client.addEventListener('close', ({ code, reason }) => come.push(`${code} ${reason}`));
+    return () => until(() => come.shift(), 'a message');
+  }) as [() => Promise<unknown>, () => Promise<unknown>];
+  assert.is(await one(), 'welcome h3 from 127.0.0.1');
+  assert.is(await two(), 'welcome h3 from 127.0.0.1');
+  clients[0]?.send('hello');
+  assert.is(await one(), '{"text":"hello"}');
+  clients[0]?.send('bytes');
+  assert.equal(new Uint8Array((await one()) as ArrayBuffer), new Uint8Array([1, 2, 3]));
+  clients[0]?.send('tell the news');
+  assert.is(await two(), 'the news');
+  clients[0]?.send('close');
+  assert.is(await one(), '4003 asked');
+  clients[1]?.close(4004, 'done');
+  await until(() => (told.length === 2 ? true : undefined), 'both ends');
+  assert.ok(told.includes('4004 done'), `${told}`);
+  const refused = new Undici(`${url}?refused`);
+  const error = new Promise((resolve) => refused.addEventListener('error', resolve));
+  await within(error, 'a refusal');
+});
 
 type SocketIo = ReturnType<typeof SocketIoApp.connect>;
 

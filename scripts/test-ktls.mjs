@@ -6,10 +6,11 @@ import { basename, join } from 'node:path';
 import { filesBelow, MissingError, root, SetupError, toolchain } from './lib/project.mjs';
 import { outputOf, Progress, run, tail } from './lib/run.mjs';
 import { main, setup } from './lib/setup.mjs';
+import { targets } from './lib/targets.mjs';
 import { buildTls, tlsFolder, tlsOption } from './lib/tls.mjs';
 
 const folder = join(toolchain, 'ktls');
-const target = { platform: 'linux-musl', arch: 'x64', name: 'linux-musl.x64' };
+const target = targets.find(({ name }) => name === 'linux-musl.x64');
 /** Of the kernel: TLS, and the ciphers of its suites. What is not among the modules is in the kernel itself. */
 const modules = [
   'tls',

@@ -35,6 +35,9 @@ interface FixtureOptions {
   names?: string[];
   ringBytes?: number;
   creditBytes?: number;
+  workers?: number;
+  /** As `ChannelHost` has it. */
+  stopping?: () => void;
   error?: (error: unknown) => unknown;
   protocolError?: (error: ProtocolError) => unknown;
   sockets?: SocketHandlers;
@@ -42,7 +45,8 @@ interface FixtureOptions {
 
 /** A channel over the mirror of an engine, with one handler. */
 export function open(handler: TestHandler, options: FixtureOptions = {}): Fixture {
-  const mirror = new EngineMirror(options.ringBytes ?? 128 * 1024, options.creditBytes);
+  const ringBytes = options.ringBytes ?? 128 * 1024;
+  const mirror = new EngineMirror(ringBytes, options.creditBytes, options.workers);
   const doorbell = new MirrorDoorbell();
   let stopped = false;
   const app = {
@@ -56,6 +60,7 @@ export function open(handler: TestHandler, options: FixtureOptions = {}): Fixtur
   const server = new TestServer();
   let lost = 0;
   const host = {
+    stopping: () => options.stopping?.(),
     stopped: () => {
       stopped = true;
     },

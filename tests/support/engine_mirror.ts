@@ -68,25 +68,26 @@ export class MirrorDoorbell implements Doorbell {
   unref(): void {}
 }
 
-/** One worker, one JS thread. */
+/** One JS thread, and one worker that says something; others can be listened to. */
 export class EngineMirror {
   readonly block: Block;
   readonly requests: RingWriter;
   readonly responses: RingReader;
   readonly ringBytes: number;
+  readonly #all: RingReader[] = [];
   #slot = 0;
 
-  constructor(ringBytes = 64 * 1024, creditBytes = 64 * 1024) {
+  constructor(ringBytes = 64 * 1024, creditBytes = 64 * 1024, workerCount = 1) {
     const workers = abi.BLOCK_HEADER_BYTES;
-    const threads = workers + abi.WORKER_LINE_BYTES;
+    const threads = workers + workerCount * abi.WORKER_LINE_BYTES;
     const lanes = threads + abi.THREAD_LINE_BYTES;
     const stride = abi.LANE_CONTROL_BYTES + 2 * ringBytes;
-    const memory = new Uint8Array(lanes + stride);
+    const memory = new Uint8Array(lanes + workerCount * stride);
     const words = new Int32Array(memory.buffer);
     const header: [number, number][] = [
       [abi.BLOCK_HEADER_MAGIC, abi.MAGIC],
       [abi.BLOCK_HEADER_VERSION, abi.VERSION],
-      [abi.BLOCK_HEADER_WORKER_COUNT, 1],
+      [abi.BLOCK_HEADER_WORKER_COUNT, workerCount],
       [abi.BLOCK_HEADER_THREAD_COUNT, 1],
       [abi.BLOCK_HEADER_RING_BYTES, ringBytes],
       [abi.BLOCK_HEADER_CREDIT_BYTES, creditBytes],
@@ -108,12 +109,17 @@ export class EngineMirror {
       at + abi.LANE_CONTROL_REQUEST_HEAD,
       at + abi.LANE_CONTROL_REQUEST_WANTED,
     );
-    this.responses = new RingReader(
-      this.block,
-      ring + ringBytes,
-      at + abi.LANE_CONTROL_RESPONSE_TAIL,
-      at + abi.LANE_CONTROL_RESPONSE_HEAD,
-    );
+    for (let worker = 0; worker < workerCount; worker++) {
+      const its = this.block.laneOffset(worker, 0);
+      const responses = new RingReader(
+        this.block,
+        its + abi.LANE_CONTROL_BYTES + ringBytes,
+        its + abi.LANE_CONTROL_RESPONSE_TAIL,
+        its + abi.LANE_CONTROL_RESPONSE_HEAD,
+      );
+      this.#all.push(responses);
+    }
+    this.responses = this.#all[0] as RingReader;
   }
 
   /** The word at a control offset of the lane. */
@@ -284,16 +290,17 @@ export class EngineMirror {
     this.requests.publish();
   }
 
-  /** Takes everything that JavaScript has published. */
-  answers(): MirrorAnswer[] {
+  /** Takes everything that JavaScript has published for a worker, or `most` records of it. */
+  answers(worker = 0, most = Number.POSITIVE_INFINITY): MirrorAnswer[] {
+    const responses = this.#all[worker] as RingReader;
     const taken: MirrorAnswer[] = [];
-    for (;;) {
-      const at = this.responses.peek();
+    while (taken.length < most) {
+      const at = responses.peek();
       if (at === -1) break;
       taken.push(this.#answer(at));
-      this.responses.advance(this.block.i32[at >> 2] as number);
+      responses.advance(this.block.i32[at >> 2] as number);
     }
-    this.responses.release();
+    responses.release();
     return taken;
   }
 

@@ -1,9 +1,11 @@
 // WebSockets of serve() as tests/websocket/serve.test.ts asks for them. Argument: options of serve(), as JSON, `websocket`
-// among them; null: none. SIGHUP: reload(), and a line RELOADED. SIGUSR2: publishes "from main" under "news".
+// among them; null: none. SIGHUP: reload(), and a line RELOADED. SIGUSR2: publishes "from main" under "news", or
+// `publishes` messages of 1 MB.
 import { type ReloadOptions, serve } from 'gyrfalcon';
 import { handlers } from './handlers.ts';
 
-const { websocket = {}, threads = 0, ...options } = JSON.parse(process.argv[2] ?? '{}');
+const given = JSON.parse(process.argv[2] ?? '{}');
+const { websocket = {}, threads = 0, publishes = 0, ...options } = given;
 const base = { hostname: '127.0.0.1', port: 0, ...options };
 
 function named(name: string) {
@@ -32,7 +34,13 @@ process.on('SIGHUP', async () => {
     console.log(`NOT RELOADED ${(error as { code: string }).code}`);
   }
 });
-process.on('SIGUSR2', () => console.log(`PUBLISHED ${server.publish('news', 'from main')}`));
+process.on('SIGUSR2', () => {
+  const answers =
+    publishes === 0
+      ? [server.publish('news', 'from main')]
+      : Array.from({ length: publishes }, () => server.publish('news', Buffer.alloc(1_000_000)));
+  console.log(`PUBLISHED ${answers}`);
+});
 process.once('SIGTERM', async () => {
   await server.stop({ deadline: 5000 });
   console.log('STOPPED');

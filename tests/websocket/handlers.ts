@@ -26,6 +26,8 @@ const released = new Promise<void>((resolve) => {
   held.release = resolve;
 });
 let kept: Ws | null = null;
+/** Once a socket was asked for. */
+let serving: Server | null = null;
 
 const commands: Record<string, (ws: Ws, text: string) => unknown> = {
   /** What is known of the socket. */
@@ -51,6 +53,17 @@ const commands: Record<string, (ws: Ws, text: string) => unknown> = {
   unsubscribe: (ws, topic) => ws.unsubscribe(topic),
   publish: (ws, text) =>
     ws.publish(text.split(' ')[0] as string, text.split(' ').slice(1).join(' ')),
+  /** As the first lines of many a chat. */
+  join: (ws, text) => {
+    ws.subscribe('chat');
+    ws.send(`welcome ${text}`);
+    serving?.publish('chat', `${text} has come`);
+  },
+  leave: (ws, text) => {
+    ws.unsubscribe('chat');
+    serving?.publish('chat', `${text} has gone`);
+    ws.send('goodbye');
+  },
   /** Numbered, of 16 KiB. */
   publishMany: (ws, text) => {
     const [topic = '', count = ''] = text.split(' ');
@@ -142,9 +155,13 @@ export function handlers(name: string) {
       drains += 1;
       if (kept === ws) ws.send('drained');
     },
-    close(_ws, code, reason) {
+    async close(ws, code, reason) {
       ended.push(`${code} ${reason}`);
       console.log(`CLOSED ${code} ${reason}`);
+      if (ws.data?.name !== 'slow') return;
+      commands.block?.(ws, '60');
+      await rest(300);
+      console.log('CLOSED SLOWLY');
     },
     ping(ws, data) {
       ws.send(`pinged ${data}`);
@@ -158,6 +175,7 @@ export function handlers(name: string) {
     routes: {
       '/socket/:name': (request: Request<{ name: string }>, server: Server) => {
         const { name: who } = request.params;
+        serving = server;
         const data = { name: who };
         const headers = { 'X-Who': who, 'Set-Cookie': 'a=b' };
         const options = { data, headers, perMessageDeflate: who !== 'plain' };

@@ -267,6 +267,72 @@ serving(
 );
 
 serving(
+  'what is said to a socket and what the server publishes are in the order of the calls',
+  { workers: 2 },
+  async (server) => {
+    const clients = await Promise.all(Array.from({ length: 4 }, () => open(server)));
+    for (let round = 0; round < 50; round += 1) {
+      for (const [index, client] of clients.entries()) {
+        const name = `${round}.${index}`;
+        await client.say('text', `join ${name}`);
+        await client.expectText(`welcome ${name}`);
+        await client.expectText(`${name} has come`);
+        await client.say('text', `leave ${name}`);
+        await client.expectText('goodbye');
+      }
+    }
+    for (const client of clients) client.destroy();
+  },
+);
+
+serving(
+  'what the main thread publishes waits for the thread that does it, 4 MB of it',
+  { threads: 1, workers: 2, publishes: 6 },
+  async (server) => {
+    const client = await open(server);
+    await client.say('text', 'subscribe news');
+    assert.is(await ask(client, 'there'), 'thread: there');
+    server.child.kill('SIGUSR2');
+    await prints(server, /^PUBLISHED 1000000,1000000,1000000,0,0,0$/m);
+    for (let n = 0; n < 3; n += 1) assert.is((await client.message()).payload.length, 1_000_000);
+    // What has been published counts no more.
+    await until(async () => {
+      const before = server.stdout().length;
+      server.child.kill('SIGUSR2');
+      await until(() => server.stdout().length > before, 'a line');
+      return server.stdout().slice(before).startsWith('PUBLISHED 1000000,');
+    }, 'room for more');
+    assert.is((await client.message()).payload.length, 1_000_000);
+    client.destroy();
+  },
+);
+
+serving(
+  'messages in parts take no more of a thread than partialMessagesLimit: the largest ends',
+  { websocket: { partialMessagesLimit: 200_000 } },
+  async (server) => {
+    const large = await open(server);
+    const small = await Promise.all(Array.from({ length: 3 }, () => open(server)));
+    for (const client of small)
+      await client.send(frame('text', 'x'.repeat(20_000), { fin: false }));
+    for (const client of small) {
+      await client.say('ping', 'a');
+      await client.frame();
+      await client.expectText('pinged a');
+    }
+    await large.send(frame('text', 'x'.repeat(250_000), { fin: false }));
+    const { opcode, payload } = await large.frame();
+    assert.equal([opcode, payload], [opcodes.close, closing(1013)]);
+    large.destroy();
+    for (const client of small) {
+      await client.send(frame('continuation', 'y'));
+      assert.is((await client.message()).payload.length, 'first: '.length + 20_001);
+      client.destroy();
+    }
+  },
+);
+
+serving(
   'publishToSelf: the publisher hears itself',
   { websocket: { publishToSelf: true } },
   async (server) => {
@@ -365,6 +431,21 @@ for (const threads of [0, 1]) {
     assert.is(code, 0, server.stderr());
   });
 }
+
+test('a stop waits for close() and what it promises', async () => {
+  const server = await startServe({ threads: 1 });
+  // Together they take longer than a thread may that says nothing.
+  const clients = await Promise.all(Array.from({ length: 16 }, () => open(server, '/socket/slow')));
+  for (const client of clients) await ask(client, 'there');
+  server.child.kill('SIGTERM');
+  for (const client of clients) await client.frame(); // its 1001
+  for (const client of clients) client.destroy();
+  await prints(server, /^STOPPED$/m);
+  const ends = (): number => server.stdout().match(/^CLOSED SLOWLY$/gm)?.length ?? 0;
+  await until(() => ends() === clients.length, 'all of them');
+  const { code } = await within(server.ended, 'its end');
+  assert.is(code, 0, server.stderr());
+});
 
 serving(
   'a handler that throws, or rejects, is told in the log, and its socket is closed with 1011',

@@ -14,7 +14,7 @@ const contiguous_bytes_max = @import("../core/chain.zig").contiguous_bytes_max;
 const limits = @import("../core/limits.zig");
 
 /// Raised by every change that makes an old ts/src unable to talk to a new engine.
-pub const version: u32 = 8;
+pub const version: u32 = 9;
 /// First word of the shared memory block: "GYRB".
 pub const magic: u32 = 0x42525947;
 
@@ -127,8 +127,9 @@ pub const RecordKind = enum(u16) {
     /// `SocketTopic`: it is sent what is published under that name, or is no more.
     socket_subscribe = 29,
     socket_unsubscribe = 30,
-    /// `SocketPublish`: a message to all who have subscribed, or a part of one, but to the socket
-    /// that its header names; of no socket: to all. Flags as of `socket_send`.
+    /// `SocketPublish`: a message to all of the worker's who have subscribed, or a part of one, but
+    /// to the socket that its header names; of no socket: to all. JS says it to each worker. Flags
+    /// as of `socket_send`.
     socket_publish = 31,
     /// `Credit`: the engine may tell that many more bytes of messages.
     socket_credit = 32,
@@ -496,7 +497,7 @@ comptime {
     const publish_head = @sizeOf(SocketPublish) + topic_bytes_max;
     assert(chunk_bytes_max + publish_head <= ringBytesMin(0) / 2);
     assert(publish_bytes_max <= contiguous_bytes_max);
-    // An empty mailbox has room for the largest: nothing waits for what never comes.
+    // An empty mailbox has room for the largest: what takes several turns is left out by none.
     const posts_share = (limits.websocket_posts_bytes - limits.websocket_posts_kept_bytes) / 2;
     assert(publish_bytes_max + topic_bytes_max + cache_line_bytes <= posts_share);
     // TypeScript writes these records with 32-bit stores; none may have hidden padding.

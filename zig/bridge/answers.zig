@@ -39,7 +39,6 @@ pub fn Answers(comptime W: type) type {
 
         /// Serves every published record of the lane.
         pub fn drain(d: *Dispatcher, w: W, lane: *Lane) void {
-            lane.waits = false;
             for (0..records_per_turn) |_| {
                 const at = lane.responses.head;
                 const record = lane.responses.next() catch return d.spoiled(w, lane);
@@ -51,12 +50,10 @@ pub fn Answers(comptime W: type) type {
             }
         }
 
-        /// False: it has to wait.
+        /// False: it has to wait for what this worker is publishing.
         fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) bool {
             if (sockets_file.isOfSocket(record.header.kind)) {
                 if (remote.isBehind(w) or remote.isSpent(w)) return false;
-                lane.waits = !sockets.mayTake(w, record);
-                if (lane.waits) return false;
                 sockets.take(d, w, lane, record);
             } else takeAnswer(d, w, lane, record);
             return true;

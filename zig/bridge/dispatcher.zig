@@ -435,7 +435,7 @@ pub const Dispatcher = struct {
                 lane.full = false;
                 self.useRoom(w, lane);
                 room = room or !lane.full;
-            }
+            } else if (lane.hasTurns()) Sockets(@TypeOf(w)).useRoom(self, w, lane);
         }
         if (w.hasBusy() and (room or self.busyIsPointless(w))) w.retryBusy();
         for (w.state.lanes) |*lane| {
@@ -470,7 +470,7 @@ pub const Dispatcher = struct {
             if (!lane.live) continue;
             // Aborts that were written after `onTurn` are published by the next one.
             if (lane.requests.tail != lane.requests.published) return true;
-            if (!lane.waits and !lane.responses.isEmpty()) return true;
+            if (!lane.responses.isEmpty() or lane.hasTurns()) return true;
             if (lane.hasRoomOrWishes()) return true;
         }
         return false;

@@ -22,6 +22,8 @@ pub const Play = struct {
     doorbell: posix.fd_t,
     requests: ring_file.Consumer,
     responses: ring_file.Producer,
+    /// Whose rings these are.
+    worker: u32 = 0,
     /// How a sleeping worker is woken: as JavaScript does it on most systems, or as on Windows.
     wakes: enum { by_write, by_call } = .by_write,
 
@@ -120,7 +122,7 @@ pub const Play = struct {
     }
 
     fn wake(self: *Play) void {
-        const line = self.engine.block.worker(0);
+        const line = self.engine.block.worker(self.worker);
         if (@atomicRmw(u32, &line.asleep, .Xchg, 0, .seq_cst) != 1) return;
         switch (self.wakes) {
             .by_write => _ = posix.write(line.wake_fd, std.mem.asBytes(&@as(u64, 1))) catch

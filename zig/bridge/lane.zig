@@ -76,8 +76,6 @@ pub const Lane = struct {
     aborts: []Id,
     aborts_len: usize = 0,
     sockets: socket_state.LaneSockets = .{},
-    /// The next record has to wait for room that another worker will tell of.
-    waits: bool = false,
 
     /// `aborts` has a place for every exchange of the worker.
     pub fn init(block: Block, worker: u32, thread: u32, aborts: []Id) Lane {
@@ -93,7 +91,8 @@ pub const Lane = struct {
 
     /// Empties both rings. The JS thread is gone, and the next one has not come.
     pub fn reset(self: *Lane) void {
-        assert(self.first == null and self.sockets.list.first == null);
+        assert(self.first == null);
+        assert(self.sockets.list.first == null and self.sockets.queue.isEmpty());
         inline for (std.meta.fields(abi.LaneControl)) |f| {
             @atomicStore(u32, &@field(self.control, f.name), 0, .seq_cst);
         }
@@ -102,7 +101,6 @@ pub const Lane = struct {
         self.live = false;
         self.full = false;
         self.aborts_len = 0;
-        self.waits = false;
     }
 
     pub fn link(self: *Lane, state: *ExchangeState) void {
@@ -172,6 +170,11 @@ pub const Lane = struct {
         if (!self.full) return false;
         @atomicStore(u32, &self.control.request_wanted, 1, orders.asleep);
         return self.hasRoomAgain();
+    }
+
+    /// Whether sockets wait though the ring was not found full: it is the next ones' turn.
+    pub fn hasTurns(self: *const Lane) bool {
+        return !self.full and !self.sockets.queue.isEmpty();
     }
 
     /// A record of the header alone. False: no room.

@@ -59,6 +59,13 @@ pub const SocketState = struct {
     exchange: Id = .none,
     /// Bytes of messages that may be told.
     credit: u32 = 0,
+    /// Of a socket that waits for room in the ring: how many bytes of a message it waits with.
+    wanted: u32 = 0,
+    /// It was its turn: what it may still tell ahead of those that wait, bytes, counted as credit
+    /// is.
+    turn_bytes: u32 = 0,
+    /// The round in which it was called and was not read since; 0: in none.
+    called_in: u32 = 0,
     /// What JS has sent that is not known to have left for the peer, bytes.
     outstanding: u64 = 0,
     /// What has left, and JS was not told, bytes.
@@ -66,6 +73,8 @@ pub const SocketState = struct {
     /// The message that JS is sending, of which parts are still to come.
     sending: ?Sending = null,
     link: list.Link(SocketState) = .{},
+    /// Its place among those of the lane that wait for room in the ring.
+    place: list.Link(SocketState) = .{},
 
     pub const Sending = struct {
         manner: Manner,
@@ -76,6 +85,10 @@ pub const SocketState = struct {
 
     fn linkOf(self: *SocketState) *list.Link(SocketState) {
         return &self.link;
+    }
+
+    fn placeOf(self: *SocketState) *list.Link(SocketState) {
+        return &self.place;
     }
 };
 
@@ -94,7 +107,134 @@ pub const Publication = struct {
 /// Of a lane.
 pub const LaneSockets = struct {
     list: list.List(SocketState, SocketState.linkOf) = .{},
+    queue: Queue = .{},
     publication: ?Publication = null,
     /// What holds it.
     block: Chain = .{},
 };
+
+/// The sockets of a lane that wait for room in the ring, in the order in which they began to. Who
+/// waits for credit alone is not among them.
+///
+/// While some wait, who comes goes behind them. When there is room, the first are called, and read
+/// later in that turn of the worker. Each has its turn, in which it may tell as much as it came to
+/// wait with, a chunk at most, and goes to the end when it has more: whoever floods, the others'
+/// messages pass one by one.
+pub const Queue = struct {
+    list: list.List(SocketState, SocketState.placeOf) = .{},
+    /// The last of those at the front that were called and found no room.
+    returned: ?*SocketState = null,
+    /// How often some were called, and how many of the last time were not read since.
+    round: u32 = 0,
+    called: u32 = 0,
+
+    pub fn isEmpty(self: *const Queue) bool {
+        return self.list.first == null;
+    }
+
+    /// Whether a socket that has no turn has to wait.
+    pub fn isContended(self: *const Queue) bool {
+        return self.called > 0 or !self.isEmpty();
+    }
+
+    pub fn first(self: *const Queue) ?*SocketState {
+        return self.list.first;
+    }
+
+    /// It waits, where it does not already: at the end, or at the front again when it is its turn.
+    pub fn add(self: *Queue, state: *SocketState) void {
+        if (state.place.is_linked) return;
+        if (state.turn_bytes == 0) return self.list.append(state);
+        // In the order in which they were called.
+        self.list.insertAfter(self.returned, state);
+        self.returned = state;
+    }
+
+    /// It does not wait any more.
+    pub fn drop(self: *Queue, state: *SocketState) void {
+        if (self.returned == state) self.returned = state.place.prev;
+        self.list.drop(state);
+    }
+
+    /// Others are called from now on.
+    pub fn beginCalling(self: *Queue) void {
+        self.returned = null;
+        self.round +%= 1;
+        if (self.round == 0) self.round = 1;
+        self.called = 0;
+    }
+
+    /// It is its turn: it does not wait any more, and is to be read. Who has found no room in the
+    /// middle of a turn goes on with that.
+    pub fn call(self: *Queue, state: *SocketState) void {
+        if (state.turn_bytes <= abi.socket_message_cost)
+            state.turn_bytes = state.wanted + abi.socket_message_cost;
+        state.called_in = self.round;
+        self.called += 1;
+        self.drop(state);
+    }
+
+    /// It is read, or has ended.
+    pub fn answer(self: *Queue, state: *SocketState) void {
+        if (state.called_in == 0) return;
+        if (state.called_in == self.round) self.called -= 1;
+        state.called_in = 0;
+    }
+
+    /// How much of what `state` wants may be told before those that wait, bytes. 0: it has to wait
+    /// as well.
+    pub fn partOf(self: *const Queue, state: *SocketState) u32 {
+        if (!self.isContended()) return state.wanted;
+        const left = state.turn_bytes -| abi.socket_message_cost;
+        if (left == 0) state.turn_bytes = 0;
+        return @min(state.wanted, left);
+    }
+};
+
+const testing = @import("std").testing;
+
+fn expectOrder(queue: *const Queue, expected: []const *SocketState) !void {
+    var at = queue.first();
+    for (expected) |state| {
+        try testing.expectEqual(state, at.?);
+        at = state.place.next;
+    }
+    try testing.expectEqual(null, at);
+}
+
+test "who waits is called in order, and comes back to the front where it finds no room" {
+    var queue: Queue = .{};
+    var states: [4]SocketState = @splat(.{ .wanted = 100 });
+    const a, const b, const c, const d = .{ &states[0], &states[1], &states[2], &states[3] };
+    try testing.expect(!queue.isContended());
+    try testing.expectEqual(100, queue.partOf(a));
+    for ([_]*SocketState{ a, b, c }) |state| queue.add(state);
+    queue.add(a); // it waits already
+    try expectOrder(&queue, &.{ a, b, c });
+    try testing.expectEqual(0, queue.partOf(d));
+    queue.beginCalling();
+    for ([_]*SocketState{ a, b, c }) |state| queue.call(state);
+    // All are called: none of them may take the others' room, nor may who comes.
+    try testing.expect(queue.isEmpty() and queue.isContended());
+    try testing.expectEqual(0, queue.partOf(d));
+    queue.add(d);
+    queue.answer(a);
+    try testing.expectEqual(100, queue.partOf(a));
+    a.turn_bytes -= 100; // all but what a message costs
+    try testing.expectEqual(0, queue.partOf(a));
+    queue.add(a);
+    for ([_]*SocketState{ b, c }) |state| {
+        queue.answer(state);
+        queue.add(state);
+    }
+    try testing.expectEqual(0, queue.called);
+    try expectOrder(&queue, &.{ b, c, d, a });
+    queue.beginCalling();
+    b.turn_bytes = 60; // what it has told in the middle of its turn is not given again
+    queue.call(b);
+    try testing.expectEqual(60, b.turn_bytes);
+    queue.beginCalling(); // it was not read since
+    queue.answer(b);
+    for ([_]*SocketState{ c, d, a }) |state| queue.drop(state);
+    try testing.expect(!queue.isContended());
+}

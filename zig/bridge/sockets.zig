@@ -17,6 +17,7 @@ const abi = @import("abi.zig");
 const answers_of = @import("answers.zig").Answers;
 const Dispatcher = @import("dispatcher.zig").Dispatcher;
 const Lane = @import("lane.zig").Lane;
+const Corrupt = @import("ring.zig").Corrupt;
 const Record = @import("ring.zig").Record;
 const records = @import("socket_records.zig");
 const SocketState = @import("socket_state.zig").SocketState;
@@ -119,7 +120,7 @@ pub fn Sockets(comptime W: type) type {
             state.lane = w.state.upgrading.lane;
             state.exchange = w.state.upgrading.exchange;
             w.state.upgrading.exchange = .none;
-            state.credit = d.block.layout.credit_bytes;
+            state.credit = creditOf(d);
             state.is_live = true;
             state.open_owed = true;
             laneOf(w, state).sockets.list.append(state);
@@ -133,11 +134,20 @@ pub fn Sockets(comptime W: type) type {
                 lane,
                 session.id,
                 state.exchange,
-                d.block.layout.credit_bytes,
+                creditOf(d),
                 w.config.websocket_unsent_bytes_max,
                 remote.isCompressed(session),
             ) catch return d.fail(w, lane);
             state.open_owed = !told;
+            if (!told) lane.sockets.queue.add(state);
+        }
+
+        /// What may be told of a socket before JS grants more: no one has more than a quarter of
+        /// the ring, or one chunk.
+        fn creditOf(d: *const Dispatcher) u32 {
+            const layout = &d.block.layout;
+            const share = @max(layout.ring_bytes / 4, abi.chunk_bytes_max);
+            return @min(layout.credit_bytes, share);
         }
 
         // What comes.
@@ -147,16 +157,31 @@ pub fn Sockets(comptime W: type) type {
         pub fn room(d: *Dispatcher, w: W, session: *Session, bytes: usize) usize {
             const state: *SocketState = &session.state;
             if (!state.is_live) return bytes; // nobody hears it; it is about to end
-            if (state.open_owed or state.credit <= abi.socket_message_cost) return hold(state);
-            const credit = state.credit - abi.socket_message_cost;
-            const part = @min(bytes, abi.chunk_bytes_max, credit);
+            const credit = state.credit -| abi.socket_message_cost;
+            state.wanted = @intCast(@min(bytes, abi.chunk_bytes_max, credit));
+            if (state.open_owed or state.wanted == 0) return hold(state);
             const lane = laneOf(w, state);
-            const size = records.messageSize(@max(part, frames.control_bytes_max));
-            const found = lane.reserve(size) catch {
+            const queue = &lane.sockets.queue;
+            queue.answer(state);
+            const part = queue.partOf(state);
+            if (part == 0) return waitForRoom(lane, state);
+            const found = lane.reserve(sizeOf(part)) catch {
                 d.fail(w, lane);
                 return hold(state); // to be closed when the turn ends
             };
-            return if (found == null) hold(state) else part;
+            if (found == null) return waitForRoom(lane, state);
+            if (!queue.isContended()) state.turn_bytes = 0; // nobody is behind
+            return part;
+        }
+
+        /// What is taken of the ring for what so many bytes bring.
+        fn sizeOf(bytes: u32) u32 {
+            return records.messageSize(@max(bytes, frames.control_bytes_max));
+        }
+
+        fn waitForRoom(lane: *Lane, state: *SocketState) usize {
+            lane.sockets.queue.add(state);
+            return hold(state);
         }
 
         fn hold(state: *SocketState) usize {
@@ -181,7 +206,9 @@ pub fn Sockets(comptime W: type) type {
             const lane = laneOf(w, state);
             const told = records.writeMessage(lane, session.id, data) catch return d.fail(w, lane);
             assert(told); // `room` has seen to it
-            state.credit -= abi.socket_message_cost + @as(u32, @intCast(data.bytes.len));
+            const cost = abi.socket_message_cost + @as(u32, @intCast(data.bytes.len));
+            state.credit -= cost;
+            state.turn_bytes -|= cost;
         }
 
         pub fn onControl(
@@ -200,6 +227,7 @@ pub fn Sockets(comptime W: type) type {
             const told = records.writeBytes(lane, kind, 0, session.id, payload) catch
                 return d.fail(w, lane);
             assert(told); // as above
+            state.turn_bytes -|= abi.socket_message_cost + @as(u32, @intCast(payload.len));
         }
 
         // What has left.
@@ -241,7 +269,7 @@ pub fn Sockets(comptime W: type) type {
             const lane = laneOf(w, state);
             const told = records.writeSent(lane, session.id, state.owed) catch
                 return d.fail(w, lane);
-            if (told) state.owed = 0;
+            if (told) state.owed = 0 else lane.sockets.queue.add(state);
         }
 
         // The end.
@@ -269,20 +297,24 @@ pub fn Sockets(comptime W: type) type {
                 d.fail(w, lane);
                 return true;
             };
-            if (told) forget(lane, state);
+            if (told) forget(lane, state) else lane.sockets.queue.add(state);
             return told;
         }
 
         fn forget(lane: *Lane, state: *SocketState) void {
+            lane.sockets.queue.answer(state);
+            lane.sockets.queue.drop(state);
             lane.sockets.list.remove(state);
             state.is_live = false;
         }
 
-        /// There is room in the lane's ring.
+        /// There is room in the lane's ring, for some of those that wait at least.
         pub fn useRoom(d: *Dispatcher, w: W, lane: *Lane) void {
-            var at = lane.sockets.list.first;
-            while (at) |state| {
-                at = state.link.next;
+            const queue = &lane.sockets.queue;
+            queue.beginCalling();
+            // Room for those that are called now, who are read later in this turn.
+            var promised: u32 = 0;
+            while (queue.first()) |state| {
                 const session = sessionOf(state);
                 if (state.open_owed) tellOpen(d, w, session);
                 if (lane.full or !lane.live) return;
@@ -294,8 +326,20 @@ pub fn Sockets(comptime W: type) type {
                 }
                 tellSent(d, w, session);
                 if (lane.full or !lane.live) return;
-                goOn(w, session);
+                if (state.is_held and state.wanted > 0) {
+                    const size = sizeOf(state.wanted);
+                    const fits = hasRoom(lane, promised, size) catch return d.fail(w, lane);
+                    if (!fits) return; // the next turn goes on, or JS tells when there is room
+                    promised += size;
+                    queue.call(state);
+                    goOn(w, session);
+                } else queue.drop(state);
             }
+        }
+
+        fn hasRoom(lane: *Lane, promised: u32, size: u32) Corrupt!bool {
+            if (promised == 0) return try lane.reserve(size) != null;
+            return lane.requests.hasRoom(promised + size);
         }
 
         /// Nobody is there any more who has heard of them: all end with `code`.
@@ -337,17 +381,6 @@ pub fn Sockets(comptime W: type) type {
         }
 
         // What JS says.
-
-        /// Whether a record can be dealt with now: what is published waits for the other workers
-        /// to have room.
-        pub fn mayTake(w: W, record: *const Record) bool {
-            if (record.header.kind != .socket_publish) return true;
-            if (record.header.flags & abi.flag_end == 0) return true;
-            if (!w.config.websocket) return true; // it is refused
-            const head = record.fixed(abi.SocketPublish) orelse return true; // a wrong one
-            const bytes = @min(head.total, abi.publish_bytes_max) + abi.topic_bytes_max;
-            return remote.mayPublish(w, bytes);
-        }
 
         pub fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) void {
             if (record.header.kind == .socket_publish) {
@@ -501,8 +534,9 @@ pub fn Sockets(comptime W: type) type {
 
         fn takeCredit(w: W, session: *Session, record: *const Record) bool {
             const credit = record.fixed(abi.Credit) orelse return false;
-            session.state.credit +|= credit.grant;
-            goOn(w, session);
+            const state: *SocketState = &session.state;
+            state.credit +|= credit.grant;
+            if (!state.place.is_linked) goOn(w, session);
             return true;
         }
 

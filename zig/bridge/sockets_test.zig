@@ -14,6 +14,8 @@ const config =
     \\ "table":{"targets":[{"kind":"lane","route":7}],"fallback":0,"websocket":
     \\ {"unsent_bytes_max":65536,"tells_pings":true,"tells_pongs":true}}}
 ;
+/// A quarter of the ring, which is less than `credit_bytes` says.
+const credit_bytes = 131072 / 4;
 const key = "dGhlIHNhbXBsZSBub25jZQ==";
 const asking_text = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n" ++
     "Upgrade: websocket\r\n";
@@ -88,7 +90,7 @@ const Pair = struct {
         const opened = record.fixed(abi.SocketOpen).?;
         try testing.expectEqual(asked.slot, opened.exchange_slot);
         try testing.expectEqual(asked.generation, opened.exchange_generation);
-        try testing.expectEqual(65536, opened.credit);
+        try testing.expectEqual(credit_bytes, opened.credit);
         try testing.expectEqual(65536, opened.unsent_max);
         const self: Pair = .{ .stream = stream, .name = nameOf(record) };
         var head: [512]u8 = undefined;
@@ -105,7 +107,10 @@ const Pair = struct {
 
     /// Sends a frame, masked with zeros.
     fn say(self: *const Pair, opcode: u8, payload: []const u8) !void {
-        var head: [14]u8 = @splat(0);
+        // One write: the system holds a second, small one back.
+        var frame: [14 + 65_535]u8 = undefined;
+        const head = frame[0..14];
+        @memset(head, 0);
         head[0] = 0x80 | opcode;
         var len: usize = 2;
         if (payload.len < 126) {
@@ -115,8 +120,9 @@ const Pair = struct {
             std.mem.writeInt(u16, head[2..4], @intCast(payload.len), .big);
             len = 4;
         }
-        try self.stream.writeAll(head[0 .. len + 4]);
-        try self.stream.writeAll(payload);
+        len += 4;
+        @memcpy(frame[len..][0..payload.len], payload);
+        try self.stream.writeAll(frame[0 .. len + payload.len]);
     }
 
     fn readAll(self: *const Pair, out: []u8) !void {
@@ -349,8 +355,10 @@ test "more than may wait for a peer closes its socket, whatever JS has counted" 
     // The client reads nothing.
     var sent: usize = 0;
     while (play.engine.stats().badRecords == 0 and sent < 2000) : (sent += 1) {
-        while (!try play.responses.fits(abi.chunk_bytes_max + 64))
+        for (0..10_000) |_| {
+            if (try play.responses.fits(abi.chunk_bytes_max + 64)) break;
             std.time.sleep(std.time.ns_per_ms);
+        } else return error.NoRoom;
         try publish(&play, sendOf(pair.name, whole, bytes.len, bytes.len), &bytes);
     }
     try testing.expect(sent < 2000);
@@ -397,7 +405,7 @@ test "who grants nothing has the peer wait, and loses nothing; others go on" {
     var got: usize = 0;
     var ends: usize = 0;
     // Nothing more comes when all is spent but what a record costs.
-    while (got < 65536 - abi.socket_message_cost) {
+    while (got < credit_bytes - abi.socket_message_cost) {
         const record = try play.nextOf(&.{.socket_message});
         try testing.expectEqual(pair.name, nameOf(record));
         got += record.fixed(abi.Chunk).?.len + abi.socket_message_cost;
@@ -406,15 +414,168 @@ test "who grants nothing has the peer wait, and loses nothing; others go on" {
     try other.say(1, "there");
     const next = try play.nextOf(&.{.socket_message});
     try testing.expectEqual(other.name, nameOf(next));
-    const credit: abi.Credit = .{
-        .header = headerOf(abi.Credit, .socket_credit, 0, pair.name, 0),
-        .grant = 1 << 30,
-        .reserved = 0,
-    };
-    try publish(&play, credit, "");
+    try grant(&play, pair.name, 1 << 30);
     while (ends < 500) {
         const record = try play.nextOf(&.{.socket_message});
         if (record.header.flags & abi.flag_end != 0) ends += 1;
+    }
+}
+
+/// Has the engine tell more of `name`.
+fn grant(play: *Play, name: Name, bytes: u32) !void {
+    try publish(play, abi.Credit{
+        .header = headerOf(abi.Credit, .socket_credit, 0, name, 0),
+        .grant = bytes,
+        .reserved = 0,
+    }, "");
+}
+
+/// Sends without an end, until its socket is shut.
+fn flood(one: Pair) void {
+    const bytes = [_]u8{'x'} ** 4000;
+    while (true) one.say(2, &bytes) catch return;
+}
+
+/// Floods of several clients, with credit to spare, into a ring that nobody reads.
+const Floods = struct {
+    pairs: [4]Pair,
+    threads: [4]std.Thread,
+
+    fn open(play: *Play) !Floods {
+        var self: Floods = undefined;
+        for (&self.pairs) |*pair| {
+            pair.* = try Pair.open(play);
+            try grant(play, pair.name, 1 << 30);
+        }
+        return self;
+    }
+
+    fn begin(self: *Floods, play: *const Play) !void {
+        for (&self.pairs, &self.threads) |*pair, *thread|
+            thread.* = try std.Thread.spawn(.{}, flood, .{pair.*});
+        const wanted = &play.engine.block.control(0, 0).request_wanted;
+        for (0..10_000) |_| {
+            if (@atomicLoad(u32, wanted, .seq_cst) == 1) return;
+            std.time.sleep(std.time.ns_per_ms);
+        }
+        return error.NeverFull;
+    }
+
+    fn end(self: *const Floods) void {
+        for (self.pairs) |pair| std.posix.shutdown(pair.stream.handle, .both) catch {};
+        for (self.threads) |thread| thread.join();
+        for (self.pairs) |pair| pair.close();
+    }
+
+    /// Which of them a record is of.
+    fn indexOf(self: *const Floods, record: ring_file.Record) ?usize {
+        for (self.pairs, 0..) |pair, i| if (pair.name.slot == record.header.slot) return i;
+        return null;
+    }
+};
+
+test "who floods a full ring has its turns, and a late message comes between them" {
+    var play = try Play.openWith(config);
+    defer play.close();
+    var floods = try Floods.open(&play);
+    defer floods.end();
+    const late = try Pair.open(&play);
+    defer late.close();
+    try floods.begin(&play);
+    try late.say(1, "late");
+    for (0..200) |_| {
+        const record = try play.nextOf(&.{.socket_message});
+        if (floods.indexOf(record) == null) break;
+    } else return error.Starved;
+    // All have their share from here on.
+    var counts: [4]usize = @splat(0);
+    for (0..600) |_| {
+        const record = try play.nextOf(&.{.socket_message});
+        counts[floods.indexOf(record).?] += record.fixed(abi.Chunk).?.len;
+    }
+    for (counts) |count| {
+        try testing.expect(count * 8 > std.mem.max(usize, &counts));
+    }
+}
+
+test "what is to be told of sockets waits for room in a full ring, and comes" {
+    var play = try Play.openWith(config);
+    defer play.close();
+    var leaving: [8]Pair = undefined;
+    for (&leaving) |*pair| pair.* = try Pair.open(&play);
+    const coming = try play.connect();
+    defer coming.close();
+    try coming.writeAll(handshake_text);
+    const asked = nameOf(try play.nextRequest());
+    var floods = try Floods.open(&play);
+    defer floods.end();
+    try floods.begin(&play);
+    try publish(&play, upgradeOf(asked), "");
+    for (leaving) |pair| pair.close();
+    var ends: usize = 0;
+    var is_open = false;
+    while (ends < leaving.len or !is_open) {
+        const record = try play.nextOf(&.{ .socket_close, .socket_open, .socket_message });
+        if (record.header.kind == .socket_close) ends += 1;
+        if (record.header.kind == .socket_open) is_open = true;
+    }
+    try testing.expectEqual(0, play.engine.stats().badRecords);
+}
+
+test "a peer that is held for as long as it might be silent is closed with 1013" {
+    var play = try Play.openWith(
+        \\{"server":{"port":0,"hostname":"127.0.0.1","workers":1,"connections_max":64},
+        \\ "ring_bytes":131072,"credit_bytes":65536,
+        \\ "table":{"targets":[{"kind":"lane","route":7}],"fallback":0,"websocket":
+        \\ {"unsent_bytes_max":65536,"idle_timeout_ms":400,"ping_after_ms":0}}}
+    );
+    defer play.close();
+    const held = try Pair.open(&play);
+    defer held.close();
+    const bytes = [_]u8{'x'} ** 4000;
+    for (0..10) |_| try held.say(2, &bytes);
+    try held.expectClose(1013);
+    const end = try play.nextOf(&.{.socket_close});
+    try testing.expectEqual(held.name, nameOf(end));
+    try testing.expectEqual(1013, end.fixed(abi.SocketClose).?.code);
+}
+
+test "what is published goes to the worker's own sockets, whose record it is" {
+    var play = try Play.openWith(
+        \\{"server":{"port":0,"hostname":"127.0.0.1","workers":2,"connections_max":64},
+        \\ "ring_bytes":131072,"credit_bytes":65536,
+        \\ "table":{"targets":[{"kind":"lane","route":7}],"fallback":0,"websocket":
+        \\ {"unsent_bytes_max":65536}}}
+    );
+    defer play.close();
+    var plays = [2]Play{ play, play };
+    plays[1].requests = .{ .ring = play.engine.block.requestRing(1, 0) };
+    plays[1].responses = .{ .ring = play.engine.block.responseRing(1, 0) };
+    plays[1].worker = 1;
+    // The workers take connections in turn.
+    var pairs: [2]Pair = undefined;
+    for (&pairs, &plays) |*pair, *its| {
+        pair.* = try Pair.open(its);
+        const header = headerOf(abi.SocketTopic, .socket_subscribe, 0, pair.name, 4);
+        const topic: abi.SocketTopic = .{ .header = header, .topic_len = 4, .reserved = 0 };
+        try publish(its, topic, "news");
+    }
+    defer for (pairs) |pair| pair.close();
+    const nobody: Name = .{ .slot = abi.no_socket, .generation = 0 };
+    for ([_][]const u8{ "newsa", "newsb" }, &plays) |text, *its| {
+        try publish(its, abi.SocketPublish{
+            .header = headerOf(abi.SocketPublish, .socket_publish, whole, nobody, 5),
+            .len = 1,
+            .total = 1,
+            .topic_len = 4,
+            .reserved = 0,
+        }, text);
+    }
+    try pairs[0].expectFrame(0x82, "a");
+    try pairs[1].expectFrame(0x82, "b");
+    for (pairs, &plays) |pair, *its| { // and nothing else
+        try pair.send(its, "last");
+        try pair.expectFrame(0x81, "last");
     }
 }
 

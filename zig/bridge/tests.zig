@@ -10,6 +10,7 @@ test {
     _ = @import("lane.zig");
     _ = @import("ring_test.zig");
     _ = @import("sections_test.zig");
+    _ = @import("socket_state.zig");
     _ = @import("sockets_test.zig");
     _ = @import("table.zig");
     _ = @import("threads.zig");

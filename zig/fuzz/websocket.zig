@@ -174,7 +174,7 @@ fn runConnection(
         switch (connection.onDeadline(&out, now_ms)) {
             .nothing => try require(now_ms < deadline),
             .ping => |frame| try requireFrame(frame, &options),
-            .slow, .silent, .close_unanswered => return require(connection.isClosed()),
+            .slow, .unheard, .silent, .close_unanswered => return require(connection.isClosed()),
         }
     }
 }

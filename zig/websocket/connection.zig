@@ -86,6 +86,8 @@ pub const Due = union(enum) {
     ping: []const u8,
     /// A message comes too slowly. To be sent; the connection is closed.
     slow: []const u8,
+    /// It was held for too long. To be sent; the connection is closed.
+    unheard: []const u8,
     /// Nothing has come for too long: closed without a word, which nobody would hear.
     silent,
     /// No answer to our Close: closed.
@@ -101,7 +103,9 @@ pub const Connection = struct {
     awaits_pong: bool = false,
     /// The owner reads nothing: the peer's silence is not its own.
     is_paused: bool = false,
-    /// When the peer was heard last; in `closing`, when our Close was sent, monotonic ms.
+    /// Nobody takes what comes.
+    is_held: bool = false,
+    /// When the peer was heard last, or held; in `closing`, when our Close was sent, monotonic ms.
     since_ms: u64,
     /// Of the message that has begun and not ended.
     pace: rate.Meter = .{},
@@ -307,10 +311,19 @@ pub const Connection = struct {
         if (self.pace.is_running) self.pace.pause(self.settings.rate, now_ms);
     }
 
+    /// It is paused because nobody takes what comes. That may last as long as the silence of a peer
+    /// may: while nothing is read nothing tells that it has gone, or that it goes.
+    pub fn hold(self: *Connection, now_ms: u64) void {
+        assert(self.is_paused and self.state == .open);
+        self.is_held = true;
+        self.since_ms = now_ms;
+    }
+
     /// The owner reads again.
     pub fn unpause(self: *Connection, now_ms: u64) void {
         if (!self.is_paused) return;
         self.is_paused = false;
+        self.is_held = false;
         if (self.state == .open) self.since_ms = now_ms;
         // Of a message that was told of: the time of another has not begun.
         if (self.decoder.isInMessage() and self.decoder.is_told) self.pace.unpause(now_ms);
@@ -324,9 +337,9 @@ pub const Connection = struct {
             .closing => return self.since_ms + settings.close_timeout_ms,
             .open => {},
         }
-        if (self.is_paused) return rate.never;
         var deadline: u64 = rate.never;
         if (settings.idle_timeout_ms > 0) deadline = self.since_ms + settings.idle_timeout_ms;
+        if (self.is_paused) return if (self.is_held) deadline else rate.never;
         if (settings.ping_after_ms > 0 and !self.awaits_pong)
             deadline = @min(deadline, self.since_ms + settings.ping_after_ms);
         return @min(deadline, self.pace.deadlineMs(settings.rate) orelse rate.never);
@@ -338,6 +351,10 @@ pub const Connection = struct {
         if (self.state == .closing) {
             self.state = .closed;
             return .close_unanswered;
+        }
+        if (self.is_paused) {
+            self.state = .closed;
+            return .{ .unheard = frames.writeClose(out, .try_again_later, "", self.key()) };
         }
         const settings = self.settings;
         const silent_ms = now_ms - self.since_ms;

@@ -256,6 +256,28 @@ test "a message that comes too slowly ends the connection (1008), not one that i
     try testing.expect(server.connection.isClosed());
 }
 
+test "a peer that is held has as long as its silence may last (1013), anew when it is read" {
+    const settings: Settings = .{ .ping_after_ms = 300, .idle_timeout_ms = 450 };
+    var server = Server.init(&settings);
+    defer server.deinit();
+    server.connection.pause(1000);
+    try testing.expectEqual(rate.never, server.connection.deadlineMs()); // what it is sent has one
+    server.connection.hold(1000);
+    try testing.expectEqual(1450, server.connection.deadlineMs());
+    server.connection.unpause(1400);
+    try testing.expectEqual(1700, server.connection.deadlineMs());
+    server.connection.pause(1500);
+    server.connection.hold(1500);
+    try server.expectDue(1949, .nothing);
+    try server.expectDue(1950, .unheard);
+    try testing.expect(server.connection.isClosed());
+    const patient: Settings = .{ .ping_after_ms = 0, .idle_timeout_ms = 0 };
+    var idle = Connection.init(&patient, null, false, 5);
+    idle.pause(5);
+    idle.hold(5);
+    try testing.expectEqual(rate.never, idle.deadlineMs());
+}
+
 test "a client's end masks what it sends, with keys that differ (§5.3)" {
     var keys = Connection.Keys.init(@splat(7));
     var end = Connection.init(&default, &keys, false, 1000);

@@ -1,7 +1,7 @@
 // Generated from zig/bridge/abi.zig by zig/bridge/abi_gen.zig. Do not edit: change the
 // Zig source and run `zig build abi`.
 
-export const VERSION = 8;
+export const VERSION = 9;
 export const MAGIC = 1112693063;
 export const STATE_STOPPED = 1;
 export const CACHE_LINE_BYTES = 64;

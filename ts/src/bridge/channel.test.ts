@@ -187,6 +187,20 @@ test('a response that does not fit one record goes out in chunks that keep to th
   assert.equal(answers.map(({ end }) => end).indexOf(true), answers.length - 1);
 });
 
+test('more answers than a call takes arguments wait for room, and all go', () => {
+  const count = 150_000;
+  const { mirror, doorbell } = open(() => new Response('x'));
+  const request = { fields: [['Host', 'a']] as [string, string][] };
+  for (let asked = 0; asked < count; ) {
+    while (asked < count && mirror.request(request) !== null) asked++;
+    doorbell.ring();
+  }
+  const answered = new Set<number>();
+  for (; answered.size < count; doorbell.ring()) {
+    for (const { slot } of mirror.answers()) answered.add(slot);
+  }
+});
+
 test('text that is not ASCII is sent as UTF-8, short and long', () => {
   const texts = ['é', 'ab€cd', '😀'.repeat(30), `${'x'.repeat(50)}é`, '\ud800', 'é'.repeat(12_000)];
   for (const text of texts) {

@@ -3,7 +3,6 @@ import { types } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import { isThenable } from '../core/thenable.ts';
-import { unfilled } from '../fetch/chunks.ts';
 import { controlsSeen, type HeaderList } from '../fetch/headers.ts';
 import { MultipartError } from '../fetch/multipart_error.ts';
 import { fromSource, Request } from '../fetch/request.ts';
@@ -39,8 +38,8 @@ import {
 } from './response_record.ts';
 import { SocketPort } from './socket_port.ts';
 import { writeUpgrade } from './socket_record.ts';
+import { ThreadSockets } from './thread_sockets.ts';
 import { recordedTrailers, type Trailers } from './trailers.ts';
-import type { SocketHandlers, WebSocketData } from './websocket.ts';
 
 /** Records of one turn are copied to slabs of this size; one that is larger gets its own. Bytes. */
 const slabBytes = 32 * 1024;
@@ -53,6 +52,8 @@ const inlineTextMax = Math.floor(abi.RESPONSE_INLINE_BYTES_MAX / 3);
 
 /** Who owns a channel, and hears of the engine. */
 export interface ChannelHost {
+  /** Once, before `stopped`: the engine has stopped, and handlers hear of what it has left. */
+  stopping?(): void;
   /** Once: the engine has stopped. */
   stopped(): void;
   /** One or more listeners have failed. */
@@ -84,8 +85,7 @@ export class Channel implements ExchangeChannel {
   /** What was last seen of the engine's state. */
   private state = 0;
   private currentApp: App;
-  private handlers: SocketHandlers | null;
-  private readonly thread: number;
+  private readonly sockets: ThreadSockets;
   private slab = new Slab(slabBytes);
   /** Within `turn`: what is written is published at its end. */
   private inTurn = false;
@@ -116,16 +116,15 @@ export class Channel implements ExchangeChannel {
     this.block = block;
     this.doorbell = doorbell;
     this.currentApp = app;
-    this.handlers = app.sockets;
-    this.thread = thread;
     this.server = server;
     this.host = host;
     this.log = log;
     this.background = new Background(log);
+    this.sockets = new ThreadSockets(block, this.ports, app, this.background, host, log);
     this.asleep = (block.threadOffset(thread) + abi.THREAD_LINE_ASLEEP) >> 2;
     for (let worker = 0; worker < block.workerCount; worker++) {
       const lane = new Lane(block, worker, thread);
-      this.ports.push(new SocketPort(() => this.wrote(), lane, this));
+      this.ports.push(new SocketPort(() => this.wrote(), lane, this.sockets));
     }
     doorbell.open(() => this.turn());
     this.turn();
@@ -143,7 +142,7 @@ export class Channel implements ExchangeChannel {
   /** Requests from now on are handled by `app`. Returns the one before. */
   setApp(app: App): App {
     const before = this.currentApp;
-    this.handlers &&= before.sockets ?? this.handlers; // without some at the start there are none
+    this.sockets.setApp(app);
     this.currentApp = app;
     return before;
   }
@@ -207,15 +206,9 @@ export class Channel implements ExchangeChannel {
     else exchange.port.queue(exchange);
   }
 
-  /** What handles WebSockets. Those that are open outlive a program without. */
-  get socketHandlers(): SocketHandlers {
-    return (this.currentApp.sockets ?? this.handlers) as SocketHandlers; // there have been some
-  }
-
-  /** To all who have subscribed, by way of one lane: they come in the order of the calls. */
-  publish(...message: [topic: string, data: WebSocketData, compress?: boolean]): number {
-    if (this.closed || this.handlers === null) return 0;
-    return (this.ports[this.thread % this.ports.length] as SocketPort).publish(null, ...message);
+  /** As `Server.publish`. With `whenWritten` it is not dropped, which is called once it is written. */
+  publish(...message: Parameters<ThreadSockets['publish']>): number {
+    return this.closed ? 0 : this.sockets.publish(...message);
   }
 
   /** Exchanges that wait for a handler, a body or room. */
@@ -295,14 +288,19 @@ export class Channel implements ExchangeChannel {
 
   /** The engine has stopped: what is still open here will not be answered. */
   private stop(): void {
-    // How its sockets ended is in the rings yet.
-    for (const port of this.ports) while (this.drain(port));
-    this.close();
-    for (const port of this.ports) {
-      for (const exchange of port.live) exchange?.abort();
-      port.endSockets();
+    this.sockets.noteStop();
+    try {
+      // How its sockets ended is in the rings yet.
+      for (const port of this.ports) while (this.drain(port));
+      this.close();
+      for (const port of this.ports) {
+        for (const exchange of port.live) exchange?.abort();
+        port.endSockets();
+      }
+    } finally {
+      this.close();
+      this.host.stopped();
     }
-    this.host.stopped();
   }
 
   private flush(): void {
@@ -417,9 +415,8 @@ export class Channel implements ExchangeChannel {
     const exchange = port.find(slot, generation);
     if (exchange === null) return; // answered in the meantime
     if (kind === abi.KIND_REQUEST_CHUNK) {
-      const bytes = unfilled(i32[(at + abi.CHUNK_LEN) >> 2] as number);
       const start = at + abi.CHUNK_BYTES;
-      bytes.set(u8.subarray(start, start + bytes.length));
+      const bytes = u8.subarray(start, start + (i32[(at + abi.CHUNK_LEN) >> 2] as number));
       const flags = u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
       const end = (flags & abi.FLAG_END) !== 0;
       exchange.body();
@@ -790,7 +787,7 @@ export class Channel implements ExchangeChannel {
       if (outgoing?.broken) this.pushBroken(exchange);
       else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.resume(exchange, outgoing);
       if (exchange.queued) {
-        port.retry.push(...waiting.slice(i + 1));
+        port.retry = port.retry.concat(waiting.slice(i + 1));
         return;
       }
     }

@@ -67,4 +67,61 @@ test('a body is collected whole, whatever the sizes of its pieces', async () => 
   assert.is(Buffer.from(await whole).toString(), `${expected}end`);
 });
 
+test('who asks for several pieces at once gets each of them, and the end once', async () => {
+  for (const endsWithPiece of [false, true]) {
+    const { body } = bodyOf('');
+    const reader = body.stream().getReader();
+    const reads = Array.from({ length: 4 }, () => reader.read());
+    await new Promise(setImmediate); // the stream has begun
+    body.push(Buffer.from('one'), false);
+    body.push(Buffer.from('two'), false);
+    body.push(Buffer.from('three'), endsWithPiece);
+    if (!endsWithPiece) body.push(new Uint8Array(0), true);
+    const seen = (await Promise.all(reads)).map(
+      ({ value }) => value && Buffer.from(value).toString(),
+    );
+    assert.equal(seen, ['one', 'two', 'three', undefined]);
+    await reader.closed;
+  }
+});
+
+test('the memory that a piece came in may be written again at once', async () => {
+  const { body } = bodyOf('head');
+  const ring = Buffer.alloc(70_000);
+  const reader = body.stream().getReader();
+  const reads: string[] = [];
+  const read = async (): Promise<void> => {
+    reads.push(Buffer.from((await reader.read()).value ?? []).toString());
+  };
+  await read();
+  let expected = 'head';
+  for (const [round, size] of [10, 600, 40_000, 70_000, 1, 64 * 1024, 3].entries()) {
+    const asked = round % 2 === 0 ? read() : undefined;
+    ring.fill(97 + round);
+    expected += ring.subarray(0, size).toString();
+    body.push(ring.subarray(0, size), false);
+    ring.fill(0);
+    await asked;
+  }
+  body.push(ring.subarray(0, 0), true);
+  for (let before = -1; before !== reads.join('').length; ) {
+    before = reads.join('').length;
+    await read();
+  }
+  assert.is(reads.join(''), expected);
+});
+
+test('what waits takes no more than twice its bytes, and is taken without another copy', async () => {
+  const { body } = bodyOf('');
+  for (let n = 0; n < 100; n += 1) body.push(Buffer.alloc(32 * 1024, n), false);
+  body.push(new Uint8Array(0), true);
+  let [held, bytes] = [0, 0];
+  for await (const piece of body.stream()) {
+    held += piece.buffer.byteLength;
+    bytes += piece.length;
+  }
+  assert.is(bytes, 100 * 32 * 1024);
+  assert.ok(held <= 2 * bytes, `${held} bytes`);
+});
+
 test.run();

@@ -1,8 +1,6 @@
 import type { BodySource } from '../fetch/body.ts';
-import { Gathered, unfilled } from '../fetch/chunks.ts';
-
-/** A stream's chunk is put together of several up to so many bytes, which is what Node.js reads of a file at a time. */
-const handedBytes = 64 * 1024;
+import { unfilled } from '../fetch/chunks.ts';
+import { Backlog } from './backlog.ts';
 
 /** Where the body of a request comes from: its exchange. */
 export interface BodyOrigin {
@@ -20,10 +18,8 @@ export interface BodyOrigin {
  */
 export class IncomingBody implements BodySource {
   private readonly origin: BodyOrigin;
-  private readonly gathered = new Gathered();
-  /** The first may be a view of the request's record; the others are private memory. */
-  private readonly chunks = this.gathered.pieces;
-  private length = 0;
+  /** What has come and was not taken. */
+  private readonly backlog = new Backlog();
   private ended: boolean;
   private failure: unknown = null;
   private resolve: ((bytes: Uint8Array) => void) | null = null;
@@ -36,10 +32,7 @@ export class IncomingBody implements BodySource {
   constructor(origin: BodyOrigin) {
     this.origin = origin;
     this.ended = origin.bodyIsInline;
-    const inline = origin.inlineBody();
-    if (inline.length === 0) return;
-    this.chunks.push(inline);
-    this.length = inline.length;
+    this.backlog.borrow(origin.inlineBody());
   }
 
   /** Whether all of it has arrived. */
@@ -48,13 +41,13 @@ export class IncomingBody implements BodySource {
   }
 
   whole(): Uint8Array | null {
-    return this.ended && this.failure === null ? this.join() : null;
+    return this.ended && this.failure === null ? this.backlog.join() : null;
   }
 
   collect(): Promise<Uint8Array> {
     if (this.failure !== null) return Promise.reject(this.failure);
-    if (this.ended) return Promise.resolve(ownCopy(this.join()));
-    this.grant(this.length);
+    if (this.ended) return Promise.resolve(this.backlog.takeAll());
+    this.grant(this.backlog.length);
     return new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -68,30 +61,26 @@ export class IncomingBody implements BodySource {
         this.controller = controller;
         if (this.failure !== null) controller.error(this.failure);
       },
-      pull: (controller) => {
-        if (!this.hand(controller)) this.wanted = true;
+      pull: () => {
+        if (!this.hand()) this.wanted = true;
       },
       cancel: () => this.drop(),
     });
   }
 
-  /** A chunk from the ring, in memory that is this body's alone. */
+  /** A chunk from the ring, whose memory is good during this call. */
   push(bytes: Uint8Array, end: boolean): void {
     if (this.failure !== null) return;
     this.ended = end;
     if (this.dropped) {
       this.grant(bytes.length);
-      return;
-    }
-    if (bytes.length > 0) {
-      this.gathered.add(bytes);
-      this.length += bytes.length;
-    }
-    if (this.resolve !== null) {
-      if (end) this.resolve(this.join());
+    } else if (this.wanted) {
+      this.handNext(bytes);
+    } else {
+      if (bytes.length > 0) this.backlog.add(bytes);
+      if (this.resolve === null) return;
+      if (end) this.resolve(this.backlog.takeAll());
       else this.grant(bytes.length);
-    } else if (this.wanted && this.hand(this.controller as ReadableByteStreamController)) {
-      this.wanted = false;
     }
   }
 
@@ -99,76 +88,54 @@ export class IncomingBody implements BodySource {
   fail(error: unknown): void {
     if (this.ended || this.failure !== null) return;
     this.failure = error;
-    this.chunks.length = 0;
+    this.backlog.drop();
     this.reject?.(error);
     if (!this.dropped) this.controller?.error(error);
   }
 
-  /** What has arrived of the next `handedBytes`, in memory of its own: a slow reader has fewer, larger chunks to deal with. */
-  private takeSome(): Uint8Array {
-    const { chunks } = this;
-    let count = 1;
-    let length = (chunks[0] as Uint8Array).length;
-    for (; count < chunks.length; count += 1) {
-      const next = (chunks[count] as Uint8Array).length;
-      if (length + next > handedBytes) break;
-      length += next;
+  /** Gives the stream, which has asked for it, what comes now: nothing was waiting. */
+  private handNext(bytes: Uint8Array): void {
+    if (bytes.length === 0 && !this.ended) return;
+    this.wanted = false; // before it is given something: then it may ask for more at once
+    if (bytes.length > 0) {
+      const chunk = unfilled(bytes.length);
+      chunk.set(bytes);
+      this.give(chunk);
     }
-    const taken = chunks.splice(0, count);
-    return count === 1 ? ownCopy(taken[0] as Uint8Array) : joined(taken, length);
+    this.closeIfOver();
   }
 
-  /** Gives the stream one chunk, or the end. False when there is nothing to give yet. */
-  private hand(controller: ReadableByteStreamController): boolean {
-    if (this.chunks.length > 0) {
-      const chunk = this.takeSome();
-      const { length } = chunk;
-      this.length -= length;
-      // A byte stream takes the chunk's memory over: the chunk is empty from then on.
-      controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
-      this.grant(length);
-    } else if (!this.ended) {
-      return false;
-    }
-    if (this.ended && this.chunks.length === 0) {
-      controller.close();
-      controller.byobRequest?.respond(0);
-    }
+  /** Gives the stream one chunk of what waits, or the end. False when there is nothing to give yet. */
+  private hand(): boolean {
+    if (this.backlog.length > 0) this.give(this.backlog.take());
+    else if (!this.ended) return false;
+    this.closeIfOver();
     return true;
+  }
+
+  private give(chunk: Uint8Array<ArrayBuffer>): void {
+    const { length } = chunk;
+    // A byte stream takes the chunk's memory over: the chunk is empty from then on.
+    this.controller?.enqueue(chunk);
+    this.grant(length);
+  }
+
+  private closeIfOver(): void {
+    const { controller } = this;
+    if (!this.ended || this.backlog.length > 0 || controller === null) return;
+    this.controller = null;
+    controller.close();
+    controller.byobRequest?.respond(0);
   }
 
   private drop(): void {
     this.dropped = true;
-    const held = this.length;
-    this.chunks.length = 0;
-    this.length = 0;
+    const held = this.backlog.length;
+    this.backlog.drop();
     this.grant(held);
   }
 
   private grant(bytes: number): void {
     if (!this.ended) this.origin.grant(bytes);
   }
-
-  private join(): Uint8Array {
-    const { chunks, length } = this;
-    if (chunks.length === 1) return chunks[0] as Uint8Array;
-    const whole = joined(chunks, length);
-    chunks.length = 0;
-    return whole;
-  }
-}
-
-/** Chunks of `length` bytes in all, in memory of their own. */
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = unfilled(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
-}
-
-function ownCopy(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer.byteLength === bytes.length ? bytes : new Uint8Array(bytes);
 }

@@ -15,6 +15,8 @@ interface Given {
   fields?: [string, string][];
   unsentMax?: number;
   ringBytes?: number;
+  workers?: number;
+  stopping?: () => void;
 }
 
 /** A socket over the mirror of an engine. */
@@ -23,7 +25,7 @@ function open({
   upgrade = {},
   fields = [],
   unsentMax = 2 ** 20,
-  ringBytes,
+  ...rest
 }: Given = {}) {
   const sockets: ServerWebSocket[] = [];
   const told: unknown[] = [];
@@ -34,26 +36,27 @@ function open({
     close: (_ws, code, reason) => told.push([code, reason]),
     ...handlers,
   };
-  const options = ringBytes === undefined ? {} : { ringBytes };
   const handler = (request: Request): void => {
     fixture.server.upgrade(request, upgrade);
   };
-  const fixture: Fixture = openChannel(handler, {
-    ...options,
-    sockets: own,
-  });
+  const fixture: Fixture = openChannel(handler, { ...rest, sockets: own });
   const { mirror, doorbell } = fixture;
   const all: [string, string][] = [['Host', 'a'], ['Sec-WebSocket-Key', key], ...fields];
-  const [answer] = fixture.ask({ fields: all, upgrade: true }) as [MirrorAnswer];
-  mirror.socketOpen(5, answer, unsentMax);
-  doorbell.ring();
+  /** Another one, whose record has this slot. */
+  const openAt = (slot: number): MirrorAnswer => {
+    const [its] = fixture.ask({ fields: all, upgrade: true }) as [MirrorAnswer];
+    mirror.socketOpen(slot, its, unsentMax);
+    doorbell.ring();
+    return its;
+  };
+  const answer = openAt(5);
   const ws = sockets[0] as ServerWebSocket;
   /** What was written since the last call. */
   const written = async (): Promise<MirrorAnswer[]> => {
     await tick();
     return mirror.answers();
   };
-  return { ...fixture, answer, ws, told, written };
+  return { ...fixture, answer, ws, sockets, openAt, told, written };
 }
 
 test('an upgrade tells its fields, the subprotocol and the key', () => {
@@ -149,7 +152,7 @@ test('what is not to be compressed says so, in one record and in several', async
 });
 
 test('a full ring keeps what is said in its order, and loses nothing of it', async () => {
-  const { ws, written, doorbell } = open({ ringBytes: 128 * 1024 });
+  const { ws, written, doorbell, channel } = open({ ringBytes: 128 * 1024 });
   const bytes = Buffer.alloc(300_000, Buffer.from('0123456789abcdefg'));
   const given = Buffer.from(bytes);
   ws.send('first');
@@ -158,6 +161,8 @@ test('a full ring keeps what is said in its order, and loses nothing of it', asy
   ws.send('second');
   ws.subscribe('t');
   ws.publish('t', 'published');
+  ws.send('third');
+  channel.publish('t', 'the server');
   ws.close();
   const records: MirrorAnswer[] = [];
   for (let turn = 0; turn < 20; turn++) {
@@ -165,9 +170,12 @@ test('a full ring keeps what is said in its order, and loses nothing of it', asy
     doorbell.ring();
   }
   const sends = records.filter(({ kind }) => kind === abi.KIND_SOCKET_SEND);
-  const pieces = sends.slice(1, -1);
+  const pieces = sends.slice(1, -2);
   assert.is(sends[0]?.body.toString(), 'first');
-  assert.is(sends.at(-1)?.body.toString(), 'second');
+  assert.equal(
+    sends.slice(-2).map(({ body }) => body.toString()),
+    ['second', 'third'],
+  );
   assert.ok(pieces.length > 2);
   assert.equal(
     pieces.map(({ flags }) => flags),
@@ -175,12 +183,161 @@ test('a full ring keeps what is said in its order, and loses nothing of it', asy
   );
   assert.ok(Buffer.concat(pieces.map(({ body }) => body)).equals(bytes));
   const kinds = records.map(({ kind }) => kind);
-  // What waits of a socket goes together; what is published is behind what was said before it.
-  assert.equal(kinds.slice(-3), [
+  assert.equal(kinds.slice(-6), [
+    abi.KIND_SOCKET_SEND,
     abi.KIND_SOCKET_SUBSCRIBE,
-    abi.KIND_SOCKET_SEND_CLOSE,
     abi.KIND_SOCKET_PUBLISH,
+    abi.KIND_SOCKET_SEND,
+    abi.KIND_SOCKET_PUBLISH,
+    abi.KIND_SOCKET_SEND_CLOSE,
   ]);
+});
+
+test('what one socket says small stays behind what another has said before', async () => {
+  const { ws, sockets, openAt, written, doorbell } = open({ ringBytes: 128 * 1024 });
+  openAt(6);
+  ws.send(Buffer.alloc(140_000));
+  sockets[1]?.send('later');
+  const bodies: string[] = [];
+  for (let turn = 0; turn < 10; turn++) {
+    for (const { body, slot } of await written()) bodies.push(`${slot}: ${body.length}`);
+    doorbell.ring();
+  }
+  assert.is(bodies.at(-1), '6: 5');
+});
+
+test('what is published is written for every worker, in the order of the calls', async () => {
+  const { ws, channel, mirror, written } = open({ workers: 3 });
+  ws.subscribe('t');
+  channel.publish('t', 'one');
+  assert.is(ws.publish('t', 'two'), 3);
+  const own = await written();
+  assert.equal(
+    own.map(({ kind, slot, body }) => [kind, slot, body.toString()]),
+    [
+      [abi.KIND_SOCKET_SUBSCRIBE, 5, 't'],
+      [abi.KIND_SOCKET_PUBLISH, -1, 'one'],
+      [abi.KIND_SOCKET_PUBLISH, 5, 'two'],
+    ],
+  );
+  for (const worker of [1, 2]) {
+    assert.equal(
+      mirror.answers(worker).map(({ kind, slot, body }) => [kind, slot, body.toString()]),
+      [
+        [abi.KIND_SOCKET_PUBLISH, -1, 'one'],
+        [abi.KIND_SOCKET_PUBLISH, -1, 'two'],
+      ],
+    );
+  }
+});
+
+test('a worker that takes nothing misses what is published above 4 MB, and no other does', async () => {
+  const { channel, mirror, written, doorbell } = open({ workers: 2, ringBytes: 128 * 1024 });
+  const bytes = Buffer.alloc(1_000_000);
+  const answers: number[] = [];
+  let got = 0;
+  for (let n = 0; n < 6; n++) {
+    answers.push(channel.publish('t', bytes));
+    for (let turn = 0; turn < 20; turn++) {
+      for (const { body } of await written()) got += body.length;
+      doorbell.ring();
+    }
+  }
+  assert.equal(answers, [-1, -1, -1, 0, 0, 0]); // with what each costs beside its bytes
+  assert.is(got, 6_000_000);
+  let others = 0;
+  for (let turn = 0; turn < 60; turn++) {
+    for (const { body } of mirror.answers(1)) others += body.length;
+    doorbell.ring();
+    await tick();
+  }
+  assert.is(others, 3_000_000);
+});
+
+test('topics that come and go while the ring is full have an end: the socket is closed', async () => {
+  const { ws, written, doorbell } = open({ ringBytes: 128 * 1024 });
+  ws.send(Buffer.alloc(140_000));
+  for (let n = 0; n < 5000; n++) {
+    ws.subscribe('t');
+    ws.unsubscribe('t');
+  }
+  assert.is(ws.readyState, 2);
+  const records: MirrorAnswer[] = [];
+  for (let turn = 0; turn < 10; turn++) {
+    records.push(...(await written()));
+    doorbell.ring();
+  }
+  const last = records.at(-1);
+  assert.equal([last?.kind, last?.status], [abi.KIND_SOCKET_SEND_CLOSE, 1013]);
+  const topics = records.filter(({ kind }) => kind === abi.KIND_SOCKET_SUBSCRIBE);
+  assert.is(topics.length, abi.SOCKET_TOPICS_MAX);
+});
+
+test('messages in parts are bounded together: the largest goes, and the others stay', async () => {
+  const { sockets, openAt, mirror, doorbell, told, written } = open({
+    handlers: { partialMessagesLimit: 100_000 },
+  });
+  openAt(6);
+  openAt(7);
+  await written();
+  const part = (slot: number, flags: number, bytes: number): void => {
+    mirror.socketBytes(abi.KIND_SOCKET_MESSAGE, slot, flags, Buffer.alloc(bytes));
+    doorbell.ring();
+  };
+  part(5, abi.FLAG_BEGIN, 30_000);
+  part(6, abi.FLAG_BEGIN, 30_000);
+  for (let n = 0; n < 20; n++) part(6, 0, 500);
+  part(7, abi.FLAG_BEGIN, 30_000);
+  assert.equal(
+    sockets.map(({ readyState }) => readyState),
+    [1, 2, 1],
+  );
+  const [close] = (await written()).filter(({ kind }) => kind === abi.KIND_SOCKET_SEND_CLOSE);
+  assert.equal([close?.slot, close?.status], [6, 1013]);
+  part(6, abi.FLAG_END, 500); // it was on its way
+  part(6, whole, 500);
+  part(5, abi.FLAG_END, 1);
+  part(7, abi.FLAG_END, 2);
+  assert.equal(
+    told.map((message) => (message as Buffer).length),
+    [30_001, 30_002],
+  );
+  part(5, abi.FLAG_BEGIN, 30_000); // what was told takes nothing any more
+  part(7, abi.FLAG_BEGIN, 30_000);
+  part(5, abi.FLAG_END, 30_000);
+  assert.is((told.at(-1) as Buffer).length, 60_000);
+  assert.is(sockets[0]?.readyState, 1);
+});
+
+test('a message of one byte a part takes one piece of memory', () => {
+  const { mirror, doorbell, told } = open();
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+  for (let n = 0; n < 100_000; n++) {
+    mirror.socketBytes(abi.KIND_SOCKET_MESSAGE, 5, n === 0 ? abi.FLAG_BEGIN : 0, 'x');
+    if (n % 200 !== 199) continue; // as many as go in a turn
+    doorbell.ring();
+    mirror.answers();
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+  }
+  mirror.socketBytes(abi.KIND_SOCKET_MESSAGE, 5, abi.FLAG_END, 'x');
+  doorbell.ring();
+  assert.is((told[0] as Buffer).length, 100_001);
+  assert.ok(most < 2_000_000, `${most} bytes`);
+});
+
+test('a grant is not saved up where the engine waits for it', async () => {
+  const waiting: (() => void)[] = [];
+  const { mirror, doorbell, written } = open({
+    handlers: { message: () => new Promise<void>((resolve) => waiting.push(resolve)) },
+  });
+  const bytes = Buffer.alloc(1024 - abi.SOCKET_MESSAGE_COST);
+  for (let n = 0; n < 64; n++) mirror.socketBytes(abi.KIND_SOCKET_MESSAGE, 5, whole, bytes);
+  doorbell.ring();
+  waiting[0]?.();
+  await tick();
+  const [credit] = await written();
+  assert.equal([credit?.kind, credit?.grant], [abi.KIND_SOCKET_CREDIT, 1024]);
 });
 
 test('terminate() drops what waits for room', async () => {
@@ -267,6 +424,31 @@ test('an engine that stops ends the sockets that it has told nothing of', () => 
   assert.equal(told, [[1006, '']]);
 });
 
+test('who stops is told before handlers hear of it, and waits for what close() promises', async () => {
+  const order: string[] = [];
+  let release = (): void => {};
+  const promise = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const { mirror, doorbell, channel } = open({
+    stopping: () => order.push('stopping'),
+    handlers: {
+      close: () => {
+        order.push('close');
+        return promise.then(() => order.push('closed'));
+      },
+    },
+  });
+  mirror.stop();
+  doorbell.ring();
+  assert.equal(order, ['stopping', 'close']);
+  assert.ok(channel.background.isBusy);
+  const settled = channel.background.settled();
+  release();
+  await settled;
+  assert.equal(order, ['stopping', 'close', 'closed']);
+});
+
 test('what cannot be said throws', () => {
   const { ws } = open();
   const invalid = { code: 'GYR_WEBSOCKET_INVALID' };
@@ -294,6 +476,22 @@ test('a socket of an exchange that is not known is ended', async () => {
   doorbell.ring();
   const [answer] = await written();
   assert.equal([answer?.kind, answer?.slot], [abi.KIND_SOCKET_TERMINATE, 6]);
+});
+
+test('a socket of an exchange that is not known is ended once there is room', async () => {
+  const { ws, mirror, doorbell, written } = open({ ringBytes: 128 * 1024 });
+  ws.send(Buffer.alloc(140_000));
+  mirror.socketOpen(6, { slot: 99, generation: 1 }, 1000);
+  // Until no record fits, however small it is.
+  for (let n = 0; n < 3000; n++) mirror.socketOpen(6, { slot: 99, generation: 1 }, 1000);
+  doorbell.ring();
+  const ends: MirrorAnswer[] = [];
+  for (let turn = 0; turn < 20; turn++) {
+    const records = await written();
+    ends.push(...records.filter(({ kind }) => kind === abi.KIND_SOCKET_TERMINATE));
+    doorbell.ring();
+  }
+  assert.is(ends.length, 3001);
 });
 
 test.run();

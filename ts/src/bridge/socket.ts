@@ -5,14 +5,17 @@ import type { Log } from '../core/log.ts';
 import { isThenable } from '../core/thenable.ts';
 import { viewBytes } from '../fetch/chunks.ts';
 import * as abi from './abi.gen.ts';
+import type { Gathered, Gatherer, Gathering } from './gathered.ts';
 import type { Block, Lane } from './lane.ts';
 import {
   mannerOf,
+  type Parts,
   type SocketName,
   type SocketNote,
   writeClose,
   writeNote,
   writePart,
+  writeParts,
   writeSocketCredit,
   writeTerminate,
   writeText,
@@ -33,11 +36,22 @@ const controlMax = 125;
 const reasonMax = 123;
 /** As the engine has it: zig/bridge/sockets.zig. */
 const messageMax = 2 ** 28;
+/** Subscriptions of one socket that begin or end, and wait for room in the ring: all of them anew. */
+const topicsWaitingMax = 2 * abi.SOCKET_TOPICS_MAX;
 
 type SliceMethod = (from: number, to: number) => string;
 const utf8Slice = (Buffer.prototype as unknown as { utf8Slice: SliceMethod }).utf8Slice;
 
 const noBytes = new Uint8Array(0);
+const nothing = (): void => {};
+
+/** Something that waits for room in the ring. */
+export interface Waiting {
+  /** Writes it, or what is left of it. False: the ring is full. */
+  write(): boolean;
+  /** It is written. */
+  done(): void;
+}
 
 /** What a socket needs of the port that it came over. */
 export interface SocketHost {
@@ -47,10 +61,12 @@ export interface SocketHost {
   readonly log: Log;
   /** Something waits for room in the ring: what is said now is behind it. */
   readonly isBehind: boolean;
+  /** What has come in part, of all sockets of the thread. */
+  readonly gathering: Gathering;
   /** A record stands in the ring that was not published. */
   wrote(): void;
-  /** The socket found the ring full: `resume` is called when there is room. */
-  queueSocket(socket: Socket): void;
+  /** It is written when there is room, behind what came before it. */
+  enqueue(what: Waiting): void;
   /** As `ServerWebSocket.publish`; nobody is left out where `publisher` is null. */
   publish(
     publisher: SocketName | null,
@@ -58,13 +74,9 @@ export interface SocketHost {
     data: WebSocketData,
     compress?: boolean,
   ): number;
+  /** A stop of the server waits for this. It never rejects. */
+  awaitAtStop(work: Promise<unknown>): void;
 }
-
-/** Something that waits for room in the ring. */
-type Waiting =
-  | { kind: 'message'; manner: number; bytes: Uint8Array; at: number }
-  | { kind: 'note'; note: SocketNote; bytes: Uint8Array }
-  | { kind: 'close'; code: number; reason: Uint8Array };
 
 /** What a socket begins with. */
 export interface SocketStart extends SocketName {
@@ -73,6 +85,8 @@ export interface SocketStart extends SocketName {
   readonly remoteAddress: string;
   /** Compression was agreed on. */
   readonly isCompressed: boolean;
+  /** What may come before more is granted, bytes. */
+  readonly credit: number;
   /** What may wait for the peer, bytes. */
   readonly unsentMax: number;
 }
@@ -85,7 +99,7 @@ export interface SocketStart extends SocketName {
  * one may have left unnoticed. So both ends know whether a message may be sent, and the answer is
  * there at once.
  */
-export class Socket extends AsyncResource implements ServerWebSocket {
+export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   readonly slot: number;
   readonly generation: number;
   data: unknown;
@@ -93,8 +107,6 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   readonly remoteAddress: string;
   readonly extensions: string;
   binaryType: WebSocketBinaryType = 'nodebuffer';
-  /** It waits for room in the ring. */
-  queued = false;
   private readonly host: SocketHost;
   private state: 1 | 2 | 3 = OPEN;
   private readonly unsentMax: number;
@@ -103,12 +115,20 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   /** Sent, and not known to have left, with what a message costs beside its bytes. */
   private unacknowledged = 0;
   private wantsDrain = false;
-  private waiting: Waiting[] = [];
+  /** How many things that it has said wait for room in the ring. */
+  private waiting = 0;
+  private topicsWaiting = 0;
   private isTerminated = false;
+  private readonly credit: number;
+  /** Of messages that have come and are not handled, with what each costs, bytes. */
+  private pending = 0;
   /** Of messages that were handled, and not granted anew. */
   private owed = 0;
+  private grantWaits = false;
   /** Of a message that has not come to its end. */
   private gathered: Gathered | null = null;
+  /** What its parts hold of the credit until it is handled: half of that at most. */
+  private partsCost = 0;
   private topics: Set<string> | null = null;
 
   constructor(host: SocketHost, start: SocketStart) {
@@ -120,6 +140,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     this.protocol = start.protocol;
     this.remoteAddress = start.remoteAddress;
     this.extensions = start.isCompressed ? 'permessage-deflate' : '';
+    this.credit = start.credit;
     this.unsentMax = start.unsentMax;
     this.step = Math.max(1, Math.min(abi.SOCKET_ACK_BYTES, Math.floor(start.unsentMax / 4)));
   }
@@ -147,10 +168,10 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     const manner = mannerOf(true, compress);
     if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), manner, true);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
-    const { lane } = this.host;
-    const isWritten = this.waiting.length === 0 && writeText(lane, this, manner, data, length);
-    if (isWritten) this.host.wrote();
-    else this.wait({ kind: 'message', manner, bytes: Buffer.from(data), at: 0 });
+    const { host } = this;
+    const isWritten = !host.isBehind && writeText(host.lane, this, manner, data, length);
+    if (isWritten) host.wrote();
+    else this.waitWith({ manner, bytes: Buffer.from(data), at: 0 });
     return this.status(length);
   }
 
@@ -166,11 +187,10 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     const { length } = bytes;
     if (length > messageMax) throw invalid(`A message of ${length} bytes`, `at most ${messageMax}`);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
-    const message: Waiting = { kind: 'message', manner, bytes, at: 0 };
-    if (!this.isFirst || !this.writeMessage(message)) {
-      // What was written of it is not needed any more.
+    const message: Parts = { manner, bytes, at: 0 };
+    if (this.host.isBehind || !this.writeMessage(message)) {
       if (!isOwn) message.bytes = Buffer.from(bytes);
-      this.wait(message);
+      this.waitWith(message);
     }
     return this.status(length);
   }
@@ -206,17 +226,16 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     if (this.state !== OPEN) return;
     this.state = CLOSING;
     const bytes = cut(Buffer.from(`${reason}`), reasonMax);
-    const isWritten = this.isFirst && writeClose(this.host.lane, this, code, bytes);
-    if (isWritten) this.host.wrote();
-    else this.wait({ kind: 'close', code, reason: bytes });
+    this.say(() => writeClose(this.host.lane, this, code, bytes));
   }
 
   terminate(): void {
     if (this.state === CLOSED || this.isTerminated) return;
     this.state = CLOSING;
-    this.isTerminated = true;
-    this.waiting = [];
-    this.writeTerminate();
+    this.isTerminated = true; // what waits is left out
+    const write = () => this.state === CLOSED || writeTerminate(this.host.lane, this);
+    if (write()) this.host.wrote();
+    else this.host.enqueue({ write, done: nothing });
   }
 
   subscribe(topic: string): void {
@@ -227,13 +246,13 @@ export class Socket extends AsyncResource implements ServerWebSocket {
       throw invalid('Another topic of a WebSocket', `it has ${abi.SOCKET_TOPICS_MAX}`);
     }
     this.topics.add(topic);
-    this.note(abi.KIND_SOCKET_SUBSCRIBE, name);
+    this.noteTopic(abi.KIND_SOCKET_SUBSCRIBE, name);
   }
 
   unsubscribe(topic: string): void {
     const name = topicBytes(topic);
     if (!this.topics?.delete(topic) || this.state !== OPEN) return;
-    this.note(abi.KIND_SOCKET_UNSUBSCRIBE, name);
+    this.noteTopic(abi.KIND_SOCKET_UNSUBSCRIBE, name);
   }
 
   isSubscribed(topic: string): boolean {
@@ -264,11 +283,6 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     return sent <= this.step || sent + length + abi.SOCKET_MESSAGE_COST <= this.unsentMax;
   }
 
-  /** Nothing waits for room that was said before. */
-  private get isFirst(): boolean {
-    return this.waiting.length === 0 && !this.host.isBehind;
-  }
-
   private overflow(): 0 {
     this.wantsDrain = true;
     if (this.host.handlers.closeOnBackpressureLimit) this.terminate();
@@ -276,86 +290,83 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   }
 
   private status(length: number): number {
-    if (this.unacknowledged <= 2 * this.step && this.waiting.length === 0) return length;
+    if (this.unacknowledged <= 2 * this.step && this.waiting === 0) return length;
     this.wantsDrain = true;
     return -1;
   }
 
   // What goes to the engine.
 
-  private wait(what: Waiting): void {
-    this.waiting.push(what);
-    this.host.queueSocket(this);
+  /** Says something now, or in its turn. */
+  private say(write: () => boolean, done: () => void = nothing): void {
+    if (!this.host.isBehind && write()) {
+      this.host.wrote();
+      done();
+      return;
+    }
+    this.waiting += 1;
+    this.host.enqueue({
+      write: () => this.state === CLOSED || this.isTerminated || write(),
+      done: () => {
+        this.waiting -= 1;
+        done();
+        this.tellDrain();
+      },
+    });
   }
 
   private note(note: SocketNote, bytes: Uint8Array): void {
-    const isWritten = this.isFirst && writeNote(this.host.lane, note, this, bytes);
-    if (isWritten) this.host.wrote();
-    else this.wait({ kind: 'note', note, bytes });
+    this.say(() => writeNote(this.host.lane, note, this, bytes));
+  }
+
+  /** Unlike messages these are not counted as what is sent, but who waits with too many has an end. */
+  private noteTopic(note: SocketNote, name: Uint8Array): void {
+    if (this.topicsWaiting >= topicsWaitingMax) {
+      this.close(1013);
+      return;
+    }
+    this.topicsWaiting += 1;
+    const done = () => {
+      this.topicsWaiting -= 1;
+    };
+    this.say(() => writeNote(this.host.lane, note, this, name), done);
+  }
+
+  private waitWith(message: Parts): void {
+    this.say(() => this.writeMessage(message));
   }
 
   /** False: the ring is full; what was written of it is noted in it. */
-  private writeMessage(message: Waiting & { kind: 'message' }): boolean {
-    const { lane } = this.host;
-    const total = message.bytes.length;
-    do {
-      const part = message.bytes.subarray(message.at, message.at + abi.CHUNK_BYTES_MAX);
-      const end = message.at + part.length;
-      const flags =
-        (message.at === 0 ? abi.FLAG_BEGIN : 0) |
-        (end === total ? abi.FLAG_END : 0) |
-        message.manner;
-      if (!writePart(lane, this, flags, part, total)) return false;
-      this.host.wrote();
-      message.at = end;
-    } while (message.at < total);
-    return true;
-  }
-
-  private writeTerminate(): boolean {
-    const isWritten = writeTerminate(this.host.lane, this);
-    if (isWritten) this.host.wrote();
-    else this.host.queueSocket(this);
-    return isWritten;
-  }
-
-  private writeWaiting(what: Waiting): boolean {
-    const { lane } = this.host;
-    if (what.kind === 'message') return this.writeMessage(what);
-    if (what.kind === 'note') return writeNote(lane, what.note, this, what.bytes);
-    return writeClose(lane, this, what.code, what.reason);
-  }
-
-  /** There may be room in the ring again. False: not for all that waits. */
-  resume(): boolean {
-    if (this.state === CLOSED) return true;
-    if (this.isTerminated) return this.writeTerminate();
-    if (!this.sendGrant()) return false;
-    for (let what = this.waiting[0]; what !== undefined; what = this.waiting[0]) {
-      if (!this.writeWaiting(what)) return false;
-      this.host.wrote();
-      this.waiting.shift();
-    }
-    return true;
+  private writeMessage(message: Parts): boolean {
+    const { host } = this;
+    return writeParts(message, (flags, part, total) => {
+      const isWritten = writePart(host.lane, this, flags, part, total);
+      if (isWritten) host.wrote();
+      return isWritten;
+    });
   }
 
   private grant(bytes: number): void {
+    this.pending -= bytes;
     this.owed += bytes;
-    this.sendGrant();
+    // Small grants are saved up, but not where the engine may be waiting for one.
+    const left = this.credit - this.pending - this.owed;
+    const isDue = this.owed * 4 >= this.credit || left * 4 < this.credit;
+    if (isDue && !this.grantWaits && !this.writeGrant()) {
+      this.grantWaits = true;
+      const done = () => {
+        this.grantWaits = false;
+      };
+      this.host.enqueue({ write: () => this.writeGrant(), done });
+    }
   }
 
-  /** Small grants are saved up. False: the ring is full. */
-  private sendGrant(): boolean {
-    const { lane } = this.host;
-    if (this.owed * 4 < lane.block.creditBytes || this.state === CLOSED) return true;
-    const isWritten = writeSocketCredit(lane, this, this.owed);
-    if (isWritten) {
-      this.owed = 0;
-      this.host.wrote();
-    } else {
-      this.host.queueSocket(this);
-    }
-    return isWritten;
+  private writeGrant(): boolean {
+    if (this.state === CLOSED) return true;
+    if (!writeSocketCredit(this.host.lane, this, this.owed)) return false;
+    this.owed = 0;
+    this.host.wrote();
+    return true;
   }
 
   // What the engine tells.
@@ -372,27 +383,67 @@ export class Socket extends AsyncResource implements ServerWebSocket {
     const flags = block.u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
     const start = at + abi.CHUNK_BYTES;
     const cost = length + abi.SOCKET_MESSAGE_COST;
-    const isText = (flags & abi.FLAG_TEXT) !== 0;
-    if ((flags & abi.FLAG_END) === 0) {
-      this.gathered ??= new Gathered();
-      this.gathered.add(block, start, length);
+    this.pending += cost;
+    // Who is closing has said that it wants nothing more.
+    if (this.state !== OPEN) {
+      this.dropParts();
       this.grant(cost);
       return;
     }
-    let message: string | Buffer;
-    if (this.gathered !== null) {
-      this.gathered.add(block, start, length);
-      const whole = this.gathered.whole();
-      this.gathered = null;
-      message = isText ? utf8Slice.call(whole, 0, whole.length) : this.asBinary(whole);
-    } else if (isText) {
-      message = utf8Slice.call(block.u8, start, start + length);
-    } else {
-      message = this.asBinary(copyOf(block, start, length));
+    const isText = (flags & abi.FLAG_TEXT) !== 0;
+    const isWhole = (flags & abi.FLAG_END) !== 0;
+    if (!isWhole || this.gathered !== null) {
+      this.gather(block, start, length, isWhole, isText);
+      return;
     }
-    // Who is closing has said that it wants nothing more.
-    if (this.state === OPEN) this.runInAsyncScope(this.callMessage, this, message, cost);
-    else this.grant(cost);
+    const message = isText
+      ? utf8Slice.call(block.u8, start, start + length)
+      : this.asBinary(copyOf(block, start, length));
+    this.runInAsyncScope(this.callMessage, this, message, cost);
+  }
+
+  /** A part of a message. With the last it is handled. */
+  private gather(
+    block: Block,
+    start: number,
+    length: number,
+    isLast: boolean,
+    isText: boolean,
+  ): void {
+    this.partsCost += length + abi.SOCKET_MESSAGE_COST;
+    this.gathered ??= this.host.gathering.begin(this);
+    this.gathered.add(block, start, length, this.host.handlers);
+    const { gathered } = this;
+    if (gathered === null) return; // it was too much
+    // A message may be longer than the credit is.
+    const held = Math.min(this.partsCost, this.credit >> 1);
+    if (!isLast) {
+      const more = this.partsCost - held;
+      this.partsCost = held;
+      if (more > 0) this.grant(more);
+      return;
+    }
+    const whole = gathered.whole();
+    const cost = this.partsCost;
+    this.gathered = null;
+    this.partsCost = 0;
+    const message = isText ? utf8Slice.call(whole, 0, whole.length) : this.asBinary(whole);
+    this.runInAsyncScope(this.callMessage, this, message, cost);
+  }
+
+  /** Messages in parts take too much memory, and this one most of it. */
+  lostParts(): void {
+    this.dropParts();
+    this.close(1013);
+  }
+
+  private dropParts(): void {
+    if (this.gathered === null) return;
+    this.gathered.end();
+    this.gathered = null;
+    const cost = this.partsCost;
+    this.partsCost = 0;
+    this.grant(cost);
   }
 
   private callMessage(message: string | Buffer, cost: number): void {
@@ -428,7 +479,7 @@ export class Socket extends AsyncResource implements ServerWebSocket {
 
   /** Tells that what waited has left, where the program waits for that. */
   tellDrain(): void {
-    if (!this.wantsDrain || this.waiting.length > 0 || this.unacknowledged > this.step) return;
+    if (!this.wantsDrain || this.waiting > 0 || this.unacknowledged > this.step) return;
     this.wantsDrain = false;
     const { handlers } = this.host;
     if (handlers.drain !== undefined && this.state === OPEN) {
@@ -440,24 +491,27 @@ export class Socket extends AsyncResource implements ServerWebSocket {
   ended(code: number, reason: string): void {
     if (this.state === CLOSED) return;
     this.state = CLOSED;
-    this.waiting = [];
-    this.gathered = null;
+    this.dropParts();
     this.topics = null;
-    const { handlers } = this.host;
-    if (handlers.close !== undefined) this.call(() => handlers.close?.(this, code, reason));
+    const { host } = this;
+    const { handlers } = host;
+    if (handlers.close === undefined) return;
+    const work = this.call(() => handlers.close?.(this, code, reason));
+    if (work !== null) host.awaitAtStop(work);
   }
 
-  /** Calls into the program. */
-  private call(hook: () => unknown): void {
+  /** Calls into the program. What that promises is given back, and never rejects. */
+  private call(hook: () => unknown): Promise<unknown> | null {
     const run = () => {
       try {
         const result = hook();
-        if (isThenable(result)) Promise.resolve(result).catch((error) => this.failed(error));
+        if (isThenable(result)) return Promise.resolve(result).catch((e) => this.failed(e));
       } catch (error) {
         this.failed(error);
       }
+      return null;
     };
-    this.runInAsyncScope(run);
+    return this.runInAsyncScope(run);
   }
 
   private failed(error: unknown): void {
@@ -493,30 +547,6 @@ function copyOf(block: Block, start: number, length: number): Buffer {
   const bytes = Buffer.allocUnsafeSlow(length);
   block.u8.copy(bytes, 0, start, start + length);
   return bytes;
-}
-
-/** A message that comes in parts: one piece of memory, however many they are. */
-class Gathered {
-  private bytes = Buffer.allocUnsafeSlow(64 * 1024);
-  private length = 0;
-
-  add(block: Block, start: number, length: number): void {
-    const end = this.length + length;
-    if (end > this.bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * this.bytes.length));
-      this.bytes.copy(larger, 0, 0, this.length);
-      this.bytes = larger;
-    }
-    block.u8.copy(this.bytes, this.length, start, start + length);
-    this.length = end;
-  }
-
-  /** With memory of its own, and all of it. */
-  whole(): Buffer {
-    const whole = Buffer.allocUnsafeSlow(this.length);
-    this.bytes.copy(whole, 0, 0, this.length);
-    return whole;
-  }
 }
 
 /** The bytes of a message that is none of text. Throws a TypeError. */

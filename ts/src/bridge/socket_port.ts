@@ -1,38 +1,41 @@
+import { Fifo } from '../core/fifo.ts';
 import type { Log } from '../core/log.ts';
 import * as abi from './abi.gen.ts';
 import type { PendingSocket } from './exchange.ts';
+import type { Gathering } from './gathered.ts';
 import type { Lane } from './lane.ts';
 import { LanePort } from './lane_port.ts';
-import { bytesOf, invalid, Socket, type SocketHost, topicBytes } from './socket.ts';
-import { mannerOf, type SocketName, writePublish, writeTerminate } from './socket_record.ts';
+import { type Published, publishWaitingMax } from './published.ts';
+import { Socket, type SocketHost, type Waiting } from './socket.ts';
+import {
+  type Parts,
+  type SocketName,
+  writeParts,
+  writePublish,
+  writeTerminate,
+} from './socket_record.ts';
 import type { SocketHandlers, WebSocketData } from './websocket.ts';
-
-/** Bytes of messages that wait for room in the ring to be published; above that they are dropped. */
-const publishQueueMax = 4 * abi.PUBLISH_BYTES_MAX;
 
 /** Who a message is published to but for nobody. */
 const nobody: SocketName = { slot: -1, generation: 0 };
 
-/** What is published, as bytes. Throws GYR_WEBSOCKET_INVALID, and a TypeError for what is neither text nor bytes. */
-export function publishedBytes(data: WebSocketData): Uint8Array {
-  const bytes = typeof data === 'string' ? Buffer.from(data) : bytesOf(data);
-  if (bytes.length <= abi.PUBLISH_BYTES_MAX) return bytes;
-  throw invalid(`Publishing ${bytes.length} bytes`, `at most ${abi.PUBLISH_BYTES_MAX}`);
-}
-
-interface Publication {
-  readonly publisher: SocketName;
-  readonly topic: Uint8Array;
-  readonly manner: number;
-  bytes: Uint8Array;
-  at: number;
-}
-
 /** What all sockets of a thread share. */
 export interface SocketOwner {
   /** What handles sockets now. */
-  readonly socketHandlers: SocketHandlers;
+  readonly handlers: SocketHandlers;
   readonly log: Log;
+  readonly gathering: Gathering;
+  /** To the subscribers of every worker, but to `publisher`, which is a socket of `port`. */
+  publishFrom(
+    port: SocketPort,
+    publisher: SocketName | null,
+    topic: string,
+    data: WebSocketData,
+    compress?: boolean,
+  ): number;
+  awaitAtStop(work: Promise<unknown>): void;
+  /** Tells once that the engine has stopped, when it has: before handlers that may take their time. */
+  noteStop(): void;
 }
 
 /** A lane with the WebSockets on it. */
@@ -40,8 +43,9 @@ export class SocketPort extends LanePort implements SocketHost {
   private readonly owner: SocketOwner;
   /** By slot. */
   private readonly sockets: (Socket | null)[] = [];
-  /** What found the ring full, in the order of the calls: sockets, and what is published. */
-  private waiting: (Socket | Publication)[] = [];
+  /** What found the ring full, in the order of the calls. */
+  private readonly waiting = new Fifo<Waiting>();
+  /** Of messages that wait to be published, with what each costs. */
   private publishedBytes = 0;
   private isOver = false;
 
@@ -51,11 +55,15 @@ export class SocketPort extends LanePort implements SocketHost {
   }
 
   get handlers(): SocketHandlers {
-    return this.owner.socketHandlers;
+    return this.owner.handlers;
   }
 
   get log(): Log {
     return this.owner.log;
+  }
+
+  get gathering(): Gathering {
+    return this.owner.gathering;
   }
 
   get isBehind(): boolean {
@@ -63,7 +71,7 @@ export class SocketPort extends LanePort implements SocketHost {
   }
 
   protected override get waits(): boolean {
-    return super.waits || this.waiting.length > 0;
+    return super.waits || this.isBehind;
   }
 
   /** Whether this kind of record is one of sockets. */
@@ -91,6 +99,7 @@ export class SocketPort extends LanePort implements SocketHost {
       const length = block.u16[(at + abi.SOCKET_CLOSE_REASON_LEN) >> 1] as number;
       const code = block.u16[(at + abi.SOCKET_CLOSE_CODE) >> 1] as number;
       this.sockets[slot] = null;
+      this.owner.noteStop();
       socket.ended(code, block.u8.toString('utf8', start, start + length));
     } else {
       socket.takeControl(block, at, kind === abi.KIND_SOCKET_PING);
@@ -105,35 +114,29 @@ export class SocketPort extends LanePort implements SocketHost {
     );
     const pending: PendingSocket | null = exchange?.upgrade ?? null;
     if (exchange === null || pending === null) {
-      writeTerminate(this.lane, { slot, generation }); // nobody knows of it
-      this.wrote();
+      // Nobody knows of it.
+      const write = () => writeTerminate(this.lane, { slot, generation });
+      if (write()) this.wrote();
+      else this.enqueue({ write, done: () => {} });
       return;
     }
     this.forget(exchange);
-    const unsentMax = i32[(at + abi.SOCKET_OPEN_UNSENT_MAX) >> 2] as number;
     const { data, remoteAddress } = pending;
     const { protocol } = pending.parts;
+    const credit = i32[(at + abi.SOCKET_OPEN_CREDIT) >> 2] as number;
+    const unsentMax = i32[(at + abi.SOCKET_OPEN_UNSENT_MAX) >> 2] as number;
     const flags = this.lane.block.u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
     const isCompressed = (flags & abi.FLAG_COMPRESSED) !== 0;
-    const start = {
-      slot,
-      generation,
-      data,
-      protocol,
-      remoteAddress,
-      unsentMax,
-      isCompressed,
-    };
+    const client = { data, protocol, remoteAddress };
+    const start = { slot, generation, ...client, credit, unsentMax, isCompressed };
     const socket = new Socket(this, start);
     while (this.sockets.length <= slot) this.sockets.push(null);
     this.sockets[slot] = socket;
     socket.opened();
   }
 
-  queueSocket(socket: Socket): void {
-    if (socket.queued) return;
-    socket.queued = true;
-    this.waiting.push(socket);
+  enqueue(what: Waiting): void {
+    this.waiting.push(what);
   }
 
   publish(
@@ -142,47 +145,51 @@ export class SocketPort extends LanePort implements SocketHost {
     data: WebSocketData,
     compress?: boolean,
   ): number {
-    const name = topicBytes(topic);
-    const isText = typeof data === 'string';
-    const manner = mannerOf(isText, compress);
-    const bytes = publishedBytes(data);
-    if (this.isOver || this.publishedBytes + bytes.length > publishQueueMax) return 0;
-    const one: Publication = { publisher: publisher ?? nobody, topic: name, manner, bytes, at: 0 };
-    if (this.waiting.length === 0 && this.writePublication(one)) return bytes.length;
-    if (!isText) one.bytes = Buffer.from(bytes);
-    this.waiting.push(one);
-    this.publishedBytes += bytes.length + abi.SOCKET_MESSAGE_COST;
-    return -1;
+    return this.owner.publishFrom(this, publisher, topic, data, compress);
   }
 
-  /** False: the ring is full; what was written of it is noted in it. */
-  private writePublication(one: Publication): boolean {
-    const total = one.bytes.length;
-    do {
-      const part = one.bytes.subarray(one.at, one.at + abi.CHUNK_BYTES_MAX);
-      const end = one.at + part.length;
-      const flags =
-        (one.at === 0 ? abi.FLAG_BEGIN : 0) | (end === total ? abi.FLAG_END : 0) | one.manner;
-      if (!writePublish(this.lane, one.publisher, flags, one.topic, part, total)) return false;
-      this.wrote();
-      one.at = end;
-    } while (one.at < total);
-    return true;
+  awaitAtStop(work: Promise<unknown>): void {
+    this.owner.awaitAtStop(work);
+  }
+
+  /** To the subscribers of this lane's worker, but to `publisher`. */
+  publishHere(publisher: SocketName | null, message: Published): void {
+    const cost = message.length + abi.SOCKET_MESSAGE_COST;
+    const isTooMuch = message.isBounded && this.publishedBytes + cost > publishWaitingMax;
+    if (this.isOver || isTooMuch) {
+      message.dropped();
+      return;
+    }
+    const parts: Parts = { manner: message.manner, bytes: message.bytes, at: 0 };
+    const write = () => this.writePublication(publisher ?? nobody, message.topic, parts);
+    if (!this.isBehind && write()) {
+      message.written();
+      return;
+    }
+    parts.bytes = message.kept();
+    this.publishedBytes += cost;
+    const done = () => {
+      this.publishedBytes -= cost;
+      message.written();
+    };
+    this.enqueue({ write, done });
+  }
+
+  private writePublication(publisher: SocketName, topic: Uint8Array, message: Parts): boolean {
+    return writeParts(message, (flags, part, total) => {
+      const isWritten = writePublish(this.lane, publisher, flags, topic, part, total);
+      if (isWritten) this.wrote();
+      return isWritten;
+    });
   }
 
   /** There may be room in the ring again. */
   retrySockets(): void {
-    for (let one = this.waiting[0]; one !== undefined; one = this.waiting[0]) {
-      if (one instanceof Socket) {
-        if (!one.resume()) return;
-        this.waiting.shift();
-        one.queued = false;
-        one.tellDrain();
-      } else {
-        if (!this.writePublication(one)) return;
-        this.waiting.shift();
-        this.publishedBytes -= one.bytes.length + abi.SOCKET_MESSAGE_COST;
-      }
+    for (let one = this.waiting.first; one !== undefined; one = this.waiting.first) {
+      if (!one.write()) return;
+      this.wrote();
+      this.waiting.shift();
+      one.done();
     }
   }
 

@@ -26,6 +26,35 @@ export type SocketNote =
   | typeof abi.KIND_SOCKET_SUBSCRIBE
   | typeof abi.KIND_SOCKET_UNSUBSCRIBE;
 
+/** A message that is written in parts, as there is room. */
+export interface Parts {
+  /** Flags that each part has. */
+  readonly manner: number;
+  bytes: Uint8Array;
+  /** How many of them are written. */
+  at: number;
+}
+
+/**
+ * Writes what is left of a message, by `write` a part of it. False: the ring is full; what was
+ * written is noted in `message`.
+ */
+export function writeParts(
+  message: Parts,
+  write: (flags: number, part: Uint8Array, total: number) => boolean,
+): boolean {
+  const total = message.bytes.length;
+  do {
+    const part = message.bytes.subarray(message.at, message.at + abi.CHUNK_BYTES_MAX);
+    const end = message.at + part.length;
+    const flags =
+      (message.at === 0 ? abi.FLAG_BEGIN : 0) | (end === total ? abi.FLAG_END : 0) | message.manner;
+    if (!write(flags, part, total)) return false;
+    message.at = end;
+  } while (message.at < total);
+  return true;
+}
+
 /** All of these return false when the ring is full. */
 export function writeUpgrade(lane: Lane, exchange: SocketName, parts: UpgradeParts): boolean {
   const { block, responses } = lane;

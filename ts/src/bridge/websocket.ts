@@ -103,7 +103,19 @@ export interface WebSocketHandler<Data = unknown> {
   error?(ws: ServerWebSocket<Data>, error: Error): unknown;
   /** A message that is received: a longer one ends the connection (1009). @default 16 MiB */
   maxPayloadLength?: number;
-  /** Seconds of silence after which a peer is given up; 0: never. @default 120 */
+  /**
+   * What messages that have come in part may take of a thread's memory, those of all its sockets
+   * together. Above it the socket that holds most is closed with 1013.
+   *
+   * @default 64 MiB, or twice `maxPayloadLength`
+   */
+  partialMessagesLimit?: number;
+  /**
+   * Seconds of silence after which a peer is given up, or for which a peer is not read because none of
+   * its messages is done; 0: never.
+   *
+   * @default 120
+   */
   idleTimeout?: number;
   /** Ask a silent peer whether it is there, after half of that and 30 s at most. @default true */
   sendPings?: boolean;

@@ -210,11 +210,12 @@ export interface Server<Data = unknown> {
    */
   upgrade(request: Request | globalThis.Request, options?: UpgradeOptions<Data>): boolean;
   /**
-   * Sends a message to all WebSockets that have subscribed to `topic`, those of other threads too: it
-   * crosses to the engine once. At most 1 MB. Who does not take what it is sent misses it.
+   * Sends a message to all WebSockets that have subscribed to `topic`, those of other threads too. At
+   * most 1 MB. Who does not take what it is sent misses it.
    *
-   * Its length in bytes: it is on its way. -1: so it is, behind others that wait. 0: it is not, as too
-   * much waits, or as the server has stopped. Messages of one thread come in the order of these calls.
+   * Its length in bytes: it is on its way. -1: so it is, behind others that wait. 0: it is not, or not
+   * to all, as 4 MB wait, or as the server has stopped. What a thread publishes, and says to sockets,
+   * comes in the order of the calls.
    *
    * Throws GYR_WEBSOCKET_INVALID for a topic that is no name of 1 to 128 bytes, and for more than 1 MB.
    */

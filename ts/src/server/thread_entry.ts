@@ -1,6 +1,7 @@
 /** Where a worker thread of `serve({ threads })` begins. */
 import '../loader/register.ts';
 import { parentPort, workerData } from 'node:worker_threads';
+import * as abi from '../bridge/abi.gen.ts';
 import type { SocketAddress } from '../bridge/address.ts';
 import type { App } from '../bridge/app.ts';
 import { Channel } from '../bridge/channel.ts';
@@ -90,6 +91,7 @@ class ThreadProgram {
   private app: App | null = null;
   private before: App | null = null;
   private channel: Channel | null = null;
+  private published = 0;
 
   async prepare(version: number, firstRoute: number): Promise<EngineTable> {
     const handlers = { forms: data.forms ?? {}, ...(await importHandlers(version)) };
@@ -109,6 +111,7 @@ class ThreadProgram {
     const doorbell = openDoorbell(engine, id, data.thread);
     const app = this.app as App;
     const host = {
+      stopping: () => report({ kind: 'lingering' }),
       stopped: () => void this.end(),
       listenerLost: () => report({ kind: 'listener-lost' }),
     };
@@ -122,8 +125,14 @@ class ThreadProgram {
     if (this.channel !== null) this.channel.authority = authorityOf(this.server.url);
   }
 
-  publish(topic: string, data: WebSocketData, compress?: boolean): void {
-    this.server.publish(topic, data, compress);
+  /** Of the main thread, which counts what is not reported: it drops what is too much. */
+  publish(topic: string, data: WebSocketData, compress: boolean | undefined, cost: number): void {
+    this.channel?.publish(topic, data, compress, () => {
+      this.published += cost;
+      if (this.published < abi.SOCKET_ACK_BYTES) return;
+      report({ kind: 'published', bytes: this.published });
+      this.published = 0;
+    });
   }
 
   finishReload(keep: boolean): void {
@@ -134,7 +143,6 @@ class ThreadProgram {
   private async end(): Promise<void> {
     const { background } = this.channel as Channel;
     if (background.isBusy) {
-      report({ kind: 'lingering' });
       background.limit(stopDeadline(false, data.shutdownTimeout));
       await background.settled();
     }
@@ -187,7 +195,7 @@ async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
       program.listening(order.where);
       return;
     case 'publish':
-      program.publish(order.topic, order.data, order.compress);
+      program.publish(order.topic, order.data, order.compress, order.cost);
       return;
     case 'prepare-reload':
       report({ kind: 'prepared', table: await program.prepare(order.version, order.firstRoute) });

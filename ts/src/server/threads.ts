@@ -1,8 +1,9 @@
 import { Worker } from 'node:worker_threads';
+import * as abi from '../bridge/abi.gen.ts';
 import type { ChannelHost } from '../bridge/channel.ts';
 import type { Engine, EngineId } from '../bridge/engine.ts';
+import { publishedBytes, publishWaitingMax } from '../bridge/published.ts';
 import { topicBytes } from '../bridge/socket.ts';
-import { publishedBytes } from '../bridge/socket_port.ts';
 import type { WebSocketData } from '../bridge/websocket.ts';
 import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
 import { Log, type LogLevel } from '../core/log.ts';
@@ -28,7 +29,13 @@ export interface ThreadData {
 export type ThreadOrder =
   | { kind: 'attach'; id: EngineId; where: Whereabouts | null }
   | { kind: 'listening'; where: Whereabouts }
-  | { kind: 'publish'; topic: string; data: string | Uint8Array; compress: boolean | undefined }
+  | {
+      kind: 'publish';
+      topic: string;
+      data: string | Uint8Array;
+      compress: boolean | undefined;
+      cost: number;
+    }
   | { kind: 'prepare-reload'; version: number; firstRoute: number }
   | { kind: 'finish-reload'; keep: boolean };
 
@@ -36,8 +43,10 @@ export type ThreadOrder =
 export type ThreadReport =
   | { kind: 'prepared'; table: EngineTable }
   | { kind: 'attached' }
+  /** So much of what it was given to publish is on its way, with what each message costs. */
+  | { kind: 'published'; bytes: number }
   | { kind: 'stopped' }
-  /** It has stopped, but for what handlers have asked to wait for. */
+  /** The engine has stopped, and handlers are called yet, or have asked to wait for something. */
   | { kind: 'lingering' }
   | { kind: 'listener-lost' }
   | { kind: 'failed'; code: ErrorCode; message: string; hint: string };
@@ -127,9 +136,12 @@ export class ThreadPool {
     const bytes = publishedBytes(data);
     const member = this.members.find(({ serving }) => serving);
     if (member === undefined || !this.hasSockets) return 0;
+    const cost = bytes.length + abi.SOCKET_MESSAGE_COST;
+    if (member.publishing + cost > publishWaitingMax) return 0;
+    member.publishing += cost;
     // A copy: what is posted goes with all the memory that it is a part of.
     const own = typeof data === 'string' ? data : new Uint8Array(bytes);
-    member.order({ kind: 'publish', topic, data: own, compress });
+    member.order({ kind: 'publish', topic, data: own, compress, cost });
     return bytes.length;
   }
 
@@ -305,6 +317,8 @@ class Member {
   lingering = false;
   /** It is attached to its lanes. */
   serving = false;
+  /** What it was given to publish and has not told of, with what each message costs, bytes. */
+  publishing = 0;
   private readonly options: ThreadPoolOptions;
   private readonly host: MemberHost;
   private bornAt = 0;
@@ -335,6 +349,7 @@ class Member {
     this.bornAt = performance.now();
     this.alive = true;
     this.deathNote = '';
+    this.publishing = 0;
     this.reports = [];
     this.worker.on('message', (report: ThreadReport) => this.take(report));
     this.worker.on('error', (error) => {
@@ -385,6 +400,8 @@ class Member {
       this.lingering = false;
     } else if (report.kind === 'lingering') {
       this.lingering = true;
+    } else if (report.kind === 'published') {
+      this.publishing -= report.bytes;
     } else if (report.kind === 'listener-lost') {
       this.host.listenerLost();
     } else if (this.waiting !== null) {

@@ -29,12 +29,15 @@ const numbers = {
   maxSubscriptions: [0, 2 ** 24, 2 ** 16],
 } as const;
 type NumberName = keyof typeof numbers;
+/** For the threads alone: ts/src/bridge/gathered.ts. Least and most. */
+const threadNumbers = { partialMessagesLimit: [2 ** 16, 2 ** 36] } as const;
 
 const allNames = [
   'data',
   ...handlerNames,
   ...booleanNames,
   ...Object.keys(numbers),
+  ...Object.keys(threadNumbers),
   'origins',
   'protocols',
   'perMessageDeflate',
@@ -64,7 +67,7 @@ export function checkWebSocket(given: unknown): void {
       throw invalid(`websocket.${name}`, value, 'a boolean');
     }
   }
-  for (const [name, [min, max]] of Object.entries(numbers)) {
+  for (const [name, [min, max]] of Object.entries({ ...numbers, ...threadNumbers })) {
     checkNumber(name, options[name], min, max);
   }
   checkLists(options);

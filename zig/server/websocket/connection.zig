@@ -9,7 +9,6 @@ const assert = @import("std").debug.assert;
 const Chain = @import("../../core/chain.zig").Chain;
 const Id = @import("../../core/slots.zig").Id;
 const limits = @import("../../core/limits.zig");
-const orders = @import("../../core/orders.zig").wake;
 const never = @import("../../core/rate.zig").never;
 const problem = @import("../../http/problem.zig");
 const errors = @import("../../websocket/errors.zig");
@@ -125,8 +124,10 @@ pub fn WebSockets(comptime D: type) type {
             // Who has been told to close is heard for its answer.
             if (!D.asks_room or !session.protocol.isOpen() or bytes == 0) return bytes;
             const room = d.dispatcher.socketRoom(d, session, bytes);
-            if (room == 0) pause(d, conn, session);
-            return room;
+            if (room > 0) return room;
+            pause(d, conn, session);
+            session.protocol.hold(d.net.now_ms);
+            return 0;
         }
 
         pub fn pause(d: *D, conn: *Conn, session: *Session) void {
@@ -312,6 +313,11 @@ pub fn WebSockets(comptime D: type) type {
                     end(d, session, .policy_violation, "", false);
                     finish(d, conn, farewell);
                 },
+                .unheard => |farewell| {
+                    timedOut(d, conn);
+                    end(d, session, .try_again_later, "", false);
+                    finish(d, conn, farewell);
+                },
                 .silent, .close_unanswered => {
                     timedOut(d, conn);
                     end(d, session, .abnormal, "", false);
@@ -365,9 +371,6 @@ pub fn WebSockets(comptime D: type) type {
         pub fn onStop(d: *D) void {
             if (!D.has_sockets) return;
             while (d.websocket_worker.due.pop()) |session| settle(d, session);
-            const mailbox = &d.websocket_worker.mailbox;
-            mailbox.is_over.store(true, orders.publish);
-            mailbox.tellRoom();
         }
 
         fn settle(d: *D, session: *Session) void {

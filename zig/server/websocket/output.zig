@@ -68,7 +68,6 @@ pub fn Output(comptime D: type) type {
         /// Returns what is left of `most` sends.
         fn deliverFrom(d: *D, lane: *socket.Lane, which: topics_file.Walk, most: u32) u32 {
             lane.refill();
-            if (which == .posts) d.websocket_worker.mailbox.tellRoom();
             var left = most;
             while (left > 0) {
                 const post = lane.next() orelse break;

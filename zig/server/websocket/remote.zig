@@ -133,15 +133,7 @@ pub fn RemoteSockets(comptime D: type) type {
             d.websocket_worker.topics.unsubscribe(session, topic);
         }
 
-        /// Whether a message of so many bytes, its topic counted, can be published to all workers
-        /// now. Where it cannot, a turn comes when it may.
-        pub fn mayPublish(d: *const D, bytes: usize) bool {
-            const own = &d.websocket_worker.mailbox;
-            for (own.peers) |peer| if (peer != own and !peer.hasRoomOrWishes(bytes)) return false;
-            return true;
-        }
-
-        /// To all who have subscribed, of every worker, but to `except`.
+        /// To all of this worker's who have subscribed, but to `except`. Text is UTF-8.
         pub fn publish(
             d: *D,
             except: Id,
@@ -149,10 +141,9 @@ pub fn RemoteSockets(comptime D: type) type {
             manner: socket.Manner,
             bytes: []const u8,
         ) Status {
-            const mailbox = &d.websocket_worker.mailbox;
-            const before = mailbox.enter();
+            const before = d.websocket_worker.mailbox.enter();
             defer socket.Mailbox.leave(before);
-            return mailbox.publish(except, topic, manner, bytes);
+            return output.operations.say(d, except, .{ .publish = manner }, topic, bytes);
         }
 
         /// What this worker has published has not reached all: what is said now would overtake it.

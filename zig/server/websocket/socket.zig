@@ -3,7 +3,6 @@
 
 const std = @import("std");
 const limits = @import("../../core/limits.zig");
-const orders = @import("../../core/orders.zig").wake;
 const Id = @import("../../core/slots.zig").Id;
 const errors = @import("../../websocket/errors.zig");
 const frames = @import("../../websocket/frames.zig");
@@ -225,10 +224,6 @@ pub const Mailbox = struct {
     others: Lane,
     /// Those of all workers, this one among them.
     peers: []const *Mailbox = &.{},
-    /// Another worker waits for room in `others`.
-    is_wished: std.atomic.Value(bool) = .init(false),
-    /// The worker has ended: nothing that is posted is said.
-    is_over: std.atomic.Value(bool) = .init(false),
 
     pub const Operations = struct {
         /// The worker's own thread, in a function of a socket: says it at once, or posts it where
@@ -302,24 +297,6 @@ pub const Mailbox = struct {
         if (!lane.posts.add(&its)) return .dropped;
         self.operations.wake(self.owner);
         return .posted;
-    }
-
-    /// Another worker: whether a message of so many bytes, its topic counted, may be published here
-    /// now. Where it may not, that worker is woken when there is room.
-    pub fn hasRoomOrWishes(self: *Mailbox, bytes: usize) bool {
-        const word: Word = .{ .publish = .{ .kind = .binary } };
-        if (self.is_over.load(orders.look)) return true; // to nobody
-        if (self.others.posts.hasRoom(word, bytes)) return true;
-        // First the wish, then another look: the worker looks at the wish when it has made room.
-        self.is_wished.store(true, orders.asleep);
-        return self.others.posts.hasRoom(word, bytes) or self.is_over.load(orders.look);
-    }
-
-    /// The worker: there is room now, or never will be.
-    pub fn tellRoom(self: *Mailbox) void {
-        if (!self.is_wished.load(orders.peek)) return;
-        if (!self.is_wished.swap(false, orders.take)) return;
-        for (self.peers) |peer| if (peer != self) peer.operations.wake(peer.owner);
     }
 
     /// Whether the worker can say something that was posted.

@@ -1,0 +1,97 @@
+import { unfilled } from '../fetch/chunks.ts';
+
+/** Memory for what comes next, bytes: no less, and no more unless one piece is larger. */
+const blockBytesMin = 512;
+const blockBytesMax = 64 * 1024;
+
+/**
+ * Bytes that have come and were not taken yet, in order, in memory of its own: few pieces, however many they came in, and
+ * less than twice their bytes besides the least piece. Each byte is copied once, on its way in, as long as the pieces
+ * that are taken are at least half full: every copy is memory outside of V8's heap, which it answers with whole collections.
+ */
+export class Backlog {
+  /** How many bytes there are. */
+  length = 0;
+  private readonly pieces: Uint8Array[] = [];
+  /** Memory of the last piece and of what may be added to it. */
+  private block: Uint8Array<ArrayBuffer> | null = null;
+  /** The first piece is another's memory. */
+  private isBorrowed = false;
+
+  /** Keeps `bytes`, the first there are, without a copy: memory that another owns, and that stays as it is for long enough. */
+  borrow(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.pieces.push(bytes);
+    this.length = bytes.length;
+    this.isBorrowed = true;
+  }
+
+  /** Copies `bytes` behind those that are there. */
+  add(bytes: Uint8Array): void {
+    let from = 0;
+    if (this.block !== null) from = this.fill(this.block, bytes);
+    if (from < bytes.length) this.begin(bytes, from);
+    this.length += bytes.length;
+  }
+
+  /** What there is room for in the last piece's block; how much that was. */
+  private fill(block: Uint8Array, bytes: Uint8Array): number {
+    const { pieces } = this;
+    const filled = (pieces.at(-1) as Uint8Array).length;
+    const count = Math.min(block.length - filled, bytes.length);
+    block.set(count === bytes.length ? bytes : bytes.subarray(0, count), filled);
+    pieces[pieces.length - 1] = block.subarray(0, filled + count);
+    return count;
+  }
+
+  /** A block for the bytes from `from` on. */
+  private begin(bytes: Uint8Array, from: number): void {
+    const rest = from === 0 ? bytes : bytes.subarray(from);
+    const grown = this.block === null ? blockBytesMin : 2 * this.block.length;
+    this.block = unfilled(Math.max(rest.length, Math.min(grown, blockBytesMax)));
+    this.block.set(rest);
+    this.pieces.push(this.block.subarray(0, rest.length));
+  }
+
+  /** The first piece, in memory that nobody else has. There must be one. */
+  take(): Uint8Array<ArrayBuffer> {
+    const piece = this.pieces.shift() as Uint8Array;
+    this.length -= piece.length;
+    if (this.pieces.length === 0) this.block = null;
+    return this.own(piece);
+  }
+
+  /** All of it, as a view that is good as long as what was borrowed. */
+  join(): Uint8Array {
+    const { pieces } = this;
+    if (pieces.length === 1) return pieces[0] as Uint8Array;
+    const whole = unfilled(this.length);
+    let at = 0;
+    for (const piece of pieces) {
+      whole.set(piece, at);
+      at += piece.length;
+    }
+    this.drop();
+    return whole;
+  }
+
+  /** All of it, in memory that nobody else has. */
+  takeAll(): Uint8Array<ArrayBuffer> {
+    const whole = this.own(this.join());
+    this.drop();
+    return whole;
+  }
+
+  drop(): void {
+    this.pieces.length = 0;
+    this.length = 0;
+    this.block = null;
+    this.isBorrowed = false;
+  }
+
+  private own(piece: Uint8Array): Uint8Array<ArrayBuffer> {
+    const isMine = !this.isBorrowed && 2 * piece.length >= piece.buffer.byteLength;
+    this.isBorrowed = false;
+    return isMine ? (piece as Uint8Array<ArrayBuffer>) : new Uint8Array(piece);
+  }
+}

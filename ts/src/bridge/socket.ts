@@ -8,6 +8,7 @@ import * as abi from './abi.gen.ts';
 import type { Gathered, Gatherer, Gathering } from './gathered.ts';
 import type { Block, Lane } from './lane.ts';
 import {
+  mannerOf,
   type Parts,
   type SocketName,
   type SocketNote,
@@ -67,7 +68,12 @@ export interface SocketHost {
   /** It is written when there is room, behind what came before it. */
   enqueue(what: Waiting): void;
   /** As `ServerWebSocket.publish`; nobody is left out where `publisher` is null. */
-  publish(publisher: SocketName | null, topic: string, data: WebSocketData): number;
+  publish(
+    publisher: SocketName | null,
+    topic: string,
+    data: WebSocketData,
+    compress?: boolean,
+  ): number;
   /** A stop of the server waits for this. It never rejects. */
   awaitAtStop(work: Promise<unknown>): void;
 }
@@ -77,6 +83,8 @@ export interface SocketStart extends SocketName {
   readonly data: unknown;
   readonly protocol: string;
   readonly remoteAddress: string;
+  /** Compression was agreed on. */
+  readonly isCompressed: boolean;
   /** What may come before more is granted, bytes. */
   readonly credit: number;
   /** What may wait for the peer, bytes. */
@@ -97,6 +105,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   data: unknown;
   readonly protocol: string;
   readonly remoteAddress: string;
+  readonly extensions: string;
   binaryType: WebSocketBinaryType = 'nodebuffer';
   private readonly host: SocketHost;
   private state: 1 | 2 | 3 = OPEN;
@@ -130,6 +139,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     this.data = start.data;
     this.protocol = start.protocol;
     this.remoteAddress = start.remoteAddress;
+    this.extensions = start.isCompressed ? 'permessage-deflate' : '';
     this.credit = start.credit;
     this.unsentMax = start.unsentMax;
     this.step = Math.max(1, Math.min(abi.SOCKET_ACK_BYTES, Math.floor(start.unsentMax / 4)));
@@ -145,28 +155,31 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
 
   // What the program says.
 
-  send(data: WebSocketData): number {
-    return typeof data === 'string' ? this.sendText(data) : this.sendBinary(data);
+  send(data: WebSocketData, compress?: boolean): number {
+    if (typeof data === 'string') return this.sendText(data, compress);
+    return this.sendBinary(data, compress);
   }
 
-  sendText(data: string): number {
+  sendText(data: string, compress?: boolean): number {
     if (typeof data !== 'string') throw new TypeError(`a text is ${inspect(data, { depth: 0 })}`);
     if (this.state !== OPEN) return 0;
     const length = Buffer.byteLength(data);
     if (!this.admits(length)) return this.overflow();
-    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), abi.FLAG_TEXT, true);
+    const manner = mannerOf(true, compress);
+    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), manner, true);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
-    const isWritten = !this.host.isBehind && writeText(this.host.lane, this, data, length);
-    if (isWritten) this.host.wrote();
-    else this.waitWith({ manner: abi.FLAG_TEXT, bytes: Buffer.from(data), at: 0 });
+    const { host } = this;
+    const isWritten = !host.isBehind && writeText(host.lane, this, manner, data, length);
+    if (isWritten) host.wrote();
+    else this.waitWith({ manner, bytes: Buffer.from(data), at: 0 });
     return this.status(length);
   }
 
-  sendBinary(data: Exclude<WebSocketData, string>): number {
+  sendBinary(data: Exclude<WebSocketData, string>, compress?: boolean): number {
     const bytes = bytesOf(data);
     if (this.state !== OPEN) return 0;
     if (!this.admits(bytes.length)) return this.overflow();
-    return this.sendWhole(bytes, 0, false);
+    return this.sendWhole(bytes, mannerOf(false, compress), false);
   }
 
   /** `isOwn`: nobody else will change the bytes. */
@@ -246,18 +259,18 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     return this.topics?.has(topic) ?? false;
   }
 
-  publish(topic: string, data: WebSocketData): number {
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
     const self = this.state !== OPEN || this.host.handlers.publishToSelf ? null : this;
-    return this.host.publish(self, topic, data);
+    return this.host.publish(self, topic, data, compress);
   }
 
-  publishText(topic: string, data: string): number {
+  publishText(topic: string, data: string, compress?: boolean): number {
     if (typeof data !== 'string') throw new TypeError(`a text is ${inspect(data, { depth: 0 })}`);
-    return this.publish(topic, data);
+    return this.publish(topic, data, compress);
   }
 
-  publishBinary(topic: string, data: Exclude<WebSocketData, string>): number {
-    return this.publish(topic, bytesOf(data));
+  publishBinary(topic: string, data: Exclude<WebSocketData, string>, compress?: boolean): number {
+    return this.publish(topic, bytesOf(data), compress);
   }
 
   getBufferedAmount(): number {

@@ -67,6 +67,8 @@ pub fn WebSockets(comptime D: type) type {
             var used: usize = 0;
             // Of who has ended nothing is read any more.
             while (of(conn)) |session| {
+                // What has come is told first: it is read no further until that is done.
+                if (session.backlog != null) return used;
                 if (used < bytes.len and !mayRead(d, conn, session)) return used;
                 const end_of_part = used + partOf(d, conn, session, bytes.len - used);
                 if (D.asks_room and end_of_part == used) return used;
@@ -230,6 +232,8 @@ pub fn WebSockets(comptime D: type) type {
             session.conn = null;
             session.protocol.lose();
             session.message.deinit(&d.net.pools.buffers);
+            session.outgoing.deinit(&d.net.pools.buffers);
+            session.backlog = null;
             d.websocket_worker.topics.forget(session);
             session.end_code = code;
             session.is_clean = is_clean;
@@ -385,6 +389,7 @@ pub fn WebSockets(comptime D: type) type {
 
         fn unpause(d: *D, conn: *Conn, session: *Session) void {
             if (!session.is_paused) return;
+            if (!inflater.tellBacklog(d, session)) return;
             session.is_paused = false;
             session.protocol.unpause(d.net.now_ms);
             d.net.resumeInput(conn);
@@ -407,7 +412,7 @@ pub fn WebSockets(comptime D: type) type {
         /// Blocks of memory, bytes.
         pub fn heldBytes(conn: *const Conn) u64 {
             const session = of(conn) orelse return 0;
-            return session.message.block_bytes;
+            return session.message.block_bytes + session.outgoing.block_bytes;
         }
 
         pub fn checkInvariants(d: *D, conn: *Conn) void {
@@ -419,6 +424,7 @@ pub fn WebSockets(comptime D: type) type {
             assert(session.conn == conn);
             assert(!session.protocol.isClosed());
             assert(session.is_paused == conn.paused);
+            assert(session.backlog == null or session.is_paused);
             if (!D.gathers_messages) return;
             assert(session.message.len == 0 or session.protocol.decoder.isInMessage());
         }

@@ -7,25 +7,59 @@ import { WebSocket as Undici } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until, within } from '../support/wait.ts';
-import type * as CrosswsApp from './apps/crossws.ts';
-import type * as GraphqlApp from './apps/graphql-ws.ts';
-import type * as SocketIoApp from './apps/socket.io.ts';
 
 // Libraries that are written for the package ws run on 'gyrfalcon/ws', unmodified.
 const test = suite('libraries for ws');
+
+// What the programs export, in types that need none of their libraries: those are installed for these tests alone.
+type Http = ReturnType<typeof createServer>;
+interface GraphqlClient {
+  iterate(request: { query: string }): AsyncIterableIterator<unknown>;
+  dispose(): void | Promise<void>;
+}
+interface GraphqlApp {
+  start(server: unknown): { dispose(): void | Promise<void> };
+  say(text: string): void;
+  listeners(): number;
+  connect(url: string, webSocketImpl: unknown, token?: string): GraphqlClient;
+}
+interface SocketIo {
+  readonly connected: boolean;
+  readonly io: { engine: { transport: { name: string } } };
+  emit(event: string, ...args: unknown[]): unknown;
+  emitWithAck(event: string, ...args: unknown[]): Promise<unknown>;
+  once(event: string, listener: (value: unknown) => void): unknown;
+  disconnect(): unknown;
+}
+interface SocketIoApp {
+  attach(
+    http: Http,
+    wsEngine: unknown,
+  ): {
+    sockets: {
+      sockets: Map<string, { once(event: string, listener: (why: string) => void): unknown }>;
+    };
+    engine: { close(): unknown };
+  };
+  connect(url: string, transports: string[], token?: string): SocketIo;
+}
+interface CrosswsApp {
+  attach(http: Http, wss: unknown): string[];
+}
+
 const load = (file: string): Promise<unknown> =>
   import(new URL(`apps/${file}`, import.meta.url).href);
-const graphql = (await load('graphql-ws.ts')) as typeof GraphqlApp;
-const socketIo = (await load('socket.io.ts')) as typeof SocketIoApp;
+const graphql = (await load('graphql-ws.ts')) as GraphqlApp;
+const socketIo = (await load('socket.io.ts')) as SocketIoApp;
 
-const crossws = (await load('crossws.ts')) as typeof CrosswsApp;
+const crossws = (await load('crossws.ts')) as CrosswsApp;
 
 const servers: Server[] = [];
 test.after(async () => {
   await Promise.all(servers.map((server) => server.stop({ deadline: 2000 })));
 });
 
-function start(http: ReturnType<typeof createServer>): Server {
+function start(http: Http): Server {
   const fetch = nodeHandler(http);
   const server = serve({ hostname: '127.0.0.1', port: 0, workers: 1, fetch, websocket });
   servers.push(server);
@@ -103,7 +137,9 @@ for (const transports of [['websocket'], ['polling', 'websocket']]) {
 
     const refused = socketIo.connect(url, transports, 'wrong');
     const error = await within(
-      new Promise<Error>((resolve) => refused.once('connect_error', resolve)),
+      new Promise<Error>((resolve) =>
+        refused.once('connect_error', (why) => resolve(why as Error)),
+      ),
       'a refusal',
     );
     assert.is(error.message, 'wrong token');
@@ -146,8 +182,6 @@ test('crossws by its adapter for Node.js, with h3’s WebSocket handlers', async
   const error = new Promise((resolve) => refused.addEventListener('error', resolve));
   await within(error, 'a refusal');
 });
-
-type SocketIo = ReturnType<typeof SocketIoApp.connect>;
 
 function echo(socket: SocketIo, bytes: Buffer): Promise<unknown[]> {
   const answered = new Promise<unknown[]>((resolve) => {

@@ -1,12 +1,13 @@
 // The servers that speak WebSocket: for the race (contenders.mjs), and for broadcast.mjs.
 import { dirname, join } from 'node:path';
-import { bun, deno, libraryEnv, root, uwebsockets, zigProgram } from './tools.mjs';
+import { built, bun, deno, libraryEnv, root, uwebsockets, zigProgram } from './tools.mjs';
 
 const peer = (name) => join(root, 'bench/peers', name);
 
 /** The servers of the group ws: at /echo what comes goes back, at /cast everybody else is sent it. */
 export const socketServers = [
   { name: 'zig', what: 'gyrfalcon, handler in Zig', command: zigSocket },
+  { name: 'ts', what: 'gyrfalcon, handler in TypeScript', command: tsSocket },
   {
     name: 'uws',
     what: 'uWebSockets, its C interface',
@@ -29,6 +30,14 @@ export const socketServers = [
     ],
   },
 ];
+
+/** As `app` of contenders.mjs. */
+async function tsSocket({ port }) {
+  await built();
+  const command = [process.execPath, join(root, 'bin/gyrfalcon.mjs'), 'start'];
+  const where = ['--host', '127.0.0.1', '--port', String(port), '--workers', '1'];
+  return ['env', 'GYRFALCON_SETUP=0', ...command, join(root, 'bench/apps/socket.ts'), ...where];
+}
 
 async function zigSocket({ port, plain }) {
   const root = '-Mroot=bench/apps/zig_socket.zig';

@@ -33,7 +33,8 @@ const zigEntries = [
 const tsEntries = [
   'ts/src/index.ts',
   'ts/src/node/index.ts',
-  'ts/src/hono/conninfo.ts',
+  'ts/src/hono/index.ts',
+  'ts/src/ws/index.ts',
   'ts/src/cli/main.ts',
   'ts/src/loader/register.ts',
   'ts/src/loader/hooks.ts',

@@ -411,6 +411,7 @@ test('a request that did not come from the engine is answered too', async () => 
     new globalThis.Request('http://a.test/p?q', init),
   ]) {
     const response = await handler(request);
+    assert.ok(response);
     assert.is(response.headers.get('x-url'), '/p?q');
     assert.is(await response.text(), 'POST b body undefined');
   }

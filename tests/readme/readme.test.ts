@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { WebSocket } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { Authority, noTls } from '../support/certificates.ts';
 import {
   lacks,
@@ -40,6 +41,9 @@ const folder = project('build', 'readme');
 const withoutCurl = lacks('curl');
 /** Whose certificate a snippet's `./localhost.pem` is. */
 const authority = noTls === undefined ? new Authority() : undefined;
+const noDeflate = loadEngine().hasDeflate
+  ? undefined
+  : 'the engine has no compression in it (npm run build:deflate)';
 const issued = authority?.issue(['localhost', '127.0.0.1']);
 
 test.before(() => {
@@ -55,7 +59,11 @@ const snippets = pages.flatMap((page) => snippetsOf(page, textOf(page)));
 
 for (const [index, snippet] of snippets.entries()) {
   const name = `${snippet.page}: "${snippet.heading}" (${snippet.language}) does what it says`;
-  const lack = withoutCurl ?? (snippet.code.includes('./localhost.pem') ? noTls : undefined);
+  const { code } = snippet;
+  const lack =
+    withoutCurl ??
+    (code.includes('./localhost.pem') ? noTls : undefined) ??
+    (code.includes('perMessageDeflate') ? noDeflate : undefined);
   testUnless(test, lack, name, async () => {
     const server = await startSnippet(snippet, index);
     for (const { command, output } of snippet.commands) {

@@ -15,6 +15,9 @@ function named(name: string) {
     : { ...own, websocket: { ...own.websocket, ...websocket } };
 }
 
+// The module of `threads` has them from there.
+process.env.SOCKET_OPTIONS = JSON.stringify(websocket);
+
 const server =
   threads === 0
     ? serve({ ...base, ...named('first') })

@@ -37,6 +37,7 @@ const commands: Record<string, (ws: Ws, text: string) => unknown> = {
         data: ws.data,
         address: ws.remoteAddress,
         protocol: ws.protocol,
+        extensions: ws.extensions,
         state: ws.readyState,
         topics: ws.subscriptions,
         thread: threadId,
@@ -73,6 +74,17 @@ const commands: Record<string, (ws: Ws, text: string) => unknown> = {
     }
   },
   publishLarge: (ws, text) => ws.publish(text, Buffer.alloc(900_000, 'p')),
+  plain: (ws, text) => ws.send(text, false),
+  plainBytes: (ws, text) => ws.send(Buffer.from(text), false),
+  largePlain: (ws, text) => ws.send(Buffer.alloc(Number(text), '!'), false),
+  publishPlain: (ws, text) => {
+    const [topic = '', ...rest] = text.split(' ');
+    ws.publish(topic, rest.join(' '), false);
+  },
+  publishBoth: (ws, text) => {
+    const [topic = '', ...rest] = text.split(' ');
+    for (const compress of [true, false, undefined]) ws.publish(topic, rest.join(' '), compress);
+  },
   throw: () => {
     throw new Error('intended');
   },
@@ -121,6 +133,7 @@ hono.get('/hono', (c) => {
 
 export function handlers(name: string) {
   const websocket: WebSocketHandler<Data> = {
+    ...JSON.parse(process.env.SOCKET_OPTIONS ?? '{}'),
     protocols: ['one', 'two'],
     open(ws) {
       if (ws.data?.name === 'greeted') ws.send('welcome');
@@ -164,8 +177,13 @@ export function handlers(name: string) {
         const { name: who } = request.params;
         serving = server;
         const data = { name: who };
-        const options = { data, headers: { 'X-Who': who, 'Set-Cookie': 'a=b' } };
+        const headers = { 'X-Who': who, 'Set-Cookie': 'a=b' };
+        const options = { data, headers, perMessageDeflate: who !== 'plain' };
         return server.upgrade(request, options) ? undefined : new Response('none\n');
+      },
+      '/publish/:how': (request: Request<{ how: string }>, server: Server) => {
+        const text = 'from the server; '.repeat(100);
+        return new Response(`${server.publish('news', text, request.params.how !== 'plain')}\n`);
       },
       '/release': () => {
         held.release();

@@ -15,9 +15,11 @@ export type { ProtocolError } from './bridge/protocol_error.ts';
 export type { PushInit } from './bridge/push.ts';
 export type { TrailersInit } from './bridge/trailers.ts';
 export type {
+  PerMessageDeflateOptions,
   ServerWebSocket,
   UpgradeOptions,
   WebSocketBinaryType,
+  WebSocketCompressor,
   WebSocketData,
   WebSocketHandler,
   WebSocketOrigins,

@@ -86,7 +86,7 @@ pub const RecordKind = enum(u16) {
     /// `ProtocolError`: a message that was refused; of no exchange.
     protocol_error = 7,
     /// `SocketOpen`: an exchange has become a socket. Its id, and that of the records that follow,
-    /// is the socket's.
+    /// is the socket's. `flag_compressed`.
     socket_open = 8,
     /// `Chunk`: a message, or a part of one: `flag_begin`, `flag_end`, `flag_text`.
     socket_message = 9,
@@ -112,9 +112,10 @@ pub const RecordKind = enum(u16) {
     response_interim = 21,
     /// `FieldSection`: a request to be pushed beside the response (RFC 9113 §8.4), before its end.
     response_push = 22,
-    /// `SocketUpgrade`: the answer to a request that asks for a WebSocket.
+    /// `SocketUpgrade`: the answer to a request that asks for a WebSocket. `flag_plain`.
     response_upgrade = 23,
-    /// `SocketSend`: a message, or a part of one: `flag_begin`, `flag_end`, `flag_text`.
+    /// `SocketSend`: a message, or a part of one: `flag_begin`, `flag_end`, `flag_text`,
+    /// `flag_plain`.
     socket_send = 24,
     /// `Chunk`: a ping or a pong to be sent, of at most 125 bytes.
     socket_send_ping = 25,
@@ -127,7 +128,8 @@ pub const RecordKind = enum(u16) {
     socket_subscribe = 29,
     socket_unsubscribe = 30,
     /// `SocketPublish`: a message to all of the worker's who have subscribed, or a part of one, but
-    /// to the socket that its header names; of no socket: to all. JS says it to each worker.
+    /// to the socket that its header names; of no socket: to all. JS says it to each worker. Flags
+    /// as of `socket_send`.
     socket_publish = 31,
     /// `Credit`: the engine may tell that many more bytes of messages.
     socket_credit = 32,
@@ -140,6 +142,11 @@ pub const flag_end: u16 = 1;
 pub const flag_begin: u16 = 2;
 /// The message is a text, else it is binary.
 pub const flag_text: u16 = 4;
+/// The message, or all of the socket that an upgrade makes, is not compressed. Of a message the
+/// part counts that it begins with.
+pub const flag_plain: u16 = 8;
+/// Of a socket that is there: compression was agreed on (RFC 7692).
+pub const flag_compressed: u16 = 2;
 /// Of an upgrade: JS has seen to it that the page may connect, whose ever it is.
 pub const flag_origin_allowed: u16 = 2;
 /// The same the other way round.

@@ -31,6 +31,8 @@ const constants = .{
     "flag_end",
     "flag_begin",
     "flag_text",
+    "flag_plain",
+    "flag_compressed",
     "flag_origin_allowed",
     "flag_origin_refused",
     "publish_bytes_max",

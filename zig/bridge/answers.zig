@@ -53,7 +53,7 @@ pub fn Answers(comptime W: type) type {
         /// False: it has to wait for what this worker is publishing.
         fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) bool {
             if (sockets_file.isOfSocket(record.header.kind)) {
-                if (remote.isBehind(w)) return false;
+                if (remote.isBehind(w) or remote.isSpent(w)) return false;
                 sockets.take(d, w, lane, record);
             } else takeAnswer(d, w, lane, record);
             return true;

@@ -263,7 +263,7 @@ pub const Dispatcher = struct {
             ex.user.credit = self.block.layout.credit_bytes;
             ex.user.allowance = self.firstAllowance(ex.version);
             ex.body_taken = with_body;
-            if (parts.upgrade) noteAsked(ex, req);
+            if (parts.upgrade) noteAsked(w, ex, req);
             if (with_body and parts.has_trailers) tellTrailers(w, lane, ex);
             return .pending;
         }
@@ -273,9 +273,10 @@ pub const Dispatcher = struct {
         return respondProblem(req, res, .service_unavailable);
     }
 
-    fn noteAsked(ex: anytype, req: *const Request) void {
+    fn noteAsked(w: anytype, ex: anytype, req: *const Request) void {
         @branchHint(.unlikely);
-        ex.user.asked = .of(req);
+        const remote = @typeInfo(@TypeOf(w)).pointer.child.remote;
+        ex.user.asked = .of(req, remote.deflatePolicy(w));
         ex.holds_input = ex.user.asked.refusal == null;
     }
 

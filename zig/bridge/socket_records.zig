@@ -14,10 +14,12 @@ pub fn writeOpen(
     exchange: Id,
     credit: u32,
     unsent_max: u32,
+    is_compressed: bool,
 ) Corrupt!bool {
     const size = @sizeOf(abi.SocketOpen);
     const room = try lane.reserve(size) orelse return false;
-    writeHeader(room, size, .socket_open, 0, id);
+    const flags: u16 = if (is_compressed) abi.flag_compressed else 0;
+    writeHeader(room, size, .socket_open, flags, id);
     const record: *abi.SocketOpen = @ptrCast(room.ptr);
     record.exchange_slot = exchange.slot;
     record.exchange_generation = exchange.generation;

@@ -7,6 +7,8 @@ const list = @import("../core/list.zig");
 const Request = @import("../http/request.zig").Request;
 const handshake = @import("../websocket/handshake.zig");
 const frames = @import("../websocket/frames.zig");
+const permessage_deflate = @import("../websocket/permessage_deflate.zig");
+const Manner = @import("../server/websocket/socket.zig").Manner;
 const utf8 = @import("../websocket/utf8.zig");
 const errors = @import("../websocket/errors.zig");
 
@@ -21,26 +23,24 @@ pub const Asked = struct {
     is_foreign: bool = false,
     /// What is wrong with it.
     refusal: ?handshake.Refusal = null,
+    /// What was made of its offers of compression.
+    deflate: ?permessage_deflate.Agreement = null,
 
-    /// Of a request that asks.
-    pub fn of(req: *const Request) Asked {
+    /// Of a request that asks. `deflate`: what is agreed on with those that offer it.
+    pub fn of(req: *const Request, deflate: ?permessage_deflate.Policy) Asked {
         var self: Asked = .{ .asks = true };
         if (req.tls) |security| self.is_early = security.is_early;
         const way = handshake.wayOf(req).?;
-        self.refusal = refusalOf(req, way, .any);
-        if (self.refusal == null) self.is_foreign = refusalOf(req, way, .same) != null;
+        const policy: handshake.Policy = .{ .origins = .any, .deflate = deflate };
+        switch (handshake.read(req, way, &policy)) {
+            .refused => |refusal| self.refusal = refusal,
+            .offer => |offer| {
+                self.deflate = offer.deflate;
+                const own = handshake.read(req, way, &.{ .origins = .same });
+                self.is_foreign = own == .refused;
+            },
+        }
         return self;
-    }
-
-    fn refusalOf(
-        req: *const Request,
-        way: handshake.Way,
-        origins: handshake.Origins,
-    ) ?handshake.Refusal {
-        return switch (handshake.read(req, way, &.{ .origins = origins })) {
-            .refused => |refusal| refusal,
-            .offer => null,
-        };
     }
 };
 
@@ -78,7 +78,7 @@ pub const SocketState = struct {
     place: list.Link(SocketState) = .{},
 
     pub const Sending = struct {
-        kind: frames.Kind,
+        manner: Manner,
         total: u32,
         len: u32 = 0,
         text: utf8.Validator = .{},
@@ -96,7 +96,7 @@ pub const SocketState = struct {
 /// A message that is published in parts.
 pub const Publication = struct {
     id: Id,
-    kind: frames.Kind,
+    manner: Manner,
     topic: [abi.topic_bytes_max]u8,
     topic_len: u8,
     total: u32,

@@ -86,7 +86,12 @@ pub fn Sockets(comptime W: type) type {
             const id = ex.id;
             lane.unlink(&ex.user);
             w.state.upgrading = .{ .lane = lane.index, .exchange = id };
-            const late: remote.Late = .{ .key = how.key, .protocol = name };
+            const is_plain = how.header.flags & abi.flag_plain != 0;
+            const late: remote.Late = .{
+                .key = how.key,
+                .protocol = name,
+                .deflate = if (is_plain) null else asked.deflate,
+            };
             const refused = remote.upgrade(w, ex, res, &late);
             const code = refused orelse {
                 // Under the 101 its connection may have ended: nobody was told of a socket.
@@ -131,6 +136,7 @@ pub fn Sockets(comptime W: type) type {
                 state.exchange,
                 creditOf(d),
                 w.config.websocket_unsent_bytes_max,
+                remote.isCompressed(session),
             ) catch return d.fail(w, lane);
             state.open_owed = !told;
             if (!told) lane.sockets.queue.add(state);
@@ -165,6 +171,7 @@ pub fn Sockets(comptime W: type) type {
             };
             if (found == null) return waitForRoom(lane, state);
             if (!queue.isContended()) state.turn_bytes = 0; // nobody is behind
+            state.is_held = false; // it is read, so that it is not paused
             return part;
         }
 
@@ -327,7 +334,10 @@ pub fn Sockets(comptime W: type) type {
                     promised += size;
                     queue.call(state);
                     goOn(w, session);
-                } else queue.drop(state);
+                } else {
+                    queue.drop(state);
+                    if (state.credit > abi.socket_message_cost) goOn(w, session);
+                }
             }
         }
 
@@ -412,8 +422,12 @@ pub fn Sockets(comptime W: type) type {
             _ = d.bad_records.fetchAdd(1, .monotonic);
         }
 
-        fn kindOf(record: *const Record) frames.Kind {
-            return if (record.header.flags & abi.flag_text != 0) .text else .binary;
+        fn mannerOf(record: *const Record) remote.Manner {
+            const flags = record.header.flags;
+            return .{
+                .kind = if (flags & abi.flag_text != 0) .text else .binary,
+                .may_compress = flags & abi.flag_plain == 0,
+            };
         }
 
         /// `len` bytes at `at`; null: they reach beyond the record.
@@ -439,7 +453,7 @@ pub fn Sockets(comptime W: type) type {
             const send = record.fixed(abi.SocketSend) orelse return false;
             const bytes = bytesOf(record, @sizeOf(abi.SocketSend), send.len) orelse return false;
             const state: *SocketState = &session.state;
-            const kind = kindOf(record);
+            const manner = mannerOf(record);
             const ends = record.header.flags & abi.flag_end != 0;
             if (record.header.flags & abi.flag_begin != 0) {
                 if (state.sending != null or send.total > message_bytes_bound) return false;
@@ -448,12 +462,12 @@ pub fn Sockets(comptime W: type) type {
                 count(w, session, abi.socket_message_cost);
                 if (ends) {
                     if (send.len != send.total) return false;
-                    if (kind == .text and !utf8.isValid(bytes)) return false;
-                    remote.send(w, session, kind, bytes);
+                    if (manner.kind == .text and !utf8.isValid(bytes)) return false;
+                    remote.send(w, session, manner, bytes);
                     count(w, session, bytes.len);
                     return true;
                 }
-                state.sending = .{ .kind = kind, .total = send.total };
+                state.sending = .{ .manner = manner, .total = send.total };
             }
             return takePart(w, session, bytes, ends);
         }
@@ -464,13 +478,14 @@ pub fn Sockets(comptime W: type) type {
             sending.len += @intCast(bytes.len);
             if (sending.len > sending.total) return false;
             if (ends and sending.len != sending.total) return false;
-            if (sending.kind == .text and !sending.text.take(bytes)) return false;
-            if (ends and sending.kind == .text and !sending.text.isComplete()) return false;
+            const is_text = sending.manner.kind == .text;
+            if (is_text and !sending.text.take(bytes)) return false;
+            if (ends and is_text and !sending.text.isComplete()) return false;
             if (!remote.gather(w, session, bytes, sending.total)) return true; // it has ended
             if (ends) {
-                const kind = sending.kind;
+                const manner = sending.manner;
                 state.sending = null;
-                remote.sendGathered(w, session, kind);
+                remote.sendGathered(w, session, manner);
             }
             if (session.tunnel != null) count(w, session, bytes.len);
             return true;
@@ -525,7 +540,9 @@ pub fn Sockets(comptime W: type) type {
             const credit = record.fixed(abi.Credit) orelse return false;
             const state: *SocketState = &session.state;
             state.credit +|= credit.grant;
-            if (!state.place.is_linked) goOn(w, session);
+            // One that was held for credit alone, and waits with something else to tell, has to see
+            // what it wants now.
+            if (!state.place.is_linked or state.wanted == 0) goOn(w, session);
             return true;
         }
 
@@ -552,9 +569,10 @@ pub fn Sockets(comptime W: type) type {
             if (publication.len != publication.total) return lose(w, lane);
             defer dropPublication(w, lane);
             const message = publication.room orelse return true; // told already
-            if (publication.kind == .text and !utf8.isValid(message)) return false;
+            const manner = publication.manner;
+            if (manner.kind == .text and !utf8.isValid(message)) return false;
             const name = publication.topic[0..publication.topic_len];
-            if (remote.publish(w, publication.id, name, publication.kind, message) == .dropped)
+            if (remote.publish(w, publication.id, name, manner, message) == .dropped)
                 log.limited("a worker has too much to send: a message is not published", .{});
             return true;
         }
@@ -567,7 +585,7 @@ pub fn Sockets(comptime W: type) type {
             };
             sockets.publication = .{
                 .id = id,
-                .kind = kindOf(record),
+                .manner = mannerOf(record),
                 .topic = undefined,
                 .topic_len = @intCast(topic.len),
                 .total = total,

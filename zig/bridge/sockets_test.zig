@@ -498,6 +498,57 @@ test "who floods a full ring has its turns, and a late message comes between the
     }
 }
 
+/// Has the ring full but for less than any record of a socket takes.
+fn fill(play: *Play, one: *const Pair, leaving: []const Pair) !void {
+    const control = play.engine.block.control(0, 0);
+    try grant(play, one.name, 1 << 30);
+    const bytes = [_]u8{'x'} ** 200;
+    while (@atomicLoad(u32, &control.request_wanted, .seq_cst) == 0) {
+        const before = @atomicLoad(u32, &control.request_tail, .seq_cst);
+        try one.say(2, &bytes);
+        for (0..10_000) |_| {
+            if (@atomicLoad(u32, &control.request_tail, .seq_cst) != before) break;
+            if (@atomicLoad(u32, &control.request_wanted, .seq_cst) == 1) break;
+            std.time.sleep(std.time.ns_per_ms);
+        } else return error.NeverFull;
+    }
+    // The ends of sockets are small.
+    for (leaving) |pair| pair.close();
+}
+
+test "who waits for credit and has something to tell goes on when the credit comes" {
+    var play = try Play.openWith(config);
+    defer play.close();
+    var pairs: [3]Pair = undefined;
+    for (&pairs) |*pair| pair.* = try Pair.open(&play);
+    defer for (pairs) |pair| pair.close();
+    var leaving: [16]Pair = undefined;
+    for (&leaving) |*pair| pair.* = try Pair.open(&play);
+    const bytes = [_]u8{'x'} ** 4000;
+    const messages = 10; // more than the credit
+    const waiting = pairs[0..2];
+    for (waiting) |pair| {
+        for (0..messages) |_| try pair.say(2, &bytes);
+    }
+    try fill(&play, &pairs[2], &leaving);
+    for (waiting) |pair| for (0..5) |_| {
+        try publish(&play, sendOf(pair.name, whole, bytes.len, bytes.len), &bytes);
+        var frame: [bytes.len + 4]u8 = undefined;
+        try pair.readAll(&frame);
+    };
+    for (waiting) |pair| {
+        try pair.send(&play, "a turn later");
+        try pair.expectFrame(0x81, "a turn later");
+        try grant(&play, pair.name, 1 << 20);
+    }
+    var ends: usize = 0;
+    while (ends < waiting.len * messages) {
+        const record = try play.nextOf(&.{.socket_message});
+        if (record.header.slot == pairs[2].name.slot) continue;
+        if (record.header.flags & abi.flag_end != 0) ends += 1;
+    }
+}
+
 test "what is to be told of sockets waits for room in a full ring, and comes" {
     var play = try Play.openWith(config);
     defer play.close();

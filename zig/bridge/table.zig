@@ -33,6 +33,15 @@ pub const WebSocketDescription = struct {
     idle_timeout_ms: ?u32 = null,
     unsent_bytes_max: ?u32 = null,
     subscriptions_max: ?u32 = null,
+    deflate: ?bool = null,
+    deflate_level: ?u8 = null,
+    deflate_bytes_min: ?u32 = null,
+    deflate_server_context_takeover: ?bool = null,
+    deflate_client_context_takeover: ?bool = null,
+    deflate_server_window_bits: ?u8 = null,
+    deflate_client_window_bits: ?u8 = null,
+    deflate_memory_bytes: ?u64 = null,
+    inflation_ratio_max: ?u32 = null,
     /// Who does not take what is published to it is closed, else misses it.
     closes_on_overflow: bool = false,
     /// The program wants to hear of pings that come, and of pongs.
@@ -43,8 +52,13 @@ pub const WebSocketDescription = struct {
     pub fn apply(self: *const WebSocketDescription, config: *Config) void {
         config.websocket_overflow = if (self.closes_on_overflow) .close else .drop;
         inline for (.{
-            "message_bytes_max", "ping_after_ms",     "idle_timeout_ms",
-            "unsent_bytes_max",  "subscriptions_max",
+            "message_bytes_max",               "ping_after_ms",
+            "idle_timeout_ms",                 "unsent_bytes_max",
+            "subscriptions_max",               "deflate",
+            "deflate_level",                   "deflate_bytes_min",
+            "deflate_server_context_takeover", "deflate_client_context_takeover",
+            "deflate_server_window_bits",      "deflate_client_window_bits",
+            "deflate_memory_bytes",            "inflation_ratio_max",
         }) |name| {
             if (@field(self, name)) |value| @field(config, "websocket_" ++ name) = value;
         }

@@ -196,7 +196,7 @@ pub fn Server(comptime Handler: type) type {
             kind: Socket.Kind,
             bytes: []const u8,
         ) Socket.Status {
-            return self.engine.mailbox(0).publish(.none, topic, kind, bytes);
+            return self.engine.mailbox(0).publish(.none, topic, .{ .kind = kind }, bytes);
         }
 
         /// The address that is listened on;

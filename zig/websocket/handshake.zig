@@ -136,31 +136,53 @@ pub const Offer = struct {
     /// The response's fields, in memory of `out`. `protocol`: one of the client's, or null. HTTP/1
     /// brings `Connection: Upgrade` along with Upgrade.
     pub fn answer(self: *const Offer, protocol: ?[]const u8, out: *Answer) []const Field {
-        var len: usize = 0;
-        if (self.way == .upgrade) {
-            out.accept = self.accept;
-            out.fields[0] = .{ .name = "Upgrade", .value = "websocket" };
-            out.fields[1] = .{ .name = "Sec-WebSocket-Accept", .value = &out.accept };
-            len = 2;
-        }
-        if (protocol) |name| {
-            assert(self.choose(&.{name}) != null);
-            out.fields[len] = .{ .name = "Sec-WebSocket-Protocol", .value = name };
-            len += 1;
-        }
-        if (self.deflate) |agreement| {
-            const text = agreement.write(&out.extension);
-            out.fields[len] = .{ .name = "Sec-WebSocket-Extensions", .value = text };
-            len += 1;
-        }
-        return out.fields[0..len];
+        if (protocol) |name| assert(self.choose(&.{name}) != null);
+        const accept = if (self.way == .upgrade) &self.accept else null;
+        return out.fill(accept, protocol orelse "", &self.deflate);
     }
 };
+
+/// The fields of the answer where the request has been read before: its key (null: over HTTP/2,
+/// which has none), the subprotocol ("": none), what was agreed on.
+pub fn answerTo(
+    key: ?*const [key_bytes]u8,
+    protocol: []const u8,
+    deflate: *const ?permessage_deflate.Agreement,
+    out: *Answer,
+) []const Field {
+    const accept = if (key) |given| acceptOf(given) else null;
+    return out.fill(if (accept) |*value| value else null, protocol, deflate);
+}
 
 pub const Answer = struct {
     fields: [4]Field = undefined,
     accept: [accept_bytes]u8 = undefined,
     extension: [permessage_deflate.Agreement.text_bytes_max]u8 = undefined,
+
+    fn fill(
+        self: *Answer,
+        accept: ?*const [accept_bytes]u8,
+        protocol: []const u8,
+        deflate: *const ?permessage_deflate.Agreement,
+    ) []const Field {
+        var len: usize = 0;
+        if (accept) |value| {
+            self.accept = value.*;
+            self.fields[0] = .{ .name = "Upgrade", .value = "websocket" };
+            self.fields[1] = .{ .name = "Sec-WebSocket-Accept", .value = &self.accept };
+            len = 2;
+        }
+        if (protocol.len > 0) {
+            self.fields[len] = .{ .name = "Sec-WebSocket-Protocol", .value = protocol };
+            len += 1;
+        }
+        if (deflate.*) |*agreement| {
+            const text = agreement.write(&self.extension);
+            self.fields[len] = .{ .name = "Sec-WebSocket-Extensions", .value = text };
+            len += 1;
+        }
+        return self.fields[0..len];
+    }
 };
 
 /// Walks subprotocols, over all fields that have some.

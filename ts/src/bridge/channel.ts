@@ -40,7 +40,6 @@ import { SocketPort } from './socket_port.ts';
 import { writeUpgrade } from './socket_record.ts';
 import { ThreadSockets } from './thread_sockets.ts';
 import { recordedTrailers, type Trailers } from './trailers.ts';
-import type { WebSocketData } from './websocket.ts';
 
 /** Records of one turn are copied to slabs of this size; one that is larger gets its own. Bytes. */
 const slabBytes = 32 * 1024;
@@ -208,8 +207,8 @@ export class Channel implements ExchangeChannel {
   }
 
   /** As `Server.publish`. With `whenWritten` it is not dropped, which is called once it is written. */
-  publish(topic: string, data: WebSocketData, whenWritten: (() => void) | null = null): number {
-    return this.closed ? 0 : this.sockets.publish(topic, data, whenWritten);
+  publish(...message: Parameters<ThreadSockets['publish']>): number {
+    return this.closed ? 0 : this.sockets.publish(...message);
   }
 
   /** Exchanges that wait for a handler, a body or room. */

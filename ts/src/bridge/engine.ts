@@ -42,6 +42,8 @@ export type EngineId = number;
 export interface Engine {
   /** Whether it has TLS in it: OpenSSL and picotls. */
   readonly hasTls: boolean;
+  /** Whether it has zlib-ng in it, and can compress messages of WebSockets. */
+  readonly hasDeflate: boolean;
   /** Throws a GyrfalconError when the configuration or the route table is refused. */
   create(config: object): EngineId;
   start(id: EngineId): EngineInfo;
@@ -68,6 +70,7 @@ export interface Engine {
 /** The exports of zig/node.zig as node-zigar presents them. */
 interface NativeModule {
   hasTls(): boolean;
+  hasDeflate(): boolean;
   keepLoaded(path: string): void;
   create(config: string): NativeText;
   start(id: number): NativeText;
@@ -200,6 +203,7 @@ function wrap(native: NativeModule): Engine {
   };
   return {
     hasTls: native.hasTls(),
+    hasDeflate: native.hasDeflate(),
     create(config) {
       const { id } = answer(native.create(JSON.stringify(config))) as { id: number };
       if (created.size === 0) process.on('exit', destroyAll);

@@ -1,5 +1,6 @@
 import * as abi from './abi.gen.ts';
 import { bytesOf, invalid, topicBytes } from './socket.ts';
+import { mannerOf } from './socket_record.ts';
 import type { WebSocketData } from './websocket.ts';
 
 /** Bytes of messages that wait to be published; above that they are dropped. */
@@ -39,11 +40,12 @@ export class Published {
     topic: string,
     data: WebSocketData,
     lanes: number,
+    compress: boolean | undefined,
     whenWritten: (() => void) | null = null,
   ) {
     this.topic = topicBytes(topic);
     this.isText = typeof data === 'string';
-    this.manner = this.isText ? abi.FLAG_TEXT : 0;
+    this.manner = mannerOf(this.isText, compress);
     this.bytes = publishedBytes(data);
     this.left = lanes;
     this.isBounded = whenWritten === null;

@@ -125,6 +125,32 @@ test('what is said goes in one record each, and text as UTF-8', async () => {
   assert.is(records[6]?.status, 4000);
 });
 
+test('what is not to be compressed says so, in one record and in several', async () => {
+  const { ws, written } = open();
+  const large = Buffer.alloc(abi.CHUNK_BYTES_MAX + 1);
+  ws.send('a', false);
+  ws.send(new Uint8Array(1), false);
+  ws.sendText('a'.repeat(large.length), false);
+  ws.sendBinary(large, false);
+  ws.publish('t', 'a', false);
+  ws.publishBinary('t', large, false);
+  for (const compress of [undefined, true]) ws.send('a', compress);
+  const { FLAG_BEGIN, FLAG_END, FLAG_PLAIN, FLAG_TEXT } = abi;
+  const text = FLAG_PLAIN | FLAG_TEXT;
+  assert.equal(
+    (await written()).map(({ flags }) => flags),
+    [
+      ...[whole | text, whole | FLAG_PLAIN],
+      ...[FLAG_BEGIN | text, FLAG_END | text],
+      ...[FLAG_BEGIN | FLAG_PLAIN, FLAG_END | FLAG_PLAIN],
+      ...[whole | text, FLAG_BEGIN | FLAG_PLAIN, FLAG_END | FLAG_PLAIN],
+      ...[whole | FLAG_TEXT, whole | FLAG_TEXT],
+    ],
+  );
+  const { answer } = open({ upgrade: { perMessageDeflate: false } });
+  assert.is(answer.flags, FLAG_PLAIN);
+});
+
 test('a full ring keeps what is said in its order, and loses nothing of it', async () => {
   const { ws, written, doorbell, channel } = open({ ringBytes: 128 * 1024 });
   const bytes = Buffer.alloc(300_000, Buffer.from('0123456789abcdefg'));

@@ -8,6 +8,7 @@ import * as abi from './abi.gen.ts';
 import type { Gathered, Gatherer, Gathering } from './gathered.ts';
 import type { Block, Lane } from './lane.ts';
 import {
+  mannerOf,
   type Parts,
   type SocketName,
   type SocketNote,
@@ -67,7 +68,12 @@ export interface SocketHost {
   /** It is written when there is room, behind what came before it. */
   enqueue(what: Waiting): void;
   /** As `ServerWebSocket.publish`; nobody is left out where `publisher` is null. */
-  publish(publisher: SocketName | null, topic: string, data: WebSocketData): number;
+  publish(
+    publisher: SocketName | null,
+    topic: string,
+    data: WebSocketData,
+    compress?: boolean,
+  ): number;
   /** A stop of the server waits for this. It never rejects. */
   awaitAtStop(work: Promise<unknown>): void;
 }
@@ -77,6 +83,8 @@ export interface SocketStart extends SocketName {
   readonly data: unknown;
   readonly protocol: string;
   readonly remoteAddress: string;
+  /** Compression was agreed on. */
+  readonly isCompressed: boolean;
   /** What may come before more is granted, bytes. */
   readonly credit: number;
   /** What may wait for the peer, bytes. */
@@ -97,6 +105,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   data: unknown;
   readonly protocol: string;
   readonly remoteAddress: string;
+  readonly extensions: string;
   binaryType: WebSocketBinaryType = 'nodebuffer';
   private readonly host: SocketHost;
   private state: 1 | 2 | 3 = OPEN;
@@ -130,6 +139,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     this.data = start.data;
     this.protocol = start.protocol;
     this.remoteAddress = start.remoteAddress;
+    this.extensions = start.isCompressed ? 'permessage-deflate' : '';
     this.credit = start.credit;
     this.unsentMax = start.unsentMax;
     this.step = Math.max(1, Math.min(abi.SOCKET_ACK_BYTES, Math.floor(start.unsentMax / 4)));
@@ -145,28 +155,31 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
 
   // What the program says.
 
-  send(data: WebSocketData): number {
-    return typeof data === 'string' ? this.sendText(data) : this.sendBinary(data);
+  send(data: WebSocketData, compress?: boolean): number {
+    if (typeof data === 'string') return this.sendText(data, compress);
+    return this.sendBinary(data, compress);
   }
 
-  sendText(data: string): number {
+  sendText(data: string, compress?: boolean): number {
     if (typeof data !== 'string') throw new TypeError(`a text is ${inspect(data, { depth: 0 })}`);
     if (this.state !== OPEN) return 0;
     const length = Buffer.byteLength(data);
     if (!this.admits(length)) return this.overflow();
-    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), abi.FLAG_TEXT, true);
+    const manner = mannerOf(true, compress);
+    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), manner, true);
     this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
-    const isWritten = !this.host.isBehind && writeText(this.host.lane, this, data, length);
-    if (isWritten) this.host.wrote();
-    else this.waitWith({ manner: abi.FLAG_TEXT, bytes: Buffer.from(data), at: 0 });
+    const { host } = this;
+    const isWritten = !host.isBehind && writeText(host.lane, this, manner, data, length);
+    if (isWritten) host.wrote();
+    else this.waitWith({ manner, bytes: Buffer.from(data), at: 0 });
     return this.status(length);
   }
 
-  sendBinary(data: Exclude<WebSocketData, string>): number {
+  sendBinary(data: Exclude<WebSocketData, string>, compress?: boolean): number {
     const bytes = bytesOf(data);
     if (this.state !== OPEN) return 0;
     if (!this.admits(bytes.length)) return this.overflow();
-    return this.sendWhole(bytes, 0, false);
+    return this.sendWhole(bytes, mannerOf(false, compress), false);
   }
 
   /** `isOwn`: nobody else will change the bytes. */
@@ -246,18 +259,18 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     return this.topics?.has(topic) ?? false;
   }
 
-  publish(topic: string, data: WebSocketData): number {
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
     const self = this.state !== OPEN || this.host.handlers.publishToSelf ? null : this;
-    return this.host.publish(self, topic, data);
+    return this.host.publish(self, topic, data, compress);
   }
 
-  publishText(topic: string, data: string): number {
+  publishText(topic: string, data: string, compress?: boolean): number {
     if (typeof data !== 'string') throw new TypeError(`a text is ${inspect(data, { depth: 0 })}`);
-    return this.publish(topic, data);
+    return this.publish(topic, data, compress);
   }
 
-  publishBinary(topic: string, data: Exclude<WebSocketData, string>): number {
-    return this.publish(topic, bytesOf(data));
+  publishBinary(topic: string, data: Exclude<WebSocketData, string>, compress?: boolean): number {
+    return this.publish(topic, bytesOf(data), compress);
   }
 
   getBufferedAmount(): number {
@@ -385,7 +398,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     }
     const message = isText
       ? utf8Slice.call(block.u8, start, start + length)
-      : this.asBinary(copyOf(block, start, length));
+      : this.binaryOf(block, start, length);
     this.runInAsyncScope(this.callMessage, this, message, cost);
   }
 
@@ -454,7 +467,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     const hook = isPing ? handlers.ping : handlers.pong;
     if (hook === undefined || this.state !== OPEN) return;
     const length = block.i32[(at + abi.CHUNK_LEN) >> 2] as number;
-    const payload = this.asBinary(copyOf(block, at + abi.CHUNK_BYTES, length));
+    const payload = this.binaryOf(block, at + abi.CHUNK_BYTES, length);
     this.call(() => hook.call(handlers, this, payload));
   }
 
@@ -520,7 +533,18 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     }
   }
 
-  /** `bytes` has memory of its own, and all of it. */
+  /** A copy, as the program wants its messages. */
+  private binaryOf(block: Block, start: number, length: number): Buffer {
+    const { u8 } = block;
+    // Small Buffers share memory, as Node.js's do: memory for each costs more than all else here.
+    const isBuffer = this.binaryType === 'nodebuffer';
+    const bytes = isBuffer ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length);
+    if (length > loopBytes) u8.copy(bytes, 0, start, start + length);
+    else for (let i = 0; i < length; i += 1) bytes[i] = u8[start + i] as number;
+    return this.asBinary(bytes);
+  }
+
+  /** `bytes` has memory of its own, and all of it, where another kind than Buffers is wanted. */
   private asBinary(bytes: Buffer): Buffer {
     if (this.binaryType === 'nodebuffer') return bytes;
     const { buffer } = bytes;
@@ -529,12 +553,8 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   }
 }
 
-/** A copy with memory of its own. */
-function copyOf(block: Block, start: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(length);
-  block.u8.copy(bytes, 0, start, start + length);
-  return bytes;
-}
+/** Up to so many bytes a loop copies faster than the view of a part that Buffer.copy() makes. */
+const loopBytes = 64;
 
 /** The bytes of a message that is none of text. Throws a TypeError. */
 export function bytesOf(data: Exclude<WebSocketData, string>): Uint8Array {

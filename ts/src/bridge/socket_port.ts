@@ -31,6 +31,7 @@ export interface SocketOwner {
     publisher: SocketName | null,
     topic: string,
     data: WebSocketData,
+    compress?: boolean,
   ): number;
   awaitAtStop(work: Promise<unknown>): void;
   /** Tells once that the engine has stopped, when it has: before handlers that may take their time. */
@@ -124,7 +125,10 @@ export class SocketPort extends LanePort implements SocketHost {
     const { protocol } = pending.parts;
     const credit = i32[(at + abi.SOCKET_OPEN_CREDIT) >> 2] as number;
     const unsentMax = i32[(at + abi.SOCKET_OPEN_UNSENT_MAX) >> 2] as number;
-    const start = { slot, generation, data, protocol, remoteAddress, credit, unsentMax };
+    const flags = this.lane.block.u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
+    const isCompressed = (flags & abi.FLAG_COMPRESSED) !== 0;
+    const client = { data, protocol, remoteAddress };
+    const start = { slot, generation, ...client, credit, unsentMax, isCompressed };
     const socket = new Socket(this, start);
     while (this.sockets.length <= slot) this.sockets.push(null);
     this.sockets[slot] = socket;
@@ -135,8 +139,13 @@ export class SocketPort extends LanePort implements SocketHost {
     this.waiting.push(what);
   }
 
-  publish(publisher: SocketName | null, topic: string, data: WebSocketData): number {
-    return this.owner.publishFrom(this, publisher, topic, data);
+  publish(
+    publisher: SocketName | null,
+    topic: string,
+    data: WebSocketData,
+    compress?: boolean,
+  ): number {
+    return this.owner.publishFrom(this, publisher, topic, data, compress);
   }
 
   awaitAtStop(work: Promise<unknown>): void {

@@ -15,8 +15,8 @@ export interface UpgradeParts {
   /** '' without. */
   readonly protocol: string;
   readonly key: string;
-  /** `FLAG_ORIGIN_…`, or 0: the engine decides. */
-  readonly origin: number;
+  /** `FLAG_ORIGIN_…`, or 0: the engine decides; and `FLAG_PLAIN`. */
+  readonly flags: number;
 }
 
 /** What is said beside messages. */
@@ -67,7 +67,7 @@ export function writeUpgrade(lane: Lane, exchange: SocketName, parts: UpgradePar
   const size = recordSize(fixed + fieldBytes + protocol.length);
   const at = responses.reserve(size);
   if (at === -1) return false;
-  const kind = abi.KIND_RESPONSE_UPGRADE | (parts.origin << 16);
+  const kind = abi.KIND_RESPONSE_UPGRADE | (parts.flags << 16);
   writeHeader(block.i32, at, size, kind, exchange.slot, exchange.generation);
   block.u16[(at + abi.SOCKET_UPGRADE_FIELD_COUNT) >> 1] = count;
   block.u16[(at + abi.SOCKET_UPGRADE_PROTOCOL_LEN) >> 1] = protocol.length;
@@ -80,14 +80,25 @@ export function writeUpgrade(lane: Lane, exchange: SocketName, parts: UpgradePar
   return true;
 }
 
-/** A text whose UTF-8 form has `length` bytes, a chunk at most. */
-export function writeText(lane: Lane, socket: SocketName, text: string, length: number): boolean {
-  const flags = abi.FLAG_BEGIN | abi.FLAG_END | abi.FLAG_TEXT;
+/** A text whose UTF-8 form has `length` bytes, a chunk at most. `manner`: as `mannerOf`. */
+export function writeText(
+  lane: Lane,
+  socket: SocketName,
+  manner: number,
+  text: string,
+  length: number,
+): boolean {
+  const flags = abi.FLAG_BEGIN | abi.FLAG_END | manner;
   const at = beginSend(lane, socket, flags, length, length);
   if (at === -1) return false;
   writeUtf8(lane.block.u8, text, at + abi.SOCKET_SEND_BYTES);
   lane.responses.commit(recordSize(abi.SOCKET_SEND_BYTES + length));
   return true;
+}
+
+/** The flags of a message. It is compressed unless `compress` is false, where the socket has that. */
+export function mannerOf(isText: boolean, compress: boolean | undefined): number {
+  return (isText ? abi.FLAG_TEXT : 0) | (compress === false ? abi.FLAG_PLAIN : 0);
 }
 
 /** A part of a message of `total` bytes, a chunk at most. */

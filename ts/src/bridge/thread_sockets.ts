@@ -53,12 +53,17 @@ export class ThreadSockets implements SocketOwner {
    * To all who have subscribed. As `Server.publish`; with `whenWritten` it is never dropped, and who
    * gives that sees to it that what waits has a bound.
    */
-  publish(topic: string, data: WebSocketData, whenWritten: (() => void) | null = null): number {
+  publish(
+    topic: string,
+    data: WebSocketData,
+    compress?: boolean,
+    whenWritten: (() => void) | null = null,
+  ): number {
     if (this.current === null) {
       whenWritten?.(); // to nobody
       return 0;
     }
-    const message = new Published(topic, data, this.ports.length, whenWritten);
+    const message = new Published(topic, data, this.ports.length, compress, whenWritten);
     for (const port of this.ports) port.publishHere(null, message);
     return message.status;
   }
@@ -68,8 +73,9 @@ export class ThreadSockets implements SocketOwner {
     publisher: SocketName | null,
     topic: string,
     data: WebSocketData,
+    compress?: boolean,
   ): number {
-    const message = new Published(topic, data, this.ports.length);
+    const message = new Published(topic, data, this.ports.length, compress);
     for (const port of this.ports) port.publishHere(port === from ? publisher : null, message);
     return message.status;
   }

@@ -33,6 +33,7 @@ export function pendingSocket(
   if (origins !== 'same' && origins !== 'any' && !Array.isArray(origins)) {
     throw invalid(`The origins ${inspect(origins)}`, "'same', 'any' or an array of origins");
   }
+  const plain = options.perMessageDeflate === false ? abi.FLAG_PLAIN : 0;
   const key = exchange.header('sec-websocket-key') ?? '';
   const peer = exchange.peer();
   return {
@@ -40,7 +41,7 @@ export function pendingSocket(
       fields,
       protocol: agreed(exchange.header(protocolField), supported),
       key,
-      origin: verdictOn(exchange.header('origin'), origins),
+      flags: verdictOn(exchange.header('origin'), origins) | plain,
     },
     data: options.data,
     remoteAddress: peer === null ? '' : peer.address,

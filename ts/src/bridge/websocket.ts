@@ -19,6 +19,8 @@ export interface ServerWebSocket<Data = unknown> {
   readonly remoteAddress: string;
   /** The subprotocol that was agreed on; '' without. */
   readonly protocol: string;
+  /** 'permessage-deflate' where messages may be compressed; '' without. */
+  readonly extensions: string;
   /** @default 'nodebuffer' */
   binaryType: WebSocketBinaryType;
   /** What is subscribed to. */
@@ -31,6 +33,9 @@ export interface ServerWebSocket<Data = unknown> {
    * `drain` is called when that has left. 0: it is not sent, as the socket has ended, or as
    * `backpressureLimit` would be exceeded; or it was empty. Where the engine has no memory left for one
    * that is on its way, the socket is closed with 1013.
+   *
+   * `compress`: false, and the message is never compressed, as one should not be that holds a secret
+   * beside something that somebody else has a say in. Else `perMessageDeflate` decides.
    */
   send(data: WebSocketData, compress?: boolean): number;
   /** `send`, of a string. */
@@ -131,8 +136,64 @@ export interface WebSocketHandler<Data = unknown> {
   origins?: WebSocketOrigins;
   /** Subprotocols that are spoken: the first of the client's that is one of them is agreed on. */
   protocols?: readonly string[];
-  /** For programs that were written for Bun. Messages are not compressed yet. */
-  perMessageDeflate?: unknown;
+  /**
+   * Messages are compressed on the sockets of clients that offer it (RFC 7692), as browsers do; `true`:
+   * with all options at their defaults. GYR_DEFLATE_MISSING where the engine was built without zlib-ng.
+   *
+   * @default false
+   */
+  perMessageDeflate?: boolean | PerMessageDeflateOptions;
+}
+
+/**
+ * What Bun calls a compressor: 'disable': none. 'shared': messages stand by themselves, and sockets share
+ * what does it. 'dedicated': messages refer to those before them, which makes small ones much smaller, and
+ * each socket has its own. A size: so too, with a window that fits it.
+ */
+export type WebSocketCompressor =
+  | 'disable'
+  | 'shared'
+  | 'dedicated'
+  | '3KB'
+  | '4KB'
+  | '8KB'
+  | '16KB'
+  | '32KB'
+  | '64KB'
+  | '128KB'
+  | '256KB';
+
+/** How messages are compressed. `compress` and `decompress` are Bun's. */
+export interface PerMessageDeflateOptions {
+  /** What is sent. `true` is 'shared'; `false` is 'disable': nothing is compressed. @default true */
+  compress?: boolean | WebSocketCompressor;
+  /**
+   * What is received. `true` is 'shared'. `false` only where `compress` is false too, and then nothing is
+   * agreed on: clients may compress wherever servers may. @default true
+   */
+  decompress?: boolean | WebSocketCompressor;
+  /** Messages below are sent as they are, bytes. @default 256 */
+  threshold?: number;
+  /** How hard the compressor looks, 1 to 9. @default 1 */
+  level?: number;
+  /** Messages that are sent refer to those before them. @default as `compress` says */
+  serverContextTakeover?: boolean;
+  /** Messages that are received may do so. @default as `decompress` says */
+  clientContextTakeover?: boolean;
+  /** How far messages that are sent refer back, at most: 2⁸ to 2¹⁵ bytes. @default as `compress` says */
+  serverWindowBits?: number;
+  /** The same of those that are received, of clients that take it. @default as `decompress` says */
+  clientWindowBits?: number;
+  /**
+   * What compressors and decompressors of an engine thread may take, bytes, from 1 MiB. Who connects when
+   * it is used up shares those of others, and is told that messages stand by themselves. @default 32 MiB
+   */
+  memoryBytes?: number;
+  /**
+   * How many times as long as what has come a message may be that is received, beyond 256 KiB: others end
+   * the connection (1009). @default 200
+   */
+  maxInflationRatio?: number;
 }
 
 /** `['https://example.com']`: with a port where it is not the scheme's. */
@@ -148,6 +209,11 @@ export interface UpgradeOptions<Data = unknown> {
   protocol?: string;
   /** In the place of `websocket.origins`. */
   origins?: WebSocketOrigins;
+  /**
+   * False: nothing is compressed on this socket. True is the default, and brings no compression where
+   * `websocket.perMessageDeflate` has none.
+   */
+  perMessageDeflate?: boolean;
 }
 
 /** The handlers and what else of `websocket` a thread needs. */

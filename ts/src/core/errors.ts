@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   GYR_RESPONSE_FRAMING: 'A handler framed its response otherwise than its body is.',
   GYR_RESPONSE_TRAILERS: 'The trailers of a response could not be made.',
   GYR_NODE_APP: 'nodeHandler() was given something that is no program for node:http.',
+  GYR_NODE_UPGRADE: 'An upgrade was answered by bytes that are no response.',
   GYR_RESPONSE_DESTROYED: 'A node:http program destroyed its response before it was sent.',
   GYR_FIELD_FORBIDDEN:
     'A field was given for trailers, early hints or a pushed request that cannot stand there.',

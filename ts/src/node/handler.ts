@@ -5,6 +5,7 @@ import { GyrfalconError } from '../core/errors.ts';
 import { type Request, sourceOf } from '../fetch/request.ts';
 import type { Response } from '../fetch/response.ts';
 import { isThenable, Reply, type ReplyErrorHandler } from './reply.ts';
+import { UpgradeReply, upgradeListeners } from './upgrade.ts';
 
 /** What takes requests of node:http: an Express or connect application is one. */
 export type NodeListener = (req: IncomingMessage, res: ServerResponse) => unknown;
@@ -35,12 +36,15 @@ export interface NodeHandlerOptions {
 export type NodeHandler = (
   request: Request | globalThis.Request,
   ...rest: unknown[]
-) => Response | Promise<Response>;
+) => Response | Promise<Response | undefined>;
 
 /**
  * A fetch handler that runs a program for node:http as it is. `req` and `res` are Node's own
  * `IncomingMessage` and `ServerResponse`; what they send goes to the engine. `req.socket` tells of the
  * client and can be destroyed; it carries no bytes.
+ *
+ * A request that asks for a WebSocket goes to 'upgrade' listeners, where an `http.Server` has some, or the
+ * one of Fastify or Nest: `WebSocketServer` of 'gyrfalcon/ws' is one.
  *
  * Throws a GyrfalconError with GYR_NODE_APP for what is no such program.
  *
@@ -60,7 +64,7 @@ export function nodeHandler(app: NodeApp, options: NodeHandlerOptions = {}): Nod
   }
   const prepared = prepare(app);
   if (typeof prepared === 'function') {
-    return (request) => run(prepared, request, onError);
+    return (request) => upgraded(app, request) ?? run(prepared, request, onError);
   }
   let listener: NodeListener | null = null;
   const ready = prepared.then((found) => {
@@ -68,9 +72,22 @@ export function nodeHandler(app: NodeApp, options: NodeHandlerOptions = {}): Nod
   });
   ready.catch(() => {}); // each request tells it
   return (request) => {
-    if (listener !== null) return run(listener, request, onError);
-    return ready.then(() => run(listener as NodeListener, request, onError));
+    if (listener !== null) return upgraded(app, request) ?? run(listener, request, onError);
+    return ready.then(
+      () => upgraded(app, request) ?? run(listener as NodeListener, request, onError),
+    );
   };
+}
+
+/** As Node.js: who asks for an upgrade goes to the listeners for that, where there are any. */
+function upgraded(
+  app: NodeApp,
+  request: Request | globalThis.Request,
+): Promise<Response | undefined> | null {
+  const source = sourceOf(request);
+  if (!(source instanceof Exchange) || !source.asksUpgrade) return null;
+  const listeners = upgradeListeners(app);
+  return listeners === null ? null : new UpgradeReply(request, source).answer(listeners);
 }
 
 function run(

@@ -125,7 +125,7 @@ abstract class BaseServer extends RequestServer implements Server {
     return this.ended;
   }
 
-  abstract publish(topic: string, data: WebSocketData): number;
+  abstract publish(topic: string, data: WebSocketData, compress?: boolean): number;
   abstract reload(options?: ReloadOptions): Promise<void>;
   abstract ref(): void;
   abstract unref(): void;
@@ -276,8 +276,8 @@ class LocalServer extends BaseServer {
     await channel.dropOldRoutes(app);
   }
 
-  publish(topic: string, data: WebSocketData): number {
-    return this.channel?.publish(topic, data) ?? 0;
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
+    return this.channel?.publish(topic, data, compress) ?? 0;
   }
 
   protected override requestStop(deadline: number): void {
@@ -369,8 +369,8 @@ class ThreadedServer extends BaseServer {
     await this.pool.reload((table) => this.engine.reload(this.id, { table, ...change }));
   }
 
-  publish(topic: string, data: WebSocketData): number {
-    return this.isRunning ? this.pool.publish(topic, data) : 0;
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
+    return this.isRunning ? this.pool.publish(topic, data, compress) : 0;
   }
 
   protected override listenerLost(): void {

@@ -59,8 +59,8 @@ class ThreadServer extends RequestServer implements Server {
     await this.ended;
   }
 
-  publish(topic: string, data: WebSocketData): number {
-    return this.channel?.publish(topic, data) ?? 0;
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
+    return this.channel?.publish(topic, data, compress) ?? 0;
   }
 
   reload(): Promise<void> {
@@ -126,8 +126,8 @@ class ThreadProgram {
   }
 
   /** Of the main thread, which counts what is not reported: it drops what is too much. */
-  publish(topic: string, data: WebSocketData, cost: number): void {
-    this.channel?.publish(topic, data, () => {
+  publish(topic: string, data: WebSocketData, compress: boolean | undefined, cost: number): void {
+    this.channel?.publish(topic, data, compress, () => {
       this.published += cost;
       if (this.published < abi.SOCKET_ACK_BYTES) return;
       report({ kind: 'published', bytes: this.published });
@@ -195,7 +195,7 @@ async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
       program.listening(order.where);
       return;
     case 'publish':
-      program.publish(order.topic, order.data, order.cost);
+      program.publish(order.topic, order.data, order.compress, order.cost);
       return;
     case 'prepare-reload':
       report({ kind: 'prepared', table: await program.prepare(order.version, order.firstRoute) });

@@ -29,7 +29,13 @@ export interface ThreadData {
 export type ThreadOrder =
   | { kind: 'attach'; id: EngineId; where: Whereabouts | null }
   | { kind: 'listening'; where: Whereabouts }
-  | { kind: 'publish'; topic: string; data: string | Uint8Array; cost: number }
+  | {
+      kind: 'publish';
+      topic: string;
+      data: string | Uint8Array;
+      compress: boolean | undefined;
+      cost: number;
+    }
   | { kind: 'prepare-reload'; version: number; firstRoute: number }
   | { kind: 'finish-reload'; keep: boolean };
 
@@ -125,7 +131,7 @@ export class ThreadPool {
   }
 
   /** Publishes a message by way of the first thread that serves. As `Server.publish`. */
-  publish(topic: string, data: WebSocketData): number {
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
     topicBytes(topic); // what is wrong is to show here
     const bytes = publishedBytes(data);
     const member = this.members.find(({ serving }) => serving);
@@ -135,7 +141,7 @@ export class ThreadPool {
     member.publishing += cost;
     // A copy: what is posted goes with all the memory that it is a part of.
     const own = typeof data === 'string' ? data : new Uint8Array(bytes);
-    member.order({ kind: 'publish', topic, data: own, cost });
+    member.order({ kind: 'publish', topic, data: own, compress, cost });
     return bytes.length;
   }
 

@@ -3,10 +3,11 @@ import { checkProtocols } from '../bridge/upgrade.ts';
 import type { WebSocketHandler } from '../bridge/websocket.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { invalid } from './invalid.ts';
+import { checkDeflate, type EngineDeflate, engineDeflate } from './per_message_deflate.ts';
 import { unknownOption } from './unknown_option.ts';
 
 /** The option `websocket` as the engine takes it: zig/bridge/table.zig. */
-export interface EngineWebSocket {
+export interface EngineWebSocket extends Partial<EngineDeflate> {
   message_bytes_max: number;
   idle_timeout_ms: number;
   ping_after_ms: number;
@@ -70,6 +71,7 @@ export function checkWebSocket(given: unknown): void {
     checkNumber(name, options[name], min, max);
   }
   checkLists(options);
+  checkDeflate(options.perMessageDeflate);
 }
 
 function checkNumber(name: string, value: unknown, min: number, max: number): void {
@@ -117,5 +119,6 @@ export function engineWebSocket(options: WebSocketHandler | undefined): EngineWe
     closes_on_overflow: options.closeOnBackpressureLimit ?? false,
     tells_pings: options.ping !== undefined,
     tells_pongs: options.pong !== undefined,
+    ...engineDeflate(options.perMessageDeflate),
   };
 }

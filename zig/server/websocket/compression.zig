@@ -148,22 +148,38 @@ pub fn Compression(comptime Codec: type) type {
 
         /// What a message becomes on its way out, until the next call. Null: it is sent as it is.
         pub fn deflate(self: *Self, ends: *const Ends, bytes: []const u8) ?[]const u8 {
-            // Behind what is kept there of a message that is being published.
-            return self.deflateTo(self.scratch[self.copies.get(.at_once).used..], ends, bytes);
+            return self.deflatePieces(ends, &.{bytes});
         }
 
-        fn deflateTo(self: *Self, out: []u8, ends: *const Ends, bytes: []const u8) ?[]const u8 {
-            if (!self.wants(ends, bytes)) return null;
+        /// The same, of a message in pieces.
+        pub fn deflatePieces(
+            self: *Self,
+            ends: *const Ends,
+            pieces: []const []const u8,
+        ) ?[]const u8 {
+            // Behind what is kept there of a message that is being published.
+            return self.deflateTo(self.scratch[self.copies.get(.at_once).used..], ends, pieces);
+        }
+
+        fn deflateTo(
+            self: *Self,
+            out: []u8,
+            ends: *const Ends,
+            pieces: []const []const u8,
+        ) ?[]const u8 {
+            var len: usize = 0;
+            for (pieces) |piece| len += piece.len;
+            if (!self.wants(ends, len)) return null;
             const deflater = ends.deflater orelse
                 self.shared.deflater(ends.window_bits) orelse return null;
-            self.spent +|= costOf(bytes.len, limits.websocket_send_deflated_bytes);
+            self.spent +|= costOf(len, limits.websocket_send_deflated_bytes);
             self.made.store(self.made.raw +% 1, .monotonic);
-            return deflater.compress(&.{bytes}, out);
+            return deflater.compress(pieces, out);
         }
 
-        fn wants(self: *const Self, ends: *const Ends, bytes: []const u8) bool {
-            return ends.is_on and bytes.len >= self.settings.message_bytes_min and
-                bytes.len <= limits.websocket_deflate_bytes_max;
+        fn wants(self: *const Self, ends: *const Ends, len: usize) bool {
+            return ends.is_on and len >= self.settings.message_bytes_min and
+                len <= limits.websocket_deflate_bytes_max;
         }
 
         /// One message for many sockets: those whose messages stand by themselves get the same
@@ -194,7 +210,7 @@ pub fn Compression(comptime Codec: type) type {
             const copy = &copies.by_window[ends.window_bits];
             if (copy.* == .unknown) {
                 copy.* = .plain;
-                if (self.deflateTo(copies.buffer[copies.used..], ends, bytes)) |payload| {
+                if (self.deflateTo(copies.buffer[copies.used..], ends, &.{bytes})) |payload| {
                     copy.* = .{ .compressed = payload };
                     copies.used += payload.len;
                 }

@@ -18,7 +18,8 @@ const Socket = @import("socket.zig").Socket;
 const deadline_ms = 10_000;
 
 /// Sends messages back. '+' subscribes to "news", '=' publishes what follows, '!' asks for a
-/// message of 100,000 bytes. At /plain nothing is compressed.
+/// message of 100,000 bytes, '-' that what follows is not compressed, '_' the same of what is
+/// published. At /plain nothing is compressed.
 const Echo = struct {
     ended: std.atomic.Value(u32) = .init(0),
     last_code: std.atomic.Value(u16) = .init(0),
@@ -44,6 +45,8 @@ const Echo = struct {
                 break :blk ws.sendText("subscribed");
             },
             '=' => ws.publish("news", message.kind, bytes[1..]),
+            '-' => ws.sendPlain(message.kind, bytes[1..]),
+            '_' => ws.publishPlain("news", message.kind, bytes[1..]),
             '!' => ws.sendText("large " ** 20_000),
             else => ws.send(message.kind, bytes),
         };
@@ -333,6 +336,30 @@ test "compression: where it is not wanted, or not offered, messages are as they 
         try client.expectClose(1002);
     }
     try stop(&server);
+}
+
+test "compression: a message that says so is not compressed, and those beside it are" {
+    for ([_]Config{ testConfig(), keeps }) |config| {
+        var server: Server(Echo) = undefined;
+        try start(&server, config);
+        const one = try Client.open(&server, "/", p);
+        defer one.close();
+        const other = try Client.open(&server, "/", p);
+        defer other.close();
+        try other.send(.text, "+");
+        try other.expect("subscribed", false);
+        for (0..2) |_| {
+            try one.send(.text, "-" ++ words);
+            try one.expect(words, false);
+            try one.send(.text, words);
+            try one.expect(words, true);
+            try one.send(.text, "_" ++ words);
+            try other.expect(words, false);
+            try one.send(.text, "=" ++ words);
+            try other.expect(words, true);
+        }
+        try stop(&server);
+    }
 }
 
 test "compression: a message is read at every cut, and in fragments of all sizes" {

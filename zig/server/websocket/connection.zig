@@ -74,6 +74,8 @@ pub fn WebSockets(comptime D: type) type {
         fn read(d: *D, session: *Session, bytes: []u8) usize {
             var used: usize = 0;
             while (session.tunnel) |tunnel| {
+                // What has come is told first: it is read no further until that is done.
+                if (session.backlog != null) return used;
                 if (used < bytes.len and !mayRead(d, tunnel, session)) return used;
                 const end_of_part = used + partOf(d, session, bytes.len - used);
                 if (D.asks_room and end_of_part == used) return used;
@@ -135,7 +137,7 @@ pub fn WebSockets(comptime D: type) type {
             return 0;
         }
 
-        fn pause(d: *D, session: *Session) void {
+        pub fn pause(d: *D, session: *Session) void {
             session.is_paused = true;
             session.protocol.pause(d.net.now_ms);
             session.tunnel.?.pause(d);
@@ -236,6 +238,8 @@ pub fn WebSockets(comptime D: type) type {
             session.tunnel = null;
             session.protocol.lose();
             session.message.deinit(&d.net.pools.buffers);
+            session.outgoing.deinit(&d.net.pools.buffers);
+            session.backlog = null;
             d.websocket_worker.topics.forget(session);
             session.end_code = code;
             session.is_clean = is_clean;
@@ -402,6 +406,7 @@ pub fn WebSockets(comptime D: type) type {
 
         fn unpause(d: *D, tunnel: Tunnel, session: *Session) void {
             if (!session.is_paused) return;
+            if (!inflater.tellBacklog(d, session)) return;
             session.is_paused = false;
             session.protocol.unpause(d.net.now_ms);
             tunnel.unpause(d);
@@ -429,7 +434,7 @@ pub fn WebSockets(comptime D: type) type {
         /// Blocks of memory, bytes.
         pub fn heldBytes(conn: *const Conn) u64 {
             const session = of(conn) orelse return 0;
-            return session.message.block_bytes;
+            return session.message.block_bytes + session.outgoing.block_bytes;
         }
 
         pub fn checkInvariants(d: *D, conn: *Conn) void {
@@ -445,6 +450,7 @@ pub fn WebSockets(comptime D: type) type {
 
         fn check(session: *const Session) void {
             assert(!session.protocol.isClosed());
+            assert(session.backlog == null or session.is_paused);
             if (!D.gathers_messages) return;
             assert(session.message.len == 0 or session.protocol.decoder.isInMessage());
         }
@@ -526,7 +532,7 @@ pub fn WebSockets(comptime D: type) type {
         /// Blocks of memory, bytes.
         pub fn heldBytesOn(d: *D, ex: *const Exchange) u64 {
             const session = onStream(d, ex) orelse return 0;
-            return session.message.block_bytes;
+            return session.message.block_bytes + session.outgoing.block_bytes;
         }
 
         pub fn checkStream(d: *D, ex: *const Exchange) void {

@@ -4,6 +4,7 @@ const assert = @import("std").debug.assert;
 const Chain = @import("../../core/chain.zig").Chain;
 const Segment = @import("../../core/chain.zig").Segment;
 const frames = @import("../../websocket/frames.zig");
+const budget_of = @import("../budget.zig").Budget;
 const sessions_of = @import("session.zig").Sessions;
 
 /// The bytes of a message, as they lie.
@@ -35,10 +36,12 @@ pub const Pieces = struct {
 pub fn Inflater(comptime D: type) type {
     return struct {
         const Session = sessions_of(D).Session;
+        const budget = budget_of(D);
         const websockets = D.websockets;
 
-        /// Tells of a message, whole, or in parts as large as the worker's memory for it: nothing
-        /// of it is kept by the connection. Whoever is told may end the connection.
+        /// Tells of a message, whole, or in parts as large as the worker's memory for it. Nothing
+        /// of it is kept by the connection but what the dispatcher has no room for. Whoever is told
+        /// may end the connection.
         pub fn take(
             d: *D,
             session: *Session,
@@ -71,20 +74,90 @@ pub fn Inflater(comptime D: type) type {
                 // A message that is told whole has found out that it is too long before it is here.
                 assert(ends or !D.gathers_messages or len < worker.whole.len);
                 if (ends or len == worker.whole.len) {
-                    websockets.tell(d, session, &.{
+                    const part: Part = .{
                         .kind = kind,
                         .bytes = worker.whole[0..len],
                         .begins = begins,
                         .ends = ends,
-                        .compressed = true,
-                        .frame_bytes = null,
-                    });
+                    };
+                    if (D.asks_room) offer(d, session, &part) else tell(d, session, &part);
                     if (ends or session.tunnel == null) return;
                     begins = false;
                     len = 0;
                 }
                 if (result.then == .need_input) pieces.advance();
             }
+        }
+
+        const Part = struct { kind: frames.Kind, bytes: []u8, begins: bool, ends: bool };
+
+        fn tell(d: *D, session: *Session, part: *const Part) void {
+            websockets.tell(d, session, &.{
+                .kind = part.kind,
+                .bytes = part.bytes,
+                .begins = part.begins,
+                .ends = part.ends,
+                .compressed = true,
+                .frame_bytes = null,
+            });
+        }
+
+        /// Tells of as much as the dispatcher has room for. What is left is kept until it has some:
+        /// what decompresses is others' by then. Nothing more is read meanwhile.
+        fn offer(d: *D, session: *Session, part: *const Part) void {
+            var rest = part.*;
+            if (session.backlog == null) {
+                if (tellWhile(d, session, &rest)) return;
+                session.backlog = .{ .kind = rest.kind, .begins = rest.begins };
+                websockets.pause(d, session);
+            }
+            session.message.append(&d.net.pools.buffers, rest.bytes) catch
+                return websockets.giveUp(d, session, .out_of_buffers);
+            if (budget.over(d, session.tunnel.?.conn, .input)) |owner|
+                websockets.giveUp(d, session, owner.code());
+        }
+
+        /// True: all of `part` was told, or nobody is there any more. False: it is what is left.
+        fn tellWhile(d: *D, session: *Session, part: *Part) bool {
+            while (session.tunnel != null) {
+                // An end without bytes takes room as well.
+                const room = d.dispatcher.socketRoom(d, session, @max(part.bytes.len, 1));
+                if (room == 0) return false;
+                var now = part.*;
+                now.bytes = part.bytes[0..@min(part.bytes.len, room)];
+                part.bytes = part.bytes[now.bytes.len..];
+                now.ends = part.ends and part.bytes.len == 0;
+                tell(d, session, &now);
+                part.begins = false;
+                if (part.bytes.len == 0) return true;
+            }
+            return true;
+        }
+
+        /// The dispatcher may have room again. True: it has been told of all that was kept.
+        pub fn tellBacklog(d: *D, session: *Session) bool {
+            if (!D.has_compression or !D.asks_room) return true;
+            const backlog = &(session.backlog orelse return true);
+            const pool = &d.net.pools.buffers;
+            // Who has been told to close is heard for its answer alone.
+            while (session.protocol.isOpen()) {
+                const front = session.message.front();
+                var part: Part = .{
+                    .kind = backlog.kind,
+                    .bytes = front,
+                    .begins = backlog.begins,
+                    .ends = front.len == session.message.len,
+                };
+                const is_told = tellWhile(d, session, &part);
+                if (session.tunnel == null) return true;
+                backlog.begins = part.begins;
+                session.message.consume(pool, front.len - part.bytes.len);
+                if (!is_told) return false;
+                if (part.ends) break;
+            }
+            session.message.deinit(pool);
+            session.backlog = null;
+            return true;
         }
     };
 }

@@ -119,7 +119,7 @@ pub fn Output(comptime D: type) type {
             }
             if (!session.protocol.isOpen()) return .closed;
             switch (word) {
-                .message => |kind| return send(d, session, kind, bytes, null),
+                .message => |manner| return send(d, session, manner, bytes, null),
                 .ping, .pong => {
                     if (refusalOf(d, session, bytes.len)) |status| return status;
                     control(d, session, word == .ping, bytes);
@@ -179,30 +179,40 @@ pub fn Output(comptime D: type) type {
         fn send(
             d: *D,
             session: *Session,
-            kind: frames.Kind,
+            manner: socket.Manner,
             bytes: []const u8,
             of_walk: ?topics_file.Walk,
         ) Status {
             // Before it is compressed: what is not sent is not worked on either.
             if (refusalOf(d, session, bytes.len)) |status| return status;
-            return writeMessage(d, session, kind, bytes, of_walk);
+            return writeMessage(d, session, manner, bytes, of_walk);
         }
 
         /// The same, where room has been seen to.
-        pub fn write(d: *D, session: *Session, kind: frames.Kind, bytes: []const u8) Status {
-            return writeMessage(d, session, kind, bytes, null);
+        pub fn write(d: *D, session: *Session, manner: socket.Manner, bytes: []const u8) Status {
+            return writeMessage(d, session, manner, bytes, null);
         }
 
         fn writeMessage(
             d: *D,
             session: *Session,
-            kind: frames.Kind,
+            manner: socket.Manner,
             bytes: []const u8,
             of_walk: ?topics_file.Walk,
         ) Status {
-            const compressed = compress(d, session, bytes, of_walk);
+            const compressed =
+                if (manner.may_compress) compress(d, session, bytes, of_walk) else null;
             const payload = compressed orelse bytes;
-            const is_compressed = compressed != null;
+            return writeFrames(d, session, manner.kind, payload, compressed != null);
+        }
+
+        fn writeFrames(
+            d: *D,
+            session: *Session,
+            kind: frames.Kind,
+            payload: []const u8,
+            is_compressed: bool,
+        ) Status {
             var fragments = session.protocol.fragments(kind, @intCast(payload.len), is_compressed);
             var at: usize = 0;
             while (fragments.next()) |head| {
@@ -228,6 +238,16 @@ pub fn Output(comptime D: type) type {
             return compression.deflate(ends, bytes);
         }
 
+        /// The same of a message in blocks.
+        fn compressChain(d: *D, session: *Session, message: *const Chain) ?[]const u8 {
+            if (!D.has_compression) return null;
+            const compression = d.websocket_worker.compression orelse return null;
+            // As many as hold the longest that is compressed: they double.
+            var buffer: [64][]const u8 = undefined;
+            const pieces = message.slices(0, message.len, &buffer) orelse return null;
+            return compression.deflatePieces(&session.ends, pieces);
+        }
+
         /// What waits for some leaves memory for others: those that hold much have half of the pool
         /// between them, all of them three quarters. Who has taken all is sent what is small in any
         /// case, as it leaves at once, mostly.
@@ -250,7 +270,13 @@ pub fn Output(comptime D: type) type {
         }
 
         /// A message in blocks of the pool, which are given back as it goes out.
-        pub fn writeChain(d: *D, session: *Session, kind: frames.Kind, message: *Chain) void {
+        pub fn writeChain(d: *D, session: *Session, manner: socket.Manner, message: *Chain) void {
+            const kind = manner.kind;
+            if (manner.may_compress) if (compressChain(d, session, message)) |payload| {
+                message.deinit(&d.net.pools.buffers);
+                _ = writeFrames(d, session, kind, payload, true);
+                return;
+            };
             const tunnel = session.tunnel.?;
             var fragments = session.protocol.fragments(kind, @intCast(message.len), false);
             while (fragments.next()) |head| {

@@ -161,17 +161,17 @@ test "posts come out as they went in, in their order, and there may be more whil
     defer posts.deinit();
     const id: Id = .{ .slot = 3, .generation = 5 };
     try testing.expect(posts.isEmpty());
-    try testing.expect(addTo(&posts, id, .{ .message = .text }, "", "one"));
-    try testing.expect(addTo(&posts, .none, .{ .publish = .text }, "news", "two"));
+    try testing.expect(addTo(&posts, id, .{ .message = .{ .kind = .text } }, "", "one"));
+    try testing.expect(addTo(&posts, .none, .{ .publish = .{ .kind = .text } }, "news", "two"));
     var first = posts.take();
     try testing.expect(posts.isEmpty());
     try testing.expect(addTo(&posts, id, .ping, "", "three"));
     const one = first.next().?;
     try testing.expectEqual(id, one.id);
-    try testing.expectEqual(Word{ .message = .text }, one.word);
+    try testing.expectEqual(Word{ .message = .{ .kind = .text } }, one.word);
     try testing.expectEqualStrings("one", one.bytes);
     const two = first.next().?;
-    try testing.expectEqual(Word{ .publish = .text }, two.word);
+    try testing.expectEqual(Word{ .publish = .{ .kind = .text } }, two.word);
     try testing.expectEqualStrings("news", two.topic);
     try testing.expectEqualStrings("two", two.bytes);
     try testing.expectEqual(null, first.next());
@@ -187,7 +187,8 @@ test "what finds no room is refused, and what is there stays whole" {
     var count: u8 = 0;
     while (addTo(&posts, .none, .ping, "", &.{ count, count, count })) count += 1;
     try testing.expect(count > 2);
-    try testing.expect(!addTo(&posts, .none, .{ .message = .binary }, "", &([_]u8{0} ** 256)));
+    const whole: Word = .{ .message = .{ .kind = .binary } };
+    try testing.expect(!addTo(&posts, .none, whole, "", &([_]u8{0} ** 256)));
     var taken = posts.take();
     for (0..count) |i| {
         const byte: u8 = @intCast(i);
@@ -232,10 +233,10 @@ test "messages leave room for words that end something, and each half of what is
     var posts = try Posts.init(4096, 1024);
     defer posts.deinit();
     const part = [_]u8{0} ** 1024;
-    try testing.expect(!addTo(&posts, .none, .{ .message = .text }, "", &(part ** 2)));
-    try testing.expect(addTo(&posts, .none, .{ .message = .text }, "", &part));
-    try testing.expect(!addTo(&posts, .none, .{ .publish = .text }, "news", &part));
-    while (addTo(&posts, .none, .{ .message = .text }, "", "small")) {}
+    try testing.expect(!addTo(&posts, .none, .{ .message = .{ .kind = .text } }, "", &(part ** 2)));
+    try testing.expect(addTo(&posts, .none, .{ .message = .{ .kind = .text } }, "", &part));
+    try testing.expect(!addTo(&posts, .none, .{ .publish = .{ .kind = .text } }, "news", &part));
+    while (addTo(&posts, .none, .{ .message = .{ .kind = .text } }, "", "small")) {}
     try testing.expect(!addTo(&posts, .none, .subscribe, "news", ""));
     try testing.expect(addTo(&posts, .none, .unsubscribe, "news", ""));
     try testing.expect(addTo(&posts, .none, .{ .close = 1000 }, "", "enough"));

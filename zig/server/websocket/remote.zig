@@ -4,6 +4,7 @@
 const Id = @import("../../core/slots.zig").Id;
 const errors = @import("../../websocket/errors.zig");
 const frames = @import("../../websocket/frames.zig");
+const permessage_deflate = @import("../../websocket/permessage_deflate.zig");
 const budget_of = @import("../budget.zig").Budget;
 const output_of = @import("output.zig").Output;
 const sessions_of = @import("session.zig").Sessions;
@@ -23,6 +24,12 @@ pub fn RemoteSockets(comptime D: type) type {
         pub const Late = upgrades.Late;
         pub const upgrade = upgrades.upgradeLate;
         pub const refuse = upgrades.refuseLate;
+        pub const Manner = socket.Manner;
+
+        /// What is agreed on with those that offer it; null: nothing is compressed.
+        pub fn deflatePolicy(d: *const D) ?permessage_deflate.Policy {
+            return upgrades.deflatePolicy(d);
+        }
 
         /// What waits for the peer, bytes.
         pub fn waiting(d: *const D, session: *const Session) u64 {
@@ -50,22 +57,35 @@ pub fn RemoteSockets(comptime D: type) type {
 
         /// Sends a message. Where there is no memory for it, its socket ends with 1013: none is
         /// left out.
-        pub fn send(d: *D, session: *Session, kind: frames.Kind, bytes: []const u8) void {
+        pub fn send(d: *D, session: *Session, manner: socket.Manner, bytes: []const u8) void {
             if (!output.hasMemory(d, session.tunnel.?, bytes.len))
                 return D.websockets.giveUp(d, session, .out_of_buffers);
-            _ = output.write(d, session, kind, bytes);
+            _ = output.write(d, session, manner, bytes);
+            d.websocket_worker.sends_left -|= d.websocket_worker.takeSpent();
+        }
+
+        /// So much was compressed and decompressed in this turn that the next message is for
+        /// another.
+        pub fn isSpent(d: *const D) bool {
+            if (!D.has_compression) return false;
+            return d.websocket_worker.compression != null and d.websocket_worker.sends_left == 0;
+        }
+
+        /// Whether messages of this socket are compressed (RFC 7692), so that ends agree on.
+        pub fn isCompressed(session: *const Session) bool {
+            return session.protocol.decoder.has_compression;
         }
 
         /// A part of a message of `total` bytes that `sendGathered` will send. False: there is no
         /// memory for it, and the socket has ended.
         pub fn gather(d: *D, session: *Session, bytes: []const u8, total: usize) bool {
             const tunnel = session.tunnel.?;
-            const is_first = session.message.len == 0;
+            const is_first = session.outgoing.len == 0;
             if (is_first and !output.hasMemory(d, tunnel, total)) {
                 D.websockets.giveUp(d, session, .out_of_buffers);
                 return false;
             }
-            session.message.append(&d.net.pools.buffers, bytes) catch {
+            session.outgoing.append(&d.net.pools.buffers, bytes) catch {
                 D.websockets.giveUp(d, session, .out_of_buffers);
                 return false;
             };
@@ -75,12 +95,13 @@ pub fn RemoteSockets(comptime D: type) type {
             return false;
         }
 
-        pub fn sendGathered(d: *D, session: *Session, kind: frames.Kind) void {
+        pub fn sendGathered(d: *D, session: *Session, manner: socket.Manner) void {
             // It may end meanwhile.
-            var message = session.message;
-            session.message = .{};
+            var message = session.outgoing;
+            session.outgoing = .{};
             defer message.deinit(&d.net.pools.buffers);
-            output.writeChain(d, session, kind, &message);
+            output.writeChain(d, session, manner, &message);
+            d.websocket_worker.sends_left -|= d.websocket_worker.takeSpent();
         }
 
         pub fn control(d: *D, session: *Session, is_ping: bool, bytes: []const u8) void {
@@ -114,12 +135,12 @@ pub fn RemoteSockets(comptime D: type) type {
             d: *D,
             except: Id,
             topic: []const u8,
-            kind: frames.Kind,
+            manner: socket.Manner,
             bytes: []const u8,
         ) Status {
             const before = d.websocket_worker.mailbox.enter();
             defer socket.Mailbox.leave(before);
-            return output.operations.say(d, except, .{ .publish = kind }, topic, bytes);
+            return output.operations.say(d, except, .{ .publish = manner }, topic, bytes);
         }
 
         /// What this worker has published has not reached all: what is said now would overtake it.

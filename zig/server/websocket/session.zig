@@ -43,9 +43,12 @@ pub fn Sessions(comptime D: type) type {
             tunnel: ?Tunnel,
             protocol: connection.Connection,
             ends: Compressor.Ends = .{},
-            /// A message that is gathered: what has come of it, compressed or not, from the peer
-            /// where the dispatcher is told of whole ones, else from the dispatcher.
+            /// What has come of a message, compressed or not, or is to be told of one (`backlog`).
             message: Chain = .{},
+            /// A message that was decompressed, and that the dispatcher had no room for.
+            backlog: ?Backlog = null,
+            /// A message that the dispatcher sends in parts: what it has given.
+            outgoing: Chain = .{},
             /// Its place among those of which something is to be told, or done, when the turn ends.
             due: list.Link(Session) = .{},
             notes: Notes = .{},
@@ -74,6 +77,9 @@ pub fn Sessions(comptime D: type) type {
                 };
             }
         };
+
+        /// What `Session.message` has is to be told, and ends its message.
+        pub const Backlog = struct { kind: frames.Kind, begins: bool };
 
         pub const Notes = packed struct {
             /// What waited has left, or some of it: the dispatcher may go on sending.

@@ -146,7 +146,9 @@ const Bench = struct {
     }
 
     fn publishMany(mailbox: *Mailbox, count: usize) void {
-        for (0..count) |_| if (mailbox.publish(.none, "news", .text, "a") != .posted) return;
+        for (0..count) |_| {
+            if (mailbox.publish(.none, "news", .{ .kind = .text }, "a") != .posted) return;
+        }
     }
 
     /// What waits for the connection of that number, bytes.

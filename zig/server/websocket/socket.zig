@@ -79,8 +79,18 @@ pub const Socket = struct {
 
     /// Sends a message, in several frames where it is long.
     pub fn send(self: Socket, kind: Kind, bytes: []const u8) Status {
-        if (kind == .text and !utf8.isValid(bytes)) return .invalid;
-        return self.mailbox.say(self.id, .{ .message = kind }, "", bytes);
+        return self.sendAs(.{ .kind = kind }, bytes);
+    }
+
+    /// The same, of a message that is not compressed, whatever `websocket_deflate` says: one that
+    /// holds a secret, or bytes that are compressed already.
+    pub fn sendPlain(self: Socket, kind: Kind, bytes: []const u8) Status {
+        return self.sendAs(.{ .kind = kind, .may_compress = false }, bytes);
+    }
+
+    fn sendAs(self: Socket, manner: Manner, bytes: []const u8) Status {
+        if (manner.kind == .text and !utf8.isValid(bytes)) return .invalid;
+        return self.mailbox.say(self.id, .{ .message = manner }, "", bytes);
     }
 
     /// Asks whether the peer is there, with at most 125 bytes. The engine asks by itself after
@@ -122,7 +132,17 @@ pub const Socket = struct {
     /// this one. Those that do not take what they are sent miss it, which is not told. Dropped: a
     /// worker at least had no room for it.
     pub fn publish(self: Socket, topic: []const u8, kind: Kind, bytes: []const u8) Status {
-        return self.mailbox.publish(self.id, topic, kind, bytes);
+        return self.mailbox.publish(self.id, topic, .{ .kind = kind }, bytes);
+    }
+
+    /// The same, of a message that is compressed for none of them.
+    pub fn publishPlain(self: Socket, topic: []const u8, kind: Kind, bytes: []const u8) Status {
+        return self.mailbox.publish(
+            self.id,
+            topic,
+            .{ .kind = kind, .may_compress = false },
+            bytes,
+        );
     }
 
     /// Whether it is the same connection.
@@ -131,9 +151,16 @@ pub const Socket = struct {
     }
 };
 
+/// What a message is sent as.
+pub const Manner = struct {
+    kind: Socket.Kind,
+    /// Where the connection has compression.
+    may_compress: bool = true,
+};
+
 /// What is said to a socket, beside its bytes.
 pub const Word = union(enum) {
-    message: Socket.Kind,
+    message: Manner,
     ping,
     pong,
     close: u16,
@@ -141,7 +168,7 @@ pub const Word = union(enum) {
     subscribe,
     unsubscribe,
     /// To all who have subscribed; the one who is named is left out.
-    publish: Socket.Kind,
+    publish: Manner,
 };
 
 fn isTopic(name: []const u8) bool {
@@ -288,15 +315,15 @@ pub const Mailbox = struct {
         self: *Mailbox,
         except: Id,
         topic: []const u8,
-        kind: Socket.Kind,
+        manner: Manner,
         bytes: []const u8,
     ) Socket.Status {
         if (!isTopic(topic)) return .invalid;
-        if (kind == .text and !utf8.isValid(bytes)) return .invalid;
+        if (manner.kind == .text and !utf8.isValid(bytes)) return .invalid;
         var status: Socket.Status = .sent;
         for (self.peers) |peer| {
             const id = if (peer == self) except else Id.none;
-            switch (peer.say(id, .{ .publish = kind }, topic, bytes)) {
+            switch (peer.say(id, .{ .publish = manner }, topic, bytes)) {
                 .dropped => status = .dropped,
                 .posted => if (status == .sent) {
                     status = .posted;

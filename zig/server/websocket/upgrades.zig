@@ -50,7 +50,7 @@ pub fn Upgrades(comptime D: type) type {
                     // There are two for each connection and stream.
                     const id = d.websocket_worker.sessions.take() orelse
                         return refuseFor(d, conn, ex, res, .service_unavailable);
-                    var ends = admit(d, offer);
+                    var ends = admit(d, &offer.deflate);
                     var answer: handshake.Answer = .{};
                     const fields = offer.answer(offer.choose(how.protocols), &answer);
                     fill(res, fields) catch {
@@ -63,16 +63,16 @@ pub fn Upgrades(comptime D: type) type {
             }
         }
 
-        fn deflatePolicy(d: *const D) ?permessage_deflate.Policy {
+        pub fn deflatePolicy(d: *const D) ?permessage_deflate.Policy {
             if (!D.has_compression) return null;
             const compression = d.websocket_worker.compression orelse return null;
             return compression.policy;
         }
 
-        /// What the socket has to compress with; the offer may come to be answered with less.
-        fn admit(d: *D, offer: *handshake.Offer) Ends {
+        /// What the socket has to compress with; the agreement may come to be one on less.
+        fn admit(d: *D, agreed: *?permessage_deflate.Agreement) Ends {
             if (!D.has_compression) return .{};
-            if (offer.deflate) |*agreement|
+            if (agreed.*) |*agreement|
                 return d.websocket_worker.compression.?.admit(agreement);
             return .{};
         }
@@ -84,6 +84,8 @@ pub fn Upgrades(comptime D: type) type {
             key: [handshake.key_bytes]u8,
             /// One of the client's, or of nobody's; "": none.
             protocol: []const u8,
+            /// What was made of the client's offers of compression by `deflatePolicy`.
+            deflate: ?permessage_deflate.Agreement,
         };
 
         /// The dispatcher wants a WebSocket for `ex`, which has waited, and held its connection's
@@ -95,17 +97,17 @@ pub fn Upgrades(comptime D: type) type {
             if (!mayTurn(conn, ex)) return .invalid_websocket_handshake;
             const is_stream = ex.version == .http2;
             if (!is_stream and !conn.paused) return .service_unavailable;
-            const accept = handshake.acceptOf(&how.key);
-            const fields = [_]Field{
-                .{ .name = "Upgrade", .value = "websocket" },
-                .{ .name = "Sec-WebSocket-Accept", .value = &accept },
-                .{ .name = "Sec-WebSocket-Protocol", .value = how.protocol },
-            };
-            const from: usize = if (is_stream) 2 else 0;
-            const to: usize = if (how.protocol.len > 0) 3 else 2;
-            fill(res, fields[from..to]) catch return .internal_error;
             const id = d.websocket_worker.sessions.take() orelse return .service_unavailable;
-            begin(d, conn, ex, id, res, &.{}, 0);
+            var agreed = how.deflate;
+            var ends = admit(d, &agreed);
+            var answer: handshake.Answer = .{};
+            const key = if (is_stream) null else &how.key;
+            fill(res, handshake.answerTo(key, how.protocol, &agreed, &answer)) catch {
+                if (D.has_compression) ends.deinit();
+                d.websocket_worker.sessions.release(id);
+                return .internal_error;
+            };
+            begin(d, conn, ex, id, res, &ends, 0);
             if (is_stream) {
                 d.afterAnswer(conn);
                 return null;

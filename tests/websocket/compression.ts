@@ -4,21 +4,49 @@ import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { WebSocket } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { lacks, project, start, stopAll } from '../support/process.ts';
 import { skip, testUnless } from '../support/skip.ts';
-import { type EngineOptions, startEngine, stopEngine, zigProgram } from '../support/target.ts';
+import { type EngineOptions, engine, serveApp, zigProgram } from '../support/target.ts';
+
 import { within } from '../support/wait.ts';
 import { closing, opcodes, WebSocketClient } from './client.ts';
 import { Gateway } from './gateway.ts';
 
-// Compressed WebSockets (RFC 7692) of a Zig handler, with the compressors of others: Node.js's zlib, ws, undici, Python's
-// websockets.
-const test = suite('websocket compression');
+// Compressed WebSockets (RFC 7692) of a Zig handler and of one in TypeScript, with the compressors of others: Node.js's
+// zlib, ws, undici, Python's websockets. Which of them, the query of this module's URL says.
+const own = new URL(import.meta.url).searchParams.get('kind') as 'zig' | 'typescript';
+const test = suite(`websocket compression, ${own}`);
 
-const { stdout: parts } = spawnSync(zigProgram('engine_app'), ['--parts'], { encoding: 'utf8' });
-const lack = (JSON.parse(parts) as { deflate: boolean }).deflate
+function hasDeflate(): boolean {
+  if (own === 'typescript') return loadEngine().hasDeflate;
+  const { stdout } = spawnSync(zigProgram('engine_app'), ['--parts'], { encoding: 'utf8' });
+  return (JSON.parse(stdout) as { deflate: boolean }).deflate;
+}
+const lack = hasDeflate()
   ? undefined
-  : 'the executable has no compression in it (npm run build:deflate)';
+  : 'the engine has no compression in it (npm run build:deflate)';
+
+/** The option of `perMessageDeflate` that one of the engine's is. */
+const namesInServe: Record<string, string> = {
+  websocket_deflate_level: 'level',
+  websocket_deflate_bytes_min: 'threshold',
+  websocket_deflate_server_context_takeover: 'serverContextTakeover',
+  websocket_deflate_client_context_takeover: 'clientContextTakeover',
+  websocket_deflate_server_window_bits: 'serverWindowBits',
+  websocket_deflate_client_window_bits: 'clientWindowBits',
+};
+
+/** What serve() is given in the place of `options`; null: it has no such option. */
+function inServe(options: EngineOptions): EngineOptions | null {
+  const perMessageDeflate: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (name === 'websocket_deflate') continue;
+    if (namesInServe[name] === undefined) return null;
+    perMessageDeflate[namesInServe[name]] = value;
+  }
+  return { websocket: { perMessageDeflate } } as unknown as EngineOptions;
+}
 
 const forgetting = { websocket_deflate: true };
 const keeping = {
@@ -50,20 +78,31 @@ test.after(stopAll);
 
 /** A test with a server of its own, which ends in order. */
 function served(name: string, options: EngineOptions, run: (port: number) => Promise<void>): void {
+  const target = own === 'zig' ? engine : serveApp;
+  const given = own === 'zig' ? options : inServe(options);
+  if (given === null) return;
   testUnless(test, lack, name, async () => {
-    const server = await startEngine({ workers: 1, ...options });
+    const server = await target.start({ workers: 1, ...given });
     await run(server.port);
-    await stopEngine(server);
+    await target.stop(server);
   });
 }
 
-if (lack !== undefined) {
+if (lack !== undefined && own === 'zig') {
   test('an engine without compression says so where it is asked for', async () => {
     const running = start(zigProgram('engine_app'), ['--websocket_deflate=true']);
     const { code } = await within(running.ended, 'its end');
     assert.is(code, 2);
     assert.match(running.stderr(), 'npm run build:deflate');
     assert.match(running.stderr(), 'GYR_DEFLATE_MISSING');
+  });
+}
+
+if (lack !== undefined && own === 'typescript') {
+  test('an engine without compression says so where it is asked for', async () => {
+    const deflate = { websocket: { perMessageDeflate: true } } as unknown as EngineOptions;
+    const failure = await serveApp.start(deflate).catch((error: Error) => error);
+    assert.match(`${failure}`, 'GYR_DEFLATE_MISSING');
   });
 }
 

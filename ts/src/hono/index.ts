@@ -1,0 +1,3 @@
+/** What Hono asks an adapter for: `import { getConnInfo, upgradeWebSocket, websocket } from 'gyrfalcon/hono'`. */
+export { type ConnInfo, getConnInfo, type HonoContext } from './conninfo.ts';
+export { type HonoUpgradeOptions, upgradeWebSocket, websocket } from './websocket.ts';

@@ -561,19 +561,13 @@ pub fn Connection(comptime Owner: type) type {
 
         fn streamUpdate(self: *Self, stream: *Stream, now_ms: u64) ?u31 {
             const before = stream.receive.size;
-            const most = self.streamWindowMax(stream);
+            const own = self.settings;
+            const most = if (stream.is_tunnel) own.tunnelWindow(self.tunnels) else own.window_max;
             const update = self.updateOf(&stream.receive, &stream.tuning, most, now_ms);
             // One stream alone does not take all that the connection may.
             if (stream.receive.size > before)
                 self.receive.enlarge(@min(4 *| stream.receive.size, frames.window_max));
             return update;
-        }
-
-        /// Tunnels, whose content has no end, share what is kept of it while nobody reads them.
-        fn streamWindowMax(self: *const Self, stream: *const Stream) u31 {
-            const most = self.settings.window_max;
-            if (!stream.is_tunnel) return most;
-            return @min(most, self.settings.tunnel_window_bytes / self.tunnels);
         }
 
         fn updateOf(
@@ -590,25 +584,15 @@ pub fn Connection(comptime Owner: type) type {
 
         // What goes.
 
-        pub const greeting_bytes_max = frames.header_bytes + 7 * frames.setting_bytes +
+        pub const greeting_bytes_max = frames.header_bytes + Settings.said_max * frames.setting_bytes +
             frames.window_update_bytes;
 
         /// Writes what a server sends ahead of all else (§3.4), and returns its length.
         pub fn greet(self: *Self, out: *[greeting_bytes_max]u8) usize {
-            const own = self.settings;
-            const all = [_]frames.Setting{
-                .{ .id = .header_table_size, .value = own.header_table_bytes },
-                .{ .id = .max_concurrent_streams, .value = own.streams_max },
-                .{ .id = .initial_window_size, .value = own.stream_window },
-                .{ .id = .max_frame_size, .value = own.frame.frame_bytes_max },
-                .{ .id = .max_header_list_size, .value = own.header_list_bytes },
-                .{ .id = .no_rfc7540_priorities, .value = 1 },
-                .{ .id = .enable_connect_protocol, .value = 1 },
-            };
-            const count = if (own.request.extended_connect) all.len else all.len - 1;
-            const len = frames.writeSettings(out, all[0..count]);
+            var said: [Settings.said_max]frames.Setting = undefined;
+            const len = frames.writeSettings(out, self.settings.said(&said));
             self.settings_unacknowledged += 1;
-            self.receive.enlarge(own.connection_window);
+            self.receive.enlarge(self.settings.connection_window);
             const increment = self.receive.takeAll() orelse return len;
             const room = out[len..][0..frames.window_update_bytes];
             frames.writeWindowUpdate(room, 0, increment);

@@ -24,6 +24,29 @@ pub const Settings = struct {
     header_list_bytes: u32 = 32 * 1024,
     request: request.Limits = .{},
     trailers: request.TrailerLimits = .{ .bytes_max = 8 * 1024, .count_max = 64 },
+
+    /// How many the peer is told at most.
+    pub const said_max = 7;
+
+    /// What the peer is told ahead of all else.
+    pub fn said(self: *const Settings, out: *[said_max]frames.Setting) []const frames.Setting {
+        out.* = .{
+            .{ .id = .header_table_size, .value = self.header_table_bytes },
+            .{ .id = .max_concurrent_streams, .value = self.streams_max },
+            .{ .id = .initial_window_size, .value = self.stream_window },
+            .{ .id = .max_frame_size, .value = self.frame.frame_bytes_max },
+            .{ .id = .max_header_list_size, .value = self.header_list_bytes },
+            .{ .id = .no_rfc7540_priorities, .value = 1 },
+            .{ .id = .enable_connect_protocol, .value = 1 },
+        };
+        return if (self.request.extended_connect) out else out[0 .. said_max - 1];
+    }
+
+    /// What the window of one of `count` tunnels may be made, bytes. Their content has no end: they
+    /// share what is kept of it while nobody reads them.
+    pub fn tunnelWindow(self: *const Settings, count: u31) u31 {
+        return @min(self.window_max, self.tunnel_window_bytes / count);
+    }
 };
 
 /// The peer's side.

@@ -533,18 +533,16 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     }
   }
 
-  /** A copy, as the program wants its messages. */
+  /** A copy, as the program wants its messages, with memory of its own: another client's bytes are in none of it. */
   private binaryOf(block: Block, start: number, length: number): Buffer {
     const { u8 } = block;
-    // Small Buffers share memory, as Node.js's do: memory for each costs more than all else here.
-    const isBuffer = this.binaryType === 'nodebuffer';
-    const bytes = isBuffer ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length);
+    const bytes = Buffer.allocUnsafeSlow(length);
     if (length > loopBytes) u8.copy(bytes, 0, start, start + length);
     else for (let i = 0; i < length; i += 1) bytes[i] = u8[start + i] as number;
     return this.asBinary(bytes);
   }
 
-  /** `bytes` has memory of its own, and all of it, where another kind than Buffers is wanted. */
+  /** `bytes` has memory of its own, and all of it. */
   private asBinary(bytes: Buffer): Buffer {
     if (this.binaryType === 'nodebuffer') return bytes;
     const { buffer } = bytes;

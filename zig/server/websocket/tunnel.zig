@@ -75,7 +75,7 @@ pub fn TunnelOf(comptime D: type) type {
             return streams.heldBytes(session) + bytes;
         }
 
-        /// Something was not taken for want of room, and its socket is to be told when there is some.
+        /// Something was not taken for want of room: its socket is to be told when there is some.
         pub fn noteRefused(self: Tunnel) void {
             if (self.stream != null) D.http2.of(self.conn).has_refused = true;
         }

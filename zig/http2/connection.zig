@@ -584,8 +584,8 @@ pub fn Connection(comptime Owner: type) type {
 
         // What goes.
 
-        pub const greeting_bytes_max = frames.header_bytes + Settings.said_max * frames.setting_bytes +
-            frames.window_update_bytes;
+        pub const greeting_bytes_max = frames.header_bytes +
+            Settings.said_max * frames.setting_bytes + frames.window_update_bytes;
 
         /// Writes what a server sends ahead of all else (§3.4), and returns its length.
         pub fn greet(self: *Self, out: *[greeting_bytes_max]u8) usize {

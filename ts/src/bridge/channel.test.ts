@@ -7,6 +7,7 @@ import type { Request } from '../fetch/request.ts';
 import { Response } from '../fetch/response.ts';
 import * as abi from './abi.gen.ts';
 import type { SocketAddress } from './address.ts';
+import { IncomingBody } from './incoming_body.ts';
 
 test('a synchronous handler is answered within the turn, in one record', () => {
   const { ask } = open(() => new Response('hi', { status: 201, headers: { 'x-a': 'b' } }));
@@ -196,9 +197,37 @@ test('more answers than a call takes arguments wait for room, and all go', () =>
     doorbell.ring();
   }
   const answered = new Set<number>();
-  for (; answered.size < count; doorbell.ring()) {
+  for (let turns = 0; answered.size < count && turns < count; turns += 1) {
     for (const { slot } of mirror.answers()) answered.add(slot);
+    doorbell.ring();
   }
+  assert.is(answered.size, count);
+});
+
+test('a record that cannot be taken is not taken again', async () => {
+  let body: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  const { ask, mirror, doorbell } = open((request) => {
+    body = request.body?.getReader();
+    return new Promise(() => {});
+  });
+  ask({ method: 'POST', bodyLength: null });
+  const read = body?.read();
+  const { push } = IncomingBody.prototype;
+  let calls = 0;
+  IncomingBody.prototype.push = () => {
+    calls += 1;
+    throw new RangeError('no memory');
+  };
+  try {
+    mirror.chunk(0, 'lost', false);
+    assert.throws(() => doorbell.ring(), 'no memory');
+  } finally {
+    IncomingBody.prototype.push = push;
+  }
+  mirror.chunk(0, 'next', false);
+  doorbell.ring();
+  assert.is(Buffer.from((await read)?.value ?? []).toString(), 'next');
+  assert.is(calls, 1);
 });
 
 test('text that is not ASCII is sent as UTF-8, short and long', () => {

@@ -89,6 +89,8 @@ export class Channel implements ExchangeChannel {
   private slab = new Slab(slabBytes);
   /** Within `turn`: what is written is published at its end. */
   private inTurn = false;
+  /** In this turn what was said to sockets goes before bodies. */
+  private socketsFirst = false;
   private flushPlanned = false;
   private turnPlanned = false;
   private closed = false;
@@ -275,9 +277,12 @@ export class Channel implements ExchangeChannel {
     let more = false;
     this.inTurn = true;
     try {
+      this.socketsFirst = !this.socketsFirst;
       for (const port of this.ports) {
+        // What is first has the room that the engine has made: bodies and sockets by turns.
+        if (this.socketsFirst) port.retrySockets();
         if (port.retry.length > 0) this.retry(port);
-        port.retrySockets();
+        if (!this.socketsFirst) port.retrySockets();
         if (this.drain(port)) more = true;
       }
     } finally {
@@ -289,9 +294,10 @@ export class Channel implements ExchangeChannel {
   /** The engine has stopped: what is still open here will not be answered. */
   private stop(): void {
     this.sockets.noteStop();
+    let failure: { error: unknown } | undefined;
     try {
       // How its sockets ended is in the rings yet.
-      for (const port of this.ports) while (this.drain(port));
+      for (const port of this.ports) failure ??= this.drainAll(port);
       this.close();
       for (const port of this.ports) {
         for (const exchange of port.live) exchange?.abort();
@@ -301,6 +307,20 @@ export class Channel implements ExchangeChannel {
       this.close();
       this.host.stopped();
     }
+    if (failure !== undefined) throw failure.error;
+  }
+
+  /** Takes all there is, whatever is thrown meanwhile; the first of that. */
+  private drainAll(port: SocketPort): { error: unknown } | undefined {
+    let failure: { error: unknown } | undefined;
+    for (let more = true; more; ) {
+      try {
+        more = this.drain(port);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+    return failure;
   }
 
   private flush(): void {
@@ -327,10 +347,14 @@ export class Channel implements ExchangeChannel {
         taken += count;
         unpublished += count;
       } else {
-        if (SocketPort.takes(kind)) port.take(kind, at);
-        else this.takeOther(port, at, kind);
+        try {
+          if (SocketPort.takes(kind)) port.take(kind, at);
+          else this.takeOther(port, at, kind);
+        } finally {
+          // One that fails, for want of memory perhaps, is not taken again for ever.
+          requests.advance(block.i32[at >> 2] as number);
+        }
         unpublished++;
-        requests.advance(block.i32[at >> 2] as number);
         taken++;
       }
     }

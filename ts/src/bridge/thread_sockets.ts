@@ -20,6 +20,8 @@ export class ThreadSockets implements SocketOwner {
   private readonly background: Background;
   /** Those that sockets are handled by; null where there are none. */
   private current: SocketHandlers | null;
+  /** What sockets were handled by with each program that has been here: a reload that fails brings one back. */
+  private readonly inEffect = new WeakMap<App, SocketHandlers>();
 
   constructor(
     block: Block,
@@ -33,6 +35,7 @@ export class ThreadSockets implements SocketOwner {
     this.host = host;
     this.ports = ports;
     this.current = app.sockets;
+    this.setApp(app);
     this.background = background;
     this.log = log;
   }
@@ -45,8 +48,10 @@ export class ThreadSockets implements SocketOwner {
    * Another program handles them now. Those that are open outlive one that has none; and without some
    * at the start there are none.
    */
-  setApp({ sockets }: App): void {
-    if (this.current !== null && sockets !== null) this.current = sockets;
+  setApp(app: App): void {
+    if (this.current === null) return;
+    this.current = this.inEffect.get(app) ?? app.sockets ?? this.current;
+    this.inEffect.set(app, this.current);
   }
 
   /**

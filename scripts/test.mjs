@@ -36,7 +36,9 @@ await main(async () => {
     deflate: chosen.some((stage) => stage.deflate),
     isEngineLater: true,
   });
-  const context = { zig, ...lacks, filter: values.filter };
+  const { ci, all, only, filter } = values;
+  const isWhole = ci || all || only !== undefined || filter !== undefined;
+  const context = { zig, ...lacks, filter, isWhole };
   const builds = [];
   if (needsEngine) builds.push(() => buildEngine(zig, new Progress()));
   if (values.filter === undefined && chosen.some((stage) => stage.programs)) {

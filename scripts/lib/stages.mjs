@@ -39,7 +39,7 @@ const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
  * by their triples: they are built in the background of the stages before. `single`: it keeps one processor busy, and those
  * that follow each other run two at a time. `ci`: it takes more than its share of ten minutes, and runs in continuous
  * integration (`--ci`). `long`: so it does, and runs when it is asked for. Both run with `--all`, and where they are named
- * (`--only`).
+ * (`--only`). With each of the three a stage is whole (`context.isWhole`); in a plain run some leave the longest out.
  */
 export const stages = [
   {
@@ -72,6 +72,7 @@ export const stages = [
   {
     name: 'systems',
     about: 'executable and module compile for the systems that are not this one',
+    ci: true,
     run: ({ zig }) => otherSystems(zig),
   },
   { name: 'zig', about: 'zig build test', single: true, run: (context) => zigTests(context) },
@@ -108,8 +109,9 @@ export const stages = [
     name: 'sim',
     about: 'the simulator over a smoke set of seeds',
     single: true,
-    run: async ({ zig }) => {
-      const seeds = await one('sim', zig, ['build', 'fuzz', '-Dseed=1', '-Dseeds=120']);
+    run: async ({ zig, isWhole }) => {
+      const count = `-Dseeds=${isWhole ? 120 : 60}`;
+      const seeds = await one('sim', zig, ['build', 'fuzz', '-Dseed=1', count]);
       const program = at('scripts', 'sim-bugs.mjs');
       const bugs = await one('planted bugs fit', process.execPath, [program, '--check']);
       return together([seeds, bugs]);
@@ -130,7 +132,8 @@ export const stages = [
   },
   {
     name: 'blackbox',
-    about: 'the whole server over sockets, engine built ReleaseSafe',
+    about:
+      'the server over sockets, engine built ReleaseSafe; the longest files with --ci, --all or --only',
     engine: true,
     programs: true,
     // A run for which a backend is named is one more: that of kqueue, and `npm run test:io`.

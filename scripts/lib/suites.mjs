@@ -22,10 +22,24 @@ const notBlackbox = /^tests\/(?:examples|readme|frameworks|targets|tls)\//;
 const aboutNoBackend =
   /^tests\/(?:bench|commands|docs|runner|setup|support)\/|^tests\/(?:cli\/module_formats|differential\/differential|tools\/httplint)\./;
 
-/** The suite of sockets. `isAgain`: on another backend, once what has nothing to do with one has been tested. */
+/**
+ * What of it takes longest and is about one part of the server, or says once more over HTTP/2 what others have said: the
+ * half of its time. A plain `npm test`, which is to end within ten minutes, leaves it to continuous integration.
+ */
+const tail =
+  /^tests\/(?:bridge\/(?:captured|exit)|cli\/module_formats|conformance\/rates|faults\/storm|files\/cache_options|http2\/hostile_\w+|listening\/sharing|node\/churn|places\/|tools\/slowhttptest|websocket\/(?:deflate_(?:options|typescript)|engine_http2|http2|typescript_http2))\b/;
+
+/**
+ * The suite of sockets: without its longest files, where neither continuous integration nor somebody by a stage's or a
+ * file's name has asked for it (`context.isWhole`). `isAgain`: on another backend, once what has nothing to do with one
+ * has been tested.
+ */
 export function socketSuite(context, { isAgain = false } = {}) {
-  const files = testFiles(context, 'tests', notBlackbox);
-  return isAgain ? files.filter((path) => !aboutNoBackend.test(relative(root, path))) : files;
+  const isMeant = (path) => {
+    const name = relative(root, path);
+    return !(isAgain && aboutNoBackend.test(name)) && (context.isWhole || !tail.test(name));
+  };
+  return testFiles(context, 'tests', notBlackbox).filter(isMeant);
 }
 
 /** What of it says of HTTP/1 what holds whatever lies below it, and resets no connection. */
@@ -85,5 +99,6 @@ export const lists = {
   notBlackbox,
   onArm64,
   onWine,
+  tail,
   timed,
 };

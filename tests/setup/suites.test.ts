@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 // @ts-expect-error: a script, without types.
-import { inGroups, lists, testFiles } from '../../scripts/lib/suites.mjs';
+import { inGroups, lists, socketSuite, testFiles } from '../../scripts/lib/suites.mjs';
 import { project, root } from '../support/process.ts';
 
 const test = suite('suites');
@@ -28,6 +28,15 @@ test('every test file runs once', () => {
   const all: string[] = testFiles({}, 'tests');
   const grouped = inGroups(all, 2).flatMap((group: { files: string[] }) => group.files);
   assert.equal(grouped.sort(), all.sort());
+});
+
+test('a plain run leaves the longest files of the sockets’ suite to others; all others have each of them', () => {
+  const whole: string[] = socketSuite({ isWhole: true });
+  const plain: string[] = socketSuite({ isWhole: false });
+  const left = whole.filter((path) => !plain.includes(path));
+  assert.ok(plain.every((path) => whole.includes(path)));
+  assert.ok(left.every((path) => lists.tail.test(relative(root, path))));
+  assert.ok(left.length > 0 && plain.length > 3 * left.length, `${left.length} of ${whole.length}`);
 });
 
 test('what a list names is there', () => {

@@ -3,6 +3,7 @@ import { types } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import { type Log, standardLog } from '../core/log.ts';
 import { isThenable } from '../core/thenable.ts';
+import { noBytes } from '../fetch/chunks.ts';
 import { controlsSeen, type HeaderList } from '../fetch/headers.ts';
 import { MultipartError } from '../fetch/multipart_error.ts';
 import { fromSource, Request } from '../fetch/request.ts';
@@ -12,13 +13,7 @@ import * as abi from './abi.gen.ts';
 import type { App, CompiledRoute, HandlerResult } from './app.ts';
 import { Background, ExecutionContext } from './background.ts';
 import type { Doorbell } from './doorbell.ts';
-import {
-  Exchange,
-  type ExchangeChannel,
-  type PendingSocket,
-  PHASE_OPEN,
-  Slab,
-} from './exchange.ts';
+import { Exchange, type ExchangeChannel, type PendingSocket, PHASE_OPEN } from './exchange.ts';
 import { checkLength, checkStream, isStream } from './framing.ts';
 import { type Block, Lane } from './lane.ts';
 import { Outgoing } from './outgoing.ts';
@@ -36,13 +31,12 @@ import {
   writeFieldSection,
   writeHead,
 } from './response_record.ts';
+import { type Slab, Slabs, slabBytes } from './slab.ts';
 import { SocketPort } from './socket_port.ts';
 import { writeUpgrade } from './socket_record.ts';
 import { ThreadSockets } from './thread_sockets.ts';
 import { recordedTrailers, type Trailers } from './trailers.ts';
 
-/** Records of one turn are copied to slabs of this size; one that is larger gets its own. Bytes. */
-const slabBytes = 32 * 1024;
 /** Requests taken from one lane before the event loop gets its turn. */
 const turnMax = 256;
 /** Requests answered before their answers are published. */
@@ -86,7 +80,7 @@ export class Channel implements ExchangeChannel {
   private state = 0;
   private currentApp: App;
   private readonly sockets: ThreadSockets;
-  private slab = new Slab(slabBytes);
+  private readonly slabs = new Slabs();
   /** Within `turn`: what is written is published at its end. */
   private inTurn = false;
   /** In this turn what was said to sockets goes before bodies. */
@@ -281,7 +275,7 @@ export class Channel implements ExchangeChannel {
       for (const port of this.ports) {
         // What is first has the room that the engine has made: bodies and sockets by turns.
         if (this.socketsFirst) port.retrySockets();
-        if (port.retry.length > 0) this.retry(port);
+        port.retry(this.again);
         if (!this.socketsFirst) port.retrySockets();
         if (this.drain(port)) more = true;
       }
@@ -374,7 +368,7 @@ export class Channel implements ExchangeChannel {
       bytes += size;
       count++;
     }
-    const slab = this.slabFor(bytes);
+    const slab = this.slabs.for(bytes);
     let base = slab.take(block.u8, at, bytes);
     requests.advance(bytes);
     for (let i = 0; i < count; i++) {
@@ -383,12 +377,6 @@ export class Channel implements ExchangeChannel {
       base += size;
     }
     return count;
-  }
-
-  private slabFor(bytes: number): Slab {
-    if (bytes > slabBytes) return new Slab(bytes);
-    if (!this.slab.fits(bytes)) this.slab = new Slab(slabBytes);
-    return this.slab;
   }
 
   private takeHead(port: SocketPort, slab: Slab, base: number): void {
@@ -798,24 +786,12 @@ export class Channel implements ExchangeChannel {
     this.wrote();
   }
 
-  /** Gives those that found the ring full another try, in order, until one finds it full again. */
-  private retry(port: SocketPort): void {
-    const waiting = port.retry;
-    port.retry = [];
-    for (let i = 0; i < waiting.length; i++) {
-      const exchange = waiting[i] as Exchange;
-      exchange.queued = false;
-      const { outgoing, upgrade } = exchange;
-      port.sendGrant(exchange);
-      if (upgrade?.isWritten === false && port.keeps(exchange)) this.upgrade(exchange, upgrade);
-      if (outgoing?.broken) this.pushBroken(exchange);
-      else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.resume(exchange, outgoing);
-      if (exchange.queued) {
-        port.retry = port.retry.concat(waiting.slice(i + 1));
-        return;
-      }
-    }
-  }
+  /** It found the ring full before. */
+  private readonly again = (exchange: Exchange): void => {
+    const { outgoing, upgrade, port } = exchange;
+    port.sendGrant(exchange);
+    if (upgrade?.isWritten === false && port.keeps(exchange)) this.upgrade(exchange, upgrade);
+    if (outgoing?.broken) this.pushBroken(exchange);
+    else if (outgoing !== null && exchange.phase === PHASE_OPEN) this.resume(exchange, outgoing);
+  };
 }
-
-const noBytes = new Uint8Array(0);

@@ -17,38 +17,9 @@ import { NodeRuntime, type RuntimeExchange } from './node_runtime.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { PushRecord } from './push.ts';
 import { RecordedTls } from './recorded_tls.ts';
+import { Slab } from './slab.ts';
 import type { UpgradeParts } from './socket_record.ts';
 import { Trailers } from './trailers.ts';
-
-/**
- * Private memory that records are copied to before their place in the ring is given back, many
- * records to a slab. It lives as long as an exchange that has a record in it.
- */
-export class Slab {
-  readonly u8: Buffer;
-  readonly u16: Uint16Array;
-  readonly i32: Int32Array;
-  private used = 0;
-
-  constructor(bytes: number) {
-    this.u8 = Buffer.allocUnsafeSlow(bytes);
-    this.u16 = new Uint16Array(this.u8.buffer, 0, bytes >> 1);
-    this.i32 = new Int32Array(this.u8.buffer, 0, bytes >> 2);
-  }
-
-  /** Whether `bytes` more fit. */
-  fits(bytes: number): boolean {
-    return this.used + bytes <= this.u8.length;
-  }
-
-  /** Copies `bytes` bytes of `from` that begin at `at`; returns where they are in this slab. */
-  take(from: Buffer, at: number, bytes: number): number {
-    const base = this.used;
-    from.copy(this.u8, base, at, at + bytes);
-    this.used = base + bytes;
-    return base;
-  }
-}
 
 const httpVersions = ['1.0', '1.1', '2.0'] as const;
 const HTTP2 = 2;
@@ -124,6 +95,10 @@ export interface ExchangePort {
   /** Records of the engine's find the exchange from now on, until `forget`. */
   keep(exchange: Exchange): void;
   forget(exchange: Exchange): void;
+  /** Whether it has not been forgotten: its place may be another's. */
+  keeps(exchange: Exchange): boolean;
+  /** Grants what was saved up. */
+  sendGrant(exchange: Exchange): void;
 }
 
 /**

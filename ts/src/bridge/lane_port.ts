@@ -8,7 +8,7 @@ export class LanePort implements ExchangePort {
   /** By slot. */
   readonly live: (Exchange | null)[] = [];
   /** Exchanges that found the response ring full, in order. */
-  retry: Exchange[] = [];
+  private queued: Exchange[] = [];
   /** To be called when a record stands in the ring that was not published. */
   readonly wrote: () => void;
 
@@ -36,7 +36,23 @@ export class LanePort implements ExchangePort {
   queue(exchange: Exchange): void {
     if (exchange.queued) return;
     exchange.queued = true;
-    this.retry.push(exchange);
+    this.queued.push(exchange);
+  }
+
+  /** Gives those that found the ring full another try by `again`, in order, until one finds it full again. */
+  retry(again: (exchange: Exchange) => void): void {
+    if (this.queued.length === 0) return;
+    const waiting = this.queued;
+    this.queued = [];
+    for (let i = 0; i < waiting.length; i++) {
+      const exchange = waiting[i] as Exchange;
+      exchange.queued = false;
+      again(exchange);
+      if (exchange.queued) {
+        this.queued = this.queued.concat(waiting.slice(i + 1));
+        return;
+      }
+    }
   }
 
   keep(exchange: Exchange): void {
@@ -68,6 +84,6 @@ export class LanePort implements ExchangePort {
 
   /** Whether something waits for room in the response ring. */
   protected get waits(): boolean {
-    return this.retry.length > 0;
+    return this.queued.length > 0;
   }
 }

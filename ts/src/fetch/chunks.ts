@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 
 const encoder = new TextEncoder();
-const noBytes = new Uint8Array(0);
+export const noBytes = new Uint8Array(0);
 
 /** The bytes of a view or a buffer, shared with it; null for what is neither. */
 export function viewBytes(value: unknown): Uint8Array | null {

@@ -18,9 +18,12 @@ export function matching(files, which) {
 /** What the suite of sockets does not hold. */
 const notBlackbox = /^tests\/(?:examples|readme|frameworks|targets|tls)\//;
 
-/** What no backend has to do with: files, modules and other programs are looked at, or the words of heads. */
+/**
+ * What no backend has to do with: files, modules and other programs are looked at, the words of heads, shapes of the API
+ * in TypeScript, what zlib-ng makes of messages.
+ */
 const aboutNoBackend =
-  /^tests\/(?:bench|commands|docs|runner|setup|support)\/|^tests\/(?:cli\/module_formats|differential\/differential|tools\/httplint)\./;
+  /^tests\/(?:bench|commands|docs|runner|setup|support)\/|^tests\/(?:bridge\/captured|cli\/module_formats|differential\/differential|node\/parity|tools\/httplint|websocket\/(?:deflate_\w+|hono|ws))\./;
 
 /**
  * What of it takes longest and is about one part of the server, or says once more over HTTP/2 what others have said: the

@@ -288,10 +288,9 @@ export class Channel implements ExchangeChannel {
   /** The engine has stopped: what is still open here will not be answered. */
   private stop(): void {
     this.sockets.noteStop();
-    let failure: { error: unknown } | undefined;
+    // How its sockets ended is in the rings yet.
+    const failure = this.drainAll();
     try {
-      // How its sockets ended is in the rings yet.
-      for (const port of this.ports) failure ??= this.drainAll(port);
       this.close();
       for (const port of this.ports) {
         for (const exchange of port.live) exchange?.abort();
@@ -304,14 +303,16 @@ export class Channel implements ExchangeChannel {
     if (failure !== undefined) throw failure.error;
   }
 
-  /** Takes all there is, whatever is thrown meanwhile; the first of that. */
-  private drainAll(port: SocketPort): { error: unknown } | undefined {
+  /** Takes all there is on every lane, whatever is thrown meanwhile; the first of that. */
+  private drainAll(): { error: unknown } | undefined {
     let failure: { error: unknown } | undefined;
-    for (let more = true; more; ) {
-      try {
-        more = this.drain(port);
-      } catch (error) {
-        failure ??= { error };
+    for (const port of this.ports) {
+      for (let more = true; more; ) {
+        try {
+          more = this.drain(port);
+        } catch (error) {
+          failure ??= { error };
+        }
       }
     }
     return failure;

@@ -36,7 +36,6 @@ import { SocketPort } from './socket_port.ts';
 import { writeUpgrade } from './socket_record.ts';
 import { type SocketsHost, ThreadSockets } from './thread_sockets.ts';
 import { recordedTrailers, type Trailers } from './trailers.ts';
-import type { WebSocketData } from './websocket.ts';
 
 /** Requests taken from one lane before the event loop gets its turn. */
 const turnMax = 256;
@@ -78,7 +77,7 @@ export class Channel implements ExchangeChannel {
   /** What was last seen of the engine's state. */
   private state = 0;
   private currentApp: App;
-  private readonly sockets: ThreadSockets;
+  readonly sockets: ThreadSockets;
   private readonly slabs = new Slabs();
   /** Within `turn`: what is written is published at its end. */
   private inTurn = false;
@@ -202,13 +201,8 @@ export class Channel implements ExchangeChannel {
   }
 
   /** As `Server.publish`. */
-  publish(topic: string, data: WebSocketData, compress?: boolean): number {
-    return this.closed ? 0 : this.sockets.publish(topic, data, compress);
-  }
-
-  /** To the subscribers of this process alone; `whenWritten` is called once it is on its way. */
-  deliver(...message: Parameters<ThreadSockets['deliver']>): void {
-    if (!this.closed) this.sockets.deliver(...message);
+  publish(...message: Parameters<ThreadSockets['publish']>): number {
+    return this.closed ? 0 : this.sockets.publish(...message);
   }
 
   /** Exchanges that wait for a handler, a body or room. */

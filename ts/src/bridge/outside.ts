@@ -1,9 +1,14 @@
-import type { Published } from './published.ts';
+/** A message that is published. */
+export interface PublishedParts {
+  /** As `Parts` has it. */
+  readonly manner: number;
+  readonly bytes: Uint8Array;
+}
 
 /** Where else what is published goes: other processes. */
 export interface Outside {
   /** Tells it there. Who takes it keeps nothing of `message`, whose bytes are the caller's. */
-  publish(topic: string, message: Published): void;
+  publish(topic: string, message: PublishedParts): void;
   /** Whether somebody of this thread is subscribed, when that changes. */
   wants(topic: string, isWanted: boolean): void;
 }

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import * as abi from '../bridge/abi.gen.ts';
+import type { PublishedParts } from '../bridge/outside.ts';
 
 /** What every message begins with: whose it is, and the version. */
 const magic = 'GYR1';
@@ -15,13 +16,6 @@ const kinds = 'tbTB';
 
 type SliceMethod = (from: number, to: number) => string;
 const latin1Slice = (Buffer.prototype as unknown as { latin1Slice: SliceMethod }).latin1Slice;
-
-/** What is published, as it goes into an envelope. */
-export interface Sealable {
-  /** `FLAG_TEXT`, `FLAG_PLAIN`. */
-  readonly manner: number;
-  readonly bytes: Uint8Array;
-}
 
 /** What was in one. */
 export interface Unsealed {
@@ -38,7 +32,7 @@ export function newOrigin(): string {
 }
 
 /** A message with who has published it, in memory of its own. */
-export function seal(origin: string, { manner, bytes }: Sealable): Uint8Array<ArrayBuffer> {
+export function seal(origin: string, { manner, bytes }: PublishedParts): Uint8Array<ArrayBuffer> {
   const sealed = new Uint8Array(headBytes + bytes.length);
   const isText = (manner & abi.FLAG_TEXT) !== 0;
   const isPlain = (manner & abi.FLAG_PLAIN) !== 0;

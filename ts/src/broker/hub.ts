@@ -1,6 +1,5 @@
 import * as abi from '../bridge/abi.gen.ts';
-import type { Outside } from '../bridge/outside.ts';
-import type { Published } from '../bridge/published.ts';
+import type { Outside, PublishedParts } from '../bridge/outside.ts';
 import type { WebSocketData } from '../bridge/websocket.ts';
 import type { Log } from '../core/log.ts';
 import type { Broker, BrokerHost, BrokerLink } from './broker.ts';
@@ -75,7 +74,7 @@ export class Hub implements Outside {
 
   // What this process says.
 
-  publish(topic: string, message: Published): void {
+  publish(topic: string, message: PublishedParts): void {
     this.forward(topic, seal(this.origin, message));
   }
 

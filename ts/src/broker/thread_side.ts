@@ -1,6 +1,5 @@
 import * as abi from '../bridge/abi.gen.ts';
-import type { Outside } from '../bridge/outside.ts';
-import type { Published } from '../bridge/published.ts';
+import type { Outside, PublishedParts } from '../bridge/outside.ts';
 import { headBytes, seal } from './envelope.ts';
 
 /** What a thread may have posted that the main thread has not taken, bytes. */
@@ -41,7 +40,7 @@ export class ThreadSide implements Outside {
     this.post = post;
   }
 
-  publish(topic: string, message: Published): void {
+  publish(topic: string, message: PublishedParts): void {
     const cost = costOf(headBytes + message.bytes.length);
     if (Atomics.load(this.counters, 0) + cost > postedMax) {
       Atomics.add(this.counters, 1, 1);

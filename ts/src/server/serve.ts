@@ -303,7 +303,7 @@ class LocalServer extends BaseServer {
   }
 
   protected deliver(...message: Parameters<Deliver>): void {
-    this.channel?.deliver(...message);
+    this.channel?.sockets.deliver(...message);
   }
 
   protected override requestStop(deadline: number): void {

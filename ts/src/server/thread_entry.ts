@@ -132,7 +132,7 @@ class ThreadProgram {
 
   /** Of the main thread, which counts what is not reported: it drops what is too much. */
   publish(topic: string, data: WebSocketData, compress: boolean | undefined, cost: number): void {
-    this.channel?.deliver(topic, data, compress, () => {
+    this.channel?.sockets.deliver(topic, data, compress, () => {
       this.published += cost;
       if (this.published < abi.SOCKET_ACK_BYTES) return;
       report({ kind: 'published', bytes: this.published });

@@ -20,23 +20,59 @@ import {
 } from '../support/target.ts';
 import { type Case, fuzz, installWstest } from './wstest.ts';
 
-/** Messages are sent as they are, and compressed: with contexts that are kept, and without. */
-const ways: readonly { name: string; target: Target; options: EngineOptions }[] = [
-  { name: 'Zig', target: engine, options: {} },
-  { name: 'TypeScript', target: serveApp, options: {} },
-  { name: 'compressed', target: engine, options: { websocket_deflate: true } },
+/** A server, and which cases it is asked. */
+interface Way {
+  /** Column of the table. */
+  readonly name: string;
+  /** What the table has behind a chapter's name. */
+  readonly how: string;
+  readonly target: Target;
+  readonly options: EngineOptions;
+  /** It compresses; others refuse what the cases of compression offer. */
+  readonly isCompressed: boolean;
+}
+
+const contexts = ', with contexts that are kept';
+const inEngine = {
+  websocket_deflate: true,
+  websocket_deflate_server_context_takeover: true,
+  websocket_deflate_client_context_takeover: true,
+};
+const inServe = { serverContextTakeover: true, clientContextTakeover: true };
+/** As serve() is given it. */
+const deflating = (perMessageDeflate: boolean | object): EngineOptions =>
+  ({ websocket: { perMessageDeflate } }) as unknown as EngineOptions;
+
+/** Messages are sent as they are, and compressed: by themselves, and with contexts. */
+const ways: readonly Way[] = [
+  { name: 'Zig', how: '', target: engine, options: {}, isCompressed: false },
+  { name: 'TypeScript', how: '', target: serveApp, options: {}, isCompressed: false },
   {
-    name: 'with contexts',
+    name: 'Zig',
+    how: '',
     target: engine,
-    options: {
-      websocket_deflate: true,
-      websocket_deflate_server_context_takeover: true,
-      websocket_deflate_client_context_takeover: true,
-    },
+    options: { websocket_deflate: true },
+    isCompressed: true,
+  },
+  {
+    name: 'TypeScript',
+    how: '',
+    target: serveApp,
+    options: deflating(true),
+    isCompressed: true,
+  },
+  { name: 'Zig', how: contexts, target: engine, options: inEngine, isCompressed: true },
+  {
+    name: 'TypeScript',
+    how: contexts,
+    target: serveApp,
+    options: deflating(inServe),
+    isCompressed: true,
   },
 ];
-/** Cases of compression: a server without it refuses what they offer. */
+/** Cases of compression. */
 const compressed = ['12.*', '13.*'];
+const isOfCompression = (pattern: string): boolean => /^1[23]\b/.test(pattern);
 /** What is as it should be. INFORMATIONAL: the protocol leaves it open, and the report only tells. */
 const fine = new Set(['OK', 'INFORMATIONAL']);
 /**
@@ -58,32 +94,50 @@ const chapters: Record<string, string> = {
   12: 'Compression',
   13: 'Compression, with parameters',
 };
+/** What a case came to, and how messages were compressed. */
+interface Result extends Case {
+  readonly how: string;
+}
+/** Rows of the table: a chapter, and how. */
+const rowsOf: readonly [chapter: string, how: string][] = [
+  ...Object.keys(chapters).map((chapter): [string, string] => [chapter, '']),
+  ['12', contexts],
+  ['13', contexts],
+];
 const marker = '<!-- npm run test:autobahn -- --write -->';
 
 const chapterOf = ({ id }: Case): string => id.split('.')[0] as string;
+const numberOf = (count: number, word: string): string => `${count} ${word.toLowerCase()}`;
 const isRight = (name: string, { id, behavior, close }: Case): boolean =>
   fine.has(close) &&
   (fine.has(behavior) || (behavior === 'NON-STRICT' && name === 'TypeScript' && early.has(id)));
 
-function tableOf(found: Map<string, Case[]>): string {
+function tableOf(found: Map<string, Result[]>): string {
   const names = [...found.keys()];
-  const count = (name: string, chapter: string): string => {
-    const own = (found.get(name) ?? []).filter((one) => chapterOf(one) === chapter);
+  const count = (name: string, chapter: string, how: string): string => {
+    const own = (found.get(name) ?? []).filter(
+      (one) => chapterOf(one) === chapter && one.how === how,
+    );
     const right = own.filter((one) => isRight(name, one)).length;
     if (own.length === 0) return 'not run';
     const told = ['INFORMATIONAL', 'NON-STRICT'].flatMap((word) => {
       const number = own.filter(({ behavior }) => behavior === word).length;
-      return number === 0 ? [] : [`${number} ${word.toLowerCase()}`];
+      return number === 0 ? [] : [numberOf(number, word)];
     });
     return `${right} of ${own.length}${told.length > 0 ? ` (${told.join(', ')})` : ''}`;
   };
-  const rows = Object.entries(chapters).map(
-    ([chapter, what]) =>
-      `| ${chapter}: ${what} | ${names.map((name) => count(name, chapter)).join(' | ')} |`,
-  );
-  return [`| Cases | ${names.join(' | ')} |`, `|---|${'---|'.repeat(names.length)}`, ...rows].join(
-    '\n',
-  );
+  const rows = rowsOf.map(([chapter, how]) => {
+    const counts = names.map((name) => count(name, chapter, how));
+    return `| ${chapter}: ${chapters[chapter]}${how} | ${counts.join(' | ')} |`;
+  });
+  const rule = `|---|${'---|'.repeat(names.length)}`;
+  return [`| Cases | ${names.join(' | ')} |`, rule, ...rows].join('\n');
+}
+
+/** Of `cases` those that this way is asked. */
+function casesFor({ isCompressed }: Way, cases: string[]): string[] {
+  if (isCompressed && cases.includes('*')) return compressed; // the rest is the same with it
+  return cases.filter((pattern) => pattern === '*' || isOfCompression(pattern) === isCompressed);
 }
 
 function write(table: string): void {
@@ -105,19 +159,20 @@ await main(async () => {
   const cases = values.smoke ? ['1.1.*', '7.1.*'] : values.cases.split(',');
   const parts = spawnSync(zigProgram('engine_app'), ['--parts'], { encoding: 'utf8' }).stdout;
   const hasDeflate = (JSON.parse(parts) as { deflate: boolean }).deflate;
-  const found = new Map<string, Case[]>();
-  for (const { name, target, options } of ways) {
-    const isPlain = options.websocket_deflate === undefined;
-    if (!isPlain && !hasDeflate) {
-      console.log(`SKIP ${name}: compression is not built (npm run build:deflate)`);
+  const found = new Map<string, Result[]>();
+  for (const way of ways) {
+    const own = casesFor(way, cases);
+    if (own.length === 0) continue;
+    const { name, how, target, options, isCompressed } = way;
+    if (isCompressed && !hasDeflate) {
+      console.log(`SKIP ${name}${how}: compression is not built (npm run build:deflate)`);
       continue;
     }
     const server = await target.start(options);
     const url = `${server.url.replace('http:', 'ws:')}socket?origin=any`;
-    const agent = name.replaceAll(' ', '-');
-    // What has nothing to do with compression is the same with it.
-    const own = isPlain || values.cases !== '*' || values.smoke ? cases : compressed;
-    found.set(name, await fuzz(agent, url, own, isPlain ? compressed : []));
+    const agent = `${name}${how}`.replaceAll(/\W+/g, '-');
+    const asked = await fuzz(agent, url, own, isCompressed ? [] : compressed);
+    found.set(name, [...(found.get(name) ?? []), ...asked.map((one) => ({ ...one, how }))]);
     await target.stop(server);
   }
   let [passed, failed] = [0, 0];

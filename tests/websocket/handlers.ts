@@ -18,6 +18,7 @@ type Ws = ServerWebSocket<Data>;
 
 const storage = new AsyncLocalStorage<string>();
 const ended: string[] = [];
+const announced = new Set<Ws>();
 let drains = 0;
 const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 /** Handlers of `hold`: each has its peer's credit for as long as it waits. */
@@ -72,6 +73,10 @@ const commands: Record<string, (ws: Ws, text: string) => unknown> = {
       bytes.writeUInt32BE(n);
       if (ws.publish(topic, bytes) === 0) console.log('NOT PUBLISHED');
     }
+  },
+  /** Others hear of its end. */
+  announce: (ws) => {
+    announced.add(ws);
   },
   publishLarge: (ws, text) => ws.publish(text, Buffer.alloc(900_000, 'p')),
   plain: (ws, text) => ws.send(text, false),
@@ -158,6 +163,7 @@ export function handlers(name: string) {
     async close(ws, code, reason) {
       ended.push(`${code} ${reason}`);
       console.log(`CLOSED ${code} ${reason}`);
+      if (announced.delete(ws)) ws.publish('news', `${ws.data.name} has gone`);
       if (ws.data?.name !== 'slow') return;
       commands.block?.(ws, '60');
       await rest(300);

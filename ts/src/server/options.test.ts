@@ -15,6 +15,25 @@ function errorOf(run: () => unknown): GyrfalconError {
   throw new Error('nothing was thrown');
 }
 
+test('a broker is an object that opens, with bounds for what waits for it', () => {
+  const broker = { name: 'b', open: () => Promise.reject(new Error('never')) };
+  engineConfig({ fetch, broker: { ...broker, maxWaitingBytes: 2 ** 21, maxWaitingTime: 1 } });
+  const wrong = [null, 7, {}, { name: 'b' }, { ...broker, name: undefined }];
+  for (const one of wrong) {
+    const error = errorOf(() => engineConfig({ fetch, broker: one } as unknown as ServeOptions));
+    assert.is(error.code, 'GYR_OPTION_INVALID');
+    assert.match(error.message, /^Option broker is /);
+  }
+  for (const [name, value] of [
+    ['maxWaitingBytes', 2 ** 21 - 1],
+    ['maxWaitingTime', 0],
+    ['maxWaitingTime', 1.5],
+  ] as const) {
+    const error = errorOf(() => engineConfig({ fetch, broker: { ...broker, [name]: value } }));
+    assert.match(error.message, new RegExp(`^Option broker\\.${name} is `));
+  }
+});
+
 test('options are translated to the engine’s names', () => {
   const config = engineConfig({
     fetch,

@@ -12,7 +12,7 @@ import type { SocketHandlers, WebSocketData } from './websocket.ts';
 /** What the WebSockets of a thread share, on all of its lanes. */
 export class ThreadSockets implements SocketOwner {
   readonly log: Log;
-  readonly gathering = new Gathering();
+  readonly gathering: Gathering;
   private readonly block: Block;
   private readonly host: { stopping?(): void };
   private isStopping = false;
@@ -35,6 +35,7 @@ export class ThreadSockets implements SocketOwner {
     this.host = host;
     this.ports = ports;
     this.current = app.sockets;
+    this.gathering = new Gathering(app.sockets ?? {});
     this.setApp(app);
     this.background = background;
     this.log = log;

@@ -308,8 +308,8 @@ serving(
 );
 
 serving(
-  'messages in parts take no more of a thread than partialMessagesLimit: the largest ends',
-  { websocket: { partialMessagesLimit: 200_000 } },
+  'messages in parts take no more of a thread than partialMessagesLimit: who has more than its share ends',
+  { websocket: { partialMessagesLimit: 300_000, maxPayloadLength: 300_000 } },
   async (server) => {
     const large = await open(server);
     const small = await Promise.all(Array.from({ length: 3 }, () => open(server)));

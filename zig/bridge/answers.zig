@@ -50,10 +50,12 @@ pub fn Answers(comptime W: type) type {
             }
         }
 
-        /// False: it has to wait for what this worker is publishing.
+        /// False: it has to wait for what its thread has had published here before.
         fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) bool {
             if (sockets_file.isOfSocket(record.header.kind)) {
-                if (remote.isBehind(w) or remote.isSpent(w)) return false;
+                const last = lane.sockets.last_published;
+                const is_free = record.header.kind == .socket_credit; // it has no order
+                if (!is_free and (remote.isBehind(w, last) or remote.isSpent(w))) return false;
                 sockets.take(d, w, lane, record);
             } else takeAnswer(d, w, lane, record);
             return true;

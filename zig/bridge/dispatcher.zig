@@ -432,12 +432,12 @@ pub const Dispatcher = struct {
             if (!lane.live) continue;
             Answers(@TypeOf(w)).drain(self, w, lane);
             if (lane.hasRoomAgain()) {
-                lane.full = false;
                 self.useRoom(w, lane);
                 room = room or !lane.full;
             } else if (lane.hasTurns()) Sockets(@TypeOf(w)).useRoom(self, w, lane);
         }
         if (w.hasBusy() and (room or self.busyIsPointless(w))) w.retryBusy();
+        for (w.state.lanes) |*lane| self.useRest(w, lane);
         for (w.state.lanes) |*lane| {
             if (!lane.live or lane.flush(self.threads.doorbell(lane.index))) continue;
             // It has ended without a word: what it had is answered with 503 in the next turn.
@@ -595,19 +595,41 @@ pub const Dispatcher = struct {
         return @typeInfo(W).pointer.child.Exchange;
     }
 
-    /// There is room in the request ring: what had to wait goes first, in the order abort, then per
-    /// exchange.
+    /// There is room in the request ring: what had to wait goes first. Aborts before all, then by
+    /// turns what sockets wait with, or what exchanges do and the heads of requests. On the turn of
+    /// the latter sockets have what is left (`useRest`); on theirs room is kept for those that are
+    /// called, who are read at the end of the turn.
     fn useRoom(self: *Dispatcher, w: anytype, lane: *Lane) void {
+        lane.full = false;
+        lane.is_put_off = false;
+        lane.sockets.queue.beginCalling();
         self.tellAborts(w, lane) catch return self.fail(w, lane);
         if (lane.full) return;
+        lane.turn_from = lane.requests.tail;
+        if (lane.sockets.go_first) Sockets(@TypeOf(w)).useRoom(self, w, lane);
+        if (!lane.full and lane.live) self.useRoomForAll(w, lane);
+    }
+
+    fn useRoomForAll(self: *Dispatcher, w: anytype, lane: *Lane) void {
         lane.cursor = lane.first;
         while (lane.cursor) |state| {
             lane.cursor = state.next;
             self.useRoomFor(w, lane, exchangeOf(w, state));
-            if (lane.full) break;
+            if (lane.full or lane.is_put_off) break;
         }
         lane.cursor = null;
-        if (!lane.full and lane.live) Sockets(@TypeOf(w)).useRoom(self, w, lane);
+    }
+
+    /// Requests have had their turn on the lane, if it was theirs.
+    fn useRest(self: *Dispatcher, w: anytype, lane: *Lane) void {
+        const from = lane.turn_from orelse return;
+        lane.turn_from = null;
+        const sockets = &lane.sockets;
+        if (!sockets.go_first and !lane.full and lane.live)
+            Sockets(@TypeOf(w)).useRoom(self, w, lane);
+        // Who goes first and finds too little room goes first again: others leave it together.
+        const is_used = lane.requests.tail != from or sockets.queue.called > 0;
+        if (is_used or !lane.full) sockets.go_first = !sockets.go_first;
     }
 
     fn tellAborts(_: *Dispatcher, _: anytype, lane: *Lane) !void {

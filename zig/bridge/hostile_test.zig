@@ -121,7 +121,7 @@ pub const Play = struct {
         self.wake();
     }
 
-    fn wake(self: *Play) void {
+    pub fn wake(self: *Play) void {
         const line = self.engine.block.worker(self.worker);
         if (@atomicRmw(u32, &line.asleep, .Xchg, 0, .seq_cst) != 1) return;
         switch (self.wakes) {

@@ -68,6 +68,10 @@ pub const Lane = struct {
     full: bool = false,
     /// JS's position when a record last found no room.
     head_when_full: u32 = 0,
+    /// What a request brought was put off for what sockets were promised: the next turn goes on.
+    is_put_off: bool = false,
+    /// Who waits for room has it in this turn of the worker, from this position on.
+    turn_from: ?u32 = null,
     pending: u32 = 0,
     first: ?*ExchangeState = null,
     /// The next one of a walk over the pending exchanges; moves on when it is unlinked.
@@ -100,6 +104,8 @@ pub const Lane = struct {
         self.responses = .{ .ring = self.responses.ring };
         self.live = false;
         self.full = false;
+        self.is_put_off = false;
+        self.turn_from = null;
         self.aborts_len = 0;
     }
 
@@ -127,7 +133,7 @@ pub const Lane = struct {
     /// Whether requests may be put on it: there is a thread, and nothing that came earlier waits
     /// for room.
     pub fn takesRequests(self: *const Lane) bool {
-        return self.live and !self.full and self.aborts_len == 0;
+        return self.live and !self.full and !self.is_put_off and self.aborts_len == 0;
     }
 
     /// Room for a record, or null: then JS wakes the worker once there is some.
@@ -156,8 +162,19 @@ pub const Lane = struct {
         return room;
     }
 
+    /// The same for what a request brings: sockets keep what they were promised.
+    fn reserveBeside(self: *Lane, size: u32) Corrupt!?[]align(abi.record_align) u8 {
+        const kept = self.sockets.queue.promised;
+        if (kept == 0) return self.reserve(size);
+        const largest = comptime abi.recordSize(@sizeOf(abi.Chunk) + abi.chunk_bytes_max);
+        if (try self.requests.fitsBeside(size, kept, largest)) return self.reserve(size);
+        self.is_put_off = true;
+        return null;
+    }
+
     /// Whether JS has made room since the ring was found full.
     pub fn hasRoomAgain(self: *const Lane) bool {
+        if (self.is_put_off) return true;
         // Not `head_seen`: a smaller record that was written since, and found room, has moved that
         // on.
         if (!self.full) return false;
@@ -167,6 +184,7 @@ pub const Lane = struct {
     /// `hasRoomAgain` for the look before sleep. The wish is stated anew: JS may have taken it down
     /// for room that turned out too small, and found nobody asleep.
     pub fn hasRoomOrWishes(self: *const Lane) bool {
+        if (self.is_put_off) return true;
         if (!self.full) return false;
         @atomicStore(u32, &self.control.request_wanted, 1, orders.asleep);
         return self.hasRoomAgain();
@@ -201,7 +219,7 @@ pub const Lane = struct {
     pub fn writeChunk(self: *Lane, id: Id, bytes: []const u8, end: bool) Corrupt!bool {
         assert(bytes.len <= abi.chunk_bytes_max);
         const size = abi.recordSize(@intCast(@sizeOf(abi.Chunk) + bytes.len));
-        const room = try self.reserve(size) orelse return false;
+        const room = try self.reserveBeside(size) orelse return false;
         writeHeader(room, size, .request_chunk, if (end) abi.flag_end else 0, id);
         const record: *abi.Chunk = @ptrCast(room.ptr);
         record.len = @intCast(bytes.len);
@@ -302,7 +320,7 @@ pub const Lane = struct {
         const bytes = @sizeOf(abi.RequestHead) + tables + head.len + raw_target.len + tls_bytes +
             body_bytes;
         const size = abi.recordSize(@intCast(bytes));
-        const room = try self.reserve(size) orelse return false;
+        const room = try self.reserveBeside(size) orelse return false;
         writeHeader(
             room,
             size,

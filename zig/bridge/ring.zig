@@ -68,6 +68,17 @@ pub const Producer = struct {
         return p.hasRoom(if (to_end < size) to_end + size else size);
     }
 
+    /// Whether one fits, and behind it records of `kept` bytes together, of which none has more than
+    /// `largest`.
+    pub fn fitsBeside(p: *Producer, size: u32, kept: u32, largest: u32) Corrupt!bool {
+        const mask = p.ring.capacity - 1;
+        const to_end = p.ring.capacity - (p.tail & mask);
+        const own = if (to_end < size) to_end + size else size;
+        const left = p.ring.capacity - ((p.tail +% own) & mask);
+        const skip = if (left < kept) @min(left, largest) else 0;
+        return p.hasRoom(own + kept + skip);
+    }
+
     /// Whether `need` bytes are free, together or not.
     pub fn hasRoom(p: *Producer, need: u32) Corrupt!bool {
         if (p.ring.capacity - (p.tail -% p.head_seen) >= need) return true;

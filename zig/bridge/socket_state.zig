@@ -67,6 +67,8 @@ pub const SocketState = struct {
     turn_bytes: u32 = 0,
     /// The round in which it was called and was not read since; 0: in none.
     called_in: u32 = 0,
+    /// Room in the ring that is kept for it from then on, bytes.
+    promised: u32 = 0,
     /// What JS has sent that is not known to have left for the peer, bytes.
     outstanding: u64 = 0,
     /// What has left, and JS was not told, bytes.
@@ -109,6 +111,10 @@ pub const Publication = struct {
 pub const LaneSockets = struct {
     list: list.List(SocketState, SocketState.linkOf) = .{},
     queue: Queue = .{},
+    /// Whose turn it is when there is room: theirs, or that of requests and their bodies.
+    go_first: bool = false,
+    /// What the thread has published last that did not go in one turn.
+    last_published: u64 = 0,
     publication: ?Publication = null,
     /// What holds it.
     block: Chain = .{},
@@ -128,6 +134,8 @@ pub const Queue = struct {
     /// How often some were called, and how many of the last time were not read since.
     round: u32 = 0,
     called: u32 = 0,
+    /// Room in the ring that is kept for those, bytes.
+    promised: u32 = 0,
 
     pub fn isEmpty(self: *const Queue) bool {
         return self.list.first == null;
@@ -151,6 +159,11 @@ pub const Queue = struct {
         self.returned = state;
     }
 
+    /// It waits with a note, which is nobody's turn: what it has left of one gives it no place.
+    pub fn addNote(self: *Queue, state: *SocketState) void {
+        if (!state.place.is_linked) self.list.append(state);
+    }
+
     /// It does not wait any more.
     pub fn drop(self: *Queue, state: *SocketState) void {
         if (self.returned == state) self.returned = state.place.prev;
@@ -163,6 +176,7 @@ pub const Queue = struct {
         self.round +%= 1;
         if (self.round == 0) self.round = 1;
         self.called = 0;
+        self.promised = 0;
     }
 
     /// It is its turn: it does not wait any more, and is to be read. Who has found no room in the
@@ -170,15 +184,25 @@ pub const Queue = struct {
     pub fn call(self: *Queue, state: *SocketState) void {
         if (state.turn_bytes <= abi.socket_message_cost)
             state.turn_bytes = state.wanted + abi.socket_message_cost;
-        state.called_in = self.round;
-        self.called += 1;
         self.drop(state);
+    }
+
+    /// Who was called will be read in this turn of the worker: `size` bytes of the ring are kept
+    /// for that.
+    pub fn promise(self: *Queue, state: *SocketState, size: u32) void {
+        state.called_in = self.round;
+        state.promised = size;
+        self.called += 1;
+        self.promised += size;
     }
 
     /// It is read, or has ended.
     pub fn answer(self: *Queue, state: *SocketState) void {
         if (state.called_in == 0) return;
-        if (state.called_in == self.round) self.called -= 1;
+        if (state.called_in == self.round) {
+            self.called -= 1;
+            self.promised -= state.promised;
+        }
         state.called_in = 0;
     }
 
@@ -214,7 +238,11 @@ test "who waits is called in order, and comes back to the front where it finds n
     try expectOrder(&queue, &.{ a, b, c });
     try testing.expectEqual(0, queue.partOf(d));
     queue.beginCalling();
-    for ([_]*SocketState{ a, b, c }) |state| queue.call(state);
+    for ([_]*SocketState{ a, b, c }) |state| {
+        queue.call(state);
+        queue.promise(state, 50);
+    }
+    try testing.expectEqual(150, queue.promised);
     // All are called: none of them may take the others' room, nor may who comes.
     try testing.expect(queue.isEmpty() and queue.isContended());
     try testing.expectEqual(0, queue.partOf(d));
@@ -229,13 +257,20 @@ test "who waits is called in order, and comes back to the front where it finds n
         queue.add(state);
     }
     try testing.expectEqual(0, queue.called);
+    try testing.expectEqual(0, queue.promised);
     try expectOrder(&queue, &.{ b, c, d, a });
     queue.beginCalling();
     b.turn_bytes = 60; // what it has told in the middle of its turn is not given again
     queue.call(b);
     try testing.expectEqual(60, b.turn_bytes);
+    queue.promise(b, 50);
     queue.beginCalling(); // it was not read since
     queue.answer(b);
+    try testing.expectEqual(0, queue.promised);
+    // With what it has left of its turn, a note goes to the end.
+    queue.addNote(b);
+    try expectOrder(&queue, &.{ c, d, a, b });
+    queue.drop(b);
     for ([_]*SocketState{ c, d, a }) |state| queue.drop(state);
     try testing.expect(!queue.isContended());
 }

@@ -22,6 +22,10 @@ const Record = @import("ring.zig").Record;
 const records = @import("socket_records.zig");
 const SocketState = @import("socket_state.zig").SocketState;
 
+/// Credit beyond which a socket is read: a control frame, told when its last byte comes, has its own
+/// then, however few bytes are read at a time.
+const credit_kept = abi.socket_message_cost + frames.control_bytes_max;
+
 /// A message that JS sends, bytes: more fits no connection's memory as it is by default.
 const message_bytes_bound = 1 << 28;
 
@@ -139,7 +143,7 @@ pub fn Sockets(comptime W: type) type {
                 remote.isCompressed(session),
             ) catch return d.fail(w, lane);
             state.open_owed = !told;
-            if (!told) lane.sockets.queue.add(state);
+            if (!told) lane.sockets.queue.addNote(state);
         }
 
         /// What may be told of a socket before JS grants more: no one has more than a quarter of
@@ -157,14 +161,16 @@ pub fn Sockets(comptime W: type) type {
         pub fn room(d: *Dispatcher, w: W, session: *Session, bytes: usize) usize {
             const state: *SocketState = &session.state;
             if (!state.is_live) return bytes; // nobody hears it; it is about to end
-            const credit = state.credit -| abi.socket_message_cost;
+            const credit = state.credit -| credit_kept;
             state.wanted = @intCast(@min(bytes, abi.chunk_bytes_max, credit));
             if (state.open_owed or state.wanted == 0) return hold(state);
             const lane = laneOf(w, state);
             const queue = &lane.sockets.queue;
             queue.answer(state);
             const part = queue.partOf(state);
-            if (part == 0) return waitForRoom(lane, state);
+            // Requests may be waiting for the room that is there.
+            if (part == 0 or (lane.full and state.turn_bytes == 0))
+                return waitForRoom(lane, state);
             const found = lane.reserve(sizeOf(part)) catch {
                 d.fail(w, lane);
                 return hold(state); // to be closed when the turn ends
@@ -228,7 +234,9 @@ pub fn Sockets(comptime W: type) type {
             const told = records.writeBytes(lane, kind, 0, session.id, payload) catch
                 return d.fail(w, lane);
             assert(told); // as above
-            state.turn_bytes -|= abi.socket_message_cost + @as(u32, @intCast(payload.len));
+            const cost = abi.socket_message_cost + @as(u32, @intCast(payload.len));
+            state.credit -= cost;
+            state.turn_bytes -|= cost;
         }
 
         // What has left.
@@ -270,7 +278,7 @@ pub fn Sockets(comptime W: type) type {
             const lane = laneOf(w, state);
             const told = records.writeSent(lane, session.id, state.owed) catch
                 return d.fail(w, lane);
-            if (told) state.owed = 0 else lane.sockets.queue.add(state);
+            if (told) state.owed = 0 else lane.sockets.queue.addNote(state);
         }
 
         // The end.
@@ -298,7 +306,7 @@ pub fn Sockets(comptime W: type) type {
                 d.fail(w, lane);
                 return true;
             };
-            if (told) forget(lane, state) else lane.sockets.queue.add(state);
+            if (told) forget(lane, state) else lane.sockets.queue.addNote(state);
             return told;
         }
 
@@ -313,8 +321,6 @@ pub fn Sockets(comptime W: type) type {
         pub fn useRoom(d: *Dispatcher, w: W, lane: *Lane) void {
             const queue = &lane.sockets.queue;
             queue.beginCalling();
-            // Room for those that are called now, who are read later in this turn.
-            var promised: u32 = 0;
             while (queue.first()) |state| {
                 const session = sessionOf(state);
                 if (state.open_owed) tellOpen(d, w, session);
@@ -329,19 +335,21 @@ pub fn Sockets(comptime W: type) type {
                 if (lane.full or !lane.live) return;
                 if (state.is_held and state.wanted > 0) {
                     const size = sizeOf(state.wanted);
-                    const fits = hasRoom(lane, promised, size) catch return d.fail(w, lane);
+                    const fits = hasRoom(lane, size) catch return d.fail(w, lane);
                     if (!fits) return; // the next turn goes on, or JS tells when there is room
-                    promised += size;
                     queue.call(state);
+                    // Another is read, or is not, whatever is done here.
+                    if (session.is_paused) queue.promise(state, size);
                     goOn(w, session);
                 } else {
                     queue.drop(state);
-                    if (state.credit > abi.socket_message_cost) goOn(w, session);
+                    if (state.credit > credit_kept) goOn(w, session);
                 }
             }
         }
 
-        fn hasRoom(lane: *Lane, promised: u32, size: u32) Corrupt!bool {
+        fn hasRoom(lane: *Lane, size: u32) Corrupt!bool {
+            const promised = lane.sockets.queue.promised;
             if (promised == 0) return try lane.reserve(size) != null;
             return lane.requests.hasRoom(promised + size);
         }
@@ -388,8 +396,9 @@ pub fn Sockets(comptime W: type) type {
 
         pub fn take(d: *Dispatcher, w: W, lane: *Lane, record: *const Record) void {
             if (record.header.kind == .socket_publish) {
-                if (!takePublish(w, lane, record)) complain(d, lane, record);
-                return;
+                if (takePublish(w, lane, record)) return;
+                dropPublication(w, lane); // the next begins anew
+                return complain(d, lane, record);
             }
             const id: Id = .{
                 .slot = record.header.slot,
@@ -548,6 +557,7 @@ pub fn Sockets(comptime W: type) type {
 
         // What JS publishes.
 
+        /// False: it is wrong, and what had come before it of a message is of no use.
         fn takePublish(w: W, lane: *Lane, record: *const Record) bool {
             if (!w.config.websocket) return false;
             const head = record.fixed(abi.SocketPublish) orelse return false;
@@ -562,17 +572,18 @@ pub fn Sockets(comptime W: type) type {
             }
             const publication = &(lane.sockets.publication orelse return false);
             const end = publication.len + bytes.len;
-            if (end > publication.total) return lose(w, lane);
+            if (end > publication.total) return false;
             if (publication.room) |out| @memcpy(out[publication.len..][0..bytes.len], bytes);
             publication.len = @intCast(end);
             if (record.header.flags & abi.flag_end == 0) return true;
-            if (publication.len != publication.total) return lose(w, lane);
+            if (publication.len != publication.total) return false;
             defer dropPublication(w, lane);
             const message = publication.room orelse return true; // told already
             const manner = publication.manner;
             if (manner.kind == .text and !utf8.isValid(message)) return false;
             const name = publication.topic[0..publication.topic_len];
-            if (remote.publish(w, publication.id, name, manner, message) == .dropped)
+            const last = &lane.sockets.last_published;
+            if (remote.publish(w, publication.id, name, manner, message, last) == .dropped)
                 log.limited("a worker has too much to send: a message is not published", .{});
             return true;
         }
@@ -594,11 +605,6 @@ pub fn Sockets(comptime W: type) type {
             @memcpy(sockets.publication.?.topic[0..topic.len], topic);
             if (sockets.publication.?.room == null)
                 log.limited("there is no memory for a message that is published", .{});
-        }
-
-        fn lose(w: W, lane: *Lane) bool {
-            dropPublication(w, lane);
-            return false;
         }
 
         fn dropPublication(w: W, lane: *Lane) void {

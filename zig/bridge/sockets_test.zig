@@ -8,28 +8,28 @@ const hostile = @import("hostile_test.zig");
 const Play = hostile.Play;
 const ring_file = @import("ring.zig");
 
-const config =
+pub const config =
     \\{"server":{"port":0,"hostname":"127.0.0.1","workers":1,"connections_max":64},
     \\ "ring_bytes":131072,"credit_bytes":65536,
     \\ "table":{"targets":[{"kind":"lane","route":7}],"fallback":0,"websocket":
     \\ {"unsent_bytes_max":65536,"tells_pings":true,"tells_pongs":true}}}
 ;
 /// A quarter of the ring, which is less than `credit_bytes` says.
-const credit_bytes = 131072 / 4;
+pub const credit_bytes = 131072 / 4;
 const key = "dGhlIHNhbXBsZSBub25jZQ==";
 const asking_text = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n" ++
     "Upgrade: websocket\r\n";
 const usual_fields = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " ++ key ++ "\r\n";
-const handshake_text = asking_text ++ usual_fields ++ "\r\n";
+pub const handshake_text = asking_text ++ usual_fields ++ "\r\n";
 const answer_text = "HTTP/1.1 101 Switching Protocols\r\n";
 
-const Name = struct { slot: u32, generation: u32 };
+pub const Name = struct { slot: u32, generation: u32 };
 
-fn nameOf(record: ring_file.Record) Name {
+pub fn nameOf(record: ring_file.Record) Name {
     return .{ .slot = record.header.slot, .generation = record.header.generation };
 }
 
-fn headerOf(
+pub fn headerOf(
     comptime T: type,
     kind: abi.RecordKind,
     flags: u16,
@@ -45,7 +45,7 @@ fn headerOf(
     };
 }
 
-fn publish(play: *Play, record: anytype, behind: []const u8) !void {
+pub fn publish(play: *Play, record: anytype, behind: []const u8) !void {
     const is_header = @TypeOf(record) == abi.RecordHeader;
     const header: abi.RecordHeader = if (is_header) record else record.header;
     var buffer: [64 * 1024]u8 = @splat(0);
@@ -55,7 +55,7 @@ fn publish(play: *Play, record: anytype, behind: []const u8) !void {
     try play.publishRaw(buffer[0..header.size]);
 }
 
-fn upgradeOf(name: Name) abi.SocketUpgrade {
+pub fn upgradeOf(name: Name) abi.SocketUpgrade {
     return .{
         .header = headerOf(abi.SocketUpgrade, .response_upgrade, 0, name, 0),
         .field_count = 0,
@@ -65,7 +65,7 @@ fn upgradeOf(name: Name) abi.SocketUpgrade {
     };
 }
 
-fn sendOf(name: Name, flags: u16, len: u32, total: u32) abi.SocketSend {
+pub fn sendOf(name: Name, flags: u16, len: u32, total: u32) abi.SocketSend {
     return .{
         .header = headerOf(abi.SocketSend, .socket_send, flags, name, len),
         .len = len,
@@ -73,18 +73,22 @@ fn sendOf(name: Name, flags: u16, len: u32, total: u32) abi.SocketSend {
     };
 }
 
-const whole = abi.flag_begin | abi.flag_end;
+pub const whole = abi.flag_begin | abi.flag_end;
 
 /// A socket, and the client's end of it.
-const Pair = struct {
+pub const Pair = struct {
     stream: std.net.Stream,
     name: Name,
 
-    fn open(play: *Play) !Pair {
+    pub fn open(play: *Play) !Pair {
         const stream = try play.connect();
         errdefer stream.close();
         try stream.writeAll(handshake_text);
-        const asked = nameOf(try play.nextRequest());
+        return answer(play, stream, nameOf(try play.nextRequest()));
+    }
+
+    /// The socket that a request becomes.
+    pub fn answer(play: *Play, stream: std.net.Stream, asked: Name) !Pair {
         try publish(play, upgradeOf(asked), "");
         const record = try play.nextOf(&.{.socket_open});
         const opened = record.fixed(abi.SocketOpen).?;
@@ -101,12 +105,12 @@ const Pair = struct {
         return self;
     }
 
-    fn close(self: *const Pair) void {
+    pub fn close(self: *const Pair) void {
         self.stream.close();
     }
 
     /// Sends a frame, masked with zeros.
-    fn say(self: *const Pair, opcode: u8, payload: []const u8) !void {
+    pub fn say(self: *const Pair, opcode: u8, payload: []const u8) !void {
         // One write: the system holds a second, small one back.
         var frame: [14 + 65_535]u8 = undefined;
         const head = frame[0..14];
@@ -125,7 +129,7 @@ const Pair = struct {
         try self.stream.writeAll(frame[0 .. len + payload.len]);
     }
 
-    fn readAll(self: *const Pair, out: []u8) !void {
+    pub fn readAll(self: *const Pair, out: []u8) !void {
         var len: usize = 0;
         while (len < out.len) {
             const n = try self.stream.read(out[len..]);
@@ -134,7 +138,7 @@ const Pair = struct {
         }
     }
 
-    fn expectFrame(self: *const Pair, first: u8, payload: []const u8) !void {
+    pub fn expectFrame(self: *const Pair, first: u8, payload: []const u8) !void {
         var buffer: [256]u8 = undefined;
         try self.readAll(buffer[0..2]);
         try testing.expectEqual(first, buffer[0]);
@@ -143,19 +147,19 @@ const Pair = struct {
         try testing.expectEqualStrings(payload, buffer[0..payload.len]);
     }
 
-    fn expectClose(self: *const Pair, code: u16) !void {
+    pub fn expectClose(self: *const Pair, code: u16) !void {
         var text: [2]u8 = undefined;
         std.mem.writeInt(u16, &text, code, .big);
         try self.expectFrame(0x88, &text);
     }
 
-    fn send(self: *const Pair, play: *Play, text: []const u8) !void {
+    pub fn send(self: *const Pair, play: *Play, text: []const u8) !void {
         const len: u32 = @intCast(text.len);
         try publish(play, sendOf(self.name, whole | abi.flag_text, len, len), text);
     }
 
     /// It goes both ways.
-    fn expectAlive(self: *const Pair, play: *Play) !void {
+    pub fn expectAlive(self: *const Pair, play: *Play) !void {
         try self.say(1, "there");
         const record = try play.nextOf(&.{.socket_message});
         try testing.expectEqual(self.name, nameOf(record));
@@ -404,8 +408,8 @@ test "who grants nothing has the peer wait, and loses nothing; others go on" {
     defer sender.join();
     var got: usize = 0;
     var ends: usize = 0;
-    // Nothing more comes when all is spent but what a record costs.
-    while (got < credit_bytes - abi.socket_message_cost) {
+    // Nothing more comes when all is spent but what a ping might cost.
+    while (got < credit_bytes - abi.socket_message_cost - 125) {
         const record = try play.nextOf(&.{.socket_message});
         try testing.expectEqual(pair.name, nameOf(record));
         got += record.fixed(abi.Chunk).?.len + abi.socket_message_cost;
@@ -422,7 +426,7 @@ test "who grants nothing has the peer wait, and loses nothing; others go on" {
 }
 
 /// Has the engine tell more of `name`.
-fn grant(play: *Play, name: Name, bytes: u32) !void {
+pub fn grant(play: *Play, name: Name, bytes: u32) !void {
     try publish(play, abi.Credit{
         .header = headerOf(abi.Credit, .socket_credit, 0, name, 0),
         .grant = bytes,
@@ -437,11 +441,11 @@ fn flood(one: Pair) void {
 }
 
 /// Floods of several clients, with credit to spare, into a ring that nobody reads.
-const Floods = struct {
+pub const Floods = struct {
     pairs: [4]Pair,
     threads: [4]std.Thread,
 
-    fn open(play: *Play) !Floods {
+    pub fn open(play: *Play) !Floods {
         var self: Floods = undefined;
         for (&self.pairs) |*pair| {
             pair.* = try Pair.open(play);
@@ -450,7 +454,7 @@ const Floods = struct {
         return self;
     }
 
-    fn begin(self: *Floods, play: *const Play) !void {
+    pub fn begin(self: *Floods, play: *const Play) !void {
         for (&self.pairs, &self.threads) |*pair, *thread|
             thread.* = try std.Thread.spawn(.{}, flood, .{pair.*});
         const wanted = &play.engine.block.control(0, 0).request_wanted;
@@ -461,14 +465,14 @@ const Floods = struct {
         return error.NeverFull;
     }
 
-    fn end(self: *const Floods) void {
+    pub fn end(self: *const Floods) void {
         for (self.pairs) |pair| std.posix.shutdown(pair.stream.handle, .both) catch {};
         for (self.threads) |thread| thread.join();
         for (self.pairs) |pair| pair.close();
     }
 
     /// Which of them a record is of.
-    fn indexOf(self: *const Floods, record: ring_file.Record) ?usize {
+    pub fn indexOf(self: *const Floods, record: ring_file.Record) ?usize {
         for (self.pairs, 0..) |pair, i| if (pair.name.slot == record.header.slot) return i;
         return null;
     }
@@ -591,6 +595,26 @@ test "a peer that is held for as long as it might be silent is closed with 1013"
     try testing.expectEqual(1013, end.fixed(abi.SocketClose).?.code);
 }
 
+pub const nobody: Name = .{ .slot = abi.no_socket, .generation = 0 };
+
+/// To the topic "news".
+pub fn subscribe(play: *Play, pair: *const Pair) !void {
+    const header = headerOf(abi.SocketTopic, .socket_subscribe, 0, pair.name, 4);
+    const topic: abi.SocketTopic = .{ .header = header, .topic_len = 4, .reserved = 0 };
+    try publish(play, topic, "news");
+}
+
+/// What is published to it, but to `name`.
+pub fn partOf(name: Name, flags: u16, len: u32, total: u32) abi.SocketPublish {
+    return .{
+        .header = headerOf(abi.SocketPublish, .socket_publish, flags, name, 4 + len),
+        .len = len,
+        .total = total,
+        .topic_len = 4,
+        .reserved = 0,
+    };
+}
+
 test "what is published goes to the worker's own sockets, whose record it is" {
     var play = try Play.openWith(
         \\{"server":{"port":0,"hostname":"127.0.0.1","workers":2,"connections_max":64},
@@ -607,20 +631,11 @@ test "what is published goes to the worker's own sockets, whose record it is" {
     var pairs: [2]Pair = undefined;
     for (&pairs, &plays) |*pair, *its| {
         pair.* = try Pair.open(its);
-        const header = headerOf(abi.SocketTopic, .socket_subscribe, 0, pair.name, 4);
-        const topic: abi.SocketTopic = .{ .header = header, .topic_len = 4, .reserved = 0 };
-        try publish(its, topic, "news");
+        try subscribe(its, pair);
     }
     defer for (pairs) |pair| pair.close();
-    const nobody: Name = .{ .slot = abi.no_socket, .generation = 0 };
     for ([_][]const u8{ "newsa", "newsb" }, &plays) |text, *its| {
-        try publish(its, abi.SocketPublish{
-            .header = headerOf(abi.SocketPublish, .socket_publish, whole, nobody, 5),
-            .len = 1,
-            .total = 1,
-            .topic_len = 4,
-            .reserved = 0,
-        }, text);
+        try publish(its, partOf(nobody, whole, 1, 1), text);
     }
     try pairs[0].expectFrame(0x82, "a");
     try pairs[1].expectFrame(0x82, "b");
@@ -637,37 +652,21 @@ test "what is published comes to all but one; what is wrong to nobody" {
     defer one.close();
     const two = try Pair.open(&play);
     defer two.close();
-    for ([_]Pair{ one, two }) |pair| {
-        const header = headerOf(abi.SocketTopic, .socket_subscribe, 0, pair.name, 4);
-        const topic: abi.SocketTopic = .{ .header = header, .topic_len = 4, .reserved = 0 };
-        try publish(&play, topic, "news");
-    }
-    const Part = struct {
-        fn of(name: Name, flags: u16, len: u32, total: u32) abi.SocketPublish {
-            return .{
-                .header = headerOf(abi.SocketPublish, .socket_publish, flags, name, 4 + len),
-                .len = len,
-                .total = total,
-                .topic_len = 4,
-                .reserved = 0,
-            };
-        }
-    };
-    const nobody: Name = .{ .slot = abi.no_socket, .generation = 0 };
-    try publish(&play, Part.of(one.name, whole | abi.flag_text, 2, 2), "newshi");
+    for ([_]Pair{ one, two }) |pair| try subscribe(&play, &pair);
+    try publish(&play, partOf(one.name, whole | abi.flag_text, 2, 2), "newshi");
     try two.expectFrame(0x81, "hi");
-    try publish(&play, Part.of(nobody, abi.flag_begin, 2, 4), "newsab");
-    try publish(&play, Part.of(nobody, abi.flag_end, 2, 4), "newscd");
+    try publish(&play, partOf(nobody, abi.flag_begin, 2, 4), "newsab");
+    try publish(&play, partOf(nobody, abi.flag_end, 2, 4), "newscd");
     for ([_]Pair{ one, two }) |pair| try pair.expectFrame(0x82, "abcd");
     var wrong = [_]abi.SocketPublish{
-        Part.of(nobody, abi.flag_end, 1, 1), // it has not begun
-        Part.of(nobody, whole, 1, 2), // it does not end
-        Part.of(nobody, whole, 2, 1),
-        Part.of(nobody, whole, 1, abi.publish_bytes_max + 1),
-        Part.of(nobody, whole, 0xffff, 0xffff),
-        Part.of(nobody, whole | abi.flag_text, 1, 1), // no UTF-8
-        Part.of(nobody, whole, 1, 1),
-        Part.of(nobody, whole, 1, 1),
+        partOf(nobody, abi.flag_end, 1, 1), // it has not begun
+        partOf(nobody, whole, 1, 2), // it does not end
+        partOf(nobody, whole, 2, 1),
+        partOf(nobody, whole, 1, abi.publish_bytes_max + 1),
+        partOf(nobody, whole, 0xffff, 0xffff),
+        partOf(nobody, whole | abi.flag_text, 1, 1), // no UTF-8
+        partOf(nobody, whole, 1, 1),
+        partOf(nobody, whole, 1, 1),
     };
     wrong[6].topic_len = 0;
     wrong[7].topic_len = 129;
@@ -675,8 +674,32 @@ test "what is published comes to all but one; what is wrong to nobody" {
         record.header.size = @sizeOf(abi.SocketPublish) + 8;
         try publish(&play, record.*, "news\xff");
     }
-    try publish(&play, Part.of(nobody, whole, 1, 1), "newsz");
+    try publish(&play, partOf(nobody, whole, 1, 1), "newsz");
     for ([_]Pair{ one, two }) |pair| try pair.expectFrame(0x82, "z");
+    try testing.expectEqual(wrong.len, play.engine.stats().badRecords);
+}
+
+test "a wrong record in the middle of what is published costs that, and nothing later" {
+    var play = try Play.openWith(config);
+    defer play.close();
+    const pair = try Pair.open(&play);
+    defer pair.close();
+    try subscribe(&play, &pair);
+    const wrong = [_]abi.SocketPublish{
+        partOf(nobody, 0, 1, abi.publish_bytes_max + 1),
+        partOf(nobody, abi.flag_begin, 2, 4), // a second beginning
+        partOf(nobody, 0, 0xffff, 4),
+        partOf(nobody, 0, 4, 4), // more than was announced
+        partOf(nobody, abi.flag_end, 1, 4), // less
+    };
+    for (wrong) |record| {
+        try publish(&play, partOf(nobody, abi.flag_begin, 2, 4), "newsab");
+        var one = record;
+        one.header.size = @sizeOf(abi.SocketPublish) + 8;
+        try publish(&play, one, "newscd");
+        try publish(&play, partOf(nobody, whole, 1, 1), "newsz");
+        try pair.expectFrame(0x82, "z");
+    }
     try testing.expectEqual(wrong.len, play.engine.stats().badRecords);
 }
 

@@ -12,6 +12,7 @@ test {
     _ = @import("sections_test.zig");
     _ = @import("socket_state.zig");
     _ = @import("sockets_test.zig");
+    _ = @import("sockets_turns_test.zig");
     _ = @import("table.zig");
     _ = @import("threads.zig");
     _ = @import("waits_test.zig");

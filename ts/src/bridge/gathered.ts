@@ -1,7 +1,7 @@
 import type { Block } from './lane.ts';
 
 /** What a message begins to be gathered in, bytes. */
-const firstBytes = 4096;
+const firstBytes = 256;
 /** What all of a thread may take by default, bytes: or twice the longest message. */
 const limitDefault = 64 * 1024 * 1024;
 /** The option `maxPayloadLength` by default, bytes. */
@@ -24,8 +24,18 @@ export interface GatheringLimits {
  * bound them, as it is granted while they come: a peer could not end a message that is longer.
  */
 export class Gathering {
+  /** What has grown last stands last. */
   private readonly messages = new Set<Gathered>();
   private bytes = 0;
+  /** A message has no more, bytes. */
+  readonly messageMax: number;
+  private readonly limit: number;
+
+  /** The options are those of the start, as the engine's are: what is open outlives a reload. */
+  constructor({ maxPayloadLength, partialMessagesLimit }: GatheringLimits) {
+    this.messageMax = maxPayloadLength ?? messageMaxDefault;
+    this.limit = partialMessagesLimit ?? Math.max(limitDefault, 2 * this.messageMax);
+  }
 
   begin(gatherer: Gatherer): Gathered {
     const one = new Gathered(this, gatherer);
@@ -33,29 +43,28 @@ export class Gathering {
     return one;
   }
 
-  /** One takes so much more. Above the limit the largest goes. */
-  take(bytes: number, limits: GatheringLimits): void {
+  /**
+   * `one` takes so much more. Above the limit somebody goes: of those that have their share of it or
+   * more, who has not grown for longest. Who holds what it has for ever goes before who goes on.
+   */
+  take(one: Gathered, bytes: number): void {
+    this.messages.delete(one);
+    this.messages.add(one);
     this.bytes += bytes;
-    while (this.bytes > limitOf(limits)) {
-      let largest: Gathered | null = null;
-      for (const one of this.messages) {
-        if (largest === null || one.capacity > largest.capacity) largest = one;
+    while (this.bytes > this.limit) {
+      const share = this.limit / this.messages.size;
+      for (const each of this.messages) {
+        if (each.capacity < share) continue;
+        each.end();
+        each.gatherer.lostParts();
+        break; // there is one: together they have more than all shares
       }
-      if (largest === null) return; // nobody is left
-      largest.end();
-      largest.gatherer.lostParts();
     }
   }
 
   end(one: Gathered): void {
     if (this.messages.delete(one)) this.bytes -= one.capacity;
   }
-}
-
-function limitOf({ partialMessagesLimit, maxPayloadLength }: GatheringLimits): number {
-  return (
-    partialMessagesLimit ?? Math.max(limitDefault, 2 * (maxPayloadLength ?? messageMaxDefault))
-  );
 }
 
 /** A message that comes in parts: one piece of memory, however many they are. */
@@ -75,18 +84,21 @@ export class Gathered {
     return this.bytes.length;
   }
 
-  /** It may be the largest of those that take too much: then it is lost with that. */
-  add(block: Block, start: number, length: number, limits: GatheringLimits): void {
+  /** It may be the one that goes where all take too much: then it is lost with that. */
+  add(block: Block, start: number, length: number): void {
     const end = this.length + length;
     const before = this.bytes.length;
     if (end > before) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * before, firstBytes));
+      const most = Math.max(end, this.gathering.messageMax);
+      const larger = Buffer.allocUnsafeSlow(
+        Math.min(Math.max(end, 2 * before, firstBytes), most),
+      );
       this.bytes.copy(larger, 0, 0, this.length);
       this.bytes = larger;
     }
     block.u8.copy(this.bytes, this.length, start, start + length);
     this.length = end;
-    if (this.bytes.length > before) this.gathering.take(this.bytes.length - before, limits);
+    if (this.bytes.length > before) this.gathering.take(this, this.bytes.length - before);
   }
 
   /** It takes nothing any more. */

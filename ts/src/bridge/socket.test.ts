@@ -1,7 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Fixture, open as openChannel, tick } from '../../../tests/support/channel.ts';
 import type { MirrorAnswer } from '../../../tests/support/engine_mirror.ts';
+import { until } from '../../../tests/support/wait.ts';
 import type { Request } from '../fetch/request.ts';
 import * as abi from './abi.gen.ts';
 import type { ServerWebSocket, UpgradeOptions, WebSocketHandler } from './websocket.ts';
@@ -273,7 +276,7 @@ test('topics that come and go while the ring is full have an end: the socket is 
   assert.is(topics.length, abi.SOCKET_TOPICS_MAX);
 });
 
-test('messages in parts are bounded together: the largest goes, and the others stay', async () => {
+test('messages in parts are bounded together: who has more than its share goes, others stay', async () => {
   const { sockets, openAt, mirror, doorbell, told, written } = open({
     handlers: { partialMessagesLimit: 100_000 },
   });
@@ -330,7 +333,7 @@ test('a message of one byte a part takes one piece of memory, which grows', () =
     Buffer.allocUnsafeSlow = allocUnsafeSlow;
   }
   assert.is((told[0] as Buffer).length, 100_001);
-  assert.equal(sizes, [4096, 8192, 16_384, 32_768, 65_536, 131_072, 100_001]);
+  assert.equal(sizes, [256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072, 100_001]);
 });
 
 test('a grant is not saved up where the engine waits for it', async () => {
@@ -407,6 +410,40 @@ test('what messages take of the credit is granted when they have been handled', 
   assert.equal([credit?.kind, credit?.grant], [abi.KIND_SOCKET_CREDIT, 16_384]);
 });
 
+test('pings that are told take of the credit until their handler is done', async () => {
+  const waiting: (() => void)[] = [];
+  const { ws, mirror, doorbell, written } = open({
+    handlers: { ping: () => new Promise<void>((resolve) => waiting.push(resolve)) },
+  });
+  const cost = 100 + abi.SOCKET_MESSAGE_COST;
+  const count = 200; // as many as make the grant due
+  for (let n = 0; n < count; n++) {
+    mirror.socketBytes(abi.KIND_SOCKET_PING, 5, 0, Buffer.alloc(100));
+  }
+  doorbell.ring();
+  assert.equal(await written(), []);
+  const granted = async (): Promise<number> => {
+    await tick();
+    const records = (await written()).filter(({ kind }) => kind === abi.KIND_SOCKET_CREDIT);
+    return records.reduce((sum, { grant }) => sum + grant, 0);
+  };
+  for (const resolve of waiting) resolve();
+  const first = await granted();
+  assert.ok(first > 0 && first <= count * cost);
+  // Who hears of them no more, and nobody who is closing, holds anything.
+  for (let n = 0; n < count; n++) {
+    mirror.socketBytes(abi.KIND_SOCKET_PONG, 5, 0, Buffer.alloc(100));
+  }
+  doorbell.ring();
+  ws.close();
+  for (let n = 0; n < count; n++) {
+    mirror.socketBytes(abi.KIND_SOCKET_PING, 5, 0, Buffer.alloc(100));
+  }
+  doorbell.ring();
+  const all = first + (await granted());
+  assert.ok(all > 2 * count * cost, `${all} of ${3 * count * cost}`);
+});
+
 test('its end is told once, and nothing is written for it behind', async () => {
   const { ws, told, mirror, doorbell, written } = open();
   mirror.socketClose(5, 4001, 'bye ✓');
@@ -475,6 +512,32 @@ test('what cannot be said throws', () => {
   ws.subscribe('0');
   assert.throws(() => ws.subscribe('more'), /GYR_WEBSOCKET_INVALID/);
   assert.throws(() => ws.send(7 as unknown as string), TypeError);
+});
+
+test('what waits for a socket that has ended takes no memory any more', async () => {
+  const { ws, mirror, doorbell } = open({ ringBytes: 128 * 1024 });
+  ws.send(Buffer.alloc(140_000)); // what is sent behind it waits
+  const copies: WeakRef<Buffer>[] = [];
+  const { from } = Buffer;
+  Buffer.from = ((...args: Parameters<typeof from>) => {
+    const copy = from(...args);
+    copies.push(new WeakRef(copy));
+    return copy;
+  }) as typeof from;
+  try {
+    for (let n = 0; n < 3; n++) ws.send(new Uint8Array(100_000));
+  } finally {
+    Buffer.from = from;
+  }
+  assert.is(copies.length, 3);
+  mirror.socketClose(5, 1006, '');
+  doorbell.ring();
+  setFlagsFromString('--expose_gc');
+  const gc = runInNewContext('gc') as () => void;
+  await until(() => {
+    gc();
+    return copies.every((copy) => copy.deref() === undefined);
+  }, 'no copy');
 });
 
 test('a socket of an exchange that is not known is ended', async () => {

@@ -120,6 +120,8 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   private wantsDrain = false;
   /** How many things that it has said wait for room in the ring. */
   private waiting = 0;
+  /** Messages among those. */
+  private readonly messagesWaiting = new Set<Parts>();
   private topicsWaiting = 0;
   private isTerminated = false;
   private readonly credit: number;
@@ -236,6 +238,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     if (this.state === CLOSED || this.isTerminated) return;
     this.state = CLOSING;
     this.isTerminated = true; // what waits is left out
+    this.dropWaiting();
     const write = () => this.state === CLOSED || writeTerminate(this.host.lane, this);
     if (write()) this.host.wrote();
     else this.host.enqueue({ write, done: nothing });
@@ -338,7 +341,17 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   }
 
   private waitWith(message: Parts): void {
-    this.say(() => this.writeMessage(message));
+    this.messagesWaiting.add(message);
+    const done = () => {
+      this.messagesWaiting.delete(message);
+    };
+    this.say(() => this.writeMessage(message), done);
+  }
+
+  /** Nothing of what waits is written: it keeps its place, and no memory. */
+  private dropWaiting(): void {
+    for (const message of this.messagesWaiting) message.bytes = noBytes;
+    this.messagesWaiting.clear();
   }
 
   /** False: the ring is full; what was written of it is noted in it. */
@@ -417,7 +430,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   ): void {
     this.partsCost += length + abi.SOCKET_MESSAGE_COST;
     this.gathered ??= this.host.gathering.begin(this);
-    this.gathered.add(block, start, length, this.host.handlers);
+    this.gathered.add(block, start, length);
     const { gathered } = this;
     if (gathered === null) return; // it was too much
     // A message may be longer than the credit is.
@@ -436,7 +449,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     this.runInAsyncScope(this.callMessage, this, message, cost);
   }
 
-  /** Messages in parts take too much memory, and this one most of it. */
+  /** Messages in parts take too much memory, and this one has more than its share. */
   lostParts(): void {
     this.dropParts();
     this.close(1013);
@@ -470,10 +483,17 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   takeControl(block: Block, at: number, isPing: boolean): void {
     const { handlers } = this.host;
     const hook = isPing ? handlers.ping : handlers.pong;
-    if (hook === undefined || this.state !== OPEN) return;
     const length = block.i32[(at + abi.CHUNK_LEN) >> 2] as number;
+    const cost = length + abi.SOCKET_MESSAGE_COST;
+    this.pending += cost;
+    if (hook === undefined || this.state !== OPEN) {
+      this.grant(cost);
+      return;
+    }
     const payload = this.binaryOf(block, at + abi.CHUNK_BYTES, length);
-    this.call(() => hook.call(handlers, this, payload));
+    const work = this.call(() => hook.call(handlers, this, payload));
+    if (work === null) this.grant(cost);
+    else work.then(() => this.grant(cost));
   }
 
   /** So much has left for the peer. */
@@ -497,6 +517,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     if (this.state === CLOSED) return;
     this.state = CLOSED;
     this.dropParts();
+    this.dropWaiting();
     const { host } = this;
     if (this.topics !== null) for (const topic of this.topics) host.topics?.ended(topic);
     this.topics = null;

@@ -27,7 +27,7 @@ export interface SocketsHost {
 /** What the WebSockets of a thread share, on all of its lanes. */
 export class ThreadSockets implements SocketOwner {
   readonly log: Log;
-  readonly gathering = new Gathering();
+  readonly gathering: Gathering;
   readonly topics: TopicCounts | null;
   private readonly block: Block;
   private readonly host: SocketsHost;
@@ -52,6 +52,7 @@ export class ThreadSockets implements SocketOwner {
     this.topics = host.outside === undefined ? null : new TopicCounts(host.outside);
     this.ports = ports;
     this.current = app.sockets;
+    this.gathering = new Gathering(app.sockets ?? {});
     this.setApp(app);
     this.background = background;
     this.log = log;

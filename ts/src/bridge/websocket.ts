@@ -105,7 +105,8 @@ export interface WebSocketHandler<Data = unknown> {
   maxPayloadLength?: number;
   /**
    * What messages that have come in part may take of a thread's memory, those of all its sockets
-   * together. Above it the socket that holds most is closed with 1013.
+   * together; `maxPayloadLength` at least. Above it a socket that has more than its share is closed with
+   * 1013: of those the one whose message has not grown for longest.
    *
    * @default 64 MiB, or twice `maxPayloadLength`
    */

@@ -23,6 +23,7 @@ test('what cannot be is refused with what would be right', () => {
     [{ message, open: 7 }, 'websocket.open'],
     [{ message, maxPayloadLength: 0 }, 'from 1 to 268435456'],
     [{ message, maxPayloadLength: 1.5 }, 'an integer'],
+    [{ message, partialMessagesLimit: 1e6 }, 'maxPayloadLength, which is 16777216'],
     [{ message, idleTimeout: -1 }, 'a number of seconds'],
     [{ message, backpressureLimit: 1 }, 'from 1024'],
     [{ message, sendPings: 1 }, 'a boolean'],

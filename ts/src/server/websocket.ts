@@ -70,6 +70,7 @@ export function checkWebSocket(given: unknown): void {
   for (const [name, [min, max]] of Object.entries({ ...numbers, ...threadNumbers })) {
     checkNumber(name, options[name], min, max);
   }
+  checkPartials(options);
   checkLists(options);
   checkDeflate(options.perMessageDeflate);
 }
@@ -81,6 +82,17 @@ function checkNumber(name: string, value: unknown, min: number, max: number): vo
   if (typeof value === 'number' && isWhole && value >= min && value <= max) return;
   const kind = name === 'idleTimeout' ? 'a number of seconds' : 'an integer';
   throw invalid(`websocket.${name}`, value, `${kind} from ${min} to ${max}`);
+}
+
+/** A message that is longer than all of them together may be could never come. */
+function checkPartials({ partialMessagesLimit, maxPayloadLength }: Record<string, unknown>): void {
+  const longest = (maxPayloadLength ?? numbers.maxPayloadLength[2]) as number;
+  if (partialMessagesLimit === undefined || (partialMessagesLimit as number) >= longest) return;
+  throw invalid(
+    'websocket.partialMessagesLimit',
+    partialMessagesLimit,
+    `maxPayloadLength, which is ${longest}, or more`,
+  );
 }
 
 function checkLists({ origins, protocols }: Record<string, unknown>): void {

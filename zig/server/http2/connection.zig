@@ -77,8 +77,12 @@ pub fn Http2(comptime D: type) type {
         pub fn onBytes(d: *D, conn: *Conn, bytes: []const u8) usize {
             const session = of(conn);
             var used: usize = 0;
-            // What has come before goes first.
-            if (session.unread.len > 0) tunnels.readAll(d, session);
+            // What has come before goes first on every second turn: resets, pings and windows wait
+            // behind it no longer. The end of the other turns has what they leave of it.
+            if (session.unread.len > 0) {
+                session.unread_first = !session.unread_first;
+                if (session.unread_first) tunnels.readAll(d, session);
+            }
             while (conn.isOpen() and !session.is_over) {
                 if (conn.is_ready) return used; // it has had its turn
                 const step = session.protocol.next(session, bytes[used..], .{

@@ -98,6 +98,8 @@ pub fn Sessions(comptime D: type) type {
             held_up: Waiting = .{},
             /// Exchanges that are tunnels, of which something is to be read.
             unread: Waiting = .{},
+            /// Those went ahead of what has come since, when it was last asked.
+            unread_first: bool = false,
             /// A request was read on it.
             served: bool = false,
             /// A socket on one of its streams was refused room for a message.

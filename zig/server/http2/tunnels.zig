@@ -82,7 +82,9 @@ pub fn Tunnels(comptime D: type) type {
             return d.exchanges.get(id) != null and isTunnel(ex);
         }
 
-        /// Nobody takes it now, and no window is opened for it.
+        /// Nobody takes it now, and no window is opened for it. What there is no memory for is in
+        /// no inbox: its share of the windows comes back when the stream is released, which its
+        /// socket's end brings about.
         fn keep(d: *D, ex: *Exchange, bytes: []const u8) void {
             if (bytes.len == 0 or ex.http2.spares_content and ex.response != .none) return;
             ex.http2.inbox.append(&d.net.pools.buffers, bytes) catch

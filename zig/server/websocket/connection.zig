@@ -112,8 +112,8 @@ pub fn WebSockets(comptime D: type) type {
         fn mayRead(d: *D, tunnel: Tunnel, session: *Session) bool {
             const worker = &d.websocket_worker;
             const has_had_turn = tunnel.conn.is_ready;
-            if (session.is_ahead) session.is_ahead = !worker.mailbox.own.isEmpty();
-            if (has_had_turn or session.is_ahead or worker.sends_left == 0) {
+            const is_ahead = worker.mailbox.isBehind(session.ahead_of);
+            if (has_had_turn or is_ahead or worker.sends_left == 0) {
                 tunnel.goOnLater(d);
                 return false;
             }

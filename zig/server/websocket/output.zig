@@ -34,19 +34,46 @@ pub fn Output(comptime D: type) type {
             bytes: []const u8,
         ) Status {
             const d = of(owner);
+            const mailbox = &d.websocket_worker.mailbox;
+            // What this thread has posted comes first.
+            const may_say = !mailbox.isBehind(mailbox.own_posted);
+            return sayOrPost(d, id, word, topic, bytes, may_say);
+        }
+
+        /// `may_say`: nothing that was posted has to be said before.
+        fn sayOrPost(
+            d: *D,
+            id: Id,
+            word: socket.Word,
+            topic: []const u8,
+            bytes: []const u8,
+            may_say: bool,
+        ) Status {
             const worker = &d.websocket_worker;
             const is_long = word == .publish and
                 worker.topics.subscribersOf(topic) *| sendCost(d, bytes) > worker.sends_left;
-            // What this thread has posted comes first.
-            if (!is_long and worker.mailbox.own.isEmpty()) {
+            if (!is_long and may_say) {
                 defer worker.sends_left -|= worker.takeSpent();
                 return say(d, id, word, topic, bytes);
             }
             const status = worker.mailbox.post(id, word, topic, bytes);
             if (status == .posted and word == .publish) {
-                if (websockets.byId(d, id)) |session| session.is_ahead = true;
+                if (websockets.byId(d, id)) |session|
+                    session.ahead_of = worker.mailbox.own_posted;
             }
             return status;
+        }
+
+        /// To this worker's subscribers, now or in turns. Whoever calls sees to it that nothing is
+        /// said behind what it has posted before (`Mailbox.isBehind`).
+        pub fn publish(
+            d: *D,
+            except: Id,
+            topic: []const u8,
+            manner: socket.Manner,
+            bytes: []const u8,
+        ) Status {
+            return sayOrPost(d, except, .{ .publish = manner }, topic, bytes, true);
         }
 
         /// Any thread.
@@ -78,6 +105,7 @@ pub fn Output(comptime D: type) type {
                     if (left == 0) break;
                     lane.publishing = null;
                 } else _ = say(d, post.id, post.word, post.topic, post.bytes);
+                if (which == .own_posts) d.websocket_worker.mailbox.own_said += 1;
                 left -|= costOf(post.bytes.len) +| d.websocket_worker.takeSpent();
             }
             return left;
@@ -301,6 +329,7 @@ pub fn Output(comptime D: type) type {
             if (session.tunnel.?.stream != null) {
                 session.tunnel.?.flush(d);
                 const tunnel = session.tunnel orelse return .closed;
+                if (!session.protocol.isOpen()) return .closed;
                 if (hasRoom(d, tunnel, bytes)) return null;
             }
             return overflow(d, session);

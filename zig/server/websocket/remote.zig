@@ -130,22 +130,29 @@ pub fn RemoteSockets(comptime D: type) type {
             d.websocket_worker.topics.unsubscribe(session, topic);
         }
 
-        /// To all of this worker's who have subscribed, but to `except`. Text is UTF-8.
+        /// To all of this worker's who have subscribed, but to `except`. Text is UTF-8. `last`
+        /// names it where it takes more turns than this: until it has reached all, whoever
+        /// publishes is behind.
         pub fn publish(
             d: *D,
             except: Id,
             topic: []const u8,
             manner: socket.Manner,
             bytes: []const u8,
+            last: *u64,
         ) Status {
-            const before = d.websocket_worker.mailbox.enter();
+            const mailbox = &d.websocket_worker.mailbox;
+            const before = mailbox.enter();
             defer socket.Mailbox.leave(before);
-            return output.operations.say(d, except, .{ .publish = manner }, topic, bytes);
+            const status = output.publish(d, except, topic, manner, bytes);
+            if (status == .posted) last.* = mailbox.own_posted;
+            return status;
         }
 
-        /// What this worker has published has not reached all: what is said now would overtake it.
-        pub fn isBehind(d: *const D) bool {
-            return !d.websocket_worker.mailbox.own.isEmpty();
+        /// What was published as `last` has not reached all: what its publisher says now would
+        /// overtake it.
+        pub fn isBehind(d: *const D, last: u64) bool {
+            return d.websocket_worker.mailbox.isBehind(last);
         }
 
         /// How it has ended, of one whose `onSocketClose` was answered with false.

@@ -53,8 +53,9 @@ pub fn Sessions(comptime D: type) type {
             due: list.Link(Session) = .{},
             notes: Notes = .{},
             subscriptions: topics_file.Own = .{},
-            /// What it has published waits for its turn: its next message is read behind that.
-            is_ahead: bool = false,
+            /// What it has published waits for its turn, as the post of this number: its next
+            /// message is read behind that.
+            ahead_of: u64 = 0,
             /// It is not read, as too much waits for the peer.
             is_paused: bool = false,
             /// It was told that something waits, and not that it has left.

@@ -222,6 +222,10 @@ pub const Mailbox = struct {
     /// What the worker's own thread posts. Whatever others do, it has room and its share of turns.
     own: Lane,
     others: Lane,
+    /// How many posts there were in `own`, and how many of them have been said: each is named by
+    /// the number of those up to it.
+    own_posted: u64 = 0,
+    own_said: u64 = 0,
     /// Those of all workers, this one among them.
     peers: []const *Mailbox = &.{},
 
@@ -295,8 +299,15 @@ pub const Mailbox = struct {
         const lane = if (home == self) &self.own else &self.others;
         const its: Post = .{ .id = id, .word = word, .topic = topic, .bytes = bytes };
         if (!lane.posts.add(&its)) return .dropped;
+        if (lane == &self.own) self.own_posted += 1;
         self.operations.wake(self.owner);
         return .posted;
+    }
+
+    /// The worker: whether the post of its own with this number, or one before it, is still to be
+    /// said. 0: none.
+    pub fn isBehind(self: *const Mailbox, number: u64) bool {
+        return number > self.own_said;
     }
 
     /// Whether the worker can say something that was posted.

@@ -202,7 +202,7 @@ export class Channel implements ExchangeChannel {
 
   /** As `Server.publish`. */
   publish(...message: Parameters<ThreadSockets['publish']>): number {
-    return this.closed ? 0 : this.sockets.publish(...message);
+    return this.sockets.publish(...message); // other processes hear of it at the end, too
   }
 
   /** Exchanges that wait for a handler, a body or room. */

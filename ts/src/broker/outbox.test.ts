@@ -78,6 +78,22 @@ test('what has waited too long is dropped, however much of it there is', async (
   assert.is(link.given.length, 1);
 });
 
+test('what is too old makes room for what is new while there is no link', () => {
+  const { box, drops } = outbox(1);
+  for (let n = 0; n < 4; n += 1) box.add('t', Buffer.alloc(megabyte / 2));
+  assert.ok(drops.length > 0, 'there is no room for all');
+  const until = performance.now() + 3;
+  while (performance.now() < until);
+  const link = new Slow();
+  box.add('t', Buffer.from('new'));
+  assert.ok(drops.includes('old'));
+  box.use(link);
+  assert.equal(
+    link.given.map(({ text }) => text),
+    ['new'],
+  );
+});
+
 test('what the link does not take, and what is too long for it, is counted and told', async () => {
   const { box, drops } = outbox();
   const link = new Slow();

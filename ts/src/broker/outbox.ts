@@ -48,6 +48,7 @@ export class Outbox {
 
   /** Sends it in its turn, or drops it. The bytes are no longer the caller's. */
   add(topic: string, message: Uint8Array): void {
+    this.dropOld(); // it keeps out what is new
     const cost = message.length + messageCost;
     if (!this.shares.take(topic, cost)) {
       this.dropped('full');
@@ -91,7 +92,7 @@ export class Outbox {
   private give(link: BrokerLink, one: Waiting): void {
     this.given.add(one);
     this.givenBytes += one.cost;
-    if (performance.now() - one.at > this.maxAge) this.settle(one, 'old');
+    if (this.isOld(one)) this.settle(one, 'old');
     else if (one.message.length > (link.messageBytesMax ?? Number.POSITIVE_INFINITY)) {
       this.settle(one, 'long');
     } else {
@@ -99,6 +100,21 @@ export class Outbox {
         () => this.settle(one),
         (error: unknown) => this.settle(one, 'failed', error),
       );
+    }
+  }
+
+  private isOld({ at }: Waiting): boolean {
+    return performance.now() - at > this.maxAge;
+  }
+
+  /** They wait in the order in which they came. */
+  private dropOld(): void {
+    for (let one = this.waiting.first; one !== undefined; one = this.waiting.first) {
+      if (!this.isOld(one)) return;
+      this.waiting.shift();
+      this.given.add(one);
+      this.givenBytes += one.cost;
+      this.settle(one, 'old');
     }
   }
 

@@ -99,6 +99,21 @@ test('one that is refused is asked for again later', async () => {
   assert.is(topics.subscribed, 1);
 });
 
+test('nothing is kept of topics that were refused and are wanted no more', async () => {
+  const link = new Asked();
+  const topics = new Topics(() => {});
+  topics.use(link);
+  const { standings } = topics as unknown as { standings: Map<string, unknown> };
+  for (let n = 0; n < 100; n += 1) {
+    link.refuses = 1;
+    topics.want(`room ${n}`, true);
+    await link.doAll();
+    topics.want(`room ${n}`, false);
+    await link.doAll();
+  }
+  assert.is(standings.size, 0);
+});
+
 test('another link is told all that is wanted, and what the old one says then is not heard', async () => {
   const [first, second] = [new Asked(), new Asked()];
   const topics = new Topics(() => assert.unreachable('it is gone'));

@@ -82,7 +82,11 @@ export class Topics {
   private look(link: BrokerLink, topic: string): void {
     const isWanted = this.wanted.has(topic);
     const standing = this.standings.get(topic) ?? { isAsked: false, isBusy: false };
-    if (standing.isBusy || standing.isAsked === isWanted) return;
+    if (standing.isBusy) return;
+    if (standing.isAsked === isWanted) {
+      if (!isWanted) this.standings.delete(topic); // it was refused, and is wanted no more
+      return;
+    }
     standing.isAsked = isWanted;
     standing.isBusy = true;
     this.standings.set(topic, standing);

@@ -39,6 +39,32 @@ function host() {
   return { told, hostOf };
 }
 
+test('a subscription that the server refuses is told so, and may be asked for again', async () => {
+  const { client, asked } = connection();
+  const { told, hostOf } = host();
+  const callbacks: ((error: Error | null, message: { data: Uint8Array }) => void)[] = [];
+  const { subscribe } = client;
+  client.subscribe = (subject, options) => {
+    callbacks.push(options.callback);
+    return subscribe(subject, options);
+  };
+  const link: BrokerLink = await natsBroker(client).open(hostOf);
+  const refused = link.subscribe('t');
+  callbacks[0]?.(new Error('Permissions Violation'), { data: new Uint8Array() });
+  try {
+    await refused;
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Error).message, /Permissions/);
+  }
+  assert.equal(told, ['connected true']);
+  await link.subscribe('t');
+  assert.equal(asked, ['subscribe gyrfalcon.t', 'flush', 'subscribe gyrfalcon.t', 'flush']);
+  // Who was subscribed loses that: another link is to find out what there is.
+  callbacks[1]?.(new Error('Permissions Violation'), { data: new Uint8Array() });
+  assert.equal(told.slice(1), ['lost Error: Permissions Violation']);
+});
+
 test('a connection that was given is used, and left to the program with nothing subscribed to', async () => {
   const { client, asked, end } = connection();
   const { told, hostOf } = host();

@@ -73,12 +73,20 @@ export function natsBroker(
   };
 }
 
+interface Subscription {
+  /** Why the server has ended it. */
+  error: Error | null;
+  /** It was told to be there. */
+  isConfirmed: boolean;
+  end(): void;
+}
+
 class NatsLink implements BrokerLink {
   private readonly client: NatsClient;
   private readonly isOwn: boolean;
   private readonly prefix: string;
   private readonly host: BrokerHost;
-  private readonly subscriptions = new Map<string, { unsubscribe(): void }>();
+  private readonly subscriptions = new Map<string, Subscription>();
   private readonly statuses: ReturnType<NatsClient['status']>;
   /** Of all that is published in a turn. */
   private flushing: Promise<unknown> | null = null;
@@ -105,19 +113,36 @@ class NatsLink implements BrokerLink {
   }
 
   async subscribe(topic: string): Promise<void> {
-    if (!this.subscriptions.has(topic)) {
-      const callback = (error: Error | null, { data }: { data: Uint8Array }): void => {
-        if (error === null) this.host.received(topic, data);
-        else this.host.failed(error);
-      };
-      this.subscriptions.set(topic, this.client.subscribe(this.subjectOf(topic), { callback }));
-    }
+    const one = this.subscriptions.get(topic) ?? this.begin(topic);
+    // Whether it is refused is told before the answer to this.
     await this.client.flush();
+    one.isConfirmed = true;
+    if (one.error !== null) throw one.error;
   }
 
   async unsubscribe(topic: string): Promise<void> {
-    this.subscriptions.get(topic)?.unsubscribe();
+    this.subscriptions.get(topic)?.end();
     this.subscriptions.delete(topic);
+  }
+
+  private begin(topic: string): Subscription {
+    const one: Subscription = { error: null, isConfirmed: false, end: () => {} };
+    const callback = (error: Error | null, { data }: { data: Uint8Array }): void => {
+      if (error === null) this.host.received(topic, data);
+      else this.ended(topic, one, error);
+    };
+    this.subscriptions.set(topic, one);
+    const its = this.client.subscribe(this.subjectOf(topic), { callback });
+    one.end = () => its.unsubscribe();
+    return one;
+  }
+
+  /** The client knows nothing more of it. */
+  private ended(topic: string, one: Subscription, error: Error): void {
+    one.error = error;
+    if (this.subscriptions.get(topic) === one) this.subscriptions.delete(topic);
+    // Who waits for it is told by that. Later another link subscribes to all of them anew.
+    if (one.isConfirmed) this.host.lost(error);
   }
 
   async close(): Promise<void> {
@@ -127,7 +152,7 @@ class NatsLink implements BrokerLink {
       await this.client.close();
       return;
     }
-    for (const subscription of this.subscriptions.values()) subscription.unsubscribe();
+    for (const one of this.subscriptions.values()) one.end();
     this.subscriptions.clear();
   }
 

@@ -45,7 +45,8 @@ export function openNodeRedis(
       subscriber.subscribe(prefix + topic, (message) => host.received(topic, message), true),
     unsubscribe: (topic) => subscriber.unsubscribe(prefix + topic),
     async close() {
-      for (const one of both) one.destroy();
+      // Version 5 throws for one that has ended by itself.
+      for (const one of both) if (one.isOpen) one.destroy();
     },
   };
 }

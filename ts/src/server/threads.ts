@@ -111,6 +111,8 @@ export class ThreadPool {
   private table = '';
   private tableEnd = 0;
   private hasSockets = false;
+  /** Which thread was given what was published last. */
+  private lastPublisher: Member | undefined;
   private origin: TableOrigin = { version: 0, firstRoute: 0 };
   private working: Promise<void> = Promise.resolve();
   private closed: Promise<void> | null = null;
@@ -150,11 +152,11 @@ export class ThreadPool {
     for (const member of this.members) member.order({ kind: 'listening', where });
   }
 
-  /** Publishes a message by way of the first thread that serves. As `Server.publish`. */
+  /** Publishes a message by way of a thread that serves. As `Server.publish`. */
   publish(topic: string, data: WebSocketData, compress?: boolean): number {
     topicBytes(topic); // what is wrong is to show here
     const bytes = publishedBytes(data);
-    const member = this.firstServing;
+    const member = this.publisher;
     if (member === undefined) return 0;
     const cost = bytes.length + abi.SOCKET_MESSAGE_COST;
     if (member.publishing + cost > publishWaitingMax) return 0;
@@ -169,7 +171,7 @@ export class ThreadPool {
     compress: boolean | undefined,
     whenWritten: () => void,
   ): void {
-    const member = this.firstServing;
+    const member = this.publisher;
     if (member === undefined)
       whenWritten(); // to nobody
     else member.publish(topic, data, publishedBytes(data), compress, whenWritten);
@@ -180,8 +182,13 @@ export class ThreadPool {
     for (const { outside } of this.members) outside?.countDropped();
   }
 
-  private get firstServing(): Member | undefined {
-    return this.hasSockets ? this.members.find(({ serving }) => serving) : undefined;
+  /** One and the same for as long as it serves: what another is given might overtake. */
+  private get publisher(): Member | undefined {
+    if (!this.hasSockets) return undefined;
+    if (!this.lastPublisher?.serving) {
+      this.lastPublisher = this.members.find(({ serving }) => serving);
+    }
+    return this.lastPublisher;
   }
 
   /**

@@ -92,8 +92,10 @@ pub fn WebSockets(comptime D: type) type {
                     },
                     .data => |*data| take(d, session, data),
                     .ping => |payload| {
-                        tunnel.write(d, step.reply);
+                        // Told first: an answer may push out what others are sent, and their
+                        // ends then take the room that was found for this.
                         tellControl(d, session, .ping, payload);
+                        if (session.tunnel) |it| it.write(d, step.reply);
                     },
                     .pong => |payload| tellControl(d, session, .pong, payload),
                     .closed => |close| {
@@ -149,7 +151,6 @@ pub fn WebSockets(comptime D: type) type {
             kind: frames.Opcode,
             payload: []const u8,
         ) void {
-            // The answer may have ended it.
             if (!D.asks_room or !session.protocol.isOpen()) return;
             d.dispatcher.onSocketControl(d, session, kind, payload);
         }

@@ -1,4 +1,4 @@
-// A server among others, for tests/websocket/broker.test.ts. Arguments: the client, where the broker is, and how many
+// A server among others, for tests/websocket/broker_scenarios.ts. Arguments: the client, where the broker is, and how many
 // threads. Requests to its other port, printed as CONTROL, are for the server itself: /stats, /publish?topic=…, /reload.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -119,7 +119,17 @@ pub const Deflater = struct {
         return out[0 .. len - tail.len];
     }
 
+    /// What was compressed goes nowhere. A block that has begun is ended first: zlib-ng's reset
+    /// leaves it open at level 1, and the next message would go on in it, without its head.
     fn giveUp(self: *Deflater) ?[]u8 {
+        var nowhere: [4096]u8 = undefined;
+        self.stream.setIn("");
+        while (true) {
+            self.stream.setOut(&nowhere);
+            const status = zlib.zng_deflate(&self.stream, .sync);
+            assert(status == .ok or status == .buffer_error);
+            if (self.stream.avail_out > 0) break;
+        }
         self.forget();
         return null;
     }

@@ -190,6 +190,27 @@ test "what does not become shorter is sent as it is, and those behind it still a
     }
 }
 
+test "what does not become shorter, block by block, spoils nothing behind it (Autobahn 12.2.7)" {
+    var memory = memoryOf(1 << 20);
+    var prng = std.Random.DefaultPrng.init(7);
+    var noise: [16384]u8 = undefined;
+    prng.random().bytes(&noise);
+    const text = "what can be shortened can be shortened" ** 100;
+    for ([_]u4{ 1, 2, 6, 9 }) |level| {
+        const settings: deflate.Settings = .{ .message_bytes_min = 0, .level = level };
+        const deflater = try Deflater.create(&memory, &settings, 15, false);
+        defer deflater.destroy();
+        const inflater = try Inflater.create(&memory, 15, false);
+        defer inflater.destroy();
+        var out: [20_000]u8 = undefined;
+        for (0..8) |_| {
+            try testing.expectEqual(null, deflater.compress(&.{&noise}, &out));
+            const payload = deflater.compress(&.{text}, &out).?;
+            try expectInflated(inflater, payload, text);
+        }
+    }
+}
+
 test "a message is never longer than is taken, nor many times what was sent (1009)" {
     var memory = memoryOf(2 << 20);
     const settings: deflate.Settings = .{ .inflated_bytes_max = 1 << 20 };

@@ -10,8 +10,8 @@ import { testUnless } from '../support/skip.ts';
 import { until } from '../support/wait.ts';
 import { handshake, opcodes, WebSocketClient } from './client.ts';
 
-// What is published in one process reaches the sockets of others by way of a broker: redis-server and nats-server, over
-// each client that there is for them, with handlers on the main thread and in others.
+// What is published in one process reaches the sockets of others by way of a broker: redis-server or nats-server, over
+// each client that there is for it, with handlers on the main thread and in others.
 const test = suite('websocket: brokers');
 
 const brokers: TestBroker[] = [];
@@ -378,14 +378,13 @@ const all: Scenario[] = [
   ['topics of any name, and more of them than are asked for at a time', names],
   ['a thread that dies, and a reload', dies],
 ];
-for (const kind of ['redis', 'nats'] as const) {
+/** All of it with one broker, of which `second` is another client. */
+export function testBroker(kind: BrokerKind, second: string): void {
   among([kind, kind], 0, most);
   among([kind, kind], 1, kind === 'redis' ? [reach, ['redis-cli', byHand], end] : [reach]);
   among([kind, kind], 2, all);
+  among([second, kind], 0, [reach, kill]);
   const name = `a broker that comes later than the server (${kind})`;
   testUnless(test, noBroker[kind], name, () => later(kind, kind));
+  test.run();
 }
-among(['ioredis', 'redis'], 0, [reach, kill]);
-among(['nats2', 'nats'], 0, [reach, kill]);
-
-test.run();

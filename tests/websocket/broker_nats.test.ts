@@ -1,0 +1,3 @@
+import { testBroker } from './broker_scenarios.ts';
+
+testBroker('nats', 'nats2');

@@ -5,7 +5,7 @@
 //   npm test -- --all                    also the stages that take longest
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { buildEngine } from './lib/build.mjs';
+import { buildEngine, optimize } from './lib/build.mjs';
 import { SetupError } from './lib/project.mjs';
 import { Progress, stepsDone } from './lib/run.mjs';
 import { main, setup } from './lib/setup.mjs';
@@ -42,7 +42,7 @@ await main(async () => {
   const builds = [];
   if (needsEngine) builds.push(() => buildEngine(zig, new Progress()));
   if (values.filter === undefined && chosen.some((stage) => stage.programs)) {
-    const about = 'executables that tests start: zig build, ReleaseSafe';
+    const about = `executables that tests start: zig build, ${optimize}`;
     // When they do not build, the stages that need them say so.
     builds.push(() => new Progress().work(about, () => zigExecutables(context)));
   }

@@ -23,14 +23,14 @@ const notBlackbox = /^tests\/(?:examples|readme|frameworks|targets|tls)\//;
  * in TypeScript, what zlib-ng makes of messages.
  */
 const aboutNoBackend =
-  /^tests\/(?:bench|commands|docs|runner|setup|support)\/|^tests\/(?:bridge\/captured|cli\/module_formats|differential\/differential|node\/parity|tools\/httplint|websocket\/(?:deflate_\w+|hono|ws))\./;
+  /^tests\/(?:bench|commands|docs|runner|setup|support)\/|^tests\/(?:bridge\/captured|cli\/module_formats|differential\/differential|node\/parity|tools\/httplint|websocket\/(?:broker|deflate_\w+|hono|ws))\./;
 
 /**
  * What of it takes longest and is about one part of the server, or says once more over HTTP/2 what others have said: the
  * half of its time. A plain `npm test`, which is to end within ten minutes, leaves it to continuous integration.
  */
 const tail =
-  /^tests\/(?:bridge\/(?:captured|exit)|cli\/module_formats|conformance\/rates|faults\/storm|files\/cache_options|http2\/hostile_\w+|listening\/sharing|node\/churn|places\/|tools\/slowhttptest|websocket\/(?:deflate_(?:options|typescript)|engine_http2|http2|typescript_http2))\b/;
+  /^tests\/(?:bridge\/(?:captured|exit)|cli\/module_formats|conformance\/rates|faults\/storm|files\/cache_options|http2\/hostile_\w+|listening\/sharing|node\/churn|places\/|tools\/slowhttptest|websocket\/(?:broker|deflate_(?:options|typescript)|engine_http2|http2|typescript_http2))\b/;
 
 /**
  * The suite of sockets: without its longest files, where neither continuous integration nor somebody by a stage's or a

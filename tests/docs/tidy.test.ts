@@ -35,6 +35,8 @@ const tsEntries = [
   'ts/src/node/index.ts',
   'ts/src/hono/index.ts',
   'ts/src/ws/index.ts',
+  'ts/src/redis/index.ts',
+  'ts/src/nats/index.ts',
   'ts/src/cli/main.ts',
   'ts/src/loader/register.ts',
   'ts/src/loader/hooks.ts',

@@ -10,6 +10,7 @@ import { WebSocket } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadEngine } from '../../ts/src/bridge/engine.ts';
+import { type BrokerKind, noBroker, TestBroker } from '../support/brokers.ts';
 import { Authority, noTls } from '../support/certificates.ts';
 import {
   lacks,
@@ -34,7 +35,7 @@ interface Snippet {
 }
 
 const test = suite('README');
-const pages = ['README.md', 'docs/HTTP2.md', 'docs/WEBSOCKET.md'];
+const pages = ['README.md', 'docs/HTTP2.md', 'docs/WEBSOCKET.md', 'docs/BROKERS.md'];
 const textOf = (page: string): string => readFileSync(project(page), 'utf8');
 const text = textOf('README.md');
 const folder = project('build', 'readme');
@@ -46,11 +47,21 @@ const noDeflate = loadEngine().hasDeflate
   : 'the engine has no compression in it (npm run build:deflate)';
 const issued = authority?.issue(['localhost', '127.0.0.1']);
 
-test.before(() => {
+/** Those that snippets publish by. */
+const brokers = new Map<BrokerKind, TestBroker>();
+
+test.before(async () => {
+  for (const kind of ['redis', 'nats'] as const) {
+    if (noBroker[kind] !== undefined) continue;
+    const broker = TestBroker.of(kind);
+    brokers.set(kind, broker);
+    await broker.start();
+  }
   mkdirSync(folder, { recursive: true });
 });
 test.after(async () => {
   await stopAll();
+  for (const broker of brokers.values()) await broker.remove();
   rmSync(folder, { recursive: true, force: true });
   authority?.remove();
 });
@@ -63,7 +74,9 @@ for (const [index, snippet] of snippets.entries()) {
   const lack =
     withoutCurl ??
     (code.includes('./localhost.pem') ? noTls : undefined) ??
-    (code.includes('perMessageDeflate') ? noDeflate : undefined);
+    (code.includes('perMessageDeflate') ? noDeflate : undefined) ??
+    (code.includes('redisBroker') ? noBroker.redis : undefined) ??
+    (code.includes('natsBroker') ? noBroker.nats : undefined);
   testUnless(test, lack, name, async () => {
     const server = await startSnippet(snippet, index);
     for (const { command, output } of snippet.commands) {
@@ -158,6 +171,11 @@ async function startSnippet({ language, code }: Snippet, index: number): Promise
     .replace(/\bport(:| =) 3000/, 'port$1 0')
     .replace('./localhost.pem', String(issued?.certFile))
     .replace('./localhost.key', String(issued?.keyFile))
+    .replace(
+      "url: 'redis://localhost:6379'",
+      `socket: { path: '${brokers.get('redis')?.place}', tls: false }`,
+    )
+    .replace('localhost:4222', `${brokers.get('nats')?.place}`)
     .replace("'./grpc.ts'", JSON.stringify(project('examples', '07-grpc', 'grpc.ts')));
   writeFileSync(file, placed);
   if (language === 'zig') return startZigSnippet(file);

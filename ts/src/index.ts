@@ -24,6 +24,7 @@ export type {
   WebSocketHandler,
   WebSocketOrigins,
 } from './bridge/websocket.ts';
+export type { Broker, BrokerHost, BrokerLink, BrokerOptions } from './broker/broker.ts';
 export { ERROR_CODES, type ErrorCode, GyrfalconError } from './core/errors.ts';
 export type { LogLevel } from './core/log.ts';
 export { installGlobals } from './fetch/globals.ts';

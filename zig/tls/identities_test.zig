@@ -9,6 +9,7 @@ const heap = @import("heap.zig");
 const issuer = @import("testing/issuer.zig");
 const libcrypto = @import("libcrypto.zig");
 const links = @import("testing/link.zig");
+const stride = @import("testing/stride.zig").stride;
 
 /// Which of a site's certificates a client was shown.
 fn shown(site: links.Site, client: anytype) !usize {
@@ -142,7 +143,7 @@ test "whatever allocation fails, no certificate of a client's is believed that s
     }
     for ([_]*const fn (u32) void{ &failAfter, &heap.failOnceAfter }) |fail| {
         var count: u32 = 0;
-        while (true) : (count += 1) {
+        while (true) : (count += try stride()) {
             try testing.expect(count < 10_000);
             var link = try links.withOpenssl(site.context, .{ .certificate = stranger });
             defer link.deinit();

@@ -34,8 +34,9 @@ import {
 import { type Slab, Slabs, slabBytes } from './slab.ts';
 import { SocketPort } from './socket_port.ts';
 import { writeUpgrade } from './socket_record.ts';
-import { ThreadSockets } from './thread_sockets.ts';
+import { type SocketsHost, ThreadSockets } from './thread_sockets.ts';
 import { recordedTrailers, type Trailers } from './trailers.ts';
+import type { WebSocketData } from './websocket.ts';
 
 /** Requests taken from one lane before the event loop gets its turn. */
 const turnMax = 256;
@@ -45,9 +46,7 @@ const batchMax = 64;
 const inlineTextMax = Math.floor(abi.RESPONSE_INLINE_BYTES_MAX / 3);
 
 /** Who owns a channel, and hears of the engine. */
-export interface ChannelHost {
-  /** Once, before `stopped`: the engine has stopped, and handlers hear of what it has left. */
-  stopping?(): void;
+export interface ChannelHost extends SocketsHost {
   /** Once: the engine has stopped. */
   stopped(): void;
   /** One or more listeners have failed. */
@@ -202,9 +201,14 @@ export class Channel implements ExchangeChannel {
     else exchange.port.queue(exchange);
   }
 
-  /** As `Server.publish`. With `whenWritten` it is not dropped, which is called once it is written. */
-  publish(...message: Parameters<ThreadSockets['publish']>): number {
-    return this.closed ? 0 : this.sockets.publish(...message);
+  /** As `Server.publish`. */
+  publish(topic: string, data: WebSocketData, compress?: boolean): number {
+    return this.closed ? 0 : this.sockets.publish(topic, data, compress);
+  }
+
+  /** To the subscribers of this process alone; `whenWritten` is called once it is on its way. */
+  deliver(...message: Parameters<ThreadSockets['deliver']>): void {
+    if (!this.closed) this.sockets.deliver(...message);
   }
 
   /** Exchanges that wait for a handler, a body or room. */

@@ -7,6 +7,7 @@ import { viewBytes } from '../fetch/chunks.ts';
 import * as abi from './abi.gen.ts';
 import type { Gathered, Gatherer, Gathering } from './gathered.ts';
 import type { Block, Lane } from './lane.ts';
+import type { TopicCounts } from './outside.ts';
 import {
   mannerOf,
   type Parts,
@@ -63,6 +64,8 @@ export interface SocketHost {
   readonly isBehind: boolean;
   /** What has come in part, of all sockets of the thread. */
   readonly gathering: Gathering;
+  /** What sockets of the thread are subscribed to; null where nobody has to know. */
+  readonly topics: TopicCounts | null;
   /** A record stands in the ring that was not published. */
   wrote(): void;
   /** It is written when there is room, behind what came before it. */
@@ -249,13 +252,15 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
       throw invalid('Another topic of a WebSocket', `it has ${abi.SOCKET_TOPICS_MAX}`);
     }
     this.topics.add(topic);
+    this.host.topics?.began(topic);
     this.noteTopic(abi.KIND_SOCKET_SUBSCRIBE, name);
   }
 
   unsubscribe(topic: string): void {
     const name = topicBytes(topic);
-    if (!this.topics?.delete(topic) || this.state !== OPEN) return;
-    this.noteTopic(abi.KIND_SOCKET_UNSUBSCRIBE, name);
+    if (!this.topics?.delete(topic)) return;
+    this.host.topics?.ended(topic);
+    if (this.state === OPEN) this.noteTopic(abi.KIND_SOCKET_UNSUBSCRIBE, name);
   }
 
   isSubscribed(topic: string): boolean {
@@ -513,8 +518,9 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     this.state = CLOSED;
     this.dropParts();
     this.dropWaiting();
-    this.topics = null;
     const { host } = this;
+    if (this.topics !== null) for (const topic of this.topics) host.topics?.ended(topic);
+    this.topics = null;
     const { handlers } = host;
     if (handlers.close === undefined) return;
     const work = this.call(() => handlers.close?.(this, code, reason));

@@ -5,6 +5,7 @@ import type { PendingSocket } from './exchange.ts';
 import type { Gathering } from './gathered.ts';
 import type { Lane } from './lane.ts';
 import { LanePort } from './lane_port.ts';
+import type { TopicCounts } from './outside.ts';
 import { type Published, publishWaitingMax } from './published.ts';
 import { Socket, type SocketHost, type Waiting } from './socket.ts';
 import {
@@ -25,13 +26,13 @@ export interface SocketOwner {
   readonly handlers: SocketHandlers;
   readonly log: Log;
   readonly gathering: Gathering;
-  /** To the subscribers of every worker, but to `publisher`, which is a socket of `port`. */
-  publishFrom(
-    port: SocketPort,
-    publisher: SocketName | null,
+  readonly topics: TopicCounts | null;
+  /** To all who have subscribed, but to who publishes, where that is given. */
+  publish(
     topic: string,
     data: WebSocketData,
     compress?: boolean,
+    from?: { port: SocketPort; publisher: SocketName | null },
   ): number;
   awaitAtStop(work: Promise<unknown>): void;
   /** Tells once that the engine has stopped, when it has: before handlers that may take their time. */
@@ -64,6 +65,10 @@ export class SocketPort extends LanePort implements SocketHost {
 
   get gathering(): Gathering {
     return this.owner.gathering;
+  }
+
+  get topics(): TopicCounts | null {
+    return this.owner.topics;
   }
 
   get isBehind(): boolean {
@@ -145,7 +150,7 @@ export class SocketPort extends LanePort implements SocketHost {
     data: WebSocketData,
     compress?: boolean,
   ): number {
-    return this.owner.publishFrom(this, publisher, topic, data, compress);
+    return this.owner.publish(topic, data, compress, { port: this, publisher });
   }
 
   awaitAtStop(work: Promise<unknown>): void {

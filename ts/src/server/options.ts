@@ -1,7 +1,9 @@
 import { inspect } from 'node:util';
+import type { Broker } from '../broker/broker.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../core/log.ts';
 import { checkFormOptions } from '../fetch/multipart.ts';
+import { checkBroker } from './broker.ts';
 import { invalid } from './invalid.ts';
 import { enginePlaces, type ListenPlace } from './listen.ts';
 import type { HandlerOptions, Server } from './server.ts';
@@ -65,6 +67,11 @@ export interface ServeOptions<Path extends string = string, Data = unknown>
    * `websocket`, `onProtocolError`.
    */
   module?: string | URL;
+  /**
+   * What carries published messages to servers in other processes, and theirs to the WebSockets of this
+   * one: docs/BROKERS.md. `redisBroker()` and `natsBroker()` give one. reload() leaves it as it is.
+   */
+  broker?: Broker;
   /**
    * Threads of the engine; 0: one for each CPU that the process may use, its container's quota
    * counted.
@@ -357,6 +364,7 @@ const otherNames = [
   'routes',
   'forms',
   'websocket',
+  'broker',
   'paths',
   'module',
   'io',
@@ -411,6 +419,7 @@ export function engineConfig(options: ServeOptions): EngineConfig {
   checkFunctions(given);
   checkForms(given.forms);
   checkWebSocket(given.websocket);
+  checkBroker(given.broker);
   if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
     throw invalid('signal', given.signal, 'an AbortSignal');
   }

@@ -5,7 +5,10 @@ import { Channel } from '../bridge/channel.ts';
 import { type Doorbell, openDoorbell } from '../bridge/doorbell.ts';
 import { type Engine, type EngineId, type EngineInfo, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
+import { topicName } from '../bridge/outside.ts';
+import { Published } from '../bridge/published.ts';
 import type { WebSocketData } from '../bridge/websocket.ts';
+import { type Deliver, Hub } from '../broker/hub.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
@@ -25,6 +28,9 @@ import { RequestServer } from './request_server.ts';
 import { type CompiledTable, compileTable, type EngineTable } from './routes.ts';
 import type { HandlerOptions, ReloadOptions, Server, ServerStats, StopOptions } from './server.ts';
 import { ThreadPool } from './threads.ts';
+
+/** What waits for the broker when the server has stopped has so long to leave, ms. */
+const flushTimeMax = 1000;
 
 /**
  * Starts a server. Handlers run on this thread, and the server is listening when the call returns;
@@ -72,12 +78,16 @@ abstract class BaseServer extends RequestServer implements Server {
   protected readonly options: ServeOptions;
   protected readonly config: EngineConfig;
   protected readonly log: Log;
+  /** Servers of other processes; null without a broker. */
+  protected readonly hub: Hub | null;
   protected id: EngineId = -1;
   private info: EngineInfo | null = null;
   private listening: Listening | null = null;
   private ended: Promise<void>;
   private resolveEnded!: () => void;
   private isEnded = false;
+  /** What waits for the broker at the end has so long, ms. */
+  private flushTime = flushTimeMax;
   private uninstallGlobals = () => {};
   private readonly onAbort = () => {
     void this.stop();
@@ -88,6 +98,9 @@ abstract class BaseServer extends RequestServer implements Server {
     this.options = options;
     this.config = config;
     this.log = new Log(options.log);
+    const { broker } = options;
+    const deliver: Deliver = (...message) => this.deliver(...message);
+    this.hub = broker === undefined ? null : new Hub(broker, this.log, deliver);
     this.engine = loadEngine();
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
@@ -118,6 +131,7 @@ abstract class BaseServer extends RequestServer implements Server {
   stop(closeActive?: boolean | StopOptions): Promise<void> {
     try {
       const deadline = stopDeadline(closeActive, this.options.shutdownTimeout);
+      this.flushTime = Math.min(this.flushTime, deadline);
       if (!this.isEnded) this.requestStop(deadline);
     } catch (error) {
       return Promise.reject(error);
@@ -126,6 +140,8 @@ abstract class BaseServer extends RequestServer implements Server {
   }
 
   abstract publish(topic: string, data: WebSocketData, compress?: boolean): number;
+  /** What other processes publish goes to the sockets of this one. */
+  protected abstract deliver(...message: Parameters<Deliver>): void;
   abstract reload(options?: ReloadOptions): Promise<void>;
   abstract ref(): void;
   abstract unref(): void;
@@ -148,7 +164,7 @@ abstract class BaseServer extends RequestServer implements Server {
 
   stats(): ServerStats {
     this.checkRunning();
-    return this.engine.stats(this.id);
+    return { ...this.engine.stats(this.id), ...this.hub?.stats() };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -199,6 +215,7 @@ abstract class BaseServer extends RequestServer implements Server {
   }
 
   protected tellListening(): void {
+    this.hub?.open();
     try {
       this.options.onListen?.(this.listenInfo(), this);
     } catch (error) {
@@ -221,7 +238,8 @@ abstract class BaseServer extends RequestServer implements Server {
     this.options.signal?.removeEventListener('abort', this.onAbort);
     this.uninstallGlobals();
     this.engine.destroy(this.id);
-    this.resolveEnded();
+    if (this.hub === null) this.resolveEnded();
+    else void this.hub.close(this.flushTime).then(() => this.resolveEnded());
   }
 }
 
@@ -239,7 +257,11 @@ class LocalServer extends BaseServer {
     try {
       const block = new Block(this.engine.memory(this.id));
       this.doorbell = openDoorbell(this.engine, this.id, 0);
-      const host = { stopped: () => this.end(), listenerLost: () => this.listenerLost() };
+      const host = {
+        stopped: () => this.end(),
+        listenerLost: () => this.listenerLost(),
+        outside: this.hub ?? undefined,
+      };
       this.channel = new Channel(block, 0, this.doorbell, app, this, host, this.log);
       this.start();
       this.channel.authority = authorityOf(this.url);
@@ -278,6 +300,10 @@ class LocalServer extends BaseServer {
 
   publish(topic: string, data: WebSocketData, compress?: boolean): number {
     return this.channel?.publish(topic, data, compress) ?? 0;
+  }
+
+  protected deliver(...message: Parameters<Deliver>): void {
+    this.channel?.deliver(...message);
   }
 
   protected override requestStop(deadline: number): void {
@@ -338,6 +364,7 @@ class ThreadedServer extends BaseServer {
         shutdownTimeout: options.shutdownTimeout,
         forms: options.forms,
         log: options.log,
+        hub: this.hub,
       },
       this.engine,
       { stopped: () => this.end(), listenerLost: () => this.listenerLost() },
@@ -370,7 +397,19 @@ class ThreadedServer extends BaseServer {
   }
 
   publish(topic: string, data: WebSocketData, compress?: boolean): number {
-    return this.isRunning ? this.pool.publish(topic, data, compress) : 0;
+    if (!this.isRunning) return 0;
+    const status = this.pool.publish(topic, data, compress); // throws for what is wrong
+    this.hub?.publish(topicName(topic), new Published(topic, data, 0, compress));
+    return status;
+  }
+
+  protected deliver(...message: Parameters<Deliver>): void {
+    this.pool.deliver(...message);
+  }
+
+  override stats(): ServerStats {
+    this.pool.countDropped();
+    return super.stats();
   }
 
   protected override listenerLost(): void {

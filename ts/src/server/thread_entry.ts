@@ -9,6 +9,7 @@ import { openDoorbell } from '../bridge/doorbell.ts';
 import { type EngineId, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
 import type { WebSocketData } from '../bridge/websocket.ts';
+import { ThreadSide } from '../broker/thread_side.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
@@ -92,6 +93,9 @@ class ThreadProgram {
   private before: App | null = null;
   private channel: Channel | null = null;
   private published = 0;
+  /** Other processes, where there are such. */
+  readonly outside: ThreadSide | undefined =
+    data.outside === null ? undefined : new ThreadSide(data.outside, report);
 
   async prepare(version: number, firstRoute: number): Promise<EngineTable> {
     const handlers = { forms: data.forms ?? {}, ...(await importHandlers(version)) };
@@ -114,6 +118,7 @@ class ThreadProgram {
       stopping: () => report({ kind: 'lingering' }),
       stopped: () => void this.end(),
       listenerLost: () => report({ kind: 'listener-lost' }),
+      outside: this.outside,
     };
     this.channel = new Channel(block, data.thread, doorbell, app, this.server, host, log);
     this.channel.authority = authorityOf(this.server.url);
@@ -127,7 +132,7 @@ class ThreadProgram {
 
   /** Of the main thread, which counts what is not reported: it drops what is too much. */
   publish(topic: string, data: WebSocketData, compress: boolean | undefined, cost: number): void {
-    this.channel?.publish(topic, data, compress, () => {
+    this.channel?.deliver(topic, data, compress, () => {
       this.published += cost;
       if (this.published < abi.SOCKET_ACK_BYTES) return;
       report({ kind: 'published', bytes: this.published });
@@ -175,8 +180,8 @@ async function importHandlers(version: number): Promise<HandlerOptions> {
 
 const refuse: Refuse = (message, hint) => new GyrfalconError('GYR_MODULE', message, hint);
 
-function report(message: ThreadReport): void {
-  parentPort?.postMessage(message);
+function report(message: ThreadReport, transfer: ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, transfer);
 }
 
 function fail(error: unknown): void {
@@ -196,6 +201,9 @@ async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
       return;
     case 'publish':
       program.publish(order.topic, order.data, order.compress, order.cost);
+      return;
+    case 'topics-taken':
+      program.outside?.taken();
       return;
     case 'prepare-reload':
       report({ kind: 'prepared', table: await program.prepare(order.version, order.firstRoute) });

@@ -5,7 +5,14 @@ import type { Engine, EngineId } from '../bridge/engine.ts';
 import { publishedBytes, publishWaitingMax } from '../bridge/published.ts';
 import { topicBytes } from '../bridge/socket.ts';
 import type { WebSocketData } from '../bridge/websocket.ts';
+import {
+  type OutsideReport,
+  type ThreadSideData,
+  ThreadSideEnd,
+  type ThreadSideHub,
+} from '../broker/thread_side.ts';
 import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
+import { Fifo } from '../core/fifo.ts';
 import { Log, type LogLevel } from '../core/log.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
 import type { Whereabouts } from './listen.ts';
@@ -19,6 +26,8 @@ export interface ThreadData {
   shutdownTimeout: number | undefined;
   forms: FormOptions | undefined;
   log: LogLevel | undefined;
+  /** Null without a broker. */
+  outside: ThreadSideData | null;
   /** How often the module was imported anew. */
   version: number;
   /** Where the route numbers begin. */
@@ -36,11 +45,13 @@ export type ThreadOrder =
       compress: boolean | undefined;
       cost: number;
     }
+  | { kind: 'topics-taken' }
   | { kind: 'prepare-reload'; version: number; firstRoute: number }
   | { kind: 'finish-reload'; keep: boolean };
 
 /** From a worker thread. */
 export type ThreadReport =
+  | OutsideReport
   | { kind: 'prepared'; table: EngineTable }
   | { kind: 'attached' }
   /** So much of what it was given to publish is on its way, with what each message costs. */
@@ -59,6 +70,15 @@ export interface ThreadPoolOptions {
   shutdownTimeout: number | undefined;
   forms: FormOptions | undefined;
   log: LogLevel | undefined;
+  /** What threads tell other processes by; null without a broker. */
+  hub: ThreadSideHub | null;
+}
+
+/** A message that a thread was given to publish. */
+interface Posted {
+  readonly cost: number;
+  /** What calls that counts it; null: it is counted here. */
+  readonly whenWritten: (() => void) | null;
 }
 
 interface TableOrigin {
@@ -134,15 +154,34 @@ export class ThreadPool {
   publish(topic: string, data: WebSocketData, compress?: boolean): number {
     topicBytes(topic); // what is wrong is to show here
     const bytes = publishedBytes(data);
-    const member = this.members.find(({ serving }) => serving);
-    if (member === undefined || !this.hasSockets) return 0;
+    const member = this.firstServing;
+    if (member === undefined) return 0;
     const cost = bytes.length + abi.SOCKET_MESSAGE_COST;
     if (member.publishing + cost > publishWaitingMax) return 0;
-    member.publishing += cost;
-    // A copy: what is posted goes with all the memory that it is a part of.
-    const own = typeof data === 'string' ? data : new Uint8Array(bytes);
-    member.order({ kind: 'publish', topic, data: own, compress, cost });
+    member.publish(topic, data, bytes, compress, null);
     return bytes.length;
+  }
+
+  /** The same of what was published elsewhere. Who gives it bounds what waits, by `whenWritten`. */
+  deliver(
+    topic: string,
+    data: WebSocketData,
+    compress: boolean | undefined,
+    whenWritten: () => void,
+  ): void {
+    const member = this.firstServing;
+    if (member === undefined)
+      whenWritten(); // to nobody
+    else member.publish(topic, data, publishedBytes(data), compress, whenWritten);
+  }
+
+  /** Brings what threads count by themselves up to date. */
+  countDropped(): void {
+    for (const { outside } of this.members) outside?.countDropped();
+  }
+
+  private get firstServing(): Member | undefined {
+    return this.hasSockets ? this.members.find(({ serving }) => serving) : undefined;
   }
 
   /**
@@ -319,6 +358,12 @@ class Member {
   serving = false;
   /** What it was given to publish and has not told of, with what each message costs, bytes. */
   publishing = 0;
+  /** Of those and of others that are counted elsewhere, the oldest first. */
+  private posted = new Fifo<Posted>();
+  /** What it has told of and is less than the oldest of them, bytes. */
+  private told = 0;
+  /** Other processes, as this life of the thread reaches them. */
+  outside: ThreadSideEnd | null = null;
   private readonly options: ThreadPoolOptions;
   private readonly host: MemberHost;
   private bornAt = 0;
@@ -334,8 +379,9 @@ class Member {
   }
 
   start(origin: TableOrigin): void {
-    const { module, globals, shutdownTimeout, forms, log } = this.options;
+    const { module, globals, shutdownTimeout, forms, log, hub } = this.options;
     const { thread } = this;
+    this.outside = hub === null ? null : new ThreadSideEnd(hub);
     const workerData: ThreadData = {
       module,
       thread,
@@ -343,13 +389,13 @@ class Member {
       shutdownTimeout,
       forms,
       log,
+      outside: this.outside?.data ?? null,
       ...origin,
     };
     this.worker = startWorker(workerData);
     this.bornAt = performance.now();
     this.alive = true;
     this.deathNote = '';
-    this.publishing = 0;
     this.reports = [];
     this.worker.on('message', (report: ThreadReport) => this.take(report));
     this.worker.on('error', (error) => {
@@ -360,6 +406,34 @@ class Member {
 
   order(order: ThreadOrder): void {
     this.worker.postMessage(order);
+  }
+
+  /** `whenWritten`: as `Posted` has it. */
+  publish(
+    topic: string,
+    data: WebSocketData,
+    bytes: Uint8Array,
+    compress: boolean | undefined,
+    whenWritten: (() => void) | null,
+  ): void {
+    const cost = bytes.length + abi.SOCKET_MESSAGE_COST;
+    if (whenWritten === null) this.publishing += cost;
+    this.posted.push({ cost, whenWritten });
+    // A copy: what is posted goes with all the memory that it is a part of.
+    const own = typeof data === 'string' ? data : new Uint8Array(bytes);
+    this.order({ kind: 'publish', topic, data: own, compress, cost });
+  }
+
+  /** It tells of messages in the order in which it was given them. */
+  private published(bytes: number): void {
+    this.told += bytes;
+    const { posted } = this;
+    for (let one = posted.first; one !== undefined && one.cost <= this.told; one = posted.first) {
+      posted.shift();
+      this.told -= one.cost;
+      if (one.whenWritten === null) this.publishing -= one.cost;
+      else one.whenWritten();
+    }
   }
 
   async prepared(): Promise<EngineTable> {
@@ -401,7 +475,12 @@ class Member {
     } else if (report.kind === 'lingering') {
       this.lingering = true;
     } else if (report.kind === 'published') {
-      this.publishing -= report.bytes;
+      this.published(report.bytes);
+    } else if (report.kind === 'outside') {
+      this.outside?.take(report);
+    } else if (report.kind === 'topics') {
+      this.outside?.take(report);
+      this.order({ kind: 'topics-taken' });
     } else if (report.kind === 'listener-lost') {
       this.host.listenerLost();
     } else if (this.waiting !== null) {
@@ -417,6 +496,10 @@ class Member {
     this.alive = false;
     this.serving = false;
     this.lingering = false;
+    this.published(Number.POSITIVE_INFINITY); // nothing of it waits
+    this.told = 0;
+    this.outside?.ended();
+    this.outside = null;
     if (this.deathNote === '') this.deathNote = `exit code ${code}`;
     const message = `Worker thread ${this.thread} ended: ${this.deathNote}`;
     if (this.waiting !== null) {

@@ -272,9 +272,26 @@ fn isSecret(lower: []const u8) bool {
     return false;
 }
 
-fn hashOf(name: Name, lower: []const u8, value: []const u8) u16 {
-    const seed = if (name == .other) std.hash.Wyhash.hash(0, lower) else @intFromEnum(name);
-    return @truncate(std.hash.Wyhash.hash(seed, value));
+/// Differs where most fields do: in their names, their lengths and both ends of their values. What
+/// has the same is compared whole.
+inline fn hashOf(name: Name, lower: []const u8, value: []const u8) u16 {
+    const of_name = if (name == .other) endsOf(lower) else @intFromEnum(name);
+    const product = std.math.mulWide(u64, endsOf(value), (of_name << 1 | 1) *% 0x9e37_79b9_7f4a_7c15);
+    const folded: u64 = @truncate(product ^ (product >> 64));
+    return @truncate(folded >> 24);
+}
+
+/// Its length and up to eight bytes of both its ends.
+inline fn endsOf(bytes: []const u8) u64 {
+    const len = bytes.len;
+    if (len >= 8) {
+        const first = std.mem.readInt(u64, bytes[0..8], .little);
+        const last = std.mem.readInt(u64, bytes[len - 8 ..][0..8], .little);
+        return first ^ std.math.rotl(u64, last, 29) ^ len *% 0x2127_599b_f432_5c37;
+    }
+    var all: u64 = len;
+    for (bytes) |byte| all = all << 8 | byte;
+    return all *% 0xff51_afd7_ed55_8ccd;
 }
 
 /// §6.1

@@ -169,8 +169,15 @@ pub const Table = struct {
     }
 
     /// Whether the text of the entry at `at` is `bytes` from `offset` on.
-    pub fn hasText(self: *const Table, at: u32, offset: usize, bytes: []const u8) bool {
-        const parts = self.pieces(at + @sizeOf(Record) + offset, bytes.len);
+    pub inline fn hasText(self: *const Table, at: u32, offset: usize, bytes: []const u8) bool {
+        const start = at + @sizeOf(Record) + offset;
+        if (start + bytes.len > self.ring.len) return self.hasSplitText(start, bytes);
+        return std.mem.eql(u8, self.ring[start..][0..bytes.len], bytes);
+    }
+
+    /// The same where the ring may end within it.
+    fn hasSplitText(self: *const Table, start: usize, bytes: []const u8) bool {
+        const parts = self.pieces(start, bytes.len);
         return std.mem.eql(u8, parts[0], bytes[0..parts[0].len]) and
             std.mem.eql(u8, parts[1], bytes[parts[0].len..]);
     }

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Gathered, Gathering } from './gathered.ts';
+import { type Gathered, Gathering } from './gathered.ts';
 import type { Block } from './lane.ts';
 
 const test = suite('messages that come in parts');
@@ -25,7 +25,10 @@ test('above the limit goes who has its share, and has not grown for longest', ()
   const lost: Gathered[] = [];
   const holders = begin(gathering, 16, 4096, lost);
   const [honest] = begin(gathering, 1, 5000, lost) as [Gathered];
-  assert.equal(lost.splice(0).map((one) => holders.indexOf(one)), [0, 1]);
+  assert.equal(
+    lost.splice(0).map((one) => holders.indexOf(one)),
+    [0, 1],
+  );
   assert.is(honest.whole().length, 5000);
 });
 

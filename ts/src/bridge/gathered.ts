@@ -90,9 +90,7 @@ export class Gathered {
     const before = this.bytes.length;
     if (end > before) {
       const most = Math.max(end, this.gathering.messageMax);
-      const larger = Buffer.allocUnsafeSlow(
-        Math.min(Math.max(end, 2 * before, firstBytes), most),
-      );
+      const larger = Buffer.allocUnsafeSlow(Math.min(Math.max(end, 2 * before, firstBytes), most));
       this.bytes.copy(larger, 0, 0, this.length);
       this.bytes = larger;
     }

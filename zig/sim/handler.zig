@@ -9,6 +9,8 @@ const Files = @import("files.zig").Files;
 const Pattern = @import("pattern.zig").Pattern;
 const plan_file = @import("plan.zig");
 const Plan = plan_file.Plan;
+const talk = @import("talk.zig");
+const Socket = @import("../server/websocket/socket.zig").Socket;
 
 pub const Handler = struct {
     files: *Files,
@@ -18,6 +20,8 @@ pub const Handler = struct {
     /// A body that is borrowed until the next call.
     borrowed: [Plan.shared_bytes_max]u8 = undefined,
     errors: u64 = 0,
+    /// WebSockets that are there.
+    sockets: u64 = 0,
 
     pub fn init() Handler {
         unreachable; // the simulation fills it in
@@ -32,6 +36,8 @@ pub const Handler = struct {
             return self.dir.handle(req, res, req.path["/files".len..]);
         }
         const connection = plan_file.connectionOf(req.peer.bytes, req.peer.port);
+        if (std.mem.startsWith(u8, req.path, "/socket/"))
+            return res.upgrade(.{ .user = connection });
         const plan = Plan.parse(req.path, req.query) orelse {
             res.status = 404;
             return;
@@ -48,6 +54,37 @@ pub const Handler = struct {
                 try self.generate(res, plan, connection);
             },
         }
+    }
+
+    pub fn handleWSConn(self: *Handler, ws: Socket) void {
+        self.sockets += 1;
+        _ = ws.subscribe(talk.topic);
+    }
+
+    pub fn handleWSMessage(_: *Handler, ws: Socket, message: *const Socket.Message) void {
+        const note = talk.Note.parse(message.bytes) orelse return echo(ws, message);
+        switch (note.verb) {
+            .echo => echo(ws, message),
+            .publish => {
+                if (ws.publish(talk.topic, message.kind, message.bytes) == .invalid)
+                    std.debug.panic("invariant: what came cannot be published", .{});
+                echo(ws, message);
+            },
+            .close => _ = ws.close(note.closeCode(), "bye"),
+            .terminate => _ = ws.terminate(),
+        }
+    }
+
+    fn echo(ws: Socket, message: *const Socket.Message) void {
+        switch (ws.send(message.kind, message.bytes)) {
+            .sent, .waits, .posted, .closed => {},
+            .dropped => _ = ws.close(talk.too_slow, ""),
+            .invalid => std.debug.panic("invariant: what came cannot be sent", .{}),
+        }
+    }
+
+    pub fn handleWSDisconn(self: *Handler, _: Socket, _: *const Socket.End) void {
+        self.sockets -= 1; // more ends than beginnings overflow
     }
 
     pub fn onError(self: *Handler, _: anyerror, _: *Request, res: *Response) void {

@@ -55,6 +55,8 @@ pub const Http2Client = struct {
     /// Of the server's SETTINGS.
     settings_seen: bool = false,
     peer_streams_max: u32 = 100,
+    /// Streams may be asked to become WebSockets.
+    peer_connects: bool = false,
     peer_window: u31 = 65_535,
     send_window: i64 = 65_535,
     /// Ours, in the order in which they were sent; so many were acknowledged.
@@ -512,8 +514,10 @@ pub const Http2Client = struct {
                     };
                 },
                 5, 6, 9 => {},
-                // Extended CONNECT (RFC 8441 §3), which the simulator asks for nothing by.
-                8 => if (value != 1) self.fail("SETTINGS_ENABLE_CONNECT_PROTOCOL {d}", .{value}),
+                8 => { // extended CONNECT (RFC 8441 §3)
+                    if (value != 1) self.fail("SETTINGS_ENABLE_CONNECT_PROTOCOL {d}", .{value});
+                    self.peer_connects = true;
+                },
                 else => self.fail("setting {d}", .{name}),
             }
         }

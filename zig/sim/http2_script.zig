@@ -18,6 +18,8 @@ pub const Expected = union(enum) {
     broken,
     /// The handler breaks its promise: the stream is reset.
     spoiled: Plan,
+    /// The stream becomes a WebSocket (RFC 8441).
+    socket,
 };
 
 pub const Field = struct { name: []const u8, value: []const u8 };
@@ -167,7 +169,9 @@ pub fn make(
         .spoils = spoils,
     };
     for (asks, 0..) |*ask, i| {
-        ask.* = if (odd and writer.one(4))
+        ask.* = if (options.socket_tenths > 0 and writer.one(3))
+            try writer.socket(@intCast(i))
+        else if (odd and writer.one(4))
             try writer.oddAsk(@intCast(i))
         else if (writer.one(10))
             try writer.file(@intCast(i))
@@ -268,6 +272,17 @@ const Writer = struct {
                 .status = if (!there) 404 else if (part) 206 else 200,
                 .length = if (part) 100 else size,
             } },
+        };
+    }
+
+    fn socket(self: *Writer, number: u32) !Ask {
+        return .{
+            .method = "CONNECT",
+            .target = try std.fmt.allocPrint(self.arena, "/socket/{d}", .{number}),
+            .number = number,
+            .fields = &.{.{ .name = "sec-websocket-version", .value = "13" }},
+            .content = std.math.maxInt(u32), // until it ends
+            .expected = .socket,
         };
     }
 

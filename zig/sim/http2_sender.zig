@@ -11,6 +11,7 @@ const Client = @import("http2_client.zig").Http2Client;
 const Pattern = @import("pattern.zig").Pattern;
 const script = @import("http2_script.zig");
 const Stream = @import("http2_stream.zig").Stream;
+const Talk = @import("talk.zig").Talk;
 
 pub const Sender = struct {
     bytes: std.ArrayListUnmanaged(u8) = .{},
@@ -71,11 +72,12 @@ pub const Sender = struct {
 
     fn mayOpen(self: *const Sender, client: *Client) bool {
         if (self.next == client.asked or client.farewell != .none) return false;
+        if (client.streams[self.next].talk != null and !client.peer_connects) return false;
         var count: u32 = 0;
         var sending: u32 = 0;
         for (client.streams) |*stream| if (stream.isLive() and !stream.isPush()) {
             count += 1;
-            if (!stream.ended) sending += 1;
+            if (!stream.ended and stream.talk == null) sending += 1;
         };
         const most = if (client.manner.lockstep) 1 else client.ways.streams_max;
         return count < @min(most, client.peer_streams_max) and sending < 3;
@@ -83,8 +85,14 @@ pub const Sender = struct {
 
     fn canSendContent(client: *const Client, stream: *const Stream) bool {
         if (!stream.hasContent()) return false;
+        const has_window = @min(client.send_window, stream.send_window) > 0;
+        if (stream.talk) |talk| {
+            if (stream.head.?.status != 200) return true; // the end is to be sent
+            if (talk.pending().len > 0) return has_window;
+            return talk.wantsToSay() or talk.isOver();
+        }
         if (stream.sent == stream.ask.content.?) return true; // the end is to be sent
-        return @min(client.send_window, stream.send_window) > 0;
+        return has_window;
     }
 
     /// What a stream's window is to be filled up by, bytes.
@@ -261,6 +269,7 @@ pub const Sender = struct {
         encoder.known(&out, .@":scheme", if (is_https) "https" else "http");
         encoder.known(&out, .@":authority", "sim.example");
         encoder.known(&out, .@":path", ask.target);
+        if (stream.talk != null) literal(&out, .{ .name = ":protocol", .value = "websocket" });
         var digits: [10]u8 = undefined;
         if (ask.declared) |length| encoder.known(
             &out,
@@ -361,6 +370,7 @@ pub const Sender = struct {
     }
 
     fn sendData(self: *Sender, client: *Client, stream: *Stream) !void {
+        if (stream.talk) |talk| return self.sendTalk(client, stream, talk);
         const ask = stream.ask;
         const length = ask.content.?;
         const window: u32 = @intCast(@max(0, @min(client.send_window, stream.send_window)));
@@ -387,6 +397,32 @@ pub const Sender = struct {
             stream.send_window -= len;
             client.send_window -= len;
         } else try self.trailers(client, stream);
+        if (ends) stream.ended = true;
+        if (stream.ended and stream.answered) stream.phase = .done;
+    }
+
+    /// DATA of a WebSocket: frames do not begin where frames do.
+    fn sendTalk(self: *Sender, client: *Client, stream: *Stream, talk: *Talk) !void {
+        const is_refused = stream.head.?.status != 200;
+        if (!is_refused and talk.pending().len < low_bytes and talk.wantsToSay()) try talk.say();
+        const rest = if (is_refused) "" else talk.pending();
+        const window: usize = @intCast(@max(0, @min(client.send_window, stream.send_window)));
+        const n = @min(rest.len, client.ways.data_bytes_max, window, frames.frame_bytes_initial);
+        // Behind the last of it the end comes with it, or by itself.
+        const is_last = is_refused or (n == rest.len and talk.isOver());
+        const ends = is_last and (n == 0 or client.random.boolean());
+        if (n == 0 and !ends) return;
+        try self.frame(client, .{
+            .len = @intCast(n),
+            .type = .data,
+            .flags = .{ .end_stream = ends },
+            .stream = @intCast(stream.id),
+        });
+        try self.bytes.appendSlice(client.arena, rest[0..n]);
+        talk.sent(n);
+        stream.sent += @intCast(n);
+        stream.send_window -= @intCast(n);
+        client.send_window -= @intCast(n);
         if (ends) stream.ended = true;
         if (stream.ended and stream.answered) stream.phase = .done;
     }

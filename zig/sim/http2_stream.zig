@@ -7,6 +7,7 @@ const Plan = @import("plan.zig").Plan;
 const reader = @import("http2_reader.zig");
 const Head = reader.Head;
 const Ask = @import("http2_script.zig").Ask;
+const Talk = @import("talk.zig").Talk;
 
 /// RFC 9113 §7
 pub const Code = enum(u32) {
@@ -22,6 +23,8 @@ pub const Code = enum(u32) {
 
 pub const Stream = struct {
     ask: *const Ask,
+    /// Of one that is to be a WebSocket.
+    talk: ?*Talk = null,
     id: u32 = 0,
     phase: Phase = .coming,
     /// How many SETTINGS of ours were sent when it began.
@@ -65,6 +68,7 @@ pub const Stream = struct {
     /// Whether content may be sent, as far as the stream has to do with it.
     pub fn hasContent(self: *const Stream) bool {
         if (self.phase != .live or self.ended or self.ask.withholds) return false;
+        if (self.talk != null) return self.head != null;
         return !self.ask.expects_continue or self.continued or self.head != null;
     }
 
@@ -113,6 +117,7 @@ pub const Stream = struct {
         const is_planned = switch (self.ask.expected) {
             .answer, .spoiled => |plan| self.isPlanned(client, plan, head),
             .file => |file| head.status == file.status,
+            .socket => head.status == 200,
             .refused => |statuses| std.mem.indexOfScalar(u16, statuses, head.status) != null,
             .broken => false,
         };
@@ -170,7 +175,18 @@ pub const Stream = struct {
             },
             .file => if (head.status == 200 or head.status == 206)
                 self.compare(client, .shared, bytes, at),
+            .socket => if (head.status == 200) self.hear(client, bytes) catch
+                @panic("out of memory"),
             .refused, .broken => {},
+        }
+    }
+
+    fn hear(self: *Stream, client: *Client, bytes: []const u8) !void {
+        const talk = self.talk.?;
+        talk.strict = talk.strict and client.strict;
+        if (try talk.hear(bytes)) |fault| {
+            std.debug.print("\nstream {d}, {any}\n", .{ self.id, talk.ways });
+            fault.tell(client);
         }
     }
 
@@ -217,6 +233,11 @@ pub const Stream = struct {
                 self.checkLength(client, file.length),
             .spoiled => if (head.id != null)
                 client.fail("stream {d} breaks its promise, and looks whole", .{self.id}),
+            .socket => if (head.status == 200) {
+                const talk = self.talk.?;
+                talk.strict = talk.strict and client.strict;
+                if (talk.onEnd()) |fault| fault.tell(client);
+            },
             .refused, .broken => {},
         }
     }
@@ -239,6 +260,12 @@ pub const Stream = struct {
             client.fail("stream {d} has the trailers of request {d}", .{ self.id, sum });
     }
 
+    /// It was asked to end it without a word.
+    fn isEndedByServer(self: *const Stream) bool {
+        const talk = self.talk orelse return false;
+        return talk.ways.last == .terminate and talk.said == talk.ways.messages;
+    }
+
     /// RST_STREAM has come.
     pub fn onReset(self: *Stream, client: *Client, code: Code) void {
         if (self.reset_by_server) client.fail("stream {d} is reset twice", .{self.id});
@@ -257,7 +284,7 @@ pub const Stream = struct {
                 (!client.strict or self.began_before_settings),
             .internal_error => expected.* == .spoiled or !client.strict,
             .protocol_error => expected.* == .broken,
-            .cancel => !client.strict,
+            .cancel => !client.strict or self.isEndedByServer(),
             else => false,
         };
         if (!is_right) client.fail(

@@ -43,6 +43,9 @@ pub const Job = struct {
     tells_length: bool,
     /// It was told of a connection over TLS.
     is_secured: bool,
+    /// It is to become a WebSocket, whose key this is.
+    asks_socket: bool = false,
+    key: [24]u8 = @splat(0),
 
     pub const Step = enum {
         done,
@@ -84,10 +87,30 @@ pub const Job = struct {
         };
         if (head.push_room > 0)
             self.authority.appendSliceAssumeCapacity(part(text, head.authority));
+        if (head.upgrade != 0) self.takeKey(record, &head, text);
         const texts = @as(usize, head.head_bytes) + head.raw_target_len + head.tls_len;
         const at = @sizeOf(abi.RequestHead) + tables + texts;
         self.check(record.bytes[at..][0..head.inline_bytes]);
         return self;
+    }
+
+    fn takeKey(
+        self: *Job,
+        record: *const ring_file.Record,
+        head: *const abi.RequestHead,
+        text: []const u8,
+    ) void {
+        self.asks_socket = true;
+        const params = @as(usize, head.param_count) * @sizeOf(abi.Span);
+        const table = record.bytes[@sizeOf(abi.RequestHead) + params ..];
+        for (0..head.field_count) |i| {
+            var field: abi.FieldSpan = undefined;
+            const bytes = std.mem.asBytes(&field);
+            @memcpy(bytes, table[i * bytes.len ..][0..bytes.len]);
+            if (!std.ascii.eqlIgnoreCase(part(text, field.name), "sec-websocket-key")) continue;
+            const value = part(text, field.value);
+            if (value.len == self.key.len) @memcpy(&self.key, value);
+        }
     }
 
     fn part(text: []const u8, span: abi.Span) []const u8 {

@@ -15,6 +15,7 @@ const never = network_file.never;
 const Simulator = @import("../io/simulator.zig").Simulator;
 const job_file = @import("js_job.zig");
 const Job = job_file.Job;
+const JsSockets = @import("js_sockets.zig").JsSockets;
 
 pub const JsThread = struct {
     gpa: Allocator,
@@ -24,6 +25,7 @@ pub const JsThread = struct {
     /// Per worker.
     lanes: []Lane,
     jobs: std.ArrayListUnmanaged(Job) = .{},
+    sockets: JsSockets,
     doorbell: posix.fd_t = -1,
     alive: bool = false,
     sleeping: bool = false,
@@ -55,6 +57,7 @@ pub const JsThread = struct {
             .dispatcher = dispatcher,
             .network = network,
             .lanes = try gpa.alloc(Lane, dispatcher.block.layout.workers),
+            .sockets = try .init(gpa, network.random(), dispatcher.block.layout.workers),
             .dies = dies,
             .secured = secured,
         };
@@ -62,6 +65,7 @@ pub const JsThread = struct {
 
     pub fn deinit(self: *JsThread) void {
         if (self.doorbell != -1) posix.close(self.doorbell);
+        self.sockets.deinit();
         self.jobs.deinit(self.gpa);
         self.gpa.free(self.lanes);
         self.* = undefined;
@@ -74,6 +78,9 @@ pub const JsThread = struct {
         if (!self.sleeping or self.isRung()) return 0;
         var at = self.turns_at;
         for (self.jobs.items) |*job| at = @min(at, job.due_ms);
+        for (self.lanes, 0..) |*lane, worker| {
+            if (lane.full_at == null and self.sockets.hasOutput(@intCast(worker))) return 0;
+        }
         return at;
     }
 
@@ -93,7 +100,12 @@ pub const JsThread = struct {
         if (self.sleeping) self.awake();
         for (self.lanes, 0..) |*lane, worker| try self.readLane(lane, @intCast(worker));
         try self.answer();
-        for (self.lanes, 0..) |*lane, worker| self.flush(lane, @intCast(worker));
+        try self.sockets.grantAll();
+        for (self.lanes, 0..) |*lane, worker| {
+            const is_written = try self.sockets.flush(@intCast(worker), &lane.responses);
+            if (!is_written) self.wantRoom(lane, @intCast(worker));
+            self.flush(lane, @intCast(worker));
+        }
         if (self.network.random().boolean()) self.sleep();
     }
 
@@ -130,6 +142,7 @@ pub const JsThread = struct {
         self.doorbell = -1;
         self.alive = false;
         self.jobs.clearRetainingCapacity();
+        self.sockets.forgetAll();
         self.turns_at = self.network.now_ms + self.network.random().uintLessThan(u64, 2_000);
         self.network.trace.note(self.network.now_ms, never_connection, "JS thread dies", 0, 0);
         self.wakeAll();
@@ -203,6 +216,12 @@ pub const JsThread = struct {
             job.note(self.network, "JS reads a request");
             return self.jobs.append(self.gpa, job);
         }
+        if (JsSockets.takes(header.kind)) return self.sockets.take(worker, record);
+        if (header.kind == .request_abort) self.sockets.abort(.{
+            .worker = worker,
+            .slot = header.slot,
+            .generation = header.generation,
+        });
         const index = self.indexOf(worker, header.slot, header.generation) orelse return;
         const job = &self.jobs.items[index];
         switch (header.kind) {
@@ -239,6 +258,15 @@ pub const JsThread = struct {
             const lane = &self.lanes[job.worker];
             if (job.due_ms > self.network.now_ms) {
                 i += 1;
+                continue;
+            }
+            if (job.asks_socket) {
+                try self.sockets.upgrade(.{
+                    .worker = job.worker,
+                    .slot = job.slot,
+                    .generation = job.generation,
+                }, job.key);
+                _ = self.jobs.swapRemove(i);
                 continue;
             }
             const step_result = try job.step(self.network, &lane.responses);

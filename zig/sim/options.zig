@@ -30,6 +30,12 @@ pub const Options = struct {
     wall_jumps: bool,
     /// So many of ten clients speak HTTP/2.
     http2_tenths: u8 = 0,
+    /// So many of ten have a connection of HTTP/1 become a WebSocket, or some of their streams.
+    socket_tenths: u8 = 0,
+    /// Some publish to all of them.
+    publishes: bool = false,
+    /// JavaScript is told of pings and pongs.
+    tells_controls: bool = false,
     /// Connections are secured, by what stands in TLS's place, with handshakes such as these.
     secured: bool = false,
     handshakes: Set = .{},
@@ -60,6 +66,7 @@ pub const Options = struct {
             if (random.boolean()) self.config.http2_pushes_max = random.intRangeAtMost(u16, 1, 20);
         }
         self.secure();
+        self.openSockets();
         if (calm) return self;
         self.js_dies = random.uintLessThan(u8, 3) == 0;
         self.stalls = random.uintLessThan(u8, 4) == 0;
@@ -82,6 +89,29 @@ pub const Options = struct {
         self.handshakes.no_memory = random.uintLessThan(u16, 100);
         if (random.boolean())
             self.config.tls_handshakes_max = random.intRangeAtMost(u32, 1, 16);
+    }
+
+    /// Two seeds in three, and as in `secure`.
+    fn openSockets(self: *Options) void {
+        var prng = std.Random.DefaultPrng.init(self.seed +% 0x5bd1_e995);
+        const random = prng.random();
+        const config = &self.config;
+        config.websocket_subscriptions_max = 4096;
+        if (random.uintLessThan(u8, 3) == 0) return;
+        self.socket_tenths = random.intRangeAtMost(u8, 1, 10);
+        self.publishes = random.boolean();
+        self.tells_controls = random.boolean();
+        config.websocket_message_bytes_max = random.intRangeAtMost(u32, 200, 30_000);
+        if (random.boolean())
+            config.websocket_frame_bytes_max = random.intRangeAtMost(u32, 60, 3_000);
+        config.websocket_idle_timeout_ms = random.intRangeAtMost(u32, 6_000, 15_000);
+        config.websocket_ping_after_ms = random.uintAtMost(u32, 5_000);
+        config.websocket_close_timeout_ms = random.intRangeAtMost(u32, 1_000, 4_000);
+        if (self.calm) return;
+        if (random.boolean())
+            config.websocket_unsent_bytes_max = random.intRangeAtMost(u32, 100, 60_000);
+        if (random.boolean()) config.websocket_overflow = .close;
+        if (random.boolean()) config.websocket_subscriptions_max = random.uintAtMost(u32, 20);
     }
 
     fn configOf(random: std.Random, calm: bool) Config {

@@ -84,10 +84,12 @@ test "the same seed gives the same run, and another one another" {
 test {
     _ = @import("../io/simulator.zig");
     _ = @import("client.zig");
+    _ = @import("frame_reader.zig");
     _ = @import("http2_reader.zig");
     _ = @import("options.zig");
     _ = @import("pattern.zig");
     _ = @import("plan.zig");
     _ = @import("response_reader.zig");
+    _ = @import("talk.zig");
     _ = @import("veil.zig");
 }

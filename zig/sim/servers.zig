@@ -49,7 +49,10 @@ pub const ZigServer = struct {
         return &.{};
     }
 
-    pub fn checkEnd(_: *ZigServer) void {}
+    pub fn checkEnd(self: *ZigServer) void {
+        if (self.handler.sockets != 0)
+            std.debug.panic("invariant: {d} sockets have not ended", .{self.handler.sockets});
+    }
 };
 
 pub const JsServer = struct {
@@ -85,6 +88,10 @@ pub const JsServer = struct {
                 .{ .kind = .dir, .root = files.path, .cache_ms = 0 },
             },
             .fallback = 0,
+            .websocket = .{
+                .tells_pings = options.tells_controls,
+                .tells_pongs = options.tells_controls,
+            },
         }, &self.bodies, &defect);
         self.table.targets[1].dir.settle_ns = 0; // a real clock decides nothing here
         const exchanges = config.exchangesMax(config.workers);
@@ -122,6 +129,8 @@ pub const JsServer = struct {
 
     pub fn checkEnd(self: *JsServer) void {
         for (self.dispatcher.lanes) |*lane| {
+            if (lane.sockets.list.first != null)
+                std.debug.panic("invariant: sockets left on a lane", .{});
             if (lane.pending != 0 or lane.first != null)
                 std.debug.panic("invariant: {d} exchanges left on a lane", .{lane.pending});
         }

@@ -1,4 +1,4 @@
-//! A simulated client, of either version of HTTP, as the scheduler sees it.
+//! A simulated client, of either version of HTTP or of WebSocket, as the scheduler sees it.
 
 const std = @import("std");
 const Allocator = std.mem.Allocator;
@@ -14,11 +14,16 @@ const Line = @import("line.zig").Line;
 const Options = @import("options.zig").Options;
 const script_file = @import("script.zig");
 const Script = script_file.Script;
+const talk_file = @import("talk.zig");
+const Talk = talk_file.Talk;
+const websocket_client = @import("websocket_client.zig");
+const WebSocketClient = websocket_client.WebSocketClient;
 
 pub const Visitor = union(enum) {
-    /// Both are large: a switch over a value would copy it.
+    /// All are large: a switch over a value would copy it.
     http1: *Client,
     http2: *Http2Client,
+    websocket: *WebSocketClient,
 
     /// Client number `id`, with memory of `arena`.
     pub fn make(
@@ -30,8 +35,12 @@ pub const Visitor = union(enum) {
     ) !Visitor {
         const speaks_http2 = options.http2_tenths > 0 and
             random.uintLessThan(u8, 10) < options.http2_tenths;
-        return if (speaks_http2)
-            .{ .http2 = try makeHttp2(arena, random, options, network, id) }
+        if (speaks_http2)
+            return .{ .http2 = try makeHttp2(arena, random, options, network, id) };
+        const has_socket = options.socket_tenths > 0 and
+            random.uintLessThan(u8, 10) < options.socket_tenths;
+        return if (has_socket)
+            .{ .websocket = try makeWebSocket(arena, random, options, network, id) }
         else
             .{ .http1 = try makeHttp1(arena, random, options, network, id) };
     }
@@ -97,6 +106,63 @@ pub const Visitor = union(enum) {
         return nature == .good and !manner.rude and !manner.lockstep;
     }
 
+    fn makeWebSocket(
+        arena: Allocator,
+        random: std.Random,
+        options: *const Options,
+        network: *Network,
+        id: u32,
+    ) !*WebSocketClient {
+        var manner = Manner.of(random);
+        if (random.uintLessThan(u8, 4) == 0) manner.giveUp(random, 2_000);
+        const asking = websocket_client.Asking.of(random);
+        const line = makeLine(random, options, network, false);
+        const client = try arena.create(WebSocketClient);
+        const strict = options.calm and manner.giving_up == .not and !manner.creeps and
+            manner.read_pause_ms == 0 and manner.send_pause_ms == 0 and !lies(&line);
+        var key: [16]u8 = undefined;
+        random.bytes(&key);
+        client.* = .{
+            .id = id,
+            .network = network,
+            .options = options,
+            .manner = manner,
+            .asking = asking,
+            .is_hasty = asking == .rightly and random.uintLessThan(u8, 4) == 0,
+            .talk = makeTalk(arena, random, options, id << 8, strict),
+            .key = undefined,
+            .line = line,
+            .strict = strict,
+            .start_at = 0,
+            .random = random,
+        };
+        // Its bytes are few at a time, and each takes some steps.
+        if (manner.send_bytes_max <= 50 or manner.send_pause_ms > 0 or manner.read_pause_ms > 0)
+            client.talk.ways.bound(talk_file.Ways.volume_slow);
+        _ = std.base64.standard.Encoder.encode(&client.key, &key);
+        try client.prepare();
+        return client;
+    }
+
+    fn makeTalk(
+        arena: Allocator,
+        random: std.Random,
+        options: *const Options,
+        who: u32,
+        strict: bool,
+    ) Talk {
+        const most = options.config.websocket_message_bytes_max;
+        return .{
+            .arena = arena,
+            .random = random,
+            .who = who,
+            .ways = .of(random, most, options.publishes),
+            .message_bytes_max = most,
+            .strict = strict,
+            .is_published = options.publishes,
+        };
+    }
+
     fn makeHttp2(
         arena: Allocator,
         random: std.Random,
@@ -109,8 +175,18 @@ pub const Visitor = union(enum) {
         const asks = try http2_script.make(arena, random, options, odd, spoils);
         const room = try arena.alloc(Stream, asks.len * (1 + Plan.pushes_max));
         const streams = room[0..asks.len];
-        for (streams, asks) |*stream, *ask| stream.* = .{ .ask = ask };
         const ways = http2_script.Ways.of(random, spoils);
+        for (streams, asks, 1..) |*stream, *ask, number| {
+            stream.* = .{ .ask = ask };
+            if (ask.expected != .socket) continue;
+            const who = id << 8 | @as(u32, @intCast(number));
+            const talk = try arena.create(Talk);
+            talk.* = makeTalk(arena, random, options, who, ask.cancels == .not);
+            // There are many on a connection.
+            const is_slow = asks.len > 10 or ways.stream_target < 3_000;
+            talk.ways.bound(if (is_slow) talk_file.Ways.volume_slow else 10_000);
+            stream.talk = talk;
+        }
         var manner = Manner.of(random);
         if (random.uintLessThan(u8, 5) == 0) manner.giveUp(random, 100 * asks.len);
         // Otherwise it would be there for ever, and nobody to blame.
@@ -145,6 +221,7 @@ pub const Visitor = union(enum) {
         switch (self.*) {
             .http1 => |client| client.start_at = at_ms,
             .http2 => |client| client.start_at = at_ms,
+            .websocket => |client| client.start_at = at_ms,
         }
     }
 
@@ -152,6 +229,7 @@ pub const Visitor = union(enum) {
         return switch (self.*) {
             .http1 => |client| client.phase,
             .http2 => |client| client.phase,
+            .websocket => |client| client.phase,
         };
     }
 
@@ -159,6 +237,7 @@ pub const Visitor = union(enum) {
         return switch (self.*) {
             .http1 => |client| client.responses,
             .http2 => |client| client.responses,
+            .websocket => |client| client.responses,
         };
     }
 
@@ -166,6 +245,7 @@ pub const Visitor = union(enum) {
         return switch (self.*) {
             .http1 => |client| client.wakesAt(),
             .http2 => |client| client.wakesAt(),
+            .websocket => |client| client.wakesAt(),
         };
     }
 
@@ -173,6 +253,7 @@ pub const Visitor = union(enum) {
         switch (self.*) {
             .http1 => |client| client.step(),
             .http2 => |client| try client.step(),
+            .websocket => |client| try client.step(),
         }
     }
 
@@ -180,6 +261,7 @@ pub const Visitor = union(enum) {
         switch (self.*) {
             .http1 => |client| client.checkLiveness(),
             .http2 => |client| client.checkLiveness(),
+            .websocket => |client| client.checkLiveness(),
         }
     }
 
@@ -187,6 +269,7 @@ pub const Visitor = union(enum) {
         switch (self.*) {
             .http1 => |client| client.forgive(stall_ms),
             .http2 => |client| client.forgive(stall_ms),
+            .websocket => |client| client.forgive(stall_ms),
         }
     }
 
@@ -194,6 +277,7 @@ pub const Visitor = union(enum) {
         switch (self.*) {
             .http1 => |client| client.fail(fmt, args),
             .http2 => |client| client.fail(fmt, args),
+            .websocket => |client| client.fail(fmt, args),
         }
     }
 };

@@ -14,6 +14,7 @@ const Simulator = @import("../io/simulator.zig").Simulator;
 const net_acceptor = @import("../net/acceptor.zig");
 const Port = @import("../net/port.zig").Port;
 const Driver = @import("../server/driver.zig").Driver;
+const Mailbox = @import("../server/websocket/socket.zig").Mailbox;
 const Client = @import("client.zig").Client;
 const Options = @import("options.zig").Options;
 const veil = @import("veil.zig");
@@ -44,6 +45,7 @@ pub fn World(comptime Backend: type) type {
         backend: *Backend,
         ports: []Port,
         workers: []Worker,
+        mailboxes: []*Mailbox,
         asleep: []u32,
         acceptor: Acceptor,
         loops: []Loop,
@@ -97,6 +99,7 @@ pub fn World(comptime Backend: type) type {
                 .backend = backend,
                 .ports = try gpa.alloc(Port, count),
                 .workers = try gpa.alloc(Worker, count),
+                .mailboxes = try gpa.alloc(*Mailbox, count),
                 .asleep = try gpa.alloc(u32, count),
                 .acceptor = undefined,
                 .loops = try gpa.alloc(Loop, count + 1),
@@ -132,6 +135,8 @@ pub fn World(comptime Backend: type) type {
                 };
                 try worker.init(frozen, &self.options.config, .epoll, port, dispatcher, index);
                 worker.tls = &self.shared;
+                self.mailboxes[i] = &worker.websocket_worker.mailbox;
+                self.mailboxes[i].peers = self.mailboxes;
                 worker.net.on_room = &Acceptor.onRoom;
                 worker.net.on_room_context = &self.acceptor;
                 try dispatcher.workerStart(worker);
@@ -156,6 +161,7 @@ pub fn World(comptime Backend: type) type {
             self.gpa.free(self.loops);
             self.gpa.free(self.asleep);
             self.gpa.free(self.workers);
+            self.gpa.free(self.mailboxes);
             self.gpa.free(self.ports);
             self.arena.deinit();
             self.* = undefined;
@@ -330,6 +336,7 @@ pub fn World(comptime Backend: type) type {
             const loop = &self.loops[i];
             const net = &self.workers[i].net;
             if (loop.state == .between) return loop.wait(net.beginTurn(), self.network.now_ms);
+            self.mailboxes[i].settle(); // its thread is this one
             net.turn(loop.timeout);
             net.checkInvariants();
             self.checkShares(net.backend.index);
@@ -405,6 +412,12 @@ pub fn World(comptime Backend: type) type {
             self.expect("handshakes that have ended", worker.handshakes.evicted.len);
             self.expect("handshakes that wait", net.filtering.waitingCount());
             self.expect("timers", net.wheel.active);
+            const websockets = &worker.websocket_worker;
+            self.expect("WebSockets", websockets.sessions.used);
+            self.expect("WebSockets of which something is to be told", websockets.due.len);
+            self.expect("subscriptions", websockets.topics.subscriptions.used);
+            self.expect("topics", websockets.topics.topics.used);
+            self.expect("words to WebSockets", @intFromBool(websockets.mailbox.hasWork()));
             const http2 = &worker.http2_worker;
             const waiting = worker.http1_worker.busy.len + http2.busy.len + http2.resuming.len;
             self.expect("requests that wait for room", waiting);

@@ -182,6 +182,12 @@ export const contenders = [
     command: app('handler.ts'),
   },
   {
+    name: 'handler-inline',
+    group: 'gyrfalcon',
+    what: 'the same in inline mode',
+    command: app('handler.ts', 'GYRFALCON_MODE=inline'),
+  },
+  {
     name: 'handler-params',
     group: 'gyrfalcon',
     what: 'gyrfalcon in Node.js, TypeScript handler, /users/:id to JSON',

@@ -3,6 +3,8 @@
 //   npm run test:io -- io_uring --filter faults   one backend; other arguments are those of npm test
 //   npm run test:io -- kqueue                     kqueue on Linux, in a copy of the project (lib/kqueue.mjs)
 //   npm run test:io -- iocp                       executables of Windows, under wine where that is installed
+//   npm run test:io -- inline                     not a backend, but the inline mode, of what TypeScript serves; GYRFALCON_IO
+//                                                 names the backend
 //   npm run test:io -- --smoke                    one test file: that the backend is there and runs
 import { parseArgs } from 'node:util';
 import { at, root, SetupError } from './lib/project.mjs';
@@ -10,7 +12,13 @@ import { run } from './lib/run.mjs';
 import { main } from './lib/setup.mjs';
 
 /** The stages of npm test that each of them is. */
-const stages = { io_uring: 'io_uring', epoll: 'blackbox', kqueue: 'kqueue', iocp: 'wine' };
+const stages = {
+  io_uring: 'io_uring',
+  epoll: 'blackbox',
+  kqueue: 'kqueue',
+  iocp: 'wine',
+  inline: 'inline',
+};
 
 await main(async () => {
   const { values, positionals } = parseArgs({
@@ -30,7 +38,7 @@ await main(async () => {
     const { code } = await run(process.execPath, [at('scripts', 'test.mjs'), ...args], {
       cwd: root,
       echo: true,
-      env: { ...process.env, GYRFALCON_IO: backend },
+      env: backend === 'inline' ? process.env : { ...process.env, GYRFALCON_IO: backend },
     });
     if (code !== 0) process.exitCode = 1;
   }

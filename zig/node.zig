@@ -2,8 +2,11 @@
 //! ts/src/bridge/engine.ts; requests and responses do not pass here but through shared memory
 //! (bridge/abi.zig).
 
+const builtin = @import("builtin");
 const std = @import("std");
+const inline_file = @import("bridge/inline.zig");
 const registry_file = @import("bridge/registry.zig");
+const Share = @import("core/cpus.zig").Share;
 const Tls = @import("server/tls.zig").Tls;
 const Deflate = @import("websocket/deflate.zig");
 
@@ -37,6 +40,20 @@ pub const requestStop = registry.requestStop;
 pub const isStopped = registry.isStopped;
 pub const destroy = registry.destroy;
 pub const stats = registry.stats;
+
+/// CPUs that threads of this process can run on at the same time.
+pub fn cpuCount() u32 {
+    return Share.read("").cpus();
+}
+
+// As a module of Node-API: bridge/inline.zig.
+comptime {
+    if (builtin.os.tag == .linux) {
+        const module = inline_file.Module(registry);
+        @export(&module.register, .{ .name = "napi_register_module_v1" });
+        @export(&module.version, .{ .name = "node_api_module_get_api_version_v1" });
+    }
+}
 
 test "node: all that it exports compiles" {
     std.testing.refAllDecls(@This());

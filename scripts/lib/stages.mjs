@@ -18,6 +18,7 @@ import {
   matching,
   onArm64,
   onWine,
+  servedByTypeScript,
   socketSuite,
   testFiles,
 } from './suites.mjs';
@@ -210,6 +211,14 @@ export const stages = [
     run: (context) => onBackend('io_uring', context),
   },
   {
+    name: 'inline',
+    about: 'what TypeScript serves over sockets, with the engine in Node.js’s loop',
+    engine: true,
+    programs: true,
+    ci: true,
+    run: (context) => inInlineMode(context),
+  },
+  {
     name: 'kqueue',
     about:
       'the whole server over sockets, on a kqueue that stands in for that of macOS and FreeBSD',
@@ -365,6 +374,13 @@ async function onBackend(backend, context, only = /^/) {
   }
   const chosen = matching(socketSuite(context, { isAgain: true }), only);
   return withPrograms(context, chosen, { env: { GYRFALCON_IO: backend } });
+}
+
+/** On the backend that GYRFALCON_IO names. */
+async function inInlineMode(context) {
+  if (process.platform !== 'linux') return skipped('inline mode is Linux’s');
+  const chosen = matching(testFiles(context, 'tests'), servedByTypeScript);
+  return withPrograms(context, chosen, { env: { GYRFALCON_MODE: 'inline' } });
 }
 
 async function overTls(context) {

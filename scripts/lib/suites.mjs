@@ -92,6 +92,10 @@ export function inGroups(files, processors = availableParallelism()) {
     .filter((group) => group.files.length > 0);
 }
 
+/** What of it asks a server whose handlers are in TypeScript, and does not look at threads. */
+export const servedByTypeScript =
+  /^tests\/(?:bridge\/(?:bodies|context|exit|framing|handlers|heads|log|memory|multipart|permission|request_members|serve|trailers)|cli\/cli|conformance\/(?:limits|paths|serve|timeouts)|faults\/(?:connections|half_close|keep_alive|stop)|hardening\/(?:heads|names|slow)|http2\/(?:grpc|http2|node|push)|https\/|inline\/|node\/handler|regression\/bridge|websocket\/(?:hono|serve|typescript|ws))\./;
+
 /** All lists of paths: a test holds that they name files. */
 export const lists = {
   aboutHttp,
@@ -102,6 +106,7 @@ export const lists = {
   notBlackbox,
   onArm64,
   onWine,
+  servedByTypeScript,
   tail,
   timed,
 };

@@ -55,7 +55,7 @@ test('the line at the start is on stderr before serve() returns, by a system cal
   assert.match(
     await end(app),
     new RegExp(
-      `^before\ngyrfalcon info: listening on \\S+:\\d+: ${backendHere} \\(.*\\), 1 workers, \\d+ MiB of pools\nafter\n$`,
+      `^before\ngyrfalcon info: listening on \\S+:\\d+: ${backendHere} \\(.*\\), 1 workers (?:inline|in threads) \\(.*\\), \\d+ MiB of pools\nafter\n$`,
     ),
   );
 });
@@ -90,7 +90,9 @@ test('each level has the lines of those before it, of engine and handlers alike'
     assert.is((await ask(port, '/')).status, 200);
     const stderr = await end(app);
     const shown = kinds.map((kind) => kind.test(stderr));
-    assert.equal(shown, [count > 0, count > 1, count > 2, count > 3], `${log}: ${stderr}`);
+    // An inline worker is not counted: there is one.
+    const counted = count > 3 && process.env.GYRFALCON_MODE !== 'inline';
+    assert.equal(shown, [count > 0, count > 1, count > 2, counted], `${log}: ${stderr}`);
     if (log === 'silent') assert.is(stderr, 'before\nafter\n');
   }
 });

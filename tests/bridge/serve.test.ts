@@ -388,15 +388,17 @@ test('an AbortSignal stops the server; onListen is told when it listens, and wha
       told = [listening, self];
     },
   });
-  const [{ url, memoryBytes, backendReason, ...rest }, self] = told as [ListenInfo, Server];
+  const [listening, self] = told as [ListenInfo, Server];
+  const { url, memoryBytes, backendReason, modeReason, ...rest } = listening;
   assert.is(self, server);
   assert.is(url.href, server.url.href);
-  assert.ok(memoryBytes > 2 ** 20 && backendReason !== '');
+  assert.ok(memoryBytes > 2 ** 20 && backendReason !== '' && modeReason !== '');
   assert.equal(rest, {
     hostname: '127.0.0.1',
     port: server.port,
     backend: backendHere,
     workers: 2,
+    mode: 'threads',
     threads: 0,
     maxConnections: 77,
   });

@@ -33,6 +33,11 @@ pub const Description = struct {
     table: table_file.Description = .{},
     /// Whether the log tells that the server listens.
     announce: bool = true,
+    /// The one worker has no thread of its own: it runs in the loop of the JS thread that serves
+    /// (inline.zig).
+    is_inline: bool = false,
+    /// Why it has one, or not: for the log.
+    mode_reason: []const u8 = "configured",
 };
 
 /// What `reload()` passes on.
@@ -63,10 +68,22 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
         config: Config,
         block: Block,
         announce: bool,
+        is_inline: bool,
+        mode_reason: []const u8,
+        /// Of an inline worker: it has something for the JS thread, which sleeps.
+        rung: bool = false,
+        /// Who has it run.
+        watcher: ?Watcher = null,
         bodies: table_file.Bodies = .{},
         dispatcher: Dispatcher,
         engine: ?Engine = null,
         ended: std.atomic.Value(bool) = .init(false),
+
+        /// Told when the engine goes, by a call of `destroy`, and asked nothing after that.
+        pub const Watcher = struct {
+            context: *anyopaque,
+            onDestroy: *const fn (context: *anyopaque) void,
+        };
 
         pub fn create(gpa: Allocator, json: []const u8, defect: *Defect) Error!*Self {
             const self = try gpa.create(Self);
@@ -79,9 +96,14 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             self.config.websocket = description.table.websocket != null;
             if (description.table.websocket) |*its| its.apply(&self.config);
             self.announce = description.announce;
+            self.is_inline = description.is_inline;
+            self.mode_reason = description.mode_reason;
+            self.rung = false;
+            self.watcher = null;
             const level = log.setThreadLevel(self.config.log);
             defer _ = log.setThreadLevel(level);
             try checkConfig(&self.config, &description, defect);
+            if (self.is_inline) self.config.workers = 1;
             self.config.workers = self.config.workerCount();
             self.bodies = .{};
             self.engine = null;
@@ -97,6 +119,9 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             errdefer table.destroy();
             const exchanges_max = self.config.exchangesMax(self.config.workers);
             self.dispatcher = try Dispatcher.init(gpa, self.block, table, exchanges_max);
+            if (self.is_inline) for (self.dispatcher.lanes) |*lane| {
+                lane.rung = &self.rung;
+            };
             return self;
         }
 
@@ -141,7 +166,10 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
         /// Stops at once what still runs.
         pub fn destroy(self: *Self) void {
             const gpa = self.gpa;
+            if (self.watcher) |it| it.onDestroy(it.context);
             if (self.engine) |*engine| {
+                const level = log.setThreadLevel(self.config.log); // an inline worker's end is here
+                defer _ = log.setThreadLevel(level);
                 engine.requestStop(0);
                 engine.join();
                 engine.deinit();
@@ -176,18 +204,22 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                 const bell = engine.bell(@intCast(worker));
                 self.block.worker(@intCast(worker)).wake_fd = bell.number();
             }
-            engine.start() catch |err| {
+            const started = if (self.is_inline) engine.startDriven() else engine.start();
+            started catch |err| {
                 engine.deinit();
                 self.engine = null;
                 return refuseStart(err, defect);
             };
             var buffer: [512]u8 = undefined;
             if (!self.announce) return;
-            log.info("listening on {s}: {s} ({s}), {d} workers, {d} MiB of pools", .{
+            const text = "listening on {s}: {s} ({s}), {d} workers {s} ({s}), {d} MiB of pools";
+            log.info(text, .{
                 Listeners.describe(engine.listeners(), &buffer),
                 engine.backendName(),
                 engine.choice.reason,
                 engine.workerCount(),
+                if (self.is_inline) "inline" else "in threads",
+                self.mode_reason,
                 self.memoryBytes() >> 20,
             });
         }
@@ -225,7 +257,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                 const reader = self.dispatcher.threads.attach(thread) catch |err| {
                     const is_patient = waited_ms < patience_ms and !self.isStopped();
                     if (err == error.WorkersBusy and is_patient) {
-                        system.sleepMs(1);
+                        if (self.is_inline) self.hurry() else system.sleepMs(1);
                         waited_ms += 1;
                         continue;
                     }
@@ -250,6 +282,14 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
 
         pub fn detach(self: *Self, thread: u32) void {
             if (self.dispatcher.threads.detach(thread)) self.wakeAll();
+        }
+
+        /// Has an inline worker look at once at what it is to take notice of: it would do so when
+        /// this call is over.
+        fn hurry(self: *Self) void {
+            const engine = &(self.engine orelse return);
+            engine.turnAside();
+            Engine.ring(engine.bell(0)); // for what that has brought up
         }
 
         /// Puts a new route table in place and waits until no worker uses the old one; and other
@@ -285,6 +325,10 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             self.wakeAll();
             var waited_ms: u32 = 0;
             while (self.engine != null and !self.dispatcher.tableSettled()) : (waited_ms += 1) {
+                if (self.is_inline) {
+                    self.hurry(); // twice
+                    continue;
+                }
                 if (waited_ms == patience_ms) {
                     log.err(
                         "a worker does not take the new route table: the old one stays in memory",
@@ -399,6 +443,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
 
         pub const Stats = struct {
             workers: u32 = 0,
+            /// 1: the one worker runs on the thread of the handlers.
+            @"inline": u32 = 0,
             connections: u64 = 0,
             /// Connections that are served at a time: `maxConnections`, or as many as there are
             /// descriptors for.
@@ -428,6 +474,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                 pending += @atomicLoad(u32, &lane.pending, .monotonic);
             return .{
                 .workers = numbers.workers,
+                .@"inline" = @intFromBool(self.is_inline),
                 .connections = numbers.connections,
                 .maxConnections = numbers.connections_max,
                 .requests = numbers.requests_total,

@@ -80,6 +80,8 @@ pub const Lane = struct {
     aborts: []Id,
     aborts_len: usize = 0,
     sockets: socket_state.LaneSockets = .{},
+    /// Where the worker runs on the lane's own thread: set in the place of a ring.
+    rung: ?*bool = null,
 
     /// `aborts` has a place for every exchange of the worker.
     pub fn init(block: Block, worker: u32, thread: u32, aborts: []Id) Lane {
@@ -440,6 +442,10 @@ pub const Lane = struct {
         const asleep = &self.thread_line.asleep;
         if (@atomicLoad(u32, asleep, orders.peek) == 0) return true;
         if (@atomicRmw(u32, asleep, .Xchg, 0, orders.take) != 1) return true;
+        if (self.rung) |rung| {
+            rung.* = true;
+            return true;
+        }
         return doorbell_file.ring(doorbell);
     }
 };

@@ -39,7 +39,7 @@ extern "kernel32" fn GetModuleHandleExW(
 /// Those with this kind of security and compression: see server/engine.zig.
 pub fn Registry(comptime Security: type, comptime Deflate: type) type {
     return struct {
-        const Instance = instance_file.Instance(Security, Deflate);
+        pub const Instance = instance_file.Instance(Security, Deflate);
 
         var mutex: std.Thread.Mutex = .{};
         var instances: std.AutoHashMapUnmanaged(u32, *Instance) = .{};
@@ -62,6 +62,13 @@ pub fn Registry(comptime Security: type, comptime Deflate: type) type {
             const id = next_id;
             next_id += 1;
             return answer(.{ .id = id });
+        }
+
+        /// Of an inline worker, on the JS thread that it runs on: no other destroys it.
+        pub fn find(id: u32) ?*Instance {
+            mutex.lock();
+            defer mutex.unlock();
+            return instances.get(id);
         }
 
         /// What `Instance.info` says.

@@ -68,8 +68,8 @@ pub const Producer = struct {
         return p.hasRoom(if (to_end < size) to_end + size else size);
     }
 
-    /// Whether one fits, and behind it records of `kept` bytes together, of which none has more than
-    /// `largest`.
+    /// Whether one fits, and behind it records of `kept` bytes together, of which none has more
+    /// than `largest`.
     pub fn fitsBeside(p: *Producer, size: u32, kept: u32, largest: u32) Corrupt!bool {
         const mask = p.ring.capacity - 1;
         const to_end = p.ring.capacity - (p.tail & mask);

@@ -22,8 +22,8 @@ const Record = @import("ring.zig").Record;
 const records = @import("socket_records.zig");
 const SocketState = @import("socket_state.zig").SocketState;
 
-/// Credit beyond which a socket is read: a control frame, told when its last byte comes, has its own
-/// then, however few bytes are read at a time.
+/// Credit beyond which a socket is read: a control frame, told when its last byte comes, has its
+/// own then, however few bytes are read at a time.
 const credit_kept = abi.socket_message_cost + frames.control_bytes_max;
 
 /// A message that JS sends, bytes: more fits no connection's memory as it is by default.

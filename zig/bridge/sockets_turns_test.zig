@@ -171,8 +171,8 @@ test "what a thread says to sockets does not wait for what another has published
     );
     defer play.close();
     const length = 96_000;
-    // Each costs six of the 1024 that go in a turn: the third message to all of them is for the next
-    // ones, and does not reach the last in the first of these.
+    // Each costs six of the 1024 that go in a turn: the third message to all of them is for the
+    // next ones, and does not reach the last in the first of these.
     var crowd: [100]Pair = undefined;
     for (&crowd) |*pair| {
         pair.* = try Pair.open(&play);

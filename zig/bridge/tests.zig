@@ -8,9 +8,11 @@ test {
     _ = @import("doorbell_windows.zig");
     _ = @import("hostile_test.zig");
     _ = @import("lane.zig");
+    if (@import("builtin").os.tag == .linux) _ = @import("napi.zig");
     _ = @import("ring_test.zig");
     _ = @import("sections_test.zig");
     _ = @import("socket_state.zig");
+    _ = @import("sockets_publish_test.zig");
     _ = @import("sockets_test.zig");
     _ = @import("sockets_turns_test.zig");
     _ = @import("table.zig");

@@ -96,6 +96,16 @@ pub const Epoll = struct {
         return .ofDescriptor(self.bell_fd);
     }
 
+    /// Can be read when there is something to poll for.
+    pub fn descriptor(self: *const Epoll) posix.fd_t {
+        return self.epoll_fd;
+    }
+
+    /// As `Uring.handOver`: epoll is told of everything at once.
+    pub fn handOver(_: *Epoll) bool {
+        return false;
+    }
+
     pub fn memoryBytes(_: *const Epoll) usize {
         return 0;
     }

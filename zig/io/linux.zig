@@ -171,6 +171,26 @@ pub const Linux = union(enum) {
         };
     }
 
+    /// Can be read when there is something to poll for: for a loop of others that waits for it.
+    /// Null: there is none.
+    pub fn descriptor(self: *Linux) ?posix.fd_t {
+        return switch (self.*) {
+            .epoll => |*own| own.descriptor(),
+            .io_uring => |*own| own.descriptor(),
+            else => null,
+        };
+    }
+
+    /// Where such a loop waits in the place of a poll: hands over what was asked for since the
+    /// last. True: there is more to do, which the descriptor does not tell.
+    pub fn handOver(self: *Linux) bool {
+        return switch (self.*) {
+            .epoll => |*own| own.handOver(),
+            .io_uring => |*own| own.handOver(),
+            else => true,
+        };
+    }
+
     pub fn bell(self: *const Linux) io.Bell {
         return switch (self.*) {
             inline else => |*own| own.bell(),

@@ -113,6 +113,11 @@ pub const Ring = struct {
         self.is_enabled = true;
     }
 
+    /// The kernel writes to this eventfd from here on when there is something to `enter` for.
+    pub fn notify(self: *const Ring, event_fd: posix.fd_t) system.Error!void {
+        try self.register(.REGISTER_EVENTFD, &event_fd, 1);
+    }
+
     fn register(
         self: *const Ring,
         what: linux.IORING_REGISTER,
@@ -144,6 +149,11 @@ pub const Ring = struct {
             entry.opcode = .NOP;
             entry.flags = linux.IOSQE_CQE_SKIP_SUCCESS;
         }
+    }
+
+    /// Whether there are entries that the kernel has not taken.
+    pub fn hasSubmissions(self: *const Ring) bool {
+        return self.tail != @atomicLoad(u32, self.submission_head, .acquire);
     }
 
     /// Submits what there is. Completions come with the next `enter`.

@@ -21,6 +21,7 @@ const restAfter = @import("refused_wait.zig").restAfter;
 const socket = @import("socket.zig");
 const transfer = @import("transfer.zig");
 const lost = @import("uring_lost.zig");
+const Notice = @import("uring_notice.zig").Notice;
 const uring_state = @import("uring_state.zig");
 const Operation = uring_state.Operation;
 const Ring = ring_file.Ring;
@@ -39,6 +40,8 @@ pub const Uring = struct {
     kernel: Ring,
     buffers: ring_file.Buffers,
     bell_fd: posix.fd_t,
+    /// For a loop of others that waits in the place of `poll`.
+    notice: ?Notice = null,
     awaits_bell: bool = false,
     gpa: Allocator,
     /// Completions of sockets that are not to be served now, in their order: for the next poll.
@@ -142,6 +145,7 @@ pub const Uring = struct {
         self.kernel.deinit();
         self.buffers.deinit();
         system.close(self.bell_fd);
+        if (self.notice) |*notice| notice.deinit();
         self.zero_copies.deinit(self.gpa);
         self.gpa.free(self.spare);
         self.gpa.free(self.held);
@@ -152,6 +156,25 @@ pub const Uring = struct {
 
     pub fn bell(self: *const Uring) io.Bell {
         return .ofDescriptor(self.bell_fd);
+    }
+
+    /// Can be read when there is something to poll for. Null: the system does not give it.
+    pub fn descriptor(self: *Uring) ?posix.fd_t {
+        if (self.notice == null) self.notice = Notice.init(&self.kernel, self.bell_fd) catch |err| {
+            log.err("io_uring cannot tell what it completes: {s}", .{@errorName(err)});
+            return null;
+        };
+        return self.notice.?.epoll_fd;
+    }
+
+    /// Where somebody else waits for `descriptor`, in the place of a poll: submits what was asked
+    /// for since the last. True: there is more to do, which the descriptor does not tell.
+    pub fn handOver(self: *Uring) bool {
+        if (!self.awaits_bell) self.awaitBell();
+        if (self.kernel.hasSubmissions()) self.kernel.submit() catch return true;
+        if (self.notice) |*notice| notice.forget();
+        if (self.kernel.waiting() > 0 or self.kernel.hasWork()) return true;
+        return self.held_len > 0 or self.has_lost or !self.awaits_bell;
     }
 
     /// Each write completes it once more; the count is never read.

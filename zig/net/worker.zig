@@ -224,6 +224,16 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             self.checkDrain();
         }
 
+        /// Between two turns: what other threads have published is served, without a look at the
+        /// sockets.
+        pub fn turnAside(self: *Self) void {
+            self.onAwake();
+            self.protocol.onTurn();
+            self.flush();
+            self.reap();
+            self.checkDrain();
+        }
+
         /// What lies in the sockets is served before timers tell that it did not come: when it was
         /// the worker that was late, its senders were in time.
         fn pollRest(self: *Self) void {

@@ -31,60 +31,10 @@ const Mailbox = @import("websocket/socket.zig").Mailbox;
 const TlsSettings = @import("tls/settings.zig").Settings;
 const descriptors = @import("descriptors.zig");
 const Driver = @import("driver.zig").Driver;
+const start_error = @import("start_error.zig");
 
-pub const StartError = listeners_file.Error || error{
-    ThreadQuotaExceeded,
-    WorkerStartFailed,
-    /// Certificates, or what goes with them, cannot be used.
-    TlsRefused,
-    /// Compression is asked for, and is not part of the program.
-    DeflateMissing,
-};
-
-/// What is told of a start that failed.
-pub const Trouble = struct {
-    message: []const u8,
-    /// What helps.
-    hint: []const u8,
-
-    /// Null where an address or a certificate is at fault: that has been told in words.
-    pub fn of(err: StartError) ?Trouble {
-        return switch (err) {
-            error.AddressInUse,
-            error.AccessDenied,
-            error.AddressNotAvailable,
-            error.AddressInvalid,
-            error.UnknownHost,
-            error.TlsRefused,
-            error.DeflateMissing,
-            => null,
-            error.OutOfMemory => .{
-                .message = "There is not enough memory",
-                .hint = "smaller pools, or fewer workers",
-            },
-            error.SystemResources => .{
-                .message = "There are no descriptors left, or no memory of the kernel",
-                .hint = "a higher limit of open files (ulimit -n), or fewer workers",
-            },
-            error.ThreadQuotaExceeded => .{
-                .message = "A thread could not be started",
-                .hint = "fewer workers, or a higher limit of threads (ulimit -u; pids.max of a " ++
-                    "container); a sandbox must allow clone and clone3",
-            },
-            error.WorkerStartFailed => .{
-                .message = "A worker could not be started",
-                .hint = "the log tells why",
-            },
-            error.Unexpected => .{
-                .message = "The system refused what the engine needs",
-                .hint = if (builtin.os.tag == .linux)
-                    "the log tells what; a sandbox must allow epoll and eventfd"
-                else
-                    "the log tells what",
-            },
-        };
-    }
-};
+pub const StartError = start_error.StartError;
+pub const Trouble = start_error.Trouble;
 
 /// Of a call that makes something which the engine cannot do without.
 fn refused(err: (Allocator.Error || system.Error)) StartError {
@@ -167,6 +117,40 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type, comptime Defla
         /// Starts the threads. When it returns the server answers.
         pub fn start(self: *Self) StartError!void {
             try self.impl.start();
+        }
+
+        /// As `start`, but the one worker has no thread: it runs in the calls below, all of them on
+        /// this thread, from a loop that waits for `descriptor` and for the time that `rest` tells.
+        /// `join` runs it to its end.
+        pub fn startDriven(self: *Self) StartError!void {
+            self.impl.is_driven = true;
+            try self.impl.start();
+        }
+
+        /// Of an engine that is driven: can be read when `turn` has something to do.
+        pub fn descriptor(self: *const Self) posix.fd_t {
+            return self.impl.drivers[0].net.backend.descriptor().?; // it has started
+        }
+
+        /// One turn of the worker that is driven: what came, its timers, what is to be sent.
+        pub fn turn(self: *Self) void {
+            self.impl.drive(.turn);
+        }
+
+        /// Between two turns: what was published for the worker since.
+        pub fn turnAside(self: *Self) void {
+            self.impl.drive(.aside);
+        }
+
+        /// Ends what `turn` began: from here on other threads wake the worker. For how long it has
+        /// nothing to do, ms: -1 until it is woken. Null: it has ended.
+        pub fn rest(self: *Self) ?i32 {
+            return self.impl.rest();
+        }
+
+        /// The clock of the worker that is driven, as `turn` has seen it last, ms.
+        pub fn nowMs(self: *const Self) u64 {
+            return self.impl.drivers[0].net.now_ms;
         }
 
         /// Any thread: stop accepting, finish what is in flight, close what is left after
@@ -307,6 +291,10 @@ fn EngineOn(
         threads: []std.Thread,
         acceptor_thread: ?std.Thread = null,
         threads_started: usize = 0,
+        /// The one worker runs where `drive` is called, not on a thread of its own.
+        is_driven: bool = false,
+        /// It has begun, and not ended.
+        is_under_way: bool = false,
         running: std.atomic.Value(u32) = .init(0),
         start_failed: std.atomic.Value(bool) = .init(false),
         ready: std.Thread.WaitGroup = .{},
@@ -555,19 +543,8 @@ fn EngineOn(
                 log.warn("the CPUs to pin workers to are not known: {s}", .{@errorName(err)});
                 break :blk .{};
             };
-            self.ready.startMany(self.drivers.len);
             errdefer self.abandonStart();
-            while (self.threads_started < self.drivers.len) : (self.threads_started += 1) {
-                _ = self.running.fetchAdd(1, .acq_rel);
-                const index = self.threads_started;
-                self.threads[index] = system.spawn(runWorker, .{ self, index }) catch {
-                    _ = self.running.fetchSub(1, .acq_rel);
-                    for (index..self.drivers.len) |_| self.ready.finish();
-                    return error.ThreadQuotaExceeded;
-                };
-            }
-            self.ready.wait();
-            if (self.start_failed.load(.acquire)) return error.WorkerStartFailed;
+            if (self.is_driven) try self.beginDriven() else try self.startWorkers();
             _ = self.running.fetchAdd(1, .acq_rel);
             self.acceptor_thread = system.spawn(runAcceptor, .{self}) catch {
                 _ = self.running.fetchSub(1, .acq_rel);
@@ -579,6 +556,69 @@ fn EngineOn(
             };
             self.frozen.freeze();
             self.go.set();
+        }
+
+        fn startWorkers(self: *Self) StartError!void {
+            self.ready.startMany(self.drivers.len);
+            while (self.threads_started < self.drivers.len) : (self.threads_started += 1) {
+                _ = self.running.fetchAdd(1, .acq_rel);
+                const index = self.threads_started;
+                self.threads[index] = system.spawn(runWorker, .{ self, index }) catch {
+                    _ = self.running.fetchSub(1, .acq_rel);
+                    for (index..self.drivers.len) |_| self.ready.finish();
+                    return error.ThreadQuotaExceeded;
+                };
+            }
+            self.ready.wait();
+            if (self.start_failed.load(.acquire)) return error.WorkerStartFailed;
+        }
+
+        /// Whether a loop of others can wait for what this backend waits for.
+        const can_be_driven = @hasDecl(Io, "descriptor");
+
+        fn beginDriven(self: *Self) StartError!void {
+            assert(self.drivers.len == 1);
+            const driver = &self.drivers[0];
+            if (!can_be_driven) return error.NotDriven;
+            if (driver.net.backend.descriptor() == null) return error.NotDriven;
+            driver.websocket_worker.mailbox.settle();
+            self.dispatcher.workerStart(driver) catch |err| {
+                log.err("the worker could not start: {s}", .{@errorName(err)});
+                return error.WorkerStartFailed;
+            };
+            _ = self.running.fetchAdd(1, .acq_rel);
+            self.is_under_way = true;
+            driver.net.begin();
+        }
+
+        fn drive(self: *Self, how: enum { turn, aside }) void {
+            if (!self.is_under_way) return;
+            const driver = &self.drivers[0];
+            driver.websocket_worker.mailbox.settle(); // the thread may drive several
+            switch (how) {
+                .turn => driver.net.turn(0),
+                .aside => driver.net.turnAside(),
+            }
+        }
+
+        fn rest(self: *Self) ?i32 {
+            if (!can_be_driven) return null;
+            if (!self.is_under_way) return null;
+            const net = &self.drivers[0].net;
+            if (net.isDone()) {
+                self.endDriven();
+                return null;
+            }
+            const wait = net.beginTurn();
+            return if (net.backend.handOver()) 0 else wait;
+        }
+
+        fn endDriven(self: *Self) void {
+            const driver = &self.drivers[0];
+            driver.onStop();
+            self.dispatcher.workerStop(driver);
+            self.is_under_way = false;
+            self.threadEnds();
         }
 
         /// Ends the threads that did start: they have no connections yet.
@@ -654,6 +694,12 @@ fn EngineOn(
         }
 
         fn join(self: *Self) void {
+            if (self.is_under_way) {
+                const driver = &self.drivers[0];
+                driver.websocket_worker.mailbox.settle();
+                while (!driver.net.isDone()) driver.net.turn(driver.net.beginTurn());
+                self.endDriven();
+            }
             if (self.acceptor_thread) |thread| thread.join();
             self.acceptor_thread = null;
             for (self.threads[0..self.threads_started]) |thread| thread.join();

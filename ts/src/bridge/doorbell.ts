@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { writeSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
 import { GyrfalconError } from '../core/errors.ts';
@@ -13,6 +14,13 @@ export interface Doorbell {
   /** Whether the doorbell alone keeps the process running. */
   ref(): void;
   unref(): void;
+}
+
+/** The doorbell of the JS thread that the worker of an inline engine is to run on, which is attached here. */
+export function openInlineDoorbell(engine: Engine, id: EngineId): InlineDoorbell {
+  const end = engine.attach(id, 0);
+  if ('fd' in end) return new InlineDoorbell(end.fd);
+  throw new GyrfalconError('GYR_ENGINE_FAILED', 'The engine runs inline, and has no descriptor');
 }
 
 /** The doorbell of a JS thread, which is attached to the engine here: of the kind that the system has. */
@@ -73,6 +81,32 @@ export class PipeDoorbell extends SocketDoorbell implements Doorbell {
 
   wake(bell: number): void {
     writeSync(bell, one);
+  }
+}
+
+/**
+ * Of a thread that the engine's worker runs on too, once `watch` is called: neither wakes the other, they call one
+ * another. The pipe stays, for what other threads of the engine tell, and to keep the process running.
+ */
+export class InlineDoorbell extends PipeDoorbell {
+  private ring = () => {};
+  private answer: (() => void) | null = null;
+
+  override open(ring: () => void): void {
+    super.open(ring);
+    // As with the pipe: in the context that the channel was made in.
+    const home = new AsyncResource('GYRFALCON_CHANNEL');
+    this.ring = () => home.runInAsyncScope(ring);
+  }
+
+  /** After the engine's start. */
+  watch(engine: Engine, id: EngineId): void {
+    this.answer = engine.watch(id, this.ring);
+  }
+
+  override wake(bell: number): void {
+    if (this.answer === null) super.wake(bell);
+    else this.answer();
   }
 }
 

@@ -44,6 +44,10 @@ export interface Engine {
   readonly hasTls: boolean;
   /** Whether it has zlib-ng in it, and can compress messages of WebSockets. */
   readonly hasDeflate: boolean;
+  /** CPUs that threads of this process can run on at the same time. */
+  readonly cpuCount: number;
+  /** Why its worker cannot run in the loop of a JS thread here; null: it can. */
+  readonly inlineLack: string | null;
   /** Throws a GyrfalconError when the configuration or the route table is refused. */
   create(config: object): EngineId;
   start(id: EngineId): EngineInfo;
@@ -53,6 +57,11 @@ export interface Engine {
   memory(id: EngineId): Uint8Array;
   /** Takes JS thread `thread` in. Returns the end of its doorbell, which the caller owns. */
   attach(id: EngineId, thread: number): DoorbellEnd;
+  /**
+   * Has the worker of an inline engine run in this thread's loop, from here on. `turn` is called when it has something
+   * for JavaScript. Returns what is to be called when JavaScript has something for the worker, which sleeps.
+   */
+  watch(id: EngineId, turn: () => void): () => void;
   /** Wakes the worker whose bell has this number: where a bell is no descriptor. Any engine's of this process. */
   ring(bell: number): void;
   /** The thread is gone: its exchanges are answered with 503. */
@@ -71,6 +80,7 @@ export interface Engine {
 interface NativeModule {
   hasTls(): boolean;
   hasDeflate(): boolean;
+  cpuCount(): number;
   keepLoaded(path: string): void;
   create(config: string): NativeText;
   start(id: number): NativeText;
@@ -84,6 +94,11 @@ interface NativeModule {
   isStopped(id: number): boolean;
   destroy(id: number): void;
   stats(id: number): NativeText;
+}
+
+/** The exports of zig/bridge/inline.zig, by Node-API. */
+interface InlineModule {
+  watch(id: number, turn: () => void): (() => void) | undefined;
 }
 
 interface NativeText {
@@ -100,7 +115,10 @@ let loaded: Engine | null = null;
 
 /** The engine of this process, loaded when first asked for. Throws GYR_ENGINE_MISSING. */
 export function loadEngine(): Engine {
-  loaded ??= wrap(importNative(enginePath()));
+  if (loaded === null) {
+    const path = enginePath();
+    loaded = wrap(importNative(path), engineFiles(path).library);
+  }
   return loaded;
 }
 
@@ -195,8 +213,28 @@ function addonsDenied(cause: unknown): GyrfalconError {
   return new GyrfalconError('GYR_ENGINE_DENIED', 'Node.js may load no addons', hint, { cause });
 }
 
-function wrap(native: NativeModule): Engine {
+/** The engine's library as a module of Node-API, or why there is none. It is loaded already: this finds it again. */
+function inlineModule(library: string): InlineModule | string {
+  if (process.platform !== 'linux') return 'it runs on Linux alone';
+  const { bun, deno } = process.versions as { bun?: string; deno?: string };
+  if (bun !== undefined || deno !== undefined) return 'it runs in Node.js alone';
+  const module: { exports: Partial<InlineModule> } = { exports: {} };
+  try {
+    process.dlopen(module as NodeJS.Module, library);
+  } catch (error) {
+    return `Node.js cannot load the engine as a module: ${(error as Error).message}`;
+  }
+  const { watch } = module.exports;
+  return watch === undefined ? 'this Node.js lacks functions of Node-API or libuv' : { watch };
+}
+
+function wrap(native: NativeModule, library: string): Engine {
   const created = new Set<EngineId>();
+  let inlined: InlineModule | string | undefined;
+  const loadInline = () => {
+    inlined ??= inlineModule(library);
+    return inlined;
+  };
   // Node.js unloads the engine's code when it tears this thread down: its threads must not run then.
   const destroyAll = () => {
     for (const id of created) native.destroy(id);
@@ -204,6 +242,13 @@ function wrap(native: NativeModule): Engine {
   return {
     hasTls: native.hasTls(),
     hasDeflate: native.hasDeflate(),
+    get cpuCount() {
+      return native.cpuCount();
+    },
+    get inlineLack() {
+      const module = loadInline();
+      return typeof module === 'string' ? module : null;
+    },
     create(config) {
       const { id } = answer(native.create(JSON.stringify(config))) as { id: number };
       if (created.size === 0) process.on('exit', destroyAll);
@@ -214,6 +259,13 @@ function wrap(native: NativeModule): Engine {
     listeners: (id) => answer(native.listeners(id)) as EngineListener[],
     memory: (id) => native.memory(id).typedArray,
     attach: (id, thread) => answer(native.attach(id, thread)) as DoorbellEnd,
+    watch(id, turn) {
+      const module = loadInline();
+      const answer = typeof module === 'string' ? undefined : module.watch(id, turn);
+      if (answer !== undefined) return answer;
+      const message = "The engine's worker cannot run in this thread's loop";
+      throw new GyrfalconError('GYR_ENGINE_FAILED', message, "mode: 'threads'");
+    },
     ring: (bell) => native.ring(bell),
     detach: (id, thread) => native.detach(id, thread),
     reload: (id, change) => {

@@ -94,6 +94,11 @@ const start: CommandSpec = {
       help: 'engine workers (default: one per CPU that the process may use)',
       range: [1, 256],
     },
+    mode: {
+      value: 'M',
+      help: 'where engine workers run: auto, inline (with the handlers) or threads (default: auto)',
+      choices: ['auto', 'inline', 'threads'],
+    },
     log: {
       value: 'L',
       help: `how much to tell on stderr: ${LOG_LEVELS.join(', ')} (default: info)`,

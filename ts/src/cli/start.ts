@@ -13,7 +13,7 @@ const sameSignalMs = 500;
 
 /** Loads the app, serves it and prints its URL, unless it is to be quiet. The process ends with a signal, after what is in flight. */
 export async function start(invocation: Invocation): Promise<void> {
-  const { operands, numbers } = invocation;
+  const { operands, numbers, strings } = invocation;
   // Before the app is imported: its module may make responses or extend the classes as it loads.
   const uninstall = installGlobals();
   const { url, options, ignored } = await loadApp(operands[0] as string);
@@ -23,6 +23,7 @@ export async function start(invocation: Invocation): Promise<void> {
     ...listenFrom(options, invocation),
     ...(numbers.threads === undefined ? {} : { threads: numbers.threads }),
     ...(numbers.workers === undefined ? {} : { workers: numbers.workers }),
+    ...(strings.mode === undefined ? {} : { mode: strings.mode }),
     ...logFrom(invocation),
     module: url,
     onError: endWithListeners(options.onError),

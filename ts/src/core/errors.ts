@@ -12,6 +12,7 @@ export const ERROR_CODES = {
   GYR_ENGINE_DENIED: 'Node.js was started so that the compiled engine may not be loaded.',
   GYR_ENGINE_FAILED: 'The engine could not be created or started.',
   GYR_IO_UNAVAILABLE: 'What was asked of the backend cannot be had; the server goes on without.',
+  GYR_MODE_UNAVAILABLE: 'Inline mode was asked for, and cannot be had here.',
   GYR_ADDRESS_IN_USE: 'The port or the path is taken.',
   GYR_ADDRESS_DENIED: 'The port or the path may not be opened by this user.',
   GYR_ADDRESS_INVALID: 'What is to be listened on is no address, name or path that can be.',

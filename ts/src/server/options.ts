@@ -6,6 +6,7 @@ import { checkFormOptions } from '../fetch/multipart.ts';
 import { checkBroker } from './broker.ts';
 import { invalid } from './invalid.ts';
 import { enginePlaces, type ListenPlace } from './listen.ts';
+import { checkMode } from './mode.ts';
 import type { HandlerOptions, Server } from './server.ts';
 import { type EngineTls, type TlsOption, TlsSets } from './tls.ts';
 import { unknownOption } from './unknown_option.ts';
@@ -79,6 +80,14 @@ export interface ServeOptions<Path extends string = string, Data = unknown>
    * @default 0
    */
   workers?: number;
+  /**
+   * Where the engine's workers run. 'inline': one, on the thread of the handlers, in Node.js's own loop: no thread is
+   * woken for a request or its answer, and a handler that blocks holds up everything (docs/MODES.md). Linux alone, and
+   * without `threads`. 'threads': each on a thread of its own.
+   *
+   * @default 'auto'
+   */
+  mode?: 'auto' | 'inline' | 'threads';
   /** Pin engine thread n to the n-th of the CPUs that the process may run on. @default false */
   pin?: boolean;
   /**
@@ -277,6 +286,10 @@ export interface ListenInfo {
   backendReason: string;
   /** Threads of the engine. */
   workers: number;
+  /** Where the workers run: on the thread of the handlers, or each on its own. */
+  mode: 'inline' | 'threads';
+  /** Why they run there, in a few words. */
+  modeReason: string;
   /** Threads that handlers run in; 0: on the one that called `serve()`. */
   threads: number;
   /**
@@ -368,6 +381,7 @@ const otherNames = [
   'paths',
   'module',
   'io',
+  'mode',
   'log',
   'signal',
   ...functionNames,
@@ -389,6 +403,9 @@ export interface EngineConfig {
   credit_bytes?: number;
   /** The engine is not to tell that it listens. */
   announce?: false;
+  /** Its one worker runs where `Engine.watch` is called. */
+  is_inline?: true;
+  mode_reason?: string;
 }
 
 /** Checks every option and translates it. Throws GYR_OPTION_INVALID or GYR_OPTION_UNKNOWN. */
@@ -416,6 +433,7 @@ export function engineConfig(options: ServeOptions): EngineConfig {
   checkRing(given.ringBytes);
   takeIo(given.io, server);
   takeLog(given.log, server);
+  checkMode(options);
   checkFunctions(given);
   checkForms(given.forms);
   checkWebSocket(given.websocket);

@@ -2,7 +2,12 @@ import { inspect } from 'node:util';
 import type { SocketAddress } from '../bridge/address.ts';
 import type { App } from '../bridge/app.ts';
 import { Channel } from '../bridge/channel.ts';
-import { type Doorbell, openDoorbell } from '../bridge/doorbell.ts';
+import {
+  type Doorbell,
+  InlineDoorbell,
+  openDoorbell,
+  openInlineDoorbell,
+} from '../bridge/doorbell.ts';
 import { type Engine, type EngineId, type EngineInfo, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
 import { topicName } from '../bridge/outside.ts';
@@ -13,6 +18,7 @@ import { GyrfalconError } from '../core/errors.ts';
 import { Log } from '../core/log.ts';
 import { installGlobals } from '../fetch/globals.ts';
 import { Listening } from './listen.ts';
+import { type ChosenMode, chooseMode } from './mode.ts';
 import {
   checkReloadOptions,
   checkTableOptions,
@@ -78,6 +84,7 @@ abstract class BaseServer extends RequestServer implements Server {
   protected readonly options: ServeOptions;
   protected readonly config: EngineConfig;
   protected readonly log: Log;
+  protected readonly chosen: ChosenMode;
   /** Servers of other processes; null without a broker. */
   protected readonly hub: Hub | null;
   protected id: EngineId = -1;
@@ -102,6 +109,7 @@ abstract class BaseServer extends RequestServer implements Server {
     const deliver: Deliver = (...message) => this.deliver(...message);
     this.hub = broker === undefined ? null : new Hub(broker, this.log, deliver);
     this.engine = loadEngine();
+    this.chosen = chooseMode(options, this.engine);
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
     });
@@ -185,8 +193,11 @@ abstract class BaseServer extends RequestServer implements Server {
   }
 
   protected create(table: EngineTable): void {
+    const { mode, reason } = this.chosen;
     this.id = this.engine.create({
       ...this.config,
+      ...(mode === 'inline' ? { is_inline: true } : {}),
+      mode_reason: reason,
       threads: Math.max(1, this.config.threads),
       table,
     });
@@ -228,7 +239,8 @@ abstract class BaseServer extends RequestServer implements Server {
   private listenInfo(): ListenInfo {
     const { url, hostname, port, config } = this;
     const { listeners: _, ...engine } = this.info as EngineInfo;
-    return { url, hostname, port, ...engine, threads: config.threads };
+    const { mode, reason: modeReason } = this.chosen;
+    return { url, hostname, port, ...engine, mode, modeReason, threads: config.threads };
   }
 
   /** The engine has stopped by itself or on request. */
@@ -256,7 +268,9 @@ class LocalServer extends BaseServer {
     this.create(compiled.table);
     try {
       const block = new Block(this.engine.memory(this.id));
-      this.doorbell = openDoorbell(this.engine, this.id, 0);
+      const { engine, id } = this;
+      const isInline = this.chosen.mode === 'inline';
+      this.doorbell = isInline ? openInlineDoorbell(engine, id) : openDoorbell(engine, id, 0);
       const host = {
         stopped: () => this.end(),
         listenerLost: () => this.listenerLost(),
@@ -264,6 +278,7 @@ class LocalServer extends BaseServer {
       };
       this.channel = new Channel(block, 0, this.doorbell, app, this, host, this.log);
       this.start();
+      if (this.doorbell instanceof InlineDoorbell) this.doorbell.watch(engine, id);
       this.channel.authority = authorityOf(this.url);
     } catch (error) {
       this.channel?.close();

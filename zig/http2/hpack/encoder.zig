@@ -276,7 +276,8 @@ fn isSecret(lower: []const u8) bool {
 /// has the same is compared whole.
 inline fn hashOf(name: Name, lower: []const u8, value: []const u8) u16 {
     const of_name = if (name == .other) endsOf(lower) else @intFromEnum(name);
-    const product = std.math.mulWide(u64, endsOf(value), (of_name << 1 | 1) *% 0x9e37_79b9_7f4a_7c15);
+    const factor = (of_name << 1 | 1) *% 0x9e37_79b9_7f4a_7c15;
+    const product = std.math.mulWide(u64, endsOf(value), factor);
     const folded: u64 = @truncate(product ^ (product >> 64));
     return @truncate(folded >> 24);
 }

@@ -1,0 +1,82 @@
+import type { Engine } from '../bridge/engine.ts';
+import { GyrfalconError } from '../core/errors.ts';
+import { Log, type LogLevel } from '../core/log.ts';
+import { invalid } from './invalid.ts';
+
+/** Where the engine's workers run: see ServeOptions.mode. */
+export type Mode = 'inline' | 'threads';
+
+/** What of the options of serve() decides it. */
+export interface ModeOptions {
+  mode?: 'auto' | Mode;
+  threads?: number;
+  workers?: number;
+  pin?: boolean;
+  log?: LogLevel;
+}
+
+/** The mode of one server. */
+export interface ChosenMode {
+  mode: Mode;
+  /** Why, in a few words. */
+  reason: string;
+}
+
+const modes: readonly unknown[] = ['auto', 'inline', 'threads'];
+const rule = "'auto', 'inline' or 'threads'";
+const variable = 'GYRFALCON_MODE';
+
+/** Throws GYR_OPTION_INVALID: the option has a wrong value, or others that do not go with it. */
+export function checkMode(options: ModeOptions): void {
+  const { mode } = options;
+  if (mode === undefined) return;
+  if (!modes.includes(mode)) throw invalid('mode', mode, rule);
+  const conflict = mode === 'inline' ? conflictOf(options) : null;
+  if (conflict === null) return;
+  const message = `Option mode is 'inline', and ${conflict}`;
+  throw new GyrfalconError('GYR_OPTION_INVALID', message, "leave it out, or mode: 'threads'");
+}
+
+/** Which other option wants threads of the engine. */
+function conflictOf({ threads = 0, workers = 0, pin = false }: ModeOptions): string | null {
+  if (threads > 0) return `threads is ${threads}: handlers are to run in threads of their own`;
+  if (workers > 1) return `workers is ${workers}: there is one, on the thread of the handlers`;
+  return pin ? 'pin is true: there is no thread of the engine to pin' : null;
+}
+
+/**
+ * The mode that a server with these options, which `checkMode` has seen, gets here. Where the option is 'auto' or not
+ * given the environment's GYRFALCON_MODE is asked. Throws GYR_MODE_UNAVAILABLE where the option is 'inline' and that
+ * cannot be had; for the environment's sake threads take over.
+ */
+export function chooseMode(options: ModeOptions, engine: Engine): ChosenMode {
+  const { mode = 'auto' } = options;
+  if (mode === 'threads') return { mode, reason: 'configured' };
+  if (mode === 'inline') {
+    const lack = engine.inlineLack;
+    if (lack === null) return { mode, reason: 'configured' };
+    const message = `Inline mode cannot be had: ${lack}`;
+    throw new GyrfalconError('GYR_MODE_UNAVAILABLE', message, "mode: 'auto', or 'threads'");
+  }
+  const asked = fromEnvironment(options);
+  if (asked === 'threads') return { mode: 'threads', reason: variable };
+  const conflict = conflictOf(options);
+  if (conflict !== null) return { mode: 'threads', reason: 'as other options want them' };
+  if (asked === 'inline') {
+    const lack = engine.inlineLack;
+    return lack === null ? { mode: 'inline', reason: variable } : { mode: 'threads', reason: lack };
+  }
+  return { mode: 'threads', reason: 'the default' };
+}
+
+function fromEnvironment(options: ModeOptions): Mode | null {
+  const value = process.env[variable];
+  if (value === undefined || value === '' || value === 'auto') return null;
+  if (value === 'inline' || value === 'threads') return value;
+  if (new Log(options.log).shows('warn')) {
+    console.error(
+      `gyrfalcon warn: ${variable} is "${value}": auto, inline or threads would be right`,
+    );
+  }
+  return null;
+}

@@ -20,10 +20,10 @@ const notBlackbox = /^tests\/(?:examples|readme|frameworks|targets|tls)\//;
 
 /**
  * What no backend has to do with: files, modules and other programs are looked at, the words of heads, shapes of the API
- * in TypeScript, what zlib-ng makes of messages.
+ * in TypeScript, what zlib-ng makes of messages, inline mode, which names its backends.
  */
 const aboutNoBackend =
-  /^tests\/(?:bench|commands|docs|runner|setup|support)\/|^tests\/(?:bridge\/captured|cli\/module_formats|differential\/differential|node\/parity|tools\/httplint|websocket\/(?:broker_\w+|deflate_\w+|hono|ws))\./;
+  /^tests\/(?:bench|commands|docs|inline|runner|setup|support)\/|^tests\/(?:bridge\/captured|cli\/module_formats|differential\/differential|node\/parity|tools\/httplint|websocket\/(?:broker_\w+|deflate_\w+|hono|ws))\./;
 
 /**
  * What of it takes longest and is about one part of the server, or says once more over HTTP/2 what others have said: the
@@ -94,7 +94,7 @@ export function inGroups(files, processors = availableParallelism()) {
 
 /** What of it asks a server whose handlers are in TypeScript, and does not look at threads. */
 export const servedByTypeScript =
-  /^tests\/(?:bridge\/(?:bodies|context|exit|framing|handlers|heads|log|memory|multipart|permission|request_members|serve|trailers)|cli\/cli|conformance\/(?:limits|paths|serve|timeouts)|faults\/(?:connections|half_close|keep_alive|stop)|hardening\/(?:heads|names|slow)|http2\/(?:grpc|http2|node|push)|https\/|inline\/|node\/handler|regression\/bridge|websocket\/(?:hono|serve|typescript|ws))\./;
+  /^tests\/(?:bridge\/(?:bodies|context|exit|framing|handlers|heads|log|memory|multipart|permission|request_members|serve|trailers)|cli\/cli|conformance\/(?:limits|paths|serve|timeouts)|faults\/(?:connections|half_close|keep_alive|stop)|hardening\/(?:heads|names|slow)|http2\/(?:grpc|http2|node|push)|https\/\w+|inline\/\w+|node\/handler|regression\/bridge|websocket\/(?:hono|serve|typescript|ws))\./;
 
 /** All lists of paths: a test holds that they name files. */
 export const lists = {

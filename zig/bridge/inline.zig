@@ -170,6 +170,11 @@ pub fn Module(comptime registry: type) type {
                 defer _ = log.setThreadLevel(level);
                 self.in_step = true;
                 defer self.in_step = false;
+                // node-zigar takes what is written to the terminal, a panic's words too, and makes
+                // handles for it.
+                var scope: napi.Scope = undefined;
+                if (api.napi_open_handle_scope(self.env, &scope) != 0) return;
+                defer _ = api.napi_close_handle_scope(self.env, scope);
                 const engine = &instance.engine.?;
                 engine.turn();
                 var calls: u32 = 0;

@@ -229,7 +229,9 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             // An address that cannot be listened on has been told of.
             if (defect.len == 0) if (server_engine.Trouble.of(err)) |trouble| {
                 const text = "The engine could not start: {s}";
-                defect.set("GYR_ENGINE_FAILED", trouble.hint, text, .{trouble.message});
+                const is_mode = err == error.NotDriven;
+                const code = if (is_mode) "GYR_MODE_UNAVAILABLE" else "GYR_ENGINE_FAILED";
+                defect.set(code, trouble.hint, text, .{trouble.message});
             };
             return error.Refused;
         }

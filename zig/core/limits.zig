@@ -131,6 +131,9 @@ pub const linger_ms: u32 = 2_000;
 /// back, or the machine stood still, ms.
 pub const held_up_ms: u32 = 200;
 
+/// Connections that a worker opens in a turn: those that are open have their turn too.
+pub const opened_per_turn_max = 256;
+
 /// For how long a worker may look for events before it sleeps, µs.
 pub const busy_poll_us_max: u32 = 10_000;
 

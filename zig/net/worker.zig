@@ -112,6 +112,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         batch: Batch,
         filtering: Filtering,
         now_ms: u64 = 0,
+        /// When the sockets were last looked at, which `turnAside` does not.
+        polled_ms: u64 = 0,
         closed: ?*Conn = null,
         /// Connections that have something left to do, those that wait longest first.
         ready: ReadyList = .{},
@@ -192,6 +194,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         /// Sets the clock before the first turn.
         pub fn begin(self: *Self) void {
             self.now_ms = self.backend.nowMs();
+            self.polled_ms = self.now_ms;
             self.wheel.advance(self.now_ms, self);
         }
 
@@ -209,14 +212,14 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// One turn of the loop: wait, serve what came, let the protocol flush what it gathered.
         pub fn turn(self: *Self, timeout_ms: i32) void {
-            const before_ms = self.now_ms;
             const left = self.ready.len;
             self.turn_number +%= 1;
             const more = self.backend.poll(timeout_ms, self);
-            if (more and self.now_ms - before_ms >= limits.held_up_ms) self.pollRest();
+            if (more and self.now_ms - self.polled_ms >= limits.held_up_ms) self.pollRest();
+            self.polled_ms = self.now_ms;
             self.serveReady(left);
             if (filters) Filtering.serveWaiting(self);
-            self.drainAccepted();
+            self.drainAccepted(limits.opened_per_turn_max);
             self.wheel.advance(self.now_ms, self);
             self.protocol.onTurn(); // after the timers, so that it tells what they ended
             self.flush();
@@ -674,8 +677,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         // Accepting and draining.
 
-        fn drainAccepted(self: *Self) void {
-            while (self.port.accepted.pop()) |accepted| self.openConn(accepted);
+        fn drainAccepted(self: *Self, most: usize) void {
+            for (0..most) |_| self.openConn(self.port.accepted.pop() orelse return);
         }
 
         fn openConn(self: *Self, accepted: io.Accepted) void {
@@ -731,7 +734,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             if (deadline == 0) return;
             if (!self.draining) {
                 // What lies in the sockets already is served: its clients were in time.
-                self.drainAccepted(); // before `draining`, which closes an idle connection at once
+                // Before `draining`, which closes an idle connection at once.
+                self.drainAccepted(std.math.maxInt(usize));
                 self.draining = true;
                 self.pollRest();
                 self.forEach(&.{.open}, drainOne);

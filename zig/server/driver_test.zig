@@ -224,6 +224,23 @@ test "what came while the worker was held up counts as in time, more than one po
     try bench.end(&tokens);
 }
 
+test "it counts so too where others' words were served before the sockets were looked at" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const tokens = [_]io.Token{ try bench.connect(5), try bench.connect(6), try bench.connect(7) };
+    for (tokens) |token| bench.feed(token, "GET /now HTTP/1.1\r\nHost");
+    Manual.clock_ms += bench.config.header_timeout_ms + 1000;
+    bench.driver.net.turnAside(); // a handler has held up the thread that the worker runs on
+    bench.driver.net.backend.ready = &.{
+        .{ .token = tokens[0], .bytes = ": a\r\n\r\n" },
+        .{ .token = tokens[1], .bytes = ": a\r\n\r\n" },
+    };
+    bench.driver.net.turn(0);
+    try testing.expectEqual(@as(u32, 2), bench.script.answered_at_once);
+    try testing.expectEqual(@as(u64, 1), bench.driver.timeouts_total.raw);
+    try bench.end(&tokens);
+}
+
 test "a client that pipelines leaves the first exchange of every other connection" {
     var bench: Bench = undefined;
     try bench.begin();

@@ -359,8 +359,12 @@ pub const Connection = struct {
         const settings = self.settings;
         const silent_ms = now_ms - self.since_ms;
         if (settings.idle_timeout_ms > 0 and silent_ms >= settings.idle_timeout_ms) {
-            self.state = .closed;
-            return .silent;
+            if (settings.ping_after_ms == 0 or self.awaits_pong) {
+                self.state = .closed;
+                return .silent;
+            }
+            // Nobody has asked it: who was late is this side.
+            self.since_ms = now_ms - settings.ping_after_ms;
         }
         if (now_ms >= self.pace.deadlineMs(settings.rate) orelse rate.never) {
             self.state = .closed;

@@ -227,6 +227,12 @@ test "a silent peer is asked, then given up" {
     try server.expectDue(1449, .nothing);
     try server.expectDue(1450, .silent);
     try testing.expect(server.connection.isClosed());
+    // Who was not asked in time has as long to answer as others.
+    var late = Server.init(&settings);
+    defer late.deinit();
+    try late.expectDue(1400, .ping);
+    try late.expectDue(1549, .nothing);
+    try late.expectDue(1550, .silent);
     const patient: Settings = .{ .ping_after_ms = 0, .idle_timeout_ms = 0 };
     const idle = Connection.init(&patient, null, false, 5);
     try testing.expectEqual(rate.never, idle.deadlineMs());

@@ -264,7 +264,7 @@ function wrap(native: NativeModule, library: string): Engine {
       const answer = typeof module === 'string' ? undefined : module.watch(id, turn);
       if (answer !== undefined) return answer;
       const message = "The engine's worker cannot run in this thread's loop";
-      throw new GyrfalconError('GYR_ENGINE_FAILED', message, "mode: 'threads'");
+      throw new GyrfalconError('GYR_MODE_UNAVAILABLE', message, "mode: 'threads'");
     },
     ring: (bell) => native.ring(bell),
     detach: (id, thread) => native.detach(id, thread),

@@ -243,13 +243,19 @@ abstract class BaseServer extends RequestServer implements Server {
     return { url, hostname, port, ...engine, mode, modeReason, threads: config.threads };
   }
 
+  /** Undoes what `create` and `start` have done of their work. */
+  protected release(): void {
+    this.options.signal?.removeEventListener('abort', this.onAbort);
+    this.uninstallGlobals();
+    this.uninstallGlobals = () => {};
+    if (this.id !== -1) this.engine.destroy(this.id);
+  }
+
   /** The engine has stopped by itself or on request. */
   protected end(): void {
     if (this.isEnded) return;
     this.isEnded = true;
-    this.options.signal?.removeEventListener('abort', this.onAbort);
-    this.uninstallGlobals();
-    this.engine.destroy(this.id);
+    this.release();
     if (this.hub === null) this.resolveEnded();
     else void this.hub.close(this.flushTime).then(() => this.resolveEnded());
   }
@@ -282,7 +288,7 @@ class LocalServer extends BaseServer {
       this.channel.authority = authorityOf(this.url);
     } catch (error) {
       this.channel?.close();
-      this.engine.destroy(this.id);
+      this.release();
       throw error;
     }
     this.completeLater(compiled);
@@ -395,7 +401,7 @@ class ThreadedServer extends BaseServer {
       this.pool.listening(this.where.whereabouts);
     } catch (error) {
       await this.pool.close();
-      if (this.id !== -1) this.engine.destroy(this.id);
+      this.release();
       throw error;
     }
     this.tellListening();

@@ -111,7 +111,7 @@ export const stages = [
     about: 'the simulator over a smoke set of seeds',
     single: true,
     run: async ({ zig, isWhole }) => {
-      const count = `-Dseeds=${isWhole ? 120 : 60}`;
+      const count = `-Dseeds=${isWhole ? 120 : 40}`;
       const seeds = await one('sim', zig, ['build', 'fuzz', '-Dseed=1', count]);
       const program = at('scripts', 'sim-bugs.mjs');
       const bugs = await one('planted bugs fit', process.execPath, [program, '--check']);

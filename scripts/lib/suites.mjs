@@ -30,7 +30,7 @@ const aboutNoBackend =
  * half of its time. A plain `npm test`, which is to end within ten minutes, leaves it to continuous integration.
  */
 const tail =
-  /^tests\/(?:bridge\/(?:captured|exit)|cli\/module_formats|conformance\/rates|faults\/storm|files\/cache_options|http2\/hostile_\w+|listening\/sharing|node\/churn|places\/|tools\/slowhttptest|websocket\/(?:broker_\w+|deflate_(?:options|typescript)|engine_http2|http2|typescript_http2))\b/;
+  /^tests\/(?:bridge\/(?:captured|exit|log|threads)|cli\/module_formats|conformance\/rates|faults\/(?:budgets|storm)|files\/cache_options|http2\/(?:grpc|hostile_\w+)|listening\/sharing|node\/churn|places\/|setup\/tls|tools\/slowhttptest|websocket\/(?:engine|typescript|broker_\w+|deflate_(?:engine|options|typescript)|engine_http2|http2|typescript_http2))\b/;
 
 /**
  * The suite of sockets: without its longest files, where neither continuous integration nor somebody by a stage's or a

@@ -38,9 +38,10 @@ const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
  * and the executables. `tls`: it needs OpenSSL and picotls; they are built before all stages, so that the engine of the
  * others has TLS too. `deflate`: the same of zlib-ng's sources. `systems`: those for which it needs OpenSSL and picotls, too,
  * by their triples: they are built in the background of the stages before. `single`: it keeps one processor busy, and those
- * that follow each other run two at a time. `ci`: it takes more than its share of ten minutes, and runs in continuous
- * integration (`--ci`). `long`: so it does, and runs when it is asked for. Both run with `--all`, and where they are named
- * (`--only`). With each of the three a stage is whole (`context.isWhole`); in a plain run some leave the longest out.
+ * that follow each other run two at a time, the longest first. `ci`: it takes more than its share of ten minutes, and runs
+ * in continuous integration (`--ci`). `long`: so it does, and runs when it is asked for. Both run with `--all`, and where
+ * they are named (`--only`). With each of the three a stage is whole (`context.isWhole`); in a plain run some leave the
+ * longest out.
  */
 export const stages = [
   {
@@ -78,18 +79,11 @@ export const stages = [
   },
   { name: 'zig', about: 'zig build test', single: true, run: (context) => zigTests(context) },
   {
-    name: 'tls',
-    about: 'the TLS filter, with picotls and OpenSSL as clients; builds OpenSSL once',
-    tls: true,
+    name: 'bugs',
+    about: 'the simulator finds the bugs that are planted',
     single: true,
-    run: (context) => tlsTests(context),
-  },
-  {
-    name: 'deflate',
-    about: 'compression of WebSocket messages, with zlib-ng',
-    deflate: true,
-    single: true,
-    run: (context) => deflateTests(context),
+    ci: true,
+    run: () => one('planted bugs', process.execPath, [at('scripts', 'sim-bugs.mjs')]),
   },
   {
     name: 'races',
@@ -98,13 +92,6 @@ export const stages = [
     ci: true,
     run: (context) =>
       zigTests(context, { name: 'races', step: 'test', options: ['-Dsanitize-thread'] }),
-  },
-  {
-    name: 'fuzz',
-    about: 'the fuzzers’ smoke mode, ReleaseSafe',
-    single: true,
-    run: ({ zig }) =>
-      one('fuzz', zig, ['build', 'fuzz', '-Doptimize=ReleaseSafe', '--', '--smoke']),
   },
   {
     name: 'sim',
@@ -119,11 +106,25 @@ export const stages = [
     },
   },
   {
-    name: 'bugs',
-    about: 'the simulator finds the bugs that are planted',
+    name: 'tls',
+    about: 'the TLS filter, with picotls and OpenSSL as clients; builds OpenSSL once',
+    tls: true,
     single: true,
-    ci: true,
-    run: () => one('planted bugs', process.execPath, [at('scripts', 'sim-bugs.mjs')]),
+    run: (context) => tlsTests(context),
+  },
+  {
+    name: 'fuzz',
+    about: 'the fuzzers’ smoke mode, ReleaseSafe',
+    single: true,
+    run: ({ zig }) =>
+      one('fuzz', zig, ['build', 'fuzz', '-Doptimize=ReleaseSafe', '--', '--smoke']),
+  },
+  {
+    name: 'deflate',
+    about: 'compression of WebSocket messages, with zlib-ng',
+    deflate: true,
+    single: true,
+    run: (context) => deflateTests(context),
   },
   {
     name: 'unit',

@@ -27,7 +27,7 @@ const aboutNoBackend =
 
 /**
  * What of it takes longest and is about one part of the server, or says once more over HTTP/2 what others have said: the
- * half of its time. A plain `npm test`, which is to end within ten minutes, leaves it to continuous integration.
+ * larger half of its time. A plain `npm test`, which is to end within ten minutes, leaves it to continuous integration.
  */
 const tail =
   /^tests\/(?:bridge\/(?:captured|exit|log|threads)|cli\/module_formats|conformance\/rates|faults\/(?:budgets|storm)|files\/cache_options|http2\/(?:grpc|hostile_\w+)|listening\/sharing|node\/churn|places\/|setup\/tls|tools\/slowhttptest|websocket\/(?:engine|typescript|broker_\w+|deflate_(?:engine|options|typescript)|engine_http2|http2|typescript_http2))\b/;

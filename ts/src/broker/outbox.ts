@@ -83,15 +83,20 @@ export class Outbox {
     this.isPumping = true;
     for (let one = this.waiting.first; one !== undefined; one = this.waiting.first) {
       if (this.link === null || this.givenBytes >= windowBytes) break;
-      this.waiting.shift();
+      this.take(one);
       this.give(this.link, one);
     }
     this.isPumping = false;
   }
 
-  private give(link: BrokerLink, one: Waiting): void {
+  /** `one`, the first, waits no more: it is to be settled. */
+  private take(one: Waiting): void {
+    this.waiting.shift();
     this.given.add(one);
     this.givenBytes += one.cost;
+  }
+
+  private give(link: BrokerLink, one: Waiting): void {
     if (this.isOld(one)) this.settle(one, 'old');
     else if (one.message.length > (link.messageBytesMax ?? Number.POSITIVE_INFINITY)) {
       this.settle(one, 'long');
@@ -111,9 +116,7 @@ export class Outbox {
   private dropOld(): void {
     for (let one = this.waiting.first; one !== undefined; one = this.waiting.first) {
       if (!this.isOld(one)) return;
-      this.waiting.shift();
-      this.given.add(one);
-      this.givenBytes += one.cost;
+      this.take(one);
       this.settle(one, 'old');
     }
   }

@@ -78,12 +78,44 @@ pub const Manner = struct {
         if (self.giving_up == .stall or self.giving_up == .stop_reading) self.giving_up = .not;
     }
 
+    /// How much is read at a time, bytes.
+    pub fn readMost(self: *const Manner, random: std.Random) usize {
+        const some = random.intRangeAtMost(usize, 1, self.read_bytes_max);
+        return if (random.boolean()) self.read_bytes_max else some;
+    }
+
+    /// How much of `len` bytes is sent at a time.
+    pub fn sendMost(self: *const Manner, random: std.Random, len: usize) usize {
+        const wanted = @min(len, self.send_bytes_max);
+        const is_cut = wanted > 1 and random.boolean();
+        return if (is_cut) random.intRangeAtMost(usize, 1, wanted) else wanted;
+    }
+
+    /// Has `line` be given up in its way. True: the client has ended.
+    pub fn abandon(self: *const Manner, line: *Line) bool {
+        switch (self.giving_up) {
+            .not => unreachable, // it was asked for
+            .reset, .close => {
+                line.close(self.giving_up == .reset);
+                return true;
+            },
+            .stall => line.is_stalled = true,
+            .stop_reading => {},
+        }
+        return false;
+    }
+
     pub fn giveUp(self: *Manner, random: std.Random, script_bytes: usize) void {
         self.giving_up = random.enumValue(@TypeOf(self.giving_up));
         self.giving_up_after = random.uintAtMost(usize, script_bytes);
         if (self.giving_up == .stop_reading and random.boolean()) self.giving_up_after = 0;
     }
 };
+
+/// A pause of so long at most, ms.
+pub fn pauseOf(random: std.Random, max_ms: u32) u64 {
+    return if (max_ms == 0) 0 else random.uintAtMost(u32, max_ms);
+}
 
 pub const Client = struct {
     id: u32,
@@ -241,15 +273,7 @@ pub const Client = struct {
     fn giveUp(self: *Client) void {
         self.given_up = true;
         self.progress();
-        switch (self.manner.giving_up) {
-            .not => unreachable, // it was asked for
-            .reset, .close => {
-                self.line.close(self.manner.giving_up == .reset);
-                self.phase = .ended;
-            },
-            .stall => self.line.is_stalled = true,
-            .stop_reading => {},
-        }
+        if (self.manner.abandon(&self.line)) self.phase = .ended;
     }
 
     fn stoppedReading(self: *const Client) bool {
@@ -296,16 +320,12 @@ pub const Client = struct {
         self.line.pump();
         if (now >= self.sends_at) {
             const rest = self.script.bytes[self.sent..self.sendLimit()];
-            const wanted = @min(rest.len, self.manner.send_bytes_max);
-            const most = if (wanted > 1 and self.random.boolean())
-                self.random.intRangeAtMost(usize, 1, wanted)
-            else
-                wanted;
+            const most = self.manner.sendMost(self.random, rest.len);
             const n = self.line.send(rest[0..most]);
             self.sent += n;
             if (n > 0) {
                 self.progress();
-                self.sends_at = now + self.pause(self.manner.send_pause_ms);
+                self.sends_at = now + pauseOf(self.random, self.manner.send_pause_ms);
             }
         }
         self.holdBack(now);
@@ -337,17 +357,12 @@ pub const Client = struct {
             self.sent == self.script.bytes.len and self.manner.giving_up != .stall;
     }
 
-    fn pause(self: *Client, max: u32) u64 {
-        return if (max == 0) 0 else self.random.uintAtMost(u32, max);
-    }
-
     // Reading.
 
     fn read(self: *Client) void {
         var room: [Line.room_bytes]u8 = undefined;
-        const some = self.random.intRangeAtMost(usize, 1, self.manner.read_bytes_max);
-        const most = if (self.random.boolean()) self.manner.read_bytes_max else some;
-        self.reads_at = self.network.now_ms + self.pause(self.manner.read_pause_ms);
+        const most = self.manner.readMost(self.random);
+        self.reads_at = self.network.now_ms + pauseOf(self.random, self.manner.read_pause_ms);
         switch (self.line.recv(most, &room)) {
             .nothing => {},
             .text => |text| {
@@ -441,7 +456,7 @@ pub const Client = struct {
     }
 
     fn leave(self: *Client) void {
-        self.closes_at = self.network.now_ms + self.pause(300);
+        self.closes_at = self.network.now_ms + pauseOf(self.random, 300);
     }
 
     /// Whoever asks is told for how long the connection is kept, where it is; in whole seconds.

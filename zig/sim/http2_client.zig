@@ -250,15 +250,7 @@ pub const Http2Client = struct {
     fn giveUp(self: *Http2Client) void {
         self.given_up = true;
         self.progress();
-        switch (self.manner.giving_up) {
-            .not => unreachable, // it was asked for
-            .reset, .close => {
-                self.line.close(self.manner.giving_up == .reset);
-                self.phase = .ended;
-            },
-            .stall => self.line.is_stalled = true,
-            .stop_reading => {},
-        }
+        if (self.manner.abandon(&self.line)) self.phase = .ended;
     }
 
     fn stoppedReading(self: *const Http2Client) bool {
@@ -286,12 +278,9 @@ pub const Http2Client = struct {
 
     fn read(self: *Http2Client) !void {
         var room: [Line.room_bytes]u8 = undefined;
-        const some = self.random.intRangeAtMost(usize, 1, self.manner.read_bytes_max);
-        const most = if (self.random.boolean()) self.manner.read_bytes_max else some;
-        self.reads_at = self.network.now_ms + if (self.manner.read_pause_ms == 0)
-            0
-        else
-            self.random.uintAtMost(u32, self.manner.read_pause_ms);
+        const most = self.manner.readMost(self.random);
+        const pause_ms = client_file.pauseOf(self.random, self.manner.read_pause_ms);
+        self.reads_at = self.network.now_ms + pause_ms;
         switch (self.line.recv(most, &room)) {
             .nothing => {},
             .text => |text| {

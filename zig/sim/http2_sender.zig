@@ -127,11 +127,7 @@ pub const Sender = struct {
         const now = client.network.now_ms;
         if (now < self.sends_at or self.isEmpty()) return;
         const rest = self.bytes.items[self.at..];
-        const wanted = @min(rest.len, client.manner.send_bytes_max);
-        const most = if (wanted > 1 and client.random.boolean())
-            client.random.intRangeAtMost(usize, 1, wanted)
-        else
-            wanted;
+        const most = client.manner.sendMost(client.random, rest.len);
         const n = client.line.send(rest[0..most]);
         if (n == 0) return;
         self.at += n;

@@ -177,15 +177,7 @@ pub const WebSocketClient = struct {
     fn giveUp(self: *WebSocketClient) void {
         self.given_up = true;
         self.progress();
-        switch (self.manner.giving_up) {
-            .not => unreachable, // it was asked for
-            .reset, .close => {
-                self.line.close(self.manner.giving_up == .reset);
-                self.phase = .ended;
-            },
-            .stall => self.line.is_stalled = true,
-            .stop_reading => {},
-        }
+        if (self.manner.abandon(&self.line)) self.phase = .ended;
     }
 
     fn stoppedReading(self: *const WebSocketClient) bool {
@@ -218,11 +210,7 @@ pub const WebSocketClient = struct {
 
     fn sendPending(self: *WebSocketClient, now: u64) void {
         const rest = self.talk.pending();
-        const wanted = @min(rest.len, self.manner.send_bytes_max);
-        const most = if (wanted > 1 and self.random.boolean())
-            self.random.intRangeAtMost(usize, 1, wanted)
-        else
-            wanted;
+        const most = self.manner.sendMost(self.random, rest.len);
         const n = self.line.send(rest[0..most]);
         if (n == 0) return;
         self.talk.sent(n);
@@ -244,12 +232,9 @@ pub const WebSocketClient = struct {
 
     fn read(self: *WebSocketClient) !void {
         var room: [Line.room_bytes]u8 = undefined;
-        const some = self.random.intRangeAtMost(usize, 1, self.manner.read_bytes_max);
-        const most = if (self.random.boolean()) self.manner.read_bytes_max else some;
-        self.reads_at = self.network.now_ms + if (self.manner.read_pause_ms == 0)
-            0
-        else
-            self.random.uintAtMost(u32, self.manner.read_pause_ms);
+        const most = self.manner.readMost(self.random);
+        const pause_ms = client_file.pauseOf(self.random, self.manner.read_pause_ms);
+        self.reads_at = self.network.now_ms + pause_ms;
         switch (self.line.recv(most, &room)) {
             .nothing => {},
             .text => |text| {

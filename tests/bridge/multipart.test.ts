@@ -33,6 +33,7 @@ test.before(() => {
     hostname: '127.0.0.1',
     workers: 1,
     maxRequestBodySize: 512 * megabyte,
+    keepAliveTimeout: 60_000, // of the connections that fetch() keeps while large forms go over others
     routes: {
       '/form': async (request) => {
         const form = await request.formData({ directory: folder, maxFileBytes: 200 * megabyte });

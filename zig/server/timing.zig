@@ -86,7 +86,8 @@ pub fn Timing(comptime D: type) type {
             if (awaited == .handler) return;
             // A client that still reads its response has not begun to be idle.
             if (awaited == .request and isArriving(d, conn)) return;
-            d.endConn(conn, false);
+            // A request may be on its way to a server that has answered others.
+            if (awaited == .request) d.finishIfIdle(conn) else d.endConn(conn, false);
         }
 
         /// Whether the client has kept up after all: asks the system what has left.

@@ -543,12 +543,13 @@ pub const Http2Client = struct {
         self.line.note("client reads GOAWAY", frame.word(4), last);
         if (self.goaway_last) |before| if (last > before)
             self.fail("GOAWAY names stream {d} behind stream {d}", .{ last, before });
+        const is_first = self.goaway_last == null;
         self.goaway_last = last;
         self.farewell = if (last == std.math.maxInt(u31)) .announced else .final;
         if (self.isCorrupt()) return;
         if (self.farewell == .final) self.checkLast(last);
         switch (code) {
-            .no_error => if (self.strict and !self.isDone()) self.checkIdle(),
+            .no_error => if (self.strict and is_first and !self.isDone()) self.checkIdle(),
             .enhance_your_calm, .protocol_error => if (self.strict)
                 self.fail("GOAWAY with {d}", .{@intFromEnum(code)}),
             else => self.fail("GOAWAY with {d}", .{@intFromEnum(code)}),

@@ -64,12 +64,15 @@ pub fn Http2(comptime D: type) type {
             const len = session.protocol.greet(&greeting);
             d.net.write(conn, greeting[0..len]);
             // Windows grow by what a round trip takes.
-            if (conn.isOpen()) sendPing(d, session);
+            if (conn.isOpen()) _ = sendPing(d, session);
         }
 
-        fn sendPing(d: *D, session: *Session) void {
+        /// False: one is on its way.
+        fn sendPing(d: *D, session: *Session) bool {
             var ping: [frames.ping_bytes]u8 = undefined;
-            if (session.protocol.ping(d.net.now_ms, &ping)) |_| d.net.write(session.conn, &ping);
+            _ = session.protocol.ping(d.net.now_ms, &ping) orelse return false;
+            d.net.write(session.conn, &ping);
+            return true;
         }
 
         // Reading.
@@ -148,7 +151,7 @@ pub fn Http2(comptime D: type) type {
                     exchangeOf(one.stream),
                     one.priority,
                 ),
-                .pong => if (session.farewell == .announced) finalFarewell(d, session),
+                .pong => if (session.farewell == .announced) onFarewellPong(d, session),
                 .goaway => pushes.giveUp(d, session),
                 .reply => {},
             }
@@ -363,7 +366,8 @@ pub fn Http2(comptime D: type) type {
             }
         }
 
-        /// A stop: streams that begin within a round trip are served yet (RFC 9113 §6.8).
+        /// A stop, or nothing was asked for long enough: streams that begin within a round trip are
+        /// served yet (RFC 9113 §6.8).
         pub fn finishIfIdle(d: *D, conn: *Conn) void {
             const session = of(conn);
             if (session.is_over) return;
@@ -374,7 +378,7 @@ pub fn Http2(comptime D: type) type {
                     pushes.giveUp(d, session);
                     if (!conn.isOpen()) return;
                     writeGoaway(d, session, .announced, .no_error);
-                    sendPing(d, session);
+                    session.farewell_pinged = sendPing(d, session);
                     closeSockets(d, session);
                 },
                 .announced => {},
@@ -393,6 +397,12 @@ pub fn Http2(comptime D: type) type {
                 // It may have ended others. To who has been told nothing more is said.
                 if (next) |id| at = d.exchanges.get(id) orelse session.first;
             }
+        }
+
+        /// The PING that comes back may be one from before the announcement.
+        fn onFarewellPong(d: *D, session: *Session) void {
+            if (session.farewell_pinged) return finalFarewell(d, session);
+            session.farewell_pinged = sendPing(d, session);
         }
 
         /// What came on its way to the client has come back, or has had the time for it.

@@ -90,6 +90,8 @@ pub fn Sessions(comptime D: type) type {
             due_ms: u64 = never,
             farewell: enum { none, announced, final } = .none,
             farewell_ms: u64 = 0,
+            /// A PING went behind the announcement: the one from before it is back.
+            farewell_pinged: bool = false,
             /// Nothing more is read: the connection ends behind what has been written.
             is_over: bool = false,
             /// In its worker's list of those whose requests may go on.

@@ -34,13 +34,15 @@ export class Backlog {
     this.length += bytes.length;
   }
 
-  /** What there is room for in the last piece's block; how much that was. */
+  /** What there is room for in the block, behind its piece, which is the last; how much that was. */
   private fill(block: Uint8Array, bytes: Uint8Array): number {
     const { pieces } = this;
-    const filled = (pieces.at(-1) as Uint8Array).length;
+    const last = pieces.pop();
+    const begin = last?.byteOffset ?? 0;
+    const filled = begin + (last?.length ?? 0);
     const count = Math.min(block.length - filled, bytes.length);
     block.set(count === bytes.length ? bytes : bytes.subarray(0, count), filled);
-    pieces[pieces.length - 1] = block.subarray(0, filled + count);
+    pieces.push(block.subarray(begin, filled + count));
     return count;
   }
 
@@ -59,6 +61,26 @@ export class Backlog {
     this.length -= piece.length;
     if (this.pieces.length === 0) this.block = null;
     return this.own(piece);
+  }
+
+  /** Copies the first bytes to `target`, as many as there are and it has room for; how many those are. */
+  takeInto(target: Uint8Array): number {
+    const { pieces } = this;
+    let count = 0;
+    while (count < target.length && pieces.length > 0) {
+      const piece = pieces[0] as Uint8Array;
+      const taken = Math.min(piece.length, target.length - count);
+      target.set(taken === piece.length ? piece : piece.subarray(0, taken), count);
+      count += taken;
+      if (taken < piece.length) {
+        pieces[0] = piece.subarray(taken);
+      } else {
+        pieces.shift(); // its block stays, for what comes next
+        this.isBorrowed = false;
+      }
+    }
+    this.length -= count;
+    return count;
   }
 
   /** All of it, as a view that is good as long as what was borrowed. */

@@ -124,4 +124,67 @@ test('what waits takes no more than twice its bytes, and is taken without anothe
   assert.ok(held <= 2 * bytes, `${held} bytes`);
 });
 
+test('a reader with memory of its own gets all bytes in order, whatever the sizes of pieces, reads and pauses', async () => {
+  for (let seed = 1; seed <= 40; seed += 1) {
+    const random = numbersFrom(seed);
+    const { body, granted } = bodyOf('head');
+    const reader = body.stream().getReader({ mode: 'byob' });
+    const sent = [Buffer.from('head')];
+    const got: Uint8Array[] = [];
+    const bytesOf = (list: Uint8Array[]): number => list.reduce((sum, one) => sum + one.length, 0);
+    let reading: Promise<boolean> | null = null;
+    const read = async (): Promise<boolean> => {
+      const { value, done } = await reader.read(new Uint8Array(1 + random(seed % 2 ? 300 : 4000)));
+      if (value !== undefined) got.push(value);
+      return done;
+    };
+    for (let n = 0; n < 60; n += 1) {
+      reading ??= random(2) === 0 ? read() : null;
+      const piece = Uint8Array.from({ length: random(1500) }, () => random(256));
+      sent.push(Buffer.from(piece));
+      body.push(piece, false);
+      piece.fill(0); // the ring is written again
+      if (reading !== null && random(3) > 0) {
+        if (bytesOf(sent) > bytesOf(got)) await reading;
+        reading = null;
+      }
+    }
+    body.push(new Uint8Array(0), true);
+    await reading;
+    while (!(await read()));
+    assert.ok(Buffer.concat(got).equals(Buffer.concat(sent)), `seed ${seed}`);
+    assert.ok(granted() <= bytesOf(sent), 'no more than was taken');
+    await reader.closed;
+  }
+});
+
+test('a reader with memory of its own costs no memory outside the heap', async () => {
+  const { body } = bodyOf('');
+  const reader = body.stream().getReader({ mode: 'byob' });
+  const ring = Buffer.alloc(48 * 1024, 'x');
+  let memory = new ArrayBuffer(64 * 1024);
+  let most = 0;
+  for (let n = 0; n < 200; n += 1) {
+    // Half of the pieces come while none is asked for.
+    if (n % 2 === 0) body.push(ring, false);
+    const asked = reader.read(new Uint8Array(memory));
+    if (n % 2 === 1) body.push(ring, false);
+    const { value } = await asked;
+    assert.is(value?.length, ring.length);
+    memory = (value as Uint8Array<ArrayBuffer>).buffer;
+    const { arrayBuffers } = process.memoryUsage();
+    if (n === 10) most = arrayBuffers + ring.length;
+    if (n > 10) assert.ok(arrayBuffers < most, `read ${n}: ${arrayBuffers} bytes`);
+  }
+});
+
+/** Whole numbers from 0 to below a bound, the same for a seed each time. */
+function numbersFrom(seed: number): (bound: number) => number {
+  let state = seed;
+  return (bound) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * bound);
+  };
+}
+
 test.run();

@@ -1,5 +1,5 @@
 import type { BodySource } from '../fetch/body.ts';
-import { unfilled } from '../fetch/chunks.ts';
+import { unfilled, viewBytes } from '../fetch/chunks.ts';
 import { Backlog } from './backlog.ts';
 
 /** Where the body of a request comes from: its exchange. */
@@ -97,7 +97,7 @@ export class IncomingBody implements BodySource {
   private handNext(bytes: Uint8Array): void {
     if (bytes.length === 0 && !this.ended) return;
     this.wanted = false; // before it is given something: then it may ask for more at once
-    if (bytes.length > 0) {
+    if (bytes.length > 0 && !this.fillWith(bytes)) {
       const chunk = unfilled(bytes.length);
       chunk.set(bytes);
       this.give(chunk);
@@ -105,10 +105,38 @@ export class IncomingBody implements BodySource {
     this.closeIfOver();
   }
 
+  /** Copies what comes now straight to the memory of a reader that has brought its own. False: there is none such. */
+  private fillWith(bytes: Uint8Array): boolean {
+    const request = this.controller?.byobRequest;
+    const room = viewBytes(request?.view);
+    if (!request || room === null) return false;
+    const count = Math.min(room.length, bytes.length);
+    room.set(count === bytes.length ? bytes : bytes.subarray(0, count));
+    // Before the reader has it: then it may ask for more at once.
+    if (count < bytes.length) this.backlog.add(bytes.subarray(count));
+    this.answer(request, count);
+    return true;
+  }
+
+  /** The same of what waits. */
+  private fillFromBacklog(): boolean {
+    const request = this.controller?.byobRequest;
+    const room = viewBytes(request?.view);
+    if (!request || room === null) return false;
+    this.answer(request, this.backlog.takeInto(room));
+    return true;
+  }
+
+  private answer(request: ReadableStreamBYOBRequest, count: number): void {
+    request.respond(count);
+    this.grant(count);
+  }
+
   /** Gives the stream one chunk of what waits, or the end. False when there is nothing to give yet. */
   private hand(): boolean {
-    if (this.backlog.length > 0) this.give(this.backlog.take());
-    else if (!this.ended) return false;
+    if (this.backlog.length > 0) {
+      if (!this.fillFromBacklog()) this.give(this.backlog.take());
+    } else if (!this.ended) return false;
     this.closeIfOver();
     return true;
   }

@@ -17,6 +17,10 @@ export class Backlog {
   private block: Uint8Array<ArrayBuffer> | null = null;
   /** The first piece is another's memory. */
   private isBorrowed = false;
+  /** The most that there was at once since there was nothing. */
+  private most = 0;
+  /** What that came to the last time: memory for the next that come. */
+  private usual = blockBytesMin;
 
   /** Keeps `bytes`, the first there are, without a copy: memory that another owns, and that stays as it is for long enough. */
   borrow(bytes: Uint8Array): void {
@@ -32,6 +36,7 @@ export class Backlog {
     if (this.block !== null) from = this.fill(this.block, bytes);
     if (from < bytes.length) this.begin(bytes, from);
     this.length += bytes.length;
+    if (this.length > this.most) this.most = this.length;
   }
 
   /** What there is room for in the block, behind its piece, which is the last; how much that was. */
@@ -49,7 +54,7 @@ export class Backlog {
   /** A block for the bytes from `from` on. */
   private begin(bytes: Uint8Array, from: number): void {
     const rest = from === 0 ? bytes : bytes.subarray(from);
-    const grown = this.block === null ? blockBytesMin : 2 * this.block.length;
+    const grown = this.block === null ? this.usual : 2 * this.block.length;
     this.block = unfilled(Math.max(rest.length, Math.min(grown, blockBytesMax)));
     this.block.set(rest);
     this.pieces.push(this.block.subarray(0, rest.length));
@@ -60,6 +65,7 @@ export class Backlog {
     const piece = this.pieces.shift() as Uint8Array;
     this.length -= piece.length;
     if (this.pieces.length === 0) this.block = null;
+    this.noteEmpty();
     return this.own(piece);
   }
 
@@ -80,7 +86,14 @@ export class Backlog {
       }
     }
     this.length -= count;
+    this.noteEmpty();
     return count;
+  }
+
+  private noteEmpty(): void {
+    if (this.length > 0) return;
+    this.usual = Math.max(blockBytesMin, Math.min(this.most, blockBytesMax));
+    this.most = 0;
   }
 
   /** All of it, as a view that is good as long as what was borrowed. */

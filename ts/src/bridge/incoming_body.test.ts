@@ -72,10 +72,10 @@ test('who asks for several pieces at once gets each of them, and the end once', 
     const { body } = bodyOf('');
     const reader = body.stream().getReader();
     const reads = Array.from({ length: 4 }, () => reader.read());
-    await new Promise(setImmediate); // the stream has begun
-    body.push(Buffer.from('one'), false);
-    body.push(Buffer.from('two'), false);
-    body.push(Buffer.from('three'), endsWithPiece);
+    for (const piece of ['one', 'two', 'three']) {
+      await new Promise(setImmediate); // the stream has begun; each comes in a turn of its own
+      body.push(Buffer.from(piece), piece === 'three' && endsWithPiece);
+    }
     if (!endsWithPiece) body.push(new Uint8Array(0), true);
     const seen = (await Promise.all(reads)).map(
       ({ value }) => value && Buffer.from(value).toString(),
@@ -83,6 +83,44 @@ test('who asks for several pieces at once gets each of them, and the end once', 
     assert.equal(seen, ['one', 'two', 'three', undefined]);
     await reader.closed;
   }
+});
+
+test('what comes in one turn is given in one piece, and its end with it', async () => {
+  const { body, granted } = bodyOf('');
+  const reader = body.stream().getReader();
+  const reads = [reader.read(), reader.read()];
+  await new Promise(setImmediate);
+  for (const piece of ['one', 'two']) body.push(Buffer.from(piece), false);
+  assert.is(Buffer.from((await reads[0])?.value ?? []).toString(), 'onetwo');
+  assert.is(granted(), 6);
+  for (const piece of ['three', 'four']) body.push(Buffer.from(piece), piece === 'four');
+  assert.is(Buffer.from((await reads[1])?.value ?? []).toString(), 'threefour');
+  assert.ok((await reader.read()).done);
+});
+
+test('what has come in the turn of a failure is given before it', async () => {
+  const { body } = bodyOf('');
+  const reader = body.stream().getReader();
+  const reads = [reader.read(), reader.read()];
+  await new Promise(setImmediate);
+  body.push(Buffer.from('last'), false);
+  body.fail(new Error('the client has gone'));
+  assert.is(Buffer.from((await reads[0])?.value ?? []).toString(), 'last');
+  await reads[1]?.then(
+    () => assert.unreachable(),
+    ({ message }) => assert.is(message, 'the client has gone'),
+  );
+});
+
+test('a stream that is cancelled in the turn of the end ends without another word', async () => {
+  const { body } = bodyOf('');
+  const reader = body.stream().getReader();
+  const asked = reader.read();
+  await new Promise(setImmediate);
+  body.push(Buffer.from('all'), true);
+  await reader.cancel();
+  assert.ok((await asked).done);
+  await new Promise(setImmediate);
 });
 
 test('the memory that a piece came in may be written again at once', async () => {

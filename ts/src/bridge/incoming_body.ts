@@ -74,7 +74,10 @@ export class IncomingBody implements BodySource {
   push(bytes: Uint8Array, end: boolean): void {
     if (this.failure !== null) return;
     this.ended = end;
-    if (this.dropped) return this.grant(bytes.length);
+    if (this.dropped) {
+      this.grant(bytes.length);
+      return;
+    }
     if (bytes.length > 0) this.backlog.add(bytes);
     if (this.wanted) {
       this.handLater();
@@ -125,7 +128,8 @@ export class IncomingBody implements BodySource {
     if (request && room !== null) {
       const count = this.backlog.takeInto(room);
       request.respond(count);
-      return this.grant(count);
+      this.grant(count);
+      return;
     }
     const chunk = this.backlog.take();
     const { length } = chunk;

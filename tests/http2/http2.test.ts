@@ -226,7 +226,10 @@ test('a server that stops finishes what is in flight, and says which', async () 
 });
 
 /** What a GOAWAY says: the last stream that is served, and an error code. */
-const farewell = ({ payload }: Frame): number[] => [payload.readInt32BE(0), payload.readUInt32BE(4)];
+const farewell = ({ payload }: Frame): number[] => [
+  payload.readInt32BE(0),
+  payload.readUInt32BE(4),
+];
 /** The answer to a PING of the server's. */
 const pong = frame(6, 1, 0, Buffer.from('gyrfalcn'));
 
@@ -242,7 +245,10 @@ test('who has asked nothing for long is told of the end, and served what was on 
     await client.wait(6);
     client.send(get(3), pong);
     await until(() => client.ended, 'the end');
-    assert.ok(client.frames.some(({ type, stream }) => type === 1 && stream === 3), 'an answer');
+    assert.ok(
+      client.frames.some(({ type, stream }) => type === 1 && stream === 3),
+      'an answer',
+    );
     assert.equal(client.frames.filter(({ type }) => type === 7).map(farewell), [[3, 0]]);
   }));
 

@@ -8,7 +8,7 @@ import { deflateOption, deflateThere } from './deflate.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
 import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
-import { at, filesBelow, root, SetupError } from './project.mjs';
+import { at, emptyAbove, filesBelow, root, SetupError } from './project.mjs';
 import { Progress, run, stepsDone, tail } from './run.mjs';
 import {
   aboutHttp,
@@ -31,6 +31,12 @@ const zigPrefix = at('build', 'zig');
 /** Where the programs of tests/support/go.ts are built to, and from which folders. */
 const goFolder = at('build', 'go');
 const goPrograms = { client: 'clients', tls_client: 'https' };
+/**
+ * What the loader has made of TypeScript, for all the processes and threads that tests start. Tests write files of their
+ * own in temporary folders, which nobody asks for again: a run that finds too many begins anew.
+ */
+const loaderCache = at('.toolchain', 'loader-kept');
+const loaderCacheMax = 8000;
 const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 
 /**
@@ -439,6 +445,7 @@ async function buildGoPrograms() {
  */
 async function runTests({ zig }, chosen, { env, processors, ...options } = {}) {
   const outcomes = [];
+  emptyAbove(loaderCache, loaderCacheMax);
   for (const { files, jobs } of inGroups(chosen, processors)) {
     const outcome = await runFiles(files, {
       root,
@@ -448,6 +455,7 @@ async function runTests({ zig }, chosen, { env, processors, ...options } = {}) {
       env: {
         GYRFALCON_ENGINE: enginePath,
         GYRFALCON_GO_PROGRAMS: goFolder,
+        GYRFALCON_LOADER_CACHE: loaderCache,
         GYRFALCON_SETUP: '0',
         GYRFALCON_ZIG: zig,
         GYRFALCON_ZIG_PREFIX: zigPrefix,

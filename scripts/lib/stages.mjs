@@ -46,8 +46,7 @@ const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
  * by their triples: they are built in the background of the stages before. `single`: it keeps one processor busy, and those
  * that follow each other run two at a time, the longest first. `ci`: it takes more than its share of ten minutes, and runs
  * in continuous integration (`--ci`). `long`: so it does, and runs when it is asked for. Both run with `--all`, and where
- * they are named (`--only`). With each of the three a stage is whole (`context.isWhole`); in a plain run some leave the
- * longest out.
+ * they are named (`--only`). With each of the three a stage is whole (`context.isWhole`); in a plain run some do less.
  */
 export const stages = [
   {
@@ -140,8 +139,7 @@ export const stages = [
   },
   {
     name: 'blackbox',
-    about:
-      'the server over sockets, engine built ReleaseSafe; the longest files with --ci, --all or --only',
+    about: 'the server over sockets, engine built ReleaseSafe',
     engine: true,
     programs: true,
     // A run for which a backend is named is one more: that of kqueue, and `npm run test:io`.

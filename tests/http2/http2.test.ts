@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { type HttpsServer, serving, startHttps, stopHttps } from '../https/server.ts';
 import { Authority, noTls } from '../support/certificates.ts';
 import { stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
@@ -19,7 +20,7 @@ import {
 } from './client.ts';
 
 // HTTP/2 from the options of serve() to what clients and handlers see of it, in the clear and over TLS.
-const test = suite('http2');
+const test = sideBySide(suite('http2'));
 const authority = noTls === undefined ? new Authority() : undefined;
 const issued = authority?.issue(['a.test', '127.0.0.1']);
 const tls = { cert: issued?.certFile, key: issued?.keyFile };

@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { lacks, project, start, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { skip, testUnless } from '../support/skip.ts';
 import { type EngineOptions, engine, serveApp, zigProgram } from '../support/target.ts';
 
@@ -16,7 +17,7 @@ import { Gateway } from './gateway.ts';
 // Compressed WebSockets (RFC 7692) of a Zig handler and of one in TypeScript, with the compressors of others: Node.js's
 // zlib, ws, undici, Python's websockets. Which of them, the query of this module's URL says.
 const own = new URL(import.meta.url).searchParams.get('kind') as 'zig' | 'typescript';
-const test = suite(`websocket compression, ${own}`);
+const test = sideBySide(suite(`websocket compression, ${own}`));
 
 function hasDeflate(): boolean {
   if (own === 'typescript') return loadEngine().hasDeflate;

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -47,6 +48,12 @@ export function filesBelow(directory, keep = () => true) {
   };
   walk(directory);
   return found.sort();
+}
+
+/** Removes a folder that has more than `count` files and folders in it. */
+export function emptyAbove(folder, count) {
+  if (!existsSync(folder) || readdirSync(folder, { recursive: true }).length <= count) return;
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** A hash of files' names and contents and of further texts. */

@@ -8,7 +8,7 @@ import { deflateOption, deflateThere } from './deflate.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
 import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
-import { at, filesBelow, root, SetupError } from './project.mjs';
+import { at, emptyAbove, filesBelow, root, SetupError } from './project.mjs';
 import { Progress, run, stepsDone, tail } from './run.mjs';
 import {
   aboutHttp,
@@ -31,6 +31,12 @@ const zigPrefix = at('build', 'zig');
 /** Where the programs of tests/support/go.ts are built to, and from which folders. */
 const goFolder = at('build', 'go');
 const goPrograms = { client: 'clients', tls_client: 'https' };
+/**
+ * What the loader has made of TypeScript, for all the processes and threads that tests start. Tests write files of their
+ * own in temporary folders, which nobody asks for again: a run that finds too many begins anew.
+ */
+const loaderCache = at('.toolchain', 'loader-kept');
+const loaderCacheMax = 8000;
 const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 
 /**
@@ -40,8 +46,7 @@ const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
  * by their triples: they are built in the background of the stages before. `single`: it keeps one processor busy, and those
  * that follow each other run two at a time, the longest first. `ci`: it takes more than its share of ten minutes, and runs
  * in continuous integration (`--ci`). `long`: so it does, and runs when it is asked for. Both run with `--all`, and where
- * they are named (`--only`). With each of the three a stage is whole (`context.isWhole`); in a plain run some leave the
- * longest out.
+ * they are named (`--only`). With each of the three a stage is whole (`context.isWhole`); in a plain run some do less.
  */
 export const stages = [
   {
@@ -134,8 +139,7 @@ export const stages = [
   },
   {
     name: 'blackbox',
-    about:
-      'the server over sockets, engine built ReleaseSafe; the longest files with --ci, --all or --only',
+    about: 'the server over sockets, engine built ReleaseSafe',
     engine: true,
     programs: true,
     // A run for which a backend is named is one more: that of kqueue, and `npm run test:io`.
@@ -439,6 +443,7 @@ async function buildGoPrograms() {
  */
 async function runTests({ zig }, chosen, { env, processors, ...options } = {}) {
   const outcomes = [];
+  emptyAbove(loaderCache, loaderCacheMax);
   for (const { files, jobs } of inGroups(chosen, processors)) {
     const outcome = await runFiles(files, {
       root,
@@ -448,6 +453,7 @@ async function runTests({ zig }, chosen, { env, processors, ...options } = {}) {
       env: {
         GYRFALCON_ENGINE: enginePath,
         GYRFALCON_GO_PROGRAMS: goFolder,
+        GYRFALCON_LOADER_CACHE: loaderCache,
         GYRFALCON_SETUP: '0',
         GYRFALCON_ZIG: zig,
         GYRFALCON_ZIG_PREFIX: zigPrefix,
@@ -544,7 +550,7 @@ async function onWindows({ zig, filter }) {
   const prefix = at('build', `zig-${windowsTarget}`);
   const tls = await tlsFor(windowsTarget, zig);
   const steps = ['install', 'examples', 'test-server', `-Dtarget=${windowsTarget}`, tls];
-  const args = ['build', ...steps, '-Doptimize=Debug', '--prefix', prefix];
+  const args = ['build', ...steps, `-Doptimize=${optimize}`, '--prefix', prefix];
   const outcomes = [await one(`zig build for ${windowsTarget}`, zig, [...args, deflateOption()])];
   if (outcomes[0].failed > 0) return outcomes[0];
   if (filter === undefined) {

@@ -26,23 +26,22 @@ const aboutNoBackend =
   /^tests\/(?:bench|commands|docs|inline|runner|setup|support)\/|^tests\/(?:bridge\/captured|cli\/module_formats|differential\/differential|node\/parity|tools\/httplint|websocket\/(?:broker_\w+|deflate_\w+|hono|ws))\./;
 
 /**
- * What of it takes longest and is about one part of the server, or says once more over HTTP/2 what others have said: the
- * larger half of its time. A plain `npm test`, which is to end within ten minutes, leaves it to continuous integration.
+ * What of it takes longest and is about one part of the server, or says once more over HTTP/2 what others have said: more
+ * than a third of its time. A plain `npm test`, which is to end within ten minutes, has it on one backend; the others have
+ * it in continuous integration.
  */
 const tail =
-  /^tests\/(?:bridge\/(?:captured|exit|log|threads)|cli\/module_formats|conformance\/rates|faults\/(?:budgets|storm)|files\/cache_options|http2\/(?:grpc|hostile_\w+)|listening\/sharing|node\/churn|places\/|setup\/tls|tools\/slowhttptest|websocket\/(?:engine|typescript|broker_\w+|deflate_(?:engine|options|typescript)|engine_http2|http2|typescript_http2))\b/;
+  /^tests\/(?:bridge\/(?:log|threads)|conformance\/rates|faults\/(?:budgets|storm)|http2\/(?:grpc|hostile_\w+)|listening\/sharing|node\/churn|places\/places|tools\/slowhttptest|websocket\/(?:engine|typescript|engine_http2|http2|typescript_http2))\./;
 
 /**
- * The suite of sockets: without its longest files, where neither continuous integration nor somebody by a stage's or a
- * file's name has asked for it (`context.isWhole`). `isAgain`: on another backend, once what has nothing to do with one
- * has been tested.
+ * The suite of sockets. `isAgain`: on another backend, once what has nothing to do with one has been tested; without its
+ * longest files, where neither continuous integration nor somebody by a stage's or a file's name has asked for them
+ * (`context.isWhole`).
  */
 export function socketSuite(context, { isAgain = false } = {}) {
-  const isMeant = (path) => {
-    const name = relative(root, path);
-    return !(isAgain && aboutNoBackend.test(name)) && (context.isWhole || !tail.test(name));
-  };
-  return testFiles(context, 'tests', notBlackbox).filter(isMeant);
+  const isLeftOut = (name) => aboutNoBackend.test(name) || (tail.test(name) && !context.isWhole);
+  const files = testFiles(context, 'tests', notBlackbox);
+  return isAgain ? files.filter((path) => !isLeftOut(relative(root, path))) : files;
 }
 
 /** What of it says of HTTP/1 what holds whatever lies below it, and resets no connection. */

@@ -4,7 +4,13 @@ import { dir, type ReloadOptions, type Request, Response, serve } from 'gyrfalco
 
 const { files, ...options } = JSON.parse(process.argv[2] ?? '{}');
 
-const pattern = Buffer.alloc(64 * 1024 * 1024, 'what goes over TLS');
+let pattern = Buffer.alloc(0);
+
+/** The first bytes of a pattern. Most of the programs that this is started as are asked for none. */
+function patternOf(length: number): Buffer {
+  if (pattern.length < length) pattern = Buffer.alloc(length, 'what goes over TLS');
+  return pattern.subarray(0, length);
+}
 
 /** Asks for `/` twenty times, and shows what it was told. */
 const page = `<!doctype html><pre></pre><script type="module">
@@ -25,7 +31,7 @@ const server = serve({
     ...(files === undefined ? {} : { '/files/*': dir(files) }),
     '/page': new Response(page, { headers: { 'content-type': 'text/html' } }),
     '/hello': new Response('Hello over TLS\n'),
-    '/size/:n': (request) => new Response(pattern.subarray(0, Number(request.params.n))),
+    '/size/:n': (request) => new Response(patternOf(Number(request.params.n))),
     '/echo': async (request) => new Response(await request.bytes()),
     '/early/:status': (request) =>
       new Response(null, { status: request.tls?.earlyData ? Number(request.params.status) : 200 }),
@@ -39,7 +45,10 @@ const server = serve({
       );
     },
     '/wait/:ms': async (request) => {
-      await new Promise((resolve) => setTimeout(resolve, Number(request.params.ms)));
+      await new Promise((resolve) => {
+        setTimeout(resolve, Number(request.params.ms));
+        request.signal.addEventListener('abort', resolve);
+      });
       return new Response('waited\n');
     },
   },

@@ -2,9 +2,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { project, start } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { within } from '../support/wait.ts';
 
-const test = suite('captured');
+const test = sideBySide(suite('captured'));
 const loader = project('dist', 'loader', 'register.js');
 const fixture = project('tests', 'bridge', 'fixtures', 'captured_platform.ts');
 

@@ -12,11 +12,12 @@ import {
   startZig,
   stopAll,
 } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { exchange } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
 
 // What a server tells on stderr, and how it is told to be quiet.
-const test = suite('log');
+const test = sideBySide(suite('log'));
 
 test.after(stopAll);
 

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { connect, type RawClient } from '../support/socket.ts';
 import {
   countersOf,
@@ -13,7 +14,7 @@ import {
 import { until } from '../support/wait.ts';
 
 // The graceful stop: what is under way is finished, what is idle ends at once, and a deadline ends the rest.
-const test = suite('stop');
+const test = sideBySide(suite('stop'));
 const hello = 'GET /hello HTTP/1.1\r\nHost: a\r\n\r\n';
 
 test.after(stopAll);
@@ -50,7 +51,7 @@ async function hasEnded(server: RunningServer): Promise<void> {
   await refused(server.port);
 }
 
-test('SIGTERM and SIGINT end an idle server with exit code 0', async () => {
+test.alone('SIGTERM and SIGINT end an idle server with exit code 0', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const server = await startEngine();
     const begun = performance.now();
@@ -61,7 +62,7 @@ test('SIGTERM and SIGINT end an idle server with exit code 0', async () => {
   }
 });
 
-test('idle connections, used and unused, are closed at once', async () => {
+test.alone('idle connections, used and unused, are closed at once', async () => {
   const server = await startEngine({ idle_timeout_ms: 60_000, header_timeout_ms: 60_000 });
   const used = await Promise.all(Array.from({ length: 50 }, () => connect(server.port)));
   const unused = await Promise.all(Array.from({ length: 50 }, () => connect(server.port)));
@@ -123,7 +124,7 @@ test('a response that is being read is finished, however slowly', async () => {
   await hasEnded(server);
 });
 
-test('the deadline cuts what does not end, and the exit code is 0', async () => {
+test.alone('the deadline cuts what does not end, and the exit code is 0', async () => {
   const server = await startEngine({ shutdown_timeout_ms: 400 });
   const stuck = await connect(server.port);
   await stuck.send('POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc');

@@ -16,12 +16,13 @@ import { type DirOptions, dir, type GyrfalconError, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { listening, start, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { exchange } from '../support/socket.ts';
 import { zigProgram } from '../support/target.ts';
 import { until } from '../support/wait.ts';
 
-const test = suite('cache options');
+const test = sideBySide(suite('cache options'));
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'gyrfalcon-cache-')));
 let folders = 0;
 

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { exchange } from '../support/socket.ts';
 import type { Counters, Target } from '../support/target.ts';
 import { until } from '../support/wait.ts';
@@ -12,6 +13,9 @@ export const short = 2000;
 
 /** What pools may hold on account of one hostile client, bytes. */
 const heldMax = 16 * 2 ** 20;
+
+/** Who means well leaves some of the processor to others, ms. */
+const restMs = 25;
 
 /** Asks for the same thing again and again, by a new connection of each protocol, until it is told to end. */
 class Neighbour {
@@ -43,6 +47,7 @@ class Neighbour {
       const { bufferBytes } = await counters(port);
       this.held = Math.max(this.held, bufferBytes);
       this.served += 1;
+      await new Promise((resolve) => setTimeout(resolve, restMs));
     }
   }
 }
@@ -89,20 +94,30 @@ const chosen = cases.filter(({ name }) => name.includes(process.env.GYRFALCON_CA
 /**
  * One table of clients that mean no good, over `target`: those that are done at once, or, with the timeouts that they meet,
  * those that are slow. While each is at it, others of the same worker are served, over HTTP/2 and HTTP/1; afterwards nothing
- * is left of it.
+ * is left of it. Some are at it at a time, each at a server of its own, which has had others before.
  */
 export function testHostile(target: Target, timeouts?: Record<string, number>): void {
   const isSlow = timeouts !== undefined;
-  const test = suite(`${isSlow ? 'slow ' : ''}hostile clients of HTTP/2, ${target.name}`);
+  const name = `${isSlow ? 'slow ' : ''}hostile clients of HTTP/2, ${target.name}`;
+  const atOnce = isSlow ? 5 : 2;
+  const test = sideBySide(suite(name), atOnce);
   const some = chosen.filter(({ slow = false, only = target.name }) => {
     return slow === isSlow && only === target.name;
   });
-  let server: RunningServer;
-  test('the server starts', async () => {
-    server = await target.start({ workers: 1, ...timeouts });
+  const free: RunningServer[] = [];
+  test.alone('the servers start', async () => {
+    const started = Array.from({ length: atOnce }, () => target.start({ workers: 1, ...timeouts }));
+    free.push(...(await Promise.all(started)));
   });
-  for (const one of some) test(one.name, () => play(one, server));
-  test('the server ends in order', () => target.stop(server));
+  for (const one of some) {
+    test(one.name, async () => {
+      const server = free.pop() as RunningServer; // as many as run at a time
+      await play(one, server).finally(() => free.push(server));
+    });
+  }
+  test.alone('the servers end in order', async () => {
+    await Promise.all(free.map((server) => target.stop(server)));
+  });
   test.after(stopAll);
   test.run();
 }

@@ -40,6 +40,9 @@ const [none, protocol, flowControl, frameSize, compression, calm] = [0, 1, 3, 6,
  */
 const flood = 4_000_000;
 
+/** The same for larger ones: so many that they are more bytes than the sockets between may hold. */
+const floodOf = (one: (n: number) => Buffer): number => Math.ceil((32 * 2 ** 20) / one(0).length);
+
 // Flags of HEADERS.
 const [endStream, endHeaders] = [1, 4];
 
@@ -404,7 +407,7 @@ export const cases: readonly Case[] = [
       play: async (client) => {
         client.send(windowUpdate(0, 2 ** 31 - 65_536));
         client.socket.pause();
-        const sent = client.flood(2_000_000, one);
+        const sent = client.flood(floodOf(one), one);
         await sent.catch(() => {}); // it does not get rid of them
         client.socket.resume();
       },

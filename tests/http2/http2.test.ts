@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { type HttpsServer, serving, startHttps, stopHttps } from '../https/server.ts';
 import { Authority, noTls } from '../support/certificates.ts';
 import { stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
@@ -19,7 +20,7 @@ import {
 } from './client.ts';
 
 // HTTP/2 from the options of serve() to what clients and handlers see of it, in the clear and over TLS.
-const test = suite('http2');
+const test = sideBySide(suite('http2'));
 const authority = noTls === undefined ? new Authority() : undefined;
 const issued = authority?.issue(['a.test', '127.0.0.1']);
 const tls = { cert: issued?.certFile, key: issued?.keyFile };
@@ -226,7 +227,10 @@ test('a server that stops finishes what is in flight, and says which', async () 
 });
 
 /** What a GOAWAY says: the last stream that is served, and an error code. */
-const farewell = ({ payload }: Frame): number[] => [payload.readInt32BE(0), payload.readUInt32BE(4)];
+const farewell = ({ payload }: Frame): number[] => [
+  payload.readInt32BE(0),
+  payload.readUInt32BE(4),
+];
 /** The answer to a PING of the server's. */
 const pong = frame(6, 1, 0, Buffer.from('gyrfalcn'));
 
@@ -242,7 +246,10 @@ test('who has asked nothing for long is told of the end, and served what was on 
     await client.wait(6);
     client.send(get(3), pong);
     await until(() => client.ended, 'the end');
-    assert.ok(client.frames.some(({ type, stream }) => type === 1 && stream === 3), 'an answer');
+    assert.ok(
+      client.frames.some(({ type, stream }) => type === 1 && stream === 3),
+      'an answer',
+    );
     assert.equal(client.frames.filter(({ type }) => type === 7).map(farewell), [[3, 0]]);
   }));
 

@@ -15,6 +15,7 @@ import {
   startCommand,
   stopAll,
 } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { zigProgram } from '../support/target.ts';
@@ -22,7 +23,7 @@ import { until, within } from '../support/wait.ts';
 import { Hammer, isServed } from './hammer.ts';
 
 // Sockets with a path, sockets that were inherited, ports that processes share: docs/DEPLOYMENT.md, run.
-const test = suite('sharing');
+const test = sideBySide(suite('sharing'));
 const app = project('tests', 'listening', 'fixtures', 'app.ts');
 const folder = mkdtempSync(join(tmpdir(), 'gyr-'));
 const get = (path: string): string =>
@@ -186,7 +187,7 @@ test('a process beside the old one on its port restarts without a refused or res
 });
 
 testUnless(
-  test,
+  test.alone,
   lacks('python3'),
   'sockets that are handed over are taken without an option, and a restart keeps nobody waiting',
   async () => {

@@ -1,18 +1,23 @@
 /** Tests that need something which a machine may lack. */
-import type { Callback, Test } from 'uvu';
+
+/** A suite that takes tests of some kind. */
+interface Suite<F> {
+  (name: string, test: F): void;
+  skip(name: string): void;
+}
 
 /** Skips a test, and says why: the test run prints the reason. */
-export function skip<T>(suite: Test<T>, name: string, reason: string): void {
+export function skip(suite: Pick<Suite<never>, 'skip'>, name: string, reason: string): void {
   console.log(`SKIP ${name}: ${reason}`);
   suite.skip(name);
 }
 
 /** A test that is skipped, with the reason, unless `reason` is undefined. */
-export function testUnless<T>(
-  suite: Test<T>,
+export function testUnless<F>(
+  suite: Suite<F>,
   reason: string | undefined,
   name: string,
-  test: Callback<T>,
+  test: F,
 ): void {
   if (reason === undefined) suite(name, test);
   else skip(suite, name, reason);

@@ -6,13 +6,15 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type BrokerKind, noBroker, TestBroker } from '../support/brokers.ts';
 import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { until } from '../support/wait.ts';
 import { handshake, opcodes, WebSocketClient } from './client.ts';
 
 // What is published in one process reaches the sockets of others by way of a broker: redis-server or nats-server, over
 // each client that there is for it, with handlers on the main thread and in others.
-const test = suite('websocket: brokers');
+// Three or so of its groups are at it at a time: the tests of a group follow each other.
+const test = sideBySide(suite('websocket: brokers'), 8);
 
 const brokers: TestBroker[] = [];
 
@@ -123,8 +125,15 @@ async function prepare([client, kind]: [string, BrokerKind], threads: number): P
 function among(pair: [string, BrokerKind], threads: number, scenarios: Scenario[]): void {
   const where = threads === 0 ? 'on the main thread' : `threads: ${threads}`;
   let preparing: Promise<Ground> | undefined;
+  let before: Promise<unknown> = Promise.resolve();
+  /** Behind the one before it, whatever came of that. */
+  const inTurn = (run: () => Promise<void>): Promise<void> => {
+    const ran = before.then(run);
+    before = ran.catch(() => {}); // its own test tells
+    return ran;
+  };
   for (const [at, [name, run]] of scenarios.entries()) {
-    testUnless(test, noBroker[pair[1]], `${name} (${pair[0]}, ${where})`, async () => {
+    const play = async (): Promise<void> => {
       preparing ??= prepare(pair, threads);
       const ground = await preparing;
       const { broker, one, other } = ground;
@@ -135,7 +144,9 @@ function among(pair: [string, BrokerKind], threads: number, scenarios: Scenario[
       }
       await Promise.all([one.stop(), other.stop()]);
       await broker.remove();
-    });
+    };
+    const full = `${name} (${pair[0]}, ${where})`;
+    testUnless(test, noBroker[pair[1]], full, () => inTurn(play));
   }
 }
 

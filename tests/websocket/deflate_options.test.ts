@@ -4,13 +4,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { until } from '../support/wait.ts';
 import { handshake, opcodes, type Received, WebSocketClient } from './client.ts';
 
 // What serve({ websocket: { perMessageDeflate } }) adds to tests/websocket/compression.ts: which messages are compressed,
 // what is published, and messages that become longer than a ring, or the credit of their socket.
-const test = suite('websocket: perMessageDeflate');
+const test = sideBySide(suite('websocket: perMessageDeflate'));
 const lack = loadEngine().hasDeflate
   ? undefined
   : 'the engine has no compression in it (npm run build:deflate)';

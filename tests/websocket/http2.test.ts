@@ -8,6 +8,7 @@ import { ask, FrameClient, frame as h2frame, session, windowUpdate } from '../ht
 import { indexed, literal } from '../http2/hpack.ts';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import {
   type EngineOptions,
   engine,
@@ -22,6 +23,7 @@ import { connectHead } from './gateway.ts';
 // WebSockets over HTTP/2 (RFC 8441): what is another thing there than over HTTP/1, and what one stream of a connection may do
 // to the others. tests/websocket/sections.ts runs RFC 6455 over it.
 const test = suite('websocket over HTTP/2');
+const beside = sideBySide(test);
 test.after(stopAll);
 
 interface Told {
@@ -113,7 +115,7 @@ const targets: [string, Target, (streams: number) => EngineOptions][] = [
 /** A test of each kind of handler, with a server of its own, which ends in order. */
 function both(name: string, run: Run, { streams = 100, settings = {} } = {}): void {
   for (const [kind, target, options] of targets) {
-    test(`${name}, ${kind}`, async () => {
+    beside(`${name}, ${kind}`, async () => {
       const server = await target.start({ workers: 1, ...options(streams) });
       const client = await Client.open(server, settings);
       await run(client, server);
@@ -166,7 +168,7 @@ both('what is wrong is answered, and others of the connection go on', async (cli
   assert.equal((await client.told()).opened, 1);
 });
 
-test('where there is no WebSocket it is not offered, and no such request is one', async () => {
+beside('where there is no WebSocket it is not offered, and no such request is one', async () => {
   const server = await engine.start({ workers: 1, websocket: false });
   const client = await session(server.url);
   assert.is(client.remoteSettings.enableConnectProtocol, false);

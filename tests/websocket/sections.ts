@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Authority, noTls } from '../support/certificates.ts';
 import { type RunningServer, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { skip } from '../support/skip.ts';
 import { type EngineOptions, engine, serveApp, type Target } from '../support/target.ts';
 import { until, within } from '../support/wait.ts';
@@ -26,7 +27,7 @@ const asked = new URL(import.meta.url).searchParams;
 const own = asked.get('kind');
 /** Clients reach the server by a gateway that speaks HTTP/2 to it. */
 const overHttp2 = asked.get('over') === 'http2';
-const test = suite(`websocket, ${own}${overHttp2 ? ', over HTTP/2' : ''}`);
+const test = sideBySide(suite(`websocket, ${own}${overHttp2 ? ', over HTTP/2' : ''}`));
 const authority = noTls === undefined ? new Authority() : undefined;
 const issued = authority?.issue(['localhost', '127.0.0.1']);
 

@@ -3,12 +3,13 @@ import { WebSocket } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { until, within } from '../support/wait.ts';
 import { closing, frame, handshake, opcodes, WebSocketClient } from './client.ts';
 
 // What serve({ websocket }) adds to tests/websocket/sections.ts: its methods and options, backpressure, topics across
 // threads, and what becomes of sockets when threads die, handlers fail, programs are reloaded and servers stop.
-const test = suite('websocket: serve()');
+const test = sideBySide(suite('websocket: serve()'));
 
 test.after(stopAll);
 

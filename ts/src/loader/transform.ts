@@ -3,12 +3,15 @@
  * itself (by esbuild, types are erased and not checked).
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { compileFunction } from 'node:vm';
-import { stop, type TransformOptions, type TransformResult, transformSync } from 'esbuild';
+import type { TransformOptions, TransformResult } from 'esbuild';
 import { helpersBanner, lowerDecorators, mayHaveDecorators } from './decorators.ts';
+import { kept } from './kept.ts';
 import { type CompilerOptions, projectOf } from './tsconfig.ts';
 
+type Esbuild = typeof import('esbuild');
 type Format = 'module' | 'commonjs';
 
 /** What a module loading hook answers for a file. */
@@ -46,6 +49,8 @@ const ownRequire =
   'require.cache || (module.constructor._cache[__filename] = { filename: __filename, get exports() { return module.exports; }, get loaded() { return module.loaded; } }, require = module.constructor.createRequire(__filename));';
 
 const target = `node${process.versions.node}`;
+const require = createRequire(import.meta.url);
+let loadedEsbuild: Esbuild | undefined;
 let idle: NodeJS.Timeout | undefined;
 
 /** Whether the file at `path` is one that {@link transform} takes. */
@@ -65,8 +70,14 @@ export function transform(path: string, source: string): LoadedModule {
   } catch (error) {
     throw syntaxError(path, error);
   } finally {
-    stopWhenIdle();
+    if (loadedEsbuild !== undefined) stopWhenIdle(loadedEsbuild);
   }
+}
+
+/** Loaded where something is to be transformed: most threads that register the loader never get there. */
+function esbuild(): Esbuild {
+  loadedEsbuild ??= require('esbuild') as Esbuild;
+  return loadedEsbuild;
 }
 
 class Transformation {
@@ -101,7 +112,14 @@ class Transformation {
     };
   }
 
+  /** What decorators become depends on more than is looked at here: it is not kept. */
   run(): LoadedModule {
+    if (this.banner !== '') return this.make();
+    const { path, original, compilerOptions } = this;
+    return kept([path, original, compilerOptions, packageType(path)], () => this.make());
+  }
+
+  private make(): LoadedModule {
     if (this.extension === '.cts') return this.as('commonjs');
     if (this.extension === '.mts') return this.as('module');
     const probe = this.probe();
@@ -119,7 +137,7 @@ class Transformation {
 
   private emit(format: Format): TransformResult {
     const commonJs = format === 'commonjs';
-    return transformSync(this.source, {
+    return esbuild().transformSync(this.source, {
       ...this.options,
       // With the platform comes the list of names by which `import` finds what CommonJS exports.
       ...(commonJs ? { format: 'cjs', platform: 'node' } : { format: 'esm' }),
@@ -157,7 +175,7 @@ class Transformation {
   /** As it is but for the types. JSX becomes plain calls here: its own runtime would come by an import. */
   private probe(): string {
     const jsx = loaders[this.extension] === 'ts' ? {} : { jsx: 'transform' as const };
-    return transformSync(this.source, { ...this.options, ...jsx }).code;
+    return esbuild().transformSync(this.source, { ...this.options, ...jsx }).code;
   }
 }
 
@@ -225,7 +243,7 @@ function syntaxError(path: string, error: unknown): unknown {
   return new SyntaxError(`${path}:${where.line}:${where.column + 1}: ${first.text}\n${excerpt}`);
 }
 
-function stopWhenIdle(): void {
+function stopWhenIdle({ stop }: Esbuild): void {
   if (idle !== undefined) {
     idle.refresh();
     return;

@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url';
-import type { ListenInfo, LogLevel } from 'gyrfalcon';
+import type { ListenInfo, LogLevel, ServeOptions } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backendHere } from '../support/backend.ts';
@@ -26,6 +26,7 @@ interface Given {
   told?: boolean;
   maxConnections?: number;
   workers?: number;
+  mode?: ServeOptions['mode'];
 }
 
 interface App extends Running {

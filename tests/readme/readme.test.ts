@@ -194,7 +194,7 @@ async function startZigSnippet(file: string): Promise<RunningServer> {
   args.push(`-Mgyrfalcon=${project('zig', 'gyrfalcon.zig')}`, '-lc', `-femit-bin=${output}`);
   args.push('--cache-dir', project('.zig-cache'));
   const building = start(zig, args);
-  const { code } = await within(building.ended, 'the Zig snippet', 110_000);
+  const { code } = await within(building.ended, 'the Zig snippet', 180_000);
   assert.is(code, 0, building.stderr());
   return listening(start(output, []));
 }

@@ -57,6 +57,7 @@ const entrants = {
   ],
   up: [
     { name: 'gyrfalcon, TypeScript, into a file', path: '/file', command: uploadApp },
+    { name: 'gyrfalcon, TypeScript, BYOB, into a file', path: '/byob', command: uploadApp },
     { name: 'gyrfalcon, TypeScript, counted', path: '/count', command: uploadApp },
     {
       name: 'nginx, into a file',

@@ -19,8 +19,8 @@ import {
 /**
  * @typedef {object} Contender
  * @property {string} name    unique; what --only takes and the report prints
- * @property {string} group   floor | gyrfalcon | peer | framework | tls | h2 | ws; --only takes it too, and the last four have
- *   to be asked for. h2 is loaded over HTTP/2
+ * @property {string} group   floor | gyrfalcon | peer | framework | tls | h2 | ws | modes; --only takes it too, and the last five
+ *   have to be asked for. h2 is loaded over HTTP/2
  * @property {boolean} [isSecured]  over TLS; so is the group tls
  * @property {'full' | 'resumed'} [handshakes]  a connection for each request, with such a handshake
  * @property {{ bytes: number, inFlight: number }} [socket]  a WebSocket that echoes messages of that size, so many at a time
@@ -42,6 +42,8 @@ import {
  * @property {boolean} idle   it has to hold 10,000 connections for minutes
  * @property {boolean} plain  it will run under valgrind
  */
+
+const json = /^application\/json/;
 
 /** Body of the small response. */
 export const hello = Buffer.from('Hello, World!');
@@ -182,18 +184,12 @@ export const contenders = [
     command: app('handler.ts'),
   },
   {
-    name: 'handler-inline',
-    group: 'gyrfalcon',
-    what: 'the same in inline mode',
-    command: app('handler.ts', 'GYRFALCON_MODE=inline'),
-  },
-  {
     name: 'handler-params',
     group: 'gyrfalcon',
     what: 'gyrfalcon in Node.js, TypeScript handler, /users/:id to JSON',
     path: '/users/4711',
     body: Buffer.from('{"id":"4711"}'),
-    type: /^application\/json/,
+    type: json,
     command: app('handler.ts'),
   },
   {
@@ -222,7 +218,7 @@ export const contenders = [
     what: 'Bun.serve, handler, /users/:id to JSON',
     path: '/users/4711',
     body: Buffer.from('{"id":"4711"}'),
-    type: /^application\/json/,
+    type: json,
     command: async ({ port }) => [await bun(), peer('bun_handler.mjs'), String(port)],
   },
   {
@@ -316,12 +312,33 @@ export const contenders = [
   ...overHttp2(false),
   ...overHttp2(true),
   ...overWebSocket(),
+  ...inBothModes(),
   ...framework('hono', 'Hono 4', 'hono-node', '@hono/node-server'),
   ...framework('h3', 'h3 2', 'h3-srvx', 'srvx'),
   ...framework('elysia', 'Elysia 1', 'elysia-node', '@hono/node-server'),
   ...framework('express', 'Express 5', 'express-node', 'node:http'),
   ...framework('fastify', 'Fastify 5', 'fastify-node', 'node:http'),
 ];
+
+/** Those in which JavaScript runs, and the constant, in the mode that is named and not in the one that is chosen. */
+function inBothModes() {
+  const params = { path: '/users/4711', body: Buffer.from('{"id":"4711"}'), type: json };
+  return ['inline', 'threads'].flatMap((mode) => {
+    const row = (name, what, file, more = {}) => ({
+      name: `${name}-${mode}`,
+      group: 'modes',
+      what: `${what}, mode: '${mode}'`,
+      command: app(file, `GYRFALCON_MODE=${mode}`),
+      ...more,
+    });
+    return [
+      row('constant', 'constant route', 'constant.ts'),
+      row('handler', 'TypeScript handler', 'handler.ts'),
+      row('params', '/users/:id to JSON', 'handler.ts', params),
+      row('dir', 'DirServer, 6150-byte file', 'static.ts', { path: '/file.txt', body: file6150 }),
+    ];
+  });
+}
 
 /** Those that serve the file of 1 MiB over TLS. */
 function largeOverTls() {

@@ -25,7 +25,7 @@ import { verify } from './lib/verify.mjs';
 const options = readOptions();
 if (options.list) {
   for (const { name, group, what } of contenders) {
-    console.log(`${name.padEnd(16)}${group.padEnd(11)}${what}`);
+    console.log(`${name.padEnd(18)}${group.padEnd(11)}${what}`);
   }
   process.exit(0);
 }

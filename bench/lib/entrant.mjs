@@ -16,7 +16,7 @@ const RESPONSE_BYTES_DEFAULT = 150;
  */
 
 /** Groups that race when they are asked for. */
-const asked = new Set(['framework', 'tls', 'h2', 'ws']);
+const asked = new Set(['framework', 'tls', 'h2', 'ws', 'modes']);
 
 /**
  * @param {string[]} only  names and groups; empty: all but those that have to be asked for

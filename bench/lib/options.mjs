@@ -26,8 +26,8 @@ const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2
        [--typical] [--smoke] [--list]
 
   --only   names or groups of bench/contenders.mjs (the floor and Bun's handler are what the
-           ratios refer to: without them those columns stay empty); the groups framework, tls, h2
-           and ws race only when they are asked for
+           ratios refer to: without them those columns stay empty); the groups framework, tls, h2,
+           ws and modes race only when they are asked for
   --load   wrk unless it cannot be had; least is bench/load.zig: it parses nothing and keeps a
            fast server busier than wrk. The group h2 is loaded by h2load, by 16 connections of 32
            streams each, the group ws by bench/ws_load.zig

@@ -554,7 +554,7 @@ async function onWindows({ zig, filter }) {
   const prefix = at('build', `zig-${windowsTarget}`);
   const tls = await tlsFor(windowsTarget, zig);
   const steps = ['install', 'examples', 'test-server', `-Dtarget=${windowsTarget}`, tls];
-  const args = ['build', ...steps, '-Doptimize=Debug', '--prefix', prefix];
+  const args = ['build', ...steps, `-Doptimize=${optimize}`, '--prefix', prefix];
   const outcomes = [await one(`zig build for ${windowsTarget}`, zig, [...args, deflateOption()])];
   if (outcomes[0].failed > 0) return outcomes[0];
   if (filter === undefined) {

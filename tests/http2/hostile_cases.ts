@@ -41,7 +41,7 @@ const [none, protocol, flowControl, frameSize, compression, calm] = [0, 1, 3, 6,
 const flood = 4_000_000;
 
 /** The same for larger ones: so many that they are more bytes than the sockets between may hold. */
-const floodOf = (one: (n: number) => Buffer): number => Math.ceil((16 * 2 ** 20) / one(0).length);
+const floodOf = (one: (n: number) => Buffer): number => Math.ceil((32 * 2 ** 20) / one(0).length);
 
 // Flags of HEADERS.
 const [endStream, endHeaders] = [1, 4];

@@ -107,13 +107,14 @@ if (lack !== undefined && own === 'typescript') {
   });
 }
 
+const upgrade =
+  `GET /socket HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n` +
+  `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: ${extension}\r\n\r\n`;
+
 /** Opens a socket whose messages are compressed, each by itself. */
 async function open(port: number): Promise<WebSocketClient> {
   const client = await WebSocketClient.connect({ port });
-  await client.send(
-    `GET /socket HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n` +
-      `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: ${extension}\r\n\r\n`,
-  );
+  await client.send(upgrade);
   const answer = await client.response();
   client.expectUpgrade(answer);
   assert.is(answer.headers.get('sec-websocket-extensions'), alone);
@@ -161,6 +162,27 @@ served(
     await client.say('text', long);
     assert.is((await client.message()).compressed, true);
     client.destroy();
+  },
+);
+
+served(
+  'of the streams of one HTTP/2 connection, eight have compressors of their own; those of others too',
+  keeping,
+  async (port) => {
+    const agreed = async (on: Gateway): Promise<string | undefined> => {
+      const client = await WebSocketClient.connect({ port: on.port });
+      await client.send(upgrade);
+      const answer = await client.response();
+      client.expectUpgrade(answer);
+      return answer.headers.get('sec-websocket-extensions');
+    };
+    const gateway = await Gateway.open({ port });
+    const answers: (string | undefined)[] = [];
+    for (let n = 0; n < 10; n += 1) answers.push(await agreed(gateway));
+    assert.equal(answers, [...Array(8).fill(extension), alone, alone]);
+    const other = await Gateway.open({ port });
+    assert.is(await agreed(other), extension);
+    for (const each of [gateway, other]) each.close();
   },
 );
 

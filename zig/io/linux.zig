@@ -34,6 +34,11 @@ pub const Linux = union(enum) {
     /// To wait, and to be woken; of those that can be chosen.
     pub const descriptors = if (kqueue_on_linux) Kqueue.descriptors else 2;
 
+    /// How many more one has that a loop of others waits for (`descriptor`).
+    pub fn descriptorsDriven(backend: io.Backend) u32 {
+        return if (backend == .io_uring) 2 else 0; // uring_notice.zig
+    }
+
     pub fn init(gpa: Allocator, options: io.Options) !Linux {
         return switch (options.backend) {
             .epoll => .{ .epoll = try Epoll.init(gpa, options) },

@@ -11,6 +11,7 @@ const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
 const io = @import("../io/io.zig");
 const choose = @import("../io/choose.zig");
+const Native = @import("../io/native.zig").Native;
 const Config = @import("config.zig").Config;
 const Engine = @import("engine.zig").Engine(Dispatcher, void, void);
 const Dispatcher = @import("handler.zig").HandlerDispatcher(App);
@@ -124,6 +125,46 @@ test "a worker without a thread serves from a loop of others, keeps its times, a
         try testing.expect(engine.isStopped());
         // It slept in between: so many turns more would be a loop that spins.
         try testing.expect(loop.turns < 1000);
+    }
+}
+
+/// Those that this process has open.
+fn openDescriptors() !u32 {
+    var folder = try std.fs.openDirAbsolute("/proc/self/fd", .{ .iterate = true });
+    defer folder.close();
+    var entries = folder.iterate();
+    var count: u32 = 0;
+    while (try entries.next()) |_| count += 1;
+    return count - 1; // the folder's own
+}
+
+test "a worker without a thread opens as many descriptors as connections leave to it" {
+    const before = log.setThreadLevel(.silent);
+    defer _ = log.setThreadLevel(before);
+    for ([_]io.Kind{ .epoll, .io_uring }) |kind| {
+        if (!choose.isAvailable(kind)) continue;
+        const config: Config = .{
+            .hostname = "127.0.0.1",
+            .port = 0,
+            .workers = 1,
+            .io = kind,
+            .connections_max = 8,
+            .buffer_memory_bytes = 8 * 1024 * 1024,
+            .log = .silent,
+        };
+        var app: App = .{};
+        var dispatcher: Dispatcher = .{ .handler = &app };
+        var defect: Defect = .{};
+        const others = try openDescriptors();
+        var engine = try Engine.init(testing.allocator, &config, &dispatcher, &defect);
+        defer engine.deinit();
+        try engine.startDriven();
+        const driven = Native.descriptorsDriven(engine.choice.backend);
+        const listeners = 1;
+        const own = try openDescriptors() - others - listeners;
+        engine.requestStop(0);
+        engine.join();
+        try testing.expectEqual(2 * Native.descriptors + driven, own);
     }
 }
 

@@ -347,7 +347,7 @@ fn EngineOn(
             const self = try parent.create(Self);
             errdefer parent.destroy(self);
             const count = config.workerCount();
-            const plan = prepareDescriptors(config, count, listeners.items.get(0).fd);
+            const plan = prepareDescriptors(config, count, backend, listeners.items.get(0).fd);
             errdefer plan.release();
             self.* = .{
                 .parent = parent,
@@ -429,11 +429,15 @@ fn EngineOn(
         fn prepareDescriptors(
             config: *const Config,
             workers: u32,
+            backend: io.Backend,
             fd: system.Socket,
         ) descriptors.Plan {
+            // One that is alone may be driven, which nobody has said yet.
+            const driven = if (can_be_driven and workers == 1) Io.descriptorsDriven(backend) else 0;
             const plan = descriptors.prepare(.{
                 .connections = config.connections_max,
-                .engine = Io.descriptors * (workers + 1), // of each worker and the acceptor
+                // Of each worker and the acceptor.
+                .engine = Io.descriptors * (workers + 1) + driven,
             }, fd);
             if (plan.connections < config.connections_max) log.warn(
                 "the limit of open files is {d} (ulimit -n): {d} connections are served at a " ++

@@ -17,6 +17,10 @@ export class Backlog {
   private block: Uint8Array<ArrayBuffer> | null = null;
   /** The first piece is another's memory. */
   private isBorrowed = false;
+  /** The most that there was at once since there was nothing. */
+  private most = 0;
+  /** What that came to the last time: memory for the next that come. */
+  private usual = blockBytesMin;
 
   /** Keeps `bytes`, the first there are, without a copy: memory that another owns, and that stays as it is for long enough. */
   borrow(bytes: Uint8Array): void {
@@ -32,22 +36,25 @@ export class Backlog {
     if (this.block !== null) from = this.fill(this.block, bytes);
     if (from < bytes.length) this.begin(bytes, from);
     this.length += bytes.length;
+    if (this.length > this.most) this.most = this.length;
   }
 
-  /** What there is room for in the last piece's block; how much that was. */
+  /** What there is room for in the block, behind its piece, which is the last; how much that was. */
   private fill(block: Uint8Array, bytes: Uint8Array): number {
     const { pieces } = this;
-    const filled = (pieces.at(-1) as Uint8Array).length;
+    const last = pieces.pop();
+    const begin = last?.byteOffset ?? 0;
+    const filled = begin + (last?.length ?? 0);
     const count = Math.min(block.length - filled, bytes.length);
     block.set(count === bytes.length ? bytes : bytes.subarray(0, count), filled);
-    pieces[pieces.length - 1] = block.subarray(0, filled + count);
+    pieces.push(block.subarray(begin, filled + count));
     return count;
   }
 
   /** A block for the bytes from `from` on. */
   private begin(bytes: Uint8Array, from: number): void {
     const rest = from === 0 ? bytes : bytes.subarray(from);
-    const grown = this.block === null ? blockBytesMin : 2 * this.block.length;
+    const grown = this.block === null ? this.usual : 2 * this.block.length;
     this.block = unfilled(Math.max(rest.length, Math.min(grown, blockBytesMax)));
     this.block.set(rest);
     this.pieces.push(this.block.subarray(0, rest.length));
@@ -58,7 +65,35 @@ export class Backlog {
     const piece = this.pieces.shift() as Uint8Array;
     this.length -= piece.length;
     if (this.pieces.length === 0) this.block = null;
+    this.noteEmpty();
     return this.own(piece);
+  }
+
+  /** Copies the first bytes to `target`, as many as there are and it has room for; how many those are. */
+  takeInto(target: Uint8Array): number {
+    const { pieces } = this;
+    let count = 0;
+    while (count < target.length && pieces.length > 0) {
+      const piece = pieces[0] as Uint8Array;
+      const taken = Math.min(piece.length, target.length - count);
+      target.set(taken === piece.length ? piece : piece.subarray(0, taken), count);
+      count += taken;
+      if (taken < piece.length) {
+        pieces[0] = piece.subarray(taken);
+      } else {
+        pieces.shift(); // its block stays, for what comes next
+        this.isBorrowed = false;
+      }
+    }
+    this.length -= count;
+    this.noteEmpty();
+    return count;
+  }
+
+  private noteEmpty(): void {
+    if (this.length > 0) return;
+    this.usual = Math.max(blockBytesMin, Math.min(this.most, blockBytesMax));
+    this.most = 0;
   }
 
   /** All of it, as a view that is good as long as what was borrowed. */

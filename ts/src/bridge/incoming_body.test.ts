@@ -72,10 +72,10 @@ test('who asks for several pieces at once gets each of them, and the end once', 
     const { body } = bodyOf('');
     const reader = body.stream().getReader();
     const reads = Array.from({ length: 4 }, () => reader.read());
-    await new Promise(setImmediate); // the stream has begun
-    body.push(Buffer.from('one'), false);
-    body.push(Buffer.from('two'), false);
-    body.push(Buffer.from('three'), endsWithPiece);
+    for (const piece of ['one', 'two', 'three']) {
+      await new Promise(setImmediate); // the stream has begun; each comes in a turn of its own
+      body.push(Buffer.from(piece), piece === 'three' && endsWithPiece);
+    }
     if (!endsWithPiece) body.push(new Uint8Array(0), true);
     const seen = (await Promise.all(reads)).map(
       ({ value }) => value && Buffer.from(value).toString(),
@@ -83,6 +83,44 @@ test('who asks for several pieces at once gets each of them, and the end once', 
     assert.equal(seen, ['one', 'two', 'three', undefined]);
     await reader.closed;
   }
+});
+
+test('what comes in one turn is given in one piece, and its end with it', async () => {
+  const { body, granted } = bodyOf('');
+  const reader = body.stream().getReader();
+  const reads = [reader.read(), reader.read()];
+  await new Promise(setImmediate);
+  for (const piece of ['one', 'two']) body.push(Buffer.from(piece), false);
+  assert.is(Buffer.from((await reads[0])?.value ?? []).toString(), 'onetwo');
+  assert.is(granted(), 6);
+  for (const piece of ['three', 'four']) body.push(Buffer.from(piece), piece === 'four');
+  assert.is(Buffer.from((await reads[1])?.value ?? []).toString(), 'threefour');
+  assert.ok((await reader.read()).done);
+});
+
+test('what has come in the turn of a failure is given before it', async () => {
+  const { body } = bodyOf('');
+  const reader = body.stream().getReader();
+  const reads = [reader.read(), reader.read()];
+  await new Promise(setImmediate);
+  body.push(Buffer.from('last'), false);
+  body.fail(new Error('the client has gone'));
+  assert.is(Buffer.from((await reads[0])?.value ?? []).toString(), 'last');
+  await reads[1]?.then(
+    () => assert.unreachable(),
+    ({ message }) => assert.is(message, 'the client has gone'),
+  );
+});
+
+test('a stream that is cancelled in the turn of the end ends without another word', async () => {
+  const { body } = bodyOf('');
+  const reader = body.stream().getReader();
+  const asked = reader.read();
+  await new Promise(setImmediate);
+  body.push(Buffer.from('all'), true);
+  await reader.cancel();
+  assert.ok((await asked).done);
+  await new Promise(setImmediate);
 });
 
 test('the memory that a piece came in may be written again at once', async () => {
@@ -123,5 +161,68 @@ test('what waits takes no more than twice its bytes, and is taken without anothe
   assert.is(bytes, 100 * 32 * 1024);
   assert.ok(held <= 2 * bytes, `${held} bytes`);
 });
+
+test('a reader with memory of its own gets all bytes in order, whatever the sizes of pieces, reads and pauses', async () => {
+  for (let seed = 1; seed <= 40; seed += 1) {
+    const random = numbersFrom(seed);
+    const { body, granted } = bodyOf('head');
+    const reader = body.stream().getReader({ mode: 'byob' });
+    const sent = [Buffer.from('head')];
+    const got: Uint8Array[] = [];
+    const bytesOf = (list: Uint8Array[]): number => list.reduce((sum, one) => sum + one.length, 0);
+    let reading: Promise<boolean> | null = null;
+    const read = async (): Promise<boolean> => {
+      const { value, done } = await reader.read(new Uint8Array(1 + random(seed % 2 ? 300 : 4000)));
+      if (value !== undefined) got.push(value);
+      return done;
+    };
+    for (let n = 0; n < 60; n += 1) {
+      reading ??= random(2) === 0 ? read() : null;
+      const piece = Uint8Array.from({ length: random(1500) }, () => random(256));
+      sent.push(Buffer.from(piece));
+      body.push(piece, false);
+      piece.fill(0); // the ring is written again
+      if (reading !== null && random(3) > 0) {
+        if (bytesOf(sent) > bytesOf(got)) await reading;
+        reading = null;
+      }
+    }
+    body.push(new Uint8Array(0), true);
+    await reading;
+    while (!(await read()));
+    assert.ok(Buffer.concat(got).equals(Buffer.concat(sent)), `seed ${seed}`);
+    assert.ok(granted() <= bytesOf(sent), 'no more than was taken');
+    await reader.closed;
+  }
+});
+
+test('a reader with memory of its own costs no memory outside the heap', async () => {
+  const { body } = bodyOf('');
+  const reader = body.stream().getReader({ mode: 'byob' });
+  const ring = Buffer.alloc(48 * 1024, 'x');
+  let memory = new ArrayBuffer(64 * 1024);
+  let most = 0;
+  for (let n = 0; n < 200; n += 1) {
+    // Half of the pieces come while none is asked for.
+    if (n % 2 === 0) body.push(ring, false);
+    const asked = reader.read(new Uint8Array(memory));
+    if (n % 2 === 1) body.push(ring, false);
+    const { value } = await asked;
+    assert.is(value?.length, ring.length);
+    memory = (value as Uint8Array<ArrayBuffer>).buffer;
+    const { arrayBuffers } = process.memoryUsage();
+    if (n === 10) most = arrayBuffers + ring.length;
+    if (n > 10) assert.ok(arrayBuffers < most, `read ${n}: ${arrayBuffers} bytes`);
+  }
+});
+
+/** Whole numbers from 0 to below a bound, the same for a seed each time. */
+function numbersFrom(seed: number): (bound: number) => number {
+  let state = seed;
+  return (bound) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * bound);
+  };
+}
 
 test.run();

@@ -1,5 +1,5 @@
 import type { BodySource } from '../fetch/body.ts';
-import { unfilled } from '../fetch/chunks.ts';
+import { viewBytes } from '../fetch/chunks.ts';
 import { Backlog } from './backlog.ts';
 
 /** Where the body of a request comes from: its exchange. */
@@ -27,6 +27,8 @@ export class IncomingBody implements BodySource {
   private controller: ReadableByteStreamController | null = null;
   /** The stream has asked for bytes that are not here yet. */
   private wanted = false;
+  /** Some are here by now, and are given when this turn is over. */
+  private isHandDue = false;
   private dropped = false;
 
   constructor(origin: BodyOrigin) {
@@ -74,49 +76,65 @@ export class IncomingBody implements BodySource {
     this.ended = end;
     if (this.dropped) {
       this.grant(bytes.length);
-    } else if (this.wanted) {
-      this.handNext(bytes);
-    } else {
-      if (bytes.length > 0) this.backlog.add(bytes);
-      if (this.resolve === null) return;
+      return;
+    }
+    if (bytes.length > 0) this.backlog.add(bytes);
+    if (this.wanted) {
+      this.handLater();
+    } else if (this.resolve !== null) {
       if (end) this.resolve(this.backlog.takeAll());
       else this.grant(bytes.length);
     }
   }
 
+  /** Once all is there that has come by now: a turn brings several chunks, and each piece that is given has its price. */
+  private handLater(): void {
+    if (this.isHandDue) return;
+    this.isHandDue = true;
+    queueMicrotask(this.handDue);
+  }
+
+  private readonly handDue = (): void => {
+    this.isHandDue = false;
+    if (!this.wanted) return;
+    this.wanted = false; // before it is given something: then it may ask for more at once
+    if (!this.hand()) this.wanted = true;
+  };
+
   /** No more will come: readers are told why. Nothing happens to a body that is complete. */
   fail(error: unknown): void {
     if (this.ended || this.failure !== null) return;
+    if (this.isHandDue) this.handDue();
     this.failure = error;
     this.backlog.drop();
     this.reject?.(error);
     if (!this.dropped) this.controller?.error(error);
   }
 
-  /** Gives the stream, which has asked for it, what comes now: nothing was waiting. */
-  private handNext(bytes: Uint8Array): void {
-    if (bytes.length === 0 && !this.ended) return;
-    this.wanted = false; // before it is given something: then it may ask for more at once
-    if (bytes.length > 0) {
-      const chunk = unfilled(bytes.length);
-      chunk.set(bytes);
-      this.give(chunk);
-    }
-    this.closeIfOver();
-  }
-
   /** Gives the stream one chunk of what waits, or the end. False when there is nothing to give yet. */
   private hand(): boolean {
-    if (this.backlog.length > 0) this.give(this.backlog.take());
-    else if (!this.ended) return false;
+    if (this.backlog.length > 0) {
+      this.give();
+    } else if (!this.ended) return false;
     this.closeIfOver();
     return true;
   }
 
-  private give(chunk: Uint8Array<ArrayBuffer>): void {
+  /** To memory that the reader has brought, or in a chunk. */
+  private give(): void {
+    const { controller } = this;
+    const request = controller?.byobRequest;
+    const room = viewBytes(request?.view);
+    if (request && room !== null) {
+      const count = this.backlog.takeInto(room);
+      request.respond(count);
+      this.grant(count);
+      return;
+    }
+    const chunk = this.backlog.take();
     const { length } = chunk;
     // A byte stream takes the chunk's memory over: the chunk is empty from then on.
-    this.controller?.enqueue(chunk);
+    controller?.enqueue(chunk);
     this.grant(length);
   }
 
@@ -130,6 +148,7 @@ export class IncomingBody implements BodySource {
 
   private drop(): void {
     this.dropped = true;
+    this.wanted = false;
     const held = this.backlog.length;
     this.backlog.drop();
     this.grant(held);

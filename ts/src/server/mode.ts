@@ -2,18 +2,23 @@ import type { Engine } from '../bridge/engine.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Log, type LogLevel } from '../core/log.ts';
 import { invalid } from './invalid.ts';
+import { hasHandlers, type TableOptions } from './routes.ts';
 
 /** Where the engine's workers run: see ServeOptions.mode. */
 export type Mode = 'inline' | 'threads';
 
 /** What of the options of serve() decides it. */
-export interface ModeOptions {
+export interface ModeOptions extends Pick<TableOptions, 'routes' | 'fetch'> {
   mode?: 'auto' | Mode;
   threads?: number;
   workers?: number;
   pin?: boolean;
+  io?: string;
   log?: LogLevel;
 }
+
+/** What of the engine decides it. */
+export type ModeEngine = Pick<Engine, 'cpuCount' | 'inlineLack'>;
 
 /** The mode of one server. */
 export interface ChosenMode {
@@ -46,10 +51,10 @@ function conflictOf({ threads = 0, workers = 0, pin = false }: ModeOptions): str
 
 /**
  * The mode that a server with these options, which `checkMode` has seen, gets here. Where the option is 'auto' or not
- * given the environment's GYRFALCON_MODE is asked. Throws GYR_MODE_UNAVAILABLE where the option is 'inline' and that
- * cannot be had; for the environment's sake threads take over.
+ * given the environment's GYRFALCON_MODE is asked, and then the number of CPUs. Throws GYR_MODE_UNAVAILABLE where the
+ * option is 'inline' and that cannot be had; where nobody insists on it threads take over.
  */
-export function chooseMode(options: ModeOptions, engine: Engine): ChosenMode {
+export function chooseMode(options: ModeOptions, engine: ModeEngine): ChosenMode {
   const { mode = 'auto' } = options;
   if (mode === 'threads') return { mode, reason: 'configured' };
   if (mode === 'inline') {
@@ -60,13 +65,26 @@ export function chooseMode(options: ModeOptions, engine: Engine): ChosenMode {
   }
   const asked = fromEnvironment(options);
   if (asked === 'threads') return { mode: 'threads', reason: variable };
-  const conflict = conflictOf(options);
-  if (conflict !== null) return { mode: 'threads', reason: 'as other options want them' };
-  if (asked === 'inline') {
-    const lack = engine.inlineLack;
-    return lack === null ? { mode: 'inline', reason: variable } : { mode: 'threads', reason: lack };
+  if (conflictOf(options) !== null) {
+    return { mode: 'threads', reason: 'as other options want them' };
   }
-  return { mode: 'threads', reason: 'the default' };
+  const wish = asked === 'inline' ? { mode: asked, reason: variable } : byCpus(options, engine);
+  if (wish.mode === 'threads') return wish;
+  const lack = lackOfBackend(options) ?? engine.inlineLack;
+  return lack === null ? wish : { mode: 'threads', reason: lack };
+}
+
+/** A thread of the engine is of use where it has a CPU beside that of the handlers, or where there are none. */
+function byCpus(options: ModeOptions, { cpuCount }: ModeEngine): ChosenMode {
+  if (cpuCount > 1) return { mode: 'threads', reason: `${cpuCount} CPUs` };
+  if (hasHandlers(options)) return { mode: 'inline', reason: 'one CPU' };
+  return { mode: 'threads', reason: 'one CPU, and no handlers' };
+}
+
+/** Of the backends that a test build has on Linux one cannot be waited for in another loop. */
+function lackOfBackend({ io = 'auto' }: ModeOptions): string | null {
+  const asked = io === 'auto' ? process.env.GYRFALCON_IO : io;
+  return asked === 'kqueue' ? 'it runs on epoll and io_uring alone' : null;
 }
 
 function fromEnvironment(options: ModeOptions): Mode | null {

@@ -83,7 +83,8 @@ export interface ServeOptions<Path extends string = string, Data = unknown>
   /**
    * Where the engine's workers run. 'inline': one, on the thread of the handlers, in Node.js's own loop: no thread is
    * woken for a request or its answer, and a handler that blocks holds up everything (docs/MODES.md). Linux alone, and
-   * without `threads`. 'threads': each on a thread of its own.
+   * without `threads`. 'threads': each on a thread of its own. 'auto': inline where there are handlers and the process may
+   * use one CPU, its container's quota counted; threads elsewhere.
    *
    * @default 'auto'
    */

@@ -79,6 +79,18 @@ export function compileTable(
   return compiler;
 }
 
+/** Whether requests get to functions, and not to constants and folders alone, which need no JavaScript. */
+export function hasHandlers({
+  routes = {},
+  fetch,
+}: Pick<TableOptions, 'routes' | 'fetch'>): boolean {
+  const isFunction = (value: unknown): boolean => typeof value === 'function';
+  if (isFunction(fetch)) return true;
+  return Object.values(routes).some(
+    (value) => isFunction(value) || (isMethodTable(value) && Object.values(value).some(isFunction)),
+  );
+}
+
 class TableCompiler implements CompiledTable {
   readonly table: EngineTable = {
     entries: [],

@@ -530,6 +530,12 @@ pub fn WebSockets(comptime D: type) type {
             if (session.is_behind) noteProgress(d, session, 0, true);
         }
 
+        /// Whether its messages refer to those before them, one way or both.
+        pub fn hasOwnCompressor(d: *D, ex: *const Exchange) bool {
+            const session = onStream(d, ex) orelse return false;
+            return session.ends.deflater != null or session.ends.inflater != null;
+        }
+
         /// Blocks of memory, bytes.
         pub fn heldBytesOn(d: *D, ex: *const Exchange) u64 {
             const session = onStream(d, ex) orelse return 0;

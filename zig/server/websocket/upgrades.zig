@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const assert = std.debug.assert;
+const limits = @import("../../core/limits.zig");
 const Id = @import("../../core/slots.zig").Id;
 const Field = @import("../../http/fields.zig").Field;
 const problem = @import("../../http/problem.zig");
@@ -50,7 +51,7 @@ pub fn Upgrades(comptime D: type) type {
                     // There are two for each connection and stream.
                     const id = d.websocket_worker.sessions.take() orelse
                         return refuseFor(d, conn, ex, res, .service_unavailable);
-                    var ends = admit(d, &offer.deflate);
+                    var ends = admit(d, conn, ex, &offer.deflate);
                     var answer: handshake.Answer = .{};
                     const fields = offer.answer(offer.choose(how.protocols), &answer);
                     fill(res, fields) catch {
@@ -70,11 +71,29 @@ pub fn Upgrades(comptime D: type) type {
         }
 
         /// What the socket has to compress with; the agreement may come to be one on less.
-        fn admit(d: *D, agreed: *?permessage_deflate.Agreement) Ends {
+        fn admit(
+            d: *D,
+            conn: *Conn,
+            ex: *const Exchange,
+            agreed: *?permessage_deflate.Agreement,
+        ) Ends {
             if (!D.has_compression) return .{};
-            if (agreed.*) |*agreement|
-                return d.websocket_worker.compression.?.admit(agreement);
-            return .{};
+            const agreement = if (agreed.*) |*some| some else return .{};
+            if (ex.version == .http2 and hasItsShare(d, conn)) {
+                agreement.server_no_context_takeover = true;
+                agreement.client_no_context_takeover = true;
+            }
+            return d.websocket_worker.compression.?.admit(agreement);
+        }
+
+        /// Whether the streams of `conn` have as many compressors as one client may.
+        fn hasItsShare(d: *D, conn: *Conn) bool {
+            var count: u32 = 0;
+            var at = D.http2.of(conn).first;
+            while (at) |ex| : (at = ex.next) {
+                if (D.websockets.hasOwnCompressor(d, ex)) count += 1;
+            }
+            return count >= limits.websocket_deflate_own_per_connection_max;
         }
 
         /// What a dispatcher wants that has let the request wait: all else was seen to when it
@@ -99,7 +118,7 @@ pub fn Upgrades(comptime D: type) type {
             if (!is_stream and !conn.paused) return .service_unavailable;
             const id = d.websocket_worker.sessions.take() orelse return .service_unavailable;
             var agreed = how.deflate;
-            var ends = admit(d, &agreed);
+            var ends = admit(d, conn, ex, &agreed);
             var answer: handshake.Answer = .{};
             const key = if (is_stream) null else &how.key;
             fill(res, handshake.answerTo(key, how.protocol, &agreed, &answer)) catch {

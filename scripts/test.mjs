@@ -55,19 +55,24 @@ await main(async () => {
 
 /**
  * Runs stages one after the other, those that keep one processor busy two at a time where they follow each other. So are
- * the `builds` that the first stage with an engine needs: they begin with those, or before that stage.
+ * the `builds` that stages with an engine need, which wait for them: they begin with those, or before the first such stage.
  */
 async function runStages(chosen, builds, context) {
   const outcomes = [];
+  const { jobs: buildJobs, ends } = awaitable(builds);
   const jobs = chosen.map((stage, index) => ({
     ...stage,
-    run: async () => (outcomes[index] = await runStage(stage, context)),
+    run: async () => {
+      if (stage.engine) await Promise.all(stage.programs ? ends : ends.slice(0, 1));
+      outcomes[index] = await runStage(stage, context);
+    },
   }));
   const first = jobs.findIndex(({ single, engine }) => single || engine);
-  jobs.splice(first, 0, ...builds.map((run) => ({ single: true, run })));
+  jobs.splice(first, 0, ...buildJobs);
   if (context.filter === undefined && chosen.some((stage) => stage.programs)) {
-    const last = jobs.findLastIndex(({ single }) => single);
-    jobs.splice(last + 1, 0, { run: async () => void buildAhead(chosen, context) });
+    const next = jobs.findIndex(({ single }, index) => index > first && !single);
+    const at = next < 0 ? jobs.length : next;
+    jobs.splice(at, 0, { run: async () => void buildAhead(chosen, context) });
   }
   for (const queue of together(jobs)) {
     const runNext = async () => {
@@ -81,6 +86,26 @@ async function runStages(chosen, builds, context) {
     await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, runNext));
   }
   return outcomes;
+}
+
+/** The engine, then the executables, as jobs; `ends`: what waits for each, which fails as it does. */
+function awaitable(builds) {
+  const ends = [];
+  const jobs = builds.map((run) => {
+    let settle;
+    const end = new Promise((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    end.catch(() => {}); // the job tells
+    ends.push(end);
+    const build = async () => {
+      const running = run();
+      running.then(settle.resolve, settle.reject);
+      await running;
+    };
+    return { single: true, run: build };
+  });
+  return { jobs, ends };
 }
 
 /** Lists of jobs: each is by itself, but for those that keep one processor busy and follow each other. */

@@ -135,7 +135,8 @@ export const stages = [
     name: 'unit',
     about: 'TypeScript units',
     engine: true,
-    run: (context) => runTests(context, testFiles(context, 'ts/src')),
+    single: true,
+    run: (context) => runTests(context, testFiles(context, 'ts/src'), { processors: 1 }),
   },
   {
     name: 'blackbox',
@@ -171,25 +172,28 @@ export const stages = [
     run: (context) => onBackend('io_uring', context, smoke),
   },
   {
-    name: 'examples',
-    about: 'every example',
-    engine: true,
-    programs: true,
-    run: (context) => withPrograms(context, testFiles(context, 'tests/examples')),
-  },
-  {
     name: 'readme',
     about: 'every snippet of the README and of docs/HTTP2.md',
     engine: true,
+    single: true,
     run: (context) => runTests(context, testFiles(context, 'tests/readme')),
+  },
+  {
+    name: 'examples',
+    about: 'every example',
+    engine: true,
+    single: true,
+    programs: true,
+    run: (context) => withPrograms(context, testFiles(context, 'tests/examples')),
   },
   {
     name: 'frameworks',
     about: 'frameworks, unmodified, answer as they do on the servers that are usual for them',
     engine: true,
+    single: true,
     run: async (context) => {
       await installFrameworks(new Progress());
-      return runTests(context, testFiles(context, 'tests/frameworks'));
+      return runTests(context, testFiles(context, 'tests/frameworks'), { processors: 1 });
     },
   },
   {

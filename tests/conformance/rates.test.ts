@@ -1,12 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { connect, exchange, type RawClient } from '../support/socket.ts';
 import { countersOf, serveApp, startEngine, stopEngine } from '../support/target.ts';
 import { until } from '../support/wait.ts';
 
 // Peers that send or read too slowly, by any means: each is bounded, and those that are fast enough are not cut off.
-const test = suite('rates');
+const test = sideBySide(suite('rates'));
 /** ms; the other times are so long that they do not matter. */
 const grace = 300;
 const rate = 1000;
@@ -107,22 +108,26 @@ test('a body that came fast may rest for longer than the grace', async () => {
   client.destroy();
 });
 
-test('a client that takes a response more slowly than the rate is cut off, though it reads', async () => {
-  const { timeouts } = await countersOf(server);
-  const client = await connect(server.port);
-  client.socket.pause();
-  await client.send('GET /static/50000000 HTTP/1.1\r\nHost: a\r\n\r\n');
-  const begun = performance.now();
-  const sip = setInterval(() => client.socket.read(100), 20);
-  try {
-    await until(async () => (await countersOf(server)).timeouts > timeouts, 'the end');
-  } finally {
-    clearInterval(sip);
-  }
-  // What the system takes over at first counts as taken: at most as long as the write timeout.
-  assert.ok(performance.now() - begun > grace - 50);
-  client.destroy();
-});
+// What the server counts is this one's.
+test.alone(
+  'a client that takes a response more slowly than the rate is cut off, though it reads',
+  async () => {
+    const { timeouts } = await countersOf(server);
+    const client = await connect(server.port);
+    client.socket.pause();
+    await client.send('GET /static/50000000 HTTP/1.1\r\nHost: a\r\n\r\n');
+    const begun = performance.now();
+    const sip = setInterval(() => client.socket.read(100), 20);
+    try {
+      await until(async () => (await countersOf(server)).timeouts > timeouts, 'the end');
+    } finally {
+      clearInterval(sip);
+    }
+    // What the system takes over at first counts as taken: at most as long as the write timeout.
+    assert.ok(performance.now() - begun > grace - 50);
+    client.destroy();
+  },
+);
 
 test('a client that takes a response at more than the rate gets all of it, though it takes long', async () => {
   const length = 9_000_000;
@@ -178,7 +183,7 @@ test('what no request begins with is refused at its first byte, so that it holds
   }
 });
 
-test('a head in pieces behind a response that is not read is bounded too', async () => {
+test.alone('a head in pieces behind a response that is not read is bounded too', async () => {
   const client = await connect(server.port);
   client.socket.pause();
   await client.send('GET /size/200000 HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(40));

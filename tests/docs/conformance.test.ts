@@ -34,10 +34,11 @@ function patternOf(literal: string): RegExp {
 }
 
 /**
- * A test and its name: `test('…'`, the same in clear text and over TLS (`both('…'`), or one that is skipped where something is
- * lacking (`testUnless(test, lack, '…'`).
+ * A test and its name: `test('…'` (beside others `beside`, `waiting`, `sharing` a server, or `alone`), the same in clear text
+ * and over TLS (`both('…'`), or one that is skipped where something is lacking (`testUnless(test, lack, '…'`).
  */
-const namedTest = /\b(?:test|both|testUnless\(test, \w+,)\(?\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
+const namedTest =
+  /\b(?:test|alone|beside|waiting|sharing|both|testUnless\(test, \w+,)\(?\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
 
 /** The names of the tests in a file. */
 function namesIn(path: string): RegExp[] {

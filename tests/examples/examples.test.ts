@@ -4,9 +4,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { greeter, sayHello, textsOf } from '../http2/greeter.ts';
 import { project, type RunningServer, startApp, startZig, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { closing, handshake, WebSocketClient } from '../websocket/client.ts';
 
-const test = suite('examples');
+const test = sideBySide(suite('examples'), 3);
 const tested = new Set<string>();
 
 test.after(stopAll);

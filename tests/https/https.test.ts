@@ -14,7 +14,16 @@ import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
-import { ask, askJson, connectHttps, refusal, serving, startHttps, stopHttps } from './server.ts';
+import {
+  ask,
+  askJson,
+  connectHttps,
+  type HttpsServer,
+  refusal,
+  serving,
+  startHttps,
+  stopHttps,
+} from './server.ts';
 
 // HTTP over TLS, from the options of serve() to what clients and handlers see of it.
 const suiteOf = sideBySide(suite('https'));
@@ -31,28 +40,37 @@ suiteOf.after(async () => {
   authority?.remove();
 });
 
-test('handlers see https, and what was agreed on', () =>
-  serving({ tls: pair }, async (server) => {
-    assert.match(server.stdout(), `URL https://127.0.0.1:${server.port}/`);
-    const { url, ip, tls, subject } = await askJson(server.port, '/a?b=c', {
-      ...trusting,
-      ALPNProtocols: ['http/1.1'],
-      headers: { host: 'a.test:8443' },
-    });
-    assert.is(url, 'https://a.test:8443/a?b=c');
-    assert.is(ip, '127.0.0.1');
-    assert.is(subject, null);
-    const { cipher, ...rest } = tls as { cipher: string };
-    assert.match(cipher, /^TLS_(AES|CHACHA20)/);
-    assert.equal(rest, {
-      version: 'TLSv1.3',
-      alpn: 'http/1.1',
-      sni: 'a.test',
-      authorized: false,
-      resumed: false,
-      earlyData: false,
-    });
-  }));
+let shared: Promise<HttpsServer> | undefined;
+
+/** A test whose connections may be beside those of others, at a server with the certificate and nothing else. */
+function sharing(name: string, run: (server: HttpsServer) => Promise<void>): void {
+  test(name, async () => {
+    shared ??= startHttps({ tls: pair });
+    await run(await shared);
+  });
+}
+
+sharing('handlers see https, and what was agreed on', async (server) => {
+  assert.match(server.stdout(), `URL https://127.0.0.1:${server.port}/`);
+  const { url, ip, tls, subject } = await askJson(server.port, '/a?b=c', {
+    ...trusting,
+    ALPNProtocols: ['http/1.1'],
+    headers: { host: 'a.test:8443' },
+  });
+  assert.is(url, 'https://a.test:8443/a?b=c');
+  assert.is(ip, '127.0.0.1');
+  assert.is(subject, null);
+  const { cipher, ...rest } = tls as { cipher: string };
+  assert.match(cipher, /^TLS_(AES|CHACHA20)/);
+  assert.equal(rest, {
+    version: 'TLSv1.3',
+    alpn: 'http/1.1',
+    sni: 'a.test',
+    authorized: false,
+    resumed: false,
+    earlyData: false,
+  });
+});
 
 test('a client of TLS 1.2 is served where that is allowed, and told what it has', async () => {
   const old = { ...trusting, maxVersion: 'TLSv1.2', servername: 'a.test' } as const;
@@ -98,47 +116,46 @@ test('large bodies pass whole, both ways, and files do', async () => {
   rmSync(folder, { recursive: true });
 });
 
-test('a client that does not read is waited for, and others are served', () =>
-  serving({ tls: pair }, async ({ port }) => {
-    const slow = await connectHttps(port, trusting);
-    slow.pause();
-    slow.write('GET /size/30000000 HTTP/1.1\r\nHost: a\r\n\r\n');
-    for (let n = 0; n < 5; n += 1) await askJson(port, '/', trusting);
-    let received = 0;
-    slow.on('data', (piece: Buffer) => {
-      received += piece.length;
-    });
-    slow.resume();
-    await until(() => received > 30_000_000, 'all of it');
-    slow.destroy();
-  }));
+sharing('a client that does not read is waited for, and others are served', async ({ port }) => {
+  const slow = await connectHttps(port, trusting);
+  slow.pause();
+  slow.write('GET /size/30000000 HTTP/1.1\r\nHost: a\r\n\r\n');
+  for (let n = 0; n < 5; n += 1) await askJson(port, '/', trusting);
+  let received = 0;
+  slow.on('data', (piece: Buffer) => {
+    received += piece.length;
+  });
+  slow.resume();
+  await until(() => received > 30_000_000, 'all of it');
+  slow.destroy();
+});
 
-test('every byte may come by itself', () =>
-  serving({ tls: pair }, async ({ port }) => {
-    // A proxy that passes on one byte at a time, either way.
-    const proxy = createServer((client) => {
-      const server = connectSocket({ port, host: '127.0.0.1', noDelay: true });
-      client.setNoDelay(true);
-      for (const [from, to] of [
-        [client, server],
-        [server, client],
-      ] as const) {
-        from.on('data', (piece: Buffer) => {
-          for (const byte of piece) to.write(Buffer.from([byte]));
-        });
-        from.on('error', () => to.destroy());
-        from.on('end', () => to.end());
-      }
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-    const { port: at } = proxy.address() as { port: number };
-    const { body } = await ask(at, '/size/3000', trusting);
-    assert.ok(body.equals(Buffer.alloc(3000, 'what goes over TLS')));
-    proxy.close();
-  }));
+sharing('every byte may come by itself', async ({ port }) => {
+  // A proxy that passes on one byte at a time, either way.
+  const proxy = createServer((client) => {
+    const server = connectSocket({ port, host: '127.0.0.1', noDelay: true });
+    client.setNoDelay(true);
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      from.on('data', (piece: Buffer) => {
+        for (const byte of piece) to.write(Buffer.from([byte]));
+      });
+      from.on('error', () => to.destroy());
+      from.on('end', () => to.end());
+    }
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const { port: at } = proxy.address() as { port: number };
+  const { body } = await ask(at, '/size/3000', trusting);
+  assert.ok(body.equals(Buffer.alloc(3000, 'what goes over TLS')));
+  proxy.close();
+});
 
-test('HTTP where TLS is spoken is answered in words, in the form that is asked for', () =>
-  serving({ tls: pair }, async (server) => {
+sharing(
+  'HTTP where TLS is spoken is answered in words, in the form that is asked for',
+  async (server) => {
     const { port } = server;
     const text = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     assert.is(text.status, 400);
@@ -159,7 +176,8 @@ test('HTTP where TLS is spoken is answered in words, in the form that is asked f
     await other.send('\x00\x01\x02\x03\x04\x05\x06\x07');
     await until(() => other.ended, 'the end');
     assert.is(other.received.length, 0);
-  }));
+  },
+);
 
 test('the version below is refused by its alert, and told', () =>
   serving({ tls: pair }, async (server) => {
@@ -196,13 +214,11 @@ test('a place sends its clients to https, but for challenges of ACME', () => {
   });
 });
 
-test('a target of the other scheme is misdirected', () =>
-  serving({ tls: pair }, async ({ port }) => {
-    const get = async (target: string): Promise<number> =>
-      (await ask(port, target, trusting)).status;
-    assert.is(await get('http://a.test/x'), 421);
-    assert.is(await get('https://a.test/x'), 200);
-  }));
+sharing('a target of the other scheme is misdirected', async ({ port }) => {
+  const get = async (target: string): Promise<number> => (await ask(port, target, trusting)).status;
+  assert.is(await get('http://a.test/x'), 421);
+  assert.is(await get('https://a.test/x'), 200);
+});
 
 test('names choose certificates', () => {
   const b = authority.issue(['b.test', '*.wild.test']);
@@ -470,16 +486,15 @@ test('of more handshakes than may be under way the oldest end', () =>
     for (const client of begun) client.destroy();
   }));
 
-test('connections end by close_notify, half-closed ones are answered', () =>
-  serving({ tls: pair }, async ({ port }) => {
-    const socket = await connectHttps(port, { ...trusting, allowHalfOpen: true } as object);
-    const pieces: Buffer[] = [];
-    socket.on('data', (piece: Buffer) => pieces.push(piece));
-    const ended = within(new Promise((resolve) => socket.once('end', resolve)), 'the end');
-    socket.end('GET /wait/50 HTTP/1.1\r\nHost: a\r\n\r\n');
-    await ended;
-    assert.match(Buffer.concat(pieces).toString(), /waited\n$/);
-  }));
+sharing('connections end by close_notify, half-closed ones are answered', async ({ port }) => {
+  const socket = await connectHttps(port, { ...trusting, allowHalfOpen: true } as object);
+  const pieces: Buffer[] = [];
+  socket.on('data', (piece: Buffer) => pieces.push(piece));
+  const ended = within(new Promise((resolve) => socket.once('end', resolve)), 'the end');
+  socket.end('GET /wait/50 HTTP/1.1\r\nHost: a\r\n\r\n');
+  await ended;
+  assert.match(Buffer.concat(pieces).toString(), /waited\n$/);
+});
 
 test('Strict-Transport-Security goes with responses over TLS alone', () => {
   const listen = [
@@ -554,6 +569,10 @@ test('a server that stops finishes what is in flight', async () => {
   assert.is((await waiting).body.toString(), 'waited\n');
   await ended;
   await stopped;
+});
+
+testUnless(suiteOf.alone, noTls, 'the server that tests have shared ends in order', async () => {
+  if (shared !== undefined) await stopHttps(await shared);
 });
 
 suiteOf.run();

@@ -4,11 +4,20 @@ import { EventEmitter } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { GyrfalconError, installGlobals, Request, Response, type ServeOptions } from 'gyrfalcon';
+import {
+  GyrfalconError,
+  installGlobals,
+  Request,
+  Response,
+  type ServeOptions,
+  type Server,
+  serve,
+} from 'gyrfalcon';
 import { type NodeApp, type NodeHandlerOptions, nodeHandler } from 'gyrfalcon/node';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { serversOf } from '../support/servers.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { connect, exchange, type RawClient } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
 
@@ -243,57 +252,6 @@ test('a client that sends no more is told of, and what is answered all the same 
   client.destroy();
 });
 
-test('a connection is not kept for a program that does not answer a client that has left', async () => {
-  const server = servers.open({
-    globals: false,
-    fetch: nodeHandler((_req, res) => {
-      res.on('close', () => {}); // cleans up, and that is all
-    }),
-  });
-  const unread = 'POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello';
-  const leave = async (request: string): Promise<void> => {
-    const client = await connect(server.port);
-    await client.send(request);
-    client.end();
-    await client.closed(15_000);
-  };
-  await Promise.all([leave(get), leave(unread)]);
-  await until(() => server.stats().connections === 0, 'the end of the connections');
-  assert.is(servers.log, '');
-});
-
-for (const leave of ['end', 'reset'] as const) {
-  test(`a client that left before the program began is told of: ${leave}`, async () => {
-    let asked = false;
-    let goOn: () => void = () => {};
-    const left = new Promise<void>((resolve) => {
-      goOn = resolve;
-    });
-    const events: string[] = [];
-    const handler = nodeHandler((req, res) => {
-      req.on('close', () => events.push('req'));
-      res.on('close', () => events.push('res'));
-    });
-    const server = servers.open({
-      globals: false,
-      fetch: async (request) => {
-        request.signal.addEventListener('abort', goOn);
-        asked = true;
-        await left;
-        return handler(request);
-      },
-    });
-    const client = await connect(server.port);
-    await client.send(get);
-    await until(() => asked, 'the request');
-    client[leave]();
-    await until(() => events.length === 2, 'both events');
-    assert.equal(events.sort(), ['req', 'res']);
-    if (leave === 'reset') return;
-    await client.closed(15_000); // it is not kept
-  });
-}
-
 test('a pipeline that ends as its client has left is no error', async () => {
   let ended: unknown;
   const port = open(async (_req, res) => {
@@ -305,67 +263,6 @@ test('a pipeline that ends as its client has left is no error', async () => {
   client.end();
   await client.closed();
   assert.is(ended, 'ERR_STREAM_PREMATURE_CLOSE');
-  assert.is(servers.log, '');
-});
-
-test('a client that left in the middle of a stream is told of when nothing is sent', async () => {
-  const events: string[] = [];
-  let writes = 0;
-  const server = servers.open({
-    globals: false,
-    fetch: nodeHandler((req, res) => {
-      res.write('part');
-      if (req.url === '/busy') {
-        const timer = setInterval(() => {
-          res.write('more');
-          if (++writes < 12) return;
-          clearInterval(timer);
-          res.end();
-        }, 500);
-      } else {
-        req.on('close', () => events.push('req'));
-        res.on('close', () => events.push('res'));
-      }
-    }),
-  });
-  const open = async (path: string): Promise<RawClient> => {
-    const client = await connect(server.port);
-    await client.send(get.replace('/path', path));
-    await client.readUntil((got) => got.includes('part'));
-    return client;
-  };
-  const [idle, busy] = await Promise.all([open('/idle'), open('/busy')]);
-  idle.destroy();
-  busy.end(); // and it reads on
-  assert.match((await busy.readToEnd(15_000)).toString(), /0\r\n\r\n$/);
-  await until(() => events.length === 2, 'both events');
-  await until(() => server.stats().connections === 0, 'the end of both connections');
-  assert.is(servers.log, '');
-});
-
-test('a program that writes what nobody takes is told', async () => {
-  const events: string[] = [];
-  const program = nodeHandler((req, res) => {
-    res.flushHeaders();
-    const timer = setInterval(() => res.write('part'), 100);
-    res.on('close', () => {
-      clearInterval(timer);
-      events.push(`${req.method} ${res.writableFinished}`);
-    });
-  });
-  const routes = {
-    '/path': program,
-    '/dropped': async (request: Request) => {
-      await program(request);
-      return new Response('other');
-    },
-  };
-  const { port } = servers.open({ globals: false, routes } as ServeOptions);
-  await exchange(port, get.replace('GET', 'HEAD'), 'HEAD');
-  const { body } = await exchange(port, get.replace('path', 'dropped'));
-  assert.is(body.toString(), 'other');
-  await until(() => events.length === 2, "'close' of both");
-  assert.equal(events.sort(), ['GET false', 'HEAD false']);
   assert.is(servers.log, '');
 });
 
@@ -493,6 +390,138 @@ test('it runs beside the light globals', async () => {
   const { url } = servers.open({ fetch: nodeHandler(hello) });
   installGlobals();
   assert.is(await (await fetch(url)).text(), 'hello');
+});
+
+// Those that wait for seconds, beside each other: what stops behind a test is not theirs.
+const waiting = sideBySide(test, 5);
+const kept: Server[] = [];
+
+function own(options: ServeOptions): Server {
+  const server = serve({ port: 0, workers: 1, hostname: '127.0.0.1', ...options }) as Server;
+  kept.push(server);
+  return server;
+}
+
+test.after(async () => {
+  await Promise.all(kept.map((server) => server.stop(true)));
+});
+
+waiting(
+  'a connection is not kept for a program that does not answer a client that has left',
+  async () => {
+    const server = own({
+      globals: false,
+      fetch: nodeHandler((_req, res) => {
+        res.on('close', () => {}); // cleans up, and that is all
+      }),
+    });
+    const unread = 'POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello';
+    const leave = async (request: string): Promise<void> => {
+      const client = await connect(server.port);
+      await client.send(request);
+      client.end();
+      await client.closed(15_000);
+    };
+    await Promise.all([leave(get), leave(unread)]);
+    await until(() => server.stats().connections === 0, 'the end of the connections');
+    assert.is(servers.log, '');
+  },
+);
+
+for (const leave of ['end', 'reset'] as const) {
+  waiting(`a client that left before the program began is told of: ${leave}`, async () => {
+    let asked = false;
+    let goOn: () => void = () => {};
+    const left = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const events: string[] = [];
+    const handler = nodeHandler((req, res) => {
+      req.on('close', () => events.push('req'));
+      res.on('close', () => events.push('res'));
+    });
+    const server = own({
+      globals: false,
+      fetch: async (request) => {
+        request.signal.addEventListener('abort', goOn);
+        asked = true;
+        await left;
+        return handler(request);
+      },
+    });
+    const client = await connect(server.port);
+    await client.send(get);
+    await until(() => asked, 'the request');
+    client[leave]();
+    await until(() => events.length === 2, 'both events');
+    assert.equal(events.sort(), ['req', 'res']);
+    if (leave === 'reset') return;
+    await client.closed(15_000); // it is not kept
+  });
+}
+
+waiting(
+  'a client that left in the middle of a stream is told of when nothing is sent',
+  async () => {
+    const events: string[] = [];
+    let writes = 0;
+    const server = own({
+      globals: false,
+      fetch: nodeHandler((req, res) => {
+        res.write('part');
+        if (req.url === '/busy') {
+          const timer = setInterval(() => {
+            res.write('more');
+            if (++writes < 12) return;
+            clearInterval(timer);
+            res.end();
+          }, 500);
+        } else {
+          req.on('close', () => events.push('req'));
+          res.on('close', () => events.push('res'));
+        }
+      }),
+    });
+    const open = async (path: string): Promise<RawClient> => {
+      const client = await connect(server.port);
+      await client.send(get.replace('/path', path));
+      await client.readUntil((got) => got.includes('part'));
+      return client;
+    };
+    const [idle, busy] = await Promise.all([open('/idle'), open('/busy')]);
+    idle.destroy();
+    busy.end(); // and it reads on
+    assert.match((await busy.readToEnd(15_000)).toString(), /0\r\n\r\n$/);
+    await until(() => events.length === 2, 'both events');
+    await until(() => server.stats().connections === 0, 'the end of both connections');
+    assert.is(servers.log, '');
+  },
+);
+
+waiting('a program that writes what nobody takes is told', async () => {
+  const events: string[] = [];
+  const program = nodeHandler((req, res) => {
+    res.flushHeaders();
+    const timer = setInterval(() => res.write('part'), 100);
+    res.on('close', () => {
+      clearInterval(timer);
+      events.push(`${req.method} ${res.writableFinished}`);
+    });
+  });
+  const routes = {
+    '/path': program,
+    '/dropped': async (request: Request) => {
+      await program(request);
+      return new Response('other');
+    },
+  };
+  const { port } = own({ globals: false, routes } as ServeOptions);
+  await exchange(port, get.replace('GET', 'HEAD'), 'HEAD');
+  const { body } = await exchange(port, get.replace('path', 'dropped'));
+  assert.is(body.toString(), 'other');
+  await until(() => events.length === 2, "'close' of both");
+  assert.equal(events.sort(), ['GET false', 'HEAD false']);
+  assert.is(servers.log, '');
 });
 
 test.run();

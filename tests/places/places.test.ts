@@ -14,6 +14,7 @@ import {
   refusing,
 } from '../support/confine.ts';
 import { lacks, listening, type RunningServer, start, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange, type RawClient } from '../support/socket.ts';
 import { zigProgram } from '../support/target.ts';
@@ -21,7 +22,7 @@ import { until } from '../support/wait.ts';
 import { type Way, type WayOptions, waysOf } from '../support/ways.ts';
 
 // Small and hostile places: in each of them a server starts, serves, tells the truth and drains, whichever way it is run.
-const test = suite('places');
+const test = sideBySide(suite('places'), 2);
 const folder = mkdtempSync(join(tmpdir(), 'gyrfalcon-places-'));
 /** Above what is served from memory. */
 const mediumBytes = 100_000;

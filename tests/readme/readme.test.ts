@@ -3,7 +3,6 @@
  * gives what the block says; output that begins with `…` is the end of what is printed. The place of `wscat` is taken by a
  * client that has its words.
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { WebSocket } from 'undici';
@@ -22,6 +21,7 @@ import {
   startCommand,
   stopAll,
 } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { within } from '../support/wait.ts';
 
@@ -34,7 +34,7 @@ interface Snippet {
   commands: { command: string; output: string }[];
 }
 
-const test = suite('README');
+const test = sideBySide(suite('README'), 3);
 const pages = ['README.md', 'docs/HTTP2.md', 'docs/WEBSOCKET.md', 'docs/BROKERS.md'];
 const textOf = (page: string): string => readFileSync(project(page), 'utf8');
 const text = textOf('README.md');
@@ -84,7 +84,7 @@ for (const [index, snippet] of snippets.entries()) {
       const args = words
         .slice(1)
         .map((word) => word.replace(/localhost:3000/, `127.0.0.1:${server.port}`));
-      const stdout = words[0] === 'wscat' ? await wscat(args) : curl(args);
+      const stdout = words[0] === 'wscat' ? await wscat(args) : await curl(args);
       if (output.startsWith('…\n')) assert.ok(stdout.trimEnd().endsWith(output.slice(1)), stdout);
       else assert.is(stdout.trimEnd(), output, command);
     }
@@ -122,8 +122,10 @@ test('the files that pages link to exist', () => {
 
 test.run();
 
-function curl(args: string[]): string {
-  return spawnSync('curl', ['-s', '--max-time', '10', ...args], { encoding: 'utf8' }).stdout;
+async function curl(args: string[]): Promise<string> {
+  const running = start('curl', ['-s', '--max-time', '10', ...args]);
+  await running.ended;
+  return running.stdout();
 }
 
 /** `-c URL -x TEXT`: sends the text, and gives the first message that comes. */
@@ -192,7 +194,7 @@ async function startZigSnippet(file: string): Promise<RunningServer> {
   args.push(`-Mgyrfalcon=${project('zig', 'gyrfalcon.zig')}`, '-lc', `-femit-bin=${output}`);
   args.push('--cache-dir', project('.zig-cache'));
   const building = start(zig, args);
-  const { code } = await within(building.ended, 'the Zig snippet', 110_000);
+  const { code } = await within(building.ended, 'the Zig snippet', 180_000);
   assert.is(code, 0, building.stderr());
   return listening(start(output, []));
 }

@@ -11,6 +11,7 @@ interface Adding {
 export interface SideBySide extends Adding {
   /** For one that asks how long something short took: nothing of its suite runs beside it. */
   readonly alone: Adding;
+  before: Test['before'];
   after: Test['after'];
   run: Test['run'];
 }
@@ -51,6 +52,7 @@ export function sideBySide(suite: Test, atOnce = 4): SideBySide {
     });
   };
   const skip = (name: string): void => suite.skip(name);
+  const { before, after, run } = suite;
   const alone = Object.assign(adding(all), { skip });
-  return Object.assign(adding(1), { skip, alone, after: suite.after, run: suite.run });
+  return Object.assign(adding(1), { skip, alone, before, after, run });
 }

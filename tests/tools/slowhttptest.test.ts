@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lacks, type RunningServer, start, startZig, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
@@ -11,19 +12,17 @@ import { until, within } from '../support/wait.ts';
 const connections = 100;
 const lacking = lacks('slowhttptest', '-h');
 
-const test = suite<{ server: RunningServer }>('slowhttptest', {} as { server: RunningServer });
+const test = sideBySide(suite('slowhttptest'));
+test.after(() => stopAll());
 
-test.before(async (context) => {
-  if (lacking !== undefined) return;
-  context.server = await startZig('engine_app', [
+const startServer = (): Promise<RunningServer> =>
+  startZig('engine_app', [
     '--header_timeout_ms=2000',
     '--body_timeout_ms=2000',
     '--idle_timeout_ms=2000',
     '--write_timeout_ms=2000',
     '--rate_grace_ms=1000',
   ]);
-});
-test.after(() => stopAll());
 
 const ask = (port: number, path: string) =>
   exchange(port, `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
@@ -43,8 +42,8 @@ const attacks: readonly [mode: string, what: string, options: readonly string[]]
 ];
 
 for (const [mode, what, options] of attacks) {
-  testUnless(test, lacking, `${mode}: ${what} keep nobody out and do not stay`, async (context) => {
-    const { port, url } = context.server;
+  testUnless(test, lacking, `${mode}: ${what} keep nobody out and do not stay`, async () => {
+    const { port, url } = await startServer();
     const given = options.map((option) => option.replace(/^\//, url));
     const attack = start('slowhttptest', [
       ...[

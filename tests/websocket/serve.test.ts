@@ -38,6 +38,16 @@ function serving(
   });
 }
 
+let shared: Promise<RunningServer> | undefined;
+
+/** A test whose sockets may be beside those of others, at a server with the usual options. */
+function sharing(name: string, run: (server: RunningServer) => Promise<void>): void {
+  test(name, async () => {
+    shared ??= startServe();
+    await run(await shared);
+  });
+}
+
 async function open(
   { port }: { port: number },
   path = '/socket/one',
@@ -61,30 +71,26 @@ const prints = (server: RunningServer, line: RegExp, ms?: number): Promise<RegEx
 /** A thread that begins compiles its modules first, beside other tests. */
 const reloadMsMax = 30_000;
 
-serving(
-  'a socket knows its data, its client, its subprotocol and its topics',
-  {},
-  async (server) => {
-    const client = await WebSocketClient.connect(server);
-    const fields = { 'Sec-WebSocket-Protocol': 'three, two' };
-    await client.send(handshake(fields, 'GET /socket/greeted HTTP/1.1'));
-    const answer = await client.response();
-    client.expectUpgrade(answer);
-    assert.is(answer.headers.get('x-who'), 'greeted');
-    assert.is(answer.headers.get('set-cookie'), 'a=b');
-    assert.is(answer.headers.get('sec-websocket-protocol'), 'two');
-    await client.expectText('welcome');
-    await client.say('text', 'subscribe b');
-    await client.say('text', 'subscribe a');
-    await client.say('text', 'subscribe b');
-    const { data, address, protocol, state, topics } = JSON.parse(await ask(client, 'about'));
-    assert.equal([data, address], [{ name: 'greeted' }, '127.0.0.1']);
-    assert.equal([protocol, state, topics], ['two', 1, ['b', 'a']]);
-    client.destroy();
-  },
-);
+sharing('a socket knows its data, its client, its subprotocol and its topics', async (server) => {
+  const client = await WebSocketClient.connect(server);
+  const fields = { 'Sec-WebSocket-Protocol': 'three, two' };
+  await client.send(handshake(fields, 'GET /socket/greeted HTTP/1.1'));
+  const answer = await client.response();
+  client.expectUpgrade(answer);
+  assert.is(answer.headers.get('x-who'), 'greeted');
+  assert.is(answer.headers.get('set-cookie'), 'a=b');
+  assert.is(answer.headers.get('sec-websocket-protocol'), 'two');
+  await client.expectText('welcome');
+  await client.say('text', 'subscribe b');
+  await client.say('text', 'subscribe a');
+  await client.say('text', 'subscribe b');
+  const { data, address, protocol, state, topics } = JSON.parse(await ask(client, 'about'));
+  assert.equal([data, address], [{ name: 'greeted' }, '127.0.0.1']);
+  assert.equal([protocol, state, topics], ['two', 1, ['b', 'a']]);
+  client.destroy();
+});
 
-serving('binary messages come in the form that was asked for', {}, async (server) => {
+sharing('binary messages come in the form that was asked for', async (server) => {
   const client = await open(server);
   await client.say('binary', 'abc');
   assert.equal((await client.message()).payload.toString(), 'abc');
@@ -99,7 +105,7 @@ serving('binary messages come in the form that was asked for', {}, async (server
   client.destroy();
 });
 
-serving('pings and pongs are told, and sent', {}, async (server) => {
+sharing('pings and pongs are told, and sent', async (server) => {
   const client = await open(server);
   await client.say('ping', 'a');
   assert.equal((await client.frame()).payload.toString(), 'a');
@@ -448,9 +454,8 @@ test('a stop waits for close() and what it promises', async () => {
   assert.is(code, 0, server.stderr());
 });
 
-serving(
+sharing(
   'a handler that throws, or rejects, is told in the log, and its socket is closed with 1011',
-  {},
   async (server) => {
     const other = await open(server);
     for (const how of ['throw', 'reject']) {
@@ -474,7 +479,7 @@ serving(
   },
 );
 
-serving('what a socket puts into its async context is no other socket’s', {}, async (server) => {
+sharing('what a socket puts into its async context is no other socket’s', async (server) => {
   const [one, two] = [await open(server), await open(server)];
   await one.say('text', 'enter mine');
   assert.is(JSON.parse(await ask(two, 'about')).context, null);
@@ -482,7 +487,7 @@ serving('what a socket puts into its async context is no other socket’s', {}, 
   two.destroy();
 });
 
-serving('upgrade() says what is wrong with a call of it', {}, async (server) => {
+sharing('upgrade() says what is wrong with a call of it', async (server) => {
   const wrong = async (how: string): Promise<WebSocketClient> => {
     const client = await WebSocketClient.connect(server);
     await client.send(handshake({}, `GET /wrong/${how} HTTP/1.1`));
@@ -531,9 +536,8 @@ serving(
   },
 );
 
-serving(
+sharing(
   'a request that asks for a WebSocket and gets an answer goes on as HTTP',
-  {},
   async (server) => {
     const client = await WebSocketClient.connect(server);
     // What follows on the connection waits for the answer.
@@ -548,18 +552,14 @@ serving(
   },
 );
 
-serving(
-  'an upgrade that comes late takes what the client has sent meanwhile',
-  {},
-  async (server) => {
-    const client = await WebSocketClient.connect(server);
-    const request = Buffer.from(handshake({}, 'GET /wrong/later HTTP/1.1'));
-    await client.send(Buffer.concat([request, frame('text', 'early')]));
-    client.expectUpgrade(await client.response());
-    await client.expectText('first: early');
-    client.destroy();
-  },
-);
+sharing('an upgrade that comes late takes what the client has sent meanwhile', async (server) => {
+  const client = await WebSocketClient.connect(server);
+  const request = Buffer.from(handshake({}, 'GET /wrong/later HTTP/1.1'));
+  await client.send(Buffer.concat([request, frame('text', 'early')]));
+  client.expectUpgrade(await client.response());
+  await client.expectText('first: early');
+  client.destroy();
+});
 
 serving('idleTimeout and sendPings', { websocket: { idleTimeout: 0.4 } }, async (server) => {
   const client = await open(server);
@@ -575,13 +575,13 @@ serving('maxPayloadLength: 1009', { websocket: { maxPayloadLength: 100 } }, asyn
   await client.expectClose(1009);
 });
 
-serving('a framework that passes the server on', {}, async (server) => {
+sharing('a framework that passes the server on', async (server) => {
   const client = await open(server, '/hono');
   assert.is(await ask(client, 'there'), 'first: there');
   client.destroy();
 });
 
-serving('undici as a client, with a handler for everything', {}, async ({ port }) => {
+sharing('undici as a client, with a handler for everything', async ({ port }) => {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/socket/greeted`, ['one']);
   const next = (
     type: 'message' | 'close',
@@ -601,6 +601,10 @@ serving('undici as a client, with a handler for everything', {}, async ({ port }
   socket.send('close 4321 as you wish');
   const { code, reason } = await closed;
   assert.equal([code, reason], [4321, 'as you wish']);
+});
+
+test.alone('the server that tests have shared ends in order', async () => {
+  if (shared !== undefined) await stop(await shared);
 });
 
 test.run();

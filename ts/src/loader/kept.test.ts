@@ -62,6 +62,24 @@ test('what does not parse is not kept, and is told again', ({ folder }) => {
   assert.equal(filesOf(folder), []);
 });
 
+test('a folder that cannot be had is told of once, and files are transformed', async ({
+  folder,
+}) => {
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  process.env.GYRFALCON_LOADER_CACHE = file;
+  const warnings: Error[] = [];
+  const hear = (warning: Error) => void warnings.push(warning);
+  process.on('warning', hear);
+  for (const name of ['a.ts', 'b.ts']) {
+    assert.match(transform(join(folder, name), 'export const a: 1 = 1;').source, 'a = 1');
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', hear);
+  assert.is(warnings.length, 1);
+  assert.match(warnings[0]?.message ?? '', /^GYRFALCON_LOADER_CACHE: ENOTDIR/);
+});
+
 test('nothing is kept where no folder is named', ({ folder }) => {
   delete process.env.GYRFALCON_LOADER_CACHE;
   transform(join(folder, 'a.ts'), 'export const a = 1;');

@@ -20,6 +20,7 @@ interface Loaded {
 const marks: Readonly<Record<string, Format>> = { m: 'module', c: 'commonjs' };
 const here = import.meta.url;
 let programs: string | undefined;
+let isTold = false;
 
 /**
  * What `make` gives, or gave before for the same inputs.
@@ -32,11 +33,22 @@ export function kept(inputs: readonly unknown[], make: () => Loaded): Loaded {
   programs ??= versions();
   const name = createHash('sha256').update(programs).update(JSON.stringify(inputs)).digest('hex');
   const path = join(folder, name.slice(0, 2), name.slice(2));
-  const known = read(path);
+  const known = attempt(() => read(path));
   if (known !== undefined) return known;
   const made = make();
-  write(path, made);
+  attempt(() => write(path, made));
   return made;
+}
+
+/** A folder that cannot be read or written, of a process that may not, costs time and is told of once. */
+function attempt<T>(use: () => T): T | undefined {
+  try {
+    return use();
+  } catch (error) {
+    if (!isTold) process.emitWarning(`GYRFALCON_LOADER_CACHE: ${(error as Error).message}`);
+    isTold = true;
+    return undefined;
+  }
 }
 
 /** The loader's own text changes while somebody works on it; its version does not. */

@@ -9,7 +9,7 @@ import { buildEngine, optimize } from './lib/build.mjs';
 import { SetupError } from './lib/project.mjs';
 import { Progress, stepsDone } from './lib/run.mjs';
 import { main, setup } from './lib/setup.mjs';
-import { buildAhead, stages, sum, zigExecutables } from './lib/stages.mjs';
+import { buildAhead, stages, sum, trimLoaderCache, zigExecutables } from './lib/stages.mjs';
 
 await main(async () => {
   const { values } = parseArgs({
@@ -46,6 +46,7 @@ await main(async () => {
     // When they do not build, the stages that need them say so.
     builds.push(() => new Progress().work(about, () => zigExecutables(context)));
   }
+  trimLoaderCache();
   const outcomes = await runStages(chosen, builds, context);
   summarize(outcomes);
   if (values.filter !== undefined && sum(outcomes) === sum([])) {

@@ -37,6 +37,12 @@ const goPrograms = { client: 'clients', tls_client: 'https' };
  */
 const loaderCache = at('.toolchain', 'loader-kept');
 const loaderCacheMax = 8000;
+
+/** Before the first stage: later others use it. */
+export function trimLoaderCache() {
+  emptyAbove(loaderCache, loaderCacheMax);
+}
+
 const loader = pathToFileURL(at('dist', 'loader', 'register.js')).href;
 
 /**
@@ -447,7 +453,6 @@ async function buildGoPrograms() {
  */
 async function runTests({ zig }, chosen, { env, processors, ...options } = {}) {
   const outcomes = [];
-  emptyAbove(loaderCache, loaderCacheMax);
   for (const { files, jobs } of inGroups(chosen, processors)) {
     const outcome = await runFiles(files, {
       root,

@@ -41,40 +41,48 @@ const logged = (server: RunningServer, text: RegExp): number =>
   [...(server.stdout() + server.stderr()).matchAll(new RegExp(text, 'g'))].length;
 
 for (const target of [engine, serveApp]) {
-  test(`${target.name}: an address that has its connections open gets no more until one ends; other addresses do`, async () => {
-    const server = await target.start({
-      ...target.patient,
-      [target === engine ? 'connections_per_address_max' : 'maxConnectionsPerAddress']: 3,
-      workers: 2,
-    });
-    const clients = await Promise.all([1, 2, 3].map(() => connect(server.port)));
-    for (const client of clients) {
-      await client.send(hello);
-      assert.is((await client.response()).status, 200);
-    }
-    for (let round = 0; round < 30; round += 1) {
-      const refused = await connect(server.port);
-      await refused.closed();
-      assert.is(refused.received.length, 0);
-    }
-    // Another address of this machine has a limit of its own.
-    const other = await connect(server.port, '127.0.0.1', '127.0.0.2').catch(() => undefined);
-    if (other !== undefined) {
-      await other.send(hello);
-      assert.is((await other.response()).status, 200);
-      other.destroy();
-    }
-    clients[0]?.destroy();
-    const response = await until(
-      () => exchange(server.port, hello).catch(() => undefined),
-      'room for another connection',
-    );
-    assert.is(response.status, 200);
-    for (const client of clients) client.destroy();
-    const lines = logged(server, /127\.0\.0\.1 has 3 connections open/);
-    assert.ok(lines > 0 && lines <= 21, `${lines} lines: told, and not more than 20 a second`);
-    await target.stop(server);
-  });
+  test.alone(
+    `${target.name}: an address that has its connections open gets no more until one ends; other addresses do`,
+    async () => {
+      const server = await target.start({
+        ...target.patient,
+        [target === engine ? 'connections_per_address_max' : 'maxConnectionsPerAddress']: 3,
+        workers: 2,
+      });
+      const clients = await Promise.all([1, 2, 3].map(() => connect(server.port)));
+      for (const client of clients) {
+        await client.send(hello);
+        assert.is((await client.response()).status, 200);
+      }
+      const begun = performance.now();
+      for (let round = 0; round < 30; round += 1) {
+        const refused = await connect(server.port);
+        await refused.closed();
+        assert.is(refused.received.length, 0);
+      }
+      // Another address of this machine has a limit of its own.
+      const other = await connect(server.port, '127.0.0.1', '127.0.0.2').catch(() => undefined);
+      if (other !== undefined) {
+        await other.send(hello);
+        assert.is((await other.response()).status, 200);
+        other.destroy();
+      }
+      clients[0]?.destroy();
+      const response = await until(
+        () => exchange(server.port, hello).catch(() => undefined),
+        'room for another connection',
+      );
+      assert.is(response.status, 200);
+      for (const client of clients) client.destroy();
+      const seconds = 1 + Math.floor((performance.now() - begun) / 1000);
+      const lines = logged(server, /127\.0\.0\.1 has 3 connections open/);
+      assert.ok(
+        lines > 0 && lines <= 20 * seconds + 1,
+        `${lines} lines: told, and not more than 20 a second`,
+      );
+      await target.stop(server);
+    },
+  );
 
   test(`${target.name}: ten thousand small requests in one go are answered in order, in bounded memory`, async () => {
     const server = await target.start({ ...target.patient, workers: 1 });
@@ -95,21 +103,24 @@ for (const target of [engine, serveApp]) {
   });
 }
 
-test('a pipeline whose answers nobody reads ends with the write timeout, and gives everything back', async () => {
-  const server = await startEngine({ workers: 1, write_timeout_ms: 400 });
-  for (const path of ['/size/100000', '/static/300000', '/file/100000', '/borrowed/200000']) {
-    const client = await connect(server.port);
-    client.socket.pause();
-    await client.send(get(path).repeat(5000)).catch(() => {});
-    await until(async () => (await countersOf(server)).connections === 2, 'the connection');
-    const { bufferBytes } = await countersOf(server);
-    assert.ok(bufferBytes < 2 * MiB, `${path}: ${bufferBytes} bytes of buffers`);
-    await settled(server);
-    client.destroy();
-  }
-  const { timeouts } = await stopEngine(server);
-  assert.is(timeouts, 4);
-});
+test.alone(
+  'a pipeline whose answers nobody reads ends with the write timeout, and gives everything back',
+  async () => {
+    const server = await startEngine({ workers: 1, write_timeout_ms: 400 });
+    for (const path of ['/size/100000', '/static/300000', '/file/100000', '/borrowed/200000']) {
+      const client = await connect(server.port);
+      client.socket.pause();
+      await client.send(get(path).repeat(5000)).catch(() => {});
+      await until(async () => (await countersOf(server)).connections === 2, 'the connection');
+      const { bufferBytes } = await countersOf(server);
+      assert.ok(bufferBytes < 2 * MiB, `${path}: ${bufferBytes} bytes of buffers`);
+      await settled(server);
+      client.destroy();
+    }
+    const { timeouts } = await stopEngine(server);
+    assert.is(timeouts, 4);
+  },
+);
 
 test('serve: answers that wait behind a slow first one are bounded, in order and whole', async () => {
   const server = await serveApp.start({ workers: 1 });

@@ -1,4 +1,4 @@
-/** Tests that run beside each other: each has servers of its own, and waits for most of its time. */
+/** Tests that run beside each other: each has servers of its own, or one that does not mind, and waits for most of its time. */
 import type { Test } from 'uvu';
 import { underWine } from './process.ts';
 

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { Response } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ask, FrameClient, frame as h2frame, session, windowUpdate } from '../http2/client.ts';
+import { ask, FrameClient, get, frame as h2frame, session, windowUpdate } from '../http2/client.ts';
 import { indexed, literal } from '../http2/hpack.ts';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
@@ -493,6 +493,33 @@ both('a stop tells 1001 on each stream, and waits for the answers', async (clien
   for (const socket of sockets) assert.is((await socket.readToEnd()).length, 0);
   await within(server.ended, 'its end');
 });
+
+// What was on its way when its connection was told of the end, having been idle, begins yet.
+for (const [kind, target, idle] of [
+  ['zig', engine, { idle_timeout_ms: 50 }],
+  ['typescript', serveApp, { keepAliveTimeout: 50 }],
+] as const) {
+  beside(
+    `a socket that began while its connection was idle is told 1001 by a stop, ${kind}`,
+    async () => {
+      const server = await target.start({ workers: 1, ...idle });
+      const client = await raw(server.port);
+      const pong = h2frame(6, 1, 0, Buffer.from('gyrfalcn'));
+      client.send(pong, get(1));
+      await client.wait(1);
+      assert.is((await client.wait(7)).payload.readUInt32BE(), 2 ** 31 - 1);
+      client.send(h2frame(1, 4, 3, connectBlock()), pong);
+      await client.wait(1);
+      server.child.kill('SIGTERM');
+      const { payload } = await client.wait(0);
+      assert.equal([payload[0], payload.readUInt16BE(2)], [0x88, 1001]);
+      client.send(data(3, frame('close', closing(1001)), 1));
+      await within(server.ended, 'its end');
+      client.socket.destroy();
+      await target.stop(server);
+    },
+  );
+}
 
 const { open } = serversOf(test);
 

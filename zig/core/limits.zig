@@ -266,8 +266,8 @@ pub const websocket_send_inflated_bytes: u32 = 16 * 1024;
 pub const websocket_deflate_memory_bytes_default: u64 = 32 * 1024 * 1024;
 /// The least of it: those that all connections share.
 pub const websocket_deflate_memory_bytes_min: u64 = 1024 * 1024;
-/// Sockets of one HTTP/2 connection that may have compressors of their own: those of one client are
-/// not to use up what all have. The others share.
+/// Sockets of one HTTP/2 connection that may have compressors of their own: one connection is not
+/// to use up what all have. The others share.
 pub const websocket_deflate_own_per_connection_max: u32 = 8;
 /// Elements of Sec-WebSocket-Extensions: a client that sends more is refused.
 pub const websocket_extensions_max: u8 = 16;

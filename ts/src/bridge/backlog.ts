@@ -6,7 +6,7 @@ const blockBytesMax = 64 * 1024;
 
 /**
  * Bytes that have come and were not taken yet, in order, in memory of its own: few pieces, however many they came in, and
- * less than twice their bytes besides the least piece. Each byte is copied once, on its way in, as long as the pieces
+ * less than twice their bytes besides one block, which grows to what comes at once, 64 KiB at most. Each byte is copied once, on its way in, as long as the pieces
  * that are taken are at least half full: every copy is memory outside of V8's heap, which it answers with whole collections.
  */
 export class Backlog {

@@ -196,6 +196,45 @@ test('a reader with memory of its own gets all bytes in order, whatever the size
   }
 });
 
+test('what a reader with memory of its own has let go of is given to the next', async () => {
+  for (const endsWithPiece of [false, true]) {
+    const { body } = bodyOf('');
+    const stream = body.stream();
+    const first = stream.getReader({ mode: 'byob' });
+    const asked = first.read(new Uint8Array(4)).catch(({ name }: Error) => name);
+    await new Promise(setImmediate);
+    first.releaseLock();
+    assert.is(await asked, 'TypeError');
+    const next = stream.getReader();
+    const read = next.read();
+    await new Promise(setImmediate);
+    body.push(Buffer.from('given'), endsWithPiece);
+    let got = '';
+    for (let piece = await read; !piece.done; piece = await next.read()) {
+      got += Buffer.from(piece.value).toString();
+      if (got.length === 5 && !endsWithPiece) body.push(new Uint8Array(0), true);
+    }
+    assert.is(got, 'given');
+  }
+});
+
+test('a body that ends within an element of a view fails its reader, and nothing else', async () => {
+  for (const inOne of [false, true]) {
+    const { body } = bodyOf('');
+    const reader = body.stream().getReader({ mode: 'byob' });
+    const read = reader.read(new Uint16Array(4)).then(
+      () => '',
+      ({ name }: Error) => name,
+    );
+    await new Promise(setImmediate);
+    body.push(Uint8Array.of(1), inOne);
+    await new Promise(setImmediate);
+    if (!inOne) body.push(new Uint8Array(0), true);
+    assert.is(await read, 'TypeError');
+    await new Promise(setImmediate);
+  }
+});
+
 test('a reader with memory of its own costs no memory outside the heap', async () => {
   const { body } = bodyOf('');
   const reader = body.stream().getReader({ mode: 'byob' });

@@ -27,6 +27,8 @@ export class IncomingBody implements BodySource {
   private controller: ReadableByteStreamController | null = null;
   /** The stream has asked for bytes that are not here yet. */
   private wanted = false;
+  /** It has asked for them again: who asked first may have let go of it. */
+  private isAskedAgain = false;
   /** Some are here by now, and are given when this turn is over. */
   private isHandDue = false;
   private dropped = false;
@@ -64,6 +66,7 @@ export class IncomingBody implements BodySource {
         if (this.failure !== null) controller.error(this.failure);
       },
       pull: () => {
+        this.isAskedAgain = this.wanted;
         if (!this.hand()) this.wanted = true;
       },
       cancel: () => this.drop(),
@@ -123,7 +126,9 @@ export class IncomingBody implements BodySource {
   /** To memory that the reader has brought, or in a chunk. */
   private give(): void {
     const { controller } = this;
-    const request = controller?.byobRequest;
+    // The memory of a reader that has let go is still the first to be filled, and no read is answered by that. What is
+    // enqueued answers whoever reads.
+    const request = this.isAskedAgain ? null : controller?.byobRequest;
     const room = viewBytes(request?.view);
     if (request && room !== null) {
       const count = this.backlog.takeInto(room);
@@ -142,8 +147,12 @@ export class IncomingBody implements BodySource {
     const { controller } = this;
     if (!this.ended || this.backlog.length > 0 || controller === null) return;
     this.controller = null;
-    controller.close();
-    controller.byobRequest?.respond(0);
+    try {
+      controller.close();
+      controller.byobRequest?.respond(0);
+    } catch {
+      // The end came within an element of a reader's view: the stream has failed by that, and tells its reader.
+    }
   }
 
   private drop(): void {

@@ -3,12 +3,11 @@
  * there starts without esbuild, and so does each of its threads. Nothing is kept where the variable is not set: nobody is
  * to run text that another user could have put into a shared folder.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { threadId } from 'node:worker_threads';
 
 type Format = 'module' | 'commonjs';
 
@@ -75,8 +74,8 @@ function read(path: string): Loaded | undefined {
 
 /** Whole or not at all: others read while this writes. */
 function write(path: string, { format, source }: Loaded): void {
-  const partial = `${path}.${process.pid}.${threadId}`;
+  const partial = `${path}.${randomUUID()}`;
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(partial, format.charAt(0) + source);
+  writeFileSync(partial, format.charAt(0) + source, { flag: 'wx' });
   renameSync(partial, path);
 }

@@ -381,8 +381,12 @@ pub fn Http2(comptime D: type) type {
                     session.farewell_pinged = sendPing(d, session);
                     closeSockets(d, session);
                 },
-                .announced => {},
-                .final => if (session.depth == 0) d.endConn(conn, false),
+                // It was idle: what has begun since may be a WebSocket.
+                .announced => if (d.net.draining) closeSockets(d, session),
+                .final => {
+                    if (d.net.draining) closeSockets(d, session);
+                    if (conn.isOpen() and session.depth == 0) d.endConn(conn, false);
+                },
             }
         }
 

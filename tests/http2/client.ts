@@ -1,7 +1,7 @@
 /** A client of HTTP/2: node:http2, and bare frames. */
 import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
-import { deadlineMs, until, within } from '../support/wait.ts';
+import { until, within } from '../support/wait.ts';
 
 export interface Answer {
   status: number;
@@ -142,9 +142,9 @@ export class FrameClient {
 
   /**
    * Sends one after the other, up to `count`, until the server ends the connection or says that it will: as fast as it
-   * takes them. Resolves to how many were sent; rejects when it takes none for `patienceMs`.
+   * takes them. Resolves to how many were sent; rejects when it takes none for long.
    */
-  async flood(count: number, one: (n: number) => Buffer, patienceMs = deadlineMs): Promise<number> {
+  async flood(count: number, one: (n: number) => Buffer): Promise<number> {
     let sent = 0;
     while (sent < count && !this.isOver) {
       const many: Buffer[] = [];
@@ -155,7 +155,7 @@ export class FrameClient {
       }
       const { socket } = this;
       if (!socket.write(Buffer.concat(many)))
-        await until(() => this.isOver || !socket.writableNeedDrain, 'room', patienceMs);
+        await until(() => this.isOver || !socket.writableNeedDrain, 'room');
       // What has come is read between writes.
       await new Promise((resolve) => setImmediate(resolve));
     }

@@ -25,7 +25,7 @@ const isSlow = underWine || process.env.GYRFALCON_TARGET !== undefined;
  *
  * @param atOnce - how many; each may start two or three processes
  */
-export function sideBySide(suite: Test, atOnce = 4): SideBySide {
+export function sideBySide(suite: Test, atOnce = 3): SideBySide {
   const all = isSlow ? 1 : atOnce;
   const waiting: { places: number; begin: () => void }[] = [];
   let free = all;

@@ -499,7 +499,7 @@ for (const [kind, target, idle] of [
   ['zig', engine, { idle_timeout_ms: 50 }],
   ['typescript', serveApp, { keepAliveTimeout: 50 }],
 ] as const) {
-  beside(
+  beside.alone(
     `a socket that began while its connection was idle is told 1001 by a stop, ${kind}`,
     async () => {
       const server = await target.start({ workers: 1, ...idle });

@@ -91,20 +91,25 @@ const Client = struct {
     }
 };
 
+/// Of a small server with one worker.
+fn smallConfig() Config {
+    return .{
+        .hostname = "127.0.0.1",
+        .port = 0,
+        .workers = 1,
+        .connections_max = 8,
+        .buffer_memory_bytes = 8 * 1024 * 1024,
+        .log = .silent,
+    };
+}
+
 test "a worker without a thread serves from a loop of others, keeps its times, and ends" {
     const before = log.setThreadLevel(.silent);
     defer _ = log.setThreadLevel(before);
     for ([_]io.Kind{ .epoll, .io_uring }) |kind| {
-        const config: Config = .{
-            .hostname = "127.0.0.1",
-            .port = 0,
-            .workers = 1,
-            .io = kind,
-            .connections_max = 8,
-            .idle_timeout_ms = 20,
-            .buffer_memory_bytes = 8 * 1024 * 1024,
-            .log = .silent,
-        };
+        var config = smallConfig();
+        config.io = kind;
+        config.idle_timeout_ms = 20;
         var app: App = .{};
         var dispatcher: Dispatcher = .{ .handler = &app };
         var defect: Defect = .{};
@@ -143,15 +148,8 @@ test "a worker without a thread opens as many descriptors as connections leave t
     defer _ = log.setThreadLevel(before);
     for ([_]io.Kind{ .epoll, .io_uring }) |kind| {
         if (!choose.isAvailable(kind)) continue;
-        const config: Config = .{
-            .hostname = "127.0.0.1",
-            .port = 0,
-            .workers = 1,
-            .io = kind,
-            .connections_max = 8,
-            .buffer_memory_bytes = 8 * 1024 * 1024,
-            .log = .silent,
-        };
+        var config = smallConfig();
+        config.io = kind;
         var app: App = .{};
         var dispatcher: Dispatcher = .{ .handler = &app };
         var defect: Defect = .{};
@@ -171,14 +169,7 @@ test "a worker without a thread opens as many descriptors as connections leave t
 test "a worker without a thread is run to its end by join, whatever is under way" {
     const before = log.setThreadLevel(.silent);
     defer _ = log.setThreadLevel(before);
-    const config: Config = .{
-        .hostname = "127.0.0.1",
-        .port = 0,
-        .workers = 1,
-        .connections_max = 8,
-        .buffer_memory_bytes = 8 * 1024 * 1024,
-        .log = .silent,
-    };
+    const config = smallConfig();
     var app: App = .{};
     var dispatcher: Dispatcher = .{ .handler = &app };
     var defect: Defect = .{};

@@ -86,7 +86,7 @@ pub fn Upgrades(comptime D: type) type {
             return d.websocket_worker.compression.?.admit(agreement);
         }
 
-        /// Whether the streams of `conn` have as many compressors as one client may.
+        /// Whether the streams of `conn` have as many compressors as those of one connection may.
         fn hasItsShare(d: *D, conn: *Conn) bool {
             var count: u32 = 0;
             var at = D.http2.of(conn).first;

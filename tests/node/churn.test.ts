@@ -23,8 +23,13 @@ const programs: Record<string, (req: IncomingMessage, res: ServerResponse) => un
   },
   '/ticks': (_req, res) => {
     const timer = setInterval(() => res.write('tick'.repeat(500)), 1);
-    setTimeout(() => res.end(), 20);
-    res.on('close', () => clearInterval(timer));
+    const stop = () => clearInterval(timer);
+    res.on('close', stop);
+    // Nothing is written behind the end: 'close' comes when the last byte has left, which may be a tick later.
+    setTimeout(() => {
+      stop();
+      res.end();
+    }, 20);
   },
   '/late': (_req, res) => setTimeout(() => res.end('late'), 20),
   '/never': () => {}, // it is the client who has to go

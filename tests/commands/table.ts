@@ -50,6 +50,11 @@ export const rows: readonly Row[] = [
     serves: true,
     files: { 'file.ts': program },
   },
+  {
+    pattern: /^node --cpu-prof --import gyrfalcon\/loader file\.ts$/,
+    serves: true,
+    files: { 'file.ts': program },
+  },
   { pattern: /^(?:curl|wscat) /, elsewhere: 'tests/readme asks the server of the block before it' },
   { pattern: /^redis-cli publish /, elsewhere: 'tests/websocket/broker_redis.test.ts' },
 

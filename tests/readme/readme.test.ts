@@ -35,7 +35,13 @@ interface Snippet {
 }
 
 const test = sideBySide(suite('README'), 3);
-const pages = ['README.md', 'docs/HTTP2.md', 'docs/WEBSOCKET.md', 'docs/BROKERS.md'];
+const pages = [
+  'README.md',
+  'docs/HTTP2.md',
+  'docs/WEBSOCKET.md',
+  'docs/BROKERS.md',
+  'docs/DIAGNOSTICS.md',
+];
 const textOf = (page: string): string => readFileSync(project(page), 'utf8');
 const text = textOf('README.md');
 const folder = project('build', 'readme');

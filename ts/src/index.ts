@@ -11,6 +11,14 @@
  */
 export type { SocketAddress } from './bridge/address.ts';
 export type { ExecutionContext } from './bridge/background.ts';
+export type {
+  HandlerMessage,
+  RequestMessage,
+  ResponseFinishMessage,
+  ResponseStartMessage,
+  SocketCloseMessage,
+  SocketMessage,
+} from './bridge/diagnostics.ts';
 export type { ProtocolError } from './bridge/protocol_error.ts';
 export type { PushInit } from './bridge/push.ts';
 export type { TrailersInit } from './bridge/trailers.ts';

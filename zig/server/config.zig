@@ -38,6 +38,9 @@ pub const Config = struct {
     io: io.Kind = .auto,
     /// io_uring: large memory that a full socket is sent is not copied; the network card reads it.
     zero_copy: bool = false,
+    /// Linux: pools of 2 MiB and more lie in huge pages (transparent ones, by madvise). The first touch
+    /// of one takes 2 MiB.
+    huge_pages: bool = false,
     /// For how long a worker looks for events before it sleeps, µs, 0 to 10000: answers come sooner
     /// and its CPU is used all the time.
     busy_poll_us: u32 = 0,

@@ -38,8 +38,8 @@ pub const Config = struct {
     io: io.Kind = .auto,
     /// io_uring: large memory that a full socket is sent is not copied; the network card reads it.
     zero_copy: bool = false,
-    /// Linux: pools of 2 MiB and more lie in huge pages (transparent ones, by madvise). The first touch
-    /// of one takes 2 MiB.
+    /// Linux: pools of 2 MiB and more lie in huge pages (transparent ones, by madvise), each of
+    /// which is resident from its first touch on.
     huge_pages: bool = false,
     /// For how long a worker looks for events before it sleeps, µs, 0 to 10000: answers come sooner
     /// and its CPU is used all the time.

@@ -6,8 +6,8 @@ import { channel, tracingChannel } from 'node:diagnostics_channel';
 import { isThenable } from '../core/thenable.ts';
 import type { Request } from '../fetch/request.ts';
 import { Response } from '../fetch/response.ts';
+import type { CompiledRoute } from './app.ts';
 import type { ExecutionContext } from './background.ts';
-import type { Exchange } from './exchange.ts';
 import type { ServerWebSocket } from './websocket.ts';
 
 /** What is told of a request on any channel. `request` is the same object in everything that is told of it. */
@@ -52,6 +52,13 @@ export interface SocketCloseMessage extends SocketMessage {
   readonly reason: string;
 }
 
+/** What is looked at of an exchange. */
+interface ToldOf {
+  readonly request: Request | null;
+  readonly channel: { readonly server: unknown };
+  readonly route: CompiledRoute;
+}
+
 const handling = tracingChannel<unknown, HandlerMessage>('gyrfalcon.request');
 const responseStart = channel('gyrfalcon.response.start');
 const responseFinish = channel('gyrfalcon.response.finish');
@@ -72,7 +79,7 @@ export function isTraced(): boolean {
 }
 
 /** Calls a handler and tells of it, in the order of `TracingChannel.tracePromise`; a Response is not made a promise. */
-export function trace(exchange: Exchange, request: Request, context: ExecutionContext): unknown {
+export function trace(exchange: ToldOf, request: Request, context: ExecutionContext): unknown {
   const { start, end, asyncStart, asyncEnd, error } = handling;
   const message: HandlerMessage = messageOf(exchange);
   const failed = (cause: unknown): never => {
@@ -109,19 +116,19 @@ export function trace(exchange: Exchange, request: Request, context: ExecutionCo
 }
 
 /** The head of a response has been handed to the engine, with this status. */
-export function tellResponse(exchange: Exchange, status: number): void {
+export function tellResponse(exchange: ToldOf, status: number): void {
   if (!responseStart.hasSubscribers) return;
   responseStart.publish({ ...messageOf(exchange), status } satisfies ResponseStartMessage);
 }
 
 /** All of a response has been handed to the engine, or as much of it as there will be. */
-export function tellFinish(exchange: Exchange, complete: boolean): void {
+export function tellFinish(exchange: ToldOf, complete: boolean): void {
   if (!responseFinish.hasSubscribers) return;
   responseFinish.publish({ ...messageOf(exchange), complete } satisfies ResponseFinishMessage);
 }
 
 /** The client has gone, or the engine has given the request up, before the response was handed over. */
-export function tellAbort(exchange: Exchange): void {
+export function tellAbort(exchange: ToldOf): void {
   if (requestAbort.hasSubscribers) requestAbort.publish(messageOf(exchange));
 }
 
@@ -138,6 +145,6 @@ export function tellSocketClose(
   socketClose.publish({ socket, code, reason } satisfies SocketCloseMessage);
 }
 
-function messageOf({ request, channel: { server }, route }: Exchange): RequestMessage {
+function messageOf({ request, channel: { server }, route }: ToldOf): RequestMessage {
   return { request: request as Request, server, route: route.pattern };
 }

@@ -46,12 +46,11 @@ test('V8 writes the names to its profile', () => {
     const names = ['POST /busy', '/busy/:id'];
     const busy =
       'const busy = () => { for (const end = Date.now() + 150; Date.now() < end; ) {} };';
-    const from = JSON.stringify(new URL('./profiled.ts', import.meta.url).href);
+    const from = JSON.stringify(new URL('../../../dist/server/profiled.js', import.meta.url).href);
     const program = `import { withName } from ${from};\n${busy}\n
       for (const name of ${JSON.stringify(names)}) withName(busy, name)();`;
-    const loader = process.execArgv; // that which runs this test
     const flags = ['--cpu-prof', '--cpu-prof-dir', folder, '--cpu-prof-name', 'a.cpuprofile'];
-    const args = [...loader, ...flags, '--input-type=module', '--eval', program];
+    const args = [...flags, '--input-type=module', '--eval', program];
     execFileSync(process.execPath, args, { stdio: 'inherit' });
     const { nodes } = JSON.parse(readFileSync(join(folder, 'a.cpuprofile'), 'utf8'));
     const found = nodes.map((node: { callFrame: { functionName: string } }) => node.callFrame);

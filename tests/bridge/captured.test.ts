@@ -1,11 +1,10 @@
 /** Modules that keep the platform's fetch and classes, and give them light objects. */
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { project, start } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { within } from '../support/wait.ts';
 
-const test = sideBySide(suite('captured'));
+const test = sideBySide('captured');
 const loader = project('dist', 'loader', 'register.js');
 const fixture = project('tests', 'bridge', 'fixtures', 'captured_platform.ts');
 

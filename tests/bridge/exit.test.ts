@@ -1,12 +1,11 @@
 /** How a process ends while its server is busy. */
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { listening, project, start } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { connect } from '../support/socket.ts';
 import { within } from '../support/wait.ts';
 
-const test = sideBySide(suite('exit'));
+const test = sideBySide('exit');
 const loader = project('dist', 'loader', 'register.js');
 const fixture = project('tests', 'bridge', 'fixtures', 'unref_server.ts');
 

@@ -1,6 +1,5 @@
 import { pathToFileURL } from 'node:url';
 import type { ListenInfo, LogLevel, ServeOptions } from 'gyrfalcon';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backendHere } from '../support/backend.ts';
 import {
@@ -17,7 +16,7 @@ import { exchange } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
 
 // What a server tells on stderr, and how it is told to be quiet.
-const test = sideBySide(suite('log'));
+const test = sideBySide('log');
 
 test.after(stopAll);
 

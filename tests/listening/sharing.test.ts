@@ -4,7 +4,6 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   lacks,
@@ -23,7 +22,7 @@ import { until, within } from '../support/wait.ts';
 import { Hammer, isServed } from './hammer.ts';
 
 // Sockets with a path, sockets that were inherited, ports that processes share: docs/DEPLOYMENT.md, run.
-const test = sideBySide(suite('sharing'));
+const test = sideBySide('sharing');
 const app = project('tests', 'listening', 'fixtures', 'app.ts');
 const folder = mkdtempSync(join(tmpdir(), 'gyr-'));
 const get = (path: string): string =>

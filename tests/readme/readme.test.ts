@@ -6,7 +6,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { WebSocket } from 'undici';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { type BrokerKind, noBroker, TestBroker } from '../support/brokers.ts';
@@ -34,7 +33,7 @@ interface Snippet {
   commands: { command: string; output: string }[];
 }
 
-const test = sideBySide(suite('README'), 3);
+const test = sideBySide('README', 3);
 const pages = ['README.md', 'docs/HTTP2.md', 'docs/WEBSOCKET.md', 'docs/BROKERS.md'];
 const textOf = (page: string): string => readFileSync(project(page), 'utf8');
 const text = textOf('README.md');

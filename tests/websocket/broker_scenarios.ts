@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { createClient } from 'redis';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type BrokerKind, noBroker, TestBroker } from '../support/brokers.ts';
 import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
@@ -14,7 +13,7 @@ import { handshake, opcodes, WebSocketClient } from './client.ts';
 // What is published in one process reaches the sockets of others by way of a broker: redis-server or nats-server, over
 // each client that there is for it, with handlers on the main thread and in others.
 // Three or so of its groups are at it at a time: the tests of a group follow each other.
-const test = sideBySide(suite('websocket: brokers'), 8);
+const test = sideBySide('websocket: brokers', 8);
 
 const brokers: TestBroker[] = [];
 

@@ -1,6 +1,5 @@
 import { pathToFileURL } from 'node:url';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
@@ -11,7 +10,7 @@ import { handshake, opcodes, type Received, WebSocketClient } from './client.ts'
 
 // What serve({ websocket: { perMessageDeflate } }) adds to tests/websocket/compression.ts: which messages are compressed,
 // what is published, and messages that become longer than a ring, or the credit of their socket.
-const test = sideBySide(suite('websocket: perMessageDeflate'));
+const test = sideBySide('websocket: perMessageDeflate');
 const lack = loadEngine().hasDeflate
   ? undefined
   : 'the engine has no compression in it (npm run build:deflate)';

@@ -1,6 +1,5 @@
 import { pathToFileURL } from 'node:url';
 import { WebSocket } from 'undici';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
@@ -9,7 +8,7 @@ import { closing, frame, handshake, opcodes, WebSocketClient } from './client.ts
 
 // What serve({ websocket }) adds to tests/websocket/sections.ts: its methods and options, backpressure, topics across
 // threads, and what becomes of sockets when threads die, handlers fail, programs are reloaded and servers stop.
-const test = sideBySide(suite('websocket: serve()'));
+const test = sideBySide('websocket: serve()');
 
 test.after(stopAll);
 

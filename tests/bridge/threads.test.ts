@@ -3,13 +3,13 @@ import { type GyrfalconError, type Server, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { engineFiles, enginePath } from '../../ts/src/bridge/engine.ts';
-import { project, start } from '../support/process.ts';
+import { moduleOf, project, start } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
 import { connect } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
 
 const test = suite('threads');
-const module = new URL('./fixtures/threads_app.ts', import.meta.url);
+const module = moduleOf('tests', 'bridge', 'fixtures', 'threads_app.ts');
 const servers = serversOf(test);
 
 async function open(threads: number, workers = 1): Promise<Server> {

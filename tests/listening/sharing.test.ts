@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import {
   lacks,
   listening,
+  programOf,
   project,
   type RunningServer,
   start,
@@ -314,9 +315,8 @@ testUnless(
 
 test('workers of node:cluster share a port', async () => {
   const port = await freePort();
-  const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
-  const fixture = project('tests', 'listening', 'fixtures', 'cluster.ts');
-  const running = start(process.execPath, ['--import', loader, fixture, `${port}`]);
+  const fixture = programOf('tests', 'listening', 'fixtures', 'cluster.ts');
+  const running = start(process.execPath, [...fixture, `${port}`]);
   await until(() => running.stdout().split('ready').length === 3, 'both workers');
   const pids = new Set<string>();
   await until(async () => {

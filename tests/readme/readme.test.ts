@@ -13,6 +13,7 @@ import { Authority, noTls } from '../support/certificates.ts';
 import {
   lacks,
   listening,
+  loader,
   project,
   type RunningServer,
   start,
@@ -181,9 +182,7 @@ async function startSnippet({ language, code }: Snippet, index: number): Promise
   writeFileSync(file, placed);
   if (language === 'zig') return startZigSnippet(file);
   if (/^export default/m.test(code)) return startApp(file);
-  return listening(
-    start(process.execPath, ['--import', project('dist', 'loader', 'register.js'), file]),
-  );
+  return listening(start(process.execPath, [...loader, file]));
 }
 
 async function startZigSnippet(file: string): Promise<RunningServer> {

@@ -19,9 +19,10 @@ async function run(args: readonly string[]): Promise<void> {
   } else if (invocation.command === undefined) {
     throw new CliError('a command is missing', 'gyrfalcon --help lists the commands');
   } else {
-    // The server's modules are loaded once they are needed: --help answers without an engine.
-    await import('../loader/register.ts');
+    // The server's modules are loaded once they are needed: --help answers without an engine. They are before the loader
+    // is there: in Node.js 20 that makes a question to another thread of each import.
     const { start } = await import('./start.ts');
+    await import('../loader/register.ts');
     await start(invocation);
   }
 }

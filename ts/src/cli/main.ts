@@ -21,8 +21,9 @@ async function run(args: readonly string[]): Promise<void> {
   } else {
     // The server's modules are loaded once they are needed: --help answers without an engine.
     await import('../loader/register.ts');
-    const { start } = await import('./start.ts');
-    await start(invocation);
+    const { name } = invocation.command;
+    if (name === 'explain') await (await import('./explain.ts')).explainApp(invocation);
+    else await (await import('./start.ts')).start(invocation);
   }
 }
 

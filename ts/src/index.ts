@@ -33,6 +33,16 @@ export type {
   WebSocketOrigins,
 } from './bridge/websocket.ts';
 export type { Broker, BrokerHost, BrokerLink, BrokerOptions } from './broker/broker.ts';
+export type {
+  ExplainedAnswer,
+  ExplainedConstant,
+  ExplainedCrossing,
+  ExplainedFiles,
+  ExplainedHandler,
+  ExplainedRoute,
+  ExplainedTarget,
+  Explanation,
+} from './cli/explanation.ts';
 export { ERROR_CODES, type ErrorCode, GyrfalconError } from './core/errors.ts';
 export type { LogLevel } from './core/log.ts';
 export { installGlobals } from './fetch/globals.ts';

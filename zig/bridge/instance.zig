@@ -498,7 +498,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
     };
 }
 
-fn parse(comptime T: type, arena: Allocator, json: []const u8, defect: *Defect) Error!T {
+/// What TypeScript tells in JSON.
+pub fn parse(comptime T: type, arena: Allocator, json: []const u8, defect: *Defect) Error!T {
     return std.json.parseFromSliceLeaky(
         T,
         arena,

@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { ExplainedAnswer, ExplainedRoute, Explanation } from 'gyrfalcon';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { explanationText } from '../../ts/src/cli/explanation_text.ts';
 import { project, startApp, startCommand, stopAll } from '../support/process.ts';
@@ -8,7 +7,7 @@ import { sideBySide } from '../support/side_by_side.ts';
 import { exchange } from '../support/socket.ts';
 import { within } from '../support/wait.ts';
 
-const test = sideBySide(suite('gyrfalcon explain'), 3);
+const test = sideBySide('gyrfalcon explain', 3);
 const fixture = (name: string): string => project('tests', 'cli', 'fixtures', name);
 
 test.after(stopAll);

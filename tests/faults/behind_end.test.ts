@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FrameClient, frame, windowUpdate } from '../http2/client.ts';
 import { head } from '../http2/hpack.ts';
@@ -12,7 +11,7 @@ import { until, within } from '../support/wait.ts';
 
 // Clients that go on sending behind their connection's end: who reads then has what it was sent; who does not read is not
 // read for ever.
-const test = sideBySide(suite('behind the end'), 2);
+const test = sideBySide('behind the end', 2);
 const MiB = 2 ** 20;
 /** `linger_bytes_max` (docs/LIMITS.md). */
 const granted = 64 * MiB;

@@ -7,8 +7,8 @@ import { at, filesBelow, root } from './project.mjs';
 /** Below it they have the paths that their sources have below the project. */
 export const compiledFolder = at('build', 'js');
 
-/** They are about the loader, or have threads import what lies beside them. */
-const byLoader = /^(?:ts\/src\/loader\/|tests\/(?:bridge\/memory|frameworks\/|runner\/|tls\/))/;
+/** They are about the loader, or import TypeScript that is none of these files. */
+const byLoader = /^(?:ts\/src\/(?:cli\/app|loader\/)|tests\/(?:bridge\/memory|frameworks\/|runner\/|tls\/))/;
 
 /** What cannot be compiled, and what is imported by who has another package.json. */
 const none = /\/fixtures\/broken\/|^tests\/frameworks\/apps\//;

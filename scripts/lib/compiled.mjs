@@ -1,14 +1,16 @@
 // The TypeScript of tests, and of what they try of the project's, as JavaScript, file by file: a process of a test, or of a server
 // that is tested, then starts without the loader, which before Node.js 22.15 costs as much as all else of the start.
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { at, filesBelow, root } from './project.mjs';
+import { at, filesBelow, readIfThere, root } from './project.mjs';
 
 /** Below it they have the paths that their sources have below the project. */
 export const compiledFolder = at('build', 'js');
 
-/** They are about the loader, or have threads import what lies beside them. */
-const byLoader = /^(?:ts\/src\/loader\/|tests\/(?:bridge\/memory|frameworks\/|runner\/|tls\/))/;
+/** They are about the loader, or import TypeScript that is none of these files. */
+const byLoader =
+  /^(?:ts\/src\/(?:cli\/app|loader\/)|tests\/(?:bridge\/memory|frameworks\/|runner\/|tls\/))/;
 
 /** What cannot be compiled, and what is imported by who has another package.json. */
 const none = /\/fixtures\/broken\/|^tests\/frameworks\/apps\//;
@@ -35,7 +37,7 @@ async function compile() {
   const files = new Set(
     ['tests', 'ts/src', 'examples', 'bench'].flatMap((folder) => filesBelow(at(folder), isSource)),
   );
-  await build({
+  const { outputFiles } = await build({
     entryPoints: [...files],
     outdir: compiledFolder,
     outbase: root,
@@ -52,7 +54,18 @@ async function compile() {
     define: { 'import.meta.url': '__sourceUrl' },
     banner: { js: ownUrl() },
     logLevel: 'error',
+    write: false,
   });
+  for (const { path, text } of outputFiles) put(path, text);
+}
+
+/** Whole, and where it changes something: another run in this folder may be reading it. */
+function put(path, text) {
+  if (readIfThere(path) === text) return;
+  const partial = `${path}.${process.pid}`;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(partial, text);
+  renameSync(partial, path);
 }
 
 function besideEachOther({ onResolve }, files) {

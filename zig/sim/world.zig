@@ -18,6 +18,7 @@ const Driver = @import("../server/driver.zig").Driver;
 const Mailbox = @import("../server/websocket/socket.zig").Mailbox;
 const Client = @import("client.zig").Client;
 const Options = @import("options.zig").Options;
+const press = @import("press.zig");
 const veil = @import("veil.zig");
 const Visitor = @import("visitor.zig").Visitor;
 
@@ -34,7 +35,7 @@ pub const Outcome = struct {
 pub fn World(comptime Backend: type) type {
     return struct {
         const Self = @This();
-        const Worker = Driver(Simulator, Backend.Dispatcher, veil.Veil, void);
+        const Worker = Driver(Simulator, Backend.Dispatcher, veil.Veil, press);
         const Acceptor = net_acceptor.Acceptor(Simulator);
 
         gpa: Allocator,

@@ -183,7 +183,11 @@ pub const Inflater = struct {
     number: u16 = 0,
     filler: [context_bytes]u8 = undefined,
 
-    pub fn create(memory: *Memory, _: WindowBits, keeps_context: bool) error{OutOfMemory}!*Inflater {
+    pub fn create(
+        memory: *Memory,
+        _: WindowBits,
+        keeps_context: bool,
+    ) error{OutOfMemory}!*Inflater {
         const self = try memory.create(Inflater);
         self.* = .{ .memory = memory, .keeps_context = keeps_context };
         return self;

@@ -124,8 +124,8 @@ pub const Options = struct {
         if (self.seed % 3 == 2) self.publication_bytes_max = 3_000;
     }
 
-    /// One seed in two compresses messages of those who offer it, by what stands in DEFLATE's place;
-    /// and as in `secure`.
+    /// One seed in two compresses messages of those who offer it, by what stands in DEFLATE's
+    /// place; and as in `secure`.
     fn compress(self: *Options) void {
         var prng = std.Random.DefaultPrng.init(self.seed +% 0x3c6e_f372);
         const random = prng.random();

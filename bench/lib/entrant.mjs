@@ -39,11 +39,12 @@ export function choose(only) {
  * @param {import('../contenders.mjs').Contender} row
  * @param {import('./options.mjs').Options} options
  * @param {{ responseBytes?: number, idle?: boolean, wrap?: string[],
- *   env?: Record<string, string> }} [how]  `wrap` is a command that runs the server's command
+ *   env?: Record<string, string>, readyMs?: number }} [how]  `wrap` is a command that runs the server's command, `readyMs`
+ *   how long it may take to answer, 20,000 unless told
  * @returns {Promise<Entrant>}
  */
 export async function startEntrant(row, options, how = {}) {
-  const { responseBytes = RESPONSE_BYTES_DEFAULT, idle = false, wrap = [], env } = how;
+  const { responseBytes = RESPONSE_BYTES_DEFAULT, idle = false, wrap = [], env, readyMs } = how;
   const port = await freePort();
   const expected = {
     path: row.path ?? '/',
@@ -60,7 +61,7 @@ export async function startEntrant(row, options, how = {}) {
   const { serverCore: core, nice } = options;
   const server = start([...wrap, ...command], { core, nice, env: { ...row.env, ...env } });
   try {
-    const verified = await verifyWhenReady(port, expected, server);
+    const verified = await verifyWhenReady(port, expected, server, readyMs);
     return { row, port, expected, server, responseBytes: verified.responseBytes };
   } catch (error) {
     await stop(server);

@@ -4,14 +4,22 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { MissingError, root, toolchain } from '../../scripts/lib/project.mjs';
+import {
+  filesBelow,
+  hashOf,
+  MissingError,
+  readIfThere,
+  root,
+  toolchain,
+} from '../../scripts/lib/project.mjs';
 import { npm, outputOf, Progress, tail } from '../../scripts/lib/run.mjs';
 import { setup } from '../../scripts/lib/setup.mjs';
 import { targetHere } from '../../scripts/lib/targets.mjs';
 import { archivesIn, tlsOption, tlsThere } from '../../scripts/lib/tls.mjs';
-import { findPython, installFrameworks } from '../../scripts/lib/toolchain.mjs';
+import { findPython, installFrameworks, zigVersion } from '../../scripts/lib/toolchain.mjs';
 
 export { root };
 
@@ -199,7 +207,8 @@ export const zig = () => memo('zig', async () => (await setup({ engine: false, q
 export const built = () => memo('built', () => setup({ quiet: true }));
 
 /**
- * Compiles a Zig program with ReleaseFast; Zig's own cache makes an unchanged one free.
+ * Compiles a Zig program with ReleaseFast, unless that is done and no source has changed: Zig keeps no program whose place
+ * it is told.
  * @param {string} name     of the executable
  * @param {string[]} source arguments that name the modules
  * @param {boolean} [plain] without AVX-512, which valgrind cannot run
@@ -207,8 +216,14 @@ export const built = () => memo('built', () => setup({ quiet: true }));
 export const zigProgram = (name, source, plain = false) =>
   memo(`${name} ${plain}`, async () => {
     const output = join(home, 'bin', plain ? `${name}-plain` : name);
-    await mkdir(dirname(output), { recursive: true });
     const cache = ['--cache-dir', join(home, 'zig-cache')];
+    const sources = [...filesBelow(join(root, 'zig')), ...filesBelow(join(root, 'bench'), isZig)];
+    const archives = source.filter((argument) => argument.endsWith('.a'));
+    const processor = plain ? 'baseline' : cpus()[0]?.model;
+    const hash = hashOf([...sources, ...archives], [...source, `${processor}`, zigVersion]);
+    const stamp = `${output}.stamp`;
+    if (existsSync(output) && readIfThere(stamp) === hash) return output;
+    await mkdir(dirname(output), { recursive: true });
     await run([
       await zig(),
       'build-exe',
@@ -218,8 +233,11 @@ export const zigProgram = (name, source, plain = false) =>
       `-femit-bin=${output}`,
       ...cache,
     ]);
+    await writeFile(stamp, hash);
     return output;
   });
+
+const isZig = (path) => path.endsWith('.zig');
 
 /** @returns {Promise<string>} a Zig program that uses the engine over TLS */
 export async function tlsProgram(name) {

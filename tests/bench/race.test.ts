@@ -32,7 +32,8 @@ const why = lacks('taskset');
 
 test.before.each((context) => {
   const checkout = mkdtempSync(join(tmpdir(), 'gyrfalcon-race-'));
-  for (const name of ['bench', 'bin', 'scripts', 'ts', 'package.json', 'package-lock.json']) {
+  const copied = ['bench', 'bin', 'scripts', 'ts', 'zig', 'package.json', 'package-lock.json'];
+  for (const name of copied) {
     cpSync(project(name), join(checkout, name), { recursive: true });
   }
   for (const name of ['tsconfig.json', 'tsconfig.build.json'])

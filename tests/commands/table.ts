@@ -206,6 +206,7 @@ export const rows: readonly Row[] = [
   { pattern: /^node bench\/bulk\.mjs/, short: smoke, mayLack: /taskset|core|h2load|nginx/ },
   { pattern: /^node bench\/accept\.mjs/, short: smoke, mayLack: /Linux|wrk/ },
   { pattern: /^node bench\/profile\.mjs/, short: smoke, mayLack: /taskset|core|perf|valgrind/ },
+  { pattern: /^node bench\/cost\.mjs/, short: smoke, mayLack: /Linux|valgrind/ },
   { pattern: /^node bench\/keepalive-race\.mjs/, short: smoke },
   { pattern: /^node bench\/micro\/(?:objects|async_scopes)\.mjs/, short: smoke },
 ];

@@ -241,7 +241,7 @@ class Explainer {
       canonical: row.pattern,
       method,
       target,
-      unreachable: row.reachable ? null : unreachable(method, yieldsTo),
+      unreachable: row.reachable ? null : unreachable(yieldsTo),
       yieldsTo,
       path: this.survey.shapes[row.shape]?.path as string,
       methods: this.methodsOf(row.shape, targets),
@@ -400,9 +400,7 @@ function files({ root, options }: DirRoute): ExplainedFiles {
   };
 }
 
-function unreachable(method: string | null, yieldsTo: readonly string[]): string {
-  if (method === 'TRACE') return 'TRACE is answered by the engine';
-  if (method === 'CONNECT') return 'CONNECT asks for no path';
+function unreachable(yieldsTo: readonly string[]): string {
   return `${yieldsTo.join(', ')} take${yieldsTo.length === 1 ? 's' : ''} all that it would answer`;
 }
 

@@ -9,6 +9,7 @@ import { MultipartError, multipart, Response, type Server, serve } from 'gyrfalc
 import { Hono } from 'hono';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { logged } from '../support/console.ts';
 import { lacks } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, exchange, type RawResponse } from '../support/socket.ts';
@@ -19,7 +20,7 @@ const megabyte = 2 ** 20;
 
 let server: Server;
 let folder: string;
-const logged: unknown[] = [];
+const failures: unknown[] = [];
 
 test.before(() => {
   folder = mkdtempSync(join(tmpdir(), 'gyrfalcon-forms-'));
@@ -64,7 +65,7 @@ test.before(() => {
     fetch: (request) => hono.fetch(request as never),
     error: (error) => {
       if (error instanceof MultipartError) return error.getResponse();
-      logged.push(error);
+      failures.push(error);
       return new Response('unexpected', { status: 500 });
     },
   });
@@ -73,7 +74,7 @@ test.before(() => {
 test.after(async () => {
   await server.stop(true);
   rmSync(folder, { recursive: true });
-  assert.equal(logged, []);
+  assert.equal(failures, []);
 });
 
 function url(path: string): string {
@@ -202,9 +203,6 @@ test('a form that is refused is answered with its status, and leaves no file', a
 });
 
 test('without an error handler the client is answered so, and the log is silent', async () => {
-  const lines: unknown[] = [];
-  const { error } = console;
-  console.error = (...args: unknown[]) => lines.push(args);
   const plain = serve({
     port: 0,
     hostname: '127.0.0.1',
@@ -212,18 +210,19 @@ test('without an error handler the client is answered so, and the log is silent'
     log: 'error',
     fetch: async (request) => Response.json([...(await request.formData({ maxParts: 1 }))]),
   });
+  const headers = { 'content-type': 'multipart/form-data; boundary=XX' };
+  const part = '--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n';
+  const statuses: number[] = [];
   try {
-    const headers = { 'content-type': 'multipart/form-data; boundary=XX' };
-    const part = '--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n';
-    const statuses: number[] = [];
-    for (const body of [`${part}--XX--`, `${part}${part}--XX--`, part]) {
-      const { status } = await fetch(plain.url, { method: 'POST', headers, body });
-      statuses.push(status);
-    }
+    const lines = await logged(async () => {
+      for (const body of [`${part}--XX--`, `${part}${part}--XX--`, part]) {
+        const { status } = await fetch(plain.url, { method: 'POST', headers, body });
+        statuses.push(status);
+      }
+    });
     assert.equal(statuses, [200, 413, 400]);
     assert.equal(lines, []);
   } finally {
-    console.error = error;
     await plain.stop(true);
   }
 });
@@ -299,7 +298,7 @@ test('a client that leaves in the middle of a file ends the read, and the file i
   await until(() => added() === 1, 'a file');
   client.destroy();
   await until(() => added() === 0, 'the end of the file');
-  logged.length = 0; // the client's leaving, told to a handler that nobody waits for
+  failures.length = 0; // the client's leaving, told to a handler that nobody waits for
 });
 
 test.run();

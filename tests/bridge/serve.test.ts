@@ -12,6 +12,7 @@ import {
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backendHere } from '../support/backend.ts';
+import { logged } from '../support/console.ts';
 import { project } from '../support/process.ts';
 import { connect, exchange } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
@@ -34,20 +35,6 @@ const get = (server: Server, path: string, init?: RequestInit) =>
   fetch(new URL(path, server.url), init);
 const text = async (server: Server, path: string, init?: RequestInit) =>
   (await get(server, path, init)).text();
-
-async function logged(run: () => Promise<void>): Promise<string> {
-  const before = console.error;
-  let lines = '';
-  console.error = (...parts: unknown[]) => {
-    lines += `${parts.map(String).join(' ')}\n`;
-  };
-  try {
-    await run();
-  } finally {
-    console.error = before;
-  }
-  return lines;
-}
 
 test('every kind of route answers, and what none matches goes to fetch', async () => {
   const server = open({
@@ -124,7 +111,7 @@ test('a handler that throws is a 500, error() may answer for it, and the server 
     assert.is((await get(failing, '/')).status, 500);
     assert.is((await get(failing, '/')).status, 500);
   });
-  assert.match(lines, 'boom');
+  assert.match(lines.join('\n'), 'boom');
   const told = open({
     fetch: () => Promise.reject('no Error'),
     error: (error) => Response.json({ is: error.message }, { status: 502 }),
@@ -259,7 +246,7 @@ test('a stream that fails breaks the connection off, so that the client can tell
     assert.not.match(all, '0\r\n\r\n');
     client.destroy();
   });
-  assert.match(lines, 'GYR_RESPONSE_BODY');
+  assert.match(lines.join('\n'), 'GYR_RESPONSE_BODY');
 });
 
 test('requestIP tells the client’s address, and null for other requests', async () => {

@@ -5,6 +5,7 @@ import { dir, Headers, type Request, Response, type Server, serve } from 'gyrfal
 import { Response as UndiciResponse } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { takeErrors } from '../support/console.ts';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { connect } from '../support/socket.ts';
 import { startEngine, stopEngine } from '../support/target.ts';
@@ -124,13 +125,12 @@ async function partsOf(port: number): Promise<{ heads: string[]; rest: string }>
   return { heads, rest: received.slice(heads.join('').length) };
 }
 
-let logged: typeof console.error;
+let giveBack = (): void => {};
 test.before(() => {
-  logged = console.error;
-  console.error = () => {};
+  giveBack = takeErrors(() => {});
 });
 test.after(async () => {
-  console.error = logged;
+  giveBack();
   await stopAll();
 });
 

@@ -16,6 +16,7 @@ import {
 import { type NodeApp, type NodeHandlerOptions, nodeHandler } from 'gyrfalcon/node';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { takeErrors } from '../support/console.ts';
 import { serversOf } from '../support/servers.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { connect, exchange, type RawClient } from '../support/socket.ts';
@@ -395,8 +396,8 @@ test('it runs beside the light globals', async () => {
 // Those that wait for seconds, beside each other, and log nothing.
 const waiting = sideBySide('node handlers that wait', 5);
 const kept: Server[] = [];
-const lines: unknown[] = [];
-const { error } = console;
+const lines: string[] = [];
+let giveBack = (): void => {};
 
 function own(options: ServeOptions): Server {
   const server = serve({ port: 0, workers: 1, hostname: '127.0.0.1', ...options }) as Server;
@@ -405,11 +406,14 @@ function own(options: ServeOptions): Server {
 }
 
 waiting.before(() => {
-  console.error = (...parts: unknown[]) => lines.push(parts.join(' '));
+  giveBack = takeErrors((line) => lines.push(line));
 });
 waiting.after(async () => {
-  await Promise.all(kept.map((server) => server.stop(true)));
-  console.error = error;
+  try {
+    await Promise.all(kept.map((server) => server.stop(true)));
+  } finally {
+    giveBack();
+  }
   assert.equal(lines, []);
 });
 

@@ -99,19 +99,4 @@ export function open(handler: TestHandler, options: FixtureOptions = {}): Fixtur
   };
 }
 
-/** Collects the errors that are logged meanwhile. */
-export async function logged(run: () => unknown): Promise<string[]> {
-  const before = console.error;
-  const lines: string[] = [];
-  console.error = (...parts: unknown[]) => {
-    lines.push(parts.map(String).join(' '));
-  };
-  try {
-    await run();
-  } finally {
-    console.error = before;
-  }
-  return lines;
-}
-
 export const tick = () => new Promise((resolve) => setImmediate(resolve));

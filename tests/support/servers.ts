@@ -1,5 +1,6 @@
 import { type ServeOptions, type Server, serve } from 'gyrfalcon';
 import type { Test } from 'uvu';
+import { takeErrors } from './console.ts';
 
 /** The servers of the test that runs, in this process, and what they and their handlers log. */
 export interface Servers {
@@ -14,7 +15,7 @@ export interface Servers {
 /** Stops behind each test of a suite what it started; its log does not reach the terminal. */
 export function serversOf<T>(test: Test<T>): Servers {
   const running: Server[] = [];
-  const consoleError = console.error;
+  let giveBack = (): void => {};
   const servers: Servers = {
     open: (options) =>
       servers.keep(serve({ port: 0, workers: 1, hostname: '127.0.0.1', ...options }) as Server),
@@ -26,13 +27,16 @@ export function serversOf<T>(test: Test<T>): Servers {
   };
   test.before.each(() => {
     servers.log = '';
-    console.error = (...parts: unknown[]) => {
-      servers.log += `${parts.map(String).join(' ')}\n`;
-    };
+    giveBack = takeErrors((line) => {
+      servers.log += `${line}\n`;
+    });
   });
   test.after.each(async () => {
-    await Promise.all(running.splice(0).map((server) => server.stop(true)));
-    console.error = consoleError;
+    try {
+      await Promise.all(running.splice(0).map((server) => server.stop(true)));
+    } finally {
+      giveBack();
+    }
   });
   return servers;
 }

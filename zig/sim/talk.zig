@@ -79,6 +79,7 @@ pub const topic = "news";
 pub const Ways = struct {
     messages: u32,
     length_max: u32,
+    length_min: u32 = Note.bytes,
     /// Of one that is published.
     publication_max: u32 = 300,
     /// Messages that may be awaited at a time.
@@ -124,6 +125,15 @@ pub const Ways = struct {
     pub fn bound(self: *Ways, volume: u32) void {
         self.length_max = @min(self.length_max, volume);
         self.messages = @min(self.messages, @max(1, volume / self.length_max));
+    }
+
+    /// It echoes so much that a socket's credit does not last, unless what JavaScript grants of it
+    /// comes back whole: all messages have the length they may have.
+    pub fn outlast(self: *Ways, credit: u32, message_bytes_max: u32) void {
+        self.length_min = message_bytes_max;
+        self.length_max = message_bytes_max;
+        // Where half comes back, twice the credit is the end of it.
+        self.messages = 3 * credit / message_bytes_max + 1;
     }
 
     pub fn of(random: std.Random, message_bytes_max: u32, publishes: bool) Ways {
@@ -327,7 +337,7 @@ pub const Talk = struct {
         const most = if (verb == .publish) self.ways.publication_max else self.ways.length_max;
         const length = self.random.intRangeAtMost(
             u32,
-            Note.bytes,
+            @max(Note.bytes, @min(most, self.ways.length_min)),
             @max(Note.bytes, @min(most, self.ways.length_max)),
         );
         const note: Note = .{

@@ -1,11 +1,18 @@
+import { isThenable } from '../core/thenable.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
 import type { Request } from '../fetch/request.ts';
+import { Response } from '../fetch/response.ts';
 import type { ExecutionContext } from './background.ts';
 import type { ProtocolError } from './protocol_error.ts';
 import type { SocketHandlers } from './websocket.ts';
 
 /** What a handler may give, and what the channel finds when it does not. */
 export type HandlerResult = unknown;
+
+/** Whether what a handler has given is still to come. A Response, which most are, is seen without a look for its `then`. */
+export function isToCome(result: HandlerResult): result is PromiseLike<HandlerResult> {
+  return !(result instanceof Response) && isThenable(result);
+}
 
 /** A handler with the names of its pattern's parameters. */
 export interface CompiledRoute {

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { logged, open, type TestHandler, tick } from '../../../tests/support/channel.ts';
+import { open, type TestHandler, tick } from '../../../tests/support/channel.ts';
+import { logged } from '../../../tests/support/console.ts';
 import type { MirrorAnswer } from '../../../tests/support/engine_mirror.ts';
 import { until } from '../../../tests/support/wait.ts';
 import type { Request } from '../fetch/request.ts';

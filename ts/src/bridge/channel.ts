@@ -7,10 +7,10 @@ import { noBytes } from '../fetch/chunks.ts';
 import { controlsSeen, type HeaderList } from '../fetch/headers.ts';
 import { MultipartError } from '../fetch/multipart_error.ts';
 import { fromSource, Request } from '../fetch/request.ts';
-import { Response } from '../fetch/response.ts';
+import type { Response } from '../fetch/response.ts';
 import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
 import * as abi from './abi.gen.ts';
-import { type App, type HandlerResult, noRoute } from './app.ts';
+import { type App, type HandlerResult, isToCome, noRoute } from './app.ts';
 import { Background, ExecutionContext } from './background.ts';
 import { isTraced, tellResponse, trace } from './diagnostics.ts';
 import type { Doorbell } from './doorbell.ts';
@@ -402,7 +402,7 @@ export class Channel implements ExchangeChannel {
       result = isTraced()
         ? trace(exchange, request, context)
         : exchange.route.handler(request, this.server, context);
-      if (!(result instanceof Response) && isThenable(result)) {
+      if (isToCome(result)) {
         this.await(exchange, result);
         return;
       }

@@ -3,10 +3,8 @@
  * that costs a look at a flag for each event. docs/DIAGNOSTICS.md names the channels for their users.
  */
 import { channel, tracingChannel } from 'node:diagnostics_channel';
-import { isThenable } from '../core/thenable.ts';
 import type { Request } from '../fetch/request.ts';
-import { Response } from '../fetch/response.ts';
-import type { CompiledRoute } from './app.ts';
+import { type CompiledRoute, isToCome } from './app.ts';
 import type { ExecutionContext } from './background.ts';
 import type { ServerWebSocket } from './websocket.ts';
 
@@ -94,7 +92,7 @@ export function trace(exchange: ToldOf, request: Request, context: ExecutionCont
   };
   const call = (): unknown => {
     const result = exchange.route.handler(request, exchange.channel.server, context);
-    if (result instanceof Response || !isThenable(result)) {
+    if (!isToCome(result)) {
       message.result = result;
       return result;
     }

@@ -110,6 +110,8 @@ export interface ExplainedHandler {
   readonly column: number | null;
   /** Why JavaScript is asked. */
   readonly why: string;
+  /** Names of the pattern's parameters, in their order. */
+  readonly parameters: readonly string[];
   /** What of a request goes to JavaScript. */
   readonly crosses: readonly ExplainedCrossing[];
   /** Whether it can make WebSockets of requests, by `server.upgrade()`. */
@@ -241,7 +243,7 @@ class Explainer {
       canonical: row.pattern,
       method,
       target,
-      unreachable: row.reachable ? null : unreachable(method, yieldsTo),
+      unreachable: row.reachable ? null : unreachable(yieldsTo),
       yieldsTo,
       path: this.survey.shapes[row.shape]?.path as string,
       methods: this.methodsOf(row.shape, targets),
@@ -297,16 +299,16 @@ class Explainer {
     return this.handler(isOwn ? value : undefined, names, isOwn ? isFunction : isUnfinished);
   }
 
-  private handler(value: unknown, names: readonly string[], why: string): ExplainedHandler {
+  private handler(value: unknown, parameters: readonly string[], why: string): ExplainedHandler {
     const source = this.sources.get(value);
     const upgrades = this.options.websocket !== undefined;
     const { file = null, line = null, column = null } = source?.location ?? {};
-    const crosses = this.crossings(names, upgrades);
+    const crosses = this.crossings(parameters.length > 0, upgrades);
     const name = source?.name ?? null;
-    return { kind: 'javascript', name, file, line, column, why, crosses, upgrades };
+    return { kind: 'javascript', name, file, line, column, why, parameters, crosses, upgrades };
   }
 
-  private crossings(names: readonly string[], upgrades: boolean): ExplainedCrossing[] {
+  private crossings(hasParameters: boolean, upgrades: boolean): ExplainedCrossing[] {
     const unknown = 'what of it the handler reads is not known before it runs';
     const credit = this.options.creditBytes ?? CREDIT_BYTES_DEFAULT;
     const all: (ExplainedCrossing | false)[] = [
@@ -317,9 +319,9 @@ class Explainer {
         why: 'request.url has the one, server.rawTarget() the other',
       },
       { part: 'query', what: 'where in the head it is', why: unknown },
-      names.length > 0 && {
+      hasParameters && {
         part: 'parameters',
-        what: `where in the path they are: ${names.join(', ')}`,
+        what: 'where in the path they are',
         why: 'the router has found them, and request.params has them',
       },
       {
@@ -400,9 +402,7 @@ function files({ root, options }: DirRoute): ExplainedFiles {
   };
 }
 
-function unreachable(method: string | null, yieldsTo: readonly string[]): string {
-  if (method === 'TRACE') return 'TRACE is answered by the engine';
-  if (method === 'CONNECT') return 'CONNECT asks for no path';
+function unreachable(yieldsTo: readonly string[]): string {
   return `${yieldsTo.join(', ')} take${yieldsTo.length === 1 ? 's' : ''} all that it would answer`;
 }
 

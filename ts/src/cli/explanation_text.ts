@@ -129,12 +129,10 @@ function filesText(files: ExplainedFiles, folder: string): string {
 }
 
 function handlerText(handler: ExplainedHandler, folder: string): string {
-  const { name, file, line, column, crosses } = handler;
+  const { name, file, line, column, parameters } = handler;
   const where = file === null ? [] : [`${shortened(file, folder)}:${line}:${column}`];
   const parts = [name ?? 'a function without a name', ...where];
-  const parameters = crosses.find(({ part }) => part === 'parameters');
-  const told =
-    parameters === undefined ? '' : `; with parameters ${parameters.what.replace(/^.*: /, '')}`;
+  const told = parameters.length === 0 ? '' : `; with parameters ${parameters.join(', ')}`;
   return `JavaScript: ${parts.join(', ')}${told}`;
 }
 
@@ -176,10 +174,9 @@ function notes({ routes, fetch }: Explanation): string[] {
 /** Handlers differ in their parameters alone: one that has some stands for all. */
 function crossingText(handlers: readonly ExplainedHandler[]): string {
   const [most] = handlers.toSorted((a, b) => b.crosses.length - a.crosses.length);
-  const lines = (most?.crosses ?? []).map(({ part, what, why }) => {
-    const text = part === 'parameters' ? 'where in the path they are' : what;
-    return `${labelled(part, text)}\n${labelled('', `(${why})`)}`;
-  });
+  const lines = (most?.crosses ?? []).map(
+    ({ part, what, why }) => `${labelled(part, what)}\n${labelled('', `(${why})`)}`,
+  );
   return ['What crosses the ring to JavaScript, of each request:', ...lines].join('\n');
 }
 

@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import * as zlib from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { logged } from '../../../tests/support/channel.ts';
+import { logged } from '../../../tests/support/console.ts';
 import { GyrfalconError } from '../core/errors.ts';
 import { Headers } from './headers.ts';
 import { PlatformResponse } from './originals.ts';

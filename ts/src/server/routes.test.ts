@@ -120,6 +120,17 @@ test('what is no route is refused, with what would be right', () => {
     [{ '/': {} }, 'GYR_ROUTE_VALUE', /is \{\}/],
     [{ '/': { get: handler } }, 'GYR_ROUTE_VALUE', /write GET/],
     [{ '/': { BREW: handler } }, 'GYR_ROUTE_VALUE', /methods are GET/],
+    [
+      { '/': { TRACE: handler } },
+      'GYR_ROUTE_VALUE',
+      /for TRACE.*leave it out.*option trace is true/,
+    ],
+    [
+      { '/': { GET: handler, CONNECT: handler } },
+      'GYR_ROUTE_VALUE',
+      /comes to fetch where.*connect/,
+    ],
+    [{ '/': { trace: handler } }, 'GYR_ROUTE_VALUE', /for TRACE.*leave it out/],
     [{ '/': { GET: 7 } }, 'GYR_ROUTE_VALUE', /is 7/],
     [{ '/s': new DirRoute('/tmp', {}) }, 'GYR_ROUTE_PATTERN', /end the pattern in "\/\*"/],
   ];

@@ -50,17 +50,19 @@ export interface CompiledTable {
 
 const profiled = isProfiled(process.execArgv, process.env.NODE_OPTIONS);
 
-const methods: readonly string[] = [
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'DELETE',
-  'CONNECT',
-  'OPTIONS',
-  'TRACE',
-  'PATCH',
-];
+const methods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'];
+
+/** Methods that no route is asked for, and who answers them. */
+const unrouted: ReadonlyMap<string, string> = new Map([
+  [
+    'TRACE',
+    'the engine answers it: with the request where the option trace is true, else with 501',
+  ],
+  [
+    'CONNECT',
+    'it asks for no path: it comes to fetch where the option connect is true, else gets 501',
+  ],
+]);
 
 /**
  * Compiles the table of patterns. Route numbers begin at `firstRoute`, so that requests which an
@@ -223,6 +225,11 @@ function isMethodTable(value: unknown): value is Record<string, unknown> {
 function checkMethod(pattern: string, method: string): string {
   if (methods.includes(method)) return method;
   const upper = method.toUpperCase();
+  const who = unrouted.get(upper);
+  if (who !== undefined) {
+    const message = `Route "${pattern}" has an entry for ${upper}, which no route is asked for`;
+    throw new GyrfalconError('GYR_ROUTE_VALUE', message, `leave it out: ${who}`);
+  }
   const hint = methods.includes(upper) ? `write ${upper}` : `methods are ${methods.join(', ')}`;
   const message = `Route "${pattern}" has an entry for "${method}", which is no method`;
   throw new GyrfalconError('GYR_ROUTE_VALUE', message, hint);

@@ -44,17 +44,11 @@ export type Handler<Path extends string = string> = (
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler may say just "return"
 export type HandlerAnswer = AnyResponse | undefined | void;
 
-/** Methods that a route can tell apart. GET answers HEAD too, unless HEAD is there. */
-export type RouteMethod =
-  | 'GET'
-  | 'HEAD'
-  | 'POST'
-  | 'PUT'
-  | 'DELETE'
-  | 'CONNECT'
-  | 'OPTIONS'
-  | 'TRACE'
-  | 'PATCH';
+/**
+ * Methods that a route can tell apart. GET answers HEAD too, unless HEAD is there. TRACE and CONNECT ask no
+ * route: they have the options `trace` and `connect`.
+ */
+export type RouteMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS' | 'PATCH';
 
 /** A handler, a constant response that the engine answers by itself, or a directory. */
 export type RouteTarget<Path extends string = string> = Handler<Path> | AnyResponse | DirRoute;

@@ -174,6 +174,8 @@ pub const Link = struct {
     /// Read by the server since the client has taken something, and how much was on its way to the
     /// client then; once the server is known to end the connection when that has left.
     bytes_untaken: u64 = 0,
+    /// The most that it has read at once.
+    read_bytes_max: u64 = 0,
     in_flight: u64 = 0,
     is_ending: bool = false,
     /// The server was told of the client's FIN, or has read it.
@@ -231,6 +233,7 @@ pub const Link = struct {
         if (in_flight != self.in_flight) self.bytes_untaken = 0;
         self.in_flight = in_flight;
         self.bytes_untaken += bytes;
+        self.read_bytes_max = @max(self.read_bytes_max, bytes);
     }
 
     /// What is on its way arrives.

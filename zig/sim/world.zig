@@ -363,8 +363,7 @@ pub fn World(comptime Backend: type) type {
         /// much is read. What it takes is noticed when the bound is reached: twice as much, then,
         /// and what was read at once.
         fn checkEnding(self: *Self, net: anytype) void {
-            const config = &self.options.config;
-            const most = 2 * config.drop_bytes_max + config.receive_buffer_bytes;
+            const most = 2 * self.options.config.drop_bytes_max;
             for (0..net.conns.fresh) |slot| {
                 if (!net.conns.isUsed(@intCast(slot))) continue;
                 const conn = &net.conns.items[slot];
@@ -372,7 +371,7 @@ pub fn World(comptime Backend: type) type {
                 const link = self.network.byHandle(conn.stream.fd);
                 if (!link.is_ending) link.bytes_untaken = 0;
                 link.is_ending = true;
-                if (link.bytes_untaken <= most) continue;
+                if (link.bytes_untaken <= most + link.read_bytes_max) continue;
                 Client.failing = link.id;
                 std.debug.panic("connection {d}: {d} bytes were read behind its end", .{
                     link.id,

@@ -171,13 +171,6 @@ pub const Link = struct {
     sealed_next: ?u32 = null,
     /// Sent by the server since its turn began: for whoever checks its share.
     turn_bytes: u64 = 0,
-    /// Read by the server since the client has taken something, and how much was on its way to the
-    /// client then; once the server is known to end the connection when that has left.
-    bytes_untaken: u64 = 0,
-    /// The most that it has read at once.
-    read_bytes_max: u64 = 0,
-    in_flight: u64 = 0,
-    is_ending: bool = false,
     /// The server was told of the client's FIN, or has read it.
     fin_told: bool = false,
     /// When the client closed its end, virtual ms.
@@ -220,20 +213,6 @@ pub const Link = struct {
     /// All stood still for so long: nobody is to blame for it.
     pub fn forgive(self: *Link, stall_ms: u64) void {
         if (self.client_left_ms != never) self.client_left_ms += stall_ms;
-    }
-
-    /// Sent to the client, and not there yet, bytes.
-    pub fn inFlight(self: *const Link) u64 {
-        return self.down.len - self.down.arrived;
-    }
-
-    /// The server reads so many bytes.
-    pub fn noteRead(self: *Link, bytes: usize) void {
-        const in_flight = self.inFlight();
-        if (in_flight != self.in_flight) self.bytes_untaken = 0;
-        self.in_flight = in_flight;
-        self.bytes_untaken += bytes;
-        self.read_bytes_max = @max(self.read_bytes_max, bytes);
     }
 
     /// What is on its way arrives.

@@ -341,7 +341,6 @@ pub fn World(comptime Backend: type) type {
             net.turn(loop.timeout);
             net.checkInvariants();
             self.checkShares(net.backend.index);
-            self.checkEnding(net);
             self.workers[i].exchanges.check();
             loop.state = if (net.isDone()) .done else .between;
         }
@@ -356,27 +355,6 @@ pub fn World(comptime Backend: type) type {
                 if (link.turn_bytes > share)
                     self.fail("a client got {d} bytes in one turn", .{link.turn_bytes});
                 link.turn_bytes = 0;
-            }
-        }
-
-        /// Of a client that takes nothing of what waits for it, while its connection is to end, not
-        /// much is read. What it takes is noticed when the bound is reached: twice as much, then,
-        /// and what was read at once.
-        fn checkEnding(self: *Self, net: anytype) void {
-            const most = 2 * self.options.config.drop_bytes_max;
-            for (0..net.conns.fresh) |slot| {
-                if (!net.conns.isUsed(@intCast(slot))) continue;
-                const conn = &net.conns.items[slot];
-                if (conn.phase != .open or !conn.finish_when_sent) continue;
-                const link = self.network.byHandle(conn.stream.fd);
-                if (!link.is_ending) link.bytes_untaken = 0;
-                link.is_ending = true;
-                if (link.bytes_untaken <= most + link.read_bytes_max) continue;
-                Client.failing = link.id;
-                std.debug.panic("connection {d}: {d} bytes were read behind its end", .{
-                    link.id,
-                    link.bytes_untaken,
-                });
             }
         }
 

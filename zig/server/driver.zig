@@ -200,6 +200,7 @@ pub fn Driver(
                     .receive_buffer_bytes = config.receive_buffer_bytes,
                     .turn_bytes_max = config.turn_bytes_max,
                     .turn_requests_max = config.turn_requests_max,
+                    .drop_bytes_max = config.drop_bytes_max,
                 }, port, self),
                 .dispatcher = dispatcher,
                 .config = config,
@@ -602,6 +603,7 @@ pub fn Driver(
             // must not turn into a reset that overtakes what it has not read.
             const lingers = linger or conn.app.http1.spoken == .http2;
             if (conn.isOpen()) self.net.finish(conn, lingers);
+            if (conn.app.http1.spoken == .http1) http1.dropInput(self, conn);
         }
 
         // Exchanges.

@@ -170,7 +170,11 @@ test {
     _ = @import("server/tls/handshakes.zig");
     _ = @import("server/tls/plain_page.zig");
     _ = @import("server/tls/settings.zig");
-    if (@import("builtin").os.tag == .linux) _ = @import("server/driven_test.zig");
+    _ = @import("server/loan.zig");
+    if (@import("builtin").os.tag == .linux) {
+        _ = @import("server/driven_test.zig");
+        _ = @import("server/lending_test.zig");
+    }
     _ = @import("server/driver_test.zig");
     _ = @import("server/exchange_pool.zig");
     _ = @import("server/half_close_test.zig");

@@ -22,6 +22,8 @@ import type { EngineTable } from './routes.ts';
 export interface ThreadData {
   module: string;
   thread: number;
+  /** A worker of the engine runs on the thread. */
+  isInline: boolean;
   globals: boolean;
   shutdownTimeout: number | undefined;
   forms: FormOptions | undefined;
@@ -38,6 +40,7 @@ export interface ThreadData {
 export type ThreadOrder =
   | { kind: 'attach'; id: EngineId; where: Whereabouts | null }
   | { kind: 'listening'; where: Whereabouts }
+  | { kind: 'watch' }
   | {
       kind: 'publish';
       topic: string;
@@ -54,6 +57,8 @@ export type ThreadReport =
   | OutsideReport
   | { kind: 'prepared'; table: EngineTable }
   | { kind: 'attached' }
+  /** Its worker runs on it. */
+  | { kind: 'watching' }
   /** So much of what it was given to publish is on its way, with what each message costs. */
   | { kind: 'published'; bytes: number }
   | { kind: 'stopped' }
@@ -66,6 +71,8 @@ export interface ThreadPoolOptions {
   /** URL of the module with the handlers. */
   module: string;
   count: number;
+  /** Each has a worker of the engine in its loop. */
+  isInline: boolean;
   globals: boolean;
   shutdownTimeout: number | undefined;
   forms: FormOptions | undefined;
@@ -150,6 +157,21 @@ export class ThreadPool {
   listening(where: Whereabouts): void {
     this.where = where;
     for (const member of this.members) member.order({ kind: 'listening', where });
+  }
+
+  /** After the engine's start: every thread has its worker, where there are such. */
+  async takeWorkers(): Promise<void> {
+    if (!this.options.isInline) return;
+    await this.exclusively(async () => {
+      const members = this.members.filter(({ serving }) => serving);
+      // One that dies meanwhile is started anew, and has it then.
+      const watching = members.map((member) =>
+        member.takeWorker().catch((error: unknown) => {
+          if (member.serving) throw error;
+        }),
+      );
+      await Promise.all(watching);
+    });
   }
 
   /** Publishes a message by way of a thread that serves. As `Server.publish`. */
@@ -296,6 +318,7 @@ export class ThreadPool {
     member.order({ kind: 'attach', id, where: this.where });
     await member.attached();
     member.serving = true;
+    if (this.options.isInline && this.where !== null) await member.takeWorker();
   }
 
   private onDeath(member: Member): void {
@@ -386,12 +409,13 @@ class Member {
   }
 
   start(origin: TableOrigin): void {
-    const { module, globals, shutdownTimeout, forms, log, hub } = this.options;
+    const { module, isInline, globals, shutdownTimeout, forms, log, hub } = this.options;
     const { thread } = this;
     this.outside = hub === null ? null : new ThreadSideEnd(hub);
     const workerData: ThreadData = {
       module,
       thread,
+      isInline,
       globals,
       shutdownTimeout,
       forms,
@@ -452,6 +476,13 @@ class Member {
   async attached(): Promise<void> {
     const report = await this.next();
     if (report.kind !== 'attached') throw failureOf(report);
+  }
+
+  /** Has its worker run on it. */
+  async takeWorker(): Promise<void> {
+    this.order({ kind: 'watch' });
+    const report = await this.next();
+    if (report.kind !== 'watching') throw failureOf(report);
   }
 
   /** Ends the thread and waits for its end. */

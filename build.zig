@@ -342,29 +342,36 @@ fn addBench(c: Context, check: *std.Build.Step) void {
     if (c.b.args) |args| run.addArgs(args);
     c.b.step("bench", "Race other servers: zig build bench -- [--help]").dependOn(&run.step);
 
-    const decode = c.b.addExecutable(.{ .name = "decode", .root_module = c.b.createModule(.{
-        .root_source_file = c.b.path("bench/micro/decode.zig"),
-        .target = c.target,
-        .optimize = .ReleaseFast,
-        .link_libc = true,
-    }) });
-    decode.root_module.addImport("gyrfalcon", c.b.createModule(.{
-        .root_source_file = c.b.path("zig/gyrfalcon.zig"),
-        .target = c.target,
-        .optimize = .ReleaseFast,
-        .link_libc = true,
-    }));
-    const measure = c.b.addRunArtifact(decode);
-    measure.has_side_effects = true;
-    measure.stdio = .inherit;
-    c.b.step("bench-decode", "Time the decoder and the encoder").dependOn(&measure.step);
+    addMicro(c, check, "decode", "Time the decoder and the encoder");
+    addMicro(c, check, "route", "Time the router beside what could be generated for one app");
 
-    check.dependOn(&c.application("bench/micro/decode.zig").step);
     check.dependOn(&c.application("bench/apps/zig_hello.zig").step);
     for ([_][]const u8{ "floor", "load" }) |name| {
         const root = c.b.fmt("bench/{s}.zig", .{name});
         check.dependOn(&c.b.addExecutable(.{ .name = name, .root_module = c.module(root) }).step);
     }
+}
+
+/// A measurement of parts by themselves, which is nothing but optimised: `zig build bench-NAME`.
+fn addMicro(c: Context, check: *std.Build.Step, name: []const u8, about: []const u8) void {
+    const source = c.b.fmt("bench/micro/{s}.zig", .{name});
+    const exe = c.b.addExecutable(.{ .name = name, .root_module = c.b.createModule(.{
+        .root_source_file = c.b.path(source),
+        .target = c.target,
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+    }) });
+    exe.root_module.addImport("gyrfalcon", c.b.createModule(.{
+        .root_source_file = c.b.path("zig/gyrfalcon.zig"),
+        .target = c.target,
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+    }));
+    const measure = c.b.addRunArtifact(exe);
+    measure.has_side_effects = true;
+    measure.stdio = .inherit;
+    c.b.step(c.b.fmt("bench-{s}", .{name}), about).dependOn(&measure.step);
+    check.dependOn(&c.application(source).step);
 }
 
 /// The TLS filter's own tests and its bench. They always link OpenSSL and picotls.

@@ -28,6 +28,7 @@ pub fn hasDeflate() bool {
 }
 
 pub const keepLoaded = registry_file.keepLoaded;
+pub const survey = registry_file.survey;
 pub const create = registry.create;
 pub const start = registry.start;
 pub const listeners = registry.listeners;

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { lackOf, smoke } from './backends.mjs';
 import { enginePath, optimize } from './build.mjs';
+import { compiledFolder, compiledTest, compileTests } from './compiled.mjs';
 import { deflateOption, deflateThere } from './deflate.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
 import { copyWithKqueue } from './kqueue.mjs';
@@ -105,6 +106,20 @@ export const stages = [
       zigTests(context, { name: 'races', step: 'test', options: ['-Dsanitize-thread'] }),
   },
   {
+    name: 'tls',
+    about: 'the TLS filter, with picotls and OpenSSL as clients; builds OpenSSL once',
+    tls: true,
+    single: true,
+    run: (context) => tlsTests(context),
+  },
+  {
+    name: 'unit',
+    about: 'TypeScript units',
+    engine: true,
+    single: true,
+    run: (context) => runTests(context, testFiles(context, 'ts/src'), { processors: 1 }),
+  },
+  {
     name: 'sim',
     about: 'the simulator over a smoke set of seeds',
     single: true,
@@ -115,13 +130,6 @@ export const stages = [
       const bugs = await one('planted bugs fit', process.execPath, [program, '--check']);
       return together([seeds, bugs]);
     },
-  },
-  {
-    name: 'tls',
-    about: 'the TLS filter, with picotls and OpenSSL as clients; builds OpenSSL once',
-    tls: true,
-    single: true,
-    run: (context) => tlsTests(context),
   },
   {
     name: 'fuzz',
@@ -136,13 +144,6 @@ export const stages = [
     deflate: true,
     single: true,
     run: (context) => deflateTests(context),
-  },
-  {
-    name: 'unit',
-    about: 'TypeScript units',
-    engine: true,
-    single: true,
-    run: (context) => runTests(context, testFiles(context, 'ts/src'), { processors: 1 }),
   },
   {
     name: 'blackbox',
@@ -453,13 +454,16 @@ async function buildGoPrograms() {
  */
 async function runTests({ zig }, chosen, { env, processors, ...options } = {}) {
   const outcomes = [];
+  await compileTests();
   for (const { files, jobs } of inGroups(chosen, processors)) {
     const outcome = await runFiles(files, {
       root,
       jobs,
       loader,
+      compiled: compiledTest,
       ...options,
       env: {
+        GYRFALCON_COMPILED: compiledFolder,
         GYRFALCON_ENGINE: enginePath,
         GYRFALCON_GO_PROGRAMS: goFolder,
         GYRFALCON_LOADER_CACHE: loaderCache,

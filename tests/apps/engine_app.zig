@@ -53,8 +53,18 @@ fn pattern(at: u64) u8 {
     return @intCast('!' + at % 89);
 }
 
-/// What `static` and `borrowed` bodies point into; filled in before the server starts.
+/// Some periods of the pattern.
+const pattern_piece: [89 * 64]u8 = piece: {
+    @setEvalBranchQuota(100_000);
+    var bytes: [89 * 64]u8 = undefined;
+    for (&bytes, 0..) |*byte, i| byte.* = pattern(i);
+    break :piece bytes;
+};
+
+/// What `static` bodies point into; `static_filled` bytes of it have been filled in.
 var static_body: []u8 = &.{};
+var static_filled: usize = 0;
+var static_lock: std.Thread.Mutex = .{};
 var file_handle: std.posix.fd_t = undefined;
 threadlocal var borrowed_body: [256 * 1024]u8 = undefined;
 threadlocal var borrowed_calls: u8 = 0;
@@ -129,7 +139,7 @@ const App = struct {
         }
         if (numberAfter(path, "/size/")) |n| return writePattern(res, n);
         if (numberAfter(path, "/static/")) |n| {
-            return res.sendStatic(static_body[0..@min(n, static_bytes)]);
+            return res.sendStatic(staticBody(@min(n, static_bytes)));
         }
         if (numberAfter(path, "/borrowed/")) |n| {
             return sendBorrowed(res, @min(n, borrowed_body.len));
@@ -238,12 +248,10 @@ const App = struct {
     }
 
     fn writePattern(res: *Response, count: usize) !void {
-        var piece: [89 * 64]u8 = undefined;
-        for (&piece, 0..) |*byte, i| byte.* = pattern(i);
         var left = count;
         while (left > 0) {
-            const n = @min(left, piece.len);
-            try res.write(piece[0..n]);
+            const n = @min(left, pattern_piece.len);
+            try res.write(pattern_piece[0..n]);
             left -= n;
         }
     }
@@ -421,10 +429,21 @@ fn placeOf(text: []const u8) ![]const gyrfalcon.Config.Listen {
 
 fn makeBodies() !void {
     static_body = try std.heap.page_allocator.alloc(u8, static_bytes);
-    for (static_body, 0..) |*byte, i| byte.* = pattern(i);
     file_handle = if (is_windows) try temporaryFile() else try std.posix.memfd_create("pattern", 0);
     const file: std.fs.File = .{ .handle = file_handle };
-    try file.writeAll(static_body[0..file_bytes]);
+    try file.writeAll(staticBody(file_bytes));
+}
+
+/// The first `count` bytes of the pattern. Most programs that this is started as are asked for few.
+fn staticBody(count: usize) []const u8 {
+    static_lock.lock();
+    defer static_lock.unlock();
+    while (static_filled < count) {
+        const n = @min(pattern_piece.len, static_bytes - static_filled);
+        @memcpy(static_body[static_filled..][0..n], pattern_piece[0..n]);
+        static_filled += n;
+    }
+    return static_body[0..count];
 }
 
 /// A file that nobody else opens, gone when it is closed.

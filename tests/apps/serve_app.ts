@@ -7,10 +7,15 @@ import { describeSockets, sockets, upgrade } from './sockets.ts';
 const { files, openFiles, websocket, ...options } = JSON.parse(process.argv[2] ?? '{}');
 
 const staticBytes = 50 * 1024 * 1024;
-const pattern = Buffer.alloc(
-  staticBytes,
-  Buffer.from(Array.from({ length: 89 }, (_, index) => 33 + index)),
-);
+const period = Buffer.from(Array.from({ length: 89 }, (_, index) => 33 + index));
+let pattern = Buffer.alloc(0);
+
+/** The first bytes of a pattern. Most of the programs that this is started as are asked for few. */
+function patternOf(length: number): Buffer {
+  const count = Math.min(length, staticBytes);
+  if (pattern.length < count) pattern = Buffer.alloc(count, period);
+  return pattern.subarray(0, count);
+}
 
 let calls = 0;
 
@@ -49,9 +54,9 @@ const server = serve({
       return new Response(await request.bytes(), { headers });
     },
     '/describe': async (request) => describe(request, await request.bytes()),
-    '/size/:n': (request) => new Response(pattern.subarray(0, numberOf(request))),
-    '/static/:n': (request) => new Response(pattern.subarray(0, numberOf(request))),
-    '/file/:n': (request) => new Response(pattern.subarray(0, numberOf(request))),
+    '/size/:n': (request) => new Response(patternOf(numberOf(request))),
+    '/static/:n': (request) => new Response(patternOf(numberOf(request))),
+    '/file/:n': (request) => new Response(patternOf(numberOf(request))),
     '/borrowed/:n': (request) => new Response(Buffer.alloc(numberOf(request), 'abc'[calls++ % 3])),
     '/counters': () => {
       const { allocationsAfterStart: allocations, ...stats } = server.stats();
@@ -99,7 +104,7 @@ const server = serve({
     '/with-trailers/:n': (request) => {
       const count = numberOf(request);
       server.responseTrailers(request, { 'X-Sum': String(count), 'X-Done': 'yes' });
-      return new Response(pattern.subarray(0, count));
+      return new Response(patternOf(count));
     },
     '/early-hints': (request) => {
       server.earlyHints(request, [

@@ -10,7 +10,6 @@ import {
 
 const open = new Set<ServerWebSocket>();
 const told = { opened: 0, ended: 0, drained: 0, dropped: 0, code: 0, reason: '' };
-const large = Buffer.alloc(8 * 1024 * 1024, '!');
 
 export const sockets: WebSocketHandler = {
   protocols: ['echo', 'chat'],
@@ -52,11 +51,12 @@ function obey(ws: ServerWebSocket, text: string): void {
   if (command === 'terminate') ws.terminate();
   else if (command === 'ping') ws.ping(all);
   else if (command === 'all') for (const each of open) each.send(all);
-  else if (command === 'large') ws.send(large.subarray(0, Number(number)));
+  else if (command === 'large') ws.send(Buffer.alloc(Number(number), '!'));
   else if (command === 'close') close(ws, Number(number), rest);
   else if (command === 'flood') {
+    const bytes = Buffer.alloc(16 * 1024, '!');
     for (let n = 0; n < Number(number); n += 1) {
-      if (ws.send(large.subarray(0, 16 * 1024)) === 0) told.dropped += 1;
+      if (ws.send(bytes) === 0) told.dropped += 1;
     }
   } else if (command === 'subscribe') ws.subscribe(all);
   else if (command === 'unsubscribe') ws.unsubscribe(all);

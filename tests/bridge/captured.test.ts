@@ -1,13 +1,11 @@
 /** Modules that keep the platform's fetch and classes, and give them light objects. */
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { project, start } from '../support/process.ts';
+import { programOf, start } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { within } from '../support/wait.ts';
 
-const test = sideBySide(suite('captured'));
-const loader = project('dist', 'loader', 'register.js');
-const fixture = project('tests', 'bridge', 'fixtures', 'captured_platform.ts');
+const test = sideBySide('captured');
+const fixture = programOf('tests', 'bridge', 'fixtures', 'captured_platform.ts');
 
 /** Where requests have private fields, nothing that is older than this package can read a light one. */
 const arePrivate = Object.getOwnPropertySymbols(new Request('http://a/')).length === 0;
@@ -22,7 +20,7 @@ interface Told {
 }
 
 async function run(when: string, globals: string): Promise<Told> {
-  const program = start(process.execPath, ['--import', loader, fixture, when, globals]);
+  const program = start(process.execPath, [...fixture, when, globals]);
   const ending = await within(program.ended, 'the end of the program', 30_000);
   assert.equal(ending, { code: 0, signal: null }, program.stderr());
   return JSON.parse(program.stdout());

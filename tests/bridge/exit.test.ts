@@ -1,18 +1,16 @@
 /** How a process ends while its server is busy. */
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { listening, project, start } from '../support/process.ts';
+import { listening, loader, programOf, project, start } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { connect } from '../support/socket.ts';
 import { within } from '../support/wait.ts';
 
-const test = sideBySide(suite('exit'));
-const loader = project('dist', 'loader', 'register.js');
-const fixture = project('tests', 'bridge', 'fixtures', 'unref_server.ts');
+const test = sideBySide('exit');
+const fixture = programOf('tests', 'bridge', 'fixtures', 'unref_server.ts');
 
 test('a process with an unref’d server ends cleanly under load', async () => {
   for (let round = 0; round < 5; round++) {
-    const program = await listening(start(process.execPath, ['--import', loader, fixture]));
+    const program = await listening(start(process.execPath, fixture));
     const clients = await Promise.all(Array.from({ length: 20 }, () => connect(program.port)));
     const request = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
     for (const { socket } of clients) {
@@ -27,8 +25,7 @@ test('a process with an unref’d server ends cleanly under load', async () => {
 
 test('a thread that serves may be terminated; the process goes on', async () => {
   const program = start(process.execPath, [
-    '--import',
-    loader,
+    ...loader,
     project('tests', 'bridge', 'fixtures', 'serving_thread.ts'),
   ]);
   const ending = await within(program.ended, 'the end of the program', 15_000);

@@ -1,9 +1,8 @@
-import { pathToFileURL } from 'node:url';
 import type { ListenInfo, LogLevel, ServeOptions } from 'gyrfalcon';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backendHere } from '../support/backend.ts';
 import {
+  programOf,
   project,
   type Running,
   start,
@@ -17,7 +16,7 @@ import { exchange } from '../support/socket.ts';
 import { until } from '../support/wait.ts';
 
 // What a server tells on stderr, and how it is told to be quiet.
-const test = sideBySide(suite('log'));
+const test = sideBySide('log');
 
 test.after(stopAll);
 
@@ -36,9 +35,8 @@ interface App extends Running {
 
 /** Starts tests/bridge/fixtures/log_app.ts with a server for each of `options`. */
 async function open(...options: Given[]): Promise<App> {
-  const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
-  const app = project('tests', 'bridge', 'fixtures', 'log_app.ts');
-  const running = start(process.execPath, ['--import', loader, app, JSON.stringify(options)]);
+  const app = programOf('tests', 'bridge', 'fixtures', 'log_app.ts');
+  const running = start(process.execPath, [...app, JSON.stringify(options)]);
   await until(() => running.stdout().includes('\n'), 'the ports');
   return { ...running, ...(JSON.parse(running.stdout()) as Omit<App, keyof Running>) };
 }

@@ -3,13 +3,13 @@ import { type GyrfalconError, type Server, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { engineFiles, enginePath } from '../../ts/src/bridge/engine.ts';
-import { project, start } from '../support/process.ts';
+import { loader, moduleOf, project, start } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
 import { connect } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
 
 const test = suite('threads');
-const module = new URL('./fixtures/threads_app.ts', import.meta.url);
+const module = moduleOf('tests', 'bridge', 'fixtures', 'threads_app.ts');
 const servers = serversOf(test);
 
 async function open(threads: number, workers = 1): Promise<Server> {
@@ -139,6 +139,14 @@ test('32 threads beside 8 workers start, serve and end, without a warning', asyn
   const ending = await within(program.ended, 'the end of the program', 120_000);
   assert.equal(ending, { code: 0, signal: null }, program.stderr());
   assert.is(program.stdout(), 'served\n');
+});
+
+test('threads of JavaScript import TypeScript where their program does', async () => {
+  const fixture = project('tests', 'bridge', 'fixtures', 'loaded.mjs');
+  const program = start(process.execPath, [...loader, fixture]);
+  const ending = await within(program.ended, 'the end of the program', 30_000);
+  assert.equal(ending, { code: 0, signal: null }, program.stderr());
+  assert.is(program.stdout(), 'constant\n');
 });
 
 test('many threads that load the engine at the same time do not end the process', async () => {

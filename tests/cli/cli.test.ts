@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lacks, project, start, startApp, startCommand, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
@@ -9,7 +8,7 @@ import { connect, exchange } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
 import { WebSocketClient } from '../websocket/client.ts';
 
-const test = sideBySide(suite('gyrfalcon command'));
+const test = sideBySide('gyrfalcon command');
 const fixture = (name: string): string => project('tests', 'cli', 'fixtures', name);
 
 test.after(stopAll);

@@ -44,9 +44,20 @@ export const rows: readonly Row[] = [
     short: (command) => `${command} --port 0`,
     serves: true,
   },
+  { pattern: /^npx gyrfalcon explain examples\/01-hello\/app\.ts(?: --json)?$/ },
+  {
+    pattern: /^gyrfalcon explain app\.ts$/,
+    short: (command) => `npx ${command}`,
+    files: { 'app.ts': app },
+  },
   { pattern: /^gyrfalcon start --help$/, short: (command) => `npx ${command}` },
   {
     pattern: /^node --import gyrfalcon\/loader file\.ts$/,
+    serves: true,
+    files: { 'file.ts': program },
+  },
+  {
+    pattern: /^node --cpu-prof --import gyrfalcon\/loader file\.ts$/,
     serves: true,
     files: { 'file.ts': program },
   },
@@ -146,7 +157,7 @@ export const rows: readonly Row[] = [
   },
   { pattern: /^zig build fuzz .*-- /, short: smoke },
   { pattern: /^zig build run-\w+$/, short: (command) => `${command} -- 0`, serves: true },
-  { pattern: /^zig build bench-decode$/ },
+  { pattern: /^zig build bench-(?:decode|route)$/ },
   {
     pattern: /^zig build (?:bench-websocket|test-deflate)$/,
     elsewhere: 'the stage deflate of npm test',

@@ -1,4 +1,3 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
@@ -7,7 +6,7 @@ import { countersOf, serveApp, startEngine, stopEngine } from '../support/target
 import { until } from '../support/wait.ts';
 
 // Peers that send or read too slowly, by any means: each is bounded, and those that are fast enough are not cut off.
-const test = sideBySide(suite('rates'));
+const test = sideBySide('rates');
 /** ms; the other times are so long that they do not matter. */
 const grace = 300;
 const rate = 1000;

@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { greeter, sayHello, textsOf } from '../http2/greeter.ts';
 import { project, type RunningServer, startApp, startZig, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { closing, handshake, WebSocketClient } from '../websocket/client.ts';
 
-const test = sideBySide(suite('examples'), 3);
+const test = sideBySide('examples', 3);
 const tested = new Set<string>();
 
 test.after(stopAll);

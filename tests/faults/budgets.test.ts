@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
@@ -22,7 +21,7 @@ import { until } from '../support/wait.ts';
 
 // One client that wants more than its share, of connections, memory, answers or descriptors: it is bounded, others go
 // on, and everything is given back.
-const test = sideBySide(suite('budgets'));
+const test = sideBySide('budgets');
 const MiB = 1024 * 1024;
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 const hello = get('/hello');

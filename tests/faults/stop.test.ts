@@ -1,4 +1,3 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
@@ -14,7 +13,7 @@ import {
 import { until } from '../support/wait.ts';
 
 // The graceful stop: what is under way is finished, what is idle ends at once, and a deadline ends the rest.
-const test = sideBySide(suite('stop'));
+const test = sideBySide('stop');
 const hello = 'GET /hello HTTP/1.1\r\nHost: a\r\n\r\n';
 
 test.after(stopAll);

@@ -13,7 +13,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { type DirOptions, dir, type GyrfalconError, serve } from 'gyrfalcon';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { listening, start, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
@@ -22,7 +21,7 @@ import { exchange } from '../support/socket.ts';
 import { zigProgram } from '../support/target.ts';
 import { until } from '../support/wait.ts';
 
-const test = sideBySide(suite('cache options'));
+const test = sideBySide('cache options');
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'gyrfalcon-cache-')));
 let folders = 0;
 

@@ -1,4 +1,3 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
@@ -100,7 +99,7 @@ export function testHostile(target: Target, timeouts?: Record<string, number>): 
   const isSlow = timeouts !== undefined;
   const name = `${isSlow ? 'slow ' : ''}hostile clients of HTTP/2, ${target.name}`;
   const atOnce = isSlow ? 5 : 2;
-  const test = sideBySide(suite(name), atOnce);
+  const test = sideBySide(name, atOnce);
   const some = chosen.filter(({ slow = false, only = target.name }) => {
     return slow === isSlow && only === target.name;
   });

@@ -31,11 +31,21 @@ export const tableSize = (bytes: number): Buffer => integer(0x20, 5, bytes);
 /** The index of the newest field that the table keeps. */
 export const newest = 62;
 
-/** The head of a request, without fields of its own. */
-export const head = (path: string, method = 'GET'): Buffer =>
-  Buffer.concat([
-    method === 'GET' ? indexed(2) : method === 'POST' ? indexed(3) : literal(':method', method),
-    indexed(6), // :scheme http
-    literal(':path', path),
-    literal(':authority', 'a'),
-  ]);
+/** Floods say the same some hundred thousand times. */
+const heads = new Map<string, Buffer>();
+
+/** The head of a request, without fields of its own. Not to be written to. */
+export function head(path: string, method = 'GET'): Buffer {
+  const name = `${method} ${path}`;
+  let made = heads.get(name);
+  if (made === undefined) {
+    made = Buffer.concat([
+      method === 'GET' ? indexed(2) : method === 'POST' ? indexed(3) : literal(':method', method),
+      indexed(6), // :scheme http
+      literal(':path', path),
+      literal(':authority', 'a'),
+    ]);
+    heads.set(name, made);
+  }
+  return made;
+}

@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type HttpsServer, serving, startHttps, stopHttps } from '../https/server.ts';
 import { Authority, noTls } from '../support/certificates.ts';
@@ -20,7 +19,7 @@ import {
 } from './client.ts';
 
 // HTTP/2 from the options of serve() to what clients and handlers see of it, in the clear and over TLS.
-const test = sideBySide(suite('http2'));
+const test = sideBySide('http2');
 const authority = noTls === undefined ? new Authority() : undefined;
 const issued = authority?.issue(['a.test', '127.0.0.1']);
 const tls = { cert: issued?.certFile, key: issued?.keyFile };

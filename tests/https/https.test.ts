@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { Response, serve } from 'gyrfalcon';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Authority, noTls } from '../support/certificates.ts';
 import { stopAll } from '../support/process.ts';
@@ -26,7 +25,7 @@ import {
 } from './server.ts';
 
 // HTTP over TLS, from the options of serve() to what clients and handlers see of it.
-const suiteOf = sideBySide(suite('https'));
+const suiteOf = sideBySide('https');
 const test = (name: string, run: () => Promise<void>): void =>
   testUnless(suiteOf, noTls, name, run);
 

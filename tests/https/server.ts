@@ -1,9 +1,8 @@
 /** The app of tests/apps/https_app.ts, and clients that speak TLS to it. */
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
-import { pathToFileURL } from 'node:url';
 import * as assert from 'uvu/assert';
-import { listening, project, type RunningServer, start } from '../support/process.ts';
+import { listening, programOf, type RunningServer, start } from '../support/process.ts';
 import { until, within } from '../support/wait.ts';
 
 export interface HttpsServer extends RunningServer {
@@ -12,9 +11,8 @@ export interface HttpsServer extends RunningServer {
 }
 
 export async function startHttps(options: object): Promise<HttpsServer> {
-  const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
-  const app = project('tests', 'apps', 'https_app.ts');
-  const args = ['--import', loader, app, JSON.stringify(options)];
+  const app = programOf('tests', 'apps', 'https_app.ts');
+  const args = [...app, JSON.stringify(options)];
   const server = await listening(start(process.execPath, args));
   // Its last line: it takes signals by then.
   const line = await until(() => /^ADDRESSES (.*)$/m.exec(server.stdout())?.[1], 'its addresses');

@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   listening,
+  loader,
   project,
   type Running,
   type RunningServer,
@@ -17,7 +18,6 @@ import { within } from '../support/wait.ts';
 
 const test = suite('ends of inline servers');
 const servers = serversOf(test);
-const loader = project('dist', 'loader', 'register.js');
 const own = process.env.GYRFALCON_MODE;
 
 test.after.each(() => {
@@ -29,7 +29,7 @@ test.after(stopAll);
 /** A program of fixtures/ends.ts. */
 function program(what: string): Running {
   const fixture = project('tests', 'inline', 'fixtures', 'ends.ts');
-  return start(process.execPath, ['--import', loader, fixture, what]);
+  return start(process.execPath, [...loader, fixture, what]);
 }
 
 /** Sends requests over so many connections until their ends. */

@@ -3,13 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
+import { listening, programOf, type RunningServer, start, stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { connect, type RawClient } from '../support/socket.ts';
 import { within } from '../support/wait.ts';
 
 const test = suite('idle inline servers');
-const loader = project('dist', 'loader', 'register.js');
 const notLinux = process.platform === 'linux' ? undefined : 'inline mode is Linux’s';
 
 test.after(stopAll);
@@ -50,8 +49,8 @@ async function sleeps(client: RawClient): Promise<void> {
 
 for (const io of ['epoll', 'io_uring']) {
   testUnless(test, notLinux, `${io}: it sleeps, whatever connections it has`, async () => {
-    const fixture = project('tests', 'inline', 'fixtures', 'idle.ts');
-    const server = await listening(start(process.execPath, ['--import', loader, fixture, io]));
+    const fixture = programOf('tests', 'inline', 'fixtures', 'idle.ts');
+    const server = await listening(start(process.execPath, [...fixture, io]));
     const client = await connect(server.port);
     await sleeps(client);
     // One that has sent half a head, one that has sent half a body, one that reads nothing, and WebSockets.

@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { pathToFileURL } from 'node:url';
 import { Response, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { project, start, stopAll } from '../support/process.ts';
+import { loader, start, stopAll } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
 import { until, within } from '../support/wait.ts';
 
@@ -76,8 +75,7 @@ test('where nothing can be sent without a copy that is told', async () => {
       serve({ port: 0, io, zeroCopy: true, log: 'warn', fetch: () => new Response('') }).stop(true);
     }
   `;
-  const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
-  const args = ['--import', loader, '--input-type=module', '--eval', program];
+  const args = [...loader, '--input-type=module', '--eval', program];
   const running = start(process.execPath, args);
   assert.is((await running.ended).code, 0);
   const [, onEpoll = '', onUring = ''] = running.stderr().split(/^on \w+\n/m);

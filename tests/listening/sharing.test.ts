@@ -4,11 +4,11 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   lacks,
   listening,
+  programOf,
   project,
   type RunningServer,
   start,
@@ -23,7 +23,7 @@ import { until, within } from '../support/wait.ts';
 import { Hammer, isServed } from './hammer.ts';
 
 // Sockets with a path, sockets that were inherited, ports that processes share: docs/DEPLOYMENT.md, run.
-const test = sideBySide(suite('sharing'));
+const test = sideBySide('sharing');
 const app = project('tests', 'listening', 'fixtures', 'app.ts');
 const folder = mkdtempSync(join(tmpdir(), 'gyr-'));
 const get = (path: string): string =>
@@ -315,9 +315,8 @@ testUnless(
 
 test('workers of node:cluster share a port', async () => {
   const port = await freePort();
-  const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
-  const fixture = project('tests', 'listening', 'fixtures', 'cluster.ts');
-  const running = start(process.execPath, ['--import', loader, fixture, `${port}`]);
+  const fixture = programOf('tests', 'listening', 'fixtures', 'cluster.ts');
+  const running = start(process.execPath, [...fixture, `${port}`]);
   await until(() => running.stdout().split('ready').length === 3, 'both workers');
   const pids = new Set<string>();
   await until(async () => {

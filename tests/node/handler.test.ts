@@ -393,8 +393,7 @@ test('it runs beside the light globals', async () => {
 });
 
 // Those that wait for seconds, beside each other, and log nothing.
-const patient = suite('node handlers that wait');
-const waiting = sideBySide(patient, 5);
+const waiting = sideBySide('node handlers that wait', 5);
 const kept: Server[] = [];
 const lines: unknown[] = [];
 const { error } = console;
@@ -405,10 +404,10 @@ function own(options: ServeOptions): Server {
   return server;
 }
 
-patient.before(() => {
+waiting.before(() => {
   console.error = (...parts: unknown[]) => lines.push(parts.join(' '));
 });
-patient.after(async () => {
+waiting.after(async () => {
   await Promise.all(kept.map((server) => server.stop(true)));
   console.error = error;
   assert.equal(lines, []);

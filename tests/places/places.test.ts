@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   behind,
@@ -22,7 +21,7 @@ import { until } from '../support/wait.ts';
 import { type Way, type WayOptions, waysOf } from '../support/ways.ts';
 
 // Small and hostile places: in each of them a server starts, serves, tells the truth and drains, whichever way it is run.
-const test = sideBySide(suite('places'), 2);
+const test = sideBySide('places', 2);
 const folder = mkdtempSync(join(tmpdir(), 'gyrfalcon-places-'));
 /** Above what is served from memory. */
 const mediumBytes = 100_000;

@@ -6,7 +6,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { WebSocket } from 'undici';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { type BrokerKind, noBroker, TestBroker } from '../support/brokers.ts';
@@ -14,6 +13,7 @@ import { Authority, noTls } from '../support/certificates.ts';
 import {
   lacks,
   listening,
+  loader,
   project,
   type RunningServer,
   start,
@@ -34,8 +34,14 @@ interface Snippet {
   commands: { command: string; output: string }[];
 }
 
-const test = sideBySide(suite('README'), 3);
-const pages = ['README.md', 'docs/HTTP2.md', 'docs/WEBSOCKET.md', 'docs/BROKERS.md'];
+const test = sideBySide('README', 3);
+const pages = [
+  'README.md',
+  'docs/HTTP2.md',
+  'docs/WEBSOCKET.md',
+  'docs/BROKERS.md',
+  'docs/DIAGNOSTICS.md',
+];
 const textOf = (page: string): string => readFileSync(project(page), 'utf8');
 const text = textOf('README.md');
 const folder = project('build', 'readme');
@@ -182,9 +188,7 @@ async function startSnippet({ language, code }: Snippet, index: number): Promise
   writeFileSync(file, placed);
   if (language === 'zig') return startZigSnippet(file);
   if (/^export default/m.test(code)) return startApp(file);
-  return listening(
-    start(process.execPath, ['--import', project('dist', 'loader', 'register.js'), file]),
-  );
+  return listening(start(process.execPath, [...loader, file]));
 }
 
 async function startZigSnippet(file: string): Promise<RunningServer> {

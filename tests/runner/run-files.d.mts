@@ -16,6 +16,8 @@ export function runFiles(
     root: string;
     /** file: URL of the TypeScript loader. */
     loader: string;
+    /** What a file was compiled to, which is run without the loader; undefined: nothing. @default nothing */
+    compiled?: (file: string) => string | undefined;
     /** Files at a time. @default 1 */
     jobs?: number;
     /** For each file. @default 120_000 */

@@ -50,10 +50,14 @@ async function runFile(file, { root, timeoutMs = 240_000, quiet = false, ...opti
   return outcome;
 }
 
-function runProcess(file, { root, loader, timeoutMs, env, node = [process.execPath] }) {
+function runProcess(file, options) {
+  const { root, loader, compiled, timeoutMs, env, node = [process.execPath] } = options;
   return new Promise((resolve) => {
     const [command, ...args] = node;
-    const child = spawn(command, [...args, '--import', loader, file], {
+    const program = compiled?.(file);
+    if (program === undefined) args.push('--import', loader, file);
+    else args.push('--enable-source-maps', program);
+    const child = spawn(command, args, {
       cwd: root,
       env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

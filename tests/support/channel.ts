@@ -50,7 +50,13 @@ export function open(handler: TestHandler, options: FixtureOptions = {}): Fixtur
   const doorbell = new MirrorDoorbell();
   let stopped = false;
   const app = {
-    routes: [{ handler: handler as (request: Request) => unknown, names: options.names ?? [] }],
+    routes: [
+      {
+        handler: handler as (request: Request) => unknown,
+        names: options.names ?? [],
+        pattern: null,
+      },
+    ],
     error: options.error ?? null,
     rawPaths: false,
     protocolError: options.protocolError ?? null,

@@ -6,13 +6,13 @@
 
 import { STATUS_CODES } from 'node:http';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
-import { Agent, H2CClient, setGlobalDispatcher } from 'undici';
 import type { RawResponse } from './socket.ts';
 import { within } from './wait.ts';
 
 export const overHttp2 = process.env.GYRFALCON_OVER_HTTP2 === '1';
 
 if (overHttp2) {
+  const { Agent, H2CClient, setGlobalDispatcher } = await import('undici');
   setGlobalDispatcher(new Agent({ factory: (origin, options) => new H2CClient(origin, options) }));
 }
 

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { overTls, ownCertificate } from './over_tls.ts';
 import { until, within } from './wait.ts';
 
@@ -11,6 +11,24 @@ export const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** The path of a file in the project. */
 export const project = (...names: string[]): string => join(root, ...names);
+
+/** What Node.js is told so that it runs TypeScript. */
+export const loader: readonly string[] = [
+  '--import',
+  pathToFileURL(project('dist', 'loader', 'register.js')).href,
+];
+
+/** What Node.js is told to run a TypeScript file of the project: what the test run has compiled it to, if it has. */
+export function programOf(...names: string[]): string[] {
+  const folder = process.env.GYRFALCON_COMPILED;
+  if (folder === undefined) return [...loader, project(...names)];
+  return ['--enable-source-maps', join(folder, ...names).replace(/\.ts$/, '.js')];
+}
+
+/** The module of threads that {@link programOf} would run: of JavaScript, threads start without the loader. */
+export function moduleOf(...names: string[]): URL {
+  return pathToFileURL(programOf(...names).at(-1) as string);
+}
 
 /** How a process ended. */
 export interface Ending {

@@ -1,6 +1,7 @@
-import { suite } from 'uvu';
+import { suite, type Test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type SideBySide, sideBySide } from './side_by_side.ts';
+import { serversOf } from './servers.ts';
+import { besideEachOther, type SideBySide, sideBySide } from './side_by_side.ts';
 
 const test = suite('side by side');
 
@@ -13,7 +14,7 @@ interface Added {
 function added(atOnce: number): Added {
   const turns: (() => Promise<void>)[] = [];
   const suite = (_name: string, run: () => Promise<void>): void => void turns.push(run);
-  return { turns, add: sideBySide(suite as never, atOnce) };
+  return { turns, add: besideEachOther(suite as never, atOnce) };
 }
 
 test('so many run at a time, in their order, and none is told of before its end', async () => {
@@ -75,6 +76,14 @@ test('one that fails fails in its turn, and the others go on', async () => {
   const failures: string[] = [];
   for (const turn of turns) await turn().catch((error: Error) => failures.push(error.message));
   assert.equal([ran, failures], [['a', 'c', 'd'], ['b failed']]);
+});
+
+test('what is to run before or behind each test is refused', () => {
+  const add = sideBySide('no test of it runs');
+  for (const hook of [add.before, add.after] as unknown as Test['before'][]) {
+    assert.throws(() => hook.each(() => {}), /before\.each and after\.each are not for tests/);
+  }
+  assert.throws(() => serversOf(add as unknown as Test), /side by side/);
 });
 
 test.run();

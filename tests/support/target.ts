@@ -2,10 +2,17 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import * as assert from 'uvu/assert';
 import { ownCertificate } from './over_tls.ts';
-import { lacks, listening, project, type RunningServer, start, underWine } from './process.ts';
+import {
+  lacks,
+  listening,
+  programOf,
+  project,
+  type RunningServer,
+  start,
+  underWine,
+} from './process.ts';
 
 /** Configuration of the engine, by the names of zig/server/config.zig. */
 export type EngineOptions = Readonly<Record<string, string | number | boolean>>;
@@ -102,12 +109,11 @@ export const serveApp: Target = {
   patient: { keepAliveTimeout: 60_000 },
   early: true,
   async start(options = {}) {
-    const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
-    const app = project('tests', 'apps', 'serve_app.ts');
+    const program = programOf('tests', 'apps', 'serve_app.ts');
     const own = await ownCertificate();
     const tls = own === null ? {} : { tls: { cert: own.certFile, key: own.keyFile } };
     const given = JSON.stringify({ ...options, ...tls });
-    return listening(start(process.execPath, ['--import', loader, app, given]));
+    return listening(start(process.execPath, [...program, given]));
   },
   async stop(server) {
     const { code, signal } = await server.stop();

@@ -1,6 +1,5 @@
 /** The three ways to run a server, as commands: a Zig handler, serve() in Node.js, and the executable. */
-import { pathToFileURL } from 'node:url';
-import { project } from './process.ts';
+import { programOf } from './process.ts';
 import { zigProgram } from './target.ts';
 
 export interface Way {
@@ -21,14 +20,13 @@ export interface WayOptions {
 /** Each with `folder` behind it. */
 export function waysOf(folder: string, options: WayOptions = {}): [Way, Way, Way] {
   const { workers, hostname = '127.0.0.1' } = options;
-  const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
   const arguments_ = [
     `--files=${folder}`,
     `--hostname=${hostname}`,
     ...(workers === undefined ? [] : [`--workers=${workers}`]),
   ];
   const serveOptions = JSON.stringify({ files: folder, workers, hostname });
-  const app = project('tests', 'apps', 'serve_app.ts');
+  const app = programOf('tests', 'apps', 'serve_app.ts');
   const flags = workers === undefined ? [] : ['--workers', `${workers}`];
   return [
     {
@@ -38,7 +36,7 @@ export function waysOf(folder: string, options: WayOptions = {}): [Way, Way, Way
     },
     {
       name: 'serve()',
-      command: [process.execPath, '--import', loader, app, serveOptions],
+      command: [process.execPath, ...app, serveOptions],
       files: '/files/',
     },
     {

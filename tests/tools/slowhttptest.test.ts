@@ -1,4 +1,3 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lacks, type RunningServer, start, startZig, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
@@ -12,7 +11,7 @@ import { until, within } from '../support/wait.ts';
 const connections = 100;
 const lacking = lacks('slowhttptest', '-h');
 
-const test = sideBySide(suite('slowhttptest'));
+const test = sideBySide('slowhttptest');
 test.after(() => stopAll());
 
 const startServer = (): Promise<RunningServer> =>

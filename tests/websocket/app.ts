@@ -2,6 +2,7 @@
 // among them; null: none. SIGHUP: reload(), and a line RELOADED. SIGUSR2: publishes "from main" under "news", or
 // `publishes` messages of 1 MB.
 import { type ReloadOptions, serve } from 'gyrfalcon';
+import { moduleOf } from '../support/process.ts';
 import { handlers } from './handlers.ts';
 
 const given = JSON.parse(process.argv[2] ?? '{}');
@@ -21,7 +22,7 @@ process.env.SOCKET_OPTIONS = JSON.stringify(websocket);
 const server =
   threads === 0
     ? serve({ ...base, ...named('first') })
-    : await serve({ ...base, threads, module: new URL('./handlers.ts', import.meta.url) });
+    : await serve({ ...base, threads, module: moduleOf('tests', 'websocket', 'handlers.ts') });
 console.log(`${server.url}`);
 
 process.on('SIGHUP', async () => {

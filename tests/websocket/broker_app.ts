@@ -2,13 +2,8 @@
 // threads. Requests to its other port, printed as CONTROL, are for the server itself: /stats, /publish?topic=…, /reload.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { connect as connectNats3 } from '@nats-io/transport-node';
 import { type Broker, type ReloadOptions, serve } from 'gyrfalcon';
-import { natsBroker } from 'gyrfalcon/nats';
-import { redisBroker } from 'gyrfalcon/redis';
-import { Redis } from 'ioredis';
-import { connect as connectNats2 } from 'nats';
-import { createClient } from 'redis';
+import { moduleOf } from '../support/process.ts';
 import { handlers } from './handlers.ts';
 
 const [client = '', place = '', threads = '0'] = process.argv.slice(2);
@@ -22,18 +17,34 @@ const natsOptions = {
   reconnectJitter: 1,
 };
 
-const brokers: Record<string, () => Broker> = {
-  redis: () =>
-    redisBroker(
-      createClient({ socket: { path: place, tls: false, reconnectStrategy: () => wait } }),
-    ),
-  ioredis: () =>
-    redisBroker(new Redis({ path: place, lazyConnect: true, retryStrategy: () => wait })),
-  nats: () => natsBroker(() => connectNats3(natsOptions)),
-  nats2: () => natsBroker(() => connectNats2(natsOptions)),
+/** Each with its own client alone: they take longer to load than all else of this program. */
+const brokers: Record<string, () => Promise<Broker>> = {
+  redis: async () => {
+    const [{ redisBroker }, { createClient }] = [
+      await import('gyrfalcon/redis'),
+      await import('redis'),
+    ];
+    const socket = { path: place, tls: false, reconnectStrategy: () => wait } as const;
+    return redisBroker(createClient({ socket }));
+  },
+  ioredis: async () => {
+    const [{ redisBroker }, { Redis }] = [await import('gyrfalcon/redis'), await import('ioredis')];
+    return redisBroker(new Redis({ path: place, lazyConnect: true, retryStrategy: () => wait }));
+  },
+  nats: async () => {
+    const [{ natsBroker }, { connect }] = [
+      await import('gyrfalcon/nats'),
+      await import('@nats-io/transport-node'),
+    ];
+    return natsBroker(() => connect(natsOptions));
+  },
+  nats2: async () => {
+    const [{ natsBroker }, { connect }] = [await import('gyrfalcon/nats'), await import('nats')];
+    return natsBroker(() => connect(natsOptions));
+  },
 };
 
-const broker = brokers[client]?.() as Broker;
+const broker = (await brokers[client]?.()) as Broker;
 const options = { hostname: '127.0.0.1', port: 0, workers: 2, broker };
 const server =
   threads === '0'
@@ -41,7 +52,7 @@ const server =
     : await serve({
         ...options,
         threads: Number(threads),
-        module: new URL('./handlers.ts', import.meta.url),
+        module: moduleOf('tests', 'websocket', 'handlers.ts'),
       });
 
 const control = createServer(async (request, response) => {

@@ -1,11 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
 import { createClient } from 'redis';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type BrokerKind, noBroker, TestBroker } from '../support/brokers.ts';
-import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
+import {
+  listening,
+  programOf,
+  project,
+  type RunningServer,
+  start,
+  stopAll,
+} from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { until } from '../support/wait.ts';
@@ -14,7 +19,7 @@ import { handshake, opcodes, WebSocketClient } from './client.ts';
 // What is published in one process reaches the sockets of others by way of a broker: redis-server or nats-server, over
 // each client that there is for it, with handlers on the main thread and in others.
 // Three or so of its groups are at it at a time: the tests of a group follow each other.
-const test = sideBySide(suite('websocket: brokers'), 8);
+const test = sideBySide('websocket: brokers', 8);
 
 const brokers: TestBroker[] = [];
 
@@ -35,9 +40,8 @@ class Peer {
   }
 
   static async start(client: string, place: string, threads: number): Promise<Peer> {
-    const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
-    const app = project('tests', 'websocket', 'broker_app.ts');
-    const args = ['--import', loader, app, client, place, `${threads}`];
+    const app = programOf('tests', 'websocket', 'broker_app.ts');
+    const args = [...app, client, place, `${threads}`];
     const server = await listening(start(process.execPath, args));
     await until(() => server.stdout().includes('CONTROL'), 'its other port');
     return new Peer(server);

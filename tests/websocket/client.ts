@@ -43,8 +43,10 @@ export function frame(kind: Opcode, payload: Bytes = '', options: FrameOptions =
   if (!masked) return Buffer.concat([head, bytes]);
   head[1] = (head[1] as number) | 0x80;
   const key = randomBytes(4);
-  const hidden = bytes.map((byte, index) => byte ^ (key[index % 4] as number));
-  return Buffer.concat([head, key, hidden]);
+  // A loop, as messages have megabytes: a function for each byte takes ten times as long.
+  for (let at = 0; at < bytes.length; at += 1)
+    bytes[at] = (bytes[at] as number) ^ (key[at & 3] as number);
+  return Buffer.concat([head, key, bytes]);
 }
 
 /** The payload of a Close. */

@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { WebSocket } from 'undici';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { lacks, project, start, stopAll } from '../support/process.ts';
@@ -17,7 +16,7 @@ import { Gateway } from './gateway.ts';
 // Compressed WebSockets (RFC 7692) of a Zig handler and of one in TypeScript, with the compressors of others: Node.js's
 // zlib, ws, undici, Python's websockets. Which of them, the query of this module's URL says.
 const own = new URL(import.meta.url).searchParams.get('kind') as 'zig' | 'typescript';
-const test = sideBySide(suite(`websocket compression, ${own}`));
+const test = sideBySide(`websocket compression, ${own}`);
 
 function hasDeflate(): boolean {
   if (own === 'typescript') return loadEngine().hasDeflate;

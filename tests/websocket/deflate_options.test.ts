@@ -1,9 +1,7 @@
-import { pathToFileURL } from 'node:url';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadEngine } from '../../ts/src/bridge/engine.ts';
-import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
+import { listening, programOf, type RunningServer, start, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { until } from '../support/wait.ts';
@@ -11,7 +9,7 @@ import { handshake, opcodes, type Received, WebSocketClient } from './client.ts'
 
 // What serve({ websocket: { perMessageDeflate } }) adds to tests/websocket/compression.ts: which messages are compressed,
 // what is published, and messages that become longer than a ring, or the credit of their socket.
-const test = sideBySide(suite('websocket: perMessageDeflate'));
+const test = sideBySide('websocket: perMessageDeflate');
 const lack = loadEngine().hasDeflate
   ? undefined
   : 'the engine has no compression in it (npm run build:deflate)';
@@ -25,14 +23,13 @@ function serving(
   run: (server: RunningServer) => Promise<void>,
 ): void {
   testUnless(test, lack, name, async () => {
-    const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
-    const app = project('tests', 'websocket', 'app.ts');
+    const app = programOf('tests', 'websocket', 'app.ts');
     const given = JSON.stringify({
       workers: 1,
       websocket: { perMessageDeflate: true },
       ...options,
     });
-    const server = await listening(start(process.execPath, ['--import', loader, app, given]));
+    const server = await listening(start(process.execPath, [...app, given]));
     await run(server);
     const { code, signal } = await server.stop();
     assert.equal([code, signal], [0, null], server.stdout() + server.stderr());

@@ -22,8 +22,7 @@ import { connectHead } from './gateway.ts';
 
 // WebSockets over HTTP/2 (RFC 8441): what is another thing there than over HTTP/1, and what one stream of a connection may do
 // to the others. tests/websocket/sections.ts runs RFC 6455 over it.
-const test = suite('websocket over HTTP/2');
-const beside = sideBySide(test);
+const test = sideBySide('websocket over HTTP/2');
 test.after(stopAll);
 
 interface Told {
@@ -115,7 +114,7 @@ const targets: [string, Target, (streams: number) => EngineOptions][] = [
 /** A test of each kind of handler, with a server of its own, which ends in order. */
 function both(name: string, run: Run, { streams = 100, settings = {} } = {}): void {
   for (const [kind, target, options] of targets) {
-    beside(`${name}, ${kind}`, async () => {
+    test(`${name}, ${kind}`, async () => {
       const server = await target.start({ workers: 1, ...options(streams) });
       const client = await Client.open(server, settings);
       await run(client, server);
@@ -168,7 +167,7 @@ both('what is wrong is answered, and others of the connection go on', async (cli
   assert.equal((await client.told()).opened, 1);
 });
 
-beside('where there is no WebSocket it is not offered, and no such request is one', async () => {
+test('where there is no WebSocket it is not offered, and no such request is one', async () => {
   const server = await engine.start({ workers: 1, websocket: false });
   const client = await session(server.url);
   assert.is(client.remoteSettings.enableConnectProtocol, false);
@@ -499,7 +498,7 @@ for (const [kind, target, idle] of [
   ['zig', engine, { idle_timeout_ms: 50 }],
   ['typescript', serveApp, { keepAliveTimeout: 50 }],
 ] as const) {
-  beside.alone(
+  test.alone(
     `a socket that began while its connection was idle is told 1001 by a stop, ${kind}`,
     async () => {
       const server = await target.start({ workers: 1, ...idle });
@@ -521,9 +520,11 @@ for (const [kind, target, idle] of [
   );
 }
 
-const { open } = serversOf(test);
+// Servers of this process, and what they log.
+const inTurn = suite('websocket over HTTP/2, served here');
+const { open } = serversOf(inTurn);
 
-test('a program in TypeScript is asked by GET, and may answer later', async () => {
+inTurn('a program in TypeScript is asked by GET, and may answer later', async () => {
   const seen: unknown[] = [];
   const server = open({
     fetch: async (request, own) => {
@@ -550,7 +551,7 @@ test('a program in TypeScript is asked by GET, and may answer later', async () =
   client.close();
 });
 
-test('a program in TypeScript without WebSockets offers none', async () => {
+inTurn('a program in TypeScript without WebSockets offers none', async () => {
   const server = open({ fetch: () => new Response('here\n') });
   const client = await session(server.url.href);
   assert.is(client.remoteSettings.enableConnectProtocol, false);
@@ -573,34 +574,37 @@ async function take(client: FrameClient, id: number, bytes: number): Promise<Buf
   return Buffer.concat(got);
 }
 
-test('who takes nothing leaves room for others of its connection, who are told of more', async () => {
-  const server = await engine.start({
-    workers: 1,
-    body_buffered_bytes_max: mib,
-    websocket_message_bytes_max: mib,
-    connection_memory_bytes_max: 4 * mib,
-  });
-  const watcher = await Client.open(server);
-  const one = await raw(server.port, [[4, 0]]); // no stream has a window
-  const stalled = [1, 3, 5];
-  for (const id of stalled) one.send(socketOn(id), data(id, frame('text', '!flood 100')));
-  await until(async () => (await watcher.told()).dropped > 180, 'their floods');
-  one.send(socketOn(7), windowUpdate(0, 10 * mib), windowUpdate(7, 10 * mib));
-  const text = 'x'.repeat(10_000);
-  one.send(data(7, frame('text', text)));
-  const expected = frame('text', text, { masked: false });
-  assert.ok((await take(one, 7, expected.length)).equals(expected), 'a neighbour is answered');
-  const { drained, ended } = await watcher.told();
-  assert.is(ended, 0);
-  // What it is refused now is for what others hold.
-  one.send(data(7, frame('text', '!large 600000')), ...stalled.map(cancelled));
-  await until(async () => (await watcher.told()).drained === drained + 1, 'word of room');
-  one.send(data(7, frame('text', '!large 600000')));
-  await take(one, 7, 600_000);
-  one.socket.destroy();
-  watcher.close();
-  await engine.stop(server);
-});
+test.alone(
+  'who takes nothing leaves room for others of its connection, who are told of more',
+  async () => {
+    const server = await engine.start({
+      workers: 1,
+      body_buffered_bytes_max: mib,
+      websocket_message_bytes_max: mib,
+      connection_memory_bytes_max: 4 * mib,
+    });
+    const watcher = await Client.open(server);
+    const one = await raw(server.port, [[4, 0]]); // no stream has a window
+    const stalled = [1, 3, 5];
+    for (const id of stalled) one.send(socketOn(id), data(id, frame('text', '!flood 100')));
+    await until(async () => (await watcher.told()).dropped > 180, 'their floods');
+    one.send(socketOn(7), windowUpdate(0, 10 * mib), windowUpdate(7, 10 * mib));
+    const text = 'x'.repeat(10_000);
+    one.send(data(7, frame('text', text)));
+    const expected = frame('text', text, { masked: false });
+    assert.ok((await take(one, 7, expected.length)).equals(expected), 'a neighbour is answered');
+    const { drained, ended } = await watcher.told();
+    assert.is(ended, 0);
+    // What it is refused now is for what others hold.
+    one.send(data(7, frame('text', '!large 600000')), ...stalled.map(cancelled));
+    await until(async () => (await watcher.told()).drained === drained + 1, 'word of room');
+    one.send(data(7, frame('text', '!large 600000')));
+    await take(one, 7, 600_000);
+    one.socket.destroy();
+    watcher.close();
+    await engine.stop(server);
+  },
+);
 
 both('what was sent ahead of the connection’s end is read', async (client, { port }) => {
   const one = await raw(port);
@@ -613,7 +617,7 @@ both('what was sent ahead of the connection’s end is read', async (client, { p
   assert.is((await client.hasEnded(1)).code, 4000);
 });
 
-test('who leaves the end of its stream off behind a Close is late for nothing', async () => {
+test.alone('who leaves the end of its stream off behind a Close is late for nothing', async () => {
   const server = await engine.start({ workers: 1, body_timeout_ms: 1000 });
   const one = await raw(server.port);
   one.send(socketOn(1));
@@ -625,21 +629,25 @@ test('who leaves the end of its stream off behind a Close is late for nothing', 
   assert.is((await stopEngine(server)).timeouts, 0);
 });
 
-test('a page without end that is asked for a WebSocket is answered with one that ends', async () => {
-  const server = open({
-    fetch: () => new Response(new ReadableStream({ pull: () => new Promise(() => {}) })),
-    websocket: { message() {} },
-  });
-  const client = new Client(server.port, await session(server.url.href));
-  const { stream, status } = await client.ask();
-  assert.is(status, 501);
-  let ended = false;
-  stream.on('end', () => {
-    ended = true;
-  });
-  stream.resume();
-  await until(() => ended, 'the end of the page');
-  client.close();
-});
+inTurn(
+  'a page without end that is asked for a WebSocket is answered with one that ends',
+  async () => {
+    const server = open({
+      fetch: () => new Response(new ReadableStream({ pull: () => new Promise(() => {}) })),
+      websocket: { message() {} },
+    });
+    const client = new Client(server.port, await session(server.url.href));
+    const { stream, status } = await client.ask();
+    assert.is(status, 501);
+    let ended = false;
+    stream.on('end', () => {
+      ended = true;
+    });
+    stream.resume();
+    await until(() => ended, 'the end of the page');
+    client.close();
+  },
+);
 
 test.run();
+inTurn.run();

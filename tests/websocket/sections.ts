@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module';
 import { Agent, WebSocket } from 'undici';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Authority, noTls } from '../support/certificates.ts';
 import { type RunningServer, stopAll } from '../support/process.ts';
@@ -27,7 +26,7 @@ const asked = new URL(import.meta.url).searchParams;
 const own = asked.get('kind');
 /** Clients reach the server by a gateway that speaks HTTP/2 to it. */
 const overHttp2 = asked.get('over') === 'http2';
-const test = sideBySide(suite(`websocket, ${own}${overHttp2 ? ', over HTTP/2' : ''}`));
+const test = sideBySide(`websocket, ${own}${overHttp2 ? ', over HTTP/2' : ''}`);
 const authority = noTls === undefined ? new Authority() : undefined;
 const issued = authority?.issue(['localhost', '127.0.0.1']);
 

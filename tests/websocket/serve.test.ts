@@ -1,23 +1,20 @@
-import { pathToFileURL } from 'node:url';
 import { WebSocket } from 'undici';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
+import { listening, programOf, type RunningServer, start, stopAll } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { until, within } from '../support/wait.ts';
 import { closing, frame, handshake, opcodes, WebSocketClient } from './client.ts';
 
 // What serve({ websocket }) adds to tests/websocket/sections.ts: its methods and options, backpressure, topics across
 // threads, and what becomes of sockets when threads die, handlers fail, programs are reloaded and servers stop.
-const test = sideBySide(suite('websocket: serve()'));
+const test = sideBySide('websocket: serve()');
 
 test.after(stopAll);
 
 function startServe(options: object = {}): Promise<RunningServer> {
-  const loader = pathToFileURL(project('dist', 'loader', 'register.js')).href;
-  const app = project('tests', 'websocket', 'app.ts');
+  const app = programOf('tests', 'websocket', 'app.ts');
   const given = JSON.stringify({ workers: 1, ...options });
-  return listening(start(process.execPath, ['--import', loader, app, given]));
+  return listening(start(process.execPath, [...app, given]));
 }
 
 async function stop(server: RunningServer): Promise<void> {

@@ -11,6 +11,14 @@
  */
 export type { SocketAddress } from './bridge/address.ts';
 export type { ExecutionContext } from './bridge/background.ts';
+export type {
+  HandlerMessage,
+  RequestMessage,
+  ResponseFinishMessage,
+  ResponseStartMessage,
+  SocketCloseMessage,
+  SocketMessage,
+} from './bridge/diagnostics.ts';
 export type { ProtocolError } from './bridge/protocol_error.ts';
 export type { PushInit } from './bridge/push.ts';
 export type { TrailersInit } from './bridge/trailers.ts';
@@ -25,6 +33,16 @@ export type {
   WebSocketOrigins,
 } from './bridge/websocket.ts';
 export type { Broker, BrokerHost, BrokerLink, BrokerOptions } from './broker/broker.ts';
+export type {
+  ExplainedAnswer,
+  ExplainedConstant,
+  ExplainedCrossing,
+  ExplainedFiles,
+  ExplainedHandler,
+  ExplainedRoute,
+  ExplainedTarget,
+  Explanation,
+} from './cli/explanation.ts';
 export { ERROR_CODES, type ErrorCode, GyrfalconError } from './core/errors.ts';
 export type { LogLevel } from './core/log.ts';
 export { installGlobals } from './fetch/globals.ts';

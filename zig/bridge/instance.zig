@@ -5,6 +5,7 @@ const std = @import("std");
 const Allocator = std.mem.Allocator;
 const Endpoint = @import("../core/endpoint.zig").Endpoint;
 const log = @import("../core/log.zig");
+const memory = @import("../core/memory.zig");
 const orders = @import("../core/orders.zig").wake;
 const system = @import("../core/system.zig");
 const Listeners = @import("../net/listeners.zig").Listeners;
@@ -106,6 +107,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             self.watcher = null;
             const level = log.setThreadLevel(self.config.log);
             defer _ = log.setThreadLevel(level);
+            const is_huge = memory.setThreadHuge(self.config.huge_pages);
+            defer _ = memory.setThreadHuge(is_huge);
             try checkConfig(&self.config, &description, defect);
             if (self.is_inline) self.config.workers = if (self.lends) description.threads else 1;
             if (self.lends) try checkLent(&self.config, defect);
@@ -527,7 +530,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
     };
 }
 
-fn parse(comptime T: type, arena: Allocator, json: []const u8, defect: *Defect) Error!T {
+/// What TypeScript tells in JSON.
+pub fn parse(comptime T: type, arena: Allocator, json: []const u8, defect: *Defect) Error!T {
     return std.json.parseFromSliceLeaky(
         T,
         arena,

@@ -4,6 +4,7 @@
 const builtin = @import("builtin");
 const std = @import("std");
 const instance_file = @import("instance.zig");
+const table_survey = @import("table_survey.zig");
 const Defect = instance_file.Defect;
 
 const gpa = std.heap.c_allocator;
@@ -11,6 +12,8 @@ const is_windows = builtin.os.tag == .windows;
 
 /// Answers are read by the calling thread before its next call.
 threadlocal var answer_buffer: [32 * 1024]u8 = undefined;
+/// The last answer of `survey`, which may be longer.
+threadlocal var survey_answer: []u8 = &.{};
 
 /// Keeps the library at `path`, which is loaded, in the process for good. Node.js unloads it with
 /// the last JS thread that loaded it: that may be a worker thread which is terminated while its
@@ -35,6 +38,16 @@ extern "kernel32" fn GetModuleHandleExW(
     name: [*:0]const u16,
     module: *?std.os.windows.HMODULE,
 ) callconv(.winapi) std.os.windows.BOOL;
+
+/// What a route table means: see table_survey.zig. Of no engine.
+pub fn survey(table_json: []const u8) []const u8 {
+    gpa.free(survey_answer);
+    survey_answer = &.{};
+    var defect: Defect = .{};
+    const told = table_survey.write(gpa, table_json, &defect);
+    survey_answer = told catch |err| return refusal(err, &defect);
+    return survey_answer;
+}
 
 /// Those with this kind of security and compression: see server/engine.zig.
 pub fn Registry(comptime Security: type, comptime Deflate: type) type {

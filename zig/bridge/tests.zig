@@ -19,6 +19,7 @@ test {
     _ = @import("sockets_test.zig");
     _ = @import("sockets_turns_test.zig");
     _ = @import("table.zig");
+    _ = @import("table_survey.zig");
     _ = @import("threads.zig");
     _ = @import("waits_test.zig");
     @import("std").testing.refAllDecls(@import("registry.zig"));

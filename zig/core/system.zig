@@ -128,6 +128,8 @@ pub const epollCreate = linux.epollCreate;
 pub const epollControl = linux.epollControl;
 pub const sendTyped = linux.sendTyped;
 pub const setSocketBytes = linux.setSocketBytes;
+pub const adviseHuge = linux.adviseHuge;
+pub const huge_page_bytes = linux.huge_page_bytes;
 
 test {
     _ = own;

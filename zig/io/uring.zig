@@ -60,7 +60,7 @@ pub const Uring = struct {
     has_lost: bool = false,
 
     /// Completions that one poll looks at.
-    const batch_max = 128;
+    const batch_max = 64;
     const gathers_max = batch_max / 16;
     const held_max = 1024;
     /// Locked memory: about 100 KiB.
@@ -69,7 +69,7 @@ pub const Uring = struct {
     const sizes_small: Ring.Sizes = .{ .submissions = 64, .completions = 128 };
     /// Twice what a poll looks at, so that small receives always find one: to do without costs a
     /// call for each.
-    const buffers_count = 256;
+    const buffers_count = 128;
     /// A receive that brings more takes several. Half of it made uploads dearer by a tenth, and
     /// twice as much won nothing.
     const buffer_bytes_max = 8 * 1024;

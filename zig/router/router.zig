@@ -245,6 +245,7 @@ const Walk = struct {
 test {
     _ = @import("router_test.zig");
     _ = @import("method_set.zig");
+    _ = @import("survey.zig");
     _ = pattern_syntax;
     _ = tables;
 }

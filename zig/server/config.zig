@@ -38,6 +38,9 @@ pub const Config = struct {
     io: io.Kind = .auto,
     /// io_uring: large memory that a full socket is sent is not copied; the network card reads it.
     zero_copy: bool = false,
+    /// Linux: pools of 2 MiB and more lie in huge pages (transparent ones, by madvise), each of
+    /// which is resident from its first touch on.
+    huge_pages: bool = false,
     /// For how long a worker looks for events before it sleeps, µs, 0 to 10000: answers come sooner
     /// and its CPU is used all the time.
     busy_poll_us: u32 = 0,
@@ -64,6 +67,9 @@ pub const Config = struct {
     turn_bytes_max: u32 = limits.turn_bytes_max_default,
     /// Requests of a connection that are begun in one turn of its worker.
     turn_requests_max: u16 = limits.turn_requests_max_default,
+    /// What a client may send behind its connection's end, while it has yet to take or to read the
+    /// last of what it is sent, bytes: beyond it the connection is closed at once.
+    linger_bytes_max: u64 = limits.linger_bytes_max_default,
     /// Requests of one connection whose responses are outstanding.
     pipeline_depth_max: u16 = limits.pipeline_depth_max_default,
     /// Requests of a worker under way beyond the first of each of its connections: pipelines,

@@ -14,6 +14,7 @@ const CpuSet = @import("../core/cpus.zig").Set;
 const FrozenAllocator = @import("../core/frozen_allocator.zig").FrozenAllocator;
 const limits = @import("../core/limits.zig");
 const log = @import("../core/log.zig");
+const memory = @import("../core/memory.zig");
 const system = @import("../core/system.zig");
 const io = @import("../io/io.zig");
 const choose_file = @import("../io/choose.zig");
@@ -122,6 +123,11 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type, comptime Defla
             defect: *Defect,
             first_choice: Choice,
         ) StartError!Self {
+            const is_huge = memory.setThreadHuge(config.huge_pages);
+            defer _ = memory.setThreadHuge(is_huge);
+            if (config.huge_pages) {
+                if (memory.hugeProblem()) |why| log.warn("huge_pages has no effect: {s}", .{why});
+            }
             var choice = first_choice;
             const create = Impl.create;
             const impl = create(gpa, config, choice.backend, dispatcher, defect) catch |err| blk: {

@@ -17,7 +17,7 @@ pub const Violation = error{
 };
 
 /// A part of a message.
-pub const Data = struct { kind: Kind, bytes: []const u8, ends: bool };
+pub const Data = struct { kind: Kind, bytes: []const u8, ends: bool, compressed: bool };
 
 pub const Event = union(enum) {
     /// All bytes were looked at.
@@ -30,6 +30,8 @@ pub const Event = union(enum) {
 };
 
 pub const Reader = struct {
+    /// It was agreed that messages may be (RFC 7692 §6).
+    may_compress: bool = false,
     head: [10]u8 = undefined,
     head_len: usize = 0,
     /// Of the frame that is being read, bytes; null: its head is.
@@ -38,6 +40,7 @@ pub const Reader = struct {
     control_len: usize = 0,
     /// The message that has begun and not ended.
     kind: ?Kind = null,
+    compressed: bool = false,
 
     /// The next thing that `bytes`, which becomes shorter, says.
     pub fn next(self: *Reader, bytes: *[]const u8) Violation!Event {
@@ -61,7 +64,12 @@ pub const Reader = struct {
         if (n == 0 and !is_whole) return .more;
         const kind = self.kind.?;
         if (is_whole and fin) self.kind = null;
-        return .{ .data = .{ .kind = kind, .bytes = part, .ends = is_whole and fin } };
+        return .{ .data = .{
+            .kind = kind,
+            .bytes = part,
+            .ends = is_whole and fin,
+            .compressed = self.compressed,
+        } };
     }
 
     fn controlEvent(self: *Reader, opcode: u4) Violation!Event {
@@ -106,7 +114,9 @@ pub const Reader = struct {
         const fin = self.head[0] & 0x80 != 0;
         const short = self.head[1] & 0x7f;
         if (self.head[1] & 0x80 != 0) return error.Masked;
-        if (self.head[0] & 0x70 != 0) return error.ReservedBits;
+        const begins_message = opcode == 1 or opcode == 2;
+        const known: u8 = if (self.may_compress and begins_message) 0x40 else 0;
+        if (self.head[0] & 0x70 & ~known != 0) return error.ReservedBits;
         if (short == 126 and self.left.? < 126) return error.LengthNotShortest;
         if (short == 127 and self.left.? < 0x1_0000) return error.LengthNotShortest;
         switch (opcode) {
@@ -114,6 +124,7 @@ pub const Reader = struct {
             1, 2 => {
                 if (self.kind != null) return error.WithinMessage;
                 self.kind = if (opcode == 1) .text else .binary;
+                self.compressed = self.head[0] & 0x40 != 0;
             },
             8, 9, 10 => {
                 if (short > 125) return error.LongControl;
@@ -148,6 +159,13 @@ test "the reader takes frames in pieces, with pings between them, and finds what
         try testing.expectEqualStrings("abc", seen.slice());
         try testing.expectEqual(2, ends);
     }
+    var compressing: Reader = .{ .may_compress = true };
+    for ([_]struct { []const u8, bool }{ .{ "\xc1\x01x", true }, .{ "\x81\x01x", false } }) |case| {
+        var rest = case[0];
+        try testing.expectEqual(case[1], (try compressing.next(&rest)).data.compressed);
+    }
+    var compressed_ping: []const u8 = "\xc9\x00";
+    try testing.expectError(error.ReservedBits, compressing.next(&compressed_ping));
     const Case = struct { Violation, []const u8 };
     for ([_]Case{
         .{ error.Masked, "\x81\x80" },

@@ -184,6 +184,8 @@ pub const Head = struct {
     hsts: bool = false,
     id: ?struct { connection: u32, number: u32 } = null,
     sum: ?u32 = null,
+    /// Sec-WebSocket-Extensions.
+    extensions: std.BoundedArray(u8, 200) = .{},
 
     pub fn of(block: *const hpack.Block) Violation!Head {
         var head: Head = .{};
@@ -226,6 +228,9 @@ pub const Head = struct {
                 .connection = std.fmt.parseInt(u32, value[0..dot], 10) catch return error.BadField,
                 .number = std.fmt.parseInt(u32, value[dot + 1 ..], 10) catch return error.BadField,
             };
+        } else if (std.mem.eql(u8, name, "sec-websocket-extensions")) {
+            if (self.extensions.len > 0) return error.RepeatedField;
+            self.extensions.appendSlice(value) catch return error.BadField;
         } else if (std.mem.eql(u8, name, "x-sum")) {
             if (self.sum != null) return error.RepeatedField;
             self.sum = std.fmt.parseInt(u32, value, 10) catch return error.BadField;

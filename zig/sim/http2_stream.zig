@@ -128,6 +128,9 @@ pub const Stream = struct {
         );
         if (!is_planned and head.id != null)
             client.fail("stream {d}: {d} comes from a handler", .{ self.id, head.status });
+        if (is_planned) if (self.talk) |talk| {
+            if (talk.agree(head.extensions.slice())) |fault| fault.tell(client);
+        };
     }
 
     fn isPlanned(self: *const Stream, client: *Client, plan: Plan, head: *const Head) bool {

@@ -274,9 +274,11 @@ pub const JsSockets = struct {
         return self.random.intRangeAtMost(usize, 1, most);
     }
 
+    /// One message in five is not to be compressed.
     fn flagsOf(socket: *const Socket, at: usize, end: usize, total: usize) u16 {
         var flags: u16 = if (socket.is_text) abi.flag_text else 0;
         if (at == 0) flags |= abi.flag_begin;
+        if (at == 0 and total % 5 == 0) flags |= abi.flag_plain;
         if (end == total) flags |= abi.flag_end;
         return flags;
     }

@@ -34,6 +34,8 @@ pub const Options = struct {
     socket_tenths: u8 = 0,
     /// Some publish to all of them.
     publishes: bool = false,
+    /// What is published has so many bytes at most.
+    publication_bytes_max: u32 = 300,
     /// JavaScript is told of pings and pongs.
     tells_controls: bool = false,
     /// Connections are secured, by what stands in TLS's place, with handshakes such as these.
@@ -67,6 +69,9 @@ pub const Options = struct {
         }
         self.secure();
         self.openSockets();
+        self.publishLong();
+        self.compress();
+        self.endAtOnce();
         if (calm) return self;
         self.js_dies = random.uintLessThan(u8, 3) == 0;
         self.stalls = random.uintLessThan(u8, 4) == 0;
@@ -112,6 +117,38 @@ pub const Options = struct {
             config.websocket_unsent_bytes_max = random.intRangeAtMost(u32, 100, 60_000);
         if (random.boolean()) config.websocket_overflow = .close;
         if (random.boolean()) config.websocket_subscriptions_max = random.uintAtMost(u32, 20);
+    }
+
+    /// In one seed of three messages are published that take several frames and records: all get
+    /// them, so that longer ones would be most of a run. As in `secure`.
+    fn publishLong(self: *Options) void {
+        if (self.seed % 3 == 2) self.publication_bytes_max = 3_000;
+    }
+
+    /// One seed in two compresses messages of those who offer it, by what stands in DEFLATE's place;
+    /// and as in `secure`.
+    fn compress(self: *Options) void {
+        var prng = std.Random.DefaultPrng.init(self.seed +% 0x3c6e_f372);
+        const random = prng.random();
+        if (random.boolean()) return;
+        const config = &self.config;
+        config.websocket_deflate = true;
+        config.websocket_deflate_bytes_min = random.uintAtMost(u32, 200);
+        config.websocket_deflate_server_context_takeover = random.boolean();
+        config.websocket_deflate_client_context_takeover = random.boolean();
+        config.websocket_deflate_server_window_bits = random.intRangeAtMost(u8, 8, 15);
+        config.websocket_deflate_client_window_bits = random.intRangeAtMost(u8, 8, 15);
+        // Of their own a few have what compresses.
+        config.websocket_deflate_memory_bytes = limits.websocket_deflate_memory_bytes_min;
+    }
+
+    /// In half of the seeds that are not calm little is read behind a connection's end, or nothing;
+    /// and as in `secure`.
+    fn endAtOnce(self: *Options) void {
+        var prng = std.Random.DefaultPrng.init(self.seed +% 0x1f83_d9ab);
+        const random = prng.random();
+        if (self.calm or random.boolean()) return;
+        self.config.linger_bytes_max = random.uintAtMost(u32, 5_000);
     }
 
     fn configOf(random: std.Random, calm: bool) Config {

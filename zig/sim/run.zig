@@ -89,6 +89,7 @@ test {
     _ = @import("options.zig");
     _ = @import("pattern.zig");
     _ = @import("plan.zig");
+    _ = @import("press.zig");
     _ = @import("response_reader.zig");
     _ = @import("talk.zig");
     _ = @import("veil.zig");

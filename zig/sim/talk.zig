@@ -8,9 +8,13 @@
 const std = @import("std");
 const Allocator = std.mem.Allocator;
 const frames = @import("../websocket/frames.zig");
+const extensions = @import("../websocket/extensions.zig");
 const mask = @import("../websocket/mask.zig");
+const permessage_deflate = @import("../websocket/permessage_deflate.zig");
+const Agreement = permessage_deflate.Agreement;
 const reader_file = @import("frame_reader.zig");
 const Pattern = @import("pattern.zig").Pattern;
+const press = @import("press.zig");
 
 /// The beginning of each message: text, whatever its kind is.
 pub const Note = struct {
@@ -75,6 +79,8 @@ pub const topic = "news";
 pub const Ways = struct {
     messages: u32,
     length_max: u32,
+    /// Of one that is published.
+    publication_max: u32 = 300,
     /// Messages that may be awaited at a time.
     ahead_max: u32 = 1,
     /// A message has so many frames at most.
@@ -193,6 +199,12 @@ pub const Talk = struct {
     has_wronged: bool = false,
     /// What the server has closed with.
     heard_close: ?u16 = null,
+    /// What it offers, and what has come of that; null: messages are as they are.
+    offer: ?Agreement = null,
+    agreed: ?Agreement = null,
+    /// Compressed messages that have been said and heard, where they have a context.
+    pressed_out: u16 = 0,
+    pressed_in: u16 = 0,
     reader: reader_file.Reader = .{},
     /// What is known of the message that is coming.
     coming: ?Coming = null,
@@ -204,6 +216,8 @@ pub const Talk = struct {
     const Open = struct {
         note: Note,
         kind: frames.Kind,
+        /// What it is compressed to.
+        pressed: ?[]const u8 = null,
         at: u32 = 0,
         /// Frames that are to come.
         left: u32,
@@ -217,7 +231,40 @@ pub const Talk = struct {
         head: [Note.bytes]u8 = undefined,
         len: u64 = 0,
         note: ?Note = null,
+        /// Of one that is compressed.
+        press: ?press.Decoder = null,
     };
+
+    // Compression.
+
+    /// The server's answer to what was offered; "": there is none.
+    pub fn agree(self: *Talk, answer: []const u8) ?Fault {
+        if (answer.len == 0) return null;
+        const offer = self.offer orelse return fault("an extension that nobody has offered", 0, 0);
+        var it: extensions.Iterator = .{ .rest = answer };
+        const name = (it.next() catch null) orelse "";
+        if (!std.mem.eql(u8, name, permessage_deflate.name))
+            return fault("another extension is agreed on", 0, 0);
+        const parameters = (permessage_deflate.Parameters.read(&it) catch null) orelse
+            return fault("compression is agreed on by wrong parameters", 0, 0);
+        self.agreed = permessage_deflate.accept(&offer, &parameters) orelse
+            return fault("compression is agreed on beyond what was offered", 0, 0);
+        self.reader.may_compress = true;
+        return null;
+    }
+
+    /// The message of `note`, compressed; null: it is said as it is.
+    fn pressedOf(self: *Talk, note: *const Note, kind: frames.Kind) !?[]const u8 {
+        const agreed = self.agreed orelse return null;
+        if (self.random.boolean()) return null;
+        const message = try self.arena.alloc(u8, note.length);
+        fill(message, note, kind, 0);
+        const most = @min(press.head_bytes + note.length, self.message_bytes_max);
+        const room = try self.arena.alloc(u8, most);
+        const pressed = press.encode(&.{message}, self.pressed_out, room) orelse return null;
+        if (!agreed.client_no_context_takeover) self.pressed_out +%= 1;
+        return pressed;
+    }
 
     // Saying.
 
@@ -245,8 +292,6 @@ pub const Talk = struct {
         if (self.said < self.ways.messages) return self.mayBegin();
         return self.ways.ending != .close or self.isAnswered();
     }
-
-    const publication_max = 300;
 
     fn mayBegin(self: *const Talk) bool {
         return self.awaited.items.len - self.awaited_at < self.ways.ahead_max;
@@ -279,7 +324,7 @@ pub const Talk = struct {
             self.ways.last
         else if (self.ways.publishes and chance) .publish else .echo;
         // All have what is published.
-        const most = if (verb == .publish) publication_max else self.ways.length_max;
+        const most = if (verb == .publish) self.ways.publication_max else self.ways.length_max;
         const length = self.random.intRangeAtMost(
             u32,
             Note.bytes,
@@ -296,7 +341,12 @@ pub const Talk = struct {
         if (verb == .echo or verb == .publish)
             try self.awaited.append(self.arena, .{ .note = note, .kind = kind });
         const count = self.random.intRangeAtMost(u32, 1, self.ways.fragments_max);
-        self.open = .{ .note = note, .kind = kind, .left = count };
+        self.open = .{
+            .note = note,
+            .kind = kind,
+            .pressed = try self.pressedOf(&note, kind),
+            .left = count,
+        };
         try self.fragment();
     }
 
@@ -305,16 +355,21 @@ pub const Talk = struct {
         if (may_interrupt and self.random.uintLessThan(u8, self.ways.control_in) == 0)
             try self.control();
         const open = &self.open.?;
-        const rest = open.note.length - open.at;
+        const whole: u32 = if (open.pressed) |bytes| @intCast(bytes.len) else open.note.length;
+        const rest = whole - open.at;
         const is_last = open.left == 1;
         const len = if (is_last) rest else self.random.uintAtMost(u32, rest);
         try self.head(.{
             .opcode = if (open.is_begun) .continuation else open.kind.opcode(),
             .fin = is_last,
+            .compressed = open.pressed != null and !open.is_begun,
             .len = len,
         });
         const room = try self.out.addManyAsSlice(self.arena, len);
-        fill(room, &open.note, open.kind, open.at);
+        if (open.pressed) |bytes|
+            @memcpy(room, bytes[open.at..][0..len])
+        else
+            fill(room, &open.note, open.kind, open.at);
         _ = mask.apply(room, self.key);
         open.is_begun = true;
         open.at += len;
@@ -373,7 +428,10 @@ pub const Talk = struct {
         self.has_wronged = true;
         const raw: []const u8 = switch (self.ways.wrong) {
             .unmasked => "\x81\x01x",
-            .reserved => "\xc1\x80\x00\x00\x00\x00",
+            .reserved => if (self.agreed == null)
+                "\xc1\x80\x00\x00\x00\x00"
+            else
+                "\xa1\x80\x00\x00\x00\x00",
             .opcode => "\x83\x80\x00\x00\x00\x00",
             .long_ping => "\x89\xfe\x00\x7e\x00\x00\x00\x00",
             .cut_ping => "\x09\x80\x00\x00\x00\x00",
@@ -432,9 +490,46 @@ pub const Talk = struct {
     }
 
     fn onData(self: *Talk, data: *const reader_file.Data) !?Fault {
-        if (self.coming == null) self.coming = .{ .kind = data.kind };
+        if (self.coming == null) self.coming = .{
+            .kind = data.kind,
+            .press = if (data.compressed) .{ .number = self.pressed_in } else null,
+        };
         const coming = &self.coming.?;
-        var bytes = data.bytes;
+        if (coming.press) |*decoder| {
+            if (try self.onPressed(coming, decoder, data)) |it| return it;
+        } else if (try self.onBytes(coming, data.bytes)) |it| return it;
+        if (!data.ends) return null;
+        defer self.coming = null;
+        if (self.is_corrupt) return null;
+        const note = coming.note orelse return fault("a message of # bytes", coming.len, 0);
+        if (coming.len == note.length) return null;
+        return fault("message # ends behind # bytes", note.number, coming.len);
+    }
+
+    fn onPressed(
+        self: *Talk,
+        coming: *Coming,
+        decoder: *press.Decoder,
+        data: *const reader_file.Data,
+    ) !?Fault {
+        var rest = data.bytes;
+        var room: [512]u8 = undefined;
+        while (true) {
+            const bytes = decoder.next(&rest, &room) catch
+                return fault("a compressed message is not number #", self.pressed_in, 0);
+            if (bytes.len == 0) break;
+            if (try self.onBytes(coming, bytes)) |it| return it;
+        }
+        if (rest.len > 0) return fault("# bytes behind a compressed message", rest.len, 0);
+        if (!data.ends) return null;
+        if (!decoder.isDone()) return fault("a compressed message lacks # bytes", decoder.left, 0);
+        if (!self.agreed.?.server_no_context_takeover) self.pressed_in +%= 1;
+        return null;
+    }
+
+    /// What comes next of a message.
+    fn onBytes(self: *Talk, coming: *Coming, all: []const u8) !?Fault {
+        var bytes = all;
         if (coming.len < Note.bytes) {
             const at: usize = @intCast(coming.len);
             const n = @min(bytes.len, Note.bytes - at);
@@ -451,12 +546,7 @@ pub const Talk = struct {
                 return fault("message #: a byte behind # is not its own", note.number, at);
         };
         coming.len += bytes.len;
-        if (!data.ends) return null;
-        defer self.coming = null;
-        if (self.is_corrupt) return null;
-        const note = coming.note orelse return fault("a message of # bytes", coming.len, 0);
-        if (coming.len == note.length) return null;
-        return fault("message # ends behind # bytes", note.number, coming.len);
+        return null;
     }
 
     fn isChanged(bytes: []const u8, note: *const Note, kind: frames.Kind, from: u32) bool {

@@ -3,6 +3,7 @@
 const std = @import("std");
 const Allocator = std.mem.Allocator;
 const Network = @import("../io/simulated_network.zig").Network;
+const Agreement = @import("../websocket/permessage_deflate.zig").Agreement;
 const client_file = @import("client.zig");
 const Client = client_file.Client;
 const Manner = client_file.Manner;
@@ -152,14 +153,28 @@ pub const Visitor = union(enum) {
         strict: bool,
     ) Talk {
         const most = options.config.websocket_message_bytes_max;
+        var ways = talk_file.Ways.of(random, most, options.publishes);
+        ways.publication_max = options.publication_bytes_max;
         return .{
             .arena = arena,
             .random = random,
             .who = who,
-            .ways = .of(random, most, options.publishes),
+            .ways = ways,
             .message_bytes_max = most,
             .strict = strict,
             .is_published = options.publishes,
+            .offer = offerOf(random, options),
+        };
+    }
+
+    /// What compression one offers; null: none.
+    fn offerOf(random: std.Random, options: *const Options) ?Agreement {
+        if (!options.config.websocket_deflate or random.uintLessThan(u8, 4) == 0) return null;
+        return .{
+            .server_no_context_takeover = random.boolean(),
+            .client_no_context_takeover = random.boolean(),
+            .server_window_bits = if (random.boolean()) 15 else random.intRangeAtMost(u4, 8, 15),
+            .client_window_bits = if (random.boolean()) 15 else random.intRangeAtMost(u4, 8, 15),
         };
     }
 
@@ -186,6 +201,7 @@ pub const Visitor = union(enum) {
             const is_slow = asks.len > 10 or ways.stream_target < 3_000;
             talk.ways.bound(if (is_slow) talk_file.Ways.volume_slow else 10_000);
             stream.talk = talk;
+            if (talk.offer) |*offer| ask.fields = try withOffer(arena, ask.fields, offer);
         }
         var manner = Manner.of(random);
         if (random.uintLessThan(u8, 5) == 0) manner.giveUp(random, 100 * asks.len);
@@ -215,6 +231,19 @@ pub const Visitor = union(enum) {
         };
         try client.prepare();
         return client;
+    }
+
+    fn withOffer(
+        arena: Allocator,
+        fields: []const http2_script.Field,
+        offer: *const Agreement,
+    ) ![]const http2_script.Field {
+        const text = try arena.create([Agreement.text_bytes_max]u8);
+        const own: http2_script.Field = .{
+            .name = "sec-websocket-extensions",
+            .value = offer.write(text),
+        };
+        return std.mem.concat(arena, http2_script.Field, &.{ fields, &.{own} });
     }
 
     pub fn setStart(self: *Visitor, at_ms: u64) void {

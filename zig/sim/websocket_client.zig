@@ -7,6 +7,7 @@ const network_file = @import("../io/simulated_network.zig");
 const Network = network_file.Network;
 const never = network_file.never;
 const handshake = @import("../websocket/handshake.zig");
+const Agreement = @import("../websocket/permessage_deflate.zig").Agreement;
 const client_file = @import("client.zig");
 const Manner = client_file.Manner;
 const patience_ms = client_file.Client.patience_ms;
@@ -74,6 +75,10 @@ pub const WebSocketClient = struct {
             const scheme = if (self.options.secured) "https" else "http";
             if (self.asking == .rightly)
                 try out.print("Origin: {s}://sim.example\r\n", .{scheme});
+        }
+        if (self.talk.offer) |*offer| {
+            var text: [Agreement.text_bytes_max]u8 = undefined;
+            try out.print("Sec-WebSocket-Extensions: {s}\r\n", .{offer.write(&text)});
         }
         try out.writeAll("\r\n");
     }
@@ -286,7 +291,15 @@ pub const WebSocketClient = struct {
         }
         if (std.mem.indexOf(u8, head, &accept) == null)
             self.fail("the answer is one to another key", .{});
+        if (self.talk.agree(extensionsOf(head))) |fault| fault.tell(self);
         self.is_open = true;
+    }
+
+    fn extensionsOf(head: []const u8) []const u8 {
+        const name = "\r\nsec-websocket-extensions: ";
+        const at = std.ascii.indexOfIgnoreCase(head, name) orelse return "";
+        const value = head[at + name.len ..];
+        return value[0..std.mem.indexOf(u8, value, "\r\n").?]; // the head is whole
     }
 
     fn onEnd(self: *WebSocketClient, reset: bool) void {

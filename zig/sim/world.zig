@@ -7,6 +7,7 @@ const assert = std.debug.assert;
 const Allocator = std.mem.Allocator;
 const FrozenAllocator = @import("../core/frozen_allocator.zig").FrozenAllocator;
 const network_file = @import("../io/simulated_network.zig");
+const Link = network_file.Link;
 const Network = network_file.Network;
 const Trace = network_file.Trace;
 const never = network_file.never;
@@ -17,6 +18,7 @@ const Driver = @import("../server/driver.zig").Driver;
 const Mailbox = @import("../server/websocket/socket.zig").Mailbox;
 const Client = @import("client.zig").Client;
 const Options = @import("options.zig").Options;
+const press = @import("press.zig");
 const veil = @import("veil.zig");
 const Visitor = @import("visitor.zig").Visitor;
 
@@ -33,7 +35,7 @@ pub const Outcome = struct {
 pub fn World(comptime Backend: type) type {
     return struct {
         const Self = @This();
-        const Worker = Driver(Simulator, Backend.Dispatcher, veil.Veil, void);
+        const Worker = Driver(Simulator, Backend.Dispatcher, veil.Veil, press);
         const Acceptor = net_acceptor.Acceptor(Simulator);
 
         gpa: Allocator,
@@ -354,7 +356,19 @@ pub fn World(comptime Backend: type) type {
                 if (link.turn_bytes > share)
                     self.fail("a client got {d} bytes in one turn", .{link.turn_bytes});
                 link.turn_bytes = 0;
+                self.checkEnded(link);
             }
+        }
+
+        /// Not much is read from a client that goes on behind its connection's end.
+        fn checkEnded(self: *const Self, link: *const Link) void {
+            if (link.server != .open) return;
+            if (link.bytes_behind_fin <= self.options.config.linger_bytes_max) return;
+            Client.failing = link.id;
+            std.debug.panic("connection {d}: {d} bytes were read behind its end", .{
+                link.id,
+                link.bytes_behind_fin,
+            });
         }
 
         fn stepClient(self: *Self, i: usize) !void {

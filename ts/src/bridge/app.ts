@@ -11,7 +11,12 @@ export type HandlerResult = unknown;
 export interface CompiledRoute {
   readonly handler: (request: Request, server: unknown, context: ExecutionContext) => unknown;
   readonly names: readonly string[];
+  /** As the program wrote it; null: it has none, as `fetch`. */
+  readonly pattern: string | null;
 }
+
+/** Of a request whose route nobody knows. */
+export const noRoute: CompiledRoute = { handler: () => null, names: [], pattern: null };
 
 /** The program behind a channel: everything that reload may replace. */
 export interface App {

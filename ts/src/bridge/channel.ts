@@ -10,8 +10,9 @@ import { fromSource, Request } from '../fetch/request.ts';
 import { Response } from '../fetch/response.ts';
 import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
 import * as abi from './abi.gen.ts';
-import type { App, CompiledRoute, HandlerResult } from './app.ts';
+import { type App, type HandlerResult, noRoute } from './app.ts';
 import { Background, ExecutionContext } from './background.ts';
+import { isTraced, tellResponse, trace } from './diagnostics.ts';
 import type { Doorbell } from './doorbell.ts';
 import { Exchange, type ExchangeChannel, type PendingSocket, PHASE_OPEN } from './exchange.ts';
 import { checkLength, checkStream, isStream } from './framing.ts';
@@ -192,8 +193,9 @@ export class Channel implements ExchangeChannel {
   }
 
   upgrade(exchange: Exchange, pending: PendingSocket): void {
-    if (exchange.upgrade === null) exchange.finish();
+    const isFirst = exchange.upgrade === null;
     exchange.upgrade = pending;
+    if (isFirst) exchange.finish();
     exchange.port.keep(exchange); // until the engine tells what has become of it
     pending.isWritten = writeUpgrade(exchange.port.lane, exchange, pending.parts);
     if (pending.isWritten) this.wrote();
@@ -382,7 +384,8 @@ export class Channel implements ExchangeChannel {
     const number = slab.i32[(base + abi.REQUEST_HEAD_ROUTE) >> 2] as number;
     const route = this.currentApp.routes[number];
     if (route === undefined) {
-      this.refuse(port, slab, base);
+      // No table of this thread has the number: only a defect could bring it.
+      this.giveUp(new Exchange(this, port, noRoute, slab, base));
       return;
     }
     const exchange = new Exchange(this, port, route, slab, base);
@@ -396,7 +399,9 @@ export class Channel implements ExchangeChannel {
     let result: HandlerResult;
     try {
       const context = new ExecutionContext(this.background);
-      result = exchange.route.handler(request, this.server, context);
+      result = isTraced()
+        ? trace(exchange, request, context)
+        : exchange.route.handler(request, this.server, context);
       if (!(result instanceof Response) && isThenable(result)) {
         this.await(exchange, result);
         return;
@@ -406,13 +411,6 @@ export class Channel implements ExchangeChannel {
       return;
     }
     this.answer(exchange, result);
-  }
-
-  /** A number that no table of this thread has: only a defect could bring it. */
-  private refuse(port: SocketPort, slab: Slab, base: number): void {
-    const nothing: CompiledRoute = { handler: () => null, names: [] };
-    const exchange = new Exchange(this, port, nothing, slab, base);
-    this.giveUp(exchange);
   }
 
   private takeOther(port: SocketPort, at: number, kind: number): void {
@@ -549,6 +547,7 @@ export class Channel implements ExchangeChannel {
     const fits = typeof body === 'string' ? body.length <= inlineTextMax : fitsInline(body);
     const written = fits ? this.writeWhole(exchange, parts, body) : RING_FULL;
     if (written === WRITTEN) {
+      tellResponse(exchange, parts.status);
       this.finish(exchange);
     } else if (written === HEAD_TOO_LARGE) {
       this.headTooLarge(exchange);
@@ -715,7 +714,9 @@ export class Channel implements ExchangeChannel {
       return false;
     }
     const end = outgoing.endsAt(count);
+    if (outgoing.parts !== null) tellResponse(exchange, outgoing.parts.status);
     outgoing.parts = null;
+    outgoing.hasBegun = true;
     outgoing.at = count;
     exchange.credit -= count;
     if (end) this.finish(exchange);
@@ -765,6 +766,7 @@ export class Channel implements ExchangeChannel {
   private pushBroken(exchange: Exchange): void {
     const { lane } = exchange.port;
     if (writeAbort(lane.block, lane.responses, exchange.slot, exchange.generation)) {
+      if (exchange.outgoing?.hasBegun !== true) tellResponse(exchange, 500); // the engine's page
       this.finish(exchange);
     } else {
       exchange.port.queue(exchange);

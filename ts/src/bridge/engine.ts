@@ -32,6 +32,31 @@ export interface EngineListener {
   failure: string | null;
 }
 
+/** What a route table means, as the engine's router has it (zig/router/survey.zig). */
+export interface RouteSurvey {
+  /** The methods that `answers` is about; the last one, 'other', is any without a name of its own. */
+  methods: string[];
+  /** By the table's entries. */
+  rows: {
+    /** In its canonical form. */
+    pattern: string;
+    /** Index in `shapes`: '/a/:x' and '/a/:y' are one shape. */
+    shape: number;
+    /** Some request comes to it. */
+    reachable: boolean;
+    /** Shapes that take some of the requests which it would answer without them. */
+    after: number[];
+  }[];
+  shapes: {
+    /** A path that is left to this shape as far as can be. */
+    path: string;
+    /** By `methods`: the entry that answers there; null: none. */
+    answers: (number | null)[];
+    /** The Allow field of a 405 there. */
+    allow: string;
+  }[];
+}
+
 /** Where the engine rings: a pipe's reading end, or a pipe of Windows by its name. */
 export type DoorbellEnd = { fd: number } | { path: string };
 
@@ -48,6 +73,8 @@ export interface Engine {
   readonly cpuCount: number;
   /** Why its worker cannot run in the loop of a JS thread here; null: it can. */
   readonly inlineLack: string | null;
+  /** What a route table means, of no server. Throws a GyrfalconError when it would be refused. */
+  survey(table: object): RouteSurvey;
   /** Throws a GyrfalconError when the configuration or the route table is refused. */
   create(config: object): EngineId;
   start(id: EngineId): EngineInfo;
@@ -83,6 +110,7 @@ interface NativeModule {
   hasDeflate(): boolean;
   cpuCount(): number;
   keepLoaded(path: string): void;
+  survey(table: string): NativeText;
   create(config: string): NativeText;
   start(id: number): NativeText;
   listeners(id: number): NativeText;
@@ -250,6 +278,7 @@ function wrap(native: NativeModule, library: string): Engine {
       const module = loadInline();
       return typeof module === 'string' ? module : null;
     },
+    survey: (table) => answer(native.survey(JSON.stringify(table))) as RouteSurvey,
     create(config) {
       const { id } = answer(native.create(JSON.stringify(config))) as { id: number };
       if (created.size === 0) process.on('exit', destroyAll);

@@ -11,6 +11,7 @@ import * as abi from './abi.gen.ts';
 import { type SocketAddress, socketAddress } from './address.ts';
 import type { App, CompiledRoute } from './app.ts';
 import type { Background } from './background.ts';
+import { tellAbort, tellFinish } from './diagnostics.ts';
 import { type BodyOrigin, IncomingBody } from './incoming_body.ts';
 import type { Lane } from './lane.ts';
 import { NodeRuntime, type RuntimeExchange } from './node_runtime.ts';
@@ -372,6 +373,7 @@ export class Exchange
   abort(): void {
     if (this.phase !== PHASE_OPEN) return;
     this.phase = PHASE_ABORTED;
+    tellAbort(this);
     this.failBody(clientGone());
     this.outgoing?.cancel();
     this.outgoing = null;
@@ -383,6 +385,7 @@ export class Exchange
   /** The whole response has been handed to the engine. */
   finish(): void {
     this.phase = PHASE_DONE;
+    if (this.upgrade === null) tellFinish(this, this.outgoing?.isCut !== true);
     this.outgoing = null;
     const { incoming } = this;
     if (incoming !== null ? !incoming.isEnded : this.trailers !== null) {

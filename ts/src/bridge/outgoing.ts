@@ -36,6 +36,8 @@ export class Outgoing extends AsyncResource {
   isMistold = false;
   /** The body cannot be finished. */
   broken = false;
+  /** The engine has its head. */
+  hasBegun = false;
   /** What stands behind the body; null: nothing. */
   private readonly trailers: Trailers | null;
   /** The trailers, once they have been made. */
@@ -62,6 +64,11 @@ export class Outgoing extends AsyncResource {
     const none = new Outgoing(null, null, null, null);
     none.broken = true;
     return none;
+  }
+
+  /** Whether it is given up with a part of it on its way. */
+  get isCut(): boolean {
+    return this.broken && this.hasBegun;
   }
 
   /** Whether nothing of the body will follow `bytes`. */

@@ -5,6 +5,7 @@ import type { Log } from '../core/log.ts';
 import { isThenable } from '../core/thenable.ts';
 import { viewBytes } from '../fetch/chunks.ts';
 import * as abi from './abi.gen.ts';
+import { tellSocketClose, tellSocketOpen } from './diagnostics.ts';
 import type { Gathered, Gatherer, Gathering } from './gathered.ts';
 import type { Block, Lane } from './lane.ts';
 import type { TopicCounts } from './outside.ts';
@@ -392,6 +393,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   /** It is there. */
   opened(): void {
     const { handlers } = this.host;
+    tellSocketOpen(this);
     if (handlers.open !== undefined) this.call(() => handlers.open?.(this));
   }
 
@@ -522,6 +524,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     if (this.topics !== null) for (const topic of this.topics) host.topics?.ended(topic);
     this.topics = null;
     const { handlers } = host;
+    tellSocketClose(this, code, reason);
     if (handlers.close === undefined) return;
     const work = this.call(() => handlers.close?.(this, code, reason));
     if (work !== null) host.awaitAtStop(work);

@@ -10,6 +10,8 @@ export interface App {
   /** The module's file: URL, for JavaScript threads that import it themselves. */
   readonly url: string;
   readonly options: Readonly<Record<string, unknown>>;
+  /** `fetch` as its author wrote it: that of the options may be one around it. */
+  readonly written: unknown;
   /** A line that tells what of the module is ignored; null when nothing is. */
   readonly ignored: string | null;
 }
@@ -25,7 +27,8 @@ export async function loadApp(path: string): Promise<App> {
   if (statSync(file).isDirectory()) throw new CliError(`${path} is a folder; name the app's file`);
   const url = pathToFileURL(file).href;
   const shape = shapeOf(await importApp(url), path, refuse);
-  return { url, options: shape.options, ignored: ignoredLine(path, shape) };
+  const { options, written } = shape;
+  return { url, options, written, ignored: ignoredLine(path, shape) };
 }
 
 async function importApp(url: string): Promise<Record<string, unknown>> {

@@ -22,6 +22,8 @@ export interface CommandSpec {
   readonly summary: string;
   readonly operands: readonly string[];
   readonly options: Readonly<Record<string, OptionSpec>>;
+  /** What follows in its help text on what an app is. */
+  readonly about: readonly string[];
 }
 
 /** A parsed command line. */
@@ -40,6 +42,10 @@ const start: CommandSpec = {
   name: 'start',
   usage: 'gyrfalcon start <app.ts> [options]',
   summary: 'Serve the app that a module exports',
+  about: [
+    'such as a Hono app. Sockets that a service manager hands over (LISTEN_FDS) are listened at',
+    'without any option.',
+  ],
   operands: ['app.ts'],
   options: {
     port: {
@@ -108,13 +114,27 @@ const start: CommandSpec = {
   },
 };
 
+const explain: CommandSpec = {
+  name: 'explain',
+  usage: 'gyrfalcon explain <app.ts> [--json]',
+  summary: 'Tell where each request of an app would be answered',
+  about: [
+    'such as a Hono app. The module is imported as `gyrfalcon start` does it, and nothing is listened',
+    'at. Errors are those that it would have.',
+  ],
+  operands: ['app.ts'],
+  options: {
+    json: { help: 'as JSON, for programs: the type Explanation of the package' },
+  },
+};
+
 const everywhere: Readonly<Record<string, OptionSpec>> = {
   help: { short: 'h', help: 'show this help' },
   version: { short: 'v', help: 'show the version' },
 };
 
 /** All commands, in the order of the help text. */
-export const commands: readonly CommandSpec[] = [start];
+export const commands: readonly CommandSpec[] = [start, explain];
 
 /**
  * Parses the arguments after the program's name.
@@ -183,8 +203,7 @@ export function helpText(command: CommandSpec | undefined): string {
     `Usage: ${command.usage}`,
     '',
     'The module’s default export is an object of options as for serve(), or one with a fetch method',
-    'such as a Hono app. Sockets that a service manager hands over (LISTEN_FDS) are listened at',
-    'without any option.',
+    ...command.about,
     '',
     'Options:',
     ...optionLines({ ...command.options, help: everywhere.help as OptionSpec }),

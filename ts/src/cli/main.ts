@@ -1,6 +1,6 @@
 /** The `gyrfalcon` command. Importing this module runs it on `process.argv`. */
 import { readFileSync } from 'node:fs';
-import { helpText, parse } from './arguments.ts';
+import { helpText, type Invocation, parse } from './arguments.ts';
 import { CliError, report } from './errors.ts';
 
 try {
@@ -19,11 +19,17 @@ async function run(args: readonly string[]): Promise<void> {
   } else if (invocation.command === undefined) {
     throw new CliError('a command is missing', 'gyrfalcon --help lists the commands');
   } else {
-    // The server's modules are loaded once they are needed: --help answers without an engine.
+    // The server's modules are loaded once they are needed: --help answers without an engine. They are before the loader
+    // is there: in Node.js 20 that makes a question to another thread of each import.
+    const command = await commandOf(invocation.command.name);
     await import('../loader/register.ts');
-    const { start } = await import('./start.ts');
-    await start(invocation);
+    await command(invocation);
   }
+}
+
+async function commandOf(name: string): Promise<(invocation: Invocation) => Promise<void>> {
+  if (name === 'explain') return (await import('./explain.ts')).explainApp;
+  return (await import('./start.ts')).start;
 }
 
 /** The version in package.json. */

@@ -1,10 +1,13 @@
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { transform } from './transform.ts';
 
+/** Its URL ends as that of a source does. */
+const fresh = './kept.ts?without=esbuild.ts';
 const before = process.env.GYRFALCON_LOADER_CACHE;
 const test = suite<{ folder: string }>('what the loader keeps');
 
@@ -78,6 +81,38 @@ test('a folder that cannot be had is told of once, and files are transformed', a
   process.off('warning', hear);
   assert.is(warnings.length, 1);
   assert.match(warnings[0]?.message ?? '', /^GYRFALCON_LOADER_CACHE: ENOTDIR/);
+});
+
+test('where the version of esbuild cannot be read nothing is kept, and files are loaded', async ({
+  folder,
+}) => {
+  const { cache, extensions, resolve } = createRequire(import.meta.url);
+  const file = resolve('esbuild/package.json');
+  const { [file]: before } = cache;
+  const { '.json': load } = extensions;
+  delete cache[file];
+  extensions['.json'] = () => {
+    throw new Error('EACCES: esbuild');
+  };
+  const warnings: Error[] = [];
+  const hear = (warning: Error) => void warnings.push(warning);
+  process.on('warning', hear);
+  // One that has not looked for it yet.
+  const { kept } = (await import(fresh)) as typeof import('./kept.ts');
+  const made = { format: 'module', source: 'made' } as const;
+  try {
+    for (const input of ['a', 'b']) assert.is(kept([input], () => made).source, 'made');
+  } finally {
+    extensions['.json'] = load;
+    cache[file] = before;
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', hear);
+  assert.equal(filesOf(folder), []);
+  assert.equal(
+    warnings.map(({ message }) => message),
+    ['GYRFALCON_LOADER_CACHE: EACCES: esbuild'],
+  );
 });
 
 test('nothing is kept where no folder is named', ({ folder }) => {

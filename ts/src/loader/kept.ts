@@ -18,7 +18,8 @@ interface Loaded {
 
 const marks: Readonly<Record<string, Format>> = { m: 'module', c: 'commonjs' };
 const here = import.meta.url;
-let programs: string | undefined;
+/** null: they cannot be told, and nothing is kept. */
+let programs: string | null | undefined;
 let isTold = false;
 
 /**
@@ -29,7 +30,8 @@ let isTold = false;
 export function kept(inputs: readonly unknown[], make: () => Loaded): Loaded {
   const folder = process.env.GYRFALCON_LOADER_CACHE;
   if (folder === undefined || folder === '') return make();
-  programs ??= versions();
+  if (programs === undefined) programs = attempt(versions) ?? null;
+  if (programs === null) return make();
   const name = createHash('sha256').update(programs).update(JSON.stringify(inputs)).digest('hex');
   const path = join(folder, name.slice(0, 2), name.slice(2));
   const known = attempt(() => read(path));

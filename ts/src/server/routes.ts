@@ -7,6 +7,7 @@ import { PlatformResponse } from '../fetch/originals.ts';
 import { Response } from '../fetch/response.ts';
 import { type ResponseParts, responseParts } from '../fetch/response_parts.ts';
 import { DirRoute } from './dir.ts';
+import { isProfiled, withName } from './profiled.ts';
 import type { AnyResponse } from './server.ts';
 import { type EngineWebSocket, engineWebSocket } from './websocket.ts';
 
@@ -46,6 +47,8 @@ export interface CompiledTable {
    */
   late: Promise<unknown> | null;
 }
+
+const profiled = isProfiled(process.execArgv, process.env.NODE_OPTIONS);
 
 const methods: readonly string[] = [
   'GET',
@@ -132,24 +135,25 @@ class TableCompiler implements CompiledTable {
 
   addFetch(fetch: unknown): void {
     if (fetch === undefined || fetch === null) return;
-    this.table.fallback = this.addLane(fetch as CompiledRoute['handler'], []);
+    this.table.fallback = this.addLane(fetch as CompiledRoute['handler'], null, null);
   }
 
   private addEntry(pattern: string, method: string | null, value: unknown): void {
-    const target = this.addTarget(pattern, value);
+    const target = this.addTarget(pattern, method, value);
     this.table.entries.push({ pattern, method, target });
   }
 
-  private addTarget(pattern: string, value: unknown): number {
+  private addTarget(pattern: string, method: string | null, value: unknown): number {
     if (typeof value === 'function') {
-      return this.addLane(value as CompiledRoute['handler'], paramNames(pattern));
+      return this.addLane(value as CompiledRoute['handler'], pattern, method);
     }
     if (value instanceof DirRoute) return this.push(directory(pattern, value));
-    if (isResponse(value)) return this.addConstant(partsOfConstant(pattern, value, this.log));
+    if (isResponse(value))
+      return this.addConstant(pattern, partsOfConstant(pattern, value, this.log));
     throw routeValueError(pattern, value);
   }
 
-  private addConstant(parts: ResponseParts): number {
+  private addConstant(pattern: string, parts: ResponseParts): number {
     const { body } = parts;
     if (body === null) return this.push(constant(parts, new Uint8Array(0)));
     if (typeof body === 'string') return this.push(constant(parts, Buffer.from(body)));
@@ -160,7 +164,7 @@ class TableCompiler implements CompiledTable {
       headers.push([parts.fields[i] as string, parts.fields[i + 1] as string]);
     }
     const handler = async () => new Response(await bytes, { status: parts.status, headers });
-    const target = this.addLane(handler, []);
+    const target = this.addLane(handler, pattern, null);
     const settled = bytes.then((whole) => {
       this.table.targets[target] = constant(parts, whole);
     });
@@ -169,14 +173,29 @@ class TableCompiler implements CompiledTable {
     return target;
   }
 
-  private addLane(handler: CompiledRoute['handler'], names: readonly string[]): number {
-    this.routes.push({ handler, names });
+  private addLane(
+    handler: CompiledRoute['handler'],
+    pattern: string | null,
+    method: string | null,
+  ): number {
+    const names = pattern === null ? [] : paramNames(pattern);
+    this.routes.push({ handler: named(handler, pattern, method), names, pattern });
     return this.push({ kind: 'lane', route: this.routes.length - 1 });
   }
 
   private push(target: EngineTarget): number {
     return this.table.targets.push(target) - 1;
   }
+}
+
+/** The handler, by a name that tells its route where Node.js makes profiles. */
+function named(
+  handler: CompiledRoute['handler'],
+  pattern: string | null,
+  method: string | null,
+): CompiledRoute['handler'] {
+  if (!profiled) return handler;
+  return withName(handler, [method, pattern ?? 'fetch'].filter((part) => part !== null).join(' '));
 }
 
 function paramNames(pattern: string): readonly string[] {

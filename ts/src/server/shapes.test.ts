@@ -24,6 +24,15 @@ test('options are taken as they are, an object of a class by its fetch alone', (
   assert.equal(argumentsOf(new App()), ['app', 'request', 'server', 'context']);
 });
 
+test('fetch is told as its author wrote it, whatever is around it', () => {
+  const fetch = (request: unknown, _env: unknown, _context: unknown) => request;
+  const pass = (_: unknown, next: () => unknown) => next();
+  assert.is(of({ fetch, middleware: [pass] }).written, fetch);
+  assert.is(of({ fetch, scheduled() {} }).written, fetch);
+  assert.is(of(fetch).written, fetch);
+  assert.is(of({ routes: {} }).written, undefined);
+});
+
 test('onProtocolError may be an export of its own', () => {
   const onProtocolError = () => {};
   const exported = { default: { fetch: () => 'x' }, onProtocolError };

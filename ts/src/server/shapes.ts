@@ -6,6 +6,8 @@ import { defaultExport } from '../loader/default_export.ts';
 export interface Shape {
   /** As `serve()` takes them. */
   readonly options: Readonly<Record<string, unknown>>;
+  /** `fetch` as its author wrote it; undefined where there is none. */
+  readonly written?: unknown;
   /** What the module says to another runtime, and nobody hears here: names with the runtime's. */
   readonly ignored: readonly string[];
 }
@@ -47,9 +49,9 @@ export function shapeOf(
   refuse: Refuse,
 ): Shape {
   const { onProtocolError } = exported;
-  const { options, ignored } = shapeOfDefault(defaultExport(exported), name, refuse);
-  if (onProtocolError === undefined) return { options, ignored };
-  return { options: { onProtocolError, ...options }, ignored };
+  const shape = shapeOfDefault(defaultExport(exported), name, refuse);
+  if (onProtocolError === undefined) return shape;
+  return { ...shape, options: { onProtocolError, ...shape.options } };
 }
 
 /** The line that tells what is ignored; null when nothing is. */
@@ -67,13 +69,17 @@ function shapeOfDefault(app: unknown, name: string, refuse: Refuse): Shape {
   const given = app as Readonly<Record<string, unknown>>;
   if (!isFunction && isPlain(given)) return shapeOfObject(given, name, refuse);
   if (typeof given.fetch === 'function') {
-    return { options: { fetch: callable(given.fetch as Fetch, given, false) }, ignored: [] };
+    return alone(given.fetch as Fetch, given);
   }
   if (isFunction && !isClass(app)) {
-    return { options: { fetch: callable(app as Fetch, undefined, false) }, ignored: [] };
+    return alone(app as Fetch, undefined);
   }
   const what = isFunction ? 'is a class' : 'has neither fetch nor routes';
   throw refuse(`the default export of ${name} ${what}`, right);
+}
+
+function alone(fetch: Fetch, app: unknown): Shape {
+  return { options: { fetch: callable(fetch, app, false) }, written: fetch, ignored: [] };
 }
 
 function shapeOfObject(
@@ -105,7 +111,7 @@ function shapeOfObject(
   takePort(options);
   if (typeof fetch === 'function') options.fetch = callable(fetch as Fetch, app, isWorkers);
   takeMiddleware(options, name, refuse);
-  return { options, ignored };
+  return { options, ...(typeof fetch === 'function' ? { written: fetch } : {}), ignored };
 }
 
 /** Environment variables are text, and other runtimes take a port as such. */

@@ -265,6 +265,14 @@ pub fn discardMemory(memory: []align(std.heap.page_size_min) u8) Error!void {
     _ = try check(linux.madvise(memory.ptr, memory.len, linux.MADV.DONTNEED));
 }
 
+/// What a huge page holds on x86_64, and on aarch64 with pages of 4 KiB.
+pub const huge_page_bytes = 2 << 20;
+
+/// Has the memory in huge pages from its next touch on, where the kernel has them to give.
+pub fn adviseHuge(memory: []align(std.heap.page_size_min) u8) Error!void {
+    _ = try check(linux.madvise(memory.ptr, memory.len, linux.MADV.HUGEPAGE));
+}
+
 const testing = std.testing;
 
 test "every errno is an error" {

@@ -530,6 +530,18 @@ pub const Dispatcher = struct {
         self.threads.noticed(lane.index);
     }
 
+    /// Before the workers' start, or where there was none: a JS thread has gone, and they had to do
+    /// with none yet.
+    pub fn noticeEarly(self: *Dispatcher, thread: u32) void {
+        const count = self.block.layout.threads;
+        for (0..self.block.layout.workers) |worker| {
+            const lane = &self.lanes[worker * count + thread];
+            lane.reset();
+            lane.epoch = self.threads.epoch(thread);
+            self.threads.noticed(thread);
+        }
+    }
+
     /// The thread has spoiled its position in the request ring: nothing can be told to it any more.
     pub fn fail(self: *Dispatcher, w: anytype, lane: *Lane) void {
         log.err(

@@ -12,11 +12,12 @@
 //! destroy the engine, or end the thread. The worker is either an engine's only one, which has no
 //! other thread, or is lent by its own (server/loan.zig): then it is this thread's between `enter`
 //! and `leave` alone, of which JavaScript is called outside, and may be gone by the next `enter`.
+//! JavaScript goes on saying what it has to say by `answer` then, since it does not know: the
+//! worker's own thread is woken for it.
 
 const std = @import("std");
 const log = @import("../core/log.zig");
 const system = @import("../core/system.zig");
-const Loan = @import("../server/loan.zig").Loan;
 const napi = @import("napi.zig");
 const Api = napi.Api;
 
@@ -79,8 +80,9 @@ pub fn Module(comptime registry: type) type {
             worker: u32,
             /// Null: it is gone, or its worker has ended, or is another's.
             instance: ?*registry.Instance = null,
-            /// Null: it is the only one, and has no other thread.
-            loan: ?*Loan = null,
+            /// By which it is lent, and its own thread is woken. Null: it is the only one, and has
+            /// no other thread.
+            offer: ?registry.Instance.Offer = null,
             turn: ?napi.Reference = null,
             poll: *napi.Handle,
             timer: *napi.Handle,
@@ -125,16 +127,15 @@ pub fn Module(comptime registry: type) type {
                     offer.loan.release();
                     return null;
                 };
-                self.loan = offer.loan;
+                self.offer = offer;
                 switch (offer.loan.borrow(self, offer)) {
                     .lent => self.instance = instance,
                     .taken => return self.abandon(),
-                    .ended => return self.answerNobody(),
+                    .ended => return self.answerOther(),
                 }
-                const own = self.enter() orelse return self.answerNobody(); // a stop is over
-                const duplicate = system.duplicate(own.engine.?.descriptor(worker), 0);
-                self.leave();
-                self.descriptor = duplicate catch return self.abandon();
+                if (!self.duplicateDescriptor()) return self.abandon();
+                // A stop is over.
+                if (self.descriptor == system.no_file) return self.answerOther();
                 if (!self.open(self.descriptor, turn)) return self.abandon();
                 return self.start() orelse {
                     self.close();
@@ -142,19 +143,34 @@ pub fn Module(comptime registry: type) type {
                 };
             }
 
-            /// Of a worker that has ended: nobody waits for what JavaScript says.
-            fn answerNobody(self: *Watch) ?napi.Value {
-                const env = self.env;
-                _ = self.abandon();
-                var function: napi.Value = undefined;
-                const name = "answer";
-                const status =
-                    api.napi_create_function(env, name, name.len, &hearNothing, null, &function);
-                return if (status == 0) function else null;
+            /// True, and no descriptor: its own thread has taken the worker back.
+            fn duplicateDescriptor(self: *Watch) bool {
+                const instance = self.enter() orelse return true;
+                defer self.leave();
+                self.descriptor = system.duplicate(
+                    instance.engine.?.descriptor(self.worker),
+                    0,
+                ) catch |err| {
+                    const level = log.setThreadLevel(instance.config.log);
+                    defer _ = log.setThreadLevel(level);
+                    log.err(
+                        "worker {d} stays on its own thread: it cannot be waited for elsewhere ({s})",
+                        .{ self.worker, @errorName(err) },
+                    );
+                    return false;
+                };
+                return true;
             }
 
-            fn hearNothing(_: napi.Env, _: napi.CallbackInfo) callconv(.c) ?napi.Value {
-                return null;
+            /// Of a worker that has ended, or that its own thread has: that is woken for what
+            /// JavaScript says.
+            fn answerOther(self: *Watch) ?napi.Value {
+                freeHandle(self.poll);
+                freeHandle(self.timer);
+                return self.makeAnswer() orelse {
+                    self.free();
+                    return null;
+                };
             }
 
             fn make(env: napi.Env, id: u32, worker: u32) ?*Watch {
@@ -200,12 +216,7 @@ pub fn Module(comptime registry: type) type {
                 const env = self.env;
                 const hook = &self.cleanup;
                 if (api.napi_add_async_cleanup_hook(env, &onCleanup, self, hook) != 0) return null;
-                var function: napi.Value = undefined;
-                if (api.napi_create_function(env, "answer", 6, &answer, self, &function) != 0)
-                    return null;
-                if (api.napi_add_finalizer(env, function, self, &onFinalize, null, null) != 0)
-                    return null;
-                self.has_function = true;
+                const function = self.makeAnswer() orelse return null;
                 if (api.uv_poll_start(self.poll, napi.readable, &onPoll) != 0) return null;
                 // Before its first turn nobody can wake it.
                 const instance = self.enter() orelse return function; // a stop is over
@@ -213,6 +224,18 @@ pub fn Module(comptime registry: type) type {
                 defer _ = log.setThreadLevel(level);
                 instance.engine.?.turn(self.worker);
                 self.rest(instance);
+                return function;
+            }
+
+            /// The function by which JavaScript answers; this stays until that is gone.
+            fn makeAnswer(self: *Watch) ?napi.Value {
+                const env = self.env;
+                var function: napi.Value = undefined;
+                if (api.napi_create_function(env, "answer", 6, &answer, self, &function) != 0)
+                    return null;
+                if (api.napi_add_finalizer(env, function, self, &onFinalize, null, null) != 0)
+                    return null;
+                self.has_function = true;
                 return function;
             }
 
@@ -231,26 +254,34 @@ pub fn Module(comptime registry: type) type {
             /// It is this thread's until `leave`. Null: it is gone, or run by another, for good.
             fn enter(self: *Watch) ?*registry.Instance {
                 const instance = self.instance orelse return null;
-                const loan = self.loan orelse return instance;
-                if (loan.enter(self)) return instance;
+                const offer = self.offer orelse return instance;
+                if (offer.loan.enter(self)) return instance;
                 self.instance = null;
                 return null;
             }
 
+            /// As `enter`, behind what JavaScript may have published: it has then left the wake to
+            /// this. Where the worker is another's by now, that one is woken.
+            fn enterOrWake(self: *Watch) ?*registry.Instance {
+                if (self.enter()) |instance| return instance;
+                if (self.offer) |offer| offer.loan.wake(offer);
+                return null;
+            }
+
             fn leave(self: *Watch) void {
-                if (self.loan) |loan| loan.leave();
+                if (self.offer) |offer| offer.loan.leave();
             }
 
             /// In the place of `leave`: its own thread has it again, where it has one.
             fn letGo(self: *Watch) void {
                 const instance = self.instance.?;
                 self.instance = null;
-                if (self.loan) |loan| loan.giveBack() else instance.watcher = null;
+                if (self.offer) |offer| offer.loan.giveBack() else instance.watcher = null;
             }
 
             /// Between `enter` and `leave`: it has something for JavaScript.
             fn rungOf(self: *Watch, instance: *registry.Instance) *bool {
-                return if (self.loan) |loan| &loan.rung else &instance.rung;
+                return if (self.offer) |offer| &offer.loan.rung else &instance.rung;
             }
 
             // Steps.
@@ -271,7 +302,7 @@ pub fn Module(comptime registry: type) type {
 
             fn step(self: *Watch) void {
                 if (self.in_step) return; // JavaScript runs the loop from within
-                const instance = self.enter() orelse return self.close();
+                const instance = self.enterOrWake() orelse return self.close();
                 const level = log.setThreadLevel(instance.config.log);
                 defer _ = log.setThreadLevel(level);
                 self.in_step = true;
@@ -290,7 +321,7 @@ pub fn Module(comptime registry: type) type {
                     self.leave();
                     self.call();
                     // Else JavaScript has destroyed the engine, or was so long that a stop is over.
-                    _ = self.enter() orelse return self.close();
+                    _ = self.enterOrWake() orelse return self.close();
                     engine.turnAside(self.worker);
                 }
                 self.rest(instance);
@@ -345,7 +376,7 @@ pub fn Module(comptime registry: type) type {
                 if (api.napi_get_cb_info(env, info, &given, null, null, &data) != 0) return null;
                 const self: *Watch = @alignCast(@ptrCast(data.?));
                 if (self.in_step) return null; // it is looked at then
-                const instance = self.enter() orelse {
+                const instance = self.enterOrWake() orelse {
                     self.close();
                     return null;
                 };
@@ -403,7 +434,7 @@ pub fn Module(comptime registry: type) type {
 
             fn free(self: *Watch) void {
                 self.closeDescriptor();
-                if (self.loan) |loan| loan.release();
+                if (self.offer) |offer| offer.loan.release();
                 gpa.destroy(self);
             }
 
@@ -413,8 +444,9 @@ pub fn Module(comptime registry: type) type {
             /// waits until the hook is removed.
             fn onCleanup(_: napi.AsyncCleanup, data: ?*anyopaque) callconv(.c) void {
                 const self: *Watch = @alignCast(@ptrCast(data.?));
-                const instance = self.enter() orelse return self.close();
-                if (self.loan == null) return registry.destroy(self.id);
+                // It may have ended between what it published and its call of `answer`.
+                const instance = self.enterOrWake() orelse return self.close();
+                if (self.offer == null) return registry.destroy(self.id);
                 instance.detach(self.worker);
                 self.letGo();
                 self.close();

@@ -180,6 +180,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                 const level = log.setThreadLevel(self.config.log); // an inline worker's end is here
                 defer _ = log.setThreadLevel(level);
                 engine.requestStop(0);
+                self.ringAll();
                 engine.join();
                 engine.deinit();
             }
@@ -271,7 +272,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             var waited_ms: u32 = 0;
             while (true) {
                 const reader = self.dispatcher.threads.attach(thread) catch |err| {
-                    const is_patient = waited_ms < patience_ms and !self.isStopped();
+                    const is_patient = waited_ms < patience_ms and !self.isStopped() and
+                        self.engine != null; // before its start nobody is busy
                     if (err == error.WorkersBusy and is_patient) {
                         self.hurry();
                         waited_ms += 1;
@@ -317,7 +319,15 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
         }
 
         pub fn detach(self: *Self, thread: u32) void {
-            if (self.dispatcher.threads.detach(thread)) self.wakeAll();
+            if (!self.dispatcher.threads.detach(thread)) return;
+            if (self.engine == null) self.dispatcher.noticeEarly(thread) else self.ringAll();
+        }
+
+        /// Has all workers look, also one whose asleep flag is down: a thread that was terminated
+        /// may have taken it down, and not come to the wake.
+        fn ringAll(self: *Self) void {
+            const engine = &(self.engine orelse return);
+            for (0..self.config.workers) |worker| Engine.ring(engine.bell(@intCast(worker)));
         }
 
         /// Has inline workers look at once at what they are to take notice of: the one of this

@@ -80,6 +80,16 @@ const Play = struct {
         return error.NotThere;
     }
 
+    /// As a JS thread that has published something, once the worker sleeps.
+    fn takeFlag(self: *Play, worker: u32) !void {
+        const asleep = &self.instance.block.worker(worker).asleep;
+        for (0..patience_ms) |_| {
+            if (@atomicRmw(u32, asleep, .Xchg, 0, .seq_cst) == 1) return;
+            system.sleepMs(1);
+        }
+        return error.StillAwake;
+    }
+
     fn connect(self: *Play) !std.net.Stream {
         const address = std.net.Address.initIp4(.{ 127, 0, 0, 1 }, self.instance.port());
         const stream = try std.net.tcpConnectToAddress(address);
@@ -113,6 +123,45 @@ test "requests go to the thread that has their worker, by a mark and not by its 
     try testing.expect(play.offer.loan.rung);
     for ([_][2]u32{ .{ 0, 1 }, .{ 1, 0 } }) |others|
         try play.expectPending(others[0], others[1], 0, false);
+}
+
+test "a thread may be replaced before the engine has started" {
+    const level = log.setThreadLevel(.silent);
+    defer _ = log.setThreadLevel(level);
+    var defect: Defect = .{};
+    const instance = try Instance.create(testing.allocator, config, &defect);
+    var play: Play = .{ .instance = instance, .offer = undefined, .level = level };
+    for (0..3) |_| {
+        _ = try play.attach(0);
+        instance.detach(0);
+    }
+    _ = try play.attach(0);
+    try instance.start(&defect);
+    play.offer = instance.offer(0).?;
+    defer play.close();
+    const stream = try play.connect(); // worker 0
+    defer stream.close();
+    try stream.writeAll(request);
+    try play.expectPending(0, 0, 1, false);
+    instance.detach(0);
+    try expectStatus(stream, "503");
+    _ = try play.attach(0);
+}
+
+test "a thread may end between taking down a worker's flag and the wake that it owes for that" {
+    var play = try Play.open();
+    const threads = &play.instance.dispatcher.threads;
+    for (0..2) |_| {
+        try play.takeFlag(1);
+        play.instance.detach(1);
+        for (0..patience_ms) |_| {
+            if (threads.places[1].unaware.load(.acquire) == 0) break;
+            system.sleepMs(1);
+        } else return error.NotWoken;
+        _ = try play.attach(1);
+    }
+    try play.takeFlag(1);
+    play.close(); // it comes to its end
 }
 
 test "a thread that ends costs its requests a 503; others take what comes until it is replaced" {

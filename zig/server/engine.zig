@@ -99,7 +99,8 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type, comptime Defla
             dispatcher: *Dispatcher,
             defect: *Defect,
         ) StartError!Self {
-            return initOn(gpa, config, dispatcher, defect, choose_file.choose(config.io));
+            const choice = choose_file.choose(config.io);
+            return initOn(gpa, config, dispatcher, defect, choice, false);
         }
 
         /// As `init`, of an engine whose workers change threads (`startLending`).
@@ -110,10 +111,7 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type, comptime Defla
             defect: *Defect,
         ) StartError!Self {
             const choice = choose_file.chooseMovable(config.io);
-            var self = try initOn(gpa, config, dispatcher, defect, choice);
-            errdefer self.deinit();
-            try Impl.lending.makeLoans(self.impl);
-            return self;
+            return initOn(gpa, config, dispatcher, defect, choice, true);
         }
 
         fn initOn(
@@ -122,6 +120,7 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type, comptime Defla
             dispatcher: *Dispatcher,
             defect: *Defect,
             first_choice: Choice,
+            lends: bool,
         ) StartError!Self {
             const is_huge = memory.setThreadHuge(config.huge_pages);
             defer _ = memory.setThreadHuge(is_huge);
@@ -130,12 +129,13 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type, comptime Defla
             }
             var choice = first_choice;
             const create = Impl.create;
-            const impl = create(gpa, config, choice.backend, dispatcher, defect) catch |err| blk: {
+            const first = create(gpa, config, choice.backend, lends, dispatcher, defect);
+            const impl = first catch |err| blk: {
                 // One ring could be had, as many as there are workers could not.
                 if (builtin.os.tag != .linux or choice.backend != .io_uring) return err;
                 if (err != error.SystemResources) return err;
                 choice = choose_file.instead(error.SystemResources);
-                break :blk try create(gpa, config, choice.backend, dispatcher, defect);
+                break :blk try create(gpa, config, choice.backend, lends, dispatcher, defect);
             };
             if (config.zero_copy) choose_file.tellZeroCopy(choice.backend);
             return .{ .impl = impl, .choice = choice };
@@ -390,6 +390,7 @@ fn EngineOn(
             parent: Allocator,
             config: *const Config,
             backend: io.Backend,
+            lends: bool,
             dispatcher: *Dispatcher,
             defect: *Defect,
         ) StartError!*Self {
@@ -410,7 +411,8 @@ fn EngineOn(
             const self = try parent.create(Self);
             errdefer parent.destroy(self);
             const count = config.workerCount();
-            const plan = prepareDescriptors(config, count, backend, listeners.items.get(0).fd);
+            const needed = descriptorsNeeded(backend, count, lends);
+            const plan = prepareDescriptors(config, needed, listeners.items.get(0).fd);
             errdefer plan.release();
             self.* = .{
                 .parent = parent,
@@ -447,6 +449,8 @@ fn EngineOn(
             for (self.mailboxes) |mailbox| mailbox.peers = self.mailboxes;
             try self.makeAddressTable();
             errdefer if (self.addresses) |*table| table.deinit();
+            if (lends) try lending.makeLoans(self);
+            errdefer lending.releaseLoans(self);
             try self.makeAcceptor(gpa);
             for (self.drivers) |*driver| {
                 driver.net.on_room = &Acceptor(Io).onRoom;
@@ -489,20 +493,25 @@ fn EngineOn(
             return error.TlsRefused;
         }
 
-        fn prepareDescriptors(
-            config: *const Config,
-            workers: u32,
-            backend: io.Backend,
-            fd: system.Socket,
-        ) descriptors.Plan {
+        /// Of each worker and the acceptor, and of who waits for a worker in its loop.
+        pub fn descriptorsNeeded(backend: io.Backend, workers: u32, lends: bool) u32 {
+            const own = Io.descriptors * (workers + 1);
+            if (lends) return own + workers; // a duplicate of each backend's (bridge/inline.zig)
             // One that is alone may be driven, which nobody has said yet.
             const is_alone = can_be_driven and workers == 1;
-            const more = if (is_alone) Io.descriptorsDriven(backend) else 0;
-            const plan = descriptors.prepare(.{
+            return own + if (is_alone) Io.descriptorsDriven(backend) else 0;
+        }
+
+        fn prepareDescriptors(
+            config: *const Config,
+            needed: u32,
+            fd: system.Socket,
+        ) descriptors.Plan {
+            const needs: descriptors.Needs = .{
                 .connections = config.connections_max,
-                // Of each worker and the acceptor.
-                .engine = Io.descriptors * (workers + 1) + more,
-            }, fd);
+                .engine = needed,
+            };
+            const plan = descriptors.prepare(needs, fd);
             if (plan.connections < config.connections_max) log.warn(
                 "the limit of open files is {d} (ulimit -n): {d} connections are served at a " ++
                     "time, not connections_max, {d}",
@@ -705,7 +714,8 @@ fn EngineOn(
                 earlier = found;
             }
             lending.remind(self);
-            if (earlier == 0) return self.acceptor.wake();
+            self.acceptor.wake(); // also from the wait for another server to take its place
+            if (earlier == 0) return;
             for (self.ports) |*port| {
                 // At 0 the acceptor is about to set it.
                 if (port.drain_deadline_ms.load(.seq_cst) == 0) continue;

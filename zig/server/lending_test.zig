@@ -258,6 +258,48 @@ test "a stop ends in the loops, before its time is over" {
     bench.deinit();
 }
 
+/// A worker's thread that has it back sleeps, and its flag says so.
+fn sleeps(engine: *const Engine) bool {
+    return !engine.loan(0).isLent() and
+        @atomicLoad(u32, engine.impl.ports[0].asleep, .seq_cst) == 1;
+}
+
+test "who has taken down the flag of a worker that was taken back wakes it: a stop is over" {
+    var bench: Bench = undefined;
+    try bench.init(1);
+    const engine = &bench.engine;
+    var loop: Loop = .{ .engine = engine, .worker = 0 };
+    try loop.start();
+    loop.tell(&loop.blocks);
+    try loop.is_blocked.timedWait(patience_ms * std.time.ns_per_ms);
+    // As in the wait for another server: the end of the time is there, and the worker not told.
+    engine.impl.acceptor.stop_deadline_ms.store(1, .seq_cst);
+    engine.loan(0).remind();
+    for (0..patience_ms) |_| {
+        if (sleeps(engine)) break;
+        system.sleepMs(1);
+    } else return error.StillAwake;
+    // The loop publishes as a lane does (bridge/lane.zig): the wake is its own to do from here on.
+    const asleep = engine.impl.ports[0].asleep;
+    try testing.expectEqual(1, @atomicRmw(u32, asleep, .Xchg, 0, .seq_cst));
+    try testing.expect(!engine.loan(0).enter(&loop));
+    engine.loan(0).wake(&loop);
+    for (0..patience_ms) |_| {
+        if (sleeps(engine)) break;
+        system.sleepMs(1);
+    } else return error.NotWoken;
+    engine.impl.acceptor.wake(); // nobody has yet
+    loop.goes_on.set();
+    loop.thread.join();
+    bench.deinit();
+}
+
+test "descriptors are counted for who waits for a worker in a loop" {
+    const Impl = std.meta.Child(@FieldType(Engine, "impl"));
+    const own = Impl.descriptorsNeeded(.epoll, 3, false);
+    try testing.expectEqual(own + 3, Impl.descriptorsNeeded(.epoll, 3, true));
+}
+
 test "workers that change threads are on no ring of io_uring" {
     const before = log.setThreadLevel(.silent);
     defer _ = log.setThreadLevel(before);

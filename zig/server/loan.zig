@@ -56,7 +56,7 @@ pub const Loan = struct {
         if (self.asker != null or self.borrower != null) return .taken;
         self.asker = who;
         self.is_asked.store(true, .release);
-        context.ring(); // it has not ended, and cannot while this has the mutex
+        context.ring(); // as in `wake`
         while (self.borrower != who) {
             if (self.has_ended) return .ended;
             self.changed.wait(&self.mutex);
@@ -82,6 +82,15 @@ pub const Loan = struct {
         self.borrower = null;
         self.changed.broadcast();
         self.mutex.unlock();
+    }
+
+    /// The loop in which it was has published something for it and taken its asleep flag down, so
+    /// that nobody else rings: its own thread has it now, and may sleep. `ring` finds what it rings
+    /// open: it has not ended, and cannot while this has the mutex.
+    pub fn wake(self: *Loan, context: anytype) void {
+        self.mutex.lock();
+        defer self.mutex.unlock();
+        if (!self.has_ended) context.ring();
     }
 
     // Any thread.
@@ -235,6 +244,24 @@ test "a worker whose borrower does not give it back is taken back when its time 
     thread.join();
     try testing.expect(!loan.enter(&who));
     try testing.expect(!loan.isLent());
+}
+
+test "the thread of a worker that it has back is woken by who had it, until the worker has ended" {
+    const Rings = struct {
+        count: u32 = 0,
+
+        fn ring(self: *@This()) void {
+            self.count += 1;
+        }
+    };
+    const loan = try Loan.create(testing.allocator);
+    defer loan.release();
+    var rings: Rings = .{};
+    loan.wake(&rings);
+    try testing.expectEqual(1, rings.count);
+    loan.end();
+    loan.wake(&rings);
+    try testing.expectEqual(1, rings.count); // what it would ring may be closed
 }
 
 test "who keeps a loan may ask when the engine is gone" {

@@ -401,7 +401,7 @@ class ThreadedServer extends BaseServer {
       await this.pool.attach(this.id);
       this.start();
       this.pool.listening(this.where.whereabouts);
-      await this.pool.takeWorkers();
+      this.pool.takeWorkers();
     } catch (error) {
       await this.pool.close();
       this.release();

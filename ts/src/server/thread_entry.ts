@@ -130,9 +130,13 @@ class ThreadProgram {
       this.takeWorker = () => doorbell.watch(engine, id, block, thread);
   }
 
-  /** After the engine's start, where it runs inline: this thread has a worker in its loop. */
+  /** After the engine's start, where it runs inline: this thread has a worker in its loop. Else the engine's has it. */
   watch(): void {
-    this.takeWorker?.();
+    try {
+      this.takeWorker?.();
+    } catch (error) {
+      report({ kind: 'not-watching', message: messageOf(error) });
+    }
   }
 
   listening(where: Whereabouts): void {
@@ -197,8 +201,11 @@ function report(message: ThreadReport, transfer: ArrayBuffer[] = []): void {
 
 function fail(error: unknown): void {
   const { code = 'GYR_THREAD', hint = '' } = error as Partial<GyrfalconError>;
-  const message = error instanceof Error ? error.message : String(error);
-  report({ kind: 'failed', code, message, hint });
+  report({ kind: 'failed', code, message: messageOf(error), hint });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
@@ -212,7 +219,6 @@ async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
       return;
     case 'watch':
       program.watch();
-      report({ kind: 'watching' });
       return;
     case 'publish':
       program.publish(order.topic, order.data, order.compress, order.cost);

@@ -60,8 +60,8 @@ export type ThreadReport =
   | OutsideReport
   | { kind: 'prepared'; table: EngineTable }
   | { kind: 'attached' }
-  /** Its worker runs on it. */
-  | { kind: 'watching' }
+  /** Its worker cannot run on it, and goes on on a thread of the engine. */
+  | { kind: 'not-watching'; message: string }
   /** So much of what it was given to publish is on its way, with what each message costs. */
   | { kind: 'published'; bytes: number }
   | { kind: 'stopped' }
@@ -143,6 +143,8 @@ export class ThreadPool {
       const member = new Member(this.options, thread, {
         died: (dead) => this.onDeath(dead),
         listenerLost: () => this.host.listenerLost(),
+        notWatching: ({ thread }, message) =>
+          this.tell(`worker thread ${thread} is served from another thread: ${message}`),
       });
       this.members.push(member);
       member.start(this.origin);
@@ -162,19 +164,13 @@ export class ThreadPool {
     for (const member of this.members) member.order({ kind: 'listening', where });
   }
 
-  /** After the engine's start: every thread has its worker, where there are such. */
-  async takeWorkers(): Promise<void> {
+  /**
+   * After the engine's start: every thread is to have its worker, where there are such. None is waited for: handlers are
+   * called already, and may take long. One that is not there is given it when it is.
+   */
+  takeWorkers(): void {
     if (!this.options.isInline) return;
-    await this.exclusively(async () => {
-      const members = this.members.filter(({ serving }) => serving);
-      // One that dies meanwhile is started anew, and has it then.
-      const watching = members.map((member) =>
-        member.takeWorker().catch((error: unknown) => {
-          if (member.serving) throw error;
-        }),
-      );
-      await Promise.all(watching);
-    });
+    for (const member of this.members) if (member.serving) member.order({ kind: 'watch' });
   }
 
   /** Publishes a message by way of a thread that serves. As `Server.publish`. */
@@ -321,7 +317,7 @@ export class ThreadPool {
     member.order({ kind: 'attach', id, where: this.where });
     await member.attached();
     member.serving = true;
-    if (this.options.isInline && this.where !== null) await member.takeWorker();
+    if (this.options.isInline && this.where !== null) member.order({ kind: 'watch' });
   }
 
   private onDeath(member: Member): void {
@@ -332,12 +328,13 @@ export class ThreadPool {
     }
     if (this.id === null || this.closing) return;
     this.engine.detach(this.id, member.thread);
-    const log = new Log(this.options.log);
-    if (log.shows('error')) {
-      console.error(`gyrfalcon: worker thread ${member.thread} died: ${member.deathNote}`);
-    }
+    this.tell(`worker thread ${member.thread} died: ${member.deathNote}`);
     const timer = setTimeout(() => this.restart(member), member.restartWait());
     if (!this.referenced) timer.unref();
+  }
+
+  private tell(line: string): void {
+    if (new Log(this.options.log).shows('error')) console.error(`gyrfalcon: ${line}`);
   }
 
   private restart(member: Member): void {
@@ -376,6 +373,8 @@ interface MemberHost {
   died(member: Member): void;
   /** Its engine has lost a listener; every member says so. */
   listenerLost(): void;
+  /** It does not get its worker. */
+  notWatching(member: Member, message: string): void;
 }
 
 /** One place in the pool; the thread in it may change. */
@@ -482,13 +481,6 @@ class Member {
     if (report.kind !== 'attached') throw failureOf(report);
   }
 
-  /** Has its worker run on it. */
-  async takeWorker(): Promise<void> {
-    this.order({ kind: 'watch' });
-    const report = await this.next();
-    if (report.kind !== 'watching') throw failureOf(report);
-  }
-
   /** Ends the thread and waits for its end. */
   async end(): Promise<void> {
     if (this.alive) await this.worker.terminate();
@@ -525,6 +517,8 @@ class Member {
       this.order({ kind: 'topics-taken' });
     } else if (report.kind === 'listener-lost') {
       this.host.listenerLost();
+    } else if (report.kind === 'not-watching') {
+      this.host.notWatching(this, report.message);
     } else if (this.waiting !== null) {
       const { waiting } = this;
       this.waiting = null;

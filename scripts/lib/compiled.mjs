@@ -1,6 +1,6 @@
 // The TypeScript of tests, and of what they try of the project's, as JavaScript, file by file: a process of a test, or of a server
 // that is tested, then starts without the loader, which before Node.js 22.15 costs as much as all else of the start.
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { at, filesBelow, readIfThere, root } from './project.mjs';
@@ -83,6 +83,9 @@ function besideEachOther({ onResolve }, files) {
 
 /** Its source's URL, from its own. */
 function ownUrl() {
-  const [here, sources] = [compiledFolder, root].map((path) => pathToFileURL(join(path, '/')).href);
+  mkdirSync(compiledFolder, { recursive: true });
+  // Node.js tells where a module is behind all links.
+  const here = pathToFileURL(join(realpathSync(compiledFolder), '/')).href;
+  const sources = pathToFileURL(join(root, '/')).href;
   return `const __sourceUrl = ${JSON.stringify(sources)} + import.meta.url.slice(${here.length}).replace(/\\.js(?=$|\\?)/, '.ts');`;
 }

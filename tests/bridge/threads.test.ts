@@ -3,7 +3,7 @@ import { type GyrfalconError, type Server, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { engineFiles, enginePath } from '../../ts/src/bridge/engine.ts';
-import { loader, moduleOf, project, start } from '../support/process.ts';
+import { moduleOf, project, start } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
 import { connect } from '../support/socket.ts';
 import { until, within } from '../support/wait.ts';
@@ -141,9 +141,9 @@ test('32 threads beside 8 workers start, serve and end, without a warning', asyn
   assert.is(program.stdout(), 'served\n');
 });
 
-test('threads of JavaScript import TypeScript where their program does', async () => {
+test('threads of JavaScript import TypeScript, whether their program does or not', async () => {
   const fixture = project('tests', 'bridge', 'fixtures', 'loaded.mjs');
-  const program = start(process.execPath, [...loader, fixture]);
+  const program = start(process.execPath, [fixture]);
   const ending = await within(program.ended, 'the end of the program', 30_000);
   assert.equal(ending, { code: 0, signal: null }, program.stderr());
   assert.is(program.stdout(), 'constant\n');

@@ -20,12 +20,14 @@ export const loader: readonly string[] = [
 
 /** What Node.js is told to run a TypeScript file of the project: what the test run has compiled it to, if it has. */
 export function programOf(...names: string[]): string[] {
+  // What was compiled of it may be there still when it is not.
+  if (!existsSync(project(...names))) throw new Error(`${names.join('/')} is not there`);
   const folder = process.env.GYRFALCON_COMPILED;
   if (folder === undefined) return [...loader, project(...names)];
   return ['--enable-source-maps', join(folder, ...names).replace(/\.ts$/, '.js')];
 }
 
-/** The module of threads that {@link programOf} would run: of JavaScript, threads start without the loader. */
+/** The module of threads that {@link programOf} would run: of JavaScript, there is nothing for their loader to transform. */
 export function moduleOf(...names: string[]): URL {
   return pathToFileURL(programOf(...names).at(-1) as string);
 }

@@ -126,11 +126,6 @@ pub const write_nodes_spare: u32 = 16 * 1024;
 pub const connection_memory_share_bytes: u64 = 64 * 1024;
 /// Time that a closing connection is given to read what was sent before it is torn down, ms.
 pub const linger_ms: u32 = 2_000;
-/// What a client may send behind its connection's end, which is read and dropped for that time, and
-/// for as long as its response waits for it, bytes. Whoever reads learns of the end while no more
-/// is on its way than two systems hold, as Linux comes: 4 MiB unsent on its side, 32 MiB unread on
-/// this.
-pub const linger_bytes_max_default: u64 = 64 * 1024 * 1024;
 
 /// A turn of a worker that took longer than this held its connections up: a handler did not come
 /// back, or the machine stood still, ms.

@@ -171,8 +171,6 @@ pub const Link = struct {
     sealed_next: ?u32 = null,
     /// Sent by the server since its turn began: for whoever checks its share.
     turn_bytes: u64 = 0,
-    /// Read by the server behind its FIN.
-    bytes_behind_fin: u64 = 0,
     /// The server was told of the client's FIN, or has read it.
     fin_told: bool = false,
     /// When the client closed its end, virtual ms.

@@ -645,7 +645,6 @@ pub const Simulator = struct {
         const count = if (short) network.random().intRangeAtMost(usize, 1, whole) else whole;
         const bytes = self.receive_buffer[0..count];
         _ = link.up.pull(bytes);
-        if (link.server_finished) link.bytes_behind_fin += count;
         network.note(link, "server reads", count, whole);
         context.onRecv(token, .{ .bytes = bytes });
         // Who looks at them after the call sees it.

@@ -35,8 +35,6 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         /// Its place in the worker's ready list.
         ready: list.Link(Self) = .{},
         next_closed: ?*Self = null,
-        /// What has come behind its end, and was dropped, bytes.
-        dropped: u64 = 0,
         padding: [padding_bytes]u8 align(8) = undefined,
         app: Protocol.ConnState = .{},
         stream: Io.Stream = .{},
@@ -75,7 +73,7 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         is_filtered: bool = false,
 
         const cold_bytes = @sizeOf(WriteQueue) + @sizeOf(Chain) + @sizeOf(list.Link(Self)) +
-            @sizeOf(?*Self) + @sizeOf(u64) + hot_offset;
+            @sizeOf(?*Self) + hot_offset;
         const has_layout = @hasDecl(Protocol.ConnState, "hot_offset");
         const hot_offset = if (has_layout) Protocol.ConnState.hot_offset else 0;
         /// The hot fields begin a cache line.

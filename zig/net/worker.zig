@@ -72,8 +72,6 @@ pub const Options = struct {
     /// What a connection gets in one turn.
     turn_bytes_max: u32 = limits.turn_bytes_max_default,
     turn_requests_max: u16 = limits.turn_requests_max_default,
-    /// What a connection's peer may send behind its end.
-    linger_bytes_max: u64 = limits.linger_bytes_max_default,
     /// Connections that the protocol may have made from here; 0 for one that makes none.
     outbound_max: u32 = 0,
 };
@@ -322,7 +320,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             // The backend asked `stream` for this token.
             const conn = self.named(token).?;
             switch (result) {
-                .bytes => |bytes| if (self.isAwaited(conn, bytes.len)) self.receive(conn, bytes),
+                .bytes => |bytes| if (conn.phase == .open) self.receive(conn, bytes),
                 .eof => self.receiveEof(conn),
                 .eof_ahead => if (conn.phase == .open) self.noteEofAhead(conn),
                 // An upstream that has hung up behind all that it had to say is read to its end.
@@ -378,16 +376,6 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         // Input.
-
-        /// Whether anything is to be made of so many bytes. What comes behind the end is counted: a
-        /// peer that goes on and on is not waited for, be it to end or to take what it was sent.
-        fn isAwaited(self: *Self, conn: *Conn, bytes: usize) bool {
-            if (conn.finish_when_sent) {
-                conn.dropped += bytes;
-                if (conn.dropped > self.options.linger_bytes_max) self.close(conn);
-            }
-            return conn.phase == .open;
-        }
 
         fn receive(self: *Self, conn: *Conn, bytes: []u8) void {
             if (filters and conn.is_filtered) return Filtering.receive(self, conn, bytes);
@@ -586,7 +574,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Closes once everything written so far has been sent. With `linger`, input is read and
         /// dropped for a while first, so that a reset does not overtake the response (RFC 9112
-        /// §9.6): up to `linger_bytes_max`, beyond which the connection is closed at once.
+        /// §9.6).
         pub fn finish(self: *Self, conn: *Conn, linger: bool) void {
             if (conn.phase == .connecting) return self.close(conn); // there is nothing to send
             if (conn.phase != .open) return;

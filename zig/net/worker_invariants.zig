@@ -36,8 +36,6 @@ pub fn checkConnection(worker: anytype, conn: anytype) void {
     assert(!conn.in_input and !conn.in_pump);
     assert((conn.queue.bytes == 0) == conn.queue.isEmpty());
     assert((conn.input.len == 0) == (conn.input.first == null));
-    assert(conn.dropped == 0 or conn.finish_when_sent);
-    assert(conn.phase == .closed or conn.dropped <= worker.options.linger_bytes_max);
     switch (conn.phase) {
         .open => {
             assert(!conn.awaits_room or !conn.queue.isEmpty());

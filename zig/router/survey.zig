@@ -1,6 +1,7 @@
 //! What a table of patterns means, asked of the router that it makes: who answers the methods of
 //! each pattern, which patterns go before it, and which entries no request comes to. It is for
-//! people and is in no hurry: its time grows with the square of the table.
+//! people and is in no hurry: its time grows with the square of the table and, where there are
+//! wildcards, with that of its longest pattern (a second for 33 patterns, one of 200 segments).
 //!
 //! The router is asked about a few paths that stand for all. A parameter stands for a segment that
 //! no pattern has as a literal: a path that has literals in its place is matched by the same

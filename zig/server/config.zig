@@ -67,9 +67,6 @@ pub const Config = struct {
     turn_bytes_max: u32 = limits.turn_bytes_max_default,
     /// Requests of a connection that are begun in one turn of its worker.
     turn_requests_max: u16 = limits.turn_requests_max_default,
-    /// What a client may send behind its connection's end, while it has yet to take or to read the
-    /// last of what it is sent, bytes: beyond it the connection is closed at once.
-    linger_bytes_max: u64 = limits.linger_bytes_max_default,
     /// Requests of one connection whose responses are outstanding.
     pipeline_depth_max: u16 = limits.pipeline_depth_max_default,
     /// Requests of a worker under way beyond the first of each of its connections: pipelines,

@@ -200,7 +200,6 @@ pub fn Driver(
                     .receive_buffer_bytes = config.receive_buffer_bytes,
                     .turn_bytes_max = config.turn_bytes_max,
                     .turn_requests_max = config.turn_requests_max,
-                    .linger_bytes_max = config.linger_bytes_max,
                 }, port, self),
                 .dispatcher = dispatcher,
                 .config = config,

@@ -207,36 +207,6 @@ test "bytes that come behind the last request, before its answer, let the client
     try bench.end(&.{token});
 }
 
-/// The client of `token` goes on and on behind its connection's end.
-fn expectBounded(bench: *Bench, token: io.Token) !void {
-    const more: [4000]u8 = @splat('m');
-    var taken: u64 = 0;
-    while (taken + more.len <= bench.driver.net.options.linger_bytes_max) : (taken += more.len) {
-        bench.feed(token, &more);
-        try testing.expect(bench.driver.net.backend.is_open);
-    }
-    bench.feed(token, &more);
-    try testing.expect(!bench.driver.net.backend.is_open);
-}
-
-const last_request = "GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-
-test "a client that goes on behind its end is not read for ever, nor is its response kept" {
-    for ([_]usize{ std.math.maxInt(usize), 1_000_000 }) |room| {
-        var bench: Bench = undefined;
-        try bench.begin();
-        bench.driver.net.options.linger_bytes_max = 50_000;
-        const token = try bench.connect(5);
-        bench.driver.net.backend.room = room;
-        bench.feed(token, last_request ++ "more");
-        const is_sent = room > large.len;
-        for (0..16) |_| bench.driver.net.turn(0); // each has a share of it
-        try testing.expectEqual(is_sent, bench.driver.net.backend.later == null);
-        try expectBounded(&bench, token);
-        try bench.end(&.{token});
-    }
-}
-
 /// Two of three heads lie in the sockets, a batch of one poll each, when their time is over.
 /// `is_aside`: words of others are served before the sockets are looked at.
 fn expectInTime(is_aside: bool) !void {

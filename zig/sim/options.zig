@@ -71,7 +71,6 @@ pub const Options = struct {
         self.openSockets();
         self.publishLong();
         self.compress();
-        self.endAtOnce();
         if (calm) return self;
         self.js_dies = random.uintLessThan(u8, 3) == 0;
         self.stalls = random.uintLessThan(u8, 4) == 0;
@@ -125,8 +124,8 @@ pub const Options = struct {
         if (self.seed % 3 == 2) self.publication_bytes_max = 3_000;
     }
 
-    /// One seed in two compresses messages of those who offer it, by what stands in DEFLATE's place;
-    /// and as in `secure`.
+    /// One seed in two compresses messages of those who offer it, by what stands in DEFLATE's
+    /// place; and as in `secure`.
     fn compress(self: *Options) void {
         var prng = std.Random.DefaultPrng.init(self.seed +% 0x3c6e_f372);
         const random = prng.random();
@@ -140,15 +139,6 @@ pub const Options = struct {
         config.websocket_deflate_client_window_bits = random.intRangeAtMost(u8, 8, 15);
         // Of their own a few have what compresses.
         config.websocket_deflate_memory_bytes = limits.websocket_deflate_memory_bytes_min;
-    }
-
-    /// In half of the seeds that are not calm little is read behind a connection's end, or nothing;
-    /// and as in `secure`.
-    fn endAtOnce(self: *Options) void {
-        var prng = std.Random.DefaultPrng.init(self.seed +% 0x1f83_d9ab);
-        const random = prng.random();
-        if (self.calm or random.boolean()) return;
-        self.config.linger_bytes_max = random.uintAtMost(u32, 5_000);
     }
 
     fn configOf(random: std.Random, calm: bool) Config {

@@ -183,7 +183,11 @@ pub const Inflater = struct {
     number: u16 = 0,
     filler: [context_bytes]u8 = undefined,
 
-    pub fn create(memory: *Memory, _: WindowBits, keeps_context: bool) error{OutOfMemory}!*Inflater {
+    pub fn create(
+        memory: *Memory,
+        _: WindowBits,
+        keeps_context: bool,
+    ) error{OutOfMemory}!*Inflater {
         const self = try memory.create(Inflater);
         self.* = .{ .memory = memory, .keeps_context = keeps_context };
         return self;
@@ -298,7 +302,7 @@ pub const Shared = struct {
 
 const testing = std.testing;
 
-test "what is pressed comes out as it went in, wherever it is cut, and another's number is refused" {
+test "what is pressed comes out as it went in, wherever it is cut; another number is refused" {
     var coded: [200]u8 = undefined;
     for ([_][]const u8{ "", "a", "seven bits, packed", "\xff\x00\x80 eight" }) |text| {
         const bytes = encode(&.{ text[0 .. text.len / 2], text[text.len / 2 ..] }, 300, &coded).?;

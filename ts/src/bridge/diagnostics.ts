@@ -54,6 +54,7 @@ export interface SocketCloseMessage extends SocketMessage {
 
 /** What is looked at of an exchange. */
 interface ToldOf {
+  /** Null: only a defect could have brought it. Nothing is told of it. */
   readonly request: Request | null;
   readonly channel: { readonly server: unknown };
   readonly route: CompiledRoute;
@@ -117,19 +118,20 @@ export function trace(exchange: ToldOf, request: Request, context: ExecutionCont
 
 /** The head of a response has been handed to the engine, with this status. */
 export function tellResponse(exchange: ToldOf, status: number): void {
-  if (!responseStart.hasSubscribers) return;
+  if (!responseStart.hasSubscribers || exchange.request === null) return;
   responseStart.publish({ ...messageOf(exchange), status } satisfies ResponseStartMessage);
 }
 
 /** All of a response has been handed to the engine, or as much of it as there will be. */
 export function tellFinish(exchange: ToldOf, complete: boolean): void {
-  if (!responseFinish.hasSubscribers) return;
+  if (!responseFinish.hasSubscribers || exchange.request === null) return;
   responseFinish.publish({ ...messageOf(exchange), complete } satisfies ResponseFinishMessage);
 }
 
 /** The client has gone, or the engine has given the request up, before the response was handed over. */
 export function tellAbort(exchange: ToldOf): void {
-  if (requestAbort.hasSubscribers) requestAbort.publish(messageOf(exchange));
+  if (requestAbort.hasSubscribers && exchange.request !== null)
+    requestAbort.publish(messageOf(exchange));
 }
 
 export function tellSocketOpen(socket: ServerWebSocket<unknown>): void {

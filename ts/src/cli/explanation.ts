@@ -185,6 +185,8 @@ class Explainer {
   private readonly survey: RouteSurvey;
   private readonly isSecured: boolean;
   private readonly sources: Map<unknown, FunctionSource>;
+  /** By shape. */
+  private readonly patterns = new Map<number, string>();
 
   constructor(app: ExplainedApp, compiled: CompiledTable, survey: RouteSurvey, isSecured: boolean) {
     this.app = app;
@@ -193,6 +195,9 @@ class Explainer {
     this.survey = survey;
     this.isSecured = isSecured;
     const { entries } = compiled.table;
+    for (const [index, { shape }] of survey.rows.entries()) {
+      if (!this.patterns.has(shape)) this.patterns.set(shape, entries[index]?.pattern as string);
+    }
     const functions = [...entries.map((_, i) => this.valueOf(i)), app.written].filter(
       (value) => typeof value === 'function',
     );
@@ -245,8 +250,7 @@ class Explainer {
 
   /** The first that the app has of a shape. */
   private patternOf(shape: number): string {
-    const first = this.survey.rows.findIndex((row) => row.shape === shape);
-    return this.compiled.table.entries[first]?.pattern as string;
+    return this.patterns.get(shape) as string;
   }
 
   private methodsOf(

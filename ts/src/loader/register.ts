@@ -7,7 +7,6 @@ import module from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { hookRequire } from './commonjs.ts';
 import { installHelpers } from './decorators.ts';
-import { markRegistered } from './registered.ts';
 import { importedFile, loadedPath, mappedFile } from './resolution.ts';
 import { transform } from './transform.ts';
 
@@ -28,8 +27,11 @@ interface SyncHooks {
 }
 
 const { registerHooks } = module as unknown as { registerHooks?: (hooks: SyncHooks) => void };
+const registered = Symbol.for('gyrfalcon.loader');
+const state = globalThis as { [registered]?: true };
 
-if (markRegistered()) {
+if (state[registered] === undefined) {
+  state[registered] = true;
   // Stack traces name the TypeScript file's own lines.
   process.setSourceMapsEnabled(true);
   installHelpers();

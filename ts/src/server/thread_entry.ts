@@ -1,4 +1,5 @@
 /** Where a worker thread of `serve({ threads })` begins. */
+import '../loader/register.ts';
 import { parentPort, workerData } from 'node:worker_threads';
 import * as abi from '../bridge/abi.gen.ts';
 import type { SocketAddress } from '../bridge/address.ts';
@@ -177,7 +178,6 @@ async function importHandlers(version: number): Promise<HandlerOptions> {
     url.searchParams.set('gyrfalcon', String(version));
     forgetModule(url);
   }
-  if (data.loader) await import('../loader/register.ts');
   let exported: Record<string, unknown>;
   try {
     exported = await import(url.href);

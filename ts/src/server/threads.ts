@@ -15,7 +15,6 @@ import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
 import { Fifo } from '../core/fifo.ts';
 import { Log, type LogLevel } from '../core/log.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
-import { isRegistered } from '../loader/registered.ts';
 import type { Whereabouts } from './listen.ts';
 import type { EngineTable } from './routes.ts';
 
@@ -25,8 +24,6 @@ export interface ThreadData {
   thread: number;
   /** A worker of the engine runs on the thread. */
   isInline: boolean;
-  /** It is to have the loader for TypeScript: what is plain JavaScript starts in half the time without. */
-  loader: boolean;
   globals: boolean;
   shutdownTimeout: number | undefined;
   forms: FormOptions | undefined;
@@ -418,7 +415,6 @@ class Member {
       module,
       thread,
       isInline,
-      loader: isRegistered() || !/\.[cm]?js$/.test(new URL(module).pathname),
       globals,
       shutdownTimeout,
       forms,

@@ -154,7 +154,7 @@ pub fn Module(comptime registry: type) type {
                     const level = log.setThreadLevel(instance.config.log);
                     defer _ = log.setThreadLevel(level);
                     log.err(
-                        "worker {d} stays on its own thread: it cannot be waited for elsewhere ({s})",
+                        "worker {d} stays on its own thread: no other can wait for it ({s})",
                         .{ self.worker, @errorName(err) },
                     );
                     return false;

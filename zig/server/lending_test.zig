@@ -24,7 +24,7 @@ const App = struct {
     /// Says on which thread it was called.
     pub fn handleRequest(_: *App, _: *Request, res: *Response) !void {
         var text: [20]u8 = undefined;
-        res.send(std.fmt.bufPrint(&text, "{d:0>20}", .{std.Thread.getCurrentId()}) catch &text);
+        try res.write(try std.fmt.bufPrint(&text, "{d:0>20}", .{std.Thread.getCurrentId()}));
     }
 };
 

@@ -153,7 +153,6 @@ const server = serve({
       ? new Response('no tunnel\n')
       : new Response('not here\n', { status: 404 }),
 });
-console.log(`${server.url}`);
 
 let isStopping = false;
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -165,3 +164,5 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     console.log(`STOPPED ${allocationsAfterStart}`);
   });
 }
+// Last: who reads it may send a signal at once.
+console.log(`${server.url}`);

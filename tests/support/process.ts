@@ -150,11 +150,15 @@ export async function startZig(
   return listening(start(path, args));
 }
 
-/** Waits until a server has printed its URL, or the engine's line with its port; for `ms` at most. */
+/**
+ * Waits until a server has printed its URL, or the line of a Zig program's engine with its port; for `ms` at most. The line
+ * of an engine in Node.js ("2 workers in threads") is none such: its program prints the URL behind it, when it is ready for
+ * signals.
+ */
 export async function listening(running: Running, ms = 30_000): Promise<RunningServer> {
   const port = (): number =>
     Number(
-      /https?:\/\/\S+?:(\d+)\/|listening on \S*:(\d+)/
+      /https?:\/\/\S+?:(\d+)\/|listening on \S*:(\d+): .* workers, /
         .exec(running.stdout() + running.stderr())
         ?.slice(1)
         .find((digits) => digits !== undefined) ?? 0,

@@ -23,7 +23,6 @@ const server =
   threads === 0
     ? serve({ ...base, ...named('first') })
     : await serve({ ...base, threads, module: moduleOf('tests', 'websocket', 'handlers.ts') });
-console.log(`${server.url}`);
 
 process.on('SIGHUP', async () => {
   // Of a server without WebSockets: with some, which it cannot get.
@@ -46,3 +45,5 @@ process.once('SIGTERM', async () => {
   await server.stop({ deadline: 5000 });
   console.log('STOPPED');
 });
+// Last: who reads it may send a signal at once, which would end a process that does not take it yet.
+console.log(`${server.url}`);

@@ -106,6 +106,7 @@ test {
     _ = @import("core/spsc.zig");
     _ = @import("core/system.zig");
     _ = @import("core/wheel.zig");
+    _ = @import("core/worker_token.zig");
     _ = @import("io/choose.zig");
     _ = @import("io/epoll.zig");
     _ = @import("io/kqueue.zig");

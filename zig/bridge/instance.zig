@@ -269,6 +269,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
 
         /// The end of the thread's doorbell that is read, which is the caller's.
         pub fn attach(self: *Self, thread: u32, defect: *Defect) Error!Reader {
+            const level = log.setThreadLevel(self.config.log); // it may run lent workers
+            defer _ = log.setThreadLevel(level);
             var waited_ms: u32 = 0;
             while (true) {
                 const reader = self.dispatcher.threads.attach(thread) catch |err| {

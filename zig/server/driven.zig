@@ -4,6 +4,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 const log = @import("../core/log.zig");
+const worker_token = @import("../core/worker_token.zig");
 const StartError = @import("start_error.zig").StartError;
 
 /// `E`: the engine on one backend (engine.zig).
@@ -15,7 +16,8 @@ pub fn Driven(comptime E: type) type {
             const driver = &self.drivers[0];
             if (!E.can_be_driven) return error.NotDriven;
             if (driver.net.backend.descriptor() == null) return error.NotDriven;
-            driver.websocket_worker.mailbox.settle();
+            const before = runAs(driver);
+            defer _ = worker_token.put(before);
             self.dispatcher.workerStart(driver) catch |err| {
                 log.err("the worker could not start: {s}", .{@errorName(err)});
                 return error.WorkerStartFailed;
@@ -28,7 +30,8 @@ pub fn Driven(comptime E: type) type {
         pub fn drive(self: *E, index: u32, how: enum { turn, aside }) void {
             if (self.is_driven and !self.is_under_way) return;
             const driver = &self.drivers[index];
-            driver.websocket_worker.mailbox.settle(); // the thread may drive several
+            const before = runAs(driver);
+            defer _ = worker_token.put(before);
             switch (how) {
                 .turn => driver.net.turn(0),
                 .aside => driver.net.turnAside(),
@@ -51,9 +54,17 @@ pub fn Driven(comptime E: type) type {
         pub fn join(self: *E) void {
             if (!self.is_under_way) return;
             const driver = &self.drivers[0];
-            driver.websocket_worker.mailbox.settle();
+            const before = runAs(driver);
+            defer _ = worker_token.put(before);
             while (!driver.net.isDone()) driver.net.turn(driver.net.beginTurn());
             end(self);
+        }
+
+        /// The thread may drive several, and do other things. Returns whom it works as when it does
+        /// not drive this one.
+        fn runAs(driver: anytype) u64 {
+            driver.websocket_worker.mailbox.settle();
+            return worker_token.put(driver.token);
         }
 
         fn end(self: *E) void {

@@ -666,7 +666,7 @@ fn EngineOn(
             _ = log.setThreadLevel(self.config.log);
             const driver = &self.drivers[index];
             if (self.config.pin) self.pin(index);
-            driver.websocket_worker.mailbox.settle();
+            driver.settle();
             if (self.dispatcher.workerStart(driver)) {
                 self.ready.finish();
                 self.go.wait();

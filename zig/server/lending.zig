@@ -3,6 +3,7 @@
 //! the end of a stop.
 
 const std = @import("std");
+const worker_token = @import("../core/worker_token.zig");
 const Loan = @import("loan.zig").Loan;
 const Mailbox = @import("websocket/socket.zig").Mailbox;
 const StartError = @import("start_error.zig").StartError;
@@ -73,9 +74,11 @@ pub fn Lending(comptime E: type) type {
         pub fn hurry(self: *E) void {
             for (self.loans, 0..) |loan, index| {
                 if (!loan.enterLent()) continue;
-                const mailbox = &self.drivers[index].websocket_worker.mailbox;
-                const before = mailbox.visit();
-                self.drivers[index].net.turnAside();
+                const driver = &self.drivers[index];
+                const before = driver.websocket_worker.mailbox.visit();
+                const token = worker_token.put(driver.token);
+                driver.net.turnAside();
+                _ = worker_token.put(token);
                 Mailbox.goHome(before);
                 loan.leave();
                 Io.ring(self.ports[index].bell); // for what that has brought up

@@ -174,6 +174,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                 const level = log.setThreadLevel(self.config.log); // an inline worker's end is here
                 defer _ = log.setThreadLevel(level);
                 engine.requestStop(0);
+                self.ringAll();
                 engine.join();
                 engine.deinit();
             }
@@ -286,7 +287,14 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
         }
 
         pub fn detach(self: *Self, thread: u32) void {
-            if (self.dispatcher.threads.detach(thread)) self.wakeAll();
+            if (self.dispatcher.threads.detach(thread)) self.ringAll();
+        }
+
+        /// Has all workers look, also one whose asleep flag is down: a thread that was terminated
+        /// may have taken it down, and not come to the wake.
+        fn ringAll(self: *Self) void {
+            const engine = &(self.engine orelse return);
+            for (0..self.config.workers) |worker| Engine.ring(engine.bell(@intCast(worker)));
         }
 
         /// Has an inline worker look at once at what it is to take notice of: it would do so when

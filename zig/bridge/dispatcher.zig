@@ -465,15 +465,14 @@ pub const Dispatcher = struct {
         }
     }
 
-    /// What the other workers have with a thread that is gone is theirs to answer.
+    /// What the other workers have with a thread that is gone is theirs to answer. It may have taken
+    /// down the flag of one that sleeps, and owe it the wake.
     fn wakeOthers(self: *Dispatcher, w: anytype) void {
         @branchHint(.cold);
         const Io = @TypeOf(w.net.backend);
         for (0..self.block.layout.workers) |index| {
             const line = self.block.worker(@intCast(index));
-            if (index == w.index) continue;
-            if (@atomicRmw(u32, &line.asleep, .Xchg, 0, orders.take) == 1)
-                Io.ring(.ofNumber(line.wake_fd));
+            if (index != w.index) Io.ring(.ofNumber(line.wake_fd));
         }
     }
 

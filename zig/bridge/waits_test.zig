@@ -1,5 +1,5 @@
 //! Requests that wait for a thread: while one thread takes nothing, another that comes does, and
-//! who waits too long is told so.
+//! who waits too long is told so. Workers that sleep, and who wakes them.
 
 const std = @import("std");
 const testing = std.testing;
@@ -66,23 +66,72 @@ const Crowd = struct {
     }
 };
 
+fn waitFor(word: *const u32, value: u32) !void {
+    for (0..10_000) |_| {
+        if (@atomicLoad(u32, word, .seq_cst) == value) return;
+        std.time.sleep(std.time.ns_per_ms);
+    }
+    return error.NotInTime;
+}
+
+/// As a thread that is terminated when it has taken the sleeping worker's flag down, before the
+/// wake that it owes for that.
+fn takeFlag(play: *const Play, worker: u32) !void {
+    const asleep = &play.engine.block.worker(worker).asleep;
+    for (0..10_000) |_| {
+        if (@atomicRmw(u32, asleep, .Xchg, 0, .seq_cst) == 1) return;
+        std.time.sleep(std.time.ns_per_ms);
+    }
+    return error.NotInTime;
+}
+
 test "a worker that sleeps is woken by a call as it is by a write" {
     var play = try Play.open();
     defer play.close();
     const stream = try play.connect();
     defer stream.close();
-    const asleep = &play.engine.block.worker(0).asleep;
     for ([_]@TypeOf(play.wakes){ .by_call, .by_write, .by_call }) |way| {
         play.wakes = way;
         try stream.writeAll(hostile.request_text);
         const record = try play.nextRequest();
-        for (0..10_000) |_| {
-            if (@atomicLoad(u32, asleep, .seq_cst) == 1) break;
-            std.time.sleep(std.time.ns_per_ms);
-        } else return error.NeverAsleep;
+        try waitFor(&play.engine.block.worker(0).asleep, 1);
         try play.publishRaw(std.mem.asBytes(&hostile.Answer.to(record)));
         try hostile.expectStatus(stream, "200");
     }
+}
+
+test "a thread may end between taking down a worker's flag and the wake that it owes for that" {
+    var play = try Play.open();
+    const unaware = &play.engine.dispatcher.threads.places[0].unaware;
+    for (0..3) |_| {
+        try takeFlag(&play, 0);
+        play.detach();
+        try waitFor(&unaware.raw, 0);
+        try play.attach();
+    }
+    // Of a thread that nobody has told of either: the worker comes to its end all the same.
+    try takeFlag(&play, 0);
+    play.engine.destroy();
+    posix.close(play.doorbell);
+    log.setLevel(.debug);
+}
+
+test "the same of a thread whose end is noticed by another worker" {
+    var play = try Play.openWith(
+        \\{"server":{"port":0,"hostname":"127.0.0.1","workers":2,"connections_max":64},
+        \\ "table":{"targets":[{"kind":"lane","route":7}],"fallback":0}}
+    );
+    defer play.engine.destroy();
+    defer log.setLevel(.debug);
+    const place = &play.engine.dispatcher.threads.places[0];
+    const stream = try play.connect(); // worker 0
+    defer stream.close();
+    @atomicStore(u32, &play.engine.block.thread(0).asleep, 1, .seq_cst);
+    try takeFlag(&play, 1);
+    posix.close(play.doorbell);
+    try stream.writeAll(hostile.request_text);
+    try hostile.expectStatus(stream, "503");
+    try waitFor(&place.unaware.raw, 0);
 }
 
 test "a request that waits for a full lane is offered to a thread that comes meanwhile" {

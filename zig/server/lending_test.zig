@@ -248,6 +248,46 @@ test "a loop that blocks holds up its own worker's connections, which go on with
     loop.thread.join();
 }
 
+/// Has lent workers look, over and over, from a thread that has none.
+const Nag = struct {
+    engine: *Engine,
+    stops: std.atomic.Value(bool) = .init(false),
+
+    fn run(self: *Nag) void {
+        while (!self.stops.load(.acquire)) {
+            self.engine.hurryLent();
+            _ = self.engine.countLent();
+        }
+    }
+};
+
+test "others have words with workers while these serve, and come to loops and leave them" {
+    var bench: Bench = undefined;
+    try bench.init(2);
+    defer bench.deinit();
+    const engine = &bench.engine;
+    var clients: [2]Client = undefined;
+    for (&clients) |*client| client.* = try Client.open(engine);
+    defer for (clients) |client| client.stream.close();
+    var nag: Nag = .{ .engine = engine };
+    const nagging = try system.spawn(Nag.run, .{&nag});
+    defer nagging.join();
+    defer nag.stops.store(true, .release);
+    for (0..20) |_| {
+        var loops = [2]Loop{
+            .{ .engine = engine, .worker = 0 },
+            .{ .engine = engine, .worker = 1 },
+        };
+        for (&loops) |*loop| try loop.start();
+        for (0..10) |_| for (clients, &loops) |client, *loop|
+            try testing.expectEqual(loop.id.load(.acquire), try client.ask());
+        for (&loops) |*loop| loop.tell(&loop.leaves);
+        for (&loops) |*loop| loop.thread.join();
+        for (clients) |client| _ = try client.ask();
+    }
+    try testing.expectEqual(0, engine.countLent());
+}
+
 test "a stop takes back what a loop that is blocked has, when its time is over" {
     var bench: Bench = undefined;
     try bench.init(1);

@@ -465,8 +465,8 @@ pub const Dispatcher = struct {
         }
     }
 
-    /// What the other workers have with a thread that is gone is theirs to answer. It may have taken
-    /// down the flag of one that sleeps, and owe it the wake.
+    /// What the other workers have with a thread that is gone is theirs to answer. It may have
+    /// taken down the flag of one that sleeps, and owe it the wake.
     fn wakeOthers(self: *Dispatcher, w: anytype) void {
         @branchHint(.cold);
         const Io = @TypeOf(w.net.backend);

@@ -27,10 +27,14 @@ const Play = struct {
 
     /// Worker 0 is lent to this thread.
     fn open() !Play {
+        return openWith(config);
+    }
+
+    fn openWith(json: []const u8) !Play {
         const level = log.setThreadLevel(.silent);
         log.setLevel(.silent);
         var defect: Defect = .{};
-        const instance = try Instance.create(testing.allocator, config, &defect);
+        const instance = try Instance.create(testing.allocator, json, &defect);
         errdefer instance.destroy();
         var self: Play = .{ .instance = instance, .offer = undefined, .level = level };
         for (0..2) |thread| _ = try self.attach(@intCast(thread));
@@ -209,6 +213,49 @@ test "a handler that is long keeps nobody from a reload, or from replacing anoth
     }
     try testing.expect(std.time.milliTimestamp() - begun < patience_ms / 4);
     try play.step();
+}
+
+test "a worker is one reader of the files that are kept, whichever thread has it" {
+    var tmp = testing.tmpDir(.{});
+    defer tmp.cleanup();
+    try tmp.dir.writeFile(.{ .sub_path = "a", .data = "a file" });
+    var path: [std.fs.max_path_bytes]u8 = undefined;
+    var json: [std.fs.max_path_bytes + 512]u8 = undefined;
+    var play = try Play.openWith(try std.fmt.bufPrint(
+        &json,
+        \\{{"server":{{"port":0,"hostname":"127.0.0.1","connections_max":64}},
+        \\ "is_inline":true,"lends":true,"threads":2,"announce":false,
+        \\ "table":{{"targets":[{{"kind":"dir","root":"{s}"}}],"fallback":0}}}}
+    ,
+        .{try tmp.dir.realpath(".", &path)},
+    ));
+    defer play.close();
+    const stream = try play.connect(); // worker 0
+    defer stream.close();
+    const file = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (0..3) |_| {
+        try stream.writeAll(file);
+        try expectStatus(stream, "200"); // from its own thread
+        try play.borrow();
+        try stream.writeAll(file);
+        for (0..patience_ms) |_| {
+            try play.step();
+            var fds = [_]posix.pollfd{.{
+                .fd = stream.handle,
+                .events = posix.POLL.IN,
+                .revents = 0,
+            }};
+            if (try posix.poll(&fds, 1) == 1) break;
+        }
+        try expectStatus(stream, "200");
+        try testing.expect(play.offer.loan.enter(&play));
+        play.offer.loan.giveBack();
+    }
+    const table = play.instance.dispatcher.table.load(.acquire);
+    var readers: u32 = 0;
+    for (table.targets[0].dir.cache.?.pins) |*pin|
+        readers += @intFromBool(pin.owner.load(.monotonic) != 0);
+    try testing.expectEqual(1, readers);
 }
 
 test "what a lane has said by a mark is said by the doorbell when its worker leaves the loop" {

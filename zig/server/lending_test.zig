@@ -10,23 +10,19 @@ const system = @import("../core/system.zig");
 const Request = @import("../http/request.zig").Request;
 const Response = @import("../http/response.zig").Response;
 const Config = @import("config.zig").Config;
-const DirServer = @import("../handlers/dir_server.zig").DirServer;
 const Engine = @import("engine.zig").Engine(Dispatcher, void, void);
 const Dispatcher = @import("handler.zig").HandlerDispatcher(App);
 const Loan = @import("loan.zig").Loan;
 
 const App = struct {
-    files: ?*DirServer = null,
-
     pub fn init() App {
         return .{};
     }
 
     pub fn deinit(_: *App) void {}
 
-    /// Says on which thread it was called, or sends a file.
-    pub fn handleRequest(self: *App, req: *Request, res: *Response) !void {
-        if (self.files) |files| return files.handle(req, res, "/file");
+    /// Says on which thread it was called.
+    pub fn handleRequest(_: *App, _: *Request, res: *Response) !void {
         var text: [20]u8 = undefined;
         try res.write(try std.fmt.bufPrint(&text, "{d:0>20}", .{std.Thread.getCurrentId()}));
     }
@@ -195,34 +191,6 @@ test "lent workers serve in their loops, and on their own threads before and aft
         try testing.expectEqual(0, engine.countLent());
     }
     try testing.expectEqual(0, engine.stats().allocations_after_start);
-}
-
-test "a worker is one reader of the files that are kept, however many loops have it in turn" {
-    var tmp = testing.tmpDir(.{});
-    defer tmp.cleanup();
-    try tmp.dir.writeFile(.{ .sub_path = "file", .data = "00000000000000000007" });
-    var buffer: [std.fs.max_path_bytes]u8 = undefined;
-    const root = try tmp.dir.realpath(".", &buffer);
-    var files = try DirServer.init(testing.allocator, .{ .root = root, .cache_bytes = 256 * 1024 });
-    defer files.deinit(testing.allocator);
-    var bench: Bench = undefined;
-    try bench.init(1);
-    defer bench.deinit();
-    const client = try Client.open(&bench.engine);
-    defer client.stream.close();
-    _ = try client.ask();
-    bench.app.files = &files;
-    for (0..5) |_| {
-        try testing.expectEqual(7, try client.ask()); // from the worker's own thread
-        var loop: Loop = .{ .engine = &bench.engine, .worker = 0 };
-        try loop.start();
-        try testing.expectEqual(7, try client.ask());
-        loop.tell(&loop.leaves);
-        loop.thread.join();
-    }
-    var readers: u32 = 0;
-    for (files.cache.?.pins) |*pin| readers += @intFromBool(pin.owner.load(.monotonic) != 0);
-    try testing.expectEqual(1, readers);
 }
 
 test "a loop that blocks holds up its own worker's connections, which go on with it" {

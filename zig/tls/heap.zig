@@ -224,9 +224,11 @@ comptime {
         .{ "aligned_alloc", &tlsAlignedAlloc },
         .{ "posix_memalign", &tlsPosixMemalign },
     };
+    // A DLL's exports cannot be hidden: it has its own functions of the name all the same.
+    const visibility = if (builtin.os.tag == .windows) .default else .hidden;
     for (functions) |function| @export(function[1], .{
         .name = "gyrfalcon_tls_" ++ function[0],
-        .visibility = .hidden,
+        .visibility = visibility,
     });
 }
 

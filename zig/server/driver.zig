@@ -20,6 +20,7 @@ const encoder = @import("../http1/encoder.zig");
 const io = @import("../io/io.zig");
 const net_worker = @import("../net/worker.zig");
 const system = @import("../core/system.zig");
+const worker_token = @import("../core/worker_token.zig");
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
 const DateClock = @import("date_clock.zig").DateClock;
@@ -120,6 +121,8 @@ pub fn Driver(
         dispatcher: *Dispatcher,
         config: *const Config,
         index: u32,
+        /// Whom the thread works as that runs it.
+        token: u64,
         state: Dispatcher.WorkerState = .{},
         exchanges: ExchangePool(Exchange),
         http1_worker: http1.Worker = .{},
@@ -205,6 +208,7 @@ pub fn Driver(
                 .dispatcher = dispatcher,
                 .config = config,
                 .index = index,
+                .token = worker_token.make(),
                 .exchanges = exchanges,
                 .scratch = undefined,
                 .lines = lines_list,
@@ -222,6 +226,12 @@ pub fn Driver(
             self.scratch.memory_bytes_max = config.connection_memory_bytes_max;
             const lines = encoder.keepAliveLines(&self.keep_alive_text, config.idle_timeout_ms);
             self.keep_alive_len = @intCast(lines.len);
+        }
+
+        /// The calling thread is the worker's from here on.
+        pub fn settle(self: *Self) void {
+            self.websocket_worker.mailbox.settle();
+            _ = worker_token.put(self.token);
         }
 
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {

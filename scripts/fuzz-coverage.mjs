@@ -78,7 +78,8 @@ function options(name, folder, seconds) {
     `-max_len=${inputBytesMax}`,
     `-artifact_prefix=${join(folder, 'failed')}/`,
     `-dict=${join(folder, 'words')}`,
-    '-timeout=5',
+    // By the clock: with the lowest priority an input of 8 ms was once held up for seven seconds.
+    '-timeout=60',
     '-rss_limit_mb=1024',
     '-print_final_stats=1',
     '-reload=0',

@@ -106,6 +106,7 @@ test {
     _ = @import("core/spsc.zig");
     _ = @import("core/system.zig");
     _ = @import("core/wheel.zig");
+    _ = @import("core/worker_token.zig");
     _ = @import("io/choose.zig");
     _ = @import("io/epoll.zig");
     _ = @import("io/kqueue.zig");
@@ -170,7 +171,11 @@ test {
     _ = @import("server/tls/handshakes.zig");
     _ = @import("server/tls/plain_page.zig");
     _ = @import("server/tls/settings.zig");
-    if (@import("builtin").os.tag == .linux) _ = @import("server/driven_test.zig");
+    _ = @import("server/loan.zig");
+    if (@import("builtin").os.tag == .linux) {
+        _ = @import("server/driven_test.zig");
+        _ = @import("server/lending_test.zig");
+    }
     _ = @import("server/driver_test.zig");
     _ = @import("server/exchange_pool.zig");
     _ = @import("server/half_close_test.zig");

@@ -70,7 +70,7 @@ const alone =
 
 /** They wait for time to pass, with bounds that a busy machine may miss. Two of them leave each other a processor. */
 const timed =
-  /^tests\/(?:bridge\/(?:exit|request_members|threads)|conformance\/timeouts|faults\/(?:budgets|half_close|keep_alive|stop)|files\/|hardening\/(?:names|slow)|http2\/hostile|listening\/|regression\/|websocket\/)/;
+  /^tests\/(?:bridge\/(?:exit|request_members|threads)|conformance\/timeouts|faults\/(?:behind_end|budgets|half_close|keep_alive|stop)|files\/|hardening\/(?:names|slow)|http2\/hostile|listening\/|regression\/|websocket\/)/;
 
 /**
  * Test files in the groups that run one after the other, with how many of a group run at a time: as many as there are

@@ -95,8 +95,12 @@ test('a signal ends the command after what is in flight', async () => {
 
 test('options that want threads of the engine do not go with inline mode', () => {
   const refused: [ServeOptions, RegExp][] = [
-    [{ threads: 2, module: import.meta.url }, /threads is 2/],
-    [{ workers: 2 }, /workers is 2/],
+    [
+      { threads: 2, workers: 1, module: import.meta.url },
+      /workers is 1: each of 2 threads has one/,
+    ],
+    [{ threads: 2, pin: true, module: import.meta.url }, /pin is true/],
+    [{ workers: 2 }, /workers is 2: there is one/],
     [{ pin: true }, /pin is true/],
     [{ mode: 'fibers' as 'inline' }, /'auto', 'inline' or 'threads'/],
   ];

@@ -3,12 +3,13 @@
     python3 refuse.py CALL[,CALL…] COMMAND [ARGUMENT…]
 
 CALL is a name of NUMBERS; CALL=ERRNO is refused with that error, not EPERM; CALL:FAMILY is refused where its first argument
-is that address family. "container" stands for what Docker's default profile refuses. Needs no rights: seccomp(2) with
+is that address family, fcntl:COMMAND where its second is that command. "container" stands for what Docker's default profile refuses. Needs no rights: seccomp(2) with
 PR_SET_NO_NEW_PRIVS. Ends with 69 where the system has none.
 """
 
 import ctypes
 import errno
+import fcntl
 import os
 import platform
 import socket
@@ -25,6 +26,7 @@ NUMBERS = {
         "clone3": 435,
         "epoll_create1": 291,
         "eventfd2": 290,
+        "fcntl": 72,
         "io_uring_enter": 426,
         "io_uring_register": 427,
         "io_uring_setup": 425,
@@ -50,6 +52,7 @@ NUMBERS = {
         "clone3": 435,
         "epoll_create1": 20,
         "eventfd2": 19,
+        "fcntl": 25,
         "io_uring_enter": 426,
         "io_uring_register": 427,
         "io_uring_setup": 425,
@@ -95,13 +98,14 @@ def program(calls):
     ]
     for given in calls:
         call, _, error = given.partition("=")
-        call, _, family = call.partition(":")
+        call, _, name = call.partition(":")
         verdict = instruction(RETURN, 0, 0, REFUSE | getattr(errno, error or "EPERM"))
         code.append(instruction(LOAD_WORD, 0, 0, 0))
-        if family:
+        if name:
+            argument, names = (1, fcntl) if call == "fcntl" else (0, socket)
             code.append(instruction(JUMP_EQUAL, 0, 3, numbers[call]))
-            code.append(instruction(LOAD_WORD, 0, 0, 16))
-            code.append(instruction(JUMP_EQUAL, 0, 1, getattr(socket, family)))
+            code.append(instruction(LOAD_WORD, 0, 0, 16 + 8 * argument))
+            code.append(instruction(JUMP_EQUAL, 0, 1, getattr(names, name)))
         else:
             code.append(instruction(JUMP_EQUAL, 0, 1, numbers[call]))
         code.append(verdict)

@@ -21,6 +21,7 @@ const Action = @import("../server/exchange.zig").Action;
 const abi = @import("abi.zig");
 const Answers = @import("answers.zig").Answers;
 const Block = @import("block.zig").Block;
+const doorbell_file = @import("doorbell.zig");
 const lane_file = @import("lane.zig");
 const Lane = lane_file.Lane;
 const Table = @import("table.zig").Table;
@@ -45,6 +46,9 @@ pub const Dispatcher = struct {
     fields: []u8,
     aborts: []align(memory.page_bytes) Id,
     exchanges_max: u32,
+    /// Worker n is mostly run by JS thread n, whose lane with it has no thread in between: requests
+    /// go there, and to others while nobody is there.
+    is_paired: bool = false,
     bad_records: std.atomic.Value(u64) = .init(0),
 
     pub const ExchangeState = lane_file.ExchangeState;
@@ -152,6 +156,18 @@ pub const Dispatcher = struct {
         }
     }
 
+    /// On the worker's thread, which lends it to the JS thread of the same number, or has it back:
+    /// null. That one is told by `rung` that there is something for it, in the place of its
+    /// doorbell.
+    pub fn onLent(self: *Dispatcher, worker: u32, rung: ?*bool) void {
+        const lane = &self.lanes[worker * self.block.layout.threads + worker];
+        const before = lane.rung;
+        lane.rung = rung;
+        const was_rung = rung == null and before != null and before.?.*;
+        // It has heard nothing of it, and may be there.
+        if (was_rung and lane.live) _ = doorbell_file.ring(self.threads.doorbell(lane.index));
+    }
+
     /// Any thread: whether no worker uses another table than the present one.
     pub fn tableSettled(self: *const Dispatcher) bool {
         const current = self.table.load(.acquire);
@@ -253,7 +269,7 @@ pub const Dispatcher = struct {
             .upgrade = w.state.table.?.websocket and handshake.wayOf(req) != null,
         };
         var any_live = false;
-        while (pickLane(w, &any_live)) |lane| {
+        while (self.pickLane(w, &any_live)) |lane| {
             const written = lane.writeHead(req, parts) catch {
                 self.fail(w, lane);
                 continue;
@@ -291,11 +307,12 @@ pub const Dispatcher = struct {
     }
 
     /// The lane with the fewest exchanges on it of those that take requests.
-    fn pickLane(w: anytype, any_live: *bool) ?*Lane {
+    fn pickLane(self: *const Dispatcher, w: anytype, any_live: *bool) ?*Lane {
         const lanes = w.state.lanes;
-        if (lanes.len == 1) {
-            any_live.* = lanes[0].live;
-            return if (lanes[0].takesRequests()) &lanes[0] else null;
+        const own: u32 = if (self.is_paired) w.index else 0;
+        if (lanes.len == 1 or (self.is_paired and lanes[own].live)) {
+            any_live.* = lanes[own].live;
+            return if (lanes[own].takesRequests()) &lanes[own] else null;
         }
         var best: ?*Lane = null;
         w.state.turn +%= 1;
@@ -382,7 +399,10 @@ pub const Dispatcher = struct {
         if (!table.protocol_errors) return;
         // A thread may have come since the last turn. Where none was there, nothing can end by it.
         if (!anyLive(w)) _ = self.noticeThreads(w);
-        for (w.state.lanes) |*lane| {
+        const lanes = w.state.lanes;
+        const first: usize = if (self.is_paired) w.index else 0;
+        for (0..lanes.len) |i| {
+            const lane = &lanes[(first + i) % lanes.len];
             if (!lane.takesRequests()) continue;
             // A spoiled ring is found by who has to write to it.
             if (!(lane.writeProtocolError(err, w.state.errors_dropped) catch false)) continue;
@@ -507,6 +527,18 @@ pub const Dispatcher = struct {
         Sockets(@TypeOf(w)).abandon(w, lane, .service_restart);
         lane.reset();
         self.threads.noticed(lane.index);
+    }
+
+    /// Before the workers' start, or where there was none: a JS thread has gone, and they had to do
+    /// with none yet.
+    pub fn noticeEarly(self: *Dispatcher, thread: u32) void {
+        const count = self.block.layout.threads;
+        for (0..self.block.layout.workers) |worker| {
+            const lane = &self.lanes[worker * count + thread];
+            lane.reset();
+            lane.epoch = self.threads.epoch(thread);
+            self.threads.noticed(thread);
+        }
     }
 
     /// The thread has spoiled its position in the request ring: nothing can be told to it any more.

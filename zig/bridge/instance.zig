@@ -12,6 +12,7 @@ const Listeners = @import("../net/listeners.zig").Listeners;
 const Config = @import("../server/config.zig").Config;
 const TlsSettings = @import("../server/tls/settings.zig").Settings;
 const server_engine = @import("../server/engine.zig");
+const Loan = @import("../server/loan.zig").Loan;
 const abi = @import("abi.zig");
 const block_file = @import("block.zig");
 const Block = block_file.Block;
@@ -34,9 +35,10 @@ pub const Description = struct {
     table: table_file.Description = .{},
     /// Whether the log tells that the server listens.
     announce: bool = true,
-    /// The one worker has no thread of its own: it runs in the loop of the JS thread that serves
-    /// (inline.zig).
+    /// Workers run in the loops of JS threads (inline.zig): the one of an engine that has no thread
+    /// for it, or, with `lends`, one in each of `threads`.
     is_inline: bool = false,
+    lends: bool = false,
     /// Why it has one, or not: for the log.
     mode_reason: []const u8 = "configured",
 };
@@ -70,8 +72,9 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
         block: Block,
         announce: bool,
         is_inline: bool,
+        lends: bool,
         mode_reason: []const u8,
-        /// Of an inline worker: it has something for the JS thread, which sleeps.
+        /// Of an inline worker that is alone: it has something for the JS thread, which sleeps.
         rung: bool = false,
         /// Who has it run.
         watcher: ?Watcher = null,
@@ -98,6 +101,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             if (description.table.websocket) |*its| its.apply(&self.config);
             self.announce = description.announce;
             self.is_inline = description.is_inline;
+            self.lends = description.is_inline and description.lends;
             self.mode_reason = description.mode_reason;
             self.rung = false;
             self.watcher = null;
@@ -106,7 +110,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             const is_huge = memory.setThreadHuge(self.config.huge_pages);
             defer _ = memory.setThreadHuge(is_huge);
             try checkConfig(&self.config, &description, defect);
-            if (self.is_inline) self.config.workers = 1;
+            if (self.is_inline) self.config.workers = if (self.lends) description.threads else 1;
+            if (self.lends) try checkLent(&self.config, defect);
             self.config.workers = self.config.workerCount();
             self.bodies = .{};
             self.engine = null;
@@ -122,7 +127,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             errdefer table.destroy();
             const exchanges_max = self.config.exchangesMax(self.config.workers);
             self.dispatcher = try Dispatcher.init(gpa, self.block, table, exchanges_max);
-            if (self.is_inline) for (self.dispatcher.lanes) |*lane| {
+            self.dispatcher.is_paired = self.lends;
+            if (self.is_inline and !self.lends) for (self.dispatcher.lanes) |*lane| {
                 lane.rung = &self.rung;
             };
             return self;
@@ -195,7 +201,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                 defect.set("GYR_ENGINE_FAILED", "", "The engine has been started before", .{});
                 return error.Refused;
             }
-            self.engine = Engine.init(
+            const init = if (self.lends) &Engine.initLending else &Engine.init;
+            self.engine = init(
                 self.gpa,
                 &self.config,
                 &self.dispatcher,
@@ -208,8 +215,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                 const bell = engine.bell(@intCast(worker));
                 self.block.worker(@intCast(worker)).wake_fd = bell.number();
             }
-            const started = if (self.is_inline) engine.startDriven() else engine.start();
-            started catch |err| {
+            self.startEngine(engine) catch |err| {
                 engine.deinit();
                 self.engine = null;
                 return refuseStart(err, defect);
@@ -226,6 +232,11 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                 self.mode_reason,
                 self.memoryBytes() >> 20,
             });
+        }
+
+        fn startEngine(self: *const Self, engine: *Engine) server_engine.StartError!void {
+            if (self.lends) return engine.startLending();
+            return if (self.is_inline) engine.startDriven() else engine.start();
         }
 
         fn refuseStart(err: server_engine.StartError, defect: *Defect) Error {
@@ -258,12 +269,15 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
 
         /// The end of the thread's doorbell that is read, which is the caller's.
         pub fn attach(self: *Self, thread: u32, defect: *Defect) Error!Reader {
+            const level = log.setThreadLevel(self.config.log); // it may run lent workers
+            defer _ = log.setThreadLevel(level);
             var waited_ms: u32 = 0;
             while (true) {
                 const reader = self.dispatcher.threads.attach(thread) catch |err| {
-                    const is_patient = waited_ms < patience_ms and !self.isStopped();
+                    const is_patient = waited_ms < patience_ms and !self.isStopped() and
+                        self.engine != null; // before its start nobody is busy
                     if (err == error.WorkersBusy and is_patient) {
-                        if (self.is_inline) self.hurry() else system.sleepMs(1);
+                        self.hurry();
                         waited_ms += 1;
                         continue;
                     }
@@ -280,6 +294,26 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             }
         }
 
+        /// What a JS thread needs to borrow its worker: kept while the instance may go.
+        pub const Offer = struct {
+            loan: *Loan,
+            bell: i32,
+
+            /// For `Loan.borrow`.
+            pub fn ring(self: Offer) void {
+                Engine.ring(.ofNumber(self.bell));
+            }
+        };
+
+        /// The worker that JS thread `thread` may have in its loop. The loan is the caller's, to
+        /// release. Null: it does not run in such, or has not started.
+        pub fn offer(self: *Self, thread: u32) ?Offer {
+            const engine = &(self.engine orelse return null);
+            if (!self.lends or thread >= self.config.workers) return null;
+            const loan = engine.loan(thread).retain();
+            return .{ .loan = loan, .bell = engine.bell(thread).number() };
+        }
+
         /// Wakes the worker whose line in the block has this number: where JavaScript cannot do it
         /// by a write.
         pub fn ring(number: i32) void {
@@ -287,7 +321,8 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
         }
 
         pub fn detach(self: *Self, thread: u32) void {
-            if (self.dispatcher.threads.detach(thread)) self.ringAll();
+            if (!self.dispatcher.threads.detach(thread)) return;
+            if (self.engine == null) self.dispatcher.noticeEarly(thread) else self.ringAll();
         }
 
         /// Has all workers look, also one whose asleep flag is down: a thread that was terminated
@@ -297,12 +332,17 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             for (0..self.config.workers) |worker| Engine.ring(engine.bell(@intCast(worker)));
         }
 
-        /// Has an inline worker look at once at what it is to take notice of: it would do so when
-        /// this call is over.
+        /// Has inline workers look at once at what they are to take notice of: the one of this
+        /// thread would do so when this call is over, one of another when its handler is. Others
+        /// look by themselves, and are waited for.
         fn hurry(self: *Self) void {
             const engine = &(self.engine orelse return);
-            engine.turnAside();
-            Engine.ring(engine.bell(0)); // for what that has brought up
+            if (self.is_inline and !self.lends) {
+                engine.turnAside(0);
+                return Engine.ring(engine.bell(0)); // for what that has brought up
+            }
+            engine.hurryLent();
+            system.sleepMs(1);
         }
 
         /// Puts a new route table in place and waits until no worker uses the old one; and other
@@ -338,10 +378,6 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
             self.wakeAll();
             var waited_ms: u32 = 0;
             while (self.engine != null and !self.dispatcher.tableSettled()) : (waited_ms += 1) {
-                if (self.is_inline) {
-                    self.hurry(); // twice
-                    continue;
-                }
                 if (waited_ms == patience_ms) {
                     log.err(
                         "a worker does not take the new route table: the old one stays in memory",
@@ -350,7 +386,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                     return;
                 }
                 if (waited_ms % 100 == 99) self.wakeAll();
-                system.sleepMs(1);
+                self.hurry();
             }
             old.destroy();
         }
@@ -456,7 +492,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
 
         pub const Stats = struct {
             workers: u32 = 0,
-            /// 1: the one worker runs on the thread of the handlers.
+            /// Workers that run on a thread of handlers now.
             @"inline": u32 = 0,
             connections: u64 = 0,
             /// Connections that are served at a time: `maxConnections`, or as many as there are
@@ -487,7 +523,7 @@ pub fn Instance(comptime Security: type, comptime Deflate: type) type {
                 pending += @atomicLoad(u32, &lane.pending, .monotonic);
             return .{
                 .workers = numbers.workers,
-                .@"inline" = @intFromBool(self.is_inline),
+                .@"inline" = if (self.lends) engine.countLent() else @intFromBool(self.is_inline),
                 .connections = numbers.connections,
                 .maxConnections = numbers.connections_max,
                 .requests = numbers.requests_total,
@@ -561,6 +597,14 @@ fn checkConfig(config: *const Config, description: *const Description, defect: *
         );
         return error.Refused;
     }
+}
+
+/// There are as many workers as threads where they are lent.
+fn checkLent(config: *const Config, defect: *Defect) Error!void {
+    const problem = config.validate() orelse return;
+    defect.set("GYR_OPTION_INVALID", problem.rule, "Option threads is {d}: as many workers as " ++
+        "that cannot be", .{config.workers});
+    return error.Refused;
 }
 
 const Plain = Instance(void, void);

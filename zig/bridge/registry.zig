@@ -77,11 +77,20 @@ pub fn Registry(comptime Security: type, comptime Deflate: type) type {
             return answer(.{ .id = id });
         }
 
-        /// Of an inline worker, on the JS thread that it runs on: no other destroys it.
+        /// Of an engine whose one worker runs on this JS thread: no other destroys it.
         pub fn find(id: u32) ?*Instance {
             mutex.lock();
             defer mutex.unlock();
             return instances.get(id);
+        }
+
+        /// What `Instance.offer` says, on a JS thread that did not make the engine, with the
+        /// instance, which may be looked at while the worker is lent.
+        pub fn offer(id: u32, thread: u32) ?struct { *Instance, Instance.Offer } {
+            mutex.lock();
+            defer mutex.unlock();
+            const self = instances.get(id) orelse return null;
+            return .{ self, self.offer(thread) orelse return null };
         }
 
         /// What `Instance.info` says.

@@ -8,7 +8,10 @@ test {
     _ = @import("doorbell_windows.zig");
     _ = @import("hostile_test.zig");
     _ = @import("lane.zig");
-    if (@import("builtin").os.tag == .linux) _ = @import("napi.zig");
+    if (@import("builtin").os.tag == .linux) {
+        _ = @import("lent_test.zig");
+        _ = @import("napi.zig");
+    }
     _ = @import("ring_test.zig");
     _ = @import("sections_test.zig");
     _ = @import("socket_state.zig");

@@ -126,6 +126,11 @@ pub const write_nodes_spare: u32 = 16 * 1024;
 pub const connection_memory_share_bytes: u64 = 64 * 1024;
 /// Time that a closing connection is given to read what was sent before it is torn down, ms.
 pub const linger_ms: u32 = 2_000;
+/// What a client may send behind its last request, or its connection's end, that is read and
+/// dropped while its response is made, and while it takes nothing of that, bytes: as much as a body
+/// may have as Gyrfalcon comes (`body_bytes_max_default`), so that who sends all of one first, and
+/// reads then, gets through.
+pub const drop_bytes_max_default: u64 = 128 * 1024 * 1024;
 
 /// A turn of a worker that took longer than this held its connections up: a handler did not come
 /// back, or the machine stood still, ms.

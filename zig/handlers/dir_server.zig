@@ -149,7 +149,7 @@ pub const DirServer = struct {
     /// what of it follows the mount point, from a "/" on; "" where the request stops at the mount
     /// point without its slash. Fills `res` with 200, 206, 301, 304, 400, 403, 404, 405, 412, 416,
     /// 500 or 503; fields that are in it already stay. The content may be borrowed until this
-    /// thread calls `handle` again. Allocates nothing.
+    /// thread, or the worker that it runs, calls `handle` again. Allocates nothing.
     pub fn handle(self: *DirServer, req: *const Request, res: *Response, path: []const u8) void {
         const exchange: Exchange = .{ .server = self, .req = req, .res = res, .path = path };
         exchange.answer() catch |err| switch (err) {

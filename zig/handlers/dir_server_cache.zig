@@ -9,13 +9,14 @@
 //! block it reads, and a block that is pinned is not overwritten (a hazard pointer): a reader
 //! writes its pin and then looks whether the block is still published; a writer unpublishes and
 //! then looks at the pins. A pin holds until the same thread's next look-up, which is as long as a
-//! response may borrow the content. Writers take a lock, and never wait for it: a content that
-//! cannot be kept now is kept later.
+//! response may borrow the content; where workers change threads it is the worker's, and goes with
+//! it. Writers take a lock, and never wait for it: a content that cannot be kept now is kept later.
 
 const std = @import("std");
 const assert = std.debug.assert;
 const Allocator = std.mem.Allocator;
 const limits = @import("../core/limits.zig");
+const worker_token = @import("../core/worker_token.zig");
 const field_lines = @import("../http/field_lines.zig");
 const FieldLines = field_lines.FieldLines;
 const line_count_max = @import("dir_server_open_files.zig").line_count_max;
@@ -24,7 +25,7 @@ const Version = @import("dir_server_root.zig").Version;
 /// Blocks begin at multiples of this; one cache line.
 const unit = 64;
 const ways = 4;
-/// Threads that can use one cache; the ones beyond go without.
+/// Workers and threads of none that can use one cache; the ones beyond go without.
 const pins_max = limits.workers_max;
 const no_way = std.math.maxInt(u32);
 
@@ -147,7 +148,7 @@ const Word = packed struct(u64) {
 
 /// A thread's pin. Cache lines of their own, so that threads do not disturb each other.
 pub const Pin = struct {
-    /// Token of the thread that owns the pin; 0 for none.
+    /// Token of the worker, or of the thread, that owns the pin; 0 for none.
     owner: std.atomic.Value(u64) align(unit) = .init(0),
     /// Start of the block that must stay, in units; 0 for none.
     offset: std.atomic.Value(u32) = .init(0),
@@ -210,10 +211,10 @@ pub const Cache = struct {
         return self.ring.len + self.words.len * @sizeOf(u64) + self.pins.len * @sizeOf(Pin);
     }
 
-    /// The calling thread's pin, its own from the first call on; null when all are taken. It no
-    /// longer holds what it held.
+    /// The calling thread's pin, or that of the worker that runs on it: its own from the first call
+    /// on; null when all are taken. It no longer holds what it held.
     pub fn pin(self: *Cache) ?*Pin {
-        const token = threadToken();
+        const token = worker_token.current();
         const start: usize = @intCast(token % pins_max);
         for (0..pins_max) |i| {
             const at = (start + i) % pins_max;
@@ -422,16 +423,6 @@ pub const Cache = struct {
 
 comptime {
     assert(entry_offset <= unit and @alignOf(Entry) <= unit);
-}
-
-/// A number that no other thread of the process has or had.
-fn threadToken() u64 {
-    const Tokens = struct {
-        var next: std.atomic.Value(u64) = .init(1);
-        threadlocal var own: u64 = 0;
-    };
-    if (Tokens.own == 0) Tokens.own = Tokens.next.fetchAdd(1, .monotonic);
-    return Tokens.own;
 }
 
 const testing = std.testing;

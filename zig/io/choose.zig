@@ -78,6 +78,16 @@ pub fn instead(err: system.Error) Choice {
     return .{ .backend = .epoll, .reason = why };
 }
 
+/// As `choose`, for who polls a backend on one thread now and on another later: a ring of io_uring
+/// is one thread's for good.
+pub fn chooseMovable(asked: io.Kind) Choice {
+    const given = choose(asked);
+    if (builtin.os.tag != .linux or given.backend != .io_uring) return given;
+    const why = "a ring of io_uring belongs to one thread, and these workers change theirs";
+    log.warn("GYR_IO_UNAVAILABLE: epoll takes over: {s}", .{why});
+    return .{ .backend = .epoll, .reason = why };
+}
+
 /// Tells in the log where large memory is copied although it is not to be.
 pub fn tellZeroCopy(backend: Backend) void {
     const is_uring = builtin.os.tag == .linux and backend == .io_uring;

@@ -35,6 +35,10 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         /// Its place in the worker's ready list.
         ready: list.Link(Self) = .{},
         next_closed: ?*Self = null,
+        /// What came and was dropped since its peer took some of the output that waits; and how
+        /// much of that the system held when it began. Bytes.
+        dropped: u64 = 0,
+        dropped_since_in_flight: u64 = 0,
         padding: [padding_bytes]u8 align(8) = undefined,
         app: Protocol.ConnState = .{},
         stream: Io.Stream = .{},
@@ -73,7 +77,7 @@ pub fn Connection(comptime Io: type, comptime Protocol: type) type {
         is_filtered: bool = false,
 
         const cold_bytes = @sizeOf(WriteQueue) + @sizeOf(Chain) + @sizeOf(list.Link(Self)) +
-            @sizeOf(?*Self) + hot_offset;
+            @sizeOf(?*Self) + 2 * @sizeOf(u64) + hot_offset;
         const has_layout = @hasDecl(Protocol.ConnState, "hot_offset");
         const hot_offset = if (has_layout) Protocol.ConnState.hot_offset else 0;
         /// The hot fields begin a cache line.

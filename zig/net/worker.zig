@@ -72,6 +72,8 @@ pub const Options = struct {
     /// What a connection gets in one turn.
     turn_bytes_max: u32 = limits.turn_bytes_max_default,
     turn_requests_max: u16 = limits.turn_requests_max_default,
+    /// What is read and dropped of a peer that takes nothing of what waits for it.
+    drop_bytes_max: u64 = limits.drop_bytes_max_default,
     /// Connections that the protocol may have made from here; 0 for one that makes none.
     outbound_max: u32 = 0,
 };
@@ -320,7 +322,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             // The backend asked `stream` for this token.
             const conn = self.named(token).?;
             switch (result) {
-                .bytes => |bytes| if (conn.phase == .open) self.receive(conn, bytes),
+                .bytes => |bytes| if (self.isHeard(conn, bytes.len)) self.receive(conn, bytes),
                 .eof => self.receiveEof(conn),
                 .eof_ahead => if (conn.phase == .open) self.noteEofAhead(conn),
                 // An upstream that has hung up behind all that it had to say is read to its end.
@@ -376,6 +378,28 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         }
 
         // Input.
+
+        /// Whether anything is to be made of so many bytes. Behind the connection's end, while
+        /// output waits for the peer, they are counted: one that only sends is reset.
+        fn isHeard(self: *Self, conn: *Conn, bytes: usize) bool {
+            if (conn.phase != .open) return false;
+            if (!conn.finish_when_sent or self.mayDrop(conn, bytes)) return true;
+            self.close(conn);
+            return false;
+        }
+
+        /// So many bytes came of which nothing is made. False: that was enough.
+        pub fn mayDrop(self: *Self, conn: *Conn, bytes: usize) bool {
+            if (conn.dropped == 0)
+                conn.dropped_since_in_flight = self.backend.inFlight(&conn.stream);
+            conn.dropped +|= bytes;
+            if (conn.dropped <= self.options.drop_bytes_max) return true;
+            // The system takes no more of the output before much of what it holds has left.
+            if (!conn.finish_when_sent) return false;
+            if (self.backend.inFlight(&conn.stream) >= conn.dropped_since_in_flight) return false;
+            conn.dropped = 0;
+            return true;
+        }
 
         fn receive(self: *Self, conn: *Conn, bytes: []u8) void {
             if (filters and conn.is_filtered) return Filtering.receive(self, conn, bytes);
@@ -498,6 +522,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub fn noteSent(self: *const Self, conn: *Conn, bytes: usize) void {
             const spent = self.spentOf(conn);
             spent.bytes +|= std.math.lossyCast(u32, bytes);
+            if (conn.finish_when_sent) conn.dropped = 0;
         }
 
         /// Bytes that `conn` may still be sent in this turn.
@@ -574,7 +599,8 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
 
         /// Closes once everything written so far has been sent. With `linger`, input is read and
         /// dropped for a while first, so that a reset does not overtake the response (RFC 9112
-        /// §9.6).
+        /// §9.6). A peer that takes nothing of what was written and sends more than
+        /// `drop_bytes_max` meanwhile is reset.
         pub fn finish(self: *Self, conn: *Conn, linger: bool) void {
             if (conn.phase == .connecting) return self.close(conn); // there is nothing to send
             if (conn.phase != .open) return;
@@ -583,6 +609,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
             // Of what is filtered the end may be on its way yet, in a record of its own.
             const may_end = filters and conn.is_filtered and !conn.eof;
             conn.linger = linger or conn.input.len > 0 or may_end;
+            if (!conn.finish_when_sent) conn.dropped = 0;
             conn.finish_when_sent = true;
             if (conn.queue.isEmpty()) self.finishNow(conn);
         }

@@ -45,6 +45,7 @@ pub fn checkConnection(worker: anytype, conn: anytype) void {
             assert(conn.eof or !conn.recv_paused or conn.paused or conn.is_ready);
             // A connection that ends waits for its output alone.
             assert(!conn.finish_when_sent or !conn.queue.isEmpty());
+            assert(!conn.finish_when_sent or conn.dropped <= worker.options.drop_bytes_max);
             assert(conn.spent.requests <= worker.options.turn_requests_max);
             // Records are longer than the text that was cut to what is left of the turn.
             assert(conn.is_filtered or conn.spent.bytes <= worker.options.turn_bytes_max);

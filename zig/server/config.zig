@@ -67,6 +67,10 @@ pub const Config = struct {
     turn_bytes_max: u32 = limits.turn_bytes_max_default,
     /// Requests of a connection that are begun in one turn of its worker.
     turn_requests_max: u16 = limits.turn_requests_max_default,
+    /// What a client may send behind its last request, or its connection's end, that is read and
+    /// dropped while it takes nothing of what it is to be sent, bytes. Beyond it: while the
+    /// response is made it is read no further until that is, and then it is reset.
+    drop_bytes_max: u64 = limits.drop_bytes_max_default,
     /// Requests of one connection whose responses are outstanding.
     pipeline_depth_max: u16 = limits.pipeline_depth_max_default,
     /// Requests of a worker under way beyond the first of each of its connections: pipelines,

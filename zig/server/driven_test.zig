@@ -37,17 +37,17 @@ const Loop = struct {
 
     /// Runs until the worker has ended.
     fn run(self: *Loop) !void {
-        self.engine.turn();
-        while (self.engine.rest()) |wait| {
+        self.engine.turn(0);
+        while (self.engine.rest(0)) |wait| {
             var fds = [_]posix.pollfd{.{
-                .fd = self.engine.descriptor(),
+                .fd = self.engine.descriptor(0),
                 .events = posix.POLL.IN,
                 .revents = 0,
             }};
             const most: i32 = if (wait < 0) patience_ms else @min(wait, patience_ms);
             if (try posix.poll(&fds, most) == 0 and wait < 0) return error.NobodyCame;
-            self.engine.turn();
-            self.engine.turnAside();
+            self.engine.turn(0);
+            self.engine.turnAside(0);
             self.turns += 1;
         }
     }
@@ -176,7 +176,7 @@ test "a worker without a thread is run to its end by join, whatever is under way
     var engine = try Engine.init(testing.allocator, &config, &dispatcher, &defect);
     defer engine.deinit();
     try engine.startDriven();
-    engine.turn();
+    engine.turn(0);
     const address = std.net.Address.initIp4(.{ 127, 0, 0, 1 }, engine.address().port);
     const stream = try std.net.tcpConnectToAddress(address);
     defer stream.close();
@@ -184,6 +184,6 @@ test "a worker without a thread is run to its end by join, whatever is under way
     engine.requestStop(0);
     engine.join();
     try testing.expect(engine.isStopped());
-    try testing.expectEqual(null, engine.rest());
-    engine.turn(); // does nothing any more
+    try testing.expectEqual(null, engine.rest(0));
+    engine.turn(0); // does nothing any more
 }

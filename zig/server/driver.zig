@@ -20,6 +20,7 @@ const encoder = @import("../http1/encoder.zig");
 const io = @import("../io/io.zig");
 const net_worker = @import("../net/worker.zig");
 const system = @import("../core/system.zig");
+const worker_token = @import("../core/worker_token.zig");
 const Port = @import("../net/port.zig").Port;
 const Config = @import("config.zig").Config;
 const DateClock = @import("date_clock.zig").DateClock;
@@ -120,6 +121,8 @@ pub fn Driver(
         dispatcher: *Dispatcher,
         config: *const Config,
         index: u32,
+        /// Whom the thread works as that runs it.
+        token: u64,
         state: Dispatcher.WorkerState = .{},
         exchanges: ExchangePool(Exchange),
         http1_worker: http1.Worker = .{},
@@ -200,10 +203,12 @@ pub fn Driver(
                     .receive_buffer_bytes = config.receive_buffer_bytes,
                     .turn_bytes_max = config.turn_bytes_max,
                     .turn_requests_max = config.turn_requests_max,
+                    .drop_bytes_max = config.drop_bytes_max,
                 }, port, self),
                 .dispatcher = dispatcher,
                 .config = config,
                 .index = index,
+                .token = worker_token.make(),
                 .exchanges = exchanges,
                 .scratch = undefined,
                 .lines = lines_list,
@@ -221,6 +226,12 @@ pub fn Driver(
             self.scratch.memory_bytes_max = config.connection_memory_bytes_max;
             const lines = encoder.keepAliveLines(&self.keep_alive_text, config.idle_timeout_ms);
             self.keep_alive_len = @intCast(lines.len);
+        }
+
+        /// The calling thread is the worker's from here on.
+        pub fn settle(self: *Self) void {
+            self.websocket_worker.mailbox.settle();
+            _ = worker_token.put(self.token);
         }
 
         pub fn deinit(self: *Self, gpa: std.mem.Allocator) void {
@@ -602,6 +613,7 @@ pub fn Driver(
             // must not turn into a reset that overtakes what it has not read.
             const lingers = linger or conn.app.http1.spoken == .http2;
             if (conn.isOpen()) self.net.finish(conn, lingers);
+            if (conn.app.http1.spoken == .http1) http1.dropInput(self, conn);
         }
 
         // Exchanges.

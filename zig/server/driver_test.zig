@@ -23,6 +23,8 @@ const Script = struct {
     closes: bool = false,
     waiting: std.BoundedArray(exchange.ExchangeId, 8) = .{},
     answered_at_once: u32 = 0,
+    aborts: u32 = 0,
+    eofs: u32 = 0,
 
     pub const WorkerState = struct {};
     pub const ExchangeState = struct {};
@@ -30,7 +32,12 @@ const Script = struct {
     pub fn workerStart(_: *Script, _: anytype) error{}!void {}
     pub fn workerStop(_: *Script, _: anytype) void {}
     pub fn onSent(_: *Script, _: anytype, _: anytype, _: u64) void {}
-    pub fn onAbort(_: *Script, _: anytype, _: anytype) void {}
+    pub fn onAbort(self: *Script, _: anytype, _: anytype) void {
+        self.aborts += 1;
+    }
+    pub fn onEof(self: *Script, _: anytype, _: anytype) void {
+        self.eofs += 1;
+    }
     pub fn hasWork(self: *Script, _: anytype) bool {
         return self.to_answer.len > 0;
     }
@@ -205,6 +212,119 @@ test "bytes that come behind the last request, before its answer, let the client
     bench.driver.net.turn(0);
     try testing.expect(!bench.driver.net.backend.is_open);
     try bench.end(&.{token});
+}
+
+/// The client of `token` goes on and on, 4000 bytes at a time, until it has been read for more than
+/// it may.
+fn flood(bench: *Bench, token: io.Token) !void {
+    const more: [4000]u8 = @splat('m');
+    var taken: u64 = 0;
+    while (taken + more.len <= bench.driver.net.options.drop_bytes_max) : (taken += more.len) {
+        bench.feed(token, &more);
+        try testing.expect(bench.driver.net.backend.is_open);
+        try testing.expect(bench.driver.net.backend.wants_recv);
+    }
+    bench.feed(token, &more);
+}
+
+fn last(comptime path: []const u8) []const u8 {
+    return "GET " ++ path ++ " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+}
+
+/// A client whose last response waits for it.
+fn beginUntaken(bench: *Bench) !io.Token {
+    try bench.begin();
+    bench.driver.net.options.drop_bytes_max = 50_000;
+    const token = try bench.connect(5);
+    bench.driver.net.backend.room = 1_000_000;
+    bench.feed(token, comptime last("/large"));
+    for (0..16) |_| bench.driver.net.turn(0); // each has a share of it
+    try testing.expect(bench.driver.net.backend.later != null);
+    return token;
+}
+
+test "a client that goes on behind its connection's end, and takes nothing, is reset" {
+    var bench: Bench = undefined;
+    const token = try beginUntaken(&bench);
+    try flood(&bench, token);
+    try testing.expect(!bench.driver.net.backend.is_open);
+    try bench.end(&.{token});
+}
+
+test "what it takes meanwhile counts, be it out of what the system holds" {
+    const Taken = enum { of_queue, of_system };
+    for (std.enums.values(Taken)) |taken| {
+        var bench: Bench = undefined;
+        const token = try beginUntaken(&bench);
+        const net = &bench.driver.net;
+        for (0..3) |_| {
+            bench.feed(token, "m");
+            switch (taken) {
+                .of_queue => {
+                    for (0..8) |_| bench.feed(token, &([_]u8{'m'} ** 5000));
+                    net.backend.room = 1;
+                    net.onSent(token, 0);
+                },
+                .of_system => {
+                    net.backend.in_flight -= 1;
+                    try flood(&bench, token);
+                },
+            }
+            try testing.expect(net.backend.is_open);
+        }
+        try flood(&bench, token); // the count has begun anew
+        try testing.expect(!net.backend.is_open);
+        try bench.end(&.{token});
+    }
+}
+
+test "a client that has been sent its response may go on for as long as its connection lingers" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    bench.driver.net.options.drop_bytes_max = 50_000;
+    const token = try bench.connect(5);
+    bench.feed(token, comptime last("/now") ++ "more");
+    const more: [4000]u8 = @splat('m');
+    for (0..100) |_| bench.feed(token, &more);
+    try testing.expect(bench.driver.net.backend.is_open);
+    Manual.clock_ms += limits.linger_ms + 100;
+    bench.driver.net.turn(0);
+    try testing.expect(!bench.driver.net.backend.is_open);
+    try bench.end(&.{token});
+}
+
+test "a client that goes on behind its last request is read no further until that is answered" {
+    const Way = enum { is_answered, is_answered_in_part, fails, ends };
+    for (std.enums.values(Way)) |way| {
+        var bench: Bench = undefined;
+        try bench.begin();
+        bench.driver.net.options.drop_bytes_max = 50_000;
+        const net = &bench.driver.net;
+        const token = try bench.connect(5);
+        bench.feed(token, comptime last("/wait"));
+        try flood(&bench, token);
+        try testing.expect(net.backend.is_open and !net.backend.wants_recv);
+        switch (way) {
+            // It reads what comes behind the answer until it lingers no more.
+            .is_answered, .is_answered_in_part => {
+                if (way == .is_answered_in_part) net.backend.room = 10;
+                bench.answer(0);
+                try testing.expect(net.backend.is_open and net.backend.wants_recv);
+                bench.feed(token, "more");
+                try testing.expect(net.backend.is_open);
+            },
+            .fails => {
+                net.onRecv(token, .failed);
+                try testing.expectEqual(1, bench.script.aborts);
+            },
+            .ends => {
+                net.onRecv(token, .eof_ahead);
+                try testing.expectEqual(1, bench.script.eofs);
+                bench.answer(0);
+            },
+        }
+        try bench.end(&.{token});
+    }
 }
 
 /// Two of three heads lie in the sockets, a batch of one poll each, when their time is over.

@@ -31,7 +31,10 @@ const Config = @import("config.zig").Config;
 const Mailbox = @import("websocket/socket.zig").Mailbox;
 const TlsSettings = @import("tls/settings.zig").Settings;
 const descriptors = @import("descriptors.zig");
+const DrivenOf = @import("driven.zig").Driven;
 const Driver = @import("driver.zig").Driver;
+const LendingOf = @import("lending.zig").Lending;
+const Loan = @import("loan.zig").Loan;
 const start_error = @import("start_error.zig");
 
 pub const StartError = start_error.StartError;
@@ -96,19 +99,43 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type, comptime Defla
             dispatcher: *Dispatcher,
             defect: *Defect,
         ) StartError!Self {
+            const choice = choose_file.choose(config.io);
+            return initOn(gpa, config, dispatcher, defect, choice, false);
+        }
+
+        /// As `init`, of an engine whose workers change threads (`startLending`).
+        pub fn initLending(
+            gpa: Allocator,
+            config: *const Config,
+            dispatcher: *Dispatcher,
+            defect: *Defect,
+        ) StartError!Self {
+            const choice = choose_file.chooseMovable(config.io);
+            return initOn(gpa, config, dispatcher, defect, choice, true);
+        }
+
+        fn initOn(
+            gpa: Allocator,
+            config: *const Config,
+            dispatcher: *Dispatcher,
+            defect: *Defect,
+            first_choice: Choice,
+            lends: bool,
+        ) StartError!Self {
             const is_huge = memory.setThreadHuge(config.huge_pages);
             defer _ = memory.setThreadHuge(is_huge);
             if (config.huge_pages) {
                 if (memory.hugeProblem()) |why| log.warn("huge_pages has no effect: {s}", .{why});
             }
-            var choice = choose_file.choose(config.io);
+            var choice = first_choice;
             const create = Impl.create;
-            const impl = create(gpa, config, choice.backend, dispatcher, defect) catch |err| blk: {
+            const first = create(gpa, config, choice.backend, lends, dispatcher, defect);
+            const impl = first catch |err| blk: {
                 // One ring could be had, as many as there are workers could not.
                 if (builtin.os.tag != .linux or choice.backend != .io_uring) return err;
                 if (err != error.SystemResources) return err;
                 choice = choose_file.instead(error.SystemResources);
-                break :blk try create(gpa, config, choice.backend, dispatcher, defect);
+                break :blk try create(gpa, config, choice.backend, lends, dispatcher, defect);
             };
             if (config.zero_copy) choose_file.tellZeroCopy(choice.backend);
             return .{ .impl = impl, .choice = choice };
@@ -133,30 +160,54 @@ pub fn Engine(comptime Dispatcher: type, comptime Security: type, comptime Defla
             try self.impl.start();
         }
 
-        /// Of an engine that is driven: can be read when `turn` has something to do.
-        pub fn descriptor(self: *const Self) posix.fd_t {
-            return self.impl.drivers[0].net.backend.descriptor().?; // it has started
+        /// As `start`, of an engine of `initLending`: each worker has a thread, which lends it to a
+        /// loop of others that asks for it (`loan`). While it is lent, the calls below are that
+        /// loop's, between `enter` and `leave` of the loan.
+        pub fn startLending(self: *Self) StartError!void {
+            try Impl.lending.check(self.impl);
+            try self.impl.start();
         }
 
-        /// One turn of the worker that is driven: what came, its timers, what is to be sent.
-        pub fn turn(self: *Self) void {
-            self.impl.drive(.turn);
+        /// Of a worker that may be lent. Whoever keeps it retains it.
+        pub fn loan(self: *const Self, index: u32) *Loan {
+            return self.impl.loans[index];
+        }
+
+        /// Workers that are lent now.
+        pub fn countLent(self: *const Self) u32 {
+            return Impl.lending.countLent(self.impl);
+        }
+
+        /// Any thread: workers that are lent take notice of what has changed.
+        pub fn hurryLent(self: *Self) void {
+            Impl.lending.hurry(self.impl);
+        }
+
+        /// Of a worker that is driven: can be read when `turn` has something to do.
+        pub fn descriptor(self: *const Self, index: u32) posix.fd_t {
+            return self.impl.drivers[index].net.backend.descriptor().?; // it has started
+        }
+
+        /// One turn of a worker that is driven: what came, its timers, what is to be sent.
+        pub fn turn(self: *Self, index: u32) void {
+            Impl.driven.drive(self.impl, index, .turn);
         }
 
         /// Between two turns: what was published for the worker since.
-        pub fn turnAside(self: *Self) void {
-            self.impl.drive(.aside);
+        pub fn turnAside(self: *Self, index: u32) void {
+            Impl.driven.drive(self.impl, index, .aside);
         }
 
         /// Ends what `turn` began: from here on other threads wake the worker. For how long it has
-        /// nothing to do, ms: -1 until it is woken. Null: it has ended.
-        pub fn rest(self: *Self) ?i32 {
-            return self.impl.rest();
+        /// nothing to do, ms: -1 until it is woken. Null: it has ended; one that is lent is to be
+        /// given back.
+        pub fn rest(self: *Self, index: u32) ?i32 {
+            return Impl.driven.rest(self.impl, index);
         }
 
-        /// The clock of the worker that is driven, as `turn` has seen it last, ms.
-        pub fn nowMs(self: *const Self) u64 {
-            return self.impl.drivers[0].net.now_ms;
+        /// The clock of a worker that is driven, as `turn` has seen it last, ms.
+        pub fn nowMs(self: *const Self, index: u32) u64 {
+            return self.impl.drivers[index].net.now_ms;
         }
 
         /// Any thread: stop accepting, finish what is in flight, close what is left after
@@ -275,6 +326,10 @@ fn EngineOn(
         const WorkerDriver = Driver(Io, Dispatcher, Security, Deflate);
         const is_secure = WorkerDriver.is_secure;
         const MaybeTls = if (is_secure) ?*Security.Shared else void;
+        const driven = DrivenOf(Self);
+        const lending = LendingOf(Self);
+        pub const Backend = Io;
+        pub const DispatcherType = Dispatcher;
 
         parent: Allocator,
         frozen: FrozenAllocator,
@@ -297,10 +352,12 @@ fn EngineOn(
         threads: []std.Thread,
         acceptor_thread: ?std.Thread = null,
         threads_started: usize = 0,
-        /// The one worker runs where `drive` is called, not on a thread of its own.
+        /// The one worker runs where `driven.drive` is called, not on a thread of its own.
         is_driven: bool = false,
         /// It has begun, and not ended.
         is_under_way: bool = false,
+        /// One for each worker where they may be lent; else none.
+        loans: []*Loan = &.{},
         running: std.atomic.Value(u32) = .init(0),
         start_failed: std.atomic.Value(bool) = .init(false),
         ready: std.Thread.WaitGroup = .{},
@@ -333,6 +390,7 @@ fn EngineOn(
             parent: Allocator,
             config: *const Config,
             backend: io.Backend,
+            lends: bool,
             dispatcher: *Dispatcher,
             defect: *Defect,
         ) StartError!*Self {
@@ -353,7 +411,8 @@ fn EngineOn(
             const self = try parent.create(Self);
             errdefer parent.destroy(self);
             const count = config.workerCount();
-            const plan = prepareDescriptors(config, count, backend, listeners.items.get(0).fd);
+            const needed = descriptorsNeeded(backend, count, lends);
+            const plan = prepareDescriptors(config, needed, listeners.items.get(0).fd);
             errdefer plan.release();
             self.* = .{
                 .parent = parent,
@@ -390,6 +449,8 @@ fn EngineOn(
             for (self.mailboxes) |mailbox| mailbox.peers = self.mailboxes;
             try self.makeAddressTable();
             errdefer if (self.addresses) |*table| table.deinit();
+            if (lends) try lending.makeLoans(self);
+            errdefer lending.releaseLoans(self);
             try self.makeAcceptor(gpa);
             for (self.drivers) |*driver| {
                 driver.net.on_room = &Acceptor(Io).onRoom;
@@ -432,19 +493,25 @@ fn EngineOn(
             return error.TlsRefused;
         }
 
+        /// Of each worker and the acceptor, and of who waits for a worker in its loop.
+        pub fn descriptorsNeeded(backend: io.Backend, workers: u32, lends: bool) u32 {
+            const own = Io.descriptors * (workers + 1);
+            if (lends) return own + workers; // a duplicate of each backend's (bridge/inline.zig)
+            // One that is alone may be driven, which nobody has said yet.
+            const is_alone = can_be_driven and workers == 1;
+            return own + if (is_alone) Io.descriptorsDriven(backend) else 0;
+        }
+
         fn prepareDescriptors(
             config: *const Config,
-            workers: u32,
-            backend: io.Backend,
+            needed: u32,
             fd: system.Socket,
         ) descriptors.Plan {
-            // One that is alone may be driven, which nobody has said yet.
-            const driven = if (can_be_driven and workers == 1) Io.descriptorsDriven(backend) else 0;
-            const plan = descriptors.prepare(.{
+            const needs: descriptors.Needs = .{
                 .connections = config.connections_max,
-                // Of each worker and the acceptor.
-                .engine = Io.descriptors * (workers + 1) + driven,
-            }, fd);
+                .engine = needed,
+            };
+            const plan = descriptors.prepare(needs, fd);
             if (plan.connections < config.connections_max) log.warn(
                 "the limit of open files is {d} (ulimit -n): {d} connections are served at a " ++
                     "time, not connections_max, {d}",
@@ -538,6 +605,7 @@ fn EngineOn(
             if (self.addresses) |*table| table.deinit();
             for (self.drivers) |*driver| driver.deinit(gpa);
             if (is_secure) if (self.tls) |shared| shared.destroy();
+            lending.releaseLoans(self);
             gpa.free(self.mailboxes);
             gpa.free(self.drivers);
             gpa.free(self.threads);
@@ -554,7 +622,7 @@ fn EngineOn(
                 break :blk .{};
             };
             errdefer self.abandonStart();
-            if (self.is_driven) try self.beginDriven() else try self.startWorkers();
+            if (self.is_driven) try driven.begin(self) else try self.startWorkers();
             _ = self.running.fetchAdd(1, .acq_rel);
             self.acceptor_thread = system.spawn(runAcceptor, .{self}) catch {
                 _ = self.running.fetchSub(1, .acq_rel);
@@ -584,52 +652,7 @@ fn EngineOn(
         }
 
         /// Whether a loop of others can wait for what this backend waits for.
-        const can_be_driven = @hasDecl(Io, "descriptor");
-
-        fn beginDriven(self: *Self) StartError!void {
-            assert(self.drivers.len == 1);
-            const driver = &self.drivers[0];
-            if (!can_be_driven) return error.NotDriven;
-            if (driver.net.backend.descriptor() == null) return error.NotDriven;
-            driver.websocket_worker.mailbox.settle();
-            self.dispatcher.workerStart(driver) catch |err| {
-                log.err("the worker could not start: {s}", .{@errorName(err)});
-                return error.WorkerStartFailed;
-            };
-            _ = self.running.fetchAdd(1, .acq_rel);
-            self.is_under_way = true;
-            driver.net.begin();
-        }
-
-        fn drive(self: *Self, how: enum { turn, aside }) void {
-            if (!self.is_under_way) return;
-            const driver = &self.drivers[0];
-            driver.websocket_worker.mailbox.settle(); // the thread may drive several
-            switch (how) {
-                .turn => driver.net.turn(0),
-                .aside => driver.net.turnAside(),
-            }
-        }
-
-        fn rest(self: *Self) ?i32 {
-            if (!can_be_driven) return null;
-            if (!self.is_under_way) return null;
-            const net = &self.drivers[0].net;
-            if (net.isDone()) {
-                self.endDriven();
-                return null;
-            }
-            const wait = net.beginTurn();
-            return if (net.backend.handOver()) 0 else wait;
-        }
-
-        fn endDriven(self: *Self) void {
-            const driver = &self.drivers[0];
-            driver.onStop();
-            self.dispatcher.workerStop(driver);
-            self.is_under_way = false;
-            self.threadEnds();
-        }
+        pub const can_be_driven = @hasDecl(Io, "descriptor");
 
         /// Ends the threads that did start: they have no connections yet.
         fn abandonStart(self: *Self) void {
@@ -643,11 +666,11 @@ fn EngineOn(
             _ = log.setThreadLevel(self.config.log);
             const driver = &self.drivers[index];
             if (self.config.pin) self.pin(index);
-            driver.websocket_worker.mailbox.settle();
+            driver.settle();
             if (self.dispatcher.workerStart(driver)) {
                 self.ready.finish();
                 self.go.wait();
-                driver.net.run();
+                if (self.loans.len == 0) driver.net.run() else lending.run(self, index);
                 driver.onStop();
                 self.dispatcher.workerStop(driver);
             } else |err| {
@@ -665,7 +688,7 @@ fn EngineOn(
             self.threadEnds();
         }
 
-        fn threadEnds(self: *Self) void {
+        pub fn threadEnds(self: *Self) void {
             // `start` itself tells that it failed.
             const on_stopped = if (self.start_failed.load(.acquire)) null else self.on_stopped;
             if (self.running.fetchSub(1, .acq_rel) == 1) if (on_stopped) |it| it.call(it.context);
@@ -690,7 +713,9 @@ fn EngineOn(
                 if (found != 0 and deadline >= found) return;
                 earlier = found;
             }
-            if (earlier == 0) return self.acceptor.wake();
+            lending.remind(self);
+            self.acceptor.wake(); // also from the wait for another server to take its place
+            if (earlier == 0) return;
             for (self.ports) |*port| {
                 // At 0 the acceptor is about to set it.
                 if (port.drain_deadline_ms.load(.seq_cst) == 0) continue;
@@ -704,12 +729,7 @@ fn EngineOn(
         }
 
         fn join(self: *Self) void {
-            if (self.is_under_way) {
-                const driver = &self.drivers[0];
-                driver.websocket_worker.mailbox.settle();
-                while (!driver.net.isDone()) driver.net.turn(driver.net.beginTurn());
-                self.endDriven();
-            }
+            driven.join(self);
             if (self.acceptor_thread) |thread| thread.join();
             self.acceptor_thread = null;
             for (self.threads[0..self.threads_started]) |thread| thread.join();

@@ -9,6 +9,8 @@ pub const Reason = enum(u3) {
     body,
     /// The connection may leave HTTP behind the last request.
     upgrade,
+    /// Enough has come behind the last request; the connection is read again when it ends.
+    end,
 };
 
 /// The reasons that hold. A connection is read again when none does.
@@ -17,7 +19,8 @@ pub const Pause = packed struct(u8) {
     busy: bool = false,
     body: bool = false,
     upgrade: bool = false,
-    _: u4 = 0,
+    end: bool = false,
+    _: u3 = 0,
 
     pub fn any(self: Pause) bool {
         return @as(u8, @bitCast(self)) != 0;

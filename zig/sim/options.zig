@@ -71,6 +71,7 @@ pub const Options = struct {
         self.openSockets();
         self.publishLong();
         self.compress();
+        self.dropLittle();
         if (calm) return self;
         self.js_dies = random.uintLessThan(u8, 3) == 0;
         self.stalls = random.uintLessThan(u8, 4) == 0;
@@ -116,6 +117,15 @@ pub const Options = struct {
             config.websocket_unsent_bytes_max = random.intRangeAtMost(u32, 100, 60_000);
         if (random.boolean()) config.websocket_overflow = .close;
         if (random.boolean()) config.websocket_subscriptions_max = random.uintAtMost(u32, 20);
+    }
+
+    /// In half of the seeds that are not calm little is read behind a connection's end, or nothing;
+    /// and as in `secure`.
+    fn dropLittle(self: *Options) void {
+        var prng = std.Random.DefaultPrng.init(self.seed +% 0x1f83_d9ab);
+        const random = prng.random();
+        if (self.calm or random.boolean()) return;
+        self.config.drop_bytes_max = random.uintAtMost(u32, 5_000);
     }
 
     /// In one seed of three messages are published that take several frames and records: all get

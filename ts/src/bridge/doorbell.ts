@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
 import { GyrfalconError } from '../core/errors.ts';
 import type { Engine, EngineId } from './engine.ts';
+import type { Block } from './lane.ts';
 
 /** Wakes this thread when the engine has something for it, and wakes the engine. */
 export interface Doorbell {
@@ -16,9 +17,9 @@ export interface Doorbell {
   unref(): void;
 }
 
-/** The doorbell of the JS thread that the worker of an inline engine is to run on, which is attached here. */
-export function openInlineDoorbell(engine: Engine, id: EngineId): InlineDoorbell {
-  const end = engine.attach(id, 0);
+/** The doorbell of a JS thread that a worker of an inline engine is to run on, which is attached here. */
+export function openInlineDoorbell(engine: Engine, id: EngineId, thread: number): InlineDoorbell {
+  const end = engine.attach(id, thread);
   if ('fd' in end) return new InlineDoorbell(end.fd);
   throw new GyrfalconError('GYR_ENGINE_FAILED', 'The engine runs inline, and has no descriptor');
 }
@@ -85,12 +86,14 @@ export class PipeDoorbell extends SocketDoorbell implements Doorbell {
 }
 
 /**
- * Of a thread that the engine's worker runs on too, once `watch` is called: neither wakes the other, they call one
+ * Of a thread that a worker of the engine runs on too, once `watch` is called: neither wakes the other, they call one
  * another. The pipe stays, for what other threads of the engine tell, and to keep the process running.
  */
 export class InlineDoorbell extends PipeDoorbell {
   private ring = () => {};
   private answer: (() => void) | null = null;
+  /** Of the worker that runs here. */
+  private ownBell = -1;
 
   override open(ring: () => void): void {
     super.open(ring);
@@ -99,13 +102,14 @@ export class InlineDoorbell extends PipeDoorbell {
     this.ring = () => home.runInAsyncScope(ring);
   }
 
-  /** After the engine's start. */
-  watch(engine: Engine, id: EngineId): void {
-    this.answer = engine.watch(id, this.ring);
+  /** After the engine's start: `worker` runs here from now on. */
+  watch(engine: Engine, id: EngineId, block: Block, worker: number): void {
+    this.ownBell = block.bell(worker);
+    this.answer = engine.watch(id, worker, this.ring);
   }
 
   override wake(bell: number): void {
-    if (this.answer === null) super.wake(bell);
+    if (this.answer === null || bell !== this.ownBell) super.wake(bell);
     else this.answer();
   }
 }

@@ -85,10 +85,11 @@ export interface Engine {
   /** Takes JS thread `thread` in. Returns the end of its doorbell, which the caller owns. */
   attach(id: EngineId, thread: number): DoorbellEnd;
   /**
-   * Has the worker of an inline engine run in this thread's loop, from here on. `turn` is called when it has something
-   * for JavaScript. Returns what is to be called when JavaScript has something for the worker, which sleeps.
+   * Has a worker of an inline engine run in this thread's loop, from here on: its only one, 0, or that of this thread's
+   * number. `turn` is called when it has something for JavaScript. Returns what is to be called when JavaScript has
+   * something for the worker, which sleeps.
    */
-  watch(id: EngineId, turn: () => void): () => void;
+  watch(id: EngineId, worker: number, turn: () => void): () => void;
   /** Wakes the worker whose bell has this number: where a bell is no descriptor. Any engine's of this process. */
   ring(bell: number): void;
   /** The thread is gone: its exchanges are answered with 503. */
@@ -126,7 +127,7 @@ interface NativeModule {
 
 /** The exports of zig/bridge/inline.zig, by Node-API. */
 interface InlineModule {
-  watch(id: number, turn: () => void): (() => void) | undefined;
+  watch(id: number, worker: number, turn: () => void): (() => void) | undefined;
 }
 
 interface NativeText {
@@ -288,9 +289,9 @@ function wrap(native: NativeModule, library: string): Engine {
     listeners: (id) => answer(native.listeners(id)) as EngineListener[],
     memory: (id) => native.memory(id).typedArray,
     attach: (id, thread) => answer(native.attach(id, thread)) as DoorbellEnd,
-    watch(id, turn) {
+    watch(id, worker, turn) {
       const module = loadInline();
-      const answer = typeof module === 'string' ? undefined : module.watch(id, turn);
+      const answer = typeof module === 'string' ? undefined : module.watch(id, worker, turn);
       if (answer !== undefined) return answer;
       const message = "The engine's worker cannot run in this thread's loop";
       throw new GyrfalconError('GYR_MODE_UNAVAILABLE', message, "mode: 'threads'");

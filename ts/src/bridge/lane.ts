@@ -57,6 +57,11 @@ export class Block {
     return this.word(abi.BLOCK_HEADER_THREADS_OFFSET) + thread * abi.THREAD_LINE_BYTES;
   }
 
+  /** The number of what wakes a worker. After the engine's start. */
+  bell(worker: number): number {
+    return this.i32[(this.workerOffset(worker) + abi.WORKER_LINE_WAKE_FD) >> 2] as number;
+  }
+
   /** What has become of the engine: STATE_STOPPED, and more for each listener that has failed. */
   get state(): number {
     return Atomics.load(this.i32, abi.BLOCK_HEADER_STATE >> 2);

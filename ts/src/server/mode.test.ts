@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { chooseMode, type ModeOptions } from './mode.ts';
+import { checkMode, chooseMode, type ModeOptions } from './mode.ts';
 
 const own = { mode: process.env.GYRFALCON_MODE, io: process.env.GYRFALCON_IO };
 
@@ -50,6 +50,37 @@ test('options that want threads have them, and one worker is what inline mode ha
   assert.is(chosen({ fetch: handler, workers: 1, threads: 0 }, 1), 'inline: one CPU');
   assert.is(chosen({ fetch: handler, mode: 'threads' }, 1), 'threads: configured');
   assert.is(chosen({ fetch: handler, mode: 'inline' }, 8), 'inline: configured');
+});
+
+test('threads have a worker each where the option asks for inline mode, and nobody else does', () => {
+  const options = { fetch: handler, threads: 3 };
+  const configured = 'inline: configured';
+  assert.is(chosen({ ...options, mode: 'inline' }, 8), configured);
+  for (const workers of [0, 3])
+    assert.is(chosen({ ...options, mode: 'inline', workers }, 8), configured);
+  assert.is(chosen({ ...options, mode: 'auto' }, 1), 'threads: as other options want them');
+  process.env.GYRFALCON_MODE = 'inline';
+  assert.is(chosen(options, 8), 'threads: as other options want them');
+});
+
+test('other options that do not go with inline mode are refused beside it', () => {
+  const refused = (options: ModeOptions): string => {
+    try {
+      checkMode({ mode: 'inline', ...options });
+      return '';
+    } catch (error) {
+      const { code, message, hint } = error as { code: string; message: string; hint: string };
+      assert.is(code, 'GYR_OPTION_INVALID');
+      assert.is(hint, "leave it out, or mode: 'threads'");
+      return message;
+    }
+  };
+  for (const options of [{}, { threads: 2 }, { threads: 2, workers: 2 }, { workers: 1 }])
+    assert.is(refused(options), '');
+  assert.match(refused({ threads: 2, workers: 1 }), 'workers is 1: each of 2 threads has one');
+  assert.match(refused({ threads: 1, workers: 2 }), 'workers is 2: each of 1 threads has one');
+  assert.match(refused({ workers: 2 }), 'workers is 2: there is one');
+  assert.match(refused({ threads: 2, pin: true }), 'pin is true');
 });
 
 test('where inline mode cannot be had there are threads, unless it was insisted on', () => {

@@ -42,10 +42,12 @@ export function checkMode(options: ModeOptions): void {
   throw new GyrfalconError('GYR_OPTION_INVALID', message, "leave it out, or mode: 'threads'");
 }
 
-/** Which other option wants threads of the engine. */
+/** Which other option does not go with a worker on each thread of handlers, and with no others. */
 function conflictOf({ threads = 0, workers = 0, pin = false }: ModeOptions): string | null {
-  if (threads > 0) return `threads is ${threads}: handlers are to run in threads of their own`;
-  if (workers > 1) return `workers is ${workers}: there is one, on the thread of the handlers`;
+  if (workers > 0 && workers !== Math.max(threads, 1)) {
+    const which = threads > 0 ? `each of ${threads} threads has one` : 'there is one';
+    return `workers is ${workers}: ${which}, on the thread of the handlers`;
+  }
   return pin ? 'pin is true: there is no thread of the engine to pin' : null;
 }
 
@@ -65,7 +67,7 @@ export function chooseMode(options: ModeOptions, engine: ModeEngine): ChosenMode
   }
   const asked = fromEnvironment(options);
   if (asked === 'threads') return { mode: 'threads', reason: variable };
-  if (conflictOf(options) !== null) {
+  if ((options.threads ?? 0) > 0 || conflictOf(options) !== null) {
     return { mode: 'threads', reason: 'as other options want them' };
   }
   const wish = asked === 'inline' ? { mode: asked, reason: variable } : byCpus(options, engine);

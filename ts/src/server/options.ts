@@ -81,10 +81,11 @@ export interface ServeOptions<Path extends string = string, Data = unknown>
    */
   workers?: number;
   /**
-   * Where the engine's workers run. 'inline': one, on the thread of the handlers, in Node.js's own loop: no thread is
-   * woken for a request or its answer, and a handler that blocks holds up everything (docs/MODES.md). Linux alone, and
-   * without `threads`. 'threads': each on a thread of its own. 'auto': inline where there are handlers and the process may
-   * use one CPU, its container's quota counted; threads elsewhere.
+   * Where the engine's workers run. 'inline': one, on the thread of the handlers, in Node.js's own loop, or with
+   * `threads` one on each of them: no thread is woken for a request or its answer, and a handler that blocks holds up
+   * every connection of its thread (docs/MODES.md). Linux alone. 'threads': each on a thread of its own. 'auto': inline
+   * where there are handlers, no `threads`, and the process may use one CPU, its container's quota counted; threads
+   * elsewhere.
    *
    * @default 'auto'
    */
@@ -411,8 +412,10 @@ export interface EngineConfig {
   credit_bytes?: number;
   /** The engine is not to tell that it listens. */
   announce?: false;
-  /** Its one worker runs where `Engine.watch` is called. */
+  /** Its workers run where `Engine.watch` is called. */
   is_inline?: true;
+  /** There is one for each of the threads, and not one on the thread that has made the engine. */
+  lends?: true;
   mode_reason?: string;
 }
 

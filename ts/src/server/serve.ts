@@ -197,6 +197,7 @@ abstract class BaseServer extends RequestServer implements Server {
     this.id = this.engine.create({
       ...this.config,
       ...(mode === 'inline' ? { is_inline: true } : {}),
+      ...(mode === 'inline' && this.config.threads > 0 ? { lends: true } : {}),
       mode_reason: reason,
       threads: Math.max(1, this.config.threads),
       table,
@@ -276,7 +277,7 @@ class LocalServer extends BaseServer {
       const block = new Block(this.engine.memory(this.id));
       const { engine, id } = this;
       const isInline = this.chosen.mode === 'inline';
-      this.doorbell = isInline ? openInlineDoorbell(engine, id) : openDoorbell(engine, id, 0);
+      this.doorbell = isInline ? openInlineDoorbell(engine, id, 0) : openDoorbell(engine, id, 0);
       const host = {
         stopped: () => this.end(),
         listenerLost: () => this.listenerLost(),
@@ -284,7 +285,7 @@ class LocalServer extends BaseServer {
       };
       this.channel = new Channel(block, 0, this.doorbell, app, this, host, this.log);
       this.start();
-      if (this.doorbell instanceof InlineDoorbell) this.doorbell.watch(engine, id);
+      if (this.doorbell instanceof InlineDoorbell) this.doorbell.watch(engine, id, block, 0);
       this.channel.authority = authorityOf(this.url);
     } catch (error) {
       this.channel?.close();
@@ -381,6 +382,7 @@ class ThreadedServer extends BaseServer {
       {
         module: String(module),
         count: config.threads,
+        isInline: this.chosen.mode === 'inline',
         globals: options.globals !== false,
         shutdownTimeout: options.shutdownTimeout,
         forms: options.forms,
@@ -399,6 +401,7 @@ class ThreadedServer extends BaseServer {
       await this.pool.attach(this.id);
       this.start();
       this.pool.listening(this.where.whereabouts);
+      this.pool.takeWorkers();
     } catch (error) {
       await this.pool.close();
       this.release();

@@ -5,7 +5,7 @@ import * as abi from '../bridge/abi.gen.ts';
 import type { SocketAddress } from '../bridge/address.ts';
 import type { App } from '../bridge/app.ts';
 import { Channel } from '../bridge/channel.ts';
-import { openDoorbell } from '../bridge/doorbell.ts';
+import { InlineDoorbell, openDoorbell, openInlineDoorbell } from '../bridge/doorbell.ts';
 import { type EngineId, loadEngine } from '../bridge/engine.ts';
 import { Block } from '../bridge/lane.ts';
 import type { WebSocketData } from '../bridge/websocket.ts';
@@ -93,6 +93,7 @@ class ThreadProgram {
   private before: App | null = null;
   private channel: Channel | null = null;
   private published = 0;
+  private takeWorker: (() => void) | null = null;
   /** Other processes, where there are such. */
   readonly outside: ThreadSide | undefined =
     data.outside === null ? undefined : new ThreadSide(data.outside, report);
@@ -112,7 +113,10 @@ class ThreadProgram {
     if (where !== null) this.server.where = where;
     const engine = loadEngine();
     const block = new Block(engine.memory(id));
-    const doorbell = openDoorbell(engine, id, data.thread);
+    const { thread } = data;
+    const doorbell = data.isInline
+      ? openInlineDoorbell(engine, id, thread)
+      : openDoorbell(engine, id, thread);
     const app = this.app as App;
     const host = {
       stopping: () => report({ kind: 'lingering' }),
@@ -120,9 +124,20 @@ class ThreadProgram {
       listenerLost: () => report({ kind: 'listener-lost' }),
       outside: this.outside,
     };
-    this.channel = new Channel(block, data.thread, doorbell, app, this.server, host, log);
+    this.channel = new Channel(block, thread, doorbell, app, this.server, host, log);
     this.channel.authority = authorityOf(this.server.url);
     this.server.channel = this.channel;
+    if (doorbell instanceof InlineDoorbell)
+      this.takeWorker = () => doorbell.watch(engine, id, block, thread);
+  }
+
+  /** After the engine's start, where it runs inline: this thread has a worker in its loop. Else the engine's has it. */
+  watch(): void {
+    try {
+      this.takeWorker?.();
+    } catch (error) {
+      report({ kind: 'not-watching', message: messageOf(error) });
+    }
   }
 
   listening(where: Whereabouts): void {
@@ -186,8 +201,11 @@ function report(message: ThreadReport, transfer: ArrayBuffer[] = []): void {
 
 function fail(error: unknown): void {
   const { code = 'GYR_THREAD', hint = '' } = error as Partial<GyrfalconError>;
-  const message = error instanceof Error ? error.message : String(error);
-  report({ kind: 'failed', code, message, hint });
+  report({ kind: 'failed', code, message: messageOf(error), hint });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
@@ -198,6 +216,9 @@ async function obey(program: ThreadProgram, order: ThreadOrder): Promise<void> {
       return;
     case 'listening':
       program.listening(order.where);
+      return;
+    case 'watch':
+      program.watch();
       return;
     case 'publish':
       program.publish(order.topic, order.data, order.compress, order.cost);

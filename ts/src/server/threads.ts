@@ -22,6 +22,8 @@ import type { EngineTable } from './routes.ts';
 export interface ThreadData {
   module: string;
   thread: number;
+  /** A worker of the engine runs on the thread. */
+  isInline: boolean;
   globals: boolean;
   shutdownTimeout: number | undefined;
   forms: FormOptions | undefined;
@@ -38,6 +40,7 @@ export interface ThreadData {
 export type ThreadOrder =
   | { kind: 'attach'; id: EngineId; where: Whereabouts | null }
   | { kind: 'listening'; where: Whereabouts }
+  | { kind: 'watch' }
   | {
       kind: 'publish';
       topic: string;
@@ -54,6 +57,8 @@ export type ThreadReport =
   | OutsideReport
   | { kind: 'prepared'; table: EngineTable }
   | { kind: 'attached' }
+  /** Its worker cannot run on it, and goes on on a thread of the engine. */
+  | { kind: 'not-watching'; message: string }
   /** So much of what it was given to publish is on its way, with what each message costs. */
   | { kind: 'published'; bytes: number }
   | { kind: 'stopped' }
@@ -66,6 +71,8 @@ export interface ThreadPoolOptions {
   /** URL of the module with the handlers. */
   module: string;
   count: number;
+  /** Each has a worker of the engine in its loop. */
+  isInline: boolean;
   globals: boolean;
   shutdownTimeout: number | undefined;
   forms: FormOptions | undefined;
@@ -133,6 +140,8 @@ export class ThreadPool {
       const member = new Member(this.options, thread, {
         died: (dead) => this.onDeath(dead),
         listenerLost: () => this.host.listenerLost(),
+        notWatching: ({ thread }, message) =>
+          this.tell(`worker thread ${thread} is served from another thread: ${message}`),
       });
       this.members.push(member);
       member.start(this.origin);
@@ -150,6 +159,15 @@ export class ThreadPool {
   listening(where: Whereabouts): void {
     this.where = where;
     for (const member of this.members) member.order({ kind: 'listening', where });
+  }
+
+  /**
+   * After the engine's start: every thread is to have its worker, where there are such. None is waited for: handlers are
+   * called already, and may take long. One that is not there is given it when it is.
+   */
+  takeWorkers(): void {
+    if (!this.options.isInline) return;
+    for (const member of this.members) if (member.serving) member.order({ kind: 'watch' });
   }
 
   /** Publishes a message by way of a thread that serves. As `Server.publish`. */
@@ -296,6 +314,7 @@ export class ThreadPool {
     member.order({ kind: 'attach', id, where: this.where });
     await member.attached();
     member.serving = true;
+    if (this.options.isInline && this.where !== null) member.order({ kind: 'watch' });
   }
 
   private onDeath(member: Member): void {
@@ -306,12 +325,13 @@ export class ThreadPool {
     }
     if (this.id === null || this.closing) return;
     this.engine.detach(this.id, member.thread);
-    const log = new Log(this.options.log);
-    if (log.shows('error')) {
-      console.error(`gyrfalcon: worker thread ${member.thread} died: ${member.deathNote}`);
-    }
+    this.tell(`worker thread ${member.thread} died: ${member.deathNote}`);
     const timer = setTimeout(() => this.restart(member), member.restartWait());
     if (!this.referenced) timer.unref();
+  }
+
+  private tell(line: string): void {
+    if (new Log(this.options.log).shows('error')) console.error(`gyrfalcon: ${line}`);
   }
 
   private restart(member: Member): void {
@@ -350,6 +370,8 @@ interface MemberHost {
   died(member: Member): void;
   /** Its engine has lost a listener; every member says so. */
   listenerLost(): void;
+  /** It does not get its worker. */
+  notWatching(member: Member, message: string): void;
 }
 
 /** One place in the pool; the thread in it may change. */
@@ -386,12 +408,13 @@ class Member {
   }
 
   start(origin: TableOrigin): void {
-    const { module, globals, shutdownTimeout, forms, log, hub } = this.options;
+    const { module, isInline, globals, shutdownTimeout, forms, log, hub } = this.options;
     const { thread } = this;
     this.outside = hub === null ? null : new ThreadSideEnd(hub);
     const workerData: ThreadData = {
       module,
       thread,
+      isInline,
       globals,
       shutdownTimeout,
       forms,
@@ -490,6 +513,8 @@ class Member {
       this.order({ kind: 'topics-taken' });
     } else if (report.kind === 'listener-lost') {
       this.host.listenerLost();
+    } else if (report.kind === 'not-watching') {
+      this.host.notWatching(this, report.message);
     } else if (this.waiting !== null) {
       const { waiting } = this;
       this.waiting = null;

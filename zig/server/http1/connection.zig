@@ -105,6 +105,9 @@ pub fn Http1(comptime D: type) type {
                     // for how the connection is closed.
                     .stop => stop: {
                         own.more_input = true;
+                        // Behind its end it is the worker that counts.
+                        if (!conn.finish_when_sent and !d.net.mayDrop(conn, rest.len))
+                            pause(d, conn, .end);
                         break :stop rest.len;
                     },
                 };
@@ -309,6 +312,13 @@ pub fn Http1(comptime D: type) type {
             if (own.pause.any()) return;
             timing.onUnpause(d, conn);
             d.net.resumeInput(conn);
+        }
+
+        /// The connection ends: what still comes is read, and dropped, so that a client that sends
+        /// all it has first reads its answer then.
+        pub fn dropInput(d: *D, conn: *Conn) void {
+            unpause(d, conn, .end);
+            unpause(d, conn, .body);
         }
 
         // Exchanges.
@@ -553,6 +563,7 @@ pub fn Http1(comptime D: type) type {
             assert(own.pause.busy == own.busy.is_linked);
             assert(!own.pause.busy or own.busy_since_ms != 0);
             assert(!own.pause.body or own.phase != .head);
+            assert(!own.pause.end or (own.phase == .stop and !conn.finish_when_sent));
             assert(!own.pause.upgrade or own.last == null or own.last.?.holds_input);
         }
     };

@@ -256,6 +256,17 @@ pub const Mailbox = struct {
         home = self;
     }
 
+    /// As `settle`, for a word with the worker: this thread goes home to what is returned.
+    pub fn visit(self: *Mailbox) ?*Mailbox {
+        const before = home;
+        home = self;
+        return before;
+    }
+
+    pub fn goHome(before: ?*Mailbox) void {
+        home = before;
+    }
+
     /// From now on this thread is in a function of a socket of this worker's. Returns what `leave`
     /// is to be given.
     pub fn enter(self: *Mailbox) ?*Mailbox {

@@ -209,7 +209,8 @@ pub const Talk = struct {
     has_wronged: bool = false,
     /// What the server has closed with.
     heard_close: ?u16 = null,
-    /// What it offers, and what has come of that; null: messages are as they are.
+    /// What it offers, until that is declined, and what has come of it; null: messages are as they
+    /// are. Whoever speaks ahead of the answer has an offer, and does not know what comes of it.
     offer: ?Agreement = null,
     agreed: ?Agreement = null,
     /// Compressed messages that have been said and heard, where they have a context.
@@ -249,7 +250,10 @@ pub const Talk = struct {
 
     /// The server's answer to what was offered; "": there is none.
     pub fn agree(self: *Talk, answer: []const u8) ?Fault {
-        if (answer.len == 0) return null;
+        if (answer.len == 0) {
+            self.offer = null;
+            return null;
+        }
         const offer = self.offer orelse return fault("an extension that nobody has offered", 0, 0);
         var it: extensions.Iterator = .{ .rest = answer };
         const name = (it.next() catch null) orelse "";
@@ -438,10 +442,7 @@ pub const Talk = struct {
         self.has_wronged = true;
         const raw: []const u8 = switch (self.ways.wrong) {
             .unmasked => "\x81\x01x",
-            .reserved => if (self.agreed == null)
-                "\xc1\x80\x00\x00\x00\x00"
-            else
-                "\xa1\x80\x00\x00\x00\x00",
+            .reserved => self.reservedBits(),
             .opcode => "\x83\x80\x00\x00\x00\x00",
             .long_ping => "\x89\xfe\x00\x7e\x00\x00\x00\x00",
             .cut_ping => "\x09\x80\x00\x00\x00\x00",
@@ -456,6 +457,18 @@ pub const Talk = struct {
             },
         };
         try self.out.appendSlice(self.arena, raw);
+    }
+
+    /// Frames of which the last has a bit that nobody has agreed on. Ahead of the answer to an
+    /// offer a message may already be taken for a compressed one: RSV1 is wrong there on what does
+    /// not begin a message only (RFC 7692 §6.1), and the other bits are anywhere.
+    fn reservedBits(self: *const Talk) []const u8 {
+        if (self.offer == null) return "\xc1\x80\x00\x00\x00\x00";
+        return switch (self.who % 3) {
+            0 => "\xa1\x80\x00\x00\x00\x00",
+            1 => "\xc9\x80\x00\x00\x00\x00",
+            else => "\x01\x80\x00\x00\x00\x00\xc0\x80\x00\x00\x00\x00",
+        };
     }
 
     // Hearing.
@@ -642,6 +655,8 @@ pub const Talk = struct {
 };
 
 const testing = std.testing;
+const Decoder = @import("../websocket/frame_decoder.zig").Decoder;
+const errors = @import("../websocket/errors.zig");
 
 /// Hears all that another has said, frames of clients though they are.
 fn echoTo(talk: *Talk, kind: frames.Kind, note: *const Note, cut: usize) !?Fault {
@@ -681,4 +696,52 @@ test "a talk knows its echoes, wherever they are cut, and finds what is not one"
         }
         try testing.expect(try echoTo(&talk, other.kind, &other.note, 2) != null);
     }
+}
+
+/// What the engine makes of `text`, which ends with what is wrong.
+fn errorOf(arena: Allocator, text: []const u8, has_compression: bool) !errors.Error {
+    var decoder: Decoder = .{ .has_compression = has_compression };
+    var rest = try arena.dupe(u8, text);
+    while (true) {
+        const step = decoder.next(rest);
+        rest = rest[step.consumed..];
+        switch (step.event) {
+            .err => |err| return err,
+            .need_more => return error.NothingIsWrong,
+            else => {},
+        }
+    }
+}
+
+test "a reserved bit is wrong whatever comes of an offer, ahead of the answer too" {
+    var arena = std.heap.ArenaAllocator.init(testing.allocator);
+    defer arena.deinit();
+    var prng = std.Random.DefaultPrng.init(1);
+    const offer: Agreement = .{};
+    var text: [Agreement.text_bytes_max]u8 = undefined;
+    // What is offered, what is answered, and what the server may have agreed to.
+    const cases = [_]struct { ?Agreement, ?[]const u8, []const bool }{
+        .{ null, null, &.{false} },
+        .{ null, "", &.{false} },
+        .{ offer, null, &.{ false, true } },
+        .{ offer, "", &.{false} },
+        .{ offer, offer.write(&text), &.{true} },
+    };
+    for (cases) |case| for (0..3) |who| {
+        var talk: Talk = .{
+            .arena = arena.allocator(),
+            .random = prng.random(),
+            .who = @intCast(who),
+            .ways = .{ .messages = 0, .length_max = 60, .ending = .wrong, .wrong = .reserved },
+            .message_bytes_max = 1000,
+            .strict = true,
+            .offer = case[0],
+        };
+        if (case[1]) |answer| try testing.expectEqual(null, talk.agree(answer));
+        try talk.say();
+        for (case[2]) |has_compression| {
+            const err = try errorOf(arena.allocator(), talk.pending(), has_compression);
+            try testing.expectEqual(.reserved_bits, err);
+        }
+    };
 }

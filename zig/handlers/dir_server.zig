@@ -62,6 +62,8 @@ pub const DirServer = struct {
     /// Replaceable, so that tests need not wait.
     now_ms: *const fn () u64 = clock.monotonicMs,
     settle_ns: i128 = settle_ns_default,
+    /// What of a file's version its tag tells. Replaceable, so that runs of a simulation are alike.
+    told: *const fn (root_file.Version) root_file.Version = asItIs,
 
     pub const Options = struct {
         /// The directory. When another comes to stand at this path (it is built anew, or a link in
@@ -599,7 +601,7 @@ const Exchange = struct {
     ) Representation {
         const version = file.opened.version;
         const is_settled = self.isSettled(version);
-        const tag = formatTag(version, is_settled, tag_buffer);
+        const tag = formatTag(self.server.told(version), is_settled, tag_buffer);
         var lines = buffer.list();
         const modified_s = modifiedOf(version);
         if (modified_s) |seconds| {
@@ -642,6 +644,10 @@ fn modifiedOf(version: root_file.Version) ?i64 {
     if (modified_s <= reproducible_s_max) return null;
     // A Last-Modified later than Date is not to be sent (RFC 9110 §8.8.2.1).
     return @min(modified_s, clock.realtimeSeconds());
+}
+
+fn asItIs(version: root_file.Version) root_file.Version {
+    return version;
 }
 
 /// A tag of the time of the last change, which a content cannot be put in place without, of size,

@@ -3,6 +3,7 @@
 const std = @import("std");
 const posix = std.posix;
 const Allocator = std.mem.Allocator;
+const Version = @import("../handlers/dir_server_root.zig").Version;
 const Pattern = @import("pattern.zig").Pattern;
 const Plan = @import("plan.zig").Plan;
 
@@ -49,6 +50,15 @@ pub const Files = struct {
         self.gpa.free(self.path);
         self.gpa.free(self.shared);
         self.* = undefined;
+    }
+
+    /// Of a file, what is the same in every run: not where it lies, nor when it was made.
+    pub fn told(version: Version) Version {
+        var same = version;
+        same.inode = version.size;
+        same.device = 0;
+        same.changed_ns = version.modified_ns;
+        return same;
     }
 
     /// A descriptor of the longest file; the caller's.

@@ -33,6 +33,7 @@ pub const ZigServer = struct {
     ) !void {
         self.dir = try DirServer.init(gpa, .{ .root = files.path, .cache_bytes = 1 << 20 });
         self.dir.settle_ns = 0;
+        self.dir.told = Files.told;
         self.dir.cache_ms = 0;
         self.handler = .{ .files = files, .dir = &self.dir, .secured = options.secured };
         self.dispatcher = .{ .handler = &self.handler };
@@ -94,6 +95,7 @@ pub const JsServer = struct {
             },
         }, &self.bodies, &defect);
         self.table.targets[1].dir.settle_ns = 0; // a real clock decides nothing here
+        self.table.targets[1].dir.told = Files.told;
         const exchanges = config.exchangesMax(config.workers);
         self.dispatcher = try Dispatcher.init(gpa, self.block, self.table, exchanges);
         self.threads = try gpa.alloc(JsThread, options.js_threads);

@@ -11,6 +11,7 @@ import { loadEngine } from '../../ts/src/bridge/engine.ts';
 import { type BrokerKind, noBroker, TestBroker } from '../support/brokers.ts';
 import { Authority, noTls } from '../support/certificates.ts';
 import {
+  anyLine,
   lacks,
   listening,
   loader,
@@ -188,7 +189,7 @@ async function startSnippet({ language, code }: Snippet, index: number): Promise
   writeFileSync(file, placed);
   if (language === 'zig') return startZigSnippet(file);
   if (/^export default/m.test(code)) return startApp(file);
-  return listening(start(process.execPath, [...loader, file]));
+  return listening(start(process.execPath, [...loader, file]), undefined, anyLine);
 }
 
 async function startZigSnippet(file: string): Promise<RunningServer> {

@@ -150,15 +150,24 @@ export async function startZig(
   return listening(start(path, args));
 }
 
+/** How a server's output says that it listens: its URL, or the line of a Zig program's engine. */
+const itsOwn = /https?:\/\/\S+?:(\d+)\/|listening on \S*:(\d+): .* workers, /;
+
+/** The same, or the line of an engine in Node.js: for programs that print nothing. */
+export const anyLine = /https?:\/\/\S+?:(\d+)\/|listening on \S*:(\d+)/;
+
 /**
- * Waits until a server has printed its URL, or the line of a Zig program's engine with its port; for `ms` at most. The line
- * of an engine in Node.js ("2 workers in threads") is none such: its program prints the URL behind it, when it is ready for
- * signals.
+ * Waits until a server has printed `line`, for `ms` at most. The line of an engine in Node.js ("2 workers in threads") is
+ * none unless told: a program prints its URL behind it, when it is ready for signals.
  */
-export async function listening(running: Running, ms = 30_000): Promise<RunningServer> {
+export async function listening(
+  running: Running,
+  ms = 30_000,
+  line = itsOwn,
+): Promise<RunningServer> {
   const port = (): number =>
     Number(
-      /https?:\/\/\S+?:(\d+)\/|listening on \S*:(\d+): .* workers, /
+      line
         .exec(running.stdout() + running.stderr())
         ?.slice(1)
         .find((digits) => digits !== undefined) ?? 0,

@@ -70,7 +70,7 @@ test "the same seed gives the same run, also of files that are made anew, and an
     var hashes: [4]u64 = undefined;
     for ([_]u64{ 3, 4, 3, 4 }, &hashes) |seed, *hash| {
         var options = Options.of(seed);
-        options.clients = 12;
+        options.clients = 40;
         var files = try Files.init(gpa);
         defer files.deinit();
         var trace: Trace = .{ .events = events };

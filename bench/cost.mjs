@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { MissingError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
 import { prepareFiles } from './contenders.mjs';
-import { beginCounting, callgrind, countsSince, removeDumps } from './lib/callgrind.mjs';
+import { beginCounting, counting, countsSince, removeDumps } from './lib/callgrind.mjs';
 import { changes, table } from './lib/cost.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
 import { stop } from './lib/process.mjs';
@@ -66,7 +66,7 @@ async function cost(entry, requests) {
   const file = join(folder, entry.name);
   removeDumps(file);
   const [row] = choose([entry.row]);
-  const how = { wrap: callgrind(file), readyMs: 120_000 };
+  const how = { wrap: counting(file), readyMs: 120_000 };
   const where = { serverCore: availableParallelism() - 1, nice: 0 };
   const { server, port, expected } = await startEntrant(row, where, how);
   try {

@@ -8,6 +8,7 @@ import { delimiter, join } from 'node:path';
 import { MissingError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
 import { prepareFiles } from './contenders.mjs';
+import { callgrind } from './lib/callgrind.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
 import { chooseLoad, load } from './lib/load.mjs';
 import { checkCores } from './lib/machine.mjs';
@@ -83,8 +84,7 @@ async function withPerf() {
 
 async function withCallgrind() {
   const data = join(folder, `${name}.callgrind`);
-  const wrap = ['valgrind', '-q', '--tool=callgrind', `--callgrind-out-file=${data}`];
-  const entrant = await startEntrant(row, options, { wrap });
+  const entrant = await startEntrant(row, options, { wrap: callgrind(data), readyMs: 120_000 });
   let requests = 0;
   try {
     ({ requests } = await load({ ...entrant, ...entrant.expected }, options));

@@ -10,13 +10,26 @@ import { run } from './tools.mjs';
 const caches = ['--cache-sim=yes', '--I1=32768,8,64', '--D1=32768,8,64', '--LL=8388608,16,64'];
 
 /**
- * What runs a command so that its process can be counted, from `beginCounting` on.
- * @param {string} file  where counts go; each dump is `file`.1, .2 and so on
+ * What runs a command, and what that makes of itself by exec, under callgrind; code that V8 makes anew is seen.
+ * @param {string} file  where counts go, at the end of the process
+ * @param {string[]} options  more of callgrind's
  */
-export function callgrind(file) {
-  const how = ['--instr-atstart=no', '--trace-children=yes', '--smc-check=all-non-file'];
-  return ['valgrind', '-q', '--tool=callgrind', ...caches, ...how, `--callgrind-out-file=${file}`];
-}
+export const callgrind = (file, ...options) => [
+  'valgrind',
+  '-q',
+  '--tool=callgrind',
+  '--trace-children=yes',
+  '--trace-children-skip=*esbuild*', // a program of Go, which valgrind does not always bear
+  '--smc-check=all-non-file',
+  ...options,
+  `--callgrind-out-file=${file}`,
+];
+
+/**
+ * The same so that a process can be counted from `beginCounting` on.
+ * @param {string} file  each dump is `file`.1, .2 and so on
+ */
+export const counting = (file) => callgrind(file, ...caches, '--instr-atstart=no');
 
 /** The process begins to count, with caches that are empty. @param {number} pid */
 export const beginCounting = (pid) => control(pid, '--instr=on');
@@ -32,7 +45,7 @@ const control = (pid, what) => run(['callgrind_control', what, String(pid)], { t
 
 /**
  * Counts of what a process has executed since it was asked last, or began.
- * @param {number} pid  of a process that `callgrind(file)` runs
+ * @param {number} pid  of a process that `counting(file)` runs
  * @param {string} file
  * @param {RegExp} part  names of the programs and libraries that count: "linux.x64.so"
  * @returns {Promise<Counts>}

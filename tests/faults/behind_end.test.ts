@@ -113,6 +113,24 @@ async function checkServed(server: RunningServer, way: Way): Promise<void> {
   other.destroy();
 }
 
+/** Of one that asked for /wait: fewer than `most` bytes are taken, others are served, and it has its answer then. */
+async function checkHeldUp(
+  server: RunningServer,
+  way: Way,
+  client: RawClient,
+  most: number,
+): Promise<void> {
+  const { taken, end } = await sendOn(client.socket);
+  assert.is(end, 'held');
+  assert.ok(taken < most, `${taken} bytes were taken`);
+  await checkServed(server, way);
+  const other = await enter(server, way);
+  await other.send('GET /release HTTP/1.1\r\nHost: a\r\n\r\n');
+  assert.is((await client.response()).body.toString(), 'waited\n');
+  other.destroy();
+  client.destroy();
+}
+
 const pings = Buffer.concat(Array.from({ length: 60_000 }, () => frame(6, 0, 0, Buffer.alloc(8))));
 
 for (const way of ways) {
@@ -166,15 +184,7 @@ for (const way of ways) {
     const server = await open(way);
     const client = await enter(server, way);
     client.socket.write('GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
-    const { taken, end } = await sendOn(client.socket);
-    assert.is(end, 'held');
-    assert.ok(taken < granted + held, `${taken} bytes were taken`);
-    await checkServed(server, way);
-    const other = await enter(server, way);
-    await other.send('GET /release HTTP/1.1\r\nHost: a\r\n\r\n');
-    assert.is((await client.response()).body.toString(), 'waited\n');
-    other.destroy();
-    client.destroy();
+    await checkHeldUp(server, way, client, granted + held);
     await target.stop(server);
   });
 
@@ -183,15 +193,7 @@ for (const way of ways) {
     const client = await enter(server, way);
     const length = `Content-Length: ${127 * MiB}`;
     client.socket.write(`POST /wait HTTP/1.1\r\nHost: a\r\n${length}\r\n\r\n`);
-    const { taken, end } = await sendOn(client.socket);
-    assert.is(end, 'held');
-    assert.ok(taken < held, `${taken} bytes were taken`);
-    await checkServed(server, way);
-    const other = await enter(server, way);
-    await other.send('GET /release HTTP/1.1\r\nHost: a\r\n\r\n');
-    assert.is((await client.response()).body.toString(), 'waited\n');
-    other.destroy();
-    client.destroy();
+    await checkHeldUp(server, way, client, held);
     await target.stop(server);
   });
 }

@@ -5,13 +5,12 @@ import * as assert from 'uvu/assert';
 import { CpuGroup, cannotConfine, type Prefix } from '../support/confine.ts';
 import { listening, project, type RunningServer, start, stopAll } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
-import { testUnless } from '../support/skip.ts';
+import { noInline, testUnless } from '../support/skip.ts';
 
 const test = suite('the mode that is chosen');
 const servers = serversOf(test);
 const oneCpu: Prefix = ['taskset', '-c', '0'];
 const noPinning = cannotConfine(oneCpu);
-const notLinux = process.platform === 'linux' ? undefined : 'inline mode is Linux’s';
 /** What a test run says for all servers is not said here. */
 const unsaid = { GYRFALCON_SETUP: '0', GYRFALCON_MODE: '' };
 
@@ -38,7 +37,7 @@ async function inlineWorkers({ url }: RunningServer): Promise<number> {
   return stats.inline;
 }
 
-testUnless(test, notLinux ?? noPinning, 'on one CPU the worker is inline', async () => {
+testUnless(test, noInline ?? noPinning, 'on one CPU the worker is inline', async () => {
   const server = await startIn(oneCpu, 'auto_app.ts');
   assert.match(server.stderr(), /, 1 workers inline \(one CPU\), \d+ MiB/);
   assert.is(await inlineWorkers(server), 1);
@@ -67,7 +66,7 @@ testUnless(test, noPinning, 'on one CPU threads are had by who asks for them', a
 
 testUnless(
   test,
-  notLinux ?? CpuGroup.missing(),
+  noInline ?? CpuGroup.missing(),
   'a container’s quota of one CPU or less counts as one CPU',
   async () => {
     const group = new CpuGroup();

@@ -4,12 +4,11 @@ import { WebSocket } from 'undici';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { listening, programOf, type RunningServer, start, stopAll } from '../support/process.ts';
-import { testUnless } from '../support/skip.ts';
+import { noInline, testUnless } from '../support/skip.ts';
 import { connect, type RawClient } from '../support/socket.ts';
 import { within } from '../support/wait.ts';
 
 const test = suite('idle inline servers');
-const notLinux = process.platform === 'linux' ? undefined : 'inline mode is Linux’s';
 
 test.after(stopAll);
 
@@ -48,7 +47,7 @@ async function sleeps(client: RawClient): Promise<void> {
 }
 
 for (const io of ['epoll', 'io_uring']) {
-  testUnless(test, notLinux, `${io}: it sleeps, whatever connections it has`, async () => {
+  testUnless(test, noInline, `${io}: it sleeps, whatever connections it has`, async () => {
     const fixture = programOf('tests', 'inline', 'fixtures', 'idle.ts');
     const server = await listening(start(process.execPath, [...fixture, io]));
     const client = await connect(server.port);

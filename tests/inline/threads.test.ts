@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { moduleOf } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
-import { testUnless } from '../support/skip.ts';
+import { noInline, testUnless } from '../support/skip.ts';
 import { connect, type RawClient } from '../support/socket.ts';
 import {
   ask,
@@ -23,8 +23,7 @@ import { until, within } from '../support/wait.ts';
 
 const all = suite('inline threads');
 const servers = serversOf(all);
-const notLinux = process.platform === 'linux' ? undefined : 'inline mode is Linux’s';
-const test = (name: string, run: () => Promise<void>): void => testUnless(all, notLinux, name, run);
+const test = (name: string, run: () => Promise<void>): void => testUnless(all, noInline, name, run);
 
 let info: ListenInfo | undefined;
 let server: Server;
@@ -32,7 +31,7 @@ let server: Server;
 const count = 3;
 
 all.before(async () => {
-  if (notLinux !== undefined) return;
+  if (noInline !== undefined) return;
   const onListen = (told: ListenInfo) => {
     info = told;
   };
@@ -40,7 +39,7 @@ all.before(async () => {
 });
 
 all.before.each(async () => {
-  if (notLinux === undefined) await haveWorkers(server, count);
+  if (noInline === undefined) await haveWorkers(server, count);
 });
 
 all.after(async () => {

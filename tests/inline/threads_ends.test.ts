@@ -15,7 +15,7 @@ import {
   stopAll,
 } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
-import { testUnless } from '../support/skip.ts';
+import { noInline, testUnless } from '../support/skip.ts';
 import { connect, type RawClient } from '../support/socket.ts';
 import {
   ask,
@@ -31,8 +31,7 @@ import { until, within } from '../support/wait.ts';
 
 const all = suite('ends of inline threads');
 const servers = serversOf(all);
-const notLinux = process.platform === 'linux' ? undefined : 'inline mode is Linux’s';
-const test = (name: string, run: () => Promise<void>): void => testUnless(all, notLinux, name, run);
+const test = (name: string, run: () => Promise<void>): void => testUnless(all, noInline, name, run);
 
 all.after(async () => {
   await stopAll();
@@ -147,7 +146,7 @@ for (const [what, rounds, ending] of [
 const noDuplicates = refusing('fcntl:F_DUPFD_CLOEXEC=EMFILE');
 testUnless(
   all,
-  notLinux ?? cannotConfine(noDuplicates),
+  noInline ?? cannotConfine(noDuplicates),
   'where a thread cannot wait for its worker the worker stays where it is, and the log tells',
   async () => {
     const server = await program('stop', noDuplicates);

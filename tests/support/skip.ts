@@ -22,3 +22,6 @@ export function testUnless<F>(
   if (reason === undefined) suite(name, test);
   else skip(suite, name, reason);
 }
+
+/** Why a test of inline mode cannot run here, or undefined when it can. */
+export const noInline = process.platform === 'linux' ? undefined : 'inline mode is Linux’s';

@@ -6,8 +6,9 @@ const std = @import("std");
 /// overlap).
 pub const vector_len = @min(32, @max(16, std.simd.suggestVectorLength(u8) orelse 16));
 
-const V = @Vector(vector_len, u8);
-const Mask = std.meta.Int(.unsigned, vector_len);
+fn Mask(comptime len: usize) type {
+    return std.meta.Int(.unsigned, len);
+}
 
 /// tchar (RFC 9110 §5.6.2).
 pub const token_table: [256]bool = blk: {
@@ -48,42 +49,58 @@ pub const Class = enum {
         };
     }
 
-    inline fn mask(comptime class: Class, v: V) Mask {
+    /// A bit for each byte of `v` that is in the class.
+    inline fn mask(comptime class: Class, comptime len: usize, v: @Vector(len, u8)) Mask(len) {
+        const V = struct {
+            inline fn all(comptime c: u8) @Vector(len, u8) {
+                return @splat(c);
+            }
+
+            inline fn bits(of: @Vector(len, bool)) Mask(len) {
+                return @bitCast(of);
+            }
+        };
+        const all = V.all;
+        const bits = V.bits;
         return switch (class) {
             .value_stop => (bits(v < all(0x20)) & ~bits(v == all('\t'))) | bits(v == all(0x7f)),
             .target_stop => bits(v -% all(0x21) > all(0x7e - 0x21)) |
                 bits(v & all(0xfe) == all('"')) | bits(v & all(0xfd) == all('<')),
             .name_stop => bits((v | all(0x20)) -% all('a') > all(25)) &
                 bits(v -% all('0') > all(9)) & ~(bits(v == all('-')) | bits(v == all('_'))),
-            .host_stop => @as(Class, .name_stop).mask(v) & ~bits(v == all('.')),
+            .host_stop => @as(Class, .name_stop).mask(len, v) & ~bits(v == all('.')),
             .line_feed => bits(v == all('\n')),
             .question_mark => bits(v == all('?')),
         };
     }
 };
 
-inline fn all(comptime c: u8) V {
-    return @splat(c);
-}
-
-inline fn bits(v: @Vector(vector_len, bool)) Mask {
-    return @bitCast(v);
-}
-
 /// Index of the first byte at or after `start` that is in `class`; `bytes.len` when there is none.
 /// `start` must not be past the end.
 pub inline fn find(comptime class: Class, bytes: []const u8, start: usize) usize {
     std.debug.assert(start <= bytes.len);
-    if (bytes.len < vector_len) return findScalar(class, bytes, start);
+    if (bytes.len < vector_len) return findShort(class, bytes, start);
+    return findBy(vector_len, class, bytes, start);
+}
+
+/// By vectors of `len` bytes; there are that many at least.
+inline fn findBy(comptime len: usize, comptime class: Class, bytes: []const u8, start: usize) usize {
     var i = start;
-    while (i + vector_len <= bytes.len) : (i += vector_len) {
-        const found = class.mask(bytes[i..][0..vector_len].*);
+    while (i + len <= bytes.len) : (i += len) {
+        const found = class.mask(len, bytes[i..][0..len].*);
         if (found != 0) return i + @ctz(found);
     }
     if (i == bytes.len) return i;
-    const last = bytes.len - vector_len;
-    const found = class.mask(bytes[last..][0..vector_len].*) >> @intCast(i - last);
+    const last = bytes.len - len;
+    const found = class.mask(len, bytes[last..][0..len].*) >> @intCast(i - last);
     return if (found != 0) i + @ctz(found) else bytes.len;
+}
+
+/// Hosts and paths are shorter than a vector.
+fn findShort(comptime class: Class, bytes: []const u8, start: usize) usize {
+    if (vector_len > 16 and bytes.len >= 16) return findBy(16, class, bytes, start);
+    if (bytes.len >= 8) return findBy(8, class, bytes, start);
+    return findScalar(class, bytes, start);
 }
 
 fn findScalar(comptime class: Class, bytes: []const u8, start: usize) usize {

@@ -252,7 +252,7 @@ fn start(pair: *Pair, settings: Settings) !void {
 test "an idle connection and its tables hold no more than 6 KiB" {
     const own = @sizeOf(Connection(Pair));
     try testing.expect(own <= 960);
-    const tables = table_file.memoryBytes(4096) + hpack_encoder.memoryBytes(768);
+    const tables = table_file.memoryBytes(4096) + hpack_encoder.memoryBytes(512);
     try testing.expect(own + tables <= 6 * 1024);
     try testing.expect(@sizeOf(Stream) <= 64);
 }

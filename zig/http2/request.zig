@@ -221,10 +221,13 @@ const Reader = struct {
     fn conclude(self: *Reader, block: *Block, end_stream: bool, limits: Limits) Error!Result {
         const req = self.req;
         const method = self.method orelse return self.bad(.missing_method);
-        if (!isToken(method)) return self.bad(.invalid_method);
-        if (method.len > method_bytes_max) return self.refuse(.method_too_long);
+        const known = Method.parse(method);
+        if (known == .other) {
+            if (!isToken(method)) return self.bad(.invalid_method);
+            if (method.len > method_bytes_max) return self.refuse(.method_too_long);
+        }
         req.method_text = method;
-        req.method = Method.parse(method);
+        req.method = known;
         req.version = .http2;
         const scheme = try self.concludeTarget(limits);
         try self.concludeAuthority();
@@ -260,7 +263,7 @@ const Reader = struct {
             return .other;
         }
         const scheme = self.scheme orelse return self.bad(.invalid_scheme);
-        if (!isScheme(scheme)) return self.bad(.invalid_scheme);
+        const known = knownScheme(scheme) orelse try self.schemeOf(scheme);
         const path = self.path orelse return self.bad(.invalid_path);
         if (path.len > limits.target_bytes_max) return self.refuse(.uri_too_long);
         if (chars.find(.target_stop, path, 0) < path.len) return self.bad(.invalid_path);
@@ -270,6 +273,18 @@ const Reader = struct {
         const end = chars.find(.question_mark, path, 0);
         req.path = path[0..end];
         req.query = path[@min(end + 1, path.len)..];
+        return known;
+    }
+
+    /// As it is usually written; null: otherwise.
+    fn knownScheme(scheme: []const u8) ?Scheme {
+        if (std.mem.eql(u8, scheme, "https")) return .https;
+        return if (std.mem.eql(u8, scheme, "http")) .http else null;
+    }
+
+    fn schemeOf(self: *Reader, scheme: []const u8) Error!Scheme {
+        @branchHint(.cold);
+        if (!isScheme(scheme)) return self.bad(.invalid_scheme);
         if (std.ascii.eqlIgnoreCase(scheme, "https")) return .https;
         return if (std.ascii.eqlIgnoreCase(scheme, "http")) .http else .other;
     }

@@ -48,24 +48,35 @@ const length_digits_max = 20;
 /// a status and lines alone.
 pub fn writeHead(encoder: *Encoder, out: *Out, p: *const HeadParts) void {
     encoder.begin(out);
+    writeFields(encoder, out, p);
+    if (contentLength(p)) |length| writeContentLength(encoder, out, length);
+}
+
+/// All of a head but Content-Length, which comes last: heads of one kind differ in it alone.
+pub fn writeFields(encoder: *Encoder, out: *Out, p: *const HeadParts) void {
     encoder.status(out, p.status);
     if (p.status >= 200) {
         if (!p.has_date) encoder.known(out, .date, p.date);
         if (p.server.len > 0 and !p.has_server) encoder.known(out, .server, p.server);
-        if (p.length) |length| {
-            if (p.body_allowed and status_codes.bodyAllowed(p.status)) {
-                var digits: [length_digits_max]u8 = undefined;
-                // Twenty digits hold any.
-                const text = std.fmt.bufPrint(&digits, "{d}", .{length}) catch unreachable;
-                encoder.known(out, .@"content-length", text);
-            }
-        }
     }
     if (std.mem.indexOfScalar(u8, p.own_line, ':')) |colon| {
         const value = std.mem.trim(u8, p.own_line[colon + 1 ..], " \r\n");
         encoder.field(out, p.own_line[0..colon], value);
     }
     writeLines(encoder, out, p.lines);
+}
+
+/// The Content-Length that a head has; null: none.
+pub fn contentLength(p: *const HeadParts) ?u64 {
+    const has_one = p.status >= 200 and p.body_allowed and status_codes.bodyAllowed(p.status);
+    return if (has_one) p.length else null;
+}
+
+pub fn writeContentLength(encoder: *Encoder, out: *Out, length: u64) void {
+    var digits: [length_digits_max]u8 = undefined;
+    // Twenty digits hold any.
+    const text = std.fmt.bufPrint(&digits, "{d}", .{length}) catch unreachable;
+    encoder.known(out, .@"content-length", text);
 }
 
 /// No block of trailers is longer, bytes.

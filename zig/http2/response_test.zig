@@ -20,7 +20,7 @@ test "a head is its status, what the engine adds and the lines, in lower case" {
     fixture.init();
     const lines = comptime FieldLines.of("Content-Type: text/plain\r\nX-A: b\r\n");
     const expected = ":status: 200\r\ndate: " ++ date ++ "\r\nserver: gyrfalcon\r\n" ++
-        "content-length: 12\r\ncontent-type: text/plain\r\nx-a: b\r\n";
+        "content-type: text/plain\r\nx-a: b\r\ncontent-length: 12\r\n";
     for (0..2) |_| try testing.expectEqualStrings(expected, try readBack(&fixture, .{
         .status = 200,
         .lines = lines,

@@ -12,6 +12,7 @@ test {
     _ = @import("hpack/names.zig");
     _ = @import("hpack/table.zig");
     _ = @import("hpack/table_pool.zig");
+    _ = @import("known_heads.zig");
     _ = @import("priority.zig");
     _ = @import("request.zig");
     _ = @import("response.zig");

@@ -38,6 +38,49 @@ pub const Block = struct {
     /// The list's size as RFC 9113 §6.5.2 counts it, with what was not kept.
     list_bytes: u64 = 0,
     excess: Excess = .none,
+    source: Source = .{},
+
+    /// What the fields were decoded from. Who sends the same request again and again says the same
+    /// each time, once the table has its fields: that needs no decoding while it is still here.
+    const Source = struct {
+        /// Of the decoder's table; 0: nothing may be used again.
+        stamp: u64 = 0,
+        len: u32 = 0,
+        bytes: [bytes_max]u8 = undefined,
+        text_bytes: u32 = 0,
+        count: u32 = 0,
+        list_bytes: u64 = 0,
+
+        const bytes_max = 96;
+    };
+
+    /// To be called by who writes to `text` or `lines`, but behind what they have.
+    pub fn overwrite(self: *Block) void {
+        self.source.stamp = 0;
+    }
+
+    /// Whether it has what `in` says to a decoder with a table of `stamp`.
+    fn has(self: *Block, in: []const u8, stamp: u64) bool {
+        const source = &self.source;
+        if (source.stamp != stamp or source.len != in.len) return false;
+        if (!std.mem.eql(u8, source.bytes[0..in.len], in)) return false;
+        self.bytes = source.text_bytes;
+        self.count = source.count;
+        self.list_bytes = source.list_bytes;
+        self.excess = .none;
+        return true;
+    }
+
+    fn noteSource(self: *Block, in: []const u8, stamp: u64) void {
+        if (in.len > Source.bytes_max or self.excess != .none) return;
+        const source = &self.source;
+        source.stamp = stamp;
+        source.len = @intCast(in.len);
+        @memcpy(source.bytes[0..in.len], in);
+        source.text_bytes = self.bytes;
+        source.count = self.count;
+        source.list_bytes = self.list_bytes;
+    }
 
     pub const Limits = struct {
         /// Size of a list (RFC 9113 §6.5.2), bytes.
@@ -126,6 +169,10 @@ pub const Decoder = struct {
     size_limit: u32 = table_bytes_initial,
     /// The limit is below the table's size: the next block must begin with an update.
     is_update_due: bool = false,
+    /// Of this table as it is, and of no other in the process; 0: it has none yet.
+    stamp: u64 = 0,
+
+    var stamps: std.atomic.Value(u64) = .init(0);
 
     /// `memory` is `table.memoryBytes(capacity)` long. The peer may fill 4096 bytes of a table
     /// before it knows our settings, so that `capacity` is at least that.
@@ -155,6 +202,7 @@ pub const Decoder = struct {
 
     /// Adds an entry to the table. `line` is its text.
     fn insert(self: *Decoder, line: []const u8, new: Record) void {
+        self.stamp = 0;
         if (self.table.wants(new)) |bytes| self.grow(bytes);
         self.table.insert(line, new);
     }
@@ -172,12 +220,21 @@ pub const Decoder = struct {
         assert(size_limit <= self.table.capacity);
         self.size_limit = size_limit;
         if (self.table.size_max > size_limit) self.is_update_due = true;
+        self.stamp = 0;
     }
 
     /// Decodes a whole field block. After an error the connection is of no use.
     pub fn decode(self: *Decoder, in: []const u8, block: *Block) Error!void {
         assert(block.text.len >= self.table.capacity and
             block.text.len <= std.math.maxInt(u16));
+        if (self.stamp == 0) self.stamp = 1 + stamps.fetchAdd(1, .monotonic);
+        if (block.has(in, self.stamp)) return;
+        block.overwrite();
+        try self.decodeInto(in, block);
+        if (self.stamp != 0) block.noteSource(in, self.stamp);
+    }
+
+    fn decodeInto(self: *Decoder, in: []const u8, block: *Block) Error!void {
         block.bytes = 0;
         block.count = 0;
         block.list_bytes = 0;
@@ -212,6 +269,7 @@ pub const Decoder = struct {
             if (size.value > self.size_limit or updates > size_updates_max)
                 return error.Compression;
             self.table.resize(size.value);
+            self.stamp = 0;
             self.is_update_due = false;
             at += size.len;
         }
@@ -268,6 +326,7 @@ pub const Decoder = struct {
                     if (!is_first) continue; // there is more room now
                     // What is larger than the memory is larger than the table.
                     if (keep) self.table.clear();
+                    self.stamp = 0;
                     block.list_bytes += literal.len + table_file.entry_extra_bytes;
                     return;
                 },

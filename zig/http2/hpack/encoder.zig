@@ -77,6 +77,10 @@ pub const Encoder = struct {
     /// Fields that have come once lately, and that are kept when they come again.
     seen: [32]u16 = @splat(0),
     seen_next: u5 = 0,
+    /// How often the table has changed: an index means the same as long as this does not.
+    changes: u32 = 0,
+    /// How often a field was taken note of for the next time.
+    noted: u32 = 0,
 
     /// `memory` is `memoryBytes(capacity)` long; `capacity` is a multiple of 32 bytes, or 0: no
     /// table.
@@ -105,7 +109,14 @@ pub const Encoder = struct {
         if (size == self.table.size_max) return;
         self.size_min = if (self.is_update_due) @min(self.size_min, size) else size;
         self.is_update_due = true;
+        self.changes +%= 1;
         self.table.resize(size);
+    }
+
+    /// Stays as long as fields leave the encoder as it was: those that did so come to the same the
+    /// next time.
+    pub fn learned(self: *const Encoder) u32 {
+        return self.changes +% self.noted;
     }
 
     /// Begins a block; fields follow.
@@ -176,6 +187,7 @@ pub const Encoder = struct {
         if (@reduce(.Or, seen == @as(@TypeOf(seen), @splat(hash)))) return true;
         self.seen[self.seen_next] = hash;
         self.seen_next +%= 1;
+        self.noted +%= 1;
         return false;
     }
 
@@ -189,6 +201,7 @@ pub const Encoder = struct {
             .name = name,
         });
         assert(is_kept);
+        self.changes +%= 1;
         self.hashes[self.table.newest] = hash;
         return true;
     }

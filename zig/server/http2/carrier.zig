@@ -171,7 +171,11 @@ pub fn Http2Carrier(comptime D: type) type {
             else
                 d.head_buffer; // it holds the largest head
             var out: Out = .{ .bytes = room[frames.header_bytes..] };
-            heads.writeHead(&own.protocol.encoder, &out, &parts);
+            const encoder = &own.protocol.encoder;
+            if (parts.status >= 200)
+                own.heads.writeHead(&d.http2_worker.shapes, encoder, &out, &parts)
+            else
+                heads.writeHead(encoder, &out, &parts);
             const id = ex.http2.stream.id;
             const len = frames.sealHeaders(room, out.len, id, ends, frame_bytes_max);
             if (is_small) d.net.commit(len) else d.net.writeBorrowed(self.conn, room[0..len]);

@@ -13,6 +13,7 @@ const StreamId = frames.StreamId;
 const hpack_decoder = @import("../../http2/hpack/decoder.zig");
 const hpack_encoder = @import("../../http2/hpack/encoder.zig");
 const table = @import("../../http2/hpack/table.zig");
+const known_heads = @import("../../http2/known_heads.zig");
 const TablePool = @import("../../http2/hpack/table_pool.zig").TablePool;
 const scheduler = @import("../../http2/scheduler.zig");
 const StreamMap = @import("../../http2/stream_map.zig").StreamMap;
@@ -107,6 +108,7 @@ pub fn Sessions(comptime D: type) type {
             /// A socket on one of its streams was refused room for a message.
             has_refused: bool = false,
             in_pump: bool = false,
+            heads: known_heads.Blocks = .{},
             encoder_memory: [hpack_encoder.memoryBytes(encoder_bytes)]u8 align(table.alignment) =
                 undefined,
 
@@ -162,6 +164,7 @@ pub fn Sessions(comptime D: type) type {
             block: hpack_decoder.Block,
             lines: []table.Record,
             settings: h2.Settings,
+            shapes: known_heads.Shapes = .{},
             /// Exchanges whose request the dispatcher refused as `busy`, oldest first.
             busy: Waiting = .{},
             /// Those whose requests may go on.

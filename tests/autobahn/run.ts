@@ -3,13 +3,15 @@
  *
  *   npm run test:autobahn                      all cases
  *   npm run test:autobahn -- --cases '7.*,9.1.*'
+ *   npm run test:autobahn -- --jobs 1          one server after the other; by default as many at a time as there are processors
  *
  * docs/AUTOBAHN.md has what came of it; `--write` writes the table there. Ends with 1 when a case failed.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { MissingError, main, setup } from '../scanners/scripts.ts';
+import { MissingError, main, SetupError, setup } from '../scanners/scripts.ts';
 import { project } from '../support/process.ts';
 import {
   type EngineOptions,
@@ -140,6 +142,22 @@ function casesFor({ isCompressed }: Way, cases: string[]): string[] {
   return cases.filter((pattern) => pattern === '*' || isOfCompression(pattern) === isCompressed);
 }
 
+/** `work` of each, `jobs` at a time; what came of them, in order. */
+async function inTurn<T, R>(
+  all: readonly T[],
+  jobs: number,
+  work: (one: T) => Promise<R>,
+): Promise<R[]> {
+  if (!(jobs >= 1)) throw new SetupError('--jobs takes a number from 1 on');
+  const results: R[] = [];
+  const each = all.entries();
+  const worker = async (): Promise<void> => {
+    for (const [at, one] of each) results[at] = await work(one);
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+  return results;
+}
+
 function write(table: string): void {
   const page = project('docs', 'AUTOBAHN.md');
   const [before, , after] = readFileSync(page, 'utf8').split(marker);
@@ -151,6 +169,7 @@ await main(async () => {
     options: {
       cases: { type: 'string', default: '*' },
       write: { type: 'boolean', default: false },
+      jobs: { type: 'string', default: String(availableParallelism()) },
       smoke: { type: 'boolean', default: false },
     },
   });
@@ -159,22 +178,23 @@ await main(async () => {
   const cases = values.smoke ? ['1.1.*', '7.1.*'] : values.cases.split(',');
   const parts = spawnSync(zigProgram('engine_app'), ['--parts'], { encoding: 'utf8' }).stdout;
   const hasDeflate = (JSON.parse(parts) as { deflate: boolean }).deflate;
-  const found = new Map<string, Result[]>();
-  for (const way of ways) {
-    const own = casesFor(way, cases);
-    if (own.length === 0) continue;
+  const due = ways.filter((way) => casesFor(way, cases).length > 0);
+  const results = await inTurn(due, Number(values.jobs), async (way): Promise<Result[]> => {
     const { name, how, target, options, isCompressed } = way;
     if (isCompressed && !hasDeflate) {
       console.log(`SKIP ${name}${how}: compression is not built (npm run build:deflate)`);
-      continue;
+      return [];
     }
     const server = await target.start(options);
     const url = `${server.url.replace('http:', 'ws:')}socket?origin=any`;
-    const agent = `${name}${how}`.replaceAll(/\W+/g, '-');
-    const asked = await fuzz(agent, url, own, isCompressed ? [] : compressed);
-    found.set(name, [...(found.get(name) ?? []), ...asked.map((one) => ({ ...one, how }))]);
+    const agent = `${name}${how}${isCompressed ? '-compressed' : ''}`.replaceAll(/\W+/g, '-');
+    const asked = await fuzz(agent, url, casesFor(way, cases), isCompressed ? [] : compressed);
     await target.stop(server);
-  }
+    return asked.map((one) => ({ ...one, how }));
+  });
+  const found = new Map<string, Result[]>();
+  for (const [at, { name }] of due.entries())
+    found.set(name, [...(found.get(name) ?? []), ...(results[at] as Result[])]);
   let [passed, failed] = [0, 0];
   for (const [name, all] of found) {
     for (const one of all) {

@@ -20,7 +20,7 @@ const system = join(home, 'root');
 /** Python 2's last. */
 const packages = ['pip==20.3.4', 'setuptools==44.1.1', 'wheel==0.37.1'];
 const debian = ['python2.7-dev', 'gcc', 'libc6-dev', 'libffi-dev', 'libssl-dev', 'ca-certificates'];
-const runMinutesMax = 60;
+const runMinutesMax = 120;
 
 /** What a case came to. */
 export interface Case {

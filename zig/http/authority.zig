@@ -25,8 +25,9 @@ pub fn isValidWithPort(bytes: []const u8) bool {
 fn isPort(bytes: []const u8) bool {
     var port: u32 = 0;
     for (bytes) |c| {
-        if (!std.ascii.isDigit(c)) return false;
-        port = port * 10 + (c - '0');
+        const digit = c -% '0';
+        if (digit > 9) return false;
+        port = port *% 10 +% digit; // of what was no more than 65535
         if (port > 65_535) return false;
     }
     return true;

@@ -224,6 +224,18 @@ fn sealBlock(
     frame_bytes_max: u24,
 ) usize {
     assert(stream != 0);
+    if (payload_bytes <= frame_bytes_max) {
+        var own = flags;
+        own.end_headers = true;
+        const header: Header = .{
+            .len = @intCast(payload_bytes),
+            .type = kind,
+            .flags = own,
+            .stream = stream,
+        };
+        header.write(out[0..header_bytes]);
+        return header_bytes + payload_bytes;
+    }
     const count = framesOf(payload_bytes, frame_bytes_max);
     // From the last on: pieces move up by the headers in front of them.
     var index = count;

@@ -44,6 +44,8 @@ pub const Early = struct {
 
     /// What was told of `stream`, which begins now: those before it never will (RFC 9113 §5.1.1).
     pub fn take(self: *Early, stream: StreamId) ?Priority {
+        const none: @Vector(count_max, StreamId) = @splat(0);
+        if (@reduce(.And, @as(@Vector(count_max, StreamId), self.streams) == none)) return null;
         var found: ?Priority = null;
         for (&self.streams, self.priorities) |*each, priority| {
             if (each.* > stream) continue;

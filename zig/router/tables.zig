@@ -129,8 +129,31 @@ pub const Tables = struct {
     }
 };
 
+/// Paths and segments are short. Patterns are the author's own, so that nobody can choose them to
+/// fall together; what a client asks for is compared with what is there.
 fn hash(bytes: []const u8) u64 {
-    return std.hash.Wyhash.hash(0, bytes);
+    var mixed: u64 = bytes.len;
+    var rest = bytes;
+    while (rest.len > 8) : (rest = rest[8..]) mixed = mix(mixed ^ wordAt(rest, 0));
+    const last = if (bytes.len >= 8)
+        wordAt(bytes, bytes.len - 8)
+    else if (bytes.len >= 4)
+        @as(u64, std.mem.readInt(u32, bytes[0..4], .little)) << 32 |
+            std.mem.readInt(u32, bytes[bytes.len - 4 ..][0..4], .little)
+    else if (bytes.len > 0)
+        @as(u64, bytes[0]) << 16 | @as(u64, bytes[bytes.len / 2]) << 8 | bytes[bytes.len - 1]
+    else
+        0;
+    return mix(mixed ^ last);
+}
+
+inline fn wordAt(bytes: []const u8, at: usize) u64 {
+    return std.mem.readInt(u64, bytes[at..][0..8], .little);
+}
+
+inline fn mix(word: u64) u64 {
+    const product = std.math.mulWide(u64, word ^ 0x2127_599b_f432_5c37, 0x9e37_79b9_7f4a_7c15);
+    return @as(u64, @truncate(product)) ^ @as(u64, @truncate(product >> 64));
 }
 
 fn edgeKey(parent: u32, segment: []const u8) u64 {

@@ -343,3 +343,80 @@ test "a table takes memory as it is used, and decodes as one that has all of it"
         }
     }
 }
+
+test "a block that says the same as the one before is not decoded again, and has the same fields" {
+    var fixture: Fixture = .{};
+    fixture.init();
+    try fixture.decode("\x82\x40\x01a\x01b\xbe"); // it changes the table
+    try testing.expectEqual(0, fixture.block.source.stamp);
+    try fixture.decode("\x82\xbe");
+    try testing.expect(fixture.block.source.stamp != 0);
+    var kept: [64]u8 = undefined;
+    const text = kept[0..fixture.text_of().len];
+    @memcpy(text, fixture.text_of());
+    const before = fixture.block;
+    // Who made a request of it has written behind it, and fields are counted anew.
+    @memcpy(fixture.text[before.bytes..][0..4], "host");
+    fixture.block.bytes += 4;
+    try fixture.decode("\x82\xbe");
+    try testing.expectEqualStrings(text, fixture.text_of());
+    try testing.expectEqual(before.count, fixture.block.count);
+    try testing.expectEqual(before.list_bytes, fixture.block.list_bytes);
+}
+
+test "what was decoded is not used for another block, table or decoder" {
+    var fixture: Fixture = .{};
+    fixture.init();
+    var other: Fixture = .{};
+    other.init();
+    try fixture.decode("\x40\x01a\x01b");
+    for (0..2) |_| try fixture.decode("\xbe");
+    try testing.expectEqualStrings("a: b\r\n", fixture.text_of());
+    try fixture.decode("\x40\x01c\x01d");
+    for (0..2) |_| try fixture.decode("\xbe");
+    try testing.expectEqualStrings("c: d\r\n", fixture.text_of());
+    for (0..2) |_| try fixture.decode("\xbf");
+    try testing.expectEqualStrings("a: b\r\n", fixture.text_of());
+    // What adds to the table does so each time.
+    for (0..3) |_| try fixture.decode("\x40\x01g\x01h");
+    try testing.expectEqual(5, fixture.decoder.table.count);
+    for (0..3) |_| try fixture.decode("\x40\x01c\x01d");
+    // Of one whose table has another field there, into the same block.
+    try other.decoder.decode("\x40\x01e\x01f", &fixture.block);
+    try other.decoder.decode("\xbe", &fixture.block);
+    try testing.expectEqualStrings("e: f\r\n", fixture.text_of());
+    try fixture.decode("\xbe");
+    try testing.expectEqualStrings("c: d\r\n", fixture.text_of());
+    // The table is emptied by updates of its size.
+    for (0..2) |_| try fixture.decode("\xbe");
+    try fixture.decode("\x20\x3f\xe1\x1f\x82");
+    try testing.expectError(error.Compression, fixture.decode("\xbe"));
+}
+
+test "an update of the size that is due is missed, though the block says what one before it said" {
+    var fixture: Fixture = .{};
+    fixture.init();
+    for (0..2) |_| try fixture.decode("\x82");
+    fixture.decoder.setLimit(4096);
+    try fixture.decode("\x82");
+    fixture.decoder.setLimit(100);
+    try testing.expectError(error.Compression, fixture.decode("\x82"));
+}
+
+test "what is too long for the block, or has been overwritten, is decoded" {
+    var fixture: Fixture = .{};
+    fixture.init();
+    fixture.block.limits.list_bytes_max = 60;
+    for (0..3) |_| {
+        try fixture.decode("\x82\x82");
+        try testing.expectEqual(.too_large, fixture.block.excess);
+        try testing.expectEqual(0, fixture.block.count);
+    }
+    try fixture.decode("\x82");
+    try testing.expectEqual(.none, fixture.block.excess);
+    const text = "x" ** ":method: GET\r\n".len;
+    @memcpy(fixture.text[0..text.len], text);
+    fixture.block.overwrite();
+    try fixture.decode("\x82");
+    try testing.expectEqualStrings(":method: GET\r\n", fixture.text_of());
+}

@@ -167,7 +167,8 @@ pub fn Output(comptime D: type) type {
 
         fn noteSent(d: *D, session: *Session, ex: *Exchange, bytes: u24, ends: bool) void {
             session.protocol.sentData(&ex.http2.stream, bytes, ends);
-            ex.http2.stall.sent(d.rates.write, bytes, d.net.now_ms);
+            // What has been sent whole waits for nothing any more.
+            if (!ends) ex.http2.stall.sent(d.rates.write, bytes, d.net.now_ms);
             session.stall.sent(d.rates.write, bytes, d.net.now_ms);
         }
 

@@ -2,16 +2,16 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WebSocket } from 'undici';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { project, type RunningServer, stopAll } from '../support/process.ts';
+import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
 import { within } from '../support/wait.ts';
 import { packAll } from './packed.ts';
 import { noNpm, Place } from './place.ts';
 import { noRegistry, Registry } from './registry.ts';
 
-const test = suite('create');
+const test = sideBySide('create', 2);
 const lack = noNpm ?? noRegistry;
 const places: Place[] = [];
 let registry: Registry;
@@ -19,7 +19,7 @@ let registry: Registry;
 if (lack === undefined) {
   test.before(async () => {
     registry = await Registry.start();
-    await registry.publish((await packAll()).map(({ file }) => file));
+    await registry.publish((await packAll(false)).map(({ file }) => file));
   });
   test.after(async () => {
     await stopAll();

@@ -72,14 +72,19 @@ export const thisEngine = {
   },
 };
 
-/** Packs all packages. Of engines that are for other systems there are all files but the machine code. */
-export async function packAll(): Promise<Packed[]> {
+/**
+ * Packs all packages. Of engines that are for other systems there are all files but the machine code.
+ *
+ * @param others - false leaves those out: npm takes an optional package that no registry has for one that is not for here
+ */
+export async function packAll(others = true): Promise<Packed[]> {
   const to = mkdtempSync(join(tmpdir(), 'gyrfalcon-packed-'));
   process.on('exit', () => rmSync(to, { recursive: true, force: true }));
+  const chosen = others ? targets : [here];
   const stages: [Stage, Manifest][] = [
     [packages.stageMain, packages.mainManifest()],
     [packages.stageCreate, packages.createManifest()],
-    ...targets.map((target): [Stage, Manifest] => [
+    ...chosen.map((target): [Stage, Manifest] => [
       (folder) => {
         if (target.name === here.name) packages.stageEngine(target, folder, { isPartial: true });
         else packages.stageEngineTexts(target, folder);

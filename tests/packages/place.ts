@@ -79,6 +79,11 @@ export class Place {
     writeFileSync(this.at(name), text);
   }
 
+  /** What npm has kept of earlier installs goes. */
+  emptyCache(): void {
+    rmSync(join(this.#top, 'home', '.npm'), { recursive: true, force: true });
+  }
+
   /** Runs a command line to its end. */
   async run(command: string, { cwd = this.folder, ms = 120_000 } = {}): Promise<Outcome> {
     const running = this.#start(command, cwd);

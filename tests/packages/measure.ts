@@ -1,0 +1,104 @@
+/**
+ * What `npm install gyrfalcon` downloads, what it leaves on the disk, and how long it takes, with an empty cache and with a
+ * full one. The packages come from a registry of this machine, which has fetched those of others before: the time is
+ * npm's, and no network's.
+ *
+ *   node --import ./scripts/ts.mjs tests/packages/measure.ts             nine times each
+ *   node --import ./scripts/ts.mjs tests/packages/measure.ts --smoke     once
+ */
+import { lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { project, stopAll } from '../support/process.ts';
+import { packAll } from './packed.ts';
+import { noNpm, Place } from './place.ts';
+import { noRegistry, Registry } from './registry.ts';
+
+const { exitMissing } = (await import(project('scripts', 'lib', 'project.mjs'))) as {
+  exitMissing: number;
+};
+const { values } = parseArgs({ options: { smoke: { type: 'boolean', default: false } } });
+const lack = noNpm ?? noRegistry;
+if (lack !== undefined) {
+  console.error(`error: ${lack}`);
+  process.exit(exitMissing);
+}
+
+const rounds = values.smoke ? 1 : 9;
+const packed = await packAll();
+const registry = await Registry.start();
+const place = new Place(registry);
+try {
+  await registry.publish(packed.map(({ file }) => file));
+  await install(); // the registry has what is others' from here on
+  const sizes = await downloads();
+  for (const { name, bytes } of sizes) console.log(`${mb(bytes).padStart(9)}  ${name}`);
+  const sum = sizes.reduce((all, { bytes }) => all + bytes, 0);
+  console.log(`${mb(sum).padStart(9)}  downloaded in all`);
+  console.log(`${mb(diskBytes(place.at('node_modules'))).padStart(9)}  on the disk (node_modules)`);
+  console.log(`${await seconds(true)}  npm install, cache empty`);
+  console.log(`${await seconds(false)}  npm install, cache full`);
+} finally {
+  await stopAll();
+  place.remove();
+}
+
+/** One install into the folder, emptied before. @returns how long npm took, ms */
+async function install(): Promise<number> {
+  for (const name of readdirSync(place.folder)) rmSync(place.at(name), { recursive: true });
+  const begun = performance.now();
+  const { code, output } = await place.run('npm install --loglevel=error gyrfalcon');
+  if (code !== 0) throw new Error(output);
+  return performance.now() - begun;
+}
+
+/** The median of all rounds, and the quickest and slowest. */
+async function seconds(isEmpty: boolean): Promise<string> {
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    if (isEmpty) place.emptyCache();
+    times.push((await install()) / 1000);
+  }
+  times.sort((one, another) => one - another);
+  const told = (at: number): string => (times[at] as number).toFixed(2);
+  const [least, middle, most] = [0, times.length >> 1, times.length - 1].map(told);
+  return `${`${middle} s`.padStart(9)} (${least} to ${most})`;
+}
+
+/** What a registry tells of a package. */
+interface Packument {
+  readonly versions: Readonly<Record<string, { dist: { tarball: string } }>>;
+}
+
+interface Download {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** The files that npm has fetched for what is installed, largest first. */
+async function downloads(): Promise<Download[]> {
+  const lock = JSON.parse(readFileSync(place.at('node_modules', '.package-lock.json'), 'utf8'));
+  const entries = Object.entries<{ version: string }>(lock.packages);
+  const found = entries.map(async ([path, { version }]) => {
+    const name = path.replace(/^.*node_modules\//, '');
+    const told = await fetch(new URL(name, registry.url));
+    const { versions } = (await told.json()) as Packument;
+    const file = await fetch(versions[version]?.dist.tarball as string);
+    return { name: `${name}@${version}`, bytes: (await file.arrayBuffer()).byteLength };
+  });
+  return (await Promise.all(found)).sort((one, another) => another.bytes - one.bytes);
+}
+
+/** A file that has two names counts once: esbuild links to its program. */
+function diskBytes(folder: string): number {
+  const sizes = new Map<number, number>();
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const entry = lstatSync(join(folder, name));
+    if (entry.isFile()) sizes.set(entry.ino, entry.size);
+  }
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+}
+
+function mb(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(2)} MB`;
+}

@@ -9,28 +9,31 @@
 import { lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { project, stopAll } from '../support/process.ts';
 import { packAll } from './packed.ts';
-import { noNpm, Place } from './place.ts';
-import { noRegistry, Registry } from './registry.ts';
+import { Place } from './place.ts';
+import { Registry } from './registry.ts';
+import { withRegistry } from './tools.ts';
 
-const { exitMissing } = (await import(project('scripts', 'lib', 'project.mjs'))) as {
-  exitMissing: number;
-};
 const { values } = parseArgs({ options: { smoke: { type: 'boolean', default: false } } });
-const lack = noNpm ?? noRegistry;
-if (lack !== undefined) {
-  console.error(`error: ${lack}`);
-  process.exit(exitMissing);
-}
-
 const rounds = values.smoke ? 1 : 9;
-const packed = await packAll();
-const registry = await Registry.start();
-const place = new Place(registry);
-try {
-  await registry.publish(packed.map(({ file }) => file));
-  await install(); // the registry has what is others' from here on
+let registry: Registry;
+let place: Place;
+
+await withRegistry(async () => {
+  const packed = await packAll();
+  registry = await Registry.start();
+  place = new Place(registry);
+  try {
+    await registry.publish(packed.map(({ file }) => file));
+    await install(); // the registry has what is others' from here on
+    await tell();
+  } finally {
+    place.remove();
+    await registry.stop();
+  }
+});
+
+async function tell(): Promise<void> {
   const sizes = await downloads();
   for (const { name, bytes } of sizes) console.log(`${mb(bytes).padStart(9)}  ${name}`);
   const sum = sizes.reduce((all, { bytes }) => all + bytes, 0);
@@ -38,9 +41,6 @@ try {
   console.log(`${mb(diskBytes(place.at('node_modules'))).padStart(9)}  on the disk (node_modules)`);
   console.log(`${await seconds(true)}  npm install, cache empty`);
   console.log(`${await seconds(false)}  npm install, cache full`);
-} finally {
-  await stopAll();
-  place.remove();
 }
 
 /** One install into the folder, emptied before. @returns how long npm took, ms */

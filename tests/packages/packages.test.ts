@@ -222,6 +222,30 @@ check('an engine that is of another version, or damaged, is told of in a sentenc
   assert.match(await sentence(place), /is missing \(remove .* again\) \[GYR_ENGINE_MISSING\]$/);
 });
 
+check('where Node.js may not read the engine, following the hint is enough', async () => {
+  const place = newPlace();
+  await install(place);
+  const text = `import { serve } from 'gyrfalcon';
+    const server = serve({ port: 0, log: 'error', fetch: () => new Response() });
+    console.log('served');
+    await server.stop();`;
+  place.write('app.mjs', text);
+  const flag = process.allowedNodeEnvironmentFlags.has('--permission')
+    ? '--permission'
+    : '--experimental-permission';
+  const given = ['app.mjs', 'node_modules/gyrfalcon', 'package.json'].map((name) => place.at(name));
+  const run = (readable: string[]): Promise<Outcome> => {
+    const options = readable.map((path) => `--allow-fs-read=${path}`).join(' ');
+    return place.run(`node --no-warnings ${flag} --allow-addons ${options} app.mjs`);
+  };
+  const denied = await run(given);
+  assert.match(denied.stderr, "code: 'GYR_ENGINE_DENIED'");
+  const [, hinted = ''] = /--permission needs --allow-fs-read=(\S+)'/.exec(denied.stderr) ?? [];
+  assert.is(hinted, place.at('node_modules'));
+  const { output } = await run([...given, hinted]);
+  assert.match(output, 'served');
+});
+
 testUnless(
   test,
   lack ?? programs.oldNode.lacks,

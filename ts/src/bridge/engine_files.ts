@@ -148,14 +148,16 @@ function ownPackage(): Installed | undefined {
 
 /** Where the engine's package lies as the program's package manager has it: beside this one, most often. */
 function installedPackage(name: string): Installed | undefined {
-  const require = createRequire(import.meta.url);
   try {
-    return packageIn(dirname(require.resolve(`${name}/package.json`)));
+    const path = createRequire(import.meta.url).resolve(`${name}/package.json`);
+    return packageIn(dirname(path));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_ACCESS_DENIED') throw error;
     // Where nothing may be read nothing is found.
-    for (const folder of require.resolve.paths(name)?.slice(0, 2) ?? [])
-      isThere(join(folder, name), folder);
+    const modules = dirname(ownPackage()?.folder ?? '');
+    isThere(join(modules, name), modules);
+    if (code === 'ERR_ACCESS_DENIED') throw error;
     return undefined;
   }
 }

@@ -82,8 +82,6 @@ function configText(storage: string, folder: string): string {
     '  htpasswd:',
     `    file: ${join(folder, 'htpasswd')}`,
     'max_body_size: 100mb',
-    'web:',
-    '  enable: false',
     'log:',
     '  type: stdout',
     '  format: pretty',

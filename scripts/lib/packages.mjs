@@ -43,7 +43,8 @@ const systems = { linux: 'Linux', darwin: 'macOS', win32: 'Windows' };
 
 /**
  * The package.json of the engine for one of `targets`. `os`, `cpu` and `libc` are npm's: who takes no notice of `libc`
- * installs two engines for Linux, of which one is loaded. Yarn is told to unpack it, since a library is loaded from a file.
+ * installs two engines for Linux, of which one is loaded. Yarn is told to unpack it, since a library is loaded from a file,
+ * and npm that everybody may have it: what has a scope is its owner's else.
  */
 export function engineManifest(target) {
   const [os, musl] = target.platform.split('-');
@@ -58,6 +59,7 @@ export function engineManifest(target) {
     cpu: [target.arch],
     ...libc,
     preferUnplugged: true,
+    publishConfig: { access: 'public' },
   };
 }
 

@@ -73,7 +73,7 @@ export const rows: readonly Row[] = [
   },
   { pattern: /^node --import \.\/scripts\/ts\.mjs tests\/packages\/measure\.ts$/, short: smoke },
   {
-    pattern: /^(?:npm i gyrfalcon|npm create gyrfalcon\b.*|npm publish)$/,
+    pattern: /^(?:npm (?:i|install) gyrfalcon|npm create gyrfalcon\b.*|npm publish)$/,
     elsewhere: 'tests/packages, from a registry of its own: they are on no other yet',
   },
   { pattern: /^(?:curl|wscat) /, elsewhere: 'tests/readme asks the server of the block before it' },

@@ -305,8 +305,9 @@ async function packages(context) {
       console.log(`      not there: ${error.message}`);
     });
   }
-  // One after the other: they share the registry's folder.
-  return runTests(context, testFiles(context, 'tests/packages'), { processors: 1 });
+  // One after the other: they share the registry's folder. npm takes long where others are busy.
+  const options = { processors: 1, timeoutMs: 600_000 };
+  return runTests(context, testFiles(context, 'tests/packages'), options);
 }
 
 /** A stage that is one program: it passes or it fails. */

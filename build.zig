@@ -159,6 +159,8 @@ fn addNodeModule(c: Context) void {
             .imports = &.{.{ .name = "module", .module = module }},
         }),
     });
+    // A panic's stack has its lines from there. It is half of what lies on people's disks.
+    if (c.target.result.ofmt == .elf) library.compress_debug_sections = .zlib;
     c.linkParts(library.root_module);
     const options = b.addOptions();
     options.addOption(comptime_int, "eval_branch_quota", 2_000_000);

@@ -9,12 +9,9 @@ import { npm, tail } from './run.mjs';
  * not there. It is what npm's package `node` would choose.
  */
 export async function nodeOf(major, progress, arch = process.arch) {
-  const windows = process.platform === 'win32';
-  const name = `node-${windows ? 'win' : process.platform}-${arch}`;
-  const folder = join(toolchain, `node-${major}${arch === process.arch ? '' : `-${arch}`}`);
-  const binary = windows ? ['node.exe'] : ['bin', 'node'];
-  const path = join(folder, 'node_modules', name, ...binary);
-  if (existsSync(path)) return path;
+  const there = nodeThere(major, arch);
+  if (there !== undefined) return there;
+  const { folder, name, path } = placeOf(major, arch);
   const partial = `${folder}.partial-${process.pid}`;
   const args = ['install', '--prefix', partial, '--no-save', '--no-audit', '--no-fund'];
   // The package is for another processor than this one's, where it is asked for.
@@ -29,4 +26,19 @@ export async function nodeOf(major, progress, arch = process.arch) {
   rmSync(folder, { recursive: true, force: true });
   renameSync(partial, folder);
   return path;
+}
+
+/** The path of one that is installed; undefined when it is not. */
+export function nodeThere(major, arch = process.arch) {
+  const { path } = placeOf(major, arch);
+  return existsSync(path) ? path : undefined;
+}
+
+/** Where it is installed to, from which package. */
+function placeOf(major, arch) {
+  const windows = process.platform === 'win32';
+  const name = `node-${windows ? 'win' : process.platform}-${arch}`;
+  const folder = join(toolchain, `node-${major}${arch === process.arch ? '' : `-${arch}`}`);
+  const binary = windows ? ['node.exe'] : ['bin', 'node'];
+  return { folder, name, path: join(folder, 'node_modules', name, ...binary) };
 }

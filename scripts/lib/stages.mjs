@@ -25,7 +25,7 @@ import {
 } from './suites.mjs';
 import { targetHere, targets, tripleOf } from './targets.mjs';
 import { tlsFolder, tlsOption, tlsThere, tryTls } from './tls.mjs';
-import { installFrameworks } from './toolchain.mjs';
+import { installFrameworks, installRegistry } from './toolchain.mjs';
 
 /** Where the Zig executables for the tests are installed. */
 const zigPrefix = at('build', 'zig');
@@ -204,6 +204,13 @@ export const stages = [
     },
   },
   {
+    name: 'packages',
+    about: 'npm’s packages, installed from a registry of their own, in folders without Zig',
+    engine: true,
+    ci: true,
+    run: (context) => packages(context),
+  },
+  {
     name: 'cost',
     about: 'what a request costs in instructions and cache misses is what bench/cost.json says',
     engine: true,
@@ -271,6 +278,36 @@ export function sum(outcomes) {
   const total = (key) => outcomes.reduce((all, outcome) => all + outcome[key], 0);
   const skipped = total('skipped');
   return `${total('passed')} passed, ${total('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+}
+
+/** The versions of Node.js that packages are installed under, and one that is too old for them. */
+const nodeMajors = [18, 20, 22, 24];
+
+/**
+ * The packages are made of what is built for this machine. The registry is installed here, and so are other versions of
+ * Node.js, Bun and Deno: without one of them its tests are skipped.
+ */
+async function packages(context) {
+  try {
+    await installRegistry(new Progress());
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    return skipped(`no registry: ${error.message}`);
+  }
+  const own = Number.parseInt(process.versions.node, 10);
+  const { bun, deno } = await import('../../bench/lib/tools.mjs');
+  const others = nodeMajors
+    .filter((major) => major !== own)
+    .map((major) => () => nodeOf(major, new Progress()));
+  for (const install of [...others, bun, deno]) {
+    await install().catch((error) => {
+      if (!(error instanceof SetupError)) throw error;
+      console.log(`      not there: ${error.message}`);
+    });
+  }
+  // One after the other: they share the registry's folder. npm takes long where others are busy.
+  const options = { processors: 1, timeoutMs: 600_000 };
+  return runTests(context, testFiles(context, 'tests/packages'), options);
 }
 
 /** A stage that is one program: it passes or it fails. */

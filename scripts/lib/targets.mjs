@@ -37,6 +37,12 @@ export function cpuOf(arch) {
   return arch === 'x64' ? 'x86_64_v2' : 'baseline';
 }
 
+/** The npm package that holds the engine for one of `targets`; ts/src/bridge/engine_files.ts looks for it by this name. */
+export function enginePackage({ platform, arch }) {
+  const [os, libc] = platform.split('-');
+  return `@gyrfalcon/engine-${os}-${arch}${libc === undefined ? '' : `-${libc}`}`;
+}
+
 /** The ending of a shared library's name there. */
 export function libraryExtension(platform) {
   return { darwin: 'dylib', win32: 'dll' }[platform] ?? 'so';

@@ -1,5 +1,5 @@
 // Node.js, the npm packages and Zig: what has to be there before anything can be built.
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { at, readIfThere, root, SetupError, toolchain } from './project.mjs';
 import { npm, outputOf, run, tail } from './run.mjs';
@@ -25,6 +25,16 @@ export function installPackages(progress) {
 /** The frameworks that tests/frameworks runs, beside their applications. */
 export function installFrameworks(progress) {
   return installInto(at('tests', 'frameworks', 'apps'), 'frameworks', progress);
+}
+
+/** The registry that tests/packages publishes to, in .toolchain: it is no part of what is tested. */
+export function installRegistry(progress) {
+  const folder = join(toolchain, 'registry');
+  mkdirSync(folder, { recursive: true });
+  for (const name of ['package.json', 'package-lock.json']) {
+    copyFileSync(at('tests', 'packages', 'registry', name), join(folder, name));
+  }
+  return installInto(folder, 'a registry (verdaccio)', progress);
 }
 
 /** `npm ci` in a folder with a package-lock.json. */

@@ -2,7 +2,7 @@
 import { type GyrfalconError, type Server, serve } from 'gyrfalcon';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { engineFiles, enginePath } from '../../ts/src/bridge/engine.ts';
+import { findEngine } from '../../ts/src/bridge/engine_files.ts';
 import { moduleOf, project, start } from '../support/process.ts';
 import { serversOf } from '../support/servers.ts';
 import { connect } from '../support/socket.ts';
@@ -151,7 +151,7 @@ test('threads of JavaScript import TypeScript, whether their program does or not
 
 test('many threads that load the engine at the same time do not end the process', async () => {
   const fixture = project('tests', 'bridge', 'fixtures', 'load_in_threads.mjs');
-  const { library, addon } = engineFiles(enginePath());
+  const { library, addon } = findEngine();
   const rounds = async (count: number): Promise<void> => {
     for (let round = 0; round < count; round++) {
       const program = start(process.execPath, [fixture, library, addon]);

@@ -25,6 +25,10 @@ console.log(\`Listening on \${server.url}\`);
 process.once('SIGTERM', () => server.stop());
 `;
 
+/** The engine may be without what this machine cannot build. */
+const pack = (command: string): string =>
+  command.endsWith('--list') ? command : `${command} --partial`;
+
 /** In the order in which they are run: the first sets everything up. */
 export const rows: readonly Row[] = [
   { pattern: /^npm start$/, short: () => 'npm start -- --port 0', serves: true, minutes: 30 },
@@ -60,6 +64,17 @@ export const rows: readonly Row[] = [
     pattern: /^node --cpu-prof --import gyrfalcon\/loader file\.ts$/,
     serves: true,
     files: { 'file.ts': program },
+  },
+  { pattern: /^npm run pack:packages -- (?:linux\.x64|--list)$/, short: pack },
+  { pattern: /^npm run pack:packages$/, short: () => 'npm run pack:packages -- --list' },
+  {
+    pattern: /^node --import \.\/scripts\/ts\.mjs tests\/packages\/serve\.ts$/,
+    serves: true,
+  },
+  { pattern: /^node --import \.\/scripts\/ts\.mjs tests\/packages\/measure\.ts$/, short: smoke },
+  {
+    pattern: /^(?:npm (?:i|install) gyrfalcon|npm create gyrfalcon\b.*|npm publish)$/,
+    elsewhere: 'tests/packages, from a registry of its own: they are on no other yet',
   },
   { pattern: /^(?:curl|wscat) /, elsewhere: 'tests/readme asks the server of the block before it' },
   { pattern: /^redis-cli publish /, elsewhere: 'tests/websocket/broker_redis.test.ts' },
@@ -103,7 +118,7 @@ export const rows: readonly Row[] = [
   { pattern: /^npm test -- --list$/ },
   { pattern: /^npm test -- --ci$/, short: (command) => `${command} --list` },
   {
-    pattern: /^npm test -- --only (?:static|modules|http2|blackbox)\b/,
+    pattern: /^npm test -- --only (?:static|modules|http2|blackbox|packages)\b/,
     short: (command) => `${command} --list`,
   },
   { pattern: /^npm run build:tls\b/, short: () => 'npm run build:tls -- --list' },

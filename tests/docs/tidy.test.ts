@@ -218,8 +218,11 @@ check('every file of ts/src is imported from where programs and threads begin', 
   none(unreached(files, tsEntries));
 });
 
-test('package.json and the executable tell the same version', () => {
-  const { version } = JSON.parse(readFileSync(project('package.json'), 'utf8'));
+test('package.json, that of create-gyrfalcon and the executable tell the same version', () => {
+  const versionIn = (...path: string[]): string =>
+    JSON.parse(readFileSync(project(...path, 'package.json'), 'utf8')).version;
+  const version = versionIn();
+  assert.is(versionIn('packages', 'create-gyrfalcon'), version);
   const at = linesOf('zig/main.zig').findIndex((line) => line.startsWith('const version = '));
   const told = /"(.*)"/.exec(linesOf('zig/main.zig')[at] ?? '')?.[1];
   assert.is(told, version, `zig/main.zig:${at + 1}: ${told}, package.json: ${version}`);

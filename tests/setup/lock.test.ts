@@ -27,6 +27,7 @@ const frameworks = lockIn('tests', 'frameworks', 'apps');
 for (const [name, lock] of [
   ['it', { text, packages }],
   ['that of tests/frameworks', frameworks],
+  ['that of tests/packages', lockIn('tests', 'packages', 'registry')],
 ] as [string, Lock][]) {
   test(`${name} names no registry, so that any mirror will do`, () => {
     for (const [path, { resolved }] of Object.entries(lock.packages)) {

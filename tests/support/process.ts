@@ -65,14 +65,29 @@ export const underWine = process.env.GYRFALCON_WINE === '1';
 const stopSignal: NodeJS.Signals = underWine ? 'SIGINT' : 'SIGTERM';
 
 const alive = new Set<ChildProcess>();
+/** Those that have a process group of their own. */
+const leaders = new WeakSet<ChildProcess>();
 
 process.on('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
+  for (const child of alive) signalTo(child, 'SIGKILL');
 });
+
+/** Sends a signal to a process, or to all of its group. */
+function signalTo(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (!leaders.has(child) || child.pid === undefined) {
+    child.kill(signal);
+    return;
+  }
+  try {
+    process.kill(-child.pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // all have ended
+  }
+}
 
 /** Ends what tests have left running; for `test.after`. */
 export async function stopAll(): Promise<void> {
-  for (const child of alive) child.kill('SIGKILL');
+  for (const child of alive) signalTo(child, 'SIGKILL');
   await until(() => alive.size === 0, 'the end of all processes');
 }
 
@@ -81,6 +96,8 @@ export interface ProcessOptions {
   env?: NodeJS.ProcessEnv;
   /** Descriptors of this process that it gets, as 3 and so on. */
   fds?: readonly number[];
+  /** It has a process group of its own, which gets the signals: for what starts others and does not pass signals on. */
+  isGroup?: boolean;
 }
 
 /** Starts a process. It is killed when this one ends. */
@@ -93,8 +110,10 @@ export function start(
     cwd: options.cwd ?? root,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe', ...(options.fds ?? [])],
+    detached: options.isGroup,
   });
   alive.add(child);
+  if (options.isGroup) leaders.add(child);
   const texts = { out: '', err: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     texts.out += text;
@@ -188,7 +207,7 @@ export async function listening(
     url: `${overTls ? 'https' : 'http'}://127.0.0.1:${port()}/`,
     port: port(),
     stop(signal = stopSignal) {
-      running.child.kill(signal);
+      signalTo(running.child, signal);
       return within(running.ended, 'the end of the server', ms / 2);
     },
   };

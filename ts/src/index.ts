@@ -9,6 +9,8 @@
  * console.log(server.url.href);
  * ```
  */
+import './core/node_checked.ts';
+
 export type { SocketAddress } from './bridge/address.ts';
 export type { ExecutionContext } from './bridge/background.ts';
 export type {

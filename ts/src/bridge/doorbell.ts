@@ -27,9 +27,11 @@ export function openInlineDoorbell(engine: Engine, id: EngineId, thread: number)
 /** The doorbell of a JS thread, which is attached to the engine here: of the kind that the system has. */
 export function openDoorbell(engine: Engine, id: EngineId, thread: number): Doorbell {
   const end = engine.attach(id, thread);
-  return 'fd' in end
-    ? new PipeDoorbell(end.fd)
-    : new NamedPipeDoorbell(end.path, (bell) => engine.ring(bell));
+  const ring = (bell: number) => engine.ring(bell);
+  if (!('fd' in end)) return new NamedPipeDoorbell(end.path, ring);
+  const { Bun: bun, Deno: deno } = globalThis as { Bun?: BunFiles; Deno?: unknown };
+  if (bun !== undefined) return new BunDoorbell(bun, end.fd, ring);
+  return deno === undefined ? new PipeDoorbell(end.fd) : new DenoDoorbell(end.fd, ring);
 }
 
 /** The end that is read. What the bytes are does not matter. */
@@ -82,6 +84,58 @@ export class PipeDoorbell extends SocketDoorbell implements Doorbell {
 
   wake(bell: number): void {
     writeSync(bell, one);
+  }
+}
+
+/** The pipe's reading end in Deno, whose node:fs writes to no descriptor that it has not opened itself. */
+export class DenoDoorbell extends PipeDoorbell {
+  override readonly wake: (bell: number) => void;
+
+  constructor(fd: number, wake: (bell: number) => void) {
+    super(fd);
+    this.wake = wake;
+  }
+}
+
+/** What of Bun reads a pipe whose descriptor is at hand: its node:net does not. */
+interface BunFiles {
+  file(fd: number): { stream(): ReadableStream<Uint8Array> };
+}
+
+/** The pipe's reading end in Bun. */
+export class BunDoorbell implements Doorbell {
+  readonly wake: (bell: number) => void;
+  private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  /** Bun waits for a timer, and for no stream of a descriptor's. */
+  private readonly keeping = setInterval(() => {}, 2 ** 30);
+
+  constructor(bun: BunFiles, fd: number, wake: (bell: number) => void) {
+    this.reader = bun.file(fd).stream().getReader();
+    this.wake = wake;
+  }
+
+  open(ring: () => void): void {
+    const next = (): void => {
+      this.reader.read().then(({ done }) => {
+        if (done) return this.close();
+        ring();
+        next();
+      });
+    };
+    next();
+  }
+
+  close(): void {
+    clearInterval(this.keeping);
+    this.reader.cancel();
+  }
+
+  ref(): void {
+    this.keeping.ref();
+  }
+
+  unref(): void {
+    this.keeping.unref();
   }
 }
 

@@ -1,8 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type ErrorCode, GyrfalconError } from '../core/errors.ts';
+import { type EngineFiles, findEngine, isThere, permission } from './engine_files.ts';
 
 /** What the engine tells after its start. */
 export interface EngineInfo {
@@ -125,6 +122,15 @@ interface NativeModule {
   stats(id: number): NativeText;
 }
 
+/** node-zigar's addon: what of it brings a library's exports here. */
+interface ZigarAddon {
+  createEnvironment(): {
+    loadModule(path: string): void;
+    acquireStructures(options: object): void;
+    useStructures(): NativeModule;
+  };
+}
+
 /** The exports of zig/bridge/inline.zig, by Node-API. */
 interface InlineModule {
   watch(id: number, worker: number, turn: () => void): (() => void) | undefined;
@@ -142,96 +148,39 @@ interface Failure {
 
 let loaded: Engine | null = null;
 
-/** The engine of this process, loaded when first asked for. Throws GYR_ENGINE_MISSING. */
+/** The engine of this process, loaded when first asked for. Throws GYR_ENGINE_MISSING, GYR_ENGINE_MISMATCH, GYR_ENGINE_DENIED. */
 export function loadEngine(): Engine {
   if (loaded === null) {
-    const path = enginePath();
-    loaded = wrap(importNative(path), engineFiles(path).library);
+    const files = findEngine();
+    loaded = wrap(importNative(files), files.library);
   }
   return loaded;
 }
 
-/** Where the compiled engine is: GYRFALCON_ENGINE, else build/engine.zigar of this package. */
-export function enginePath(): string {
-  return process.env.GYRFALCON_ENGINE ?? join(packageRoot(), 'build', 'engine.zigar');
-}
-
-function packageRoot(): string {
-  const start = dirname(fileURLToPath(import.meta.url));
-  for (let folder = start; ; folder = dirname(folder)) {
-    const file = join(folder, 'package.json');
-    if (existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).name === 'gyrfalcon')
-      return folder;
-    if (dirname(folder) === folder) return dirname(start);
-  }
-}
-
-/** The names that node-zigar gives to platforms. */
-function platformName(folder: string): string {
-  if (process.platform !== 'linux') return process.platform;
-  const built = (name: string) => isThere(join(folder, `${name}.${process.arch}.so`));
-  if (!built('linux-musl')) return 'linux';
-  if (!built('linux')) return 'linux-musl';
-  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-  return report.header?.glibcVersionRuntime === undefined ? 'linux-musl' : 'linux';
-}
-
-function libraryExtension(): string {
-  if (process.platform === 'darwin') return 'dylib';
-  return process.platform === 'win32' ? 'dll' : 'so';
-}
-
-/** The files that are loaded on this system, of those for several that may lie side by side in `path`. */
-export function engineFiles(path: string): { name: string; library: string; addon: string } {
-  const name = `${platformName(path)}.${process.arch}`;
-  return {
-    name,
-    library: join(path, `${name}.${libraryExtension()}`),
-    addon: join(dirname(path), 'node-zigar-addon', `${name}.node`),
-  };
-}
-
-function importNative(path: string): NativeModule {
-  const { name, library, addon } = engineFiles(path);
+function importNative({ name, library, addon, cure }: EngineFiles): NativeModule {
   for (const file of [library, addon]) {
     if (isThere(file)) continue;
     throw new GyrfalconError(
       'GYR_ENGINE_MISSING',
-      `The engine for ${name} is not built: ${file} is missing`,
-      'in a checkout of gyrfalcon, run `npm run build`',
+      `There is no engine for ${name} here: ${file} is missing`,
+      cure,
     );
   }
-  process.env.ADDON_PATH = addon;
   try {
-    const { importModule } = createRequire(import.meta.url)('node-zigar-addon') as {
-      importModule(path: string, options: object): NativeModule;
-    };
-    const native = importModule(library, {});
+    const module = { exports: {} };
+    process.dlopen(module as NodeJS.Module, addon);
+    const environment = (module.exports as ZigarAddon).createEnvironment();
+    environment.loadModule(library);
+    environment.acquireStructures({});
+    const native = environment.useStructures();
     native.keepLoaded(library);
     native.keepLoaded(addon);
     return native;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED') throw addonsDenied(cause);
-    const message = `The engine ${library} cannot be loaded`;
-    throw new GyrfalconError('GYR_ENGINE_MISSING', message, 'build it anew', { cause });
+    const message = `The engine ${library} cannot be loaded: ${(cause as Error).message}`;
+    throw new GyrfalconError('GYR_ENGINE_MISSING', message, cure, { cause });
   }
-}
-
-/** Node.js's permission model, where it is on. */
-const { permission } = process as {
-  permission?: { has(scope: string, reference?: string): boolean };
-};
-
-/** Throws for what may not be looked at. */
-function isThere(file: string): boolean {
-  if (permission === undefined || permission.has('fs.read', file)) return existsSync(file);
-  const folder = dirname(dirname(file));
-  const message = `The engine may not be read: ${file}`;
-  throw new GyrfalconError(
-    'GYR_ENGINE_DENIED',
-    message,
-    `--permission needs --allow-fs-read=${folder}`,
-  );
 }
 
 function addonsDenied(cause: unknown): GyrfalconError {

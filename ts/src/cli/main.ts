@@ -22,6 +22,8 @@ async function run(args: readonly string[]): Promise<void> {
     // The server's modules are loaded once they are needed: --help answers without an engine. They are before the loader
     // is there: in Node.js 20 that makes a question to another thread of each import.
     const command = await commandOf(invocation.command.name);
+    // Where it cannot be had, as in a package that was not installed whole, that is told before anything else can fail.
+    (await import('../bridge/engine.ts')).loadEngine();
     await import('../loader/register.ts');
     await command(invocation);
   }

@@ -7,6 +7,7 @@ export const ERROR_CODES = {
   GYR_ROUTE_VALUE: 'The value of a route is not a handler, a Response, a method table or dir().',
   GYR_ROUTE_CONSTANT: 'A constant Response of a route has been used, or cannot be sent.',
   GYR_ROUTE_DIRECTORY: 'The directory of a dir() route cannot be served.',
+  GYR_NODE_TOO_OLD: 'Node.js is older than what the package is written for.',
   GYR_ENGINE_MISSING: 'The compiled engine is not there for this platform.',
   GYR_ENGINE_MISMATCH: 'The compiled engine and the TypeScript code are of different versions.',
   GYR_ENGINE_DENIED: 'Node.js was started so that the compiled engine may not be loaded.',

@@ -3,7 +3,8 @@
  * can be reached any more, and at the latest when the process exits.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, openAsBlob, rmSync } from 'node:fs';
+// openAsBlob by the default export: a name that an old Node.js lacks would be told of before its age is.
+import fs, { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -150,7 +151,7 @@ export class FileWriter {
   async finish(name: string, type: string): Promise<File> {
     await this.handle.close();
     const holder = new Holder(this.path);
-    const blob = await openAsBlob(this.path, { type });
+    const blob = await fs.openAsBlob(this.path, { type });
     const file = new StoredFile([blob], name, { type });
     holders.set(file, [holder]);
     return file;

@@ -1,6 +1,8 @@
 /**
  * Programs that were written for node:http, on Gyrfalcon: `import { nodeHandler } from 'gyrfalcon/node'`.
  */
+import '../core/node_checked.ts';
+
 export {
   type NodeApp,
   type NodeHandler,

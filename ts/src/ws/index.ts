@@ -2,6 +2,8 @@
  * `WebSocketServer` and `WebSocket` in the shape of the package ws, over the engine's sockets:
  * `import { WebSocketServer, websocket } from 'gyrfalcon/ws'`. docs/WEBSOCKET.md has an example.
  */
+import '../core/node_checked.ts';
+
 import { delegating } from '../bridge/delegate.ts';
 import type { WebSocketHandler } from '../bridge/websocket.ts';
 import { WebSocketServer } from './server.ts';

@@ -38,7 +38,6 @@ import { writeUpgrade } from './socket_record.ts';
 import { type SocketsHost, ThreadSockets } from './thread_sockets.ts';
 import { recordedTrailers, type Trailers } from './trailers.ts';
 
-// Of the module's own: compiled code has them as numbers. What is imported it loads each time, and checks.
 const { KIND_REQUEST_HEAD, RECORD_HEADER_KIND, REQUEST_HEAD_ROUTE } = abi;
 
 /** Requests taken from one lane before the event loop gets its turn. */

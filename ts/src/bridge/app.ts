@@ -1,7 +1,7 @@
 import { isThenable } from '../core/thenable.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
 import type { Request } from '../fetch/request.ts';
-import { Response } from '../fetch/response.ts';
+import { Response, responseState } from '../fetch/response.ts';
 import type { ExecutionContext } from './background.ts';
 import type { ProtocolError } from './protocol_error.ts';
 import type { SocketHandlers } from './websocket.ts';
@@ -11,6 +11,7 @@ export type HandlerResult = unknown;
 
 /** Whether what a handler has given is still to come. A Response, which most are, is seen without a look for its `then`. */
 export function isToCome(result: HandlerResult): result is PromiseLike<HandlerResult> {
+  if (responseState(result) !== null) return false; // `instanceof` costs more, and is for those of the platform
   return !(result instanceof Response) && isThenable(result);
 }
 

@@ -38,6 +38,8 @@ import { writeUpgrade } from './socket_record.ts';
 import { type SocketsHost, ThreadSockets } from './thread_sockets.ts';
 import { recordedTrailers, type Trailers } from './trailers.ts';
 
+const { KIND_REQUEST_HEAD, RECORD_HEADER_KIND, REQUEST_HEAD_ROUTE } = abi;
+
 /** Requests taken from one lane before the event loop gets its turn. */
 const turnMax = 256;
 /** Requests answered before their answers are published. */
@@ -336,8 +338,8 @@ export class Channel implements ExchangeChannel {
         this.flush();
         unpublished = 0;
       }
-      const kind = block.u16[(at + abi.RECORD_HEADER_KIND) >> 1] as number;
-      if (kind === abi.KIND_REQUEST_HEAD) {
+      const kind = block.u16[(at + RECORD_HEADER_KIND) >> 1] as number;
+      if (kind === KIND_REQUEST_HEAD) {
         const count = this.takeHeads(port, at);
         taken += count;
         unpublished += count;
@@ -363,7 +365,7 @@ export class Channel implements ExchangeChannel {
     let count = 0;
     let bytes = 0;
     while (bytes < limit && count < batchMax) {
-      if (block.u16[(at + bytes + abi.RECORD_HEADER_KIND) >> 1] !== abi.KIND_REQUEST_HEAD) break;
+      if (block.u16[(at + bytes + RECORD_HEADER_KIND) >> 1] !== KIND_REQUEST_HEAD) break;
       const size = block.i32[(at + bytes) >> 2] as number;
       if (count > 0 && bytes + size > slabBytes) break;
       bytes += size;
@@ -381,7 +383,7 @@ export class Channel implements ExchangeChannel {
   }
 
   private takeHead(port: SocketPort, slab: Slab, base: number): void {
-    const number = slab.i32[(base + abi.REQUEST_HEAD_ROUTE) >> 2] as number;
+    const number = slab.i32[(base + REQUEST_HEAD_ROUTE) >> 2] as number;
     const route = this.currentApp.routes[number];
     if (route === undefined) {
       // No table of this thread has the number: only a defect could bring it.
@@ -392,7 +394,7 @@ export class Channel implements ExchangeChannel {
     const request = Request[fromSource](exchange, route.names.length === 0 ? null : exchange);
     exchange.request = request;
     if (!exchange.bodyIsInline) port.keep(exchange);
-    exchange.runInAsyncScope(this.handle, this, exchange, request);
+    exchange.scope.runInAsyncScope(this.handle, this, exchange, request);
   }
 
   private handle(exchange: Exchange, request: Request): void {

@@ -1,4 +1,4 @@
-import { AsyncResource } from 'node:async_hooks';
+import { AsyncResource, executionAsyncId } from 'node:async_hooks';
 import { GyrfalconError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { BodySource } from '../fetch/body.ts';
@@ -21,6 +21,40 @@ import { RecordedTls } from './recorded_tls.ts';
 import { Slab } from './slab.ts';
 import type { UpgradeParts } from './socket_record.ts';
 import { Trailers } from './trailers.ts';
+
+// Of the module's own: compiled code has them as numbers. What is imported it loads each time, and checks.
+const {
+  CREDIT_BYTES_MIN,
+  FIELD_SPAN_BYTES,
+  FLAG_END,
+  METHODS,
+  RECORD_HEADER_FLAGS,
+  RECORD_HEADER_GENERATION,
+  RECORD_HEADER_SLOT,
+  REQUEST_HEAD_AUTHORITY,
+  REQUEST_HEAD_BODY_LENGTH,
+  REQUEST_HEAD_BYTES,
+  REQUEST_HEAD_FIELD_COUNT,
+  REQUEST_HEAD_HEAD_BYTES,
+  REQUEST_HEAD_INLINE_BYTES,
+  REQUEST_HEAD_METHOD,
+  REQUEST_HEAD_METHOD_TEXT,
+  REQUEST_HEAD_PARAM_COUNT,
+  REQUEST_HEAD_PATH,
+  REQUEST_HEAD_PEER_ADDRESS,
+  REQUEST_HEAD_PEER_FAMILY,
+  REQUEST_HEAD_PEER_PORT,
+  REQUEST_HEAD_PUSH_ROOM,
+  REQUEST_HEAD_QUERY,
+  REQUEST_HEAD_RAW_TARGET_LEN,
+  REQUEST_HEAD_TARGET,
+  REQUEST_HEAD_TLS_LEN,
+  REQUEST_HEAD_UPGRADE,
+  REQUEST_HEAD_VERSION,
+  SPAN_BYTES,
+  SPAN_LEN,
+  SPAN_OFFSET,
+} = abi;
 
 const httpVersions = ['1.0', '1.1', '2.0'] as const;
 const HTTP2 = 2;
@@ -104,44 +138,45 @@ export interface ExchangePort {
 
 /**
  * One request on its way through a JS thread: reads the request's record when it is asked, and
- * holds what is left to send and to receive. It is an async resource, made in the context of the
- * channel, and the handler runs in its scope.
+ * holds what is left to send and to receive. The handler runs in the scope of an async resource of
+ * its own, made in the context of the channel. It has one and is none: an AsyncLocalStorage leaves its
+ * mark on the resource in Node.js 20 and 22, and exchanges are all laid out alike.
  */
-export class Exchange
-  extends AsyncResource
-  implements RequestSource, ParamSource, BodyOrigin, RuntimeExchange
-{
-  readonly channel: ExchangeChannel;
-  readonly port: ExchangePort;
-  readonly route: CompiledRoute;
-  readonly slot: number;
-  readonly generation: number;
-  phase = PHASE_OPEN;
+export class Exchange implements RequestSource, ParamSource, BodyOrigin, RuntimeExchange {
+  // All are set in the constructor and defined nowhere else, which would set them twice.
+  declare readonly channel: ExchangeChannel;
+  declare readonly port: ExchangePort;
+  declare readonly route: CompiledRoute;
+  declare readonly slot: number;
+  declare readonly generation: number;
+  declare phase: number;
   /** Response body bytes that the engine takes before it grants more. */
-  credit: number;
+  declare credit: number;
   /** Request body bytes that were consumed and have not been granted anew. */
-  owed = 0;
+  declare owed: number;
   /** Waits for room in the response ring. */
-  queued = false;
-  request: Request | null = null;
+  declare queued: boolean;
+  declare request: Request | null;
   /** Responses that may yet be pushed beside this one's. */
-  pushRoom: number;
-  incoming: IncomingBody | null = null;
-  outgoing: Outgoing | null = null;
+  declare pushRoom: number;
+  declare incoming: IncomingBody | null;
+  declare outgoing: Outgoing | null;
   /** Null until somebody asks for trailers, or the client sends some. */
-  trailers: Trailers | null = null;
+  declare trailers: Trailers | null;
   /** It is answered with a WebSocket. */
-  upgrade: PendingSocket | null = null;
-  private watcher: ExchangeWatcher | null = null;
-  private controller: AbortController | null = null;
+  declare upgrade: PendingSocket | null;
+  declare private watcher: ExchangeWatcher | null;
+  declare private controller: AbortController | null;
   /** Listeners are called in the context in which the signal was asked for. */
-  private signalScope: AsyncResource = this;
+  declare private signalScope: AsyncResource | null;
   /** The client sends no more, and may be gone. */
-  private leaving = false;
-  private node: NodeRuntime | null = null;
-  private recordedTls: RecordedTls | null = null;
-  private slab: Slab;
-  private base: number;
+  declare private leaving: boolean;
+  declare private node: NodeRuntime | null;
+  declare private recordedTls: RecordedTls | null;
+  declare private slab: Slab;
+  declare private base: number;
+  /** Whatever calls into the program for this request does it in here. */
+  declare readonly scope: AsyncResource;
 
   constructor(
     channel: ExchangeChannel,
@@ -150,52 +185,67 @@ export class Exchange
     slab: Slab,
     base: number,
   ) {
-    super('GYRFALCON_REQUEST');
     this.channel = channel;
     this.port = port;
     this.route = route;
     this.slab = slab;
     this.base = base;
-    this.slot = slab.i32[(base + abi.RECORD_HEADER_SLOT) >> 2] as number;
-    this.generation = slab.i32[(base + abi.RECORD_HEADER_GENERATION) >> 2] as number;
-    this.pushRoom = slab.u16[(base + abi.REQUEST_HEAD_PUSH_ROOM) >> 1] as number;
+    this.slot = slab.i32[(base + RECORD_HEADER_SLOT) >> 2] as number;
+    this.generation = slab.i32[(base + RECORD_HEADER_GENERATION) >> 2] as number;
+    this.pushRoom = slab.u16[(base + REQUEST_HEAD_PUSH_ROOM) >> 1] as number;
     const full = port.lane.block.creditBytes;
-    const isHttp2 = slab.u8[base + abi.REQUEST_HEAD_VERSION] === HTTP2;
+    const isHttp2 = slab.u8[base + REQUEST_HEAD_VERSION] === HTTP2;
     // Streams of one connection are many: each begins with little, as the engine expects.
-    this.credit = isHttp2 ? Math.min(full, abi.CREDIT_BYTES_MIN) : full;
+    this.credit = isHttp2 ? Math.min(full, CREDIT_BYTES_MIN) : full;
+    this.phase = PHASE_OPEN;
+    this.owed = 0;
+    this.queued = false;
+    this.leaving = false;
+    this.request = null;
+    this.incoming = null;
+    this.outgoing = null;
+    this.trailers = null;
+    this.upgrade = null;
+    this.watcher = null;
+    this.controller = null;
+    this.signalScope = null;
+    this.node = null;
+    this.recordedTls = null;
+    // By its number: an object, and the empty one that Node.js takes for none, is looked into twice.
+    this.scope = new AsyncResource('GYRFALCON_REQUEST', executionAsyncId());
   }
 
   get method(): string {
-    const code = this.slab.u8[this.base + abi.REQUEST_HEAD_METHOD] as number;
-    return abi.METHODS[code] ?? this.span(this.base + abi.REQUEST_HEAD_METHOD_TEXT);
+    const code = this.slab.u8[this.base + REQUEST_HEAD_METHOD] as number;
+    return METHODS[code] ?? this.span(this.base + REQUEST_HEAD_METHOD_TEXT);
   }
 
   get isHead(): boolean {
-    return this.slab.u8[this.base + abi.REQUEST_HEAD_METHOD] === 1;
+    return this.slab.u8[this.base + REQUEST_HEAD_METHOD] === 1;
   }
 
   get isHttp10(): boolean {
-    return this.slab.u8[this.base + abi.REQUEST_HEAD_VERSION] === 0;
+    return this.slab.u8[this.base + REQUEST_HEAD_VERSION] === 0;
   }
 
   get httpVersion(): '1.0' | '1.1' | '2.0' {
-    const version = this.slab.u8[this.base + abi.REQUEST_HEAD_VERSION] as number;
+    const version = this.slab.u8[this.base + REQUEST_HEAD_VERSION] as number;
     return httpVersions[version] ?? '1.1';
   }
 
   /** Whether the client asks for a WebSocket, and may get one here. */
   get asksUpgrade(): boolean {
-    return this.slab.u16[(this.base + abi.REQUEST_HEAD_UPGRADE) >> 1] !== 0;
+    return this.slab.u16[(this.base + REQUEST_HEAD_UPGRADE) >> 1] !== 0;
   }
 
   get hasBody(): boolean {
-    const at = (this.base + abi.REQUEST_HEAD_BODY_LENGTH) >> 2;
+    const at = (this.base + REQUEST_HEAD_BODY_LENGTH) >> 2;
     return this.slab.i32[at] !== 0 || this.slab.i32[at + 1] !== 0;
   }
 
   /** Length of the request body, bytes, or null when it is chunked. */
   get bodyLength(): number | null {
-    const at = (this.base + abi.REQUEST_HEAD_BODY_LENGTH) >> 2;
+    const at = (this.base + REQUEST_HEAD_BODY_LENGTH) >> 2;
     const low = this.slab.i32[at] as number;
     const high = this.slab.i32[at + 1] as number;
     return low === -1 && high === -1 ? null : (low >>> 0) + high * 0x1_0000_0000;
@@ -203,8 +253,8 @@ export class Exchange
 
   /** Whether the whole request body came with the head. */
   get bodyIsInline(): boolean {
-    const flags = this.slab.u16[(this.base + abi.RECORD_HEADER_FLAGS) >> 1] as number;
-    return (flags & abi.FLAG_END) !== 0;
+    const flags = this.slab.u16[(this.base + RECORD_HEADER_FLAGS) >> 1] as number;
+    return (flags & FLAG_END) !== 0;
   }
 
   get isDone(): boolean {
@@ -234,18 +284,18 @@ export class Exchange
   }
 
   raw(index: number): string {
-    return this.span(this.base + abi.REQUEST_HEAD_BYTES + index * abi.SPAN_BYTES);
+    return this.span(this.base + REQUEST_HEAD_BYTES + index * SPAN_BYTES);
   }
 
   /** The request target (RFC 9112 §3.2), with the canonical path where nothing else was asked for. */
   get target(): string {
-    return this.channel.rawPaths ? this.rawTarget : this.span(this.base + abi.REQUEST_HEAD_TARGET);
+    return this.channel.rawPaths ? this.rawTarget : this.span(this.base + REQUEST_HEAD_TARGET);
   }
 
   /** The request target as it was received. */
   get rawTarget(): string {
     const length = this.rawTargetLength();
-    if (length === 0) return this.span(this.base + abi.REQUEST_HEAD_TARGET);
+    if (length === 0) return this.span(this.base + REQUEST_HEAD_TARGET);
     return this.text(this.headOffset() + this.headLength(), length);
   }
 
@@ -265,8 +315,8 @@ export class Exchange
     const { target } = this;
     const origin = `${this.scheme}//${this.channel.authority}`;
     if (target.startsWith('/')) return `${origin}${target}`;
-    const path = this.span(this.base + abi.REQUEST_HEAD_PATH);
-    const query = this.span(this.base + abi.REQUEST_HEAD_QUERY);
+    const path = this.span(this.base + REQUEST_HEAD_PATH);
+    const query = this.span(this.base + REQUEST_HEAD_QUERY);
     const slash = path.startsWith('/') ? '' : '/';
     return `${origin}${slash}${path}${query === '' ? '' : '?'}${query}`;
   }
@@ -280,7 +330,7 @@ export class Exchange
 
   /** Host and port that the request was sent to. */
   get authority(): string {
-    return this.span(this.base + abi.REQUEST_HEAD_AUTHORITY);
+    return this.span(this.base + REQUEST_HEAD_AUTHORITY);
   }
 
   private origin(): string {
@@ -290,11 +340,11 @@ export class Exchange
 
   header(lowerName: string): string | null {
     const { u16 } = this.slab;
-    const count = u16[(this.base + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
+    const count = u16[(this.base + REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
     const head = this.headOffset();
     let at = this.fieldsOffset() >> 1;
     let found: string | null = null;
-    for (let i = 0; i < count; i++, at += abi.FIELD_SPAN_BYTES >> 1) {
+    for (let i = 0; i < count; i++, at += FIELD_SPAN_BYTES >> 1) {
       if (u16[at + 1] !== lowerName.length) continue;
       if (!this.nameIs(head + (u16[at] as number), lowerName)) continue;
       const value = this.text(head + (u16[at + 2] as number), u16[at + 3] as number);
@@ -316,11 +366,11 @@ export class Exchange
   /** Every field line as it was received: name, value, name, value, … */
   fieldLines(): string[] {
     const { u16 } = this.slab;
-    const count = u16[(this.base + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
+    const count = u16[(this.base + REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
     const head = this.headOffset();
     const lines: string[] = [];
     let at = this.fieldsOffset() >> 1;
-    for (let i = 0; i < count; i++, at += abi.FIELD_SPAN_BYTES >> 1) {
+    for (let i = 0; i < count; i++, at += FIELD_SPAN_BYTES >> 1) {
       lines.push(this.text(head + (u16[at] as number), u16[at + 1] as number));
       lines.push(this.text(head + (u16[at + 2] as number), u16[at + 3] as number));
     }
@@ -335,7 +385,7 @@ export class Exchange
 
   /** The body that came with the head, as a view of the record. */
   inlineBody(): Uint8Array {
-    const bytes = this.slab.i32[(this.base + abi.REQUEST_HEAD_INLINE_BYTES) >> 2] as number;
+    const bytes = this.slab.i32[(this.base + REQUEST_HEAD_INLINE_BYTES) >> 2] as number;
     const start = this.tlsOffset() + this.tlsLength();
     return this.slab.u8.subarray(start, start + bytes);
   }
@@ -365,8 +415,8 @@ export class Exchange
     if (this.leaving) return;
     this.leaving = true;
     const { controller, signalScope, watcher } = this;
-    if (controller !== null) signalScope.runInAsyncScope(controller.abort, controller);
-    if (watcher !== null) this.runInAsyncScope(watcher.leaving, watcher);
+    if (controller !== null) signalScope?.runInAsyncScope(controller.abort, controller);
+    if (watcher !== null) this.scope.runInAsyncScope(watcher.leaving, watcher);
   }
 
   /** The client is gone: tells everybody who waits for it. */
@@ -377,7 +427,7 @@ export class Exchange
     this.failBody(clientGone());
     this.outgoing?.cancel();
     this.outgoing = null;
-    if (this.watcher !== null) this.runInAsyncScope(this.watcher.aborted, this.watcher);
+    if (this.watcher !== null) this.scope.runInAsyncScope(this.watcher.aborted, this.watcher);
     this.signalLeaving();
     this.node?.close();
   }
@@ -391,7 +441,7 @@ export class Exchange
     if (incoming !== null ? !incoming.isEnded : this.trailers !== null) {
       this.failBody(bodyUnread());
     }
-    if (this.watcher !== null) this.runInAsyncScope(this.watcher.done, this.watcher);
+    if (this.watcher !== null) this.scope.runInAsyncScope(this.watcher.done, this.watcher);
     this.node?.close();
   }
 
@@ -452,9 +502,9 @@ export class Exchange
   /** Address of the client, or null when it is not known. */
   peer(): SocketAddress | null {
     const { u8, u16 } = this.slab;
-    const family = u8[this.base + abi.REQUEST_HEAD_PEER_FAMILY] as number;
-    const port = u16[(this.base + abi.REQUEST_HEAD_PEER_PORT) >> 1] as number;
-    return socketAddress(u8, family, this.base + abi.REQUEST_HEAD_PEER_ADDRESS, port);
+    const family = u8[this.base + REQUEST_HEAD_PEER_FAMILY] as number;
+    const port = u16[(this.base + REQUEST_HEAD_PEER_PORT) >> 1] as number;
+    return socketAddress(u8, family, this.base + REQUEST_HEAD_PEER_ADDRESS, port);
   }
 
   /**
@@ -470,22 +520,22 @@ export class Exchange
   }
 
   private fieldsOffset(): number {
-    const params = this.slab.u8[this.base + abi.REQUEST_HEAD_PARAM_COUNT] as number;
-    return this.base + abi.REQUEST_HEAD_BYTES + params * abi.SPAN_BYTES;
+    const params = this.slab.u8[this.base + REQUEST_HEAD_PARAM_COUNT] as number;
+    return this.base + REQUEST_HEAD_BYTES + params * SPAN_BYTES;
   }
 
   private headOffset(): number {
-    const fields = this.slab.u16[(this.base + abi.REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
-    return this.fieldsOffset() + fields * abi.FIELD_SPAN_BYTES;
+    const fields = this.slab.u16[(this.base + REQUEST_HEAD_FIELD_COUNT) >> 1] as number;
+    return this.fieldsOffset() + fields * FIELD_SPAN_BYTES;
   }
 
   private headLength(): number {
-    return this.slab.i32[(this.base + abi.REQUEST_HEAD_HEAD_BYTES) >> 2] as number;
+    return this.slab.i32[(this.base + REQUEST_HEAD_HEAD_BYTES) >> 2] as number;
   }
 
   /** 0 where the target came canonical. */
   private rawTargetLength(): number {
-    return this.slab.u16[(this.base + abi.REQUEST_HEAD_RAW_TARGET_LEN) >> 1] as number;
+    return this.slab.u16[(this.base + REQUEST_HEAD_RAW_TARGET_LEN) >> 1] as number;
   }
 
   private get scheme(): string {
@@ -497,7 +547,7 @@ export class Exchange
   }
 
   private tlsLength(): number {
-    return this.slab.u16[(this.base + abi.REQUEST_HEAD_TLS_LEN) >> 1] as number;
+    return this.slab.u16[(this.base + REQUEST_HEAD_TLS_LEN) >> 1] as number;
   }
 
   private nameIs(at: number, lowerName: string): boolean {
@@ -513,8 +563,8 @@ export class Exchange
   /** The part of the head that the Span at `at` tells. */
   private span(at: number): string {
     const { u16 } = this.slab;
-    const offset = u16[(at + abi.SPAN_OFFSET) >> 1] as number;
-    return this.text(this.headOffset() + offset, u16[(at + abi.SPAN_LEN) >> 1] as number);
+    const offset = u16[(at + SPAN_OFFSET) >> 1] as number;
+    return this.text(this.headOffset() + offset, u16[(at + SPAN_LEN) >> 1] as number);
   }
 
   private text(at: number, length: number): string {

@@ -1,5 +1,8 @@
 import * as abi from './abi.gen.ts';
 
+// Of the module's own: compiled code has them as numbers. What is imported it loads each time, and checks.
+const { KIND_SKIP, RECORD_ALIGN, RECORD_HEADER_KIND } = abi;
+
 /**
  * The memory that an engine shares with its JS threads, as typed arrays. The engine owns it; it
  * stays mapped as long as the process lives, so that a late reader finds stale bytes, not a fault.
@@ -8,6 +11,8 @@ export class Block {
   readonly u8: Buffer;
   readonly u16: Uint16Array;
   readonly i32: Int32Array;
+  /** For what is not aligned. */
+  readonly view: DataView;
   readonly workerCount: number;
   readonly threadCount: number;
   /** Of each ring, bytes. A power of two. */
@@ -23,6 +28,7 @@ export class Block {
     this.u8 = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
     this.u16 = new Uint16Array(buffer, byteOffset, byteLength >> 1);
     this.i32 = new Int32Array(buffer, byteOffset, byteLength >> 2);
+    this.view = new DataView(buffer, byteOffset, byteLength);
     if (this.word(abi.BLOCK_HEADER_MAGIC) !== abi.MAGIC) {
       throw new Error('the shared memory is not an engine block');
     }
@@ -107,7 +113,7 @@ export class RingReader {
         if (this.head === this.tailSeen) return -1;
       }
       const at = this.base + (this.head & this.mask);
-      if (this.u16[(at + abi.RECORD_HEADER_KIND) >> 1] !== abi.KIND_SKIP) return at;
+      if (this.u16[(at + RECORD_HEADER_KIND) >> 1] !== KIND_SKIP) return at;
       this.head = (this.head + (this.i32[at >> 2] as number)) | 0;
     }
   }
@@ -184,7 +190,7 @@ export class RingWriter {
     if (skip === 0) return this.base + offset;
     const at = (this.base + offset) >> 2;
     this.i32[at] = skip;
-    this.i32[at + 1] = abi.KIND_SKIP;
+    this.i32[at + 1] = KIND_SKIP;
     this.tail = (this.tail + skip) | 0;
     return this.base;
   }
@@ -230,7 +236,7 @@ export class RingWriter {
 
 /** Rounds a record's size up to the record grid. */
 export function recordSize(bytes: number): number {
-  return (bytes + (abi.RECORD_ALIGN - 1)) & -abi.RECORD_ALIGN;
+  return (bytes + (RECORD_ALIGN - 1)) & -RECORD_ALIGN;
 }
 
 /** Both rings between one engine worker and this JS thread. */

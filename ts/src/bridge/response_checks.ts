@@ -7,6 +7,9 @@ import type { Exchange } from './exchange.ts';
 import { isStream } from './framing.ts';
 import { cancelQuietly } from './outgoing.ts';
 
+// Of the module's own: compiled code has them as numbers. What is imported it loads each time, and checks.
+const { RESPONSE_INLINE_BYTES_MAX } = abi;
+
 /** The engine refuses them too, and cannot tell the program. */
 export function checkFields(fields: readonly string[]): void {
   for (let i = 0; i < fields.length; i += 2) {
@@ -24,7 +27,7 @@ export function lengthOfNone(exchange: Exchange, parts: ResponseParts): number |
 }
 
 export function fitsInline(body: Uint8Array | null): boolean {
-  return body === null || body.length <= abi.RESPONSE_INLINE_BYTES_MAX;
+  return body === null || body.length <= RESPONSE_INLINE_BYTES_MAX;
 }
 
 export function discard(body: ResponseParts['body']): void {

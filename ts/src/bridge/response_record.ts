@@ -3,6 +3,35 @@ import * as abi from './abi.gen.ts';
 import type { Block, RingWriter } from './lane.ts';
 import { recordSize } from './lane.ts';
 
+// Of the module's own: compiled code has them as numbers. What is imported it loads each time, and checks.
+const {
+  CHUNK_BYTES,
+  CHUNK_LEN,
+  CONTENT_TYPES,
+  CREDIT_BYTES,
+  CREDIT_GRANT,
+  FIELD_SECTION_BYTES,
+  FIELD_SECTION_FIELD_BYTES,
+  FIELD_SECTION_FIELD_COUNT,
+  FIELD_SECTION_STATUS,
+  FLAG_END,
+  KIND_REQUEST_CREDIT,
+  KIND_RESPONSE_ABORT,
+  KIND_RESPONSE_CHUNK,
+  KIND_RESPONSE_HEAD,
+  RECORD_HEADER_BYTES,
+  RESPONSE_FIELD_BYTES,
+  RESPONSE_FIELD_BYTES_MAX,
+  RESPONSE_FIELD_COUNT_MAX,
+  RESPONSE_HEAD_BODY_LENGTH,
+  RESPONSE_HEAD_BYTES,
+  RESPONSE_HEAD_CONTENT_TYPE,
+  RESPONSE_HEAD_FIELD_BYTES,
+  RESPONSE_HEAD_FIELD_COUNT,
+  RESPONSE_HEAD_INLINE_BYTES,
+  RESPONSE_HEAD_STATUS,
+} = abi;
+
 type WriteMethod = (text: string, at: number, max?: number) => number;
 interface NativeWrites {
   latin1Write: WriteMethod;
@@ -10,35 +39,97 @@ interface NativeWrites {
 }
 const { latin1Write, utf8Write } = Buffer.prototype as unknown as NativeWrites;
 
-/** Below this many characters a loop is faster than a native call. */
-const loopMax = 40;
+/** Up to this many characters a loop is faster than a native call. */
+const loopMax = 32;
 
 const contentTypeNumbers = new Map<string, number>();
-for (let i = 1; i < abi.CONTENT_TYPES.length; i++) {
-  contentTypeNumbers.set(abi.CONTENT_TYPES[i] as string, i);
+for (let i = 1; i < CONTENT_TYPES.length; i++) {
+  contentTypeNumbers.set(CONTENT_TYPES[i] as string, i);
+}
+/** What was last found: one response is most often as the one before. Of the engine's own, or ''. */
+let lastType = '';
+let lastTypeNumber = 0;
+
+/** The engine's number of a content type; 0: it has none. */
+function contentTypeNumber(value: string): number {
+  if (value === lastType) return lastTypeNumber;
+  const number = contentTypeNumbers.get(value) ?? 0;
+  if (number !== 0) {
+    lastType = CONTENT_TYPES[number] as string;
+    lastTypeNumber = number;
+  }
+  return number;
+}
+
+/** Bits that a character has which is not one byte of Latin-1, or of UTF-8. */
+const beyondLatin1 = 0xff00;
+const beyondAscii = 0xff80;
+
+/** Writes characters of a byte each, four at a time; false at one that has bits of `beyond`. */
+function writeShort(block: Block, text: string, at: number, beyond: number): boolean {
+  const { length } = text;
+  const { view, u8 } = block;
+  const whole = length & ~3;
+  let i = 0;
+  for (; i < whole; i += 4) {
+    const a = text.charCodeAt(i);
+    const b = text.charCodeAt(i + 1);
+    const c = text.charCodeAt(i + 2);
+    const d = text.charCodeAt(i + 3);
+    if (((a | b | c | d) & beyond) !== 0) return false;
+    view.setInt32(at + i, a | (b << 8) | (c << 16) | (d << 24), true);
+  }
+  for (; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if ((code & beyond) !== 0) return false;
+    u8[at + i] = code;
+  }
+  return true;
 }
 
 /** Writes Latin-1 text; returns the offset behind it. */
-export function writeLatin1(u8: Buffer, text: string, at: number): number {
+export function writeLatin1(block: Block, text: string, at: number): number {
   const { length } = text;
-  if (length > loopMax) {
-    latin1Write.call(u8, text, at, length);
-    return at + length;
+  if (length > loopMax || !writeShort(block, text, at, beyondLatin1)) {
+    latin1Write.call(block.u8, text, at, length);
   }
-  for (let i = 0; i < length; i++) u8[at + i] = text.charCodeAt(i);
   return at + length;
 }
 
 /** Writes text as UTF-8; returns the offset behind it. */
-export function writeUtf8(u8: Buffer, text: string, at: number): number {
+export function writeUtf8(block: Block, text: string, at: number): number {
   const { length } = text;
-  if (length > loopMax) return at + utf8Write.call(u8, text, at, length * 3);
-  for (let i = 0; i < length; i++) {
-    const code = text.charCodeAt(i);
-    if (code > 0x7f) return at + utf8Write.call(u8, text, at, length * 3);
-    u8[at + i] = code;
+  if (length <= loopMax && writeShort(block, text, at, beyondAscii)) return at + length;
+  return at + utf8Write.call(block.u8, text, at, length * 3);
+}
+
+/** The text of a response before, and its bytes: most short texts are the program's own, and come again. */
+let knownText = '';
+let isCopied = false;
+const knownWords = new Int32Array(loopMax >> 2);
+
+/**
+ * As `writeUtf8`, where three bytes a character are reserved: words are copied of a text that was written
+ * before, the last one with up to three bytes that the next record overwrites.
+ */
+function writeText(block: Block, text: string, at: number): number {
+  const { length } = text;
+  if (length < 2 || length > loopMax) return writeUtf8(block, text, at);
+  const { view } = block;
+  const isKnown = text === knownText;
+  if (isKnown && isCopied) {
+    for (let i = 0; i < length; i += 4) view.setInt32(at + i, knownWords[i >> 2] as number, true);
+    return at + length;
   }
-  return at + length;
+  const end = writeUtf8(block, text, at);
+  if (!isKnown) {
+    knownText = text;
+    isCopied = false;
+  } else if (end === at + length) {
+    for (let i = 0; i < length; i += 4) knownWords[i >> 2] = view.getInt32(at + i, true);
+    isCopied = true;
+  }
+  return end;
 }
 
 /** ": " and CRLF of a field line, bytes. */
@@ -67,6 +158,8 @@ export function writeHead(
 ): number {
   const { fields } = parts;
   let contentType = 0;
+  /** Where the field is that goes as a number. */
+  let typeAt = -1;
   let fieldCount = 0;
   let fieldBytes = 0;
   let typeBytes = 0;
@@ -74,8 +167,9 @@ export function writeHead(
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
     if (contentType === 0 && name === 'content-type') {
-      contentType = contentTypeNumbers.get(value) ?? 0;
+      contentType = contentTypeNumber(value);
       if (contentType !== 0) {
+        typeAt = i;
         typeBytes = name.length + value.length + lineExtra;
         continue;
       }
@@ -88,22 +182,21 @@ export function writeHead(
   const lineCount = fieldCount + (contentType === 0 ? 0 : 1);
   const inlineMax =
     inline === null ? 0 : typeof inline === 'string' ? inline.length * 3 : inline.length;
-  if (lineBytes > abi.RESPONSE_FIELD_BYTES_MAX || lineCount > abi.RESPONSE_FIELD_COUNT_MAX) {
-    if (lineBytes > block.responseFieldBytes || lineCount > abi.RESPONSE_FIELD_COUNT_MAX) {
+  if (lineBytes > RESPONSE_FIELD_BYTES_MAX || lineCount > RESPONSE_FIELD_COUNT_MAX) {
+    if (lineBytes > block.responseFieldBytes || lineCount > RESPONSE_FIELD_COUNT_MAX) {
       return HEAD_TOO_LARGE;
     }
     if (inlineMax > 0) return HEAD_ALONE;
   }
   const { u8, u16, i32 } = block;
-  const tableBytes = fieldCount * abi.RESPONSE_FIELD_BYTES;
-  const fixedBytes = abi.RESPONSE_HEAD_BYTES + tableBytes + fieldBytes;
+  const tableBytes = fieldCount * RESPONSE_FIELD_BYTES;
+  const fixedBytes = RESPONSE_HEAD_BYTES + tableBytes + fieldBytes;
   const at = ring.reserve(recordSize(fixedBytes + inlineMax));
   if (at === -1) return RING_FULL;
-  let to = at + abi.RESPONSE_HEAD_BYTES + tableBytes;
-  if (fieldCount > 0)
-    to = writeFields(block, fields, contentType !== 0, at + abi.RESPONSE_HEAD_BYTES, to);
+  let to = at + RESPONSE_HEAD_BYTES + tableBytes;
+  if (fieldCount > 0) to = writeFields(block, fields, typeAt, at + RESPONSE_HEAD_BYTES, to);
   const bodyAt = to;
-  if (typeof inline === 'string') to = writeUtf8(u8, inline, to);
+  if (typeof inline === 'string') to = writeText(block, inline, to);
   else if (inline !== null) {
     u8.set(inline, to);
     to += inline.length;
@@ -111,15 +204,15 @@ export function writeHead(
   const size = recordSize(to - at);
   const word = at >> 2;
   i32[word] = size;
-  i32[word + 1] = abi.KIND_RESPONSE_HEAD | (end ? abi.FLAG_END << 16 : 0);
+  i32[word + 1] = KIND_RESPONSE_HEAD | (end ? FLAG_END << 16 : 0);
   i32[word + 2] = slot;
   i32[word + 3] = generation;
-  u16[(at + abi.RESPONSE_HEAD_STATUS) >> 1] = parts.status;
-  u16[(at + abi.RESPONSE_HEAD_FIELD_COUNT) >> 1] = fieldCount;
-  i32[(at + abi.RESPONSE_HEAD_CONTENT_TYPE) >> 2] = contentType;
-  i32[(at + abi.RESPONSE_HEAD_FIELD_BYTES) >> 2] = fieldBytes;
-  i32[(at + abi.RESPONSE_HEAD_INLINE_BYTES) >> 2] = to - bodyAt;
-  const lengthWord = (at + abi.RESPONSE_HEAD_BODY_LENGTH) >> 2;
+  u16[(at + RESPONSE_HEAD_STATUS) >> 1] = parts.status;
+  u16[(at + RESPONSE_HEAD_FIELD_COUNT) >> 1] = fieldCount;
+  i32[(at + RESPONSE_HEAD_CONTENT_TYPE) >> 2] = contentType;
+  i32[(at + RESPONSE_HEAD_FIELD_BYTES) >> 2] = fieldBytes;
+  i32[(at + RESPONSE_HEAD_INLINE_BYTES) >> 2] = to - bodyAt;
+  const lengthWord = (at + RESPONSE_HEAD_BODY_LENGTH) >> 2;
   if (length === null) {
     i32[lengthWord] = -1;
     i32[lengthWord + 1] = -1;
@@ -131,28 +224,25 @@ export function writeHead(
   return WRITTEN;
 }
 
+/** Writes fields, but for the one at `skipped` (-1: all), and their table; returns the offset behind them. */
 export function writeFields(
   block: Block,
   fields: readonly string[],
-  typeIsNumber: boolean,
+  skipped: number,
   table: number,
   start: number,
 ): number {
-  const { u8, u16 } = block;
-  let skip = typeIsNumber;
+  const { u16 } = block;
   let entry = table >> 1;
   let to = start;
   for (let i = 0; i < fields.length; i += 2) {
+    if (i === skipped) continue;
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
-    if (skip && name === 'content-type' && contentTypeNumbers.has(value)) {
-      skip = false;
-      continue;
-    }
     u16[entry++] = name.length;
     u16[entry++] = value.length;
-    to = writeLatin1(u8, name, to);
-    to = writeLatin1(u8, value, to);
+    to = writeLatin1(block, name, to);
+    to = writeLatin1(block, value, to);
   }
   return to;
 }
@@ -179,16 +269,16 @@ export function writeFieldSection(
   let fieldBytes = 0;
   for (const text of fields) fieldBytes += text.length;
   const count = fields.length / 2;
-  const tableBytes = count * abi.RESPONSE_FIELD_BYTES;
-  const size = recordSize(abi.FIELD_SECTION_BYTES + tableBytes + fieldBytes);
+  const tableBytes = count * RESPONSE_FIELD_BYTES;
+  const size = recordSize(FIELD_SECTION_BYTES + tableBytes + fieldBytes);
   const at = ring.reserve(size);
   if (at === -1) return false;
   writeHeader(block.i32, at, size, kind, slot, generation);
-  block.u16[(at + abi.FIELD_SECTION_STATUS) >> 1] = status;
-  block.u16[(at + abi.FIELD_SECTION_FIELD_COUNT) >> 1] = count;
-  block.i32[(at + abi.FIELD_SECTION_FIELD_BYTES) >> 2] = fieldBytes;
-  const table = at + abi.FIELD_SECTION_BYTES;
-  writeFields(block, fields, false, table, table + tableBytes);
+  block.u16[(at + FIELD_SECTION_STATUS) >> 1] = status;
+  block.u16[(at + FIELD_SECTION_FIELD_COUNT) >> 1] = count;
+  block.i32[(at + FIELD_SECTION_FIELD_BYTES) >> 2] = fieldBytes;
+  const table = at + FIELD_SECTION_BYTES;
+  writeFields(block, fields, -1, table, table + tableBytes);
   ring.commit(size);
   return true;
 }
@@ -202,20 +292,13 @@ export function writeChunk(
   bytes: Uint8Array,
   end: boolean,
 ): boolean {
-  const size = recordSize(abi.CHUNK_BYTES + bytes.length);
+  const size = recordSize(CHUNK_BYTES + bytes.length);
   const at = ring.reserve(size);
   if (at === -1) return false;
   const { u8, i32 } = block;
-  writeHeader(
-    i32,
-    at,
-    size,
-    abi.KIND_RESPONSE_CHUNK | (end ? abi.FLAG_END << 16 : 0),
-    slot,
-    generation,
-  );
-  i32[(at + abi.CHUNK_LEN) >> 2] = bytes.length;
-  u8.set(bytes, at + abi.CHUNK_BYTES);
+  writeHeader(i32, at, size, KIND_RESPONSE_CHUNK | (end ? FLAG_END << 16 : 0), slot, generation);
+  i32[(at + CHUNK_LEN) >> 2] = bytes.length;
+  u8.set(bytes, at + CHUNK_BYTES);
   ring.commit(size);
   return true;
 }
@@ -227,10 +310,10 @@ export function writeAbort(
   slot: number,
   generation: number,
 ): boolean {
-  const at = ring.reserve(abi.RECORD_HEADER_BYTES);
+  const at = ring.reserve(RECORD_HEADER_BYTES);
   if (at === -1) return false;
-  writeHeader(block.i32, at, abi.RECORD_HEADER_BYTES, abi.KIND_RESPONSE_ABORT, slot, generation);
-  ring.commit(abi.RECORD_HEADER_BYTES);
+  writeHeader(block.i32, at, RECORD_HEADER_BYTES, KIND_RESPONSE_ABORT, slot, generation);
+  ring.commit(RECORD_HEADER_BYTES);
   return true;
 }
 
@@ -242,11 +325,11 @@ export function writeCredit(
   generation: number,
   bytes: number,
 ): boolean {
-  const at = ring.reserve(abi.CREDIT_BYTES);
+  const at = ring.reserve(CREDIT_BYTES);
   if (at === -1) return false;
-  writeHeader(block.i32, at, abi.CREDIT_BYTES, abi.KIND_REQUEST_CREDIT, slot, generation);
-  block.i32[(at + abi.CREDIT_GRANT) >> 2] = bytes;
-  ring.commit(abi.CREDIT_BYTES);
+  writeHeader(block.i32, at, CREDIT_BYTES, KIND_REQUEST_CREDIT, slot, generation);
+  block.i32[(at + CREDIT_GRANT) >> 2] = bytes;
+  ring.commit(CREDIT_BYTES);
   return true;
 }
 

@@ -73,9 +73,9 @@ export function writeUpgrade(lane: Lane, exchange: SocketName, parts: UpgradePar
   block.u16[(at + abi.SOCKET_UPGRADE_PROTOCOL_LEN) >> 1] = protocol.length;
   block.i32[(at + abi.SOCKET_UPGRADE_FIELD_BYTES) >> 2] = fieldBytes;
   block.u8.fill(0, at + abi.SOCKET_UPGRADE_KEY, at + abi.SOCKET_UPGRADE_BYTES);
-  writeLatin1(block.u8, key.slice(0, 24), at + abi.SOCKET_UPGRADE_KEY);
-  writeFields(block, fields, false, at + abi.SOCKET_UPGRADE_BYTES, at + fixed);
-  writeLatin1(block.u8, protocol, at + fixed + fieldBytes);
+  writeLatin1(block, key.slice(0, 24), at + abi.SOCKET_UPGRADE_KEY);
+  writeFields(block, fields, -1, at + abi.SOCKET_UPGRADE_BYTES, at + fixed);
+  writeLatin1(block, protocol, at + fixed + fieldBytes);
   responses.commit(size);
   return true;
 }
@@ -91,7 +91,7 @@ export function writeText(
   const flags = abi.FLAG_BEGIN | abi.FLAG_END | manner;
   const at = beginSend(lane, socket, flags, length, length);
   if (at === -1) return false;
-  writeUtf8(lane.block.u8, text, at + abi.SOCKET_SEND_BYTES);
+  writeUtf8(lane.block, text, at + abi.SOCKET_SEND_BYTES);
   lane.responses.commit(recordSize(abi.SOCKET_SEND_BYTES + length));
   return true;
 }

@@ -39,11 +39,11 @@ type Source = string | Uint8Array | Blob | BodySource;
  * used in place of the stream as long as that is neither locked nor disturbed.
  */
 export class Body {
-  source: Source | null;
-  stream: ReadableStream<Uint8Array> | null;
+  declare source: Source | null;
+  declare stream: ReadableStream<Uint8Array> | null;
   /** The content-type that Fetch gives to this kind of source, or null. */
-  type: string | null;
-  used: boolean;
+  declare type: string | null;
+  declare used: boolean;
 
   constructor(
     source: Source | null,

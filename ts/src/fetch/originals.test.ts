@@ -1,4 +1,5 @@
 /** The light classes show themselves as the platform's do. */
+import { setFlagsFromString } from 'node:v8';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Headers } from './headers.ts';
@@ -28,6 +29,12 @@ for (const [light, platform] of [
     assert.equal(shown(light.prototype, prototype), shown(prototype, prototype));
   });
 }
+
+test('the statics of the light classes are laid out for fast access, whatever was redefined of them', () => {
+  setFlagsFromString('--allow-natives-syntax');
+  const isFast = new Function('object', 'return %HasFastProperties(object)');
+  for (const light of [Headers, Request, Response]) assert.ok(isFast(light), light.name);
+});
 
 test('a record of header fields is read key by key, each value once', () => {
   const read = (Class: new (init: Record<string, string>) => unknown) => {

@@ -101,33 +101,46 @@ export type RequestInfo = string | URL | Request | globalThis.Request;
 export const fromSource: unique symbol = Symbol('gyrfalcon.fromSource');
 
 class State {
-  method: string;
+  // Set in the constructor and defined nowhere else, which would set them twice.
+  declare method: string;
   /** '' until it is asked of the source. */
-  url = '';
-  source: RequestSource | null;
-  headerSource: HeaderSource | null;
-  list: HeaderList | null = null;
-  headers: Headers | null = null;
-  body: Body | null = null;
-  bodyAsked: boolean;
+  declare url: string;
+  declare source: RequestSource | null;
+  declare headerSource: HeaderSource | null;
+  declare list: HeaderList | null;
+  declare headers: Headers | null;
+  declare body: Body | null;
+  declare bodyAsked: boolean;
   /** What the signal follows: another signal, or the request that this one was made from. */
-  follows: AbortSignal | State | null = null;
-  signal: AbortSignal | null = null;
-  settings: Settings = defaultSettings;
-  paramSource: ParamSource | null = null;
-  params: Params | null = null;
+  declare follows: AbortSignal | State | null;
+  declare signal: AbortSignal | null;
+  declare settings: Settings;
+  declare paramSource: ParamSource | null;
+  declare params: Params | null;
   /** Of a copy: what the server was told of forms. */
-  forms: FormOptions | undefined;
+  declare forms: FormOptions | undefined;
 
   constructor(method: string, source: RequestSource | null) {
     this.method = method;
     this.source = source;
     this.headerSource = source;
     this.bodyAsked = source === null;
+    this.url = '';
+    this.list = null;
+    this.headers = null;
+    this.body = null;
+    this.follows = null;
+    this.signal = null;
+    this.settings = defaultSettings;
+    this.paramSource = null;
+    this.params = null;
+    this.forms = undefined;
   }
 }
 
 let stateOf: (request: unknown) => State | null;
+/** Throws a TypeError for what is no light request. */
+let stateIn: (request: Request<object>) => State;
 let bodyOf: (request: Request<object>) => Body | null;
 
 /** A key that only this module has: the constructor then takes a ready state. */
@@ -352,22 +365,33 @@ function listToExtend(state: State): HeaderList {
  * signal from the engine when they are asked for.
  */
 export class Request<P extends object = Params> {
-  #state: State;
+  /** Null until somebody asks for something: most handlers read little of a request, if anything. */
+  #state: State | null;
+  #source: RequestSource | null = null;
+  #paramSource: ParamSource | null = null;
   /** What middleware keeps with the request; srvx's name for it. */
   declare context?: Record<string, unknown>;
 
   static {
     stateOf = (request) =>
       typeof request === 'object' && request !== null && #state in request
-        ? (request as Request<object>).#state
+        ? stateIn(request as Request<object>)
         : null;
-    bodyOf = (request) => openBody(request.#state);
+    stateIn = (request) => {
+      if (request.#state !== null) return request.#state;
+      const source = request.#source as RequestSource;
+      const state = new State(source.method, source);
+      state.paramSource = request.#paramSource;
+      request.#state = state;
+      return state;
+    };
+    bodyOf = (request) => openBody(stateIn(request));
   }
 
   /** Throws a TypeError for a URL that is not absolute and for defects in `init`. */
   constructor(input: RequestInfo, init?: RequestInit) {
     if ((input as unknown) === ready) {
-      this.#state = init as unknown as State;
+      this.#state = init as unknown as State | null;
       return;
     }
     if (arguments.length < 1) throw new TypeError('Request needs a URL or a Request');
@@ -376,32 +400,33 @@ export class Request<P extends object = Params> {
 
   /** Makes the request of an exchange. For the bridge. */
   static [fromSource](source: RequestSource, params: ParamSource | null): Request {
-    const state = new State(source.method, source);
-    state.paramSource = params;
-    return new Request(ready, state as unknown as RequestInit);
+    const request = new Request(ready, null as unknown as RequestInit);
+    request.#source = source;
+    request.#paramSource = params;
+    return request;
   }
 
   get method(): string {
-    return this.#state.method;
+    return stateIn(this).method;
   }
 
   /** Absolute. That of an exchange has the canonical path that the router saw. */
   get url(): string {
-    return urlOf(this.#state);
+    return urlOf(stateIn(this));
   }
 
   get headers(): Headers {
-    return headersOf(this.#state);
+    return headersOf(stateIn(this));
   }
 
   /** The parameters of the route's pattern, percent-decoded; empty for other requests. */
   get params(): P {
-    return paramsOf(this.#state) as P;
+    return paramsOf(stateIn(this)) as P;
   }
 
   /** Routers that run inside of a handler put what they have found here. */
   set params(params: Params) {
-    this.#state.params = params;
+    stateIn(this).params = params;
   }
 
   /**
@@ -409,7 +434,7 @@ export class Request<P extends object = Params> {
    * have gone, or still read what it gets.
    */
   get signal(): AbortSignal {
-    return signalOf(this.#state);
+    return signalOf(stateIn(this));
   }
 
   /**
@@ -417,7 +442,7 @@ export class Request<P extends object = Params> {
    * known, as of a unix socket, and of a request that came to no server. `server.requestIP` has more.
    */
   get ip(): string | undefined {
-    return this.#state.source?.ip;
+    return stateIn(this).source?.ip;
   }
 
   set ip(value: string | undefined) {
@@ -426,7 +451,7 @@ export class Request<P extends object = Params> {
 
   /** Of the connection that the request came over; undefined where that is none over TLS. */
   get tls(): TlsInfo | undefined {
-    return this.#state.source?.tls;
+    return stateIn(this).source?.tls;
   }
 
   set tls(value: TlsInfo | undefined) {
@@ -435,7 +460,7 @@ export class Request<P extends object = Params> {
 
   /** What it is handled by; undefined of a request that came to no server. */
   get runtime(): RequestRuntime | undefined {
-    return this.#state.source?.runtime;
+    return stateIn(this).source?.runtime;
   }
 
   set runtime(value: RequestRuntime | undefined) {
@@ -448,7 +473,7 @@ export class Request<P extends object = Params> {
    * came to no server.
    */
   get waitUntil(): ((promise: PromiseLike<unknown>) => void) | undefined {
-    return this.#state.source?.waitUntil;
+    return stateIn(this).source?.waitUntil;
   }
 
   set waitUntil(value: ((promise: PromiseLike<unknown>) => void) | undefined) {
@@ -457,69 +482,69 @@ export class Request<P extends object = Params> {
 
   /** The body as a byte stream, made when first asked for; pulling is what lets more come. */
   get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
-    return streamOf(openBody(this.#state));
+    return streamOf(openBody(stateIn(this)));
   }
 
   /** Whether the body has been read, in part at least. */
   get bodyUsed(): boolean {
-    return isUsed(this.#state.body);
+    return isUsed(stateIn(this).body);
   }
 
   get duplex(): 'half' {
-    void this.#state;
+    void this.#source;
     return 'half';
   }
 
   get destination(): '' {
-    void this.#state;
+    void this.#source;
     return '';
   }
 
   get redirect(): RequestRedirect {
-    return this.#state.settings.redirect;
+    return stateIn(this).settings.redirect;
   }
 
   get mode(): RequestMode {
-    return this.#state.settings.mode;
+    return stateIn(this).settings.mode;
   }
 
   get credentials(): RequestCredentials {
-    return this.#state.settings.credentials;
+    return stateIn(this).settings.credentials;
   }
 
   get cache(): RequestCache {
-    return this.#state.settings.cache;
+    return stateIn(this).settings.cache;
   }
 
   get referrer(): string {
-    return this.#state.settings.referrer;
+    return stateIn(this).settings.referrer;
   }
 
   get referrerPolicy(): ReferrerPolicy {
-    return this.#state.settings.referrerPolicy;
+    return stateIn(this).settings.referrerPolicy;
   }
 
   get integrity(): string {
-    return this.#state.settings.integrity;
+    return stateIn(this).settings.integrity;
   }
 
   get keepalive(): boolean {
-    return this.#state.settings.keepalive;
+    return stateIn(this).settings.keepalive;
   }
 
   get isReloadNavigation(): boolean {
-    void this.#state;
+    void this.#source;
     return false;
   }
 
   get isHistoryNavigation(): boolean {
-    void this.#state;
+    void this.#source;
     return false;
   }
 
   /** A second request with the same head, and a body that can be read apart from this one's. */
   clone(): Request {
-    const state = this.#state;
+    const state = stateIn(this);
     const body = openBody(state);
     const copy = new State(state.method, null);
     copy.body = body === null ? null : cloneBody(body);
@@ -562,7 +587,7 @@ export class Request<P extends object = Params> {
 
   /** What the server has been told of forms. */
   get [formDefaults](): FormOptions | undefined {
-    return formsOf(this.#state);
+    return formsOf(stateIn(this));
   }
 
   /**

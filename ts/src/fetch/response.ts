@@ -13,6 +13,7 @@ import {
   takeJson,
   takePieces,
   takeText,
+  textType,
 } from './body.ts';
 import { isDecoded, isNotCodedAnew, rememberDecoded } from './decoded.ts';
 import { isMultipart, parseFormData, readMultipart } from './form_data.ts';
@@ -41,16 +42,23 @@ export interface ResponseInit {
 
 /** What is behind a light response. */
 export class ResponseState {
-  status = 200;
-  statusText = '';
-  list: HeaderList;
-  headers: Headers | null = null;
-  body: Body | null = null;
-  type: 'default' | 'error' = 'default';
-  immutable = false;
+  // Set in the constructor and defined nowhere else, which would set them twice.
+  declare status: number;
+  declare statusText: string;
+  declare list: HeaderList;
+  declare headers: Headers | null;
+  declare body: Body | null;
+  declare type: 'default' | 'error';
+  declare immutable: boolean;
 
   constructor(list: HeaderList) {
+    this.status = 200;
+    this.statusText = '';
     this.list = list;
+    this.headers = null;
+    this.body = null;
+    this.type = 'default';
+    this.immutable = false;
   }
 }
 
@@ -110,14 +118,21 @@ function forgetCodings({ list }: ResponseState, fetched: unknown, body: Body): v
   removeFromList(list, 'content-length');
 }
 
+/** Most bodies are text. */
+function extract(body: BodyInit | null | undefined): Body | null {
+  if (typeof body === 'string') return new Body(body, null, textType);
+  return body === undefined || body === null ? null : extractBody(body);
+}
+
 function applyBody(state: ResponseState, body: Body): void {
   if (isNullBodyStatus(state.status)) {
     throw new TypeError(`Response: a response with status ${state.status} cannot have a body`);
   }
   state.body = body;
-  if (body.type !== null && (state.list.length === 0 || !listHas(state.list, 'content-type'))) {
-    state.list.push('content-type', body.type);
-  }
+  if (body.type === null) return;
+  if (state.list.length === 0)
+    state.list = ['content-type', body.type]; // what is pushed to grows by seventeen
+  else if (!listHas(state.list, 'content-type')) state.list.push('content-type', body.type);
 }
 
 /**
@@ -148,7 +163,7 @@ export class Response {
   constructor(body?: BodyInit | null, init?: ResponseInit) {
     const state = new ResponseState([]);
     this.#state = state;
-    const extracted = body === undefined || body === null ? null : extractBody(body);
+    const extracted = extract(body);
     if (init !== undefined && init !== null) applyInit(state, init, extracted);
     if (extracted !== null) applyBody(state, extracted);
   }

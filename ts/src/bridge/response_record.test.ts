@@ -57,8 +57,14 @@ const texts = [0, 1, 2, 3, 4, 5, 7, 8, 13, 31, 32, 33, 41].flatMap((length) => [
   'é€x'.repeat(14).slice(0, length),
 ]);
 
+/** Has a text come so often that its bytes are kept. */
+function repeat(text: string): void {
+  for (let time = 0; time < 70; time++) written([], text, 0);
+}
+
 test('a text is what was given, whether it comes for the first time, once more or between others', () => {
   for (const text of texts) {
+    repeat(text);
     for (let time = 0; time < 4; time++) assert.is(written([], text, time).text, text);
     for (const other of texts) {
       assert.is(written([], other, 1).text, other);
@@ -70,7 +76,7 @@ test('a text is what was given, whether it comes for the first time, once more o
 test('a text that came before is not taken for one that differs in its last character', () => {
   for (const length of [2, 3, 4, 9, 32]) {
     const text = 'x'.repeat(length);
-    for (let time = 0; time < 3; time++) written([], text, 0);
+    repeat(text);
     const other = `${text.slice(1)}y`;
     assert.is(written([], other, 0).text, other);
   }
@@ -81,7 +87,8 @@ test('behind the room of a record nothing is written, however often its text has
     const table = (fields.length / 2) * abi.RESPONSE_FIELD_BYTES;
     const fixed = abi.RESPONSE_HEAD_BYTES + table + fields.join('').length;
     for (const text of texts) {
-      for (let time = 0; time < 4; time++) {
+      repeat(text);
+      for (let time = 0; time < 2; time++) {
         const { block, base } = written(fields, text, time);
         const room = recordSize(fixed + text.length * 3);
         const behind = block.u8.subarray(base + room, base + ringBytes);

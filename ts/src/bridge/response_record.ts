@@ -103,33 +103,38 @@ export function writeUtf8(block: Block, text: string, at: number): number {
   return at + utf8Write.call(block.u8, text, at, length * 3);
 }
 
-/** The text of a response before, and its bytes: most short texts are the program's own, and come again. */
+/**
+ * A text that responses had, of the module's own, and its bytes: most short texts are the program's own, and come again.
+ * Not what was given, which may be part of a larger text that would be kept with it.
+ */
 let knownText = '';
-let isCopied = false;
 const knownWords = new Int32Array(loopMax >> 2);
+/** Other texts since then. Every so many of them one takes its place. */
+let otherTexts = 0;
+const otherTextsMax = 64;
 
 /**
- * As `writeUtf8`, where three bytes a character are reserved: words are copied of a text that was written
- * before, the last one with up to three bytes that the next record overwrites.
+ * As `writeUtf8`, where three bytes a character are reserved: words are copied of a text that is known, the last one
+ * with up to three bytes that the next record overwrites.
  */
 function writeText(block: Block, text: string, at: number): number {
   const { length } = text;
   if (length < 2 || length > loopMax) return writeUtf8(block, text, at);
-  const { view } = block;
-  const isKnown = text === knownText;
-  if (isKnown && isCopied) {
+  if (text === knownText) {
+    const { view } = block;
     for (let i = 0; i < length; i += 4) view.setInt32(at + i, knownWords[i >> 2] as number, true);
     return at + length;
   }
   const end = writeUtf8(block, text, at);
-  if (!isKnown) {
-    knownText = text;
-    isCopied = false;
-  } else if (end === at + length) {
-    for (let i = 0; i < length; i += 4) knownWords[i >> 2] = view.getInt32(at + i, true);
-    isCopied = true;
-  }
+  if (++otherTexts >= otherTextsMax && end === at + length) learn(block, at, length);
   return end;
+}
+
+/** Keeps the ASCII text that lies at `at`. */
+function learn({ u8, view }: Block, at: number, length: number): void {
+  otherTexts = 0;
+  knownText = u8.latin1Slice(at, at + length);
+  for (let i = 0; i < length; i += 4) knownWords[i >> 2] = view.getInt32(at + i, true);
 }
 
 /** ": " and CRLF of a field line, bytes. */

@@ -56,8 +56,6 @@ export const plain = [
   peer('lighttpd', 'lighttpd, 13-byte file', lighttpdFiles, { path: '/hello.txt', ...libraries }),
 ];
 
-const production = { NODE_ENV: 'production' };
-
 /** What runs frameworks: here, and where they are usual. Those of the first kind are Gyrfalcon's. */
 export const frameworkServers = [
   ...[
@@ -72,7 +70,7 @@ export const frameworkServers = [
   ]),
   { name: 'hono-bun', what: 'Hono 4 on Bun', command: frameworkOnBun('hono') },
   { name: 'elysia-bun', what: 'Elysia 1 on Bun', command: frameworkOnBun('elysia') },
-].map((server) => ({ ...server, env: production }));
+];
 
 export const frameworkRows = frameworkServers.map((server) => ({ ...server, group: 'framework' }));
 

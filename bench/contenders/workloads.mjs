@@ -217,7 +217,7 @@ export const workloadRows = [
     group: 'file',
     heat: 'file',
     role: 'floor',
-    what: 'least epoll server, the 6150-byte body from memory',
+    what: 'least epoll server, 6150-byte file',
     likeSizeOf: 'dir',
     command: floor(fileToServe),
   },

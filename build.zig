@@ -191,8 +191,14 @@ fn addTests(c: Context, check: *std.Build.Step) void {
     const run = c.b.addRunArtifact(tests);
     // Sockets, clocks and files are outside of what the build cache can see.
     run.has_side_effects = true;
-    c.b.step("test", "Run the Zig tests").dependOn(&run.step);
+    const step = c.b.step("test", "Run the Zig tests");
+    step.dependOn(&run.step);
     check.dependOn(&tests.step);
+    // The race's own client is for Linux, as the race is.
+    if (c.target.result.os.tag != .linux) return;
+    const bench = c.b.addTest(.{ .root_module = c.module("bench/load.zig"), .filters = filters });
+    step.dependOn(&c.b.addRunArtifact(bench).step);
+    check.dependOn(&bench.step);
 }
 
 fn addExamples(c: Context, check: *std.Build.Step) void {
@@ -348,7 +354,8 @@ fn addBench(c: Context, check: *std.Build.Step) void {
     addMicro(c, check, "route", "Time the router beside what could be generated for one app");
 
     check.dependOn(&c.application("bench/apps/zig_hello.zig").step);
-    for ([_][]const u8{ "floor", "load" }) |name| {
+    check.dependOn(&c.application("bench/apps/zig_work.zig").step);
+    for ([_][]const u8{ "floor", "load", "sse_load" }) |name| {
         const root = c.b.fmt("bench/{s}.zig", .{name});
         check.dependOn(&c.b.addExecutable(.{ .name = name, .root_module = c.module(root) }).step);
     }

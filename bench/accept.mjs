@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { MissingError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
 import { cpuMicrosBetween, cpuTime } from './lib/process.mjs';
-import { median } from './lib/report.mjs';
+import { median } from './lib/statistics.mjs';
 import { libraryEnv, run, wrk, zigProgram } from './lib/tools.mjs';
 
 const { values } = parseArgs({

@@ -17,8 +17,8 @@ import {
   stop,
   tree,
 } from './lib/process.mjs';
-import { median } from './lib/report.mjs';
 import { socketServers } from './lib/sockets.mjs';
+import { median } from './lib/statistics.mjs';
 import { zigProgram } from './lib/tools.mjs';
 import { verifyWhenReady } from './lib/verify.mjs';
 

@@ -8,10 +8,10 @@ import { parseArgs, promisify } from 'node:util';
 import { main } from '../scripts/lib/setup.mjs';
 import { targetHere } from '../scripts/lib/targets.mjs';
 import { tlsThere } from '../scripts/lib/tls.mjs';
-import { app, nginxTls, nginxWith } from './contenders.mjs';
+import { app, nginxTls, nginxWith } from './contenders/programs.mjs';
 import { checkCores } from './lib/machine.mjs';
 import { cpuMicrosBetween, cpuTime, freePort, start, stop, tree } from './lib/process.mjs';
-import { median } from './lib/report.mjs';
+import { median } from './lib/statistics.mjs';
 import { certificate, gyrfalcon, h2load, home, libraryEnv } from './lib/tools.mjs';
 import { open } from './lib/verify.mjs';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MissingError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
-import { prepareFiles } from './contenders.mjs';
+import { prepareFiles } from './contenders/data.mjs';
 import { beginCounting, counting, countsSince, removeDumps } from './lib/callgrind.mjs';
 import { changes, table } from './lib/cost.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';

@@ -2,7 +2,7 @@
 // compares the server's memory. `node bench/idle.mjs [zig] [--connections 10000] [--smoke]`; those of
 // the group tls are asked over TLS, those of the group h2 over HTTP/2 with the fields of a browser.
 import { main } from '../scripts/lib/setup.mjs';
-import { prepareFiles } from './contenders.mjs';
+import { prepareFiles } from './contenders/data.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
 import { frame, PREFACE } from './lib/http2.mjs';
 import { chooseLoad, load } from './lib/load.mjs';

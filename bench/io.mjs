@@ -10,10 +10,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { main } from '../scripts/lib/setup.mjs';
-import { file6150 } from './contenders.mjs';
+import { file6150 } from './contenders/data.mjs';
 import { checkCores } from './lib/machine.mjs';
 import { cpuMicrosBetween, cpuTime, freePort, start, stop } from './lib/process.mjs';
-import { median } from './lib/report.mjs';
+import { median } from './lib/statistics.mjs';
 import { gyrfalcon, home, libraryEnv, wrk, zigProgram } from './lib/tools.mjs';
 
 const execute = promisify(execFile);

@@ -7,7 +7,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { MissingError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
-import { prepareFiles } from './contenders.mjs';
+import { prepareFiles } from './contenders/data.mjs';
 import { callgrind } from './lib/callgrind.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
 import { chooseLoad, load } from './lib/load.mjs';

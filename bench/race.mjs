@@ -3,29 +3,26 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { MissingError, SetupError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
-import { contenders, prepareFiles } from './contenders.mjs';
+import { prepareFiles } from './contenders/data.mjs';
+import { contenders, roleOf } from './contenders.mjs';
+import { drawChart } from './lib/chart.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
-import { chooseLoad, load } from './lib/load.mjs';
+import { goals } from './lib/goals.mjs';
+import { chooseLoad } from './lib/load.mjs';
 import { checkCores, machineFacts } from './lib/machine.mjs';
+import { measure, settle } from './lib/measure.mjs';
 import { readOptions } from './lib/options.mjs';
-import {
-  coreBusyMicros,
-  cpuMicrosBetween,
-  cpuTime,
-  raiseGroup,
-  residentBytes,
-  stop,
-  threadsOff,
-  tree,
-} from './lib/process.mjs';
-import { goalText, judge, markdown, summarise, textTable } from './lib/report.mjs';
-import { root } from './lib/tools.mjs';
+import { raiseGroup, stop } from './lib/process.mjs';
+import { atRates } from './lib/rates.mjs';
+import { goalText, markdown, page, textTable } from './lib/report.mjs';
+import { heatOf, judge, summarise } from './lib/statistics.mjs';
+import { buildNothing, root } from './lib/tools.mjs';
 import { verify } from './lib/verify.mjs';
 
 const options = readOptions();
 if (options.list) {
   for (const { name, group, what } of contenders) {
-    console.log(`${name.padEnd(18)}${group.padEnd(11)}${what}`);
+    console.log(`${name.padEnd(24)}${group.padEnd(11)}${what}`);
   }
   process.exit(0);
 }
@@ -36,15 +33,40 @@ const leftOut = [];
 await main(async () => {
   checkCores(options);
   raiseGroup(options.nice);
+  if (options.smoke) buildNothing();
   await prepareFiles();
   await chooseLoad(options);
-  const entrants = await startAll(choose(options.only));
+  const found = { results: [], rates: [], slots: [] };
+  for (const rows of heats(choose(options.only))) await heat(rows, found);
+  if (found.results.length === 0) {
+    const Reason = process.exitCode === undefined ? MissingError : SetupError;
+    throw new Reason('no contender is left');
+  }
+  await report(found);
+});
+
+/** Rows in the groups that run beside each other. */
+function heats(rows) {
+  const names = [...new Set(rows.map(heatOf))];
+  return names.map((name) => rows.filter((row) => heatOf(row) === name));
+}
+
+/** Starts those of a heat, races them, and adds to what was found. */
+async function heat(rows, found) {
+  const entrants = await startAll(rows);
   try {
-    await race(entrants);
+    if (entrants.length === 0) return;
+    const slots = await race(entrants);
+    const rates = options.rates ? await atRates(entrants, summarise(slots, entrants), options) : [];
+    const right = await stillRight(entrants);
+    const isRight = ({ name }) => right.some(({ row }) => row.name === name);
+    found.slots.push(...slots.filter(isRight));
+    found.rates.push(...rates.filter(isRight));
+    found.results.push(...summarise(slots, right));
   } finally {
     await Promise.all(entrants.map(({ server }) => stop(server)));
   }
-});
+}
 
 /** Starts and verifies all; those that take on another's response size come last. */
 async function startAll(rows) {
@@ -54,8 +76,8 @@ async function startAll(rows) {
     try {
       const responseBytes = started.get(row.likeSizeOf)?.responseBytes;
       const entrant = await startEntrant(row, options, { responseBytes });
-      started.set(row.name, entrant);
-      console.error(`${row.name.padEnd(16)}verified, ${entrant.responseBytes} bytes per response`);
+      started.set(row.name, { ...entrant, role: roleOf(row) });
+      console.error(`${row.name.padEnd(20)}verified, ${entrant.responseBytes} bytes per response`);
     } catch (error) {
       console.error(`${row.name} is left out: ${error.message}\n`);
       leftOut.push(`${row.name}: ${error.message}`);
@@ -66,11 +88,28 @@ async function startAll(rows) {
   return rows.filter(({ name }) => started.has(name)).map(({ name }) => started.get(name));
 }
 
-async function race(entrants) {
-  if (entrants.length === 0) {
-    const Reason = process.exitCode === undefined ? MissingError : SetupError;
-    throw new Reason('no contender is left');
+/** Those that answer correctly behind the load too; what others have shown does not count. */
+async function stillRight(entrants) {
+  const right = [];
+  for (const entrant of entrants) {
+    const { row, port, expected, server } = entrant;
+    try {
+      await verify(port, expected);
+      right.push(entrant);
+    } catch (error) {
+      const how = server.exited === null ? '' : ` (${server.exited}; it said: ${server.output})`;
+      console.error(
+        `${row.name} does not answer correctly behind the load: ${error.message}${how}`,
+      );
+      leftOut.push(`${row.name}: behind the load ${error.message}${how}`);
+      process.exitCode = 1;
+    }
   }
+  return right;
+}
+
+/** @returns {Promise<object[]>} the slots of all rounds */
+async function race(entrants) {
   if (options.warmup > 0) {
     for (const entrant of entrants) await measure(entrant, { ...options, seconds: options.warmup });
   }
@@ -79,79 +118,33 @@ async function race(entrants) {
     // Each round begins with another contender, so that none always runs behind the same one.
     const order = entrants.map((_, i) => entrants[(i + round) % entrants.length]);
     for (const entrant of order) {
-      await calm();
+      await settle(options);
       const slot = { round, ...(await measure(entrant, options)) };
       slots.push(slot);
       console.error(
-        `round ${round + 1}/${options.rounds}  ${slot.name.padEnd(16)}` +
-          `${slot.cpu_us_per_request.toFixed(2).padStart(7)} µs  ` +
+        `round ${round + 1}/${options.rounds}  ${slot.name.padEnd(20)}` +
+          `${slot.cpu_us_per_request.toFixed(2).padStart(9)} µs  ` +
           `${slot.requests_per_second.toFixed(0).padStart(7)} req/s  ` +
           `others ${(slot.others_share * 100).toFixed(0)} %`,
       );
     }
   }
-  for (const { port, expected } of entrants) await verify(port, expected);
-  await report(slots, entrants);
+  return slots;
 }
 
-/** One slot: load on one contender, its CPU time read right before and after. */
-async function measure({ row, port, expected, server, responseBytes }, settings) {
-  const pids = tree(server.pid);
-  const off = threadsOff(pids, settings.serverCore);
-  if (off > 0)
-    throw new Error(`${row.name}: ${off} of its threads left core ${settings.serverCore}`);
-  const before = { core: coreBusyMicros(settings.serverCore), at: now(), cpu: cpuTime(pids) };
-  const result = await load({ ...expected, port, responseBytes }, settings);
-  const cpu_us = cpuMicrosBetween(before.cpu, cpuTime(pids));
-  const wall_us = now() - before.at;
-  const busy_us = coreBusyMicros(settings.serverCore) - before.core;
-  if (server.exited !== null) throw new Error(`${row.name} ended: ${server.exited}`);
-  if (result.requests === 0) throw new Error(`${row.name} answered nothing`);
-  return {
-    name: row.name,
-    requests: result.requests,
-    requests_per_second: result.requests / result.seconds,
-    cpu_us_per_request: cpu_us / result.requests,
-    server_share: cpu_us / wall_us,
-    others_share: Math.max(0, busy_us - cpu_us) / wall_us,
-    p50_us: result.p50_us,
-    p99_us: result.p99_us,
-    resident_bytes: residentBytes(pids),
-    errors: result.errors,
-  };
-}
-
-function now() {
-  return Number(process.hrtime.bigint() / 1000n);
-}
-
-/** Waits until both cores are nearly idle, at most `--calm` seconds. */
-async function calm() {
-  const cores = [options.serverCore, options.loadCore];
-  const busy = () => cores.reduce((sum, core) => sum + coreBusyMicros(core), 0);
-  for (let waited_ms = 0; waited_ms < options.calm * 1000; waited_ms += 500) {
-    const before = busy();
-    await new Promise((done) => setTimeout(done, 500));
-    if (busy() - before < 0.05 * 500_000 * cores.length) return;
-  }
-}
-
-async function report(slots, entrants) {
-  const results = summarise(
-    slots,
-    entrants.map(({ row }) => row),
-  );
-  const verdicts = judge(results, slots);
+async function report({ results, rates, slots }) {
+  const verdicts = options.smoke ? [] : judge(goals, results, slots);
   const facts = await machineFacts();
   const path = resolve(root, options.output);
   await mkdir(dirname(path), { recursive: true });
-  const json = { facts, options, results, goals: verdicts, slots };
+  const json = { facts, options, results, goals: verdicts, rates, leftOut, slots };
+  const found = { results, rates, verdicts, facts, leftOut };
   await writeFile(path, `${JSON.stringify(json, null, 2)}\n`);
-  await writeFile(`${path.replace(/\.json$/, '')}.md`, markdown(results, verdicts, facts));
+  await writeFile(`${path.replace(/\.json$/, '')}.md`, markdown(found));
 
-  console.log(`\n${textTable(results)}\n`);
+  console.log(`\n${textTable(results, rates)}\n`);
   if (options.smoke) console.log('a smoke run: everything runs, the numbers mean nothing');
-  else for (const verdict of verdicts) console.log(goalText(verdict));
+  for (const verdict of verdicts) console.log(goalText(verdict));
   for (const line of leftOut) console.log(`left out, ${line}`);
   console.log(
     `\n${Object.entries(facts)
@@ -159,5 +152,17 @@ async function report(slots, entrants) {
       .join('\n')}`,
   );
   console.log(`\nwritten: ${options.output} and the same as markdown beside it`);
-  if (results.some(({ errors }) => errors > 0)) process.exitCode = 1;
+  if (options.write) await writePage(found);
+  if ([...results, ...rates].some(({ errors }) => errors > 0)) process.exitCode = 1;
+}
+
+/** The page of the documentation and its chart; of a smoke run, which says nothing, beside the results. */
+async function writePage(found) {
+  const folder = options.smoke ? 'bench/results' : 'docs';
+  const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
+  const { date, cpu } = found.facts;
+  const about = `${date.slice(0, 10)} · ${cpu} · one core each for server and load`;
+  await writeFile(resolve(root, folder, 'RACE.md'), page(found, { command, chart: 'race.svg' }));
+  await writeFile(resolve(root, folder, 'race.svg'), drawChart(found.results, about));
+  console.log(`written: ${folder}/RACE.md and ${folder}/race.svg`);
 }

@@ -236,11 +236,12 @@ fn now() u64 {
     return @as(u64, @intCast(time.sec)) * 1_000_000_000 + @as(u64, @intCast(time.nsec));
 }
 
-fn percentile(messages: u64, share: u64) u64 {
+/// The latency below or at which so many thousandths of all are.
+fn percentile(messages: u64, thousandths: u64) u64 {
     var below: u64 = 0;
     for (latencies, 0..) |count, latency_us| {
         below += count;
-        if (below * 100 >= messages * share) return latency_us;
+        if (below * 1000 >= messages * thousandths) return latency_us;
     }
     return latency_us_max;
 }
@@ -248,13 +249,14 @@ fn percentile(messages: u64, share: u64) u64 {
 fn print(totals: *const Totals, duration_us: u64) !void {
     try std.io.getStdOut().writer().print(
         "GYR {{\"requests\":{d},\"duration_us\":{d},\"bytes\":{d},\"p50\":{d},\"p99\":{d}," ++
-            "\"errors\":{{\"read\":{d}}}}}\n",
+            "\"p999\":{d},\"errors\":{{\"read\":{d}}}}}\n",
         .{
             totals.messages,
             duration_us,
             totals.bytes,
-            percentile(totals.messages, 50),
-            percentile(totals.messages, 99),
+            percentile(totals.messages, 500),
+            percentile(totals.messages, 990),
+            percentile(totals.messages, 999),
             totals.broken,
         },
     );

@@ -1,6 +1,9 @@
 // A contender that has been started and has answered correctly.
-import { contenders, hello } from '../contenders.mjs';
-import { freePort, start, stop } from './process.mjs';
+import { MissingError } from '../../scripts/lib/project.mjs';
+import { environment, hello } from '../contenders/data.mjs';
+import { asked, contenders } from '../contenders.mjs';
+import { descriptorsAllowed } from './machine.mjs';
+import { freePort, residentBytes, start, stop, tree } from './process.mjs';
 import { verifyWhenReady } from './verify.mjs';
 
 /** Size that the floor answers with when the contender that it should resemble is not there. */
@@ -13,24 +16,24 @@ const RESPONSE_BYTES_DEFAULT = 150;
  * @property {import('./verify.mjs').Expectation} expected
  * @property {ReturnType<typeof start>} server
  * @property {number} responseBytes  size on the wire of one response
+ * @property {number} restBytes  resident memory before any load
  */
 
-/** Groups that race when they are asked for. */
-const asked = new Set(['framework', 'tls', 'h2', 'ws', 'modes']);
-
 /**
- * @param {string[]} only  names and groups; empty: all but those that have to be asked for
+ * @param {string[]} only  names and groups, and `all`; empty: all but those that have to be asked for
  * @returns {import('../contenders.mjs').Contender[]} exits when there is no such contender
  */
 export function choose(only) {
-  const known = new Set(contenders.flatMap(({ name, group }) => [name, group]));
+  const known = new Set(['all', ...contenders.flatMap(({ name, group }) => [name, group])]);
   const unknown = only.filter((word) => !known.has(word));
   if (unknown.length > 0) {
     console.error(`no such contender: ${unknown.join(', ')} (node bench/race.mjs --list)`);
     process.exit(2);
   }
   const wanted = ({ name, group }) =>
-    only.length === 0 ? !asked.has(group) : only.includes(name) || only.includes(group);
+    only.length === 0
+      ? !asked.has(group)
+      : [name, group, 'all'].some((word) => only.includes(word));
   return contenders.filter(wanted);
 }
 
@@ -49,20 +52,32 @@ export async function startEntrant(row, options, how = {}) {
   const expected = {
     path: row.path ?? '/',
     paths: row.paths,
+    send: row.send,
+    events: row.events,
     body: row.body ?? hello,
     type: row.type ?? /^text\/plain/,
     isSecured: row.isSecured ?? row.group === 'tls',
     isHttp2: row.group === 'h2',
     handshakes: row.handshakes,
     socket: row.socket,
+    pipelined: row.pipelined,
+    each: row.each,
   };
+  const connections = row.connections ?? 0;
+  if (connections > descriptorsAllowed())
+    throw new MissingError(`${connections} connections need more descriptors (ulimit -n)`);
   const plain = wrap.length > 0;
   const command = await row.command({ port, responseBytes, idle, plain });
   const { serverCore: core, nice } = options;
-  const server = start([...wrap, ...command], { core, nice, env: { ...row.env, ...env } });
+  const server = start([...wrap, ...command], {
+    core,
+    nice,
+    env: { ...environment, ...row.env, ...env },
+  });
   try {
     const verified = await verifyWhenReady(port, expected, server, readyMs);
-    return { row, port, expected, server, responseBytes: verified.responseBytes };
+    const restBytes = residentBytes(tree(server.pid));
+    return { row, port, expected, server, responseBytes: verified.responseBytes, restBytes };
   } catch (error) {
     await stop(server);
     throw error;

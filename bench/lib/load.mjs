@@ -1,9 +1,12 @@
 // The load generators on one core: wrk with one thread, its findings as JSON by bench/wrk.lua, oha
-// with one thread, and bench/load.zig; for HTTP/2 h2load, for handshakes openssl, for WebSocket bench/ws_load.zig.
+// with one thread, and bench/load.zig; for HTTP/2 h2load, for handshakes openssl, for WebSocket bench/ws_load.zig, for
+// events bench/sse_load.zig.
 import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MissingError } from '../../scripts/lib/project.mjs';
-import { h2load, libraryEnv, oha, onPath, root, wrk, zigProgram } from './tools.mjs';
+import { h2load, home, libraryEnv, oha, onPath, root, wrk, zigProgram } from './tools.mjs';
+import { requestOf } from './verify.mjs';
 
 /**
  * @typedef {object} LoadResult
@@ -11,6 +14,9 @@ import { h2load, libraryEnv, oha, onPath, root, wrk, zigProgram } from './tools.
  * @property {number} seconds     that they took
  * @property {number} p50_us      median latency; NaN where the generator does not tell
  * @property {number} p99_us
+ * @property {number} p999_us
+ * @property {number} [max_us]    the longest
+ * @property {number} [unanswered]  at a rate: requests that were due and had no answer at the end
  * @property {number} errors      refused, broken or timed-out requests and statuses above 399
  */
 
@@ -33,12 +39,21 @@ const handshakers = 8;
 /** Over HTTP/2: connections, and streams of each that are under way at a time. */
 const http2 = { connections: 16, streams: 32 };
 
+/** Shapes of load for which wrk is taken, or the least client, whatever was asked for. */
+const isShaped = ({ send, paths, pipelined }) => Boolean(send ?? paths ?? pipelined);
+
+/**
+ * What is asked for. `handshakes`: a connection for each request; `socket`: messages over WebSocket, so many of a connection
+ * at a time; the rest as of a contender
+ * @typedef {Pick<import('../contenders.mjs').Contender, 'path' | 'paths' | 'send' | 'pipelined' | 'each' | 'events' |
+ *   'handshakes' | 'socket'> & { port: number, responseBytes: number, isSecured: boolean, isHttp2: boolean }} Target
+ */
+
 /**
  * Loads 127.0.0.1:`port` for `seconds` over keep-alive connections.
- * @param {{ port: number, path: string, paths?: string[], responseBytes: number, isSecured: boolean, isHttp2: boolean,
- *   handshakes?: 'full' | 'resumed', socket?: { bytes: number, inFlight: number } }} target  the least client tells responses apart by their size on the wire;
- *   `handshakes`: a connection for each request; `socket`: messages over WebSocket, so many of a connection at a time
- * @param {import('./options.mjs').Options} options
+ * @param {Target} target  the least client tells responses apart by their size on the wire
+ * @param {import('./options.mjs').Options & { rate?: number }} options  `rate`: requests that are due each second; without,
+ *   a connection asks as soon as it has its answer
  * @returns {Promise<LoadResult>}
  */
 export async function load(target, options) {
@@ -48,8 +63,9 @@ export async function load(target, options) {
   const generator = generatorFor(target, options);
   command.push(...(await generator.command(target, options)));
   const began = performance.now();
+  const env = generator.env?.(target) ?? {};
   const runs = Array.from({ length: generator.processes ?? 1 }, () =>
-    execute(command, (seconds + 20) * 1000),
+    execute(command, env, (seconds + 20) * 1000),
   );
   const printed = await Promise.all(runs);
   return generator.read(printed, (performance.now() - began) / 1000, target);
@@ -59,14 +75,21 @@ export async function load(target, options) {
 function generatorFor(target, options) {
   if (target.handshakes !== undefined) return ofHandshakes;
   if (target.socket !== undefined) return overWebSocket;
-  return target.isHttp2 ? overHttp2 : generators[options.load];
+  if (target.events) return ofEvents;
+  if (target.isHttp2) return overHttp2;
+  // Neither of the others ends connections after some requests, nor keeps to a rate.
+  if (target.each !== undefined || options.rate !== undefined) return generators.least;
+  return generators[options.load === 'oha' && isShaped(target) ? 'wrk' : options.load];
 }
 
 const generators = {
-  wrk: { command: wrkWithReport, read: readReport },
+  wrk: { command: wrkWithReport, read: readReport, env: wrkEnvironment },
   oha: { command: ohaWithReport, read: readOha },
   least: { command: least, read: readReport },
 };
+
+/** The others listen to no events. */
+const ofEvents = { command: listeners, read: readReport };
 
 /** The others do not speak HTTP/2. */
 const overHttp2 = { command: h2loadWithReport, read: readH2load };
@@ -106,12 +129,24 @@ function readReport([printed]) {
     seconds: found.duration_us / 1e6,
     p50_us: found.p50,
     p99_us: found.p99,
+    p999_us: found.p999,
+    max_us: found.max,
+    unanswered: found.unanswered,
     errors: Object.values(found.errors).reduce((sum, count) => sum + count, 0),
   };
 }
 
 const urlOf = ({ port, path, isSecured }) =>
   `http${isSecured ? 's' : ''}://127.0.0.1:${port}${path}`;
+
+/** What bench/wrk.lua is told. */
+function wrkEnvironment({ send, paths, pipelined }) {
+  return {
+    ...(send === undefined ? {} : { BENCH_BODY: send.file }),
+    ...(paths === undefined ? {} : { BENCH_PATHS: paths.join(' ') }),
+    ...(pipelined === undefined ? {} : { BENCH_PIPELINED: String(pipelined) }),
+  };
+}
 
 async function wrkWithReport(target, { seconds, connections, typical }) {
   const command = [await wrk(), '-t1', `-c${connections}`, `-d${seconds}s`];
@@ -137,6 +172,7 @@ function readOha([printed]) {
     seconds: found.summary.total,
     p50_us: found.latencyPercentiles.p50 * 1e6,
     p99_us: found.latencyPercentiles.p99 * 1e6,
+    p999_us: found.latencyPercentiles['p99.9'] * 1e6,
     errors: count(found.errorDistribution) + bad.reduce((sum, status) => sum + statuses[status], 0),
   };
 }
@@ -162,6 +198,7 @@ function readH2load([printed]) {
     seconds: requests / perSecond,
     p50_us: Number.NaN,
     p99_us: Number.NaN,
+    p999_us: Number.NaN,
     errors: number(/, (\d+) failed/) + number(/ (\d+) 4xx/) + number(/ (\d+) 5xx/),
   };
 }
@@ -187,14 +224,28 @@ function readHandshakes(printed, seconds, { handshakes }) {
     if (Math.abs(resumed - wanted) > 1)
       throw new Error(`${resumed} of ${count} sessions were resumed, not ${wanted}`);
   }
-  return { requests, seconds, p50_us: Number.NaN, p99_us: Number.NaN, errors: 0 };
+  const unknown = { p50_us: Number.NaN, p99_us: Number.NaN, p999_us: Number.NaN };
+  return { requests, seconds, ...unknown, errors: 0 };
 }
 
-async function least({ port, path, responseBytes, isSecured }, { seconds, connections, typical }) {
+async function least(target, { seconds, connections, typical, rate }) {
+  const { port, isSecured, paths, responseBytes, pipelined, each } = target;
   if (isSecured) throw new MissingError('bench/load.zig speaks no TLS: --load wrk or --load oha');
+  if (paths) throw new MissingError('bench/load.zig asks for one path alone: --load wrk');
   const program = await zigProgram('load', ['-lc', 'bench/load.zig']);
+  const request = join(home, 'requests', String(port));
+  await mkdir(join(home, 'requests'), { recursive: true });
+  await writeFile(request, requestOf(port, target, typical ? typicalFields : []));
   const numbers = [connections, seconds, responseBytes].map(String);
-  return [program, String(port), path, ...numbers, ...(typical ? typicalFields : [])];
+  const shape = Object.entries({ copies: pipelined, each, rate })
+    .filter(([, number]) => number !== undefined)
+    .map(([name, number]) => `${name}=${number}`);
+  return [program, String(port), request, ...numbers, ...shape];
+}
+
+async function listeners({ port }, { seconds, connections }) {
+  const program = await zigProgram('sse_load', ['-lc', 'bench/sse_load.zig']);
+  return [program, ...[port, connections, seconds].map(String)];
 }
 
 async function messages({ port, path, socket }, { seconds, connections }) {
@@ -203,8 +254,8 @@ async function messages({ port, path, socket }, { seconds, connections }) {
   return [program, 'echo', String(port), path, ...numbers];
 }
 
-function execute([file, ...args], timeout) {
-  const env = { ...process.env, ...libraryEnv };
+function execute([file, ...args], more, timeout) {
+  const env = { ...process.env, ...libraryEnv, ...more };
   return new Promise((resolve, reject) => {
     execFile(file, args, { env, timeout, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
       if (error) reject(new Error(`${file}: ${stderr.trim() || error.message}`));

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { MissingError } from '../../scripts/lib/project.mjs';
+import { versionsOf } from './compiled.mjs';
 import { had, libraryEnv, run, versionOf } from './tools.mjs';
 
 /** @returns {Promise<Record<string, string | number>>} plain values, ready to be printed */
@@ -22,7 +23,13 @@ export async function machineFacts() {
     load_average: loadavg()[0].toFixed(2),
     node: process.version,
     bun: await version('bun', '--version'),
+    deno: await version('deno', '--version'),
     nginx: await version('nginx', '-v'),
+    lighttpd: await version('lighttpd', '-v'),
+    haproxy: await version('haproxy', '-v'),
+    go: await version('go', 'version'),
+    ...((await had('peers in Go')) === null ? {} : versionsOf('go')),
+    ...((await had('peers in Rust')) === null ? {} : versionsOf('rust')),
     h2o: await version('h2o', '--version'),
     wrk: await version('wrk', '-v'),
     h2load: await version('h2load', '--version'),
@@ -50,10 +57,17 @@ export function checkCores({ serverCore, loadCore }) {
 /** Descriptors for everything but the connections. */
 const DESCRIPTORS_SPARE = 200;
 
+/** How many connections a process may have. */
+export function descriptorsAllowed() {
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+  return Number(limit) - DESCRIPTORS_SPARE;
+}
+
 /** Ends the program where the system does not allow so many connections. `option`: what says how many. */
 export function checkDescriptors(wanted, option) {
-  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-  if (Number(limit) >= wanted + DESCRIPTORS_SPARE) return;
+  const allowed = descriptorsAllowed();
+  if (allowed >= wanted) return;
+  const limit = allowed + DESCRIPTORS_SPARE;
   console.error(`only ${limit} descriptors are allowed (ulimit -n): ${option} has to be lower`);
   process.exit(2);
 }

@@ -17,23 +17,27 @@ import { loadNames } from './load.mjs';
  * @property {number} nice         of server and load (default 0; below 0 needs root)
  * @property {number} calm         seconds to wait, at most, for quiet cores before each slot
  * @property {string} output       where the JSON goes
+ * @property {boolean} rates       runs at fixed rates, after the rounds: half and four fifths of what the slowest took
+ * @property {boolean} write       docs/RACE.md and docs/race.svg are written too
  * @property {boolean} smoke       as short as it goes: shows that everything runs, and measures nothing
  */
 
 const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2] [--connections 64]
        [--only name,name] [--server-core 0] [--load-core 1] [--nice 0] [--calm 0]
        [--output bench/results/latest.json] [--load wrk|oha|least]
-       [--typical] [--smoke] [--list]
+       [--typical] [--rate] [--write] [--smoke] [--list]
 
-  --only   names or groups of bench/contenders.mjs (the floor and Bun's handler are what the
-           ratios refer to: without them those columns stay empty); the groups framework, tls, h2,
-           ws and modes race only when they are asked for
+  --only   names or groups of bench/contenders.mjs, or all; what is not said races only when
+           nothing is: the small response. --list has the groups
   --load   wrk unless it cannot be had; least is bench/load.zig: it parses nothing and keeps a
            fast server busier than wrk. The group h2 is loaded by h2load, by 16 connections of 32
            streams each, the group ws by bench/ws_load.zig
   --typical  requests carry the fields that a browser sends, not Host alone
   --nice   e.g. --nice=-15 as root: keeps other work on the machine from taking the two cores
   --calm   waits up to so many seconds before each slot until other work leaves the cores alone
+  --rate   then each is asked at a fixed rate, at 50 and at 80 % of what the slowest of its heat
+           took, by bench/load.zig; latencies count from when a request was due
+  --write  the page docs/RACE.md and its chart docs/race.svg are written too
   --smoke  one round of a second for each, whatever else is said: shows that everything runs`;
 
 const flags = {
@@ -50,6 +54,8 @@ const flags = {
   load: { type: 'string' },
   smoke: { type: 'boolean', default: false },
   typical: { type: 'boolean', default: false },
+  rate: { type: 'boolean', default: false },
+  write: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 };
@@ -93,6 +99,8 @@ export function readOptions(argv = process.argv.slice(2)) {
     calm: integer(values, 'calm', 0, 600),
     load: values.load ?? null,
     typical: values.typical,
+    rates: values.rate,
+    write: values.write,
     output: values.output,
     list: values.list,
     smoke: values.smoke,

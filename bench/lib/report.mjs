@@ -1,165 +1,150 @@
-// Numbers to tables: medians over the rounds, ratios, goals; as text, markdown and JSON.
-
-/** @param {number[]} values */
-export function median(values) {
-  if (values.length === 0) return Number.NaN;
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-const measures = [
-  'requests_per_second',
-  'cpu_us_per_request',
-  'p50_us',
-  'p99_us',
-  'resident_bytes',
-  'server_share',
-  'others_share',
-];
-
-/**
- * @param {object[]} slots  one per contender and round
- * @param {import('../contenders.mjs').Contender[]} rows  in the order of the table
- */
-export function summarise(slots, rows) {
-  const results = rows.map(({ name, group, what }) => {
-    const own = slots.filter((slot) => slot.name === name);
-    const result = { name, group, what, rounds: own.length };
-    for (const measure of measures) result[measure] = median(own.map((slot) => slot[measure]));
-    result.cpu_us_min = Math.min(...own.map((slot) => slot.cpu_us_per_request));
-    result.cpu_us_max = Math.max(...own.map((slot) => slot.cpu_us_per_request));
-    result.errors = own.reduce((sum, slot) => sum + slot.errors, 0);
-    return result;
-  });
-  const cpuOf = (name) => results.find((result) => result.name === name)?.cpu_us_per_request;
-  for (const result of results) {
-    result.to_floor = ratio(result.cpu_us_per_request, cpuOf('floor'));
-    result.to_bun_handler = ratio(result.cpu_us_per_request, cpuOf('bun-handler'));
-  }
-  return results;
-}
-
-function ratio(a, b) {
-  return a === undefined || b === undefined ? Number.NaN : a / b;
-}
-
-/** Ratios within each round: what drifts slowly touches both sides of them. */
-function paired(slots, name, base) {
-  const ratios = [];
-  for (const slot of slots) {
-    const other = slots.find((b) => b.name === base && b.round === slot.round);
-    if (slot.name === name && other)
-      ratios.push(slot.cpu_us_per_request / other.cpu_us_per_request);
-  }
-  return ratios;
-}
-
-/** What this project wants to reach: CPU per request of one contender against another's. */
-export const goals = [
-  { name: 'zig', base: 'floor', at_most: 1.1 },
-  { name: 'constant', base: 'floor', at_most: 1.12 },
-  { name: 'handler', base: 'bun-handler', at_most: 0.75 },
-  { name: 'zig-ws', base: 'uws-ws', at_most: 0.9 },
-  { name: 'zig-ws-16k', base: 'uws-ws-16k', at_most: 0.9 },
-  { name: 'zig-ws-x16', base: 'uws-ws-x16', at_most: 0.9 },
-  { name: 'handler-params', base: 'bun-params', at_most: 0.75 },
-  { name: 'dir', base: 'nginx-file', at_most: 1 },
-  { name: 'zig-tls', base: 'nginx-tls', at_most: 1 },
-  { name: 'handler-tls', base: 'bun-tls', at_most: 1 },
-  ...['nginx', 'h2o'].flatMap((peer) => [
-    { name: 'dir-tls', base: `${peer}-tls-file`, at_most: 1 },
-    { name: 'dir-tls-1m', base: `${peer}-tls-1m`, at_most: 1 },
-    { name: 'zig-tls-full', base: `${peer}-tls-full`, at_most: 1 },
-    { name: 'zig-tls-resumed', base: `${peer}-tls-resumed`, at_most: 1 },
-  ]),
-  ...['h2', 'h2-tls'].flatMap((way) => [
-    { name: `zig-${way}`, base: `h2o-${way}`, at_most: 1 },
-    { name: `handler-${way}`, base: `bun-${way}`, at_most: 0.5 },
-    { name: `dir-${way}`, base: `nginx-${way}-file`, at_most: 1 },
-    { name: `dir-${way}`, base: `h2o-${way}-file`, at_most: 1 },
-    { name: `dir-${way}-mixed`, base: `nginx-${way}-mixed`, at_most: 1 },
-    { name: `dir-${way}-mixed`, base: `h2o-${way}-mixed`, at_most: 1 },
-  ]),
-];
-
-/**
- * @returns the goals whose two contenders both ran: `ratio` is of the two medians, `paired` the
- *   median of the ratios within each round
- */
-export function judge(results, slots) {
-  const cpuOf = (name) => results.find((result) => result.name === name)?.cpu_us_per_request;
-  return goals
-    .map((goal) => ({ ...goal, ratio: ratio(cpuOf(goal.name), cpuOf(goal.base)) }))
-    .filter((goal) => !Number.isNaN(goal.ratio))
-    .map((goal) => ({
-      ...goal,
-      paired: median(paired(slots, goal.name, goal.base)),
-      reached: goal.ratio <= goal.at_most,
-    }));
-}
-
-const head = [
-  'contender',
-  'req/s',
-  'CPU µs/req',
-  'min–max',
-  '× floor',
-  '× Bun handler',
-  'p50 µs',
-  'p99 µs',
-  'RSS MiB',
-  'core %',
-  'others %',
-  'errors',
-];
+// Results to tables: as text, as markdown.
+import { heatsOf } from './statistics.mjs';
 
 const fixed = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits) : '–');
+const range = (least, most, digits) => `${fixed(least, digits)}–${fixed(most, digits)}`;
+const mib = (bytes) => fixed(bytes / 2 ** 20, 1);
 
-function cells(result) {
-  return [
-    result.name,
-    fixed(result.requests_per_second, 0),
-    fixed(result.cpu_us_per_request, 2),
-    `${fixed(result.cpu_us_min, 2)}–${fixed(result.cpu_us_max, 2)}`,
-    fixed(result.to_floor, 2),
-    fixed(result.to_bun_handler, 2),
-    fixed(result.p50_us, 0),
-    fixed(result.p99_us, 0),
-    fixed(result.resident_bytes / 2 ** 20, 1),
-    fixed(result.server_share * 100, 0),
-    fixed(result.others_share * 100, 0),
-    String(result.errors),
-  ];
-}
+/** Columns: heading, and the cell of a result. */
+const columns = [
+  ['contender', ({ name }) => name],
+  ['req/s', (it) => fixed(it.requests_per_second, 0)],
+  ['min–max', (it) => range(it.requests_per_second_min, it.requests_per_second_max, 0)],
+  ['CPU µs/req', (it) => fixed(it.cpu_us_per_request, 2)],
+  ['min–max', (it) => range(it.cpu_us_min, it.cpu_us_max, 2)],
+  ['× leader', (it) => fixed(it.to_leader, 2)],
+  ['× floor', (it) => fixed(it.to_floor, 2)],
+  ['p50 µs', (it) => fixed(it.p50_us, 0)],
+  ['p99 µs', (it) => fixed(it.p99_us, 0)],
+  ['p99.9 µs', (it) => fixed(it.p999_us, 0)],
+  ['MiB at rest', (it) => mib(it.rest_bytes)],
+  ['loaded', (it) => mib(it.resident_bytes)],
+  ['core %', (it) => fixed(it.server_share * 100, 0)],
+  ['others %', (it) => fixed(it.others_share * 100, 0)],
+  ['errors', (it) => String(it.errors)],
+];
 
-/** @returns {string} columns aligned by spaces, for the terminal */
-export function textTable(results) {
-  const rows = [head, ...results.map(cells)];
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+/** Of a run at a fixed rate. */
+const rateColumns = [
+  ['contender', ({ name }) => name],
+  ['load', ({ part }) => `${fixed(part * 100, 0)} %`],
+  ['due/s', ({ rate }) => fixed(rate, 0)],
+  ['answered/s', (it) => fixed(it.requests_per_second, 0)],
+  ['CPU µs/req', (it) => fixed(it.cpu_us_per_request, 2)],
+  ['p50 µs', (it) => fixed(it.p50_us, 0)],
+  ['p99 µs', (it) => fixed(it.p99_us, 0)],
+  ['p99.9 µs', (it) => fixed(it.p999_us, 0)],
+  ['longest µs', (it) => fixed(it.max_us, 0)],
+  ['unanswered', (it) => String(it.unanswered)],
+  ['errors', (it) => String(it.errors)],
+];
+
+/** @returns {string[][]} the heading, and a line for each */
+const cellsOf = (shape, results) => [
+  shape.map(([heading]) => heading),
+  ...results.map((result) => shape.map(([, cell]) => cell(result))),
+];
+
+function aligned(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const line = (row) =>
     row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ');
   return rows.map(line).join('\n');
 }
 
-/** @returns {string} the same as a markdown table with the machine's facts below it */
-export function markdown(results, verdicts, facts) {
-  const row = (values) => `| ${values.join(' | ')} |`;
-  const rule = head.map((_, i) => (i === 0 ? '---' : '---:'));
-  const lines = [row(head), row(rule), ...results.map((result) => row(cells(result))), ''];
-  for (const verdict of verdicts) lines.push(`- ${goalText(verdict)}`);
-  if (verdicts.length > 0) lines.push('');
-  lines.push(
-    Object.entries(facts)
-      .map(([name, value]) => `${name}: ${value}`)
-      .join(' · '),
+function piped(rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  const rule = rows[0].map((_, i) => (i === 0 ? '---' : '---:'));
+  return [line(rows[0]), line(rule), ...rows.slice(1).map(line)].join('\n');
+}
+
+/** @returns {string} columns aligned by spaces, for the terminal: a table for each heat */
+export function textTable(results, rates = []) {
+  return [...heatsOf(results).values()]
+    .flatMap((own) => [
+      aligned(cellsOf(columns, own)),
+      ...rateRowsOf(own, rates).map((rows) => aligned(cellsOf(rateColumns, rows))),
+    ])
+    .join('\n\n');
+}
+
+function rateRowsOf(results, rates) {
+  const rows = rates.filter(({ name }) => results.some((result) => result.name === name));
+  return rows.length === 0 ? [] : [rows];
+}
+
+const headings = {
+  small: 'The small response',
+  tls: 'Over TLS',
+  h2: 'HTTP/2',
+  ws: 'WebSocket',
+};
+
+/** A heat in words: those of its own, or what its rows say behind their last comma. */
+export function headingOf([{ heat, what }]) {
+  return headings[heat] ?? `${heat}: ${what.slice(what.lastIndexOf(', ') + 2)}`;
+}
+
+/** What stands below a table: who is who. */
+const legend = (results) => results.map(({ name, what }) => `_${name}_: ${what}`).join('; ');
+
+/**
+ * @param {{ results: object[], rates: object[], verdicts: object[], facts: Record<string, string | number>,
+ *   leftOut: string[] }} found
+ * @returns {string} a section for each heat, what the goals say, who was left out and why, the machine
+ */
+export function markdown({ results, rates, verdicts, facts, leftOut }) {
+  const sections = [...heatsOf(results).values()].map((own) =>
+    [
+      `## ${headingOf(own)}`,
+      piped(cellsOf(columns, own)),
+      ...rateRowsOf(own, rates).map(
+        (rows) => `At a fixed rate:\n\n${piped(cellsOf(rateColumns, rows))}`,
+      ),
+      `${legend(own)}.`,
+    ].join('\n\n'),
   );
-  return `${lines.join('\n')}\n`;
+  const list = (title, lines) =>
+    lines.length === 0 ? [] : [`## ${title}`, lines.map((line) => `- ${line}`).join('\n')];
+  const machine = Object.entries(facts).map(([name, value]) => `${name}: ${value}`);
+  return `${[
+    ...sections,
+    ...list('Goals', verdicts.map(goalText)),
+    ...list(
+      'Left out',
+      leftOut.map((line) => line.replaceAll(/\s+/g, ' ').trim()),
+    ),
+    ...list('Machine and versions', machine),
+  ].join('\n\n')}\n`;
 }
 
 /** @returns {string} one goal in words */
 export function goalText(goal) {
   const found = `${goal.ratio.toFixed(3)}, by rounds ${goal.paired.toFixed(3)}`;
   const verdict = goal.reached ? 'reached' : 'MISSED';
-  return `${verdict}: ${goal.name} ≤ ${goal.at_most} × ${goal.base} (${found})`;
+  const base = goal.of === undefined ? goal.base : `${goal.of}, the cheapest of them ${goal.base}`;
+  return `${verdict}: ${goal.name} ≤ ${goal.at_most} × ${base} (${found})`;
+}
+
+/**
+ * @param {Parameters<typeof markdown>[0]} found
+ * @param {{ command: string, chart: string }} how  the command that makes the page again; the chart's file beside it
+ * @returns {string} docs/RACE.md
+ */
+export function page(found, { command, chart }) {
+  const { date, cpu, cores, virtual, commit } = found.facts;
+  const machine = `${cores} cores${virtual === 'yes' ? ' of a virtual machine' : ''}: ${cpu}`;
+  return `# The race
+
+Gyrfalcon beside other servers, at the same work, on one core of one machine: ${date.slice(0, 10)}, commit ${commit}, ${machine}.
+[bench/README.md](../bench/README.md) tells how it is measured and how the tables are read. CPU time per request is the
+number to compare; ratios hold from one machine to another better than numbers do. Made by, and to be made again by:
+
+\`\`\`sh
+${command}
+\`\`\`
+
+![CPU time per request of each contender](${chart})
+
+${markdown(found)}`;
 }

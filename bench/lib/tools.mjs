@@ -20,6 +20,7 @@ import { setup } from '../../scripts/lib/setup.mjs';
 import { targetHere } from '../../scripts/lib/targets.mjs';
 import { archivesIn, tlsOption, tlsThere } from '../../scripts/lib/tls.mjs';
 import { findPython, installFrameworks, zigVersion } from '../../scripts/lib/toolchain.mjs';
+import { buildGo, buildRust, compiler } from './compiled.mjs';
 
 export { root };
 
@@ -128,6 +129,45 @@ export const frameworks = () =>
       throw new MissingError(error.message, { cause: error });
     }),
   );
+
+let mayBuild = true;
+
+/** What would have to be compiled by go or cargo is left out from now on. */
+export function buildNothing() {
+  mayBuild = false;
+}
+
+const building = () => ({ run, onPath, mayBuild });
+
+/** @returns {Promise<string>} a program of bench/peers/go */
+export const goProgram = async (name) => {
+  const folder = await memo('peers in Go', () => buildGo(home, building()));
+  // For its version.
+  await memo('go', async () => compiler('go', onPath));
+  return join(folder, name);
+};
+
+/** @returns {Promise<string>} a program of bench/peers/rust */
+export const rustProgram = async (name) =>
+  join(await memo('peers in Rust', () => buildRust(home, building())), name);
+
+/** @returns {Promise<{ program: string, modules: string }>} lighttpd, and the folder of its modules */
+export const lighttpd = async () => {
+  const packages = ['lighttpd', 'libnettle8', 'libpcre2-8-0', 'libxxhash0'];
+  const program = await memo('lighttpd', () => debian('lighttpd', packages, 'usr/sbin/lighttpd'));
+  return { program, modules: join(dirname(dirname(program)), 'lib', 'lighttpd') };
+};
+
+export const haproxy = () =>
+  memo('haproxy', () => {
+    const packages = [
+      'liblua5.3-0',
+      'libopentracing-c-wrapper0',
+      'libopentracing1',
+      'libpcre2-8-0',
+    ];
+    return debian('haproxy', ['haproxy', ...packages], 'usr/sbin/haproxy');
+  });
 
 export const nginx = () => memo('nginx', () => debian('nginx', ['nginx'], 'usr/sbin/nginx'));
 

@@ -3,6 +3,8 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { mixedBody } from '../contenders/data.mjs';
+import { verifyEvents } from './events.mjs';
 import { verifyEcho } from './websocket.mjs';
 
 const HOST = '127.0.0.1';
@@ -10,6 +12,9 @@ const HOST = '127.0.0.1';
 /**
  * @typedef {object} Expectation
  * @property {string} path         request target
+ * @property {string[]} [paths]     more of them, whose bodies are as long as their names say
+ * @property {{ body: Buffer }} [send]  what is posted
+ * @property {boolean} [events]     `path` is a stream of events
  * @property {Buffer} body         the exact body
  * @property {RegExp} type         what Content-Type has to match
  * @property {boolean} [isSecured]  over TLS, by whatever certificate
@@ -18,7 +23,7 @@ const HOST = '127.0.0.1';
  */
 
 /**
- * Asks for `path` twice on one connection and throws an Error that says what was wrong.
+ * Asks for `path` twice on one connection, for each of `paths` once, and throws an Error that says what was wrong.
  * @param {number} port
  * @param {Expectation} expected
  * @returns {Promise<{ responseBytes: number, head: string }>} size on the wire of one response
@@ -26,10 +31,15 @@ const HOST = '127.0.0.1';
 export async function verify(port, expected) {
   if (expected.isHttp2) return verifyHttp2(port, expected);
   if (expected.socket) return verifyEcho(port, expected.path, expected.socket.bytes);
+  if (expected.events) return verifyEvents(port);
   const socket = await open(port, expected.isSecured);
   try {
     const first = await exchange(socket, port, expected);
     await exchange(socket, port, expected);
+    for (const path of expected.paths ?? []) {
+      const body = mixedBody(Number(/(\d+)\.txt$/.exec(path)?.[1]));
+      await exchange(socket, port, { ...expected, path, body });
+    }
     return first;
   } finally {
     socket.destroy();
@@ -103,12 +113,30 @@ export function open(port, isSecured) {
   });
 }
 
-async function exchange(socket, port, { path, body, type }) {
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: ${HOST}:${port}\r\n\r\n`);
+/** The head of a request as the least client sends it, with what is posted behind it. */
+export function requestOf(port, { path, send }, fields = []) {
+  const posted = send && [
+    'Content-Type: application/octet-stream',
+    `Content-Length: ${send.body.length}`,
+  ];
+  const method = send ? 'POST' : 'GET';
+  const lines = [
+    `${method} ${path} HTTP/1.1`,
+    `Host: ${HOST}:${port}`,
+    ...(posted ?? []),
+    ...fields,
+  ];
+  const head = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`);
+  return send ? Buffer.concat([head, send.body]) : head;
+}
+
+async function exchange(socket, port, expected) {
+  const { path, body, type } = expected;
+  socket.write(requestOf(port, expected));
   const received = await readResponse(socket);
   const { head, rest } = received;
   const fail = (what) => {
-    throw new Error(`GET ${path}: ${what}\n${head}`);
+    throw new Error(`${expected.send ? 'POST' : 'GET'} ${path}: ${what}\n${head}`);
   };
   if (!/^HTTP\/1\.1 200( |\r\n|$)/.test(head)) fail('the status is not 200');
   if (!type.test(field(head, 'content-type') ?? '')) fail(`Content-Type does not match ${type}`);

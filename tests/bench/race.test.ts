@@ -109,6 +109,47 @@ testUnless(
 testUnless(
   test,
   why,
+  'peers that have yet to be compiled are named in a smoke run, which does not begin that',
+  async (context) => {
+    program(context.path, 'wrk', loadScript);
+    const { code, said, told } = await race(context, 'node,go,hyper');
+    assert.is(code, 0, said);
+    for (const [name, language] of [
+      ['go', 'go'],
+      ['hyper', 'rust'],
+    ])
+      assert.match(told, `left out, ${name}: the peers in bench/peers/${language} are not built`);
+  },
+);
+
+testUnless(
+  test,
+  why,
+  'one that answers wrongly behind the load is left out behind it, and the race fails',
+  async (context) => {
+    program(context.path, 'wrk', loadScript);
+    writeFileSync(
+      join(context.checkout, 'bench', 'peers', 'node_http.mjs'),
+      `import { createServer } from 'node:http';
+    let asked = 0;
+    createServer((_, response) => {
+      asked += 1;
+      if (asked > 2) response.statusCode = 500;
+      response.setHeader('Content-Type', 'text/plain').end('Hello, World!');
+    }).listen(process.argv[2], '127.0.0.1');`,
+    );
+    const { code, said } = await race(context, 'node');
+    assert.is(code, 1);
+    assert.match(
+      said,
+      'node does not answer correctly behind the load: GET /: the status is not 200',
+    );
+  },
+);
+
+testUnless(
+  test,
+  why,
   'when nobody is left it says so and ends as one that misses something',
   async (context) => {
     program(context.path, 'wrk', loadScript);

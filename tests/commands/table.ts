@@ -207,6 +207,12 @@ export const rows: readonly Row[] = [
   // Measurements
   { pattern: /^node bench\/race\.mjs --(?:list|help)$/ },
   { pattern: /^npm run bench$/, short: (command) => `${command} -- --smoke` },
+  // One of each kind of load, the page with them; each group has its own heat.
+  {
+    pattern: /^npm run bench -- --only all --write$/,
+    short: (command) => smoke(command).replace('all', 'zig-json,zig-post,zig-short,zig-c1,sse'),
+    mayLack: /taskset|core/,
+  },
   {
     pattern: /^(?:npm run bench -- |node bench\/race\.mjs )/,
     short: smoke,

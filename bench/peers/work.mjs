@@ -1,0 +1,55 @@
+// What every server in JavaScript does for a request, whatever runs it: Gyrfalcon, Bun, Deno, node:http, the frameworks.
+import { readFileSync } from 'node:fs';
+import { env } from 'node:process';
+
+const items = JSON.parse(readFileSync(env.GYRFALCON_BENCH_DATA, 'utf8'));
+
+/** The folder of files. */
+export const folder = env.GYRFALCON_BENCH_WWW;
+
+/** Computes the total of every item: what /json sends. */
+export const list = () => ({
+  items: items.map((item) => ({ ...item, total: item.price * item.quantity })),
+  count: items.length,
+});
+
+/** What /users/:id?page=&sort= sends. `query`: URLSearchParams */
+export const user = (id, query) => ({ id, page: query.get('page'), sort: query.get('sort') });
+
+/** The length of a body that comes as a stream. */
+export async function count(body) {
+  let bytes = 0;
+  for await (const piece of body ?? []) bytes += piece.length;
+  return String(bytes);
+}
+
+const typed = { headers: { 'Content-Type': 'text/plain' } };
+/** A response of plain text, as POST /echo and /upload send it. */
+export const plain = (body) => new Response(body, typed);
+
+const encoder = new TextEncoder();
+/** Streams that are open, of whatever server. */
+const listeners = new Set();
+
+/** GET /events: a stream of events, which a comment opens. */
+export function events() {
+  let own;
+  const stream = new ReadableStream({
+    start(controller) {
+      own = controller;
+      controller.enqueue(encoder.encode(':\n\n'));
+      listeners.add(controller);
+    },
+    cancel() {
+      listeners.delete(own);
+    },
+  });
+  return new Response(stream, { headers: { 'Content-Type': 'text/event-stream' } });
+}
+
+/** POST /publish: its body is an event for each of them. */
+export function publish(message) {
+  const event = encoder.encode(`data: ${message}\n\n`);
+  for (const controller of listeners) controller.enqueue(event);
+  return '~';
+}

@@ -133,7 +133,7 @@ function writeText(block: Block, text: string, at: number): number {
 /** Keeps the ASCII text that lies at `at`. */
 function learn({ u8, view }: Block, at: number, length: number): void {
   otherTexts = 0;
-  knownText = u8.latin1Slice(at, at + length);
+  knownText = u8.toString('latin1', at, at + length);
   for (let i = 0; i < length; i += 4) knownWords[i >> 2] = view.getInt32(at + i, true);
 }
 

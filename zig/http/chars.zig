@@ -84,7 +84,12 @@ pub inline fn find(comptime class: Class, bytes: []const u8, start: usize) usize
 }
 
 /// By vectors of `len` bytes; there are that many at least.
-inline fn findBy(comptime len: usize, comptime class: Class, bytes: []const u8, start: usize) usize {
+inline fn findBy(
+    comptime len: usize,
+    comptime class: Class,
+    bytes: []const u8,
+    start: usize,
+) usize {
     var i = start;
     while (i + len <= bytes.len) : (i += len) {
         const found = class.mask(len, bytes[i..][0..len].*);

@@ -45,11 +45,11 @@ function run(args) {
   }
   const [folder = 'gyrfalcon-app', more] = positionals;
   if (more !== undefined) throw new Mistake(`one folder is enough, and "${more}" is another`);
-  const template = templates[values.template];
-  if (template === undefined) {
+  if (!Object.hasOwn(templates, values.template)) {
     const known = Object.keys(templates).join(', ');
     throw new Mistake(`there is no template "${values.template}"; there are ${known}`);
   }
+  const template = templates[values.template];
   const path = resolve(folder);
   checkEmpty(path);
   write(path, values.template, template);
@@ -108,7 +108,8 @@ function packageName(path) {
     .toLowerCase()
     .replace(/[^a-z0-9._-]+/g, '-')
     .replace(/^[._-]+|-+$/g, '');
-  return name === '' ? 'gyrfalcon-app' : name;
+  const isRefused = name === '' || name === 'node_modules' || name === 'favicon.ico'; // by npm
+  return isRefused ? 'gyrfalcon-app' : name;
 }
 
 function tell(path, template) {

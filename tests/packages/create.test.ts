@@ -183,6 +183,8 @@ alone('what it does not know is refused, with what there is', async (place) => {
     await refusal(place, 'app --template vue'),
     'there is no template "vue"; there are hello, hono, static, chat',
   );
+  for (const name of ['toString', '__proto__'])
+    assert.match(await refusal(place, `app --template ${name}`), `there is no template "${name}"`);
   assert.match(await refusal(place, 'app --port 3'), /'--port'.*; --help tells what there is/);
   assert.match(await refusal(place, 'app other'), 'one folder is enough, and "other" is another');
   assert.not.ok(existsSync(place.at('app')));

@@ -51,7 +51,7 @@ pub const Class = enum {
 
     /// A bit for each byte of `v` that is in the class.
     inline fn mask(comptime class: Class, comptime len: usize, v: @Vector(len, u8)) Mask(len) {
-        const V = struct {
+        const of_len = struct {
             inline fn all(comptime c: u8) @Vector(len, u8) {
                 return @splat(c);
             }
@@ -60,8 +60,8 @@ pub const Class = enum {
                 return @bitCast(of);
             }
         };
-        const all = V.all;
-        const bits = V.bits;
+        const all = of_len.all;
+        const bits = of_len.bits;
         return switch (class) {
             .value_stop => (bits(v < all(0x20)) & ~bits(v == all('\t'))) | bits(v == all(0x7f)),
             .target_stop => bits(v -% all(0x21) > all(0x7e - 0x21)) |

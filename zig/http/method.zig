@@ -15,7 +15,7 @@ pub const Method = enum(u8) {
     other = 255,
 
     /// The method named by `bytes`. Methods are case-sensitive (RFC 9110 §9.1): `get` is `other`.
-    /// `bytes` is not checked to be a token; the decoder does that before.
+    /// `bytes` is not checked to be a token; that is asked of those that are `other`.
     pub fn parse(bytes: []const u8) Method {
         return switch (bytes.len) {
             3 => pick(bytes, &.{ .GET, .PUT }),

@@ -177,7 +177,7 @@ pub fn headersBytes(block_bytes: usize, frame_bytes_max: u24) usize {
 
 fn framesOf(block_bytes: usize, frame_bytes_max: u24) usize {
     if (block_bytes <= frame_bytes_max) return 1; // nearly always, and a division takes its time
-    return @max(1, std.math.divCeil(usize, block_bytes, frame_bytes_max) catch unreachable);
+    return std.math.divCeil(usize, block_bytes, frame_bytes_max) catch unreachable;
 }
 
 /// Makes HEADERS, and CONTINUATION where it takes that, of a field block of `block_bytes` that was

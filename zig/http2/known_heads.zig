@@ -88,6 +88,13 @@ pub const Shapes = struct {
         return .{ .place = place, .number = shape.number };
     }
 
+    /// What is secret stays no longer than it takes.
+    fn forget(self: *Shapes, place: Place) void {
+        const shape = &self.places[place];
+        shape.number = 0;
+        std.crypto.secureZero(u8, &shape.text);
+    }
+
     /// Heads that differ mostly do so in how long they are, and in how they end.
     fn placeOf(p: *const HeadParts) Place {
         const text = p.lines.text;
@@ -107,8 +114,8 @@ pub const Blocks = struct {
     places: [kept_max]Block = undefined,
     /// That this Content-Length came to `length_bytes`.
     length: u64 = 0,
-    /// The encoder's table as it was then. So many changes that it is the same again do not fit
-    /// between two heads.
+    /// The encoder's, when the last head was written. Between two heads the table does not change
+    /// 2^32 times, so that it would be the same again.
     changes: u32 = 0,
     /// 0: of none.
     length_len: u8 = 0,
@@ -138,9 +145,12 @@ pub const Blocks = struct {
         } else {
             const start = out.len;
             const before = encoder.learned();
+            const secrets = encoder.secrets;
             response.writeFields(encoder, out, p);
+            if (encoder.secrets != secrets) shapes.forget(found.place);
             const came = out.bytes[start..out.len];
-            if (came.len <= block_bytes_max and encoder.learned() == before) {
+            const is_kept = encoder.learned() == before and encoder.secrets == secrets;
+            if (came.len <= block_bytes_max and is_kept) {
                 number.* = found.number;
                 block.len = @intCast(came.len);
                 @memcpy(block.bytes[0..came.len], came);

@@ -54,6 +54,25 @@ test "a head that comes again is a copy, once the table has its fields" {
     // :status, date, server, two lines and the length: an index each.
     try testing.expectEqual(6, try pair.write(&shapes, partsOf(5)));
     try testing.expectEqual(1, shapes.count);
+    // It is no other than the one that is kept.
+    for (&pair.blocks.places, pair.blocks.numbers) |*block, number| {
+        if (number != 0) block.bytes[0] ^= 1;
+    }
+    try testing.expectError(error.TestExpectedEqual, pair.write(&shapes, partsOf(5)));
+}
+
+test "what is secret is kept nowhere" {
+    var shapes: known.Shapes = .{};
+    var pair: Pair = .{};
+    pair.init();
+    var p = partsOf(5);
+    p.lines = comptime .of("set-cookie: session=8c1f\r\n");
+    for (0..4) |_| {
+        _ = try pair.write(&shapes, p);
+        const all = std.mem.asBytes(&shapes);
+        try testing.expectEqual(null, std.mem.indexOf(u8, all, "8c1f"));
+    }
+    try testing.expect(!pair.isKept());
 }
 
 test "lengths may differ, be absent, and not be said" {

@@ -483,3 +483,29 @@ test "a client that leaves while its share is used up is let go, and so is one t
     try testing.expect(bench.driver.net.isDone());
     try bench.end(&.{});
 }
+
+/// A request of HTTP/2, whose fields leave the client's table as it is.
+inline fn http2Get(comptime stream: u8, comptime path: []const u8) []const u8 {
+    const block = "\x82\x86\x04" ++ [_]u8{path.len} ++ path ++ "\x01\x01a";
+    return &([_]u8{ 0, 0, block.len, 1, 5, 0, 0, 0, stream }) ++ block;
+}
+
+test "a request of HTTP/2 is its own, though one that waited was offered since it came last" {
+    var bench: Bench = undefined;
+    try bench.begin();
+    const token = try bench.connect(5);
+    const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+    bench.feed(token, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" ++ settings);
+    bench.feed(token, http2Get(1, "/wait"));
+    bench.feed(token, http2Get(3, "/busy"));
+    bench.feed(token, http2Get(5, "/wait"));
+    try testing.expectEqual(2, bench.script.waiting.len);
+    bench.script.has_room = true;
+    bench.answer(0);
+    try testing.expectEqual(1, bench.script.answered_at_once);
+    // The worker's block has "/busy", where the last that was decoded said "/wait".
+    bench.feed(token, http2Get(7, "/wait"));
+    try testing.expectEqual(3, bench.script.waiting.len);
+    try testing.expectEqual(1, bench.script.answered_at_once);
+    try bench.end(&.{token});
+}

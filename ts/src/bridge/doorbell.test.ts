@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until, within } from '../../../tests/support/wait.ts';
-import { type Doorbell, NamedPipeDoorbell, openDoorbell } from './doorbell.ts';
+import { BunDoorbell, type Doorbell, NamedPipeDoorbell, openDoorbell } from './doorbell.ts';
 import type { Engine } from './engine.ts';
 
 // The kind of doorbell that Windows has, over what this system has for a named pipe: a unix socket.
@@ -24,6 +24,43 @@ test.before.each(async () => {
 });
 test.after.each(() => {
   server.close();
+});
+
+test('in Bun a turn that throws is not the last one', async () => {
+  const thrown: unknown[] = [];
+  const hear = (error: unknown) => thrown.push(error);
+  process.on('unhandledRejection', hear);
+  const rung: ReadableStreamDefaultController<Uint8Array>[] = [];
+  const stream = new ReadableStream<Uint8Array>({
+    start: (controller) => void rung.push(controller),
+  });
+  const doorbell = new BunDoorbell({ file: () => ({ stream: () => stream }) }, 3, () => {});
+  let rings = 0;
+  try {
+    doorbell.open(() => {
+      rings += 1;
+      if (rings === 1) throw new Error('of a handler');
+    });
+    for (let time = 1; time <= 3; time++) {
+      rung[0]?.enqueue(new Uint8Array(1));
+      await until(() => rings === time, `ring ${time}`);
+    }
+    await until(() => thrown.length === 1, 'what was thrown');
+  } finally {
+    doorbell.close();
+    process.off('unhandledRejection', hear);
+  }
+});
+
+test('in Bun the end of the pipe lets the process end', async () => {
+  const failing = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.error(new Error('EBADF')),
+  });
+  const doorbell = new BunDoorbell({ file: () => ({ stream: () => failing }) }, 3, () => {});
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  doorbell.open(() => {});
+  await until(() => timers() < before, 'the timer that keeps the process running is gone');
 });
 
 test('a named pipe rings once when it is connected, for what came before, and then for what is written', async () => {

@@ -29,8 +29,12 @@ export function openDoorbell(engine: Engine, id: EngineId, thread: number): Door
   const end = engine.attach(id, thread);
   const ring = (bell: number) => engine.ring(bell);
   if (!('fd' in end)) return new NamedPipeDoorbell(end.path, ring);
-  const { Bun: bun, Deno: deno } = globalThis as { Bun?: BunFiles; Deno?: unknown };
-  if (bun !== undefined) return new BunDoorbell(bun, end.fd, ring);
+  // Not by their globals, which programs may have for themselves.
+  const { bun, deno } = process.versions as { bun?: string; deno?: string };
+  if (bun !== undefined) {
+    const { Bun: files } = globalThis as unknown as { Bun: BunFiles };
+    return new BunDoorbell(files, end.fd, ring);
+  }
   return deno === undefined ? new PipeDoorbell(end.fd) : new DenoDoorbell(end.fd, ring);
 }
 
@@ -107,27 +111,34 @@ export class BunDoorbell implements Doorbell {
   readonly wake: (bell: number) => void;
   private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
   /** Bun waits for a timer, and for no stream of a descriptor's. */
-  private readonly keeping = setInterval(() => {}, 2 ** 30);
+  private readonly keeping: NodeJS.Timeout;
 
   constructor(bun: BunFiles, fd: number, wake: (bell: number) => void) {
     this.reader = bun.file(fd).stream().getReader();
     this.wake = wake;
+    this.keeping = setInterval(() => {}, 2 ** 30);
   }
 
   open(ring: () => void): void {
     const next = (): void => {
-      this.reader.read().then(({ done }) => {
-        if (done) return this.close();
-        ring();
-        next();
-      });
+      this.reader.read().then(
+        ({ done }) => {
+          if (done) return this.close();
+          try {
+            ring();
+          } finally {
+            next(); // what is thrown ends a turn, and not all of them
+          }
+        },
+        () => this.close(), // nothing more will come
+      );
     };
     next();
   }
 
   close(): void {
     clearInterval(this.keeping);
-    this.reader.cancel();
+    this.reader.cancel().catch(() => {}); // it has ended by itself
   }
 
   ref(): void {

@@ -115,6 +115,14 @@ test('GYRFALCON_ENGINE comes before all that', () => {
   assert.is(addon, join('/elsewhere', 'node-zigar-addon', 'linux.x64.node'));
 });
 
+test('GYRFALCON_ENGINE may be relative, and what lies around the code is not looked at', () => {
+  process.env.GYRFALCON_ENGINE = 'engine.zigar';
+  const { library, addon, cure } = findEngine(undefined, glibc);
+  assert.is(library, join(process.cwd(), 'engine.zigar', 'linux.x64.so'));
+  assert.is(addon, join(process.cwd(), 'node-zigar-addon', 'linux.x64.node'));
+  assert.match(cure, 'with node-zigar-addon beside it');
+});
+
 test('a Node.js before 20 is told which one is needed', () => {
   const error = refusal(() => checkNode('18.20.4'));
   assert.is(error.code, 'GYR_NODE_TOO_OLD');

@@ -1,7 +1,7 @@
 /** Which files the engine is loaded from: those of a checkout, or those of the engine's package for this system. */
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GyrfalconError } from '../core/errors.ts';
 
@@ -44,13 +44,13 @@ interface Installed {
  * @throws GyrfalconError GYR_ENGINE_MISSING, or GYR_ENGINE_MISMATCH when the package is of another version
  */
 export function findEngine(
-  own: Installed | undefined = ownPackage(),
+  given?: Installed,
   system: System = systemHere(),
   find: (name: string) => Installed | undefined = installedPackage,
 ): EngineFiles {
   const named = process.env.GYRFALCON_ENGINE;
-  if (named !== undefined)
-    return filesIn(named, system, 'GYRFALCON_ENGINE names the folder that it is sought in');
+  if (named !== undefined) return filesIn(resolve(named), system, namedCure);
+  const own = given ?? ownPackage();
   if (own === undefined) {
     throw new GyrfalconError(
       'GYR_ENGINE_MISSING',
@@ -72,6 +72,10 @@ export function findEngine(
   const again = 'remove node_modules and install again';
   return filesIn(join(engine.folder, 'engine.zigar'), system, again);
 }
+
+/** The addon lies beside the folder that the variable names, as in a checkout's build/ and in an engine's package. */
+const namedCure =
+  'GYRFALCON_ENGINE names the engine.zigar folder that it is sought in, with node-zigar-addon beside it';
 
 /** The package that holds the engine for a system; scripts/lib/packages.mjs makes it. */
 export function enginePackage({ platform, arch, libc }: System): string {
@@ -103,6 +107,8 @@ function systemHere(): System {
 function libcHere(): 'glibc' | 'musl' {
   const [, loader] = /\/ld-(musl|linux)-/.exec(beginning(process.execPath)) ?? [];
   if (loader !== undefined) return loader === 'musl' ? 'musl' : 'glibc';
+  // What it is asked has nothing to do with the network, whose names it would look up.
+  (process.report as { excludeNetwork?: boolean }).excludeNetwork = true;
   const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
   return report.header?.glibcVersionRuntime === undefined ? 'musl' : 'glibc';
 }
@@ -130,16 +136,26 @@ export const { permission } = process as {
 /** Whether a file is there. Throws GYR_ENGINE_DENIED where it may not be looked at; `folder`: what should be readable. */
 export function isThere(file: string, folder = dirname(dirname(file))): boolean {
   if (permission === undefined || permission.has('fs.read', file)) return existsSync(file);
-  throw new GyrfalconError(
-    'GYR_ENGINE_DENIED',
-    `The engine may not be read: ${file}`,
-    `--permission needs --allow-fs-read=${folder}`,
-  );
+  throw denied(file, folder);
 }
 
-/** The package that this code is in. */
+function denied(file: string, folder: string): GyrfalconError {
+  const message = `The engine may not be read: ${file}`;
+  const cure = `--permission needs --allow-fs-read=${folder}`;
+  return new GyrfalconError('GYR_ENGINE_DENIED', message, cure);
+}
+
+/** The outermost node_modules around a path: with pnpm packages are links to others below it. */
+function modulesAround(path: string): string {
+  const [outside] = path.split(`${sep}node_modules${sep}`, 1) as [string];
+  return outside === path ? dirname(path) : `${outside}${sep}node_modules`;
+}
+
+/** The package that this code is in; undefined where a bundler has made another of it. */
 function ownPackage(): Installed | undefined {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+  const { url } = import.meta as { url?: string };
+  if (url?.startsWith('file:') !== true) return undefined;
+  for (let folder = dirname(fileURLToPath(url)); ; folder = dirname(folder)) {
     const found = packageIn(folder);
     if (found?.manifest.name === 'gyrfalcon') return found;
     if (dirname(folder) === folder) return undefined;
@@ -152,20 +168,25 @@ function installedPackage(name: string): Installed | undefined {
     const path = createRequire(import.meta.url).resolve(`${name}/package.json`);
     return packageIn(dirname(path));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code, resource } = error as NodeJS.ErrnoException & { resource?: string };
     if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_ACCESS_DENIED') throw error;
     // Where nothing may be read nothing is found.
-    const modules = dirname(ownPackage()?.folder ?? '');
-    isThere(join(modules, name), modules);
-    if (code === 'ERR_ACCESS_DENIED') throw error;
+    const path = join(dirname(ownPackage()?.folder ?? ''), name);
+    isThere(path, modulesAround(path));
+    if (code === 'ERR_ACCESS_DENIED')
+      throw denied(resource ?? path, modulesAround(resource ?? path));
     return undefined;
   }
 }
 
+/** Undefined where there is no package.json, or one that cannot be read: it is none of ours then. */
 function packageIn(folder: string): Installed | undefined {
   const file = join(folder, 'package.json');
-  if (!existsSync(file)) return undefined;
-  return { folder, manifest: JSON.parse(readFileSync(file, 'utf8')) as Manifest };
+  try {
+    return { folder, manifest: JSON.parse(readFileSync(file, 'utf8')) as Manifest };
+  } catch {
+    return undefined;
+  }
 }
 
 function unsupported({ platform, arch, libc }: System, engines: string[]): GyrfalconError {

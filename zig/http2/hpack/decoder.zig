@@ -27,7 +27,7 @@ const size_updates_max = 2;
 /// other, pseudo-header fields among them.
 pub const Block = struct {
     /// At least as large as the decoder's table, and at most 65,535 bytes. All of it is used as
-    /// scratch memory.
+    /// scratch memory, and what was decoded is used again: who writes there calls `forgetSource`.
     text: []u8,
     lines: []Record,
     limits: Limits,
@@ -39,14 +39,21 @@ pub const Block = struct {
     list_bytes: u64 = 0,
     excess: Excess = .none,
     source: Source = .{},
+    /// How many states of tables it has been given.
+    stamps: u64 = 0,
 
     /// What the fields were decoded from. Who sends the same request again and again says the same
     /// each time, once the table has its fields: that needs no decoding while it is still here.
     const Source = struct {
-        /// Of the decoder's table; 0: nothing may be used again.
+        /// Whose block it was; null: nothing may be used again.
+        decoder: ?*const Decoder = null,
+        /// Of its table.
         stamp: u64 = 0,
         len: u32 = 0,
         bytes: [bytes_max]u8 = undefined,
+        text: [*]const u8 = undefined,
+        lines: [*]const Record = undefined,
+        limits: Limits = undefined,
         text_bytes: u32 = 0,
         count: u32 = 0,
         list_bytes: u64 = 0,
@@ -54,16 +61,18 @@ pub const Block = struct {
         const bytes_max = 96;
     };
 
-    /// To be called by who writes to `text` or `lines`, but behind what they have.
-    pub fn overwrite(self: *Block) void {
-        self.source.stamp = 0;
+    /// To be called by who writes to what `text` or `lines` have, and not behind it.
+    pub fn forgetSource(self: *Block) void {
+        self.source.decoder = null;
     }
 
-    /// Whether it has what `in` says to a decoder with a table of `stamp`.
-    fn has(self: *Block, in: []const u8, stamp: u64) bool {
+    /// Whether what `in` says to `decoder` is here yet; then it is as if that had been decoded anew.
+    fn reuse(self: *Block, in: []const u8, decoder: *const Decoder) bool {
         const source = &self.source;
-        if (source.stamp != stamp or source.len != in.len) return false;
-        if (!std.mem.eql(u8, source.bytes[0..in.len], in)) return false;
+        if (source.decoder != decoder or source.stamp != decoder.stamp) return false;
+        if (source.len != in.len or !std.mem.eql(u8, source.bytes[0..in.len], in)) return false;
+        if (source.text != self.text.ptr or source.lines != self.lines.ptr) return false;
+        if (!std.meta.eql(source.limits, self.limits)) return false;
         self.bytes = source.text_bytes;
         self.count = source.count;
         self.list_bytes = source.list_bytes;
@@ -71,12 +80,16 @@ pub const Block = struct {
         return true;
     }
 
-    fn noteSource(self: *Block, in: []const u8, stamp: u64) void {
+    fn noteSource(self: *Block, in: []const u8, decoder: *const Decoder) void {
         if (in.len > Source.bytes_max or self.excess != .none) return;
         const source = &self.source;
-        source.stamp = stamp;
+        source.decoder = decoder;
+        source.stamp = decoder.stamp;
         source.len = @intCast(in.len);
         @memcpy(source.bytes[0..in.len], in);
+        source.text = self.text.ptr;
+        source.lines = self.lines.ptr;
+        source.limits = self.limits;
         source.text_bytes = self.bytes;
         source.count = self.count;
         source.list_bytes = self.list_bytes;
@@ -169,10 +182,8 @@ pub const Decoder = struct {
     size_limit: u32 = table_bytes_initial,
     /// The limit is below the table's size: the next block must begin with an update.
     is_update_due: bool = false,
-    /// Of this table as it is, and of no other in the process; 0: it has none yet.
+    /// Of this table as it is, and of no other whose fields its block was given; 0: it has none yet.
     stamp: u64 = 0,
-
-    var stamps: std.atomic.Value(u64) = .init(0);
 
     /// `memory` is `table.memoryBytes(capacity)` long. The peer may fill 4096 bytes of a table
     /// before it knows our settings, so that `capacity` is at least that.
@@ -227,11 +238,14 @@ pub const Decoder = struct {
     pub fn decode(self: *Decoder, in: []const u8, block: *Block) Error!void {
         assert(block.text.len >= self.table.capacity and
             block.text.len <= std.math.maxInt(u16));
-        if (self.stamp == 0) self.stamp = 1 + stamps.fetchAdd(1, .monotonic);
-        if (block.has(in, self.stamp)) return;
-        block.overwrite();
+        if (self.stamp == 0) {
+            block.stamps += 1;
+            self.stamp = block.stamps;
+        }
+        if (block.reuse(in, self)) return;
+        block.forgetSource();
         try self.decodeInto(in, block);
-        if (self.stamp != 0) block.noteSource(in, self.stamp);
+        if (self.stamp != 0) block.noteSource(in, self);
     }
 
     fn decodeInto(self: *Decoder, in: []const u8, block: *Block) Error!void {

@@ -348,9 +348,8 @@ test "a block that says the same as the one before is not decoded again, and has
     var fixture: Fixture = .{};
     fixture.init();
     try fixture.decode("\x82\x40\x01a\x01b\xbe"); // it changes the table
-    try testing.expectEqual(0, fixture.block.source.stamp);
+    try testing.expectEqual(null, fixture.block.source.decoder);
     try fixture.decode("\x82\xbe");
-    try testing.expect(fixture.block.source.stamp != 0);
     var kept: [64]u8 = undefined;
     const text = kept[0..fixture.text_of().len];
     @memcpy(text, fixture.text_of());
@@ -362,6 +361,26 @@ test "a block that says the same as the one before is not decoded again, and has
     try testing.expectEqualStrings(text, fixture.text_of());
     try testing.expectEqual(before.count, fixture.block.count);
     try testing.expectEqual(before.list_bytes, fixture.block.list_bytes);
+    // Who does not say that it has written there sees it: nothing was decoded.
+    fixture.text[0] = '!';
+    try fixture.decode("\x82\xbe");
+    try testing.expectEqual('!', fixture.text[0]);
+    fixture.block.forgetSource();
+    try fixture.decode("\x82\xbe");
+    try testing.expectEqualStrings(text, fixture.text_of());
+}
+
+test "a block with other memory, or other limits, is decoded" {
+    var fixture: Fixture = .{};
+    fixture.init();
+    for (0..2) |_| try fixture.decode("\x82\x82");
+    var text: [Fixture.text_bytes]u8 = undefined;
+    fixture.block.text = &text;
+    try fixture.decode("\x82\x82");
+    try testing.expectEqualStrings(":method: GET\r\n" ** 2, text[0..fixture.block.bytes]);
+    fixture.block.limits.list_bytes_max = 60;
+    try fixture.decode("\x82\x82");
+    try testing.expectEqual(.too_large, fixture.block.excess);
 }
 
 test "what was decoded is not used for another block, table or decoder" {
@@ -416,7 +435,7 @@ test "what is too long for the block, or has been overwritten, is decoded" {
     try testing.expectEqual(.none, fixture.block.excess);
     const text = "x" ** ":method: GET\r\n".len;
     @memcpy(fixture.text[0..text.len], text);
-    fixture.block.overwrite();
+    fixture.block.forgetSource();
     try fixture.decode("\x82");
     try testing.expectEqualStrings(":method: GET\r\n", fixture.text_of());
 }

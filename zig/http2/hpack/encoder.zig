@@ -81,6 +81,8 @@ pub const Encoder = struct {
     changes: u32 = 0,
     /// How often a field was taken note of for the next time.
     noted: u32 = 0,
+    /// How often a field was secret, and is to be kept nowhere.
+    secrets: u32 = 0,
 
     /// `memory` is `memoryBytes(capacity)` long; `capacity` is a multiple of 32 bytes, or 0: no
     /// table.
@@ -171,7 +173,10 @@ pub const Encoder = struct {
         var name_index: u32 = name.staticIndex();
         if (name_index == 0) name_index = self.findName(lower) orelse 0;
         const is_kept = switch (when) {
-            .never => return literal(out, 4, 0x10, name_index, lower, value),
+            .never => {
+                self.secrets +%= 1;
+                return literal(out, 4, 0x10, name_index, lower, value);
+            },
             // A name that had another value before may well have another the next time.
             .at_once => name != .other or name_index == 0 or self.isSeenAgain(hash),
             .seen_again => self.isSeenAgain(hash),

@@ -378,7 +378,7 @@ pub fn Requests(comptime D: type) type {
         /// The request of `ex` is in `d.request` again.
         pub fn restore(d: *D, conn: *Conn, ex: *Exchange) void {
             const block = &d.http2_worker.block;
-            block.overwrite();
+            block.forgetSource(); // it may be another request
             const kept = ex.http2.head.front();
             const lines = std.mem.sliceAsBytes(block.lines[0..ex.http2.head_lines]);
             @memcpy(block.text[0..ex.http2.block_len], kept[0..ex.http2.block_len]);

@@ -43,7 +43,7 @@ fn lastOf(bucket: usize) u64 {
     if (bucket < exact) return bucket;
     const shift: u6 = @intCast((bucket - exact) / fine + 1);
     const base: u64 = (bucket - exact) % fine + fine;
-    return (base << shift) + (@as(u64, 1) << shift) - 1;
+    return base << shift | (@as(u64, 1) << shift) - 1;
 }
 
 test "every latency falls into a bucket that holds it, to a thousandth" {
@@ -57,6 +57,8 @@ test "every latency falls into a bucket that holds it, to a thousandth" {
         try std.testing.expect(last - latency_us <= latency_us / 1000);
         if (bucket > 0) try std.testing.expect(lastOf(bucket - 1) < latency_us);
     }
+    const most = std.math.maxInt(u64);
+    try std.testing.expectEqual(most, lastOf(bucketOf(most)));
 }
 
 test "percentiles are those of what was added" {

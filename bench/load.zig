@@ -6,7 +6,8 @@
 //!     load <port> <request file> <connections> <seconds> <response bytes> [name=number]...
 //!
 //! `copies`: so many requests are sent at once, and as many responses are waited for.
-//! `each`: a connection ends after so many requests, by the client, and another takes its place.
+//! `each`: a connection ends after so many requests, or so many times `copies`, by the client, and
+//! another takes its place.
 //! `rate`: so many requests are due each second, whatever the server does with those before them.
 //! They are spread over the connections, and a latency counts from when the request was due, not
 //! from when it could be sent: who is late has all that waited behind counted as late too. What is

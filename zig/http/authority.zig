@@ -8,7 +8,7 @@ const chars = @import("chars.zig");
 /// empty.
 pub fn isValid(bytes: []const u8) bool {
     if (bytes.len == 0) return false;
-    const stop = chars.find(.host_stop, bytes, 0);
+    const stop = chars.findShort(.host_stop, bytes);
     if (stop == bytes.len) return true;
     if (stop > 0 and bytes[stop] == ':') return isPort(bytes[stop + 1 ..]);
     return isValidUnusual(bytes);

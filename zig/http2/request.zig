@@ -266,11 +266,11 @@ const Reader = struct {
         const known = knownScheme(scheme) orelse try self.schemeOf(scheme);
         const path = self.path orelse return self.bad(.invalid_path);
         if (path.len > limits.target_bytes_max) return self.refuse(.uri_too_long);
-        if (chars.find(.target_stop, path, 0) < path.len) return self.bad(.invalid_path);
+        if (chars.findShort(.target_stop, path) < path.len) return self.bad(.invalid_path);
         const is_asterisk = req.method == .OPTIONS and std.mem.eql(u8, path, "*");
         if (!std.mem.startsWith(u8, path, "/") and !is_asterisk) return self.bad(.invalid_path);
         req.target = path;
-        const end = chars.find(.question_mark, path, 0);
+        const end = chars.findShort(.question_mark, path);
         req.path = path[0..end];
         req.query = path[@min(end + 1, path.len)..];
         return known;

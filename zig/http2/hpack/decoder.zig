@@ -395,7 +395,7 @@ pub const Decoder = struct {
 fn isValue(bytes: []const u8) bool {
     if (bytes.len == 0) return true;
     if (chars.isOws(bytes[0]) or chars.isOws(bytes[bytes.len - 1])) return false;
-    return chars.find(.value_stop, bytes, 0) == bytes.len;
+    return chars.findShort(.value_stop, bytes) == bytes.len;
 }
 
 /// A literal field as it is in the block.

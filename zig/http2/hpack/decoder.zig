@@ -66,7 +66,7 @@ pub const Block = struct {
         self.source.decoder = null;
     }
 
-    /// Whether what `in` says to `decoder` is here yet; then it is as if that had been decoded anew.
+    /// Whether what `in` says to `decoder` is here yet: then it is as if that were decoded anew.
     fn reuse(self: *Block, in: []const u8, decoder: *const Decoder) bool {
         const source = &self.source;
         if (source.decoder != decoder or source.stamp != decoder.stamp) return false;
@@ -182,7 +182,7 @@ pub const Decoder = struct {
     size_limit: u32 = table_bytes_initial,
     /// The limit is below the table's size: the next block must begin with an update.
     is_update_due: bool = false,
-    /// Of this table as it is, and of no other whose fields its block was given; 0: it has none yet.
+    /// Of this table as it is, and of no other whose fields its block was given; 0: none yet.
     stamp: u64 = 0,
 
     /// `memory` is `table.memoryBytes(capacity)` long. The peer may fill 4096 bytes of a table

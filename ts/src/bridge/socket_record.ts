@@ -43,9 +43,14 @@ export function writeParts(
   message: Parts,
   write: (flags: number, part: Uint8Array, total: number) => boolean,
 ): boolean {
-  const total = message.bytes.length;
+  const { bytes } = message;
+  const total = bytes.length;
   do {
-    const part = message.bytes.subarray(message.at, message.at + abi.CHUNK_BYTES_MAX);
+    // Of a small one a view would give it memory outside of V8's heap, which takes longer than all else.
+    const part =
+      total <= abi.CHUNK_BYTES_MAX
+        ? bytes
+        : bytes.subarray(message.at, message.at + abi.CHUNK_BYTES_MAX);
     const end = message.at + part.length;
     const flags =
       (message.at === 0 ? abi.FLAG_BEGIN : 0) | (end === total ? abi.FLAG_END : 0) | message.manner;

@@ -224,38 +224,33 @@ fn sealBlock(
     frame_bytes_max: u24,
 ) usize {
     assert(stream != 0);
-    if (payload_bytes <= frame_bytes_max) {
-        var own = flags;
-        own.end_headers = true;
-        const header: Header = .{
-            .len = @intCast(payload_bytes),
-            .type = kind,
-            .flags = own,
-            .stream = stream,
-        };
-        header.write(out[0..header_bytes]);
-        return header_bytes + payload_bytes;
-    }
     const count = framesOf(payload_bytes, frame_bytes_max);
     // From the last on: pieces move up by the headers in front of them.
     var index = count;
-    while (index > 0) {
+    while (index > 1) {
         index -= 1;
         const from = index * @as(usize, frame_bytes_max);
         const len = @min(payload_bytes - from, frame_bytes_max);
         const at = from + index * header_bytes;
         const piece = out[header_bytes + from ..][0..len];
-        if (index > 0) std.mem.copyBackwards(u8, out[at + header_bytes ..][0..len], piece);
-        var own: Flags = if (index == 0) flags else .{};
-        own.end_headers = index + 1 == count;
+        std.mem.copyBackwards(u8, out[at + header_bytes ..][0..len], piece);
         const header: Header = .{
             .len = @intCast(len),
-            .type = if (index == 0) kind else .continuation,
-            .flags = own,
+            .type = .continuation,
+            .flags = .{ .end_headers = index + 1 == count },
             .stream = stream,
         };
         header.write(out[at..][0..header_bytes]);
     }
+    var own = flags;
+    own.end_headers = count == 1;
+    const first: Header = .{
+        .len = @intCast(@min(payload_bytes, frame_bytes_max)),
+        .type = kind,
+        .flags = own,
+        .stream = stream,
+    };
+    first.write(out[0..header_bytes]);
     return payload_bytes + header_bytes * count;
 }
 

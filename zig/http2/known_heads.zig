@@ -147,10 +147,10 @@ pub const Blocks = struct {
             const before = encoder.learned();
             const secrets = encoder.secrets;
             response.writeFields(encoder, out, p);
-            if (encoder.secrets != secrets) shapes.forget(found.place);
             const came = out.bytes[start..out.len];
-            const is_kept = encoder.learned() == before and encoder.secrets == secrets;
-            if (came.len <= block_bytes_max and is_kept) {
+            if (encoder.secrets != secrets) {
+                shapes.forget(found.place);
+            } else if (came.len <= block_bytes_max and encoder.learned() == before) {
                 number.* = found.number;
                 block.len = @intCast(came.len);
                 @memcpy(block.bytes[0..came.len], came);

@@ -13,19 +13,8 @@ const Item = struct {
     active: bool,
     tags: []const []const u8,
     rating: Rating,
-};
-
-/// An item, and what is computed of it.
-const Line = struct {
-    id: u32,
-    name: []const u8,
-    category: []const u8,
-    price: u32,
-    quantity: u32,
-    active: bool,
-    tags: []const []const u8,
-    rating: Rating,
-    total: u32,
+    /// Computed for each request; the file has none.
+    total: u32 = 0,
 };
 
 const items_max = 64;
@@ -48,10 +37,9 @@ pub fn load(gpa: std.mem.Allocator) !List {
 
 /// Writes the list into `out`.
 pub fn write(list: *const List, out: *[bytes_max]u8) error{NoSpaceLeft}![]const u8 {
-    var lines: [items_max]Line = undefined;
+    var lines: [items_max]Item = undefined;
     for (list.items, lines[0..list.items.len]) |*item, *line| {
-        inline for (std.meta.fields(Item)) |field|
-            @field(line, field.name) = @field(item, field.name);
+        line.* = item.*;
         line.total = item.price * item.quantity;
     }
     var stream = std.io.fixedBufferStream(out);

@@ -107,9 +107,11 @@ function systemHere(): System {
 function libcHere(): 'glibc' | 'musl' {
   const [, loader] = /\/ld-(musl|linux)-/.exec(beginning(process.execPath)) ?? [];
   if (loader !== undefined) return loader === 'musl' ? 'musl' : 'glibc';
-  // What it is asked has nothing to do with the network, whose names it would look up.
-  (process.report as { excludeNetwork?: boolean }).excludeNetwork = true;
+  const asked = process.report as { excludeNetwork?: boolean };
+  const { excludeNetwork } = asked;
+  asked.excludeNetwork = true; // it would look up the names of whom the program is connected to
   const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  asked.excludeNetwork = excludeNetwork;
   return report.header?.glibcVersionRuntime === undefined ? 'musl' : 'glibc';
 }
 

@@ -1,6 +1,7 @@
 // What tests/apps/engine_app.zig answers, by handlers in TypeScript; also /slow/N, answered after N ms, /late/N, which
 // echoes a body that it begins to read after N ms, and /wait, answered when /release is asked for. Argument: options of
 // serve(), as JSON, and `files`, the folder behind /files, with `openFiles` of it.
+import { setTimeout } from 'node:timers/promises';
 import { dir, type Request, Response, serve } from 'gyrfalcon';
 import { describeSockets, sockets, upgrade } from './sockets.ts';
 
@@ -23,8 +24,6 @@ let release = (): void => {};
 const released = new Promise<void>((resolve) => {
   release = resolve;
 });
-
-const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const numberOf = (request: { params: { n: string } }): number => Number(request.params.n);
 
@@ -81,7 +80,7 @@ const server = serve({
       throw new Error('intended');
     },
     '/slow/:n': async (request) => {
-      await rest(numberOf(request));
+      await setTimeout(numberOf(request));
       return new Response('slow\n');
     },
     '/wait': async () => {
@@ -93,7 +92,8 @@ const server = serve({
       return new Response('released\n');
     },
     '/late/:n': async (request) => {
-      await rest(numberOf(request));
+      // A timer that outlives its client would keep the program from its end.
+      await setTimeout(numberOf(request), undefined, { signal: request.signal });
       return new Response(await request.bytes());
     },
     '/trailers': async (request) => {

@@ -101,7 +101,7 @@ test('onProtocolError leaves nothing behind', async () => {
   assert.is(await bodyOf(server, '/sync'), 'nothing');
 });
 
-/** A stream whose pull and cancel tell what they find, of chunks that are more than the credit. */
+/** A stream whose pull and cancel tell what they find, of so many chunks of 64 KiB. */
 function tellingStream(found: Set<string>, chunks: number): ReadableStream<Uint8Array> {
   let sent = 0;
   return new ReadableStream(
@@ -128,17 +128,22 @@ test('pull and cancel of a response stream are in their request’s context', as
         store.enterWith('of /stream');
         return new Response(tellingStream(found, 64));
       },
+      // More than the sockets of any system take from it while nobody reads.
+      '/endless': () => {
+        store.enterWith('of /endless');
+        return new Response(tellingStream(found, Number.POSITIVE_INFINITY));
+      },
     },
   });
   assert.is((await exchange(server.port, get('/stream'))).body.length, 64 * 65_536);
   assert.is(await bodyOf(server, '/sync'), 'nothing');
   const client = await connect(server.port);
   client.socket.pause();
-  client.send(get('/stream'));
+  client.send(get('/endless'));
   await until(() => server.stats().requests === 3, 'the request');
   client.destroy();
   await until(() => [...found].some((line) => line.startsWith('cancel')), 'cancel');
-  for (const line of found) assert.match(line, /^(cancel: )?of (\/stream|pull)$/);
+  for (const line of found) assert.match(line, /^(cancel: )?of (\/stream|\/endless|pull)$/);
   assert.is(await bodyOf(server, '/sync'), 'nothing');
 });
 

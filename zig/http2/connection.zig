@@ -202,7 +202,8 @@ pub fn Connection(comptime Owner: type) type {
                 .ping_ack => |data| {
                     const sent_ms = self.ping_sent_ms orelse return self.charge(.ping, now_ms);
                     if (!std.mem.eql(u8, &data, &ping_data)) return self.charge(.ping, now_ms);
-                    self.rtt_ms = @intCast(@min(now_ms - sent_ms, std.math.maxInt(u32)));
+                    // Within one tick of the clock it is known too: windows grow in the same house as well.
+                    self.rtt_ms = @intCast(std.math.clamp(now_ms - sent_ms, 1, std.math.maxInt(u32)));
                     self.ping_sent_ms = null;
                     return .{ .event = .pong };
                 },

@@ -608,6 +608,11 @@ test "a round trip is measured by a PING, which one that nobody waits for is not
     try pair.frame(.ping, 1, 0, out[frames.header_bytes..]);
     try pair.expect("pong\n");
     try testing.expectEqual(37, pair.connection.rtt_ms);
+    // One that takes no tick of the clock is known as well: windows grow by it.
+    try testing.expect(pair.connection.ping(pair.now_ms, &out) != null);
+    try pair.frame(.ping, 1, 0, out[frames.header_bytes..]);
+    try pair.expect("pong\n");
+    try testing.expectEqual(1, pair.connection.rtt_ms);
 }
 
 test "a field block in pieces takes memory, and priorities reach their streams" {

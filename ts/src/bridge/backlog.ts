@@ -3,11 +3,14 @@ import { unfilled } from '../fetch/chunks.ts';
 /** Memory for what comes next, bytes: no less, and no more unless one piece is larger. */
 const blockBytesMin = 512;
 const blockBytesMax = 64 * 1024;
+/** Blocks whose bytes have been copied to their reader, and that are kept for what comes next. */
+const sparesMax = 3;
 
 /**
  * Bytes that have come and were not taken yet, in order, in memory of its own: few pieces, however many they came in, and
- * less than twice their bytes besides one block, which grows to what comes at once, 64 KiB at most. Each byte is copied once, on its way in, as long as the pieces
- * that are taken are at least half full: every copy is memory outside of V8's heap, which it answers with whole collections.
+ * less than twice their bytes besides one block, which grows to what comes at once, 64 KiB at most. Each byte is copied
+ * once, on its way in, as long as the pieces that are taken are at least half full: every copy is memory outside of V8's
+ * heap, which it answers with whole collections. A reader with memory of its own gets by with the same few blocks.
  */
 export class Backlog {
   /** How many bytes there are. */
@@ -15,6 +18,8 @@ export class Backlog {
   private readonly pieces: Uint8Array[] = [];
   /** Memory of the last piece and of what may be added to it. */
   private block: Uint8Array<ArrayBuffer> | null = null;
+  /** Blocks of 64 KiB that nothing is in. */
+  private readonly spares: Uint8Array<ArrayBuffer>[] = [];
   /** The first piece is another's memory. */
   private isBorrowed = false;
   /** The most that there was at once since there was nothing. */
@@ -55,7 +60,8 @@ export class Backlog {
   private begin(bytes: Uint8Array, from: number): void {
     const rest = from === 0 ? bytes : bytes.subarray(from);
     const grown = this.block === null ? this.usual : 2 * this.block.length;
-    this.block = unfilled(Math.max(rest.length, Math.min(grown, blockBytesMax)));
+    const size = Math.max(rest.length, Math.min(grown, blockBytesMax));
+    this.block = (size === blockBytesMax ? this.spares.pop() : undefined) ?? unfilled(size);
     this.block.set(rest);
     this.pieces.push(this.block.subarray(0, rest.length));
   }
@@ -82,12 +88,20 @@ export class Backlog {
         pieces[0] = piece.subarray(taken);
       } else {
         pieces.shift(); // its block stays, for what comes next
+        if (!this.isBorrowed) this.spare(piece.buffer as ArrayBuffer);
         this.isBorrowed = false;
       }
     }
     this.length -= count;
     this.noteEmpty();
     return count;
+  }
+
+  /** Nothing is left in a block: it is kept, unless it is the last one, which is filled on. */
+  private spare(block: ArrayBuffer): void {
+    const { spares } = this;
+    if (block === this.block?.buffer || block.byteLength !== blockBytesMax) return;
+    if (spares.length < sparesMax) spares.push(new Uint8Array(block));
   }
 
   private noteEmpty(): void {
@@ -121,6 +135,7 @@ export class Backlog {
     this.pieces.length = 0;
     this.length = 0;
     this.block = null;
+    this.spares.length = 0;
     this.isBorrowed = false;
   }
 

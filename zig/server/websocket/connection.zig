@@ -184,9 +184,10 @@ pub fn WebSockets(comptime D: type) type {
         }
 
         /// Tells of bytes that lie where they came. What is not in the worker's own buffer goes
-        /// with its connection, which whoever is told may end, and with it what he is told.
+        /// with its connection, which whoever is told may end, and with it what he is told: unless
+        /// he but copies it to where he has room.
         fn tellInPlace(d: *D, session: *Session, data: *const frame_decoder.Data) void {
-            if (session.tunnel.?.isInPlace()) return tell(d, session, data);
+            if (D.asks_room or session.tunnel.?.isInPlace()) return tell(d, session, data);
             var copy = data.*;
             copy.bytes = d.websocket_worker.whole[0..data.bytes.len];
             @memcpy(copy.bytes, data.bytes);

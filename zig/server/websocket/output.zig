@@ -370,7 +370,7 @@ pub fn Output(comptime D: type) type {
             payload: []const u8,
         ) void {
             const net = &d.net;
-            if (payload.len <= limits.output_buffer_bytes / 4) {
+            if (payload.len <= limits.output_copy_bytes_max) {
                 const bytes: u32 = @intCast(frames.head_bytes_max + payload.len);
                 const room = net.reserve(conn, bytes);
                 const head_len = head.write(room[0..frames.head_bytes_max]).len;

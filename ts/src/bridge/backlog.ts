@@ -1,3 +1,4 @@
+import { noteOutside } from '../core/young.ts';
 import { unfilled } from '../fetch/chunks.ts';
 
 /** Memory for what comes next, bytes: no less, and no more unless one piece is larger. */
@@ -142,6 +143,8 @@ export class Backlog {
   private own(piece: Uint8Array): Uint8Array<ArrayBuffer> {
     const isMine = !this.isBorrowed && 2 * piece.length >= piece.buffer.byteLength;
     this.isBorrowed = false;
-    return isMine ? (piece as Uint8Array<ArrayBuffer>) : new Uint8Array(piece);
+    if (isMine) return piece as Uint8Array<ArrayBuffer>;
+    noteOutside(piece.length);
+    return new Uint8Array(piece);
   }
 }

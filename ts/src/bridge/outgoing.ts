@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { noteOutside } from '../core/young.ts';
 import { ChunkEncoder } from '../fetch/chunks.ts';
 import type { HeaderList } from '../fetch/headers.ts';
 import type { ResponseParts } from '../fetch/response_parts.ts';
@@ -117,6 +118,7 @@ export class Outgoing extends AsyncResource {
     this.bytes = rest === more || rest.length === 0 ? more : Buffer.concat([rest, more]);
     this.at = 0;
     this.received += more.length;
+    noteOutside(more.length); // by the program, which drops it now
   }
 
   /**

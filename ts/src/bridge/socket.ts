@@ -3,6 +3,7 @@ import { inspect, types } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { isThenable } from '../core/thenable.ts';
+import { noteOutside } from '../core/young.ts';
 import { viewBytes } from '../fetch/chunks.ts';
 import * as abi from './abi.gen.ts';
 import { tellSocketClose, tellSocketOpen } from './diagnostics.ts';
@@ -28,6 +29,19 @@ import type {
   WebSocketBinaryType,
   WebSocketData,
 } from './websocket.ts';
+
+// Of the module's own: compiled code has them as numbers. What is imported it loads each time, and checks.
+const {
+  CHUNK_BYTES,
+  CHUNK_BYTES_MAX,
+  CHUNK_LEN,
+  FLAG_BEGIN,
+  FLAG_END,
+  FLAG_TEXT,
+  RECORD_HEADER_FLAGS,
+  SOCKET_MESSAGE_COST,
+} = abi;
+const { alloc, allocUnsafeSlow } = Buffer;
 
 const OPEN = 1;
 const CLOSING = 2;
@@ -172,8 +186,8 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     const length = Buffer.byteLength(data);
     if (!this.admits(length)) return this.overflow();
     const manner = mannerOf(true, compress);
-    if (length > abi.CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), manner, true);
-    this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
+    if (length > CHUNK_BYTES_MAX) return this.sendWhole(Buffer.from(data), manner, true);
+    this.unacknowledged += length + SOCKET_MESSAGE_COST;
     const { host } = this;
     const isWritten = !host.isBehind && writeText(host.lane, this, manner, data, length);
     if (isWritten) host.wrote();
@@ -192,9 +206,17 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   private sendWhole(bytes: Uint8Array, manner: number, isOwn: boolean): number {
     const { length } = bytes;
     if (length > messageMax) throw invalid(`A message of ${length} bytes`, `at most ${messageMax}`);
-    this.unacknowledged += length + abi.SOCKET_MESSAGE_COST;
+    this.unacknowledged += length + SOCKET_MESSAGE_COST;
+    const { host } = this;
+    if (!host.isBehind && length <= CHUNK_BYTES_MAX) {
+      const flags = FLAG_BEGIN | FLAG_END | manner;
+      if (writePart(host.lane, this, flags, bytes, length)) {
+        host.wrote();
+        return this.status(length);
+      }
+    }
     const message: Parts = { manner, bytes, at: 0 };
-    if (this.host.isBehind || !this.writeMessage(message)) {
+    if (host.isBehind || !this.writeMessage(message)) {
       if (!isOwn) message.bytes = Buffer.from(bytes);
       this.waitWith(message);
     }
@@ -216,7 +238,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     }
     if (this.state !== OPEN) return 0;
     if (!this.admits(bytes.length)) return this.overflow();
-    this.unacknowledged += bytes.length + abi.SOCKET_MESSAGE_COST;
+    this.unacknowledged += bytes.length + SOCKET_MESSAGE_COST;
     this.note(note, Buffer.from(bytes));
     return this.status(bytes.length);
   }
@@ -289,7 +311,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   /** As the engine counts: zig/bridge/sockets.zig, `isWithin`. */
   private admits(length: number): boolean {
     const sent = this.unacknowledged;
-    return sent <= this.step || sent + length + abi.SOCKET_MESSAGE_COST <= this.unsentMax;
+    return sent <= this.step || sent + length + SOCKET_MESSAGE_COST <= this.unsentMax;
   }
 
   private overflow(): 0 {
@@ -399,10 +421,10 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
 
   /** The record of a message, or of a part of one, at `at`. */
   take(block: Block, at: number): void {
-    const length = block.i32[(at + abi.CHUNK_LEN) >> 2] as number;
-    const flags = block.u16[(at + abi.RECORD_HEADER_FLAGS) >> 1] as number;
-    const start = at + abi.CHUNK_BYTES;
-    const cost = length + abi.SOCKET_MESSAGE_COST;
+    const length = block.i32[(at + CHUNK_LEN) >> 2] as number;
+    const flags = block.u16[(at + RECORD_HEADER_FLAGS) >> 1] as number;
+    const start = at + CHUNK_BYTES;
+    const cost = length + SOCKET_MESSAGE_COST;
     this.pending += cost;
     // Who is closing has said that it wants nothing more.
     if (this.state !== OPEN) {
@@ -410,8 +432,8 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
       this.grant(cost);
       return;
     }
-    const isText = (flags & abi.FLAG_TEXT) !== 0;
-    const isWhole = (flags & abi.FLAG_END) !== 0;
+    const isText = (flags & FLAG_TEXT) !== 0;
+    const isWhole = (flags & FLAG_END) !== 0;
     if (!isWhole || this.gathered !== null) {
       this.gather(block, start, length, isWhole, isText);
       return;
@@ -430,7 +452,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     isLast: boolean,
     isText: boolean,
   ): void {
-    this.partsCost += length + abi.SOCKET_MESSAGE_COST;
+    this.partsCost += length + SOCKET_MESSAGE_COST;
     this.gathered ??= this.host.gathering.begin(this);
     this.gathered.add(block, start, length);
     const { gathered } = this;
@@ -485,14 +507,14 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   takeControl(block: Block, at: number, isPing: boolean): void {
     const { handlers } = this.host;
     const hook = isPing ? handlers.ping : handlers.pong;
-    const length = block.i32[(at + abi.CHUNK_LEN) >> 2] as number;
-    const cost = length + abi.SOCKET_MESSAGE_COST;
+    const length = block.i32[(at + CHUNK_LEN) >> 2] as number;
+    const cost = length + SOCKET_MESSAGE_COST;
     this.pending += cost;
     if (hook === undefined || this.state !== OPEN) {
       this.grant(cost);
       return;
     }
-    const payload = this.binaryOf(block, at + abi.CHUNK_BYTES, length);
+    const payload = this.binaryOf(block, at + CHUNK_BYTES, length);
     const work = this.call(() => hook.call(handlers, this, payload));
     if (work === null) this.grant(cost);
     else work.then(() => this.grant(cost));
@@ -566,9 +588,14 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   /** A copy, as the program wants its messages, with memory of its own: another client's bytes are in none of it. */
   private binaryOf(block: Block, start: number, length: number): Buffer {
     const { u8 } = block;
-    const bytes = Buffer.allocUnsafeSlow(length);
-    if (length > loopBytes) u8.copy(bytes, 0, start, start + length);
-    else for (let i = 0; i < length; i += 1) bytes[i] = u8[start + i] as number;
+    if (length <= onHeapBytes) {
+      const bytes = alloc(length);
+      copyFew(u8, start, bytes);
+      return this.asBinary(bytes);
+    }
+    const bytes = allocUnsafeSlow(length);
+    noteOutside(length);
+    u8.copy(bytes, 0, start, start + length);
     return this.asBinary(bytes);
   }
 
@@ -581,8 +608,29 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   }
 }
 
-/** Up to so many bytes a loop copies faster than the view of a part that Buffer.copy() makes. */
-const loopBytes = 64;
+/**
+ * Up to so many bytes V8 keeps in the array itself, until somebody asks for its buffer: that costs no memory outside of the
+ * heap. A loop copies them faster than the view of a part that Buffer.copy() makes.
+ */
+const onHeapBytes = 64;
+
+/** Fills `to`, eight bytes at a time: each step of a loop costs as much as its byte. */
+function copyFew(from: Uint8Array, start: number, to: Uint8Array): void {
+  const { length } = to;
+  let i = 0;
+  for (; i + 8 <= length; i += 8) {
+    const at = start + i;
+    to[i] = from[at] as number;
+    to[i + 1] = from[at + 1] as number;
+    to[i + 2] = from[at + 2] as number;
+    to[i + 3] = from[at + 3] as number;
+    to[i + 4] = from[at + 4] as number;
+    to[i + 5] = from[at + 5] as number;
+    to[i + 6] = from[at + 6] as number;
+    to[i + 7] = from[at + 7] as number;
+  }
+  for (; i < length; i += 1) to[i] = from[start + i] as number;
+}
 
 /** The bytes of a message that is none of text. Throws a TypeError. */
 export function bytesOf(data: Exclude<WebSocketData, string>): Uint8Array {

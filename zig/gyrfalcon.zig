@@ -117,6 +117,7 @@ test {
     _ = @import("io/uring.zig");
     _ = @import("io/uring_lack.zig");
     _ = @import("io/uring_test.zig");
+    _ = @import("io/health.zig");
     _ = @import("io/hostname.zig");
     _ = @import("io/inherited.zig");
     _ = @import("io/socket.zig");

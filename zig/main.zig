@@ -5,7 +5,9 @@
 const builtin = @import("builtin");
 const std = @import("std");
 const system = @import("core/system.zig");
+const Defect = @import("core/defect.zig").Defect;
 const gyrfalcon = @import("gyrfalcon.zig");
+const health = @import("io/health.zig");
 const server_engine = @import("server/engine.zig");
 const signals = if (builtin.os.tag == .windows)
     @import("server/signals_windows.zig")
@@ -23,8 +25,10 @@ const stderr = system.standard_error;
 
 const usage =
     \\Usage: gyrfalcon serve <directory> [options]
+    \\       gyrfalcon healthcheck <url> [--timeout S] [--unix PATH]
     \\
-    \\Serves the files below a directory.
+    \\Serves the files below a directory; or asks a server at a URL of http, by a unix socket if need
+    \\be, whether it answers with a status below 400 within so many seconds (default 5).
     \\
     \\  --port N        port to listen on, 0 for any (default 3000)
     \\  --host H        name or address to listen on (default: every interface)
@@ -132,6 +136,7 @@ pub fn main() !u8 {
             return 0;
         }
     }
+    if (args.len > 1 and std.mem.eql(u8, args[1], "healthcheck")) return healthcheck.run(args[2..]);
     var arguments = parse(args[1..]) orelse return 2;
     var places: Places = .{};
     arguments.config.listen = placesOf(&arguments, &places) orelse return 2;
@@ -361,6 +366,103 @@ fn say(fd: system.File, comptime fmt: []const u8, args: anytype) void {
         rest = rest[n..];
     }
 }
+
+/// `gyrfalcon healthcheck`: 0 when the server answers, 1 when it does not.
+const healthcheck = struct {
+    const Asked = struct {
+        url: []const u8 = "",
+        timeout_ms: u31 = health.timeout_ms_default,
+        unix: ?[]const u8 = null,
+    };
+
+    fn run(args: []const [:0]const u8) u8 {
+        const asked = parseAsked(args) orelse return 2;
+        const question = health.Question.of(asked.url) catch |err| {
+            complain("healthcheck takes a URL as http://127.0.0.1:3000/, got {s}{s}", .{
+                asked.url,
+                if (err == error.NotHttp) "; what speaks https has --https-port beside it" else "",
+            });
+            return 2;
+        };
+        const status = answer(&asked, &question) orelse return 1;
+        if (status < 400) return 0;
+        complain("{s} answered {d}", .{ asked.url, status });
+        return 1;
+    }
+
+    fn parseAsked(args: []const [:0]const u8) ?Asked {
+        var out: Asked = .{};
+        var i: usize = 0;
+        while (i < args.len) : (i += 1) {
+            const arg = args[i];
+            if (!std.mem.startsWith(u8, arg, "-")) {
+                if (out.url.len > 0) return refuseAsked("one URL is asked, got a second: {s}", arg);
+                out.url = arg;
+                continue;
+            }
+            const is_timeout = std.mem.eql(u8, arg, "--timeout");
+            if (!is_timeout and !std.mem.eql(u8, arg, "--unix"))
+                return refuseAsked("no such option: {s} (see --help)", arg);
+            i += 1;
+            if (i == args.len) return refuseAsked("{s} needs a value", arg);
+            if (!is_timeout) {
+                out.unix = args[i];
+                continue;
+            }
+            const seconds = number(u16, arg, args[i]) orelse return null;
+            if (seconds == 0) return refuseAsked("{s} takes a second or more", arg);
+            out.timeout_ms = @as(u31, seconds) * 1000;
+        }
+        if (out.url.len == 0) return refuseAsked("which URL? {s}", usage);
+        return out;
+    }
+
+    fn refuseAsked(comptime fmt: []const u8, arg: []const u8) ?Asked {
+        complain(fmt, .{arg});
+        return null;
+    }
+
+    /// The status; null after a complaint. What a name leads to is asked one after the other.
+    fn answer(asked: *const Asked, question: *const health.Question) ?u16 {
+        if (asked.unix) |path| {
+            var unix = gyrfalcon.Endpoint.UnixPath.of(path) orelse {
+                complain("{s} is no path of a unix socket: its length", .{path});
+                return null;
+            };
+            const has_abstract = gyrfalcon.Endpoint.UnixPath.has_abstract;
+            if (has_abstract and path[0] == '@') unix.buffer[0] = 0;
+            return health.ask(&.{ .unix = unix }, question, asked.timeout_ms) catch |err|
+                explainAsked(err, asked);
+        }
+        var defect: Defect = .{};
+        const list = question.endpoints(&defect) catch {
+            complain("{s}", .{defect.message()});
+            return null;
+        };
+        var last: health.AskError = error.NoAnswer;
+        for (list.slice()) |*endpoint| {
+            return health.ask(endpoint, question, asked.timeout_ms) catch |err| {
+                last = err;
+                continue;
+            };
+        }
+        return explainAsked(last, asked);
+    }
+
+    fn explainAsked(err: health.AskError, asked: *const Asked) ?u16 {
+        const at = asked.unix orelse asked.url;
+        switch (err) {
+            error.ConnectionRefused, error.FileNotFound => complain("nothing listens at {s}", .{at}),
+            error.NoAnswer => complain("{s} closed the connection without an answer", .{at}),
+            error.NotHttp => complain("{s} answered something that is no HTTP", .{at}),
+            error.TimedOut => complain("{s} did not answer within {d} s", .{
+                at, asked.timeout_ms / 1000,
+            }),
+            else => |other| complain("{s} cannot be asked: {s}", .{ at, @errorName(other) }),
+        }
+        return null;
+    }
+};
 
 /// Null for what the engine has told in words already.
 fn explain(err: gyrfalcon.ServerError) ?server_engine.Trouble {

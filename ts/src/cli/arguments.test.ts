@@ -39,6 +39,15 @@ test('an unknown command is refused with the nearest one', () => {
   );
 });
 
+test('an operand that may be left out is none too many', () => {
+  assert.equal(parse(['healthcheck']).operands, []);
+  assert.equal(parse(['healthcheck', 'http://a/']).operands, ['http://a/']);
+  assert.is(
+    mistake('healthcheck', 'http://a/', 'http://b/'),
+    '"http://b/" is one operand too many | gyrfalcon healthcheck [<url>] [options]',
+  );
+});
+
 test('a file in the place of the command is told how to be served', () => {
   assert.is(
     mistake('./app.ts'),

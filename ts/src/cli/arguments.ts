@@ -21,8 +21,10 @@ export interface CommandSpec {
   readonly usage: string;
   readonly summary: string;
   readonly operands: readonly string[];
+  /** Operands behind those that may be left out. */
+  readonly optional?: readonly string[];
   readonly options: Readonly<Record<string, OptionSpec>>;
-  /** What follows in its help text on what an app is. */
+  /** What stands in its help text above the options. */
   readonly about: readonly string[];
 }
 
@@ -38,11 +40,16 @@ export interface Invocation {
   readonly version: boolean;
 }
 
+/** What an app is, as help texts begin to say it. */
+const anApp =
+  'The module’s default export is an object of options as for serve(), or one with a fetch method';
+
 const start: CommandSpec = {
   name: 'start',
   usage: 'gyrfalcon start <app.ts> [options]',
   summary: 'Serve the app that a module exports',
   about: [
+    anApp,
     'such as a Hono app. Sockets that a service manager hands over (LISTEN_FDS) are listened at',
     'without any option.',
   ],
@@ -119,6 +126,7 @@ const explain: CommandSpec = {
   usage: 'gyrfalcon explain <app.ts> [--json]',
   summary: 'Tell where each request of an app would be answered',
   about: [
+    anApp,
     'such as a Hono app. The module is imported as `gyrfalcon start` does it, and nothing is listened',
     'at. Errors are those that it would have.',
   ],
@@ -128,13 +136,33 @@ const explain: CommandSpec = {
   },
 };
 
+const healthcheck: CommandSpec = {
+  name: 'healthcheck',
+  usage: 'gyrfalcon healthcheck [<url>] [options]',
+  summary: 'Ask a server whether it answers',
+  about: [
+    'The exit code is 0 when it answers with a status below 400, else 1. The URL is one of http; unless',
+    'given it is http://127.0.0.1:3000/, or that with $PORT.',
+  ],
+  operands: [],
+  optional: ['url'],
+  options: {
+    timeout: {
+      value: 'S',
+      help: 'seconds that it has to answer (default: 5)',
+      range: [1, 65_535],
+    },
+    unix: { value: 'PATH', help: 'ask by a unix socket; @NAME is an abstract one' },
+  },
+};
+
 const everywhere: Readonly<Record<string, OptionSpec>> = {
   help: { short: 'h', help: 'show this help' },
   version: { short: 'v', help: 'show the version' },
 };
 
 /** All commands, in the order of the help text. */
-export const commands: readonly CommandSpec[] = [start, explain];
+export const commands: readonly CommandSpec[] = [start, explain, healthcheck];
 
 /**
  * Parses the arguments after the program's name.
@@ -202,7 +230,6 @@ export function helpText(command: CommandSpec | undefined): string {
     '',
     `Usage: ${command.usage}`,
     '',
-    'The module’s default export is an object of options as for serve(), or one with a fetch method',
     ...command.about,
     '',
     'Options:',
@@ -264,7 +291,7 @@ function wordOf(name: string, text: string, choices: readonly string[] = [text])
 function checkOperands(command: CommandSpec, operands: readonly string[]): void {
   const missing = command.operands[operands.length];
   if (missing !== undefined) throw new CliError(`<${missing}> is missing`, command.usage);
-  const surplus = operands[command.operands.length];
+  const surplus = operands[command.operands.length + (command.optional?.length ?? 0)];
   if (surplus !== undefined)
     throw new CliError(`"${surplus}" is one operand too many`, command.usage);
 }

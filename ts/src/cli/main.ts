@@ -18,6 +18,8 @@ async function run(args: readonly string[]): Promise<void> {
     console.log(helpText(invocation.command));
   } else if (invocation.command === undefined) {
     throw new CliError('a command is missing', 'gyrfalcon --help lists the commands');
+  } else if (invocation.command.name === 'healthcheck') {
+    await (await import('./healthcheck.ts')).healthcheck(invocation); // asks another process: no engine, no loader
   } else {
     // The server's modules are loaded once they are needed: --help answers without an engine. They are before the loader
     // is there: in Node.js 20 that makes a question to another thread of each import.

@@ -16,6 +16,7 @@ export async function start(invocation: Invocation): Promise<void> {
   const { operands, numbers, strings } = invocation;
   // Before the app is imported: its module may make responses or extend the classes as it loads.
   const uninstall = installGlobals();
+  const undo = endOnSignals();
   const { url, options, ignored } = await loadApp(operands[0] as string);
   if (options.globals === false) uninstall();
   const merged = {
@@ -33,6 +34,7 @@ export async function start(invocation: Invocation): Promise<void> {
   if (ignored !== null && !merged.threads && log.shows('warn')) console.error(ignored);
   const server = await serve(merged);
   stopOnSignals(server, log);
+  undo();
   if (merged.onListen !== undefined || !log.shows('info')) return;
   for (const text of placeTexts(server)) console.log(`Listening on ${text}`);
 }
@@ -55,6 +57,28 @@ function endWithListeners(own: unknown): unknown {
   return onError;
 }
 
+/**
+ * The first process of a container gets no signal that it has not asked for. So it does, that it ends by one while its app
+ * is loaded, as every other process.
+ *
+ * @returns what undoes it
+ */
+function endOnSignals(): () => void {
+  if (process.pid !== 1) return () => {};
+  const end = (signal: NodeJS.Signals): void => process.exit(codeOf(signal));
+  process.on('SIGINT', end);
+  process.on('SIGTERM', end);
+  return () => {
+    process.off('SIGINT', end);
+    process.off('SIGTERM', end);
+  };
+}
+
+/** How shells tell the end by a signal. */
+function codeOf(signal: NodeJS.Signals): number {
+  return signal === 'SIGINT' ? 130 : 143;
+}
+
 function stopOnSignals(server: Server, log: Log): void {
   let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -71,7 +95,7 @@ function stopOnSignals(server: Server, log: Log): void {
         },
       );
     } else if (performance.now() - firstAt > sameSignalMs) {
-      process.exit(signal === 'SIGINT' ? 130 : 143);
+      process.exit(codeOf(signal));
     }
   };
   process.on('SIGINT', onSignal);

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runFiles } from '../../tests/runner/run-files.mjs';
 import { lackOf, smoke } from './backends.mjs';
-import { enginePath, optimize } from './build.mjs';
+import { buildFor, enginePath, optimize } from './build.mjs';
 import { compiledFolder, compiledTest, compileTests } from './compiled.mjs';
-import { deflateOption, deflateThere } from './deflate.mjs';
+import { deflateOption, deflateThere, tryDeflate } from './deflate.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
+import { architectures, buildExecutable, imagesLack } from './images.mjs';
 import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
 import { at, emptyAbove, exitMissing, filesBelow, root, SetupError } from './project.mjs';
@@ -227,6 +228,15 @@ export const stages = [
     run: (context) => staticExecutables(context),
   },
   {
+    name: 'images',
+    about:
+      'images of the executable and of an app in TypeScript, for both processors, as containers',
+    engine: true,
+    ci: true,
+    systems: () => (imagesLack() === undefined ? architectures.map(({ triple }) => triple) : []),
+    run: (context) => images(context),
+  },
+  {
     name: 'modules',
     about: 'the engine’s module for every system; that for arm64 runs',
     engine: true,
@@ -308,6 +318,40 @@ async function packages(context) {
   // One after the other: they share the registry's folder. npm takes long where others are busy.
   const options = { processors: 1, timeoutMs: 600_000 };
   return runTests(context, testFiles(context, 'tests/packages'), options);
+}
+
+/** The version of Node.js in the image of an app: that of examples/10-container/Dockerfile. */
+const imageNodeMajor = 24;
+
+/**
+ * Executables come from the stage `static`, or are compiled here; so is an engine for the other processor, with TLS where
+ * that is built for it. What is for an app needs a registry of npm's, as `packages` does. Where an image cannot be built, or
+ * a part of one cannot be had, its tests are skipped and say so.
+ */
+async function images(context) {
+  const { zig } = context;
+  const progress = new Progress();
+  if (imagesLack() === undefined) {
+    await tryDeflate(progress);
+    for (const architecture of architectures) await buildExecutable(architecture, zig, progress);
+    for (const { arch } of architectures) {
+      await buildFor(targetOf(tripleOf({ platform: 'linux', arch })), zig, progress);
+    }
+    const installs = architectures.map(
+      ({ arch }) =>
+        () =>
+          nodeOf(imageNodeMajor, progress, arch),
+    );
+    for (const install of [() => installRegistry(progress), ...installs]) {
+      await install().catch((error) => {
+        if (!(error instanceof SetupError)) throw error;
+        console.log(`      not there: ${error.message}`);
+      });
+    }
+  }
+  // One after the other: npm and an emulated Node.js take long where others are busy.
+  const options = { processors: 1, timeoutMs: 600_000 };
+  return runTests(context, testFiles(context, 'tests/images'), options);
 }
 
 /** A stage that is one program: it passes or it fails. */

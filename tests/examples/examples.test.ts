@@ -188,6 +188,12 @@ example('09-chat', 'app.ts', async (url, { port }) => {
   bob.destroy();
 });
 
+example('10-container', 'app.ts', async (url) => {
+  assert.is(await textOf(url), 'Hello from a container\n');
+  assert.is(await textOf(`${url}livez`), 'alive\n');
+  assert.is(await textOf(`${url}readyz`), 'ready\n');
+});
+
 test('every example has a test', () => {
   const folders = readdirSync(project('examples'), { withFileTypes: true });
   for (const { name } of folders.filter((entry) => entry.isDirectory())) {

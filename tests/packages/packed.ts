@@ -76,8 +76,9 @@ export const thisEngine = {
  * Packs all packages. Of engines that are for other systems there are all files but the machine code.
  *
  * @param others - false leaves those out: npm takes an optional package that no registry has for one that is not for here
+ * @param whole - systems besides this one whose engine is built, and packed whole, by their names in scripts/lib/targets.mjs
  */
-export async function packAll(others = true): Promise<Packed[]> {
+export async function packAll(others = true, whole: readonly string[] = []): Promise<Packed[]> {
   const to = mkdtempSync(join(tmpdir(), 'gyrfalcon-packed-'));
   process.on('exit', () => rmSync(to, { recursive: true, force: true }));
   const chosen = others ? targets : [here];
@@ -86,7 +87,8 @@ export async function packAll(others = true): Promise<Packed[]> {
     [packages.stageCreate, packages.createManifest()],
     ...chosen.map((target): [Stage, Manifest] => [
       (folder) => {
-        if (target.name === here.name) packages.stageEngine(target, folder, { isPartial: true });
+        const isWhole = target.name === here.name || whole.includes(target.name);
+        if (isWhole) packages.stageEngine(target, folder, { isPartial: true });
         else packages.stageEngineTexts(target, folder);
       },
       packages.engineManifest(target),

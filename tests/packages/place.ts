@@ -14,7 +14,7 @@ import { listening, type Running, type RunningServer, start } from '../support/p
 import { within } from '../support/wait.ts';
 
 /** npm's programs, where npm is; they are scripts of Node.js's. */
-const npmFolder = (process.env.PATH ?? '')
+export const npmFolder = (process.env.PATH ?? '')
   .split(delimiter)
   .map((folder) => join(folder, 'npm'))
   .filter((path) => existsSync(path))

@@ -27,8 +27,8 @@ const usage =
     \\Usage: gyrfalcon serve <directory> [options]
     \\       gyrfalcon healthcheck <url> [--timeout S] [--unix PATH]
     \\
-    \\Serves the files below a directory; or asks a server at a URL of http, by a unix socket if need
-    \\be, whether it answers with a status below 400 within so many seconds (default 5).
+    \\Serves the files below a directory; or asks a server at a URL of http, by a unix socket if
+    \\need be, whether it answers with a status below 400 within so many seconds (default 5).
     \\
     \\  --port N        port to listen on, 0 for any (default 3000)
     \\  --host H        name or address to listen on (default: every interface)
@@ -452,7 +452,9 @@ const healthcheck = struct {
     fn explainAsked(err: health.AskError, asked: *const Asked) ?u16 {
         const at = asked.unix orelse asked.url;
         switch (err) {
-            error.ConnectionRefused, error.FileNotFound => complain("nothing listens at {s}", .{at}),
+            error.ConnectionRefused, error.FileNotFound => {
+                complain("nothing listens at {s}", .{at});
+            },
             error.NoAnswer => complain("{s} closed the connection without an answer", .{at}),
             error.NotHttp => complain("{s} answered something that is no HTTP", .{at}),
             error.TimedOut => complain("{s} did not answer within {d} s", .{

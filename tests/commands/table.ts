@@ -113,12 +113,26 @@ export const rows: readonly Row[] = [
     elsewhere: 'tests/listening hands sockets over, and puts a new process beside an old one',
   },
 
+  {
+    pattern: /^npm run pack:images$/,
+    elsewhere: 'the stage images of npm test makes the same image, of executables for two systems',
+  },
+  {
+    pattern: /^(?:skopeo|docker|kubectl) /,
+    elsewhere:
+      'tests/images makes the images by buildah, and holds the files to schemas: none of the three is here',
+  },
+  {
+    pattern: /^gyrfalcon healthcheck /,
+    elsewhere: 'tests/cli/healthcheck.test.ts; tests/images in containers',
+  },
+
   // Tests
   { pattern: /^npm test$/, short: () => 'npm test -- --only format,types,lint' },
   { pattern: /^npm test -- --list$/ },
   { pattern: /^npm test -- --ci$/, short: (command) => `${command} --list` },
   {
-    pattern: /^npm test -- --only (?:static|modules|http2|blackbox|packages)\b/,
+    pattern: /^npm test -- --only (?:static|modules|http2|blackbox|images|packages)\b/,
     short: (command) => `${command} --list`,
   },
   { pattern: /^npm run build:tls\b/, short: () => 'npm run build:tls -- --list' },

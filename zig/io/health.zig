@@ -14,6 +14,8 @@ pub const timeout_ms_default: u31 = 5_000;
 /// The longest head of a request, and of what comes before the status that counts, bytes.
 const head_bytes_max = 8 * 1024;
 
+const NameError = hostname_file.Error;
+
 /// What is asked for: the parts of a URL of the scheme http.
 pub const Question = struct {
     /// As the URL has it: what the field Host is.
@@ -58,7 +60,7 @@ pub const Question = struct {
     }
 
     /// Where to ask. `defect` is filled in on errors.
-    pub fn endpoints(self: *const Question, defect: *Defect) hostname_file.Error!hostname_file.List {
+    pub fn endpoints(self: *const Question, defect: *Defect) NameError!hostname_file.List {
         return hostname_file.resolve(self.hostname, self.port, defect);
     }
 };
@@ -184,9 +186,9 @@ test "what is no URL of http is refused" {
     for ([_][]const u8{ "", "/ready", "localhost:3000", "https://a/", "unix:/run/a" }) |url|
         try testing.expectError(error.NotHttp, Question.of(url));
     for ([_][]const u8{
-        "http://",      "http:///a",     "http://:80/",  "http://a:b/",          "http://a:65536/",
-        "http://a@b",   "http://a/b c",  "http://a:-1/", "http://a/\r\nHost: b", "http://b\xc3\xbc/",
-        "http://a:1:2", "http://a/\x00",
+        "http://",      "http:///a",     "http://:80/",          "http://a:b/",
+        "http://a@b",   "http://a/b c",  "http://a:-1/",         "http://a:65536/",
+        "http://a:1:2", "http://a/\x00", "http://a/\r\nHost: b", "http://b\xc3\xbc/",
     }) |url| try testing.expectError(error.BadUrl, Question.of(url));
 }
 
@@ -197,7 +199,8 @@ test "the status is that of the first head that is not interim, however the byte
         const expected: ?u16 = if (len < status_end) null else 204;
         try testing.expectEqual(expected, try finalStatus(whole[0..len]));
     }
-    for ([_][]const u8{ "SSH-2.0", "HTTP/2 ", "HTTP/1.1 2x", "\x15\x03\x01", "HTTP/1.1 099" }) |text|
+    const others = [_][]const u8{ "SSH-2.0", "HTTP/2 ", "HTTP/1.1 2x", "\x15\x03", "HTTP/1.1 099" };
+    for (others) |text|
         try testing.expectError(error.NotHttp, finalStatus(text));
 }
 

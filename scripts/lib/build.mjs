@@ -14,7 +14,7 @@ import {
   withLock,
   writeFileDeep,
 } from './project.mjs';
-import { run, tail } from './run.mjs';
+import { allOf, run, tail } from './run.mjs';
 import { libraryExtension, targetHere, targets, tripleOf } from './targets.mjs';
 import { archivesIn, tlsOption, tlsThere } from './tls.mjs';
 import { zigVersion } from './toolchain.mjs';
@@ -42,8 +42,8 @@ export async function buildEngine(zig, progress) {
 
 /** The same for one of `targets`. What is built for several of them lies side by side. */
 export async function buildFor(target, zig, progress) {
-  await buildModule(target, zig, progress);
-  await buildAddon(addonPath, target, zig, progress);
+  // The module keeps one processor busy, the other is free.
+  await allOf([buildModule(target, zig, progress), buildAddon(addonPath, target, zig, progress)]);
 }
 
 async function buildModule(target, zig, progress) {

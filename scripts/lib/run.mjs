@@ -33,7 +33,7 @@ export class Progress {
     const begun = Date.now();
     const seconds = () => ((Date.now() - begun) / 1000).toFixed(1);
     if (!this.#isBackground) console.error(`  … ${text}`);
-    const tick = () => console.error(`    still at it: ${seconds()} s`);
+    const tick = () => console.error(`    still at it: ${text} (${seconds()} s)`);
     const ticking = this.#isBackground ? undefined : setInterval(tick, 10_000);
     try {
       const result = await action();
@@ -87,6 +87,17 @@ export function npm(args, options) {
   return path?.endsWith('.js')
     ? run(process.execPath, [path, ...args], options)
     : run(windows ? 'npm.cmd' : 'npm', args, { ...options, shell: windows });
+}
+
+/**
+ * What all of `promises` resolve to, once none of them is at work any more; rejects then with what the first of them has
+ * failed with.
+ */
+export async function allOf(promises) {
+  const outcomes = await Promise.allSettled(promises);
+  const failed = outcomes.find(({ status }) => status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return outcomes.map(({ value }) => value);
 }
 
 /** What a program prints on stdout, trimmed; undefined when it is missing or fails. */

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, symlinkSync } from 'node:fs';
 import { buildEngine, buildTypeScript } from './build.mjs';
 import { tryDeflate, wasDeflateFetched } from './deflate.mjs';
 import { at, exitMissing, MissingError, SetupError, withLock } from './project.mjs';
-import { Progress } from './run.mjs';
+import { allOf, Progress } from './run.mjs';
 import { targetHere } from './targets.mjs';
 import { tryTls, wasTlsBuilt } from './tls.mjs';
 import { checkNode, findZig, installPackages } from './toolchain.mjs';
@@ -29,9 +29,9 @@ export async function setup({
   checkNode();
   const waiting = (pid) => progress.note(`waiting for the setup in process ${pid}`);
   const zig = await withLock('setup', waiting, async () => {
-    await installPackages(progress);
+    const [, found] = await allOf([installPackages(progress), findZig(progress)]);
     linkCommand();
-    return findZig(progress);
+    return found;
   });
   const here = targetHere();
   const isTlsWanted = tls || (engine && wasTlsBuilt(here));

@@ -16,6 +16,10 @@ import * as assert from 'uvu/assert';
 import { project, type Running, start, stopAll } from '../support/process.ts';
 import { until, within } from '../support/wait.ts';
 
+const { allOf } = (await import(project('scripts', 'lib', 'run.mjs'))) as {
+  allOf(promises: readonly Promise<unknown>[]): Promise<unknown[]>;
+};
+
 /** A checkout of its own, with the packages there and nothing else, and a PATH that has nothing. */
 const test = suite<{ checkout: string; path: string }>('setup', { checkout: '', path: '' });
 
@@ -50,9 +54,31 @@ async function failure(context: { checkout: string; path: string }): Promise<str
   const running = bootstrap(context);
   const { code } = await within(running.ended, 'the end of the setup');
   assert.is(code, 1, running.stderr());
-  assert.not.match(running.stderr(), /^ +at /m);
+  assert.not.match(running.stderr(), /^ +at /m, running.stderr());
   return running.stderr();
 }
+
+test('of steps side by side the first that fails is told, once none is at work any more', async () => {
+  let end = (): void => {};
+  const other = new Promise<string>((resolve) => {
+    end = () => resolve('done');
+  });
+  let told: unknown;
+  const all = allOf([
+    other,
+    Promise.reject(new Error('second')),
+    Promise.reject(new Error('third')),
+  ]);
+  const ended = all.catch((error: Error) => {
+    told = error.message;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.is(told, undefined);
+  end();
+  await ended;
+  assert.is(told, 'second');
+  assert.equal(await allOf([other, Promise.resolve(1)]), ['done', 1]);
+});
 
 test('without Python it says what is missing and what else would do', async (context) => {
   assert.match(await failure(context), /error: Python 3 is missing;.*Or put Zig 0\.14\.1 on PATH/);

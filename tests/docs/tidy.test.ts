@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { posix } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -10,6 +10,7 @@ import { testUnless } from '../support/skip.ts';
 
 const columns = 100;
 const lines = 800;
+const bytes = 256 * 1024;
 /** Where the compiler begins: every other file below zig/ is imported from one of these. */
 const zigEntries = [
   'zig/gyrfalcon.zig',
@@ -179,6 +180,11 @@ function unreached(files: string[], entries: string[]): string[] {
 
 const test = suite('sources');
 const check = (name: string, body: () => void): void => testUnless(test, why, name, body);
+
+check('no file is as large as what compilers write', () => {
+  const large = tracked.filter((path) => statSync(project(path)).size > bytes);
+  assert.equal(large, []);
+});
 
 check(`no line of Zig is above ${columns} columns`, () => {
   const wide = (line: string): string | undefined => {

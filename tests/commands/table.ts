@@ -65,6 +65,12 @@ export const rows: readonly Row[] = [
     serves: true,
     files: { 'file.ts': program },
   },
+  { pattern: /^node --import gyrfalcon\/loader examples\/httparena\/data\.ts build\/httparena$/ },
+  {
+    pattern: /^DATA_DIR=\S+ node --import gyrfalcon\/loader examples\/httparena\/server\.ts$/,
+    short: (command) => `PROCESSES=1 HTTP_PORT=0 HTTP2_PORT=0 ${command}`,
+    serves: true,
+  },
   { pattern: /^npm run pack:packages -- (?:linux\.x64|--list)$/, short: pack },
   { pattern: /^npm run pack:packages$/, short: () => 'npm run pack:packages -- --list' },
   {

@@ -1,6 +1,6 @@
 /** Options that bench/idle.mjs asks for: 10,000 connections and more, held for minutes. */
 const held = {
-  maxConnections: 12_000,
+  maxConnections: 24_000,
   keepAliveTimeout: 3_600_000,
   headerTimeout: 3_600_000,
 };

@@ -6,7 +6,7 @@ interface Data {
 }
 
 export default {
-  maxConnections: 12_000,
+  maxConnections: 24_000,
   fetch(request, server) {
     const casts = new URL(request.url).pathname === '/cast';
     if (server.upgrade(request, { data: { casts } })) return undefined;

@@ -1,5 +1,5 @@
 //! The Zig contender over TLS: a constant body, and a folder. One worker, the engine's defaults
-//! otherwise. `zig_https <port> <certificate> <key> <folder>`
+//! otherwise. `zig_https <port> <certificate> <key> <folder> [idle]`
 
 const std = @import("std");
 const gyrfalcon = @import("gyrfalcon");
@@ -31,18 +31,24 @@ const Site = struct {
 pub fn main() !void {
     const gpa = std.heap.c_allocator;
     const args = try std.process.argsAlloc(gpa);
-    if (args.len != 5) return error.ArgumentsMissing;
+    if (args.len < 5) return error.ArgumentsMissing;
     const tls = [_]gyrfalcon.TlsSettings{.{
         .certificates = &.{.{ .certificate = .{ .file = args[2] }, .key = .{ .file = args[3] } }},
     }};
     const site: Site = .{ .dir = try gyrfalcon.DirServer.init(gpa, .{ .root = args[4] }) };
-    var server: gyrfalcon.Server(Site) = undefined;
-    try server.initWith(gpa, .{
+    var config: gyrfalcon.Config = .{
         .hostname = "127.0.0.1",
         .port = try std.fmt.parseInt(u16, args[1], 10),
         .workers = 1,
         .tls = &tls,
-    }, site);
+    };
+    if (args.len > 5 and std.mem.eql(u8, args[5], "idle")) { // as in zig_hello.zig
+        config.connections_max = 24_000;
+        config.idle_timeout_ms = std.time.ms_per_hour;
+        config.header_timeout_ms = std.time.ms_per_hour;
+    }
+    var server: gyrfalcon.Server(Site) = undefined;
+    try server.initWith(gpa, config, site);
     defer server.deinit();
     try server.run();
 }

@@ -42,7 +42,7 @@ pub fn main() !void {
         .hostname = "127.0.0.1",
         .port = port,
         .workers = 1,
-        .connections_max = 12_000,
+        .connections_max = 24_000,
         // bench/ws_load.zig reads no PINGs.
         .websocket_ping_after_ms = 0,
         .websocket_idle_timeout_ms = 0,

@@ -50,9 +50,10 @@ export const zigWork = async ({ port, plain }) => [
   String(port),
 ];
 
-export async function zigTls({ port }) {
+export async function zigTls({ port, idle }) {
   const { cert, key } = await certificate();
-  return [await tlsProgram('zig_https'), String(port), cert, key, www];
+  const program = await tlsProgram('zig_https');
+  return [program, String(port), cert, key, www, ...(idle ? ['idle'] : [])];
 }
 
 /** A module in bench/apps, served by the command that users have. */

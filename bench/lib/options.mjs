@@ -70,8 +70,12 @@ const smoke = {
   output: 'bench/results/smoke.json',
 };
 
-/** @returns {Options & { list: boolean }} prints usage and exits when the command line is wrong */
-export function readOptions(argv = process.argv.slice(2)) {
+/**
+ * @param {string[]} argv
+ * @param {number} connectionsMax  what the load generators hold, unless connections are held by the program itself
+ * @returns {Options & { list: boolean }} prints usage and exits when the command line is wrong
+ */
+export function readOptions(argv = process.argv.slice(2), connectionsMax = 10_000) {
   let values;
   try {
     ({ values } = parseArgs({ args: argv, options: flags }));
@@ -91,7 +95,7 @@ export function readOptions(argv = process.argv.slice(2)) {
     rounds: integer(values, 'rounds', 1, 1000),
     seconds: integer(values, 'seconds', 1, 600),
     warmup: integer(values, 'warmup', 0, 60),
-    connections: integer(values, 'connections', 1, 10_000),
+    connections: integer(values, 'connections', 1, connectionsMax),
     only: values.only.split(',').filter(Boolean),
     serverCore: integer(values, 'server-core', 0, 1023),
     loadCore: integer(values, 'load-core', 0, 1023),

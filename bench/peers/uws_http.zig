@@ -3,28 +3,17 @@
 
 const std = @import("std");
 const List = @import("list");
+const uws = @import("uws.zig");
 
-const App = opaque {};
+const App = uws.App;
 const Res = opaque {};
 const Req = opaque {};
-/// Of use over TLS.
-const Options = extern struct { texts: [6]?[*:0]const u8 = @splat(null), saves_memory: c_int = 0 };
-const Listen = extern struct { port: c_int, host: ?[*:0]const u8, options: c_int };
 const Handler = *const fn (*Res, *Req, ?*anyopaque) callconv(.c) void;
 const OnData = *const fn (*Res, [*]const u8, usize, bool, ?*anyopaque) callconv(.c) void;
 const OnEnd = *const fn (*Res, ?*anyopaque) callconv(.c) void;
 
-extern fn uws_create_app(c_int, Options) *App;
 extern fn uws_app_get(c_int, *App, [*:0]const u8, Handler, ?*anyopaque) void;
 extern fn uws_app_post(c_int, *App, [*:0]const u8, Handler, ?*anyopaque) void;
-extern fn uws_app_listen_with_config(
-    c_int,
-    *App,
-    Listen,
-    *const fn (?*anyopaque, Listen, ?*anyopaque) callconv(.c) void,
-    ?*anyopaque,
-) void;
-extern fn uws_app_run(c_int, *App) void;
 extern fn uws_res_write_header(c_int, *Res, [*]const u8, usize, [*]const u8, usize) void;
 extern fn uws_res_end(c_int, *Res, [*]const u8, usize, bool) void;
 extern fn uws_res_on_data(c_int, *Res, OnData, ?*anyopaque) void;
@@ -120,22 +109,13 @@ fn free(body: *Body) void {
     gpa.destroy(body);
 }
 
-fn onListening(socket: ?*anyopaque, _: Listen, _: ?*anyopaque) callconv(.c) void {
-    if (socket == null) std.process.exit(1);
-}
-
 pub fn main() !void {
-    var args = std.process.args();
-    _ = args.skip();
-    const port = try std.fmt.parseInt(u16, args.next() orelse return error.PortMissing, 10);
     list = try List.load(gpa);
-    const app = uws_create_app(0, .{});
+    const app = uws.create();
     uws_app_get(0, app, "/", onHello, null);
     uws_app_get(0, app, "/json", onJson, null);
     uws_app_get(0, app, "/users/:id", onUser, null);
     uws_app_post(0, app, "/echo", onPost(true), null);
     uws_app_post(0, app, "/upload", onPost(false), null);
-    const where: Listen = .{ .port = port, .host = "127.0.0.1", .options = 0 };
-    uws_app_listen_with_config(0, app, where, onListening, null);
-    uws_app_run(0, app);
+    try uws.run(app);
 }

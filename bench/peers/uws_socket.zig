@@ -1,14 +1,10 @@
 //! uWebSockets over its C interface, as the Python package socketify carries it: at /echo what
 //! comes goes back, at /cast everybody else is sent it. `uws_socket <port>`
 
-const std = @import("std");
+const uws = @import("uws.zig");
 
-const App = opaque {};
+const App = uws.App;
 const Socket = opaque {};
-/// Of use over TLS.
-const Options = extern struct { texts: [6]?[*:0]const u8 = @splat(null), saves_memory: c_int = 0 };
-
-const Listen = extern struct { port: c_int, host: ?[*:0]const u8, options: c_int };
 
 const Behavior = extern struct {
     compression: c_int = 0,
@@ -30,7 +26,6 @@ const Behavior = extern struct {
     subscription: ?*const anyopaque = null,
 };
 
-extern fn uws_create_app(c_int, Options) *App;
 extern fn uws_ws(c_int, *App, [*:0]const u8, Behavior, ?*anyopaque) void;
 extern fn uws_ws_send(c_int, *Socket, [*]const u8, usize, c_int) c_int;
 extern fn uws_ws_subscribe(c_int, *Socket, [*]const u8, usize) bool;
@@ -44,14 +39,6 @@ extern fn uws_ws_publish_with_options(
     c_int,
     bool,
 ) bool;
-extern fn uws_app_listen_with_config(
-    c_int,
-    *App,
-    Listen,
-    *const fn (?*anyopaque, Listen, ?*anyopaque) callconv(.c) void,
-    ?*anyopaque,
-) void;
-extern fn uws_app_run(c_int, *App) void;
 
 const topic = "all";
 
@@ -79,18 +66,9 @@ fn onCast(
     _ = uws_ws_publish_with_options(0, ws, topic, topic.len, bytes, len, kind, false);
 }
 
-fn onListening(socket: ?*anyopaque, _: Listen, _: ?*anyopaque) callconv(.c) void {
-    if (socket == null) std.process.exit(1);
-}
-
 pub fn main() !void {
-    var args = std.process.args();
-    _ = args.skip();
-    const port = try std.fmt.parseInt(u16, args.next() orelse return error.PortMissing, 10);
-    const app = uws_create_app(0, .{});
+    const app = uws.create();
     uws_ws(0, app, "/echo", .{ .message = onEcho }, null);
     uws_ws(0, app, "/cast", .{ .message = onCast, .open = onJoin }, null);
-    const where: Listen = .{ .port = port, .host = "127.0.0.1", .options = 0 };
-    uws_app_listen_with_config(0, app, where, onListening, null);
-    uws_app_run(0, app);
+    try uws.run(app);
 }

@@ -1,7 +1,13 @@
-export const folder: string;
-export function list(): { items: object[]; count: number };
-export function user(id: string, query: URLSearchParams): object;
-export function count(body: AsyncIterable<Uint8Array> | null): Promise<string>;
-export function plain(body: BodyInit): Response;
-export function events(): Response;
-export function publish(message: string): string;
+/** Of the platform's Request, and of Gyrfalcon's, what the workloads ask of it. */
+interface Asked {
+  readonly url: string;
+  readonly body: AsyncIterable<Uint8Array> | null;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  text(): Promise<string>;
+}
+
+type Handler<R = Asked> = (request: R) => Response | Promise<Response>;
+
+export const routes: {
+  '/users/:id': Handler<Asked & { params: { id: string } }>;
+} & Record<'/json' | '/echo' | '/upload' | '/events' | '/publish', Handler>;

@@ -53,3 +53,14 @@ export function publish(message) {
   for (const controller of listeners) controller.enqueue(event);
   return '~';
 }
+
+/** The table of those servers that have one, Gyrfalcon and Bun. */
+export const routes = {
+  '/json': () => Response.json(list()),
+  '/users/:id': (request) =>
+    Response.json(user(request.params.id, new URL(request.url).searchParams)),
+  '/echo': async (request) => plain(await request.arrayBuffer()),
+  '/upload': async (request) => plain(await count(request.body)),
+  '/events': () => events(),
+  '/publish': async (request) => plain(publish(await request.text())),
+};

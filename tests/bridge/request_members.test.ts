@@ -31,14 +31,28 @@ test('request.ip is the address of the connection; a request of one’s own has 
   const server = open({
     fetch(request) {
       const own = new Request(request.url);
-      seen.push(own.ip, own.runtime, own.waitUntil, own.context);
+      seen.push(own.ip, own.httpVersion, own.runtime, own.waitUntil, own.context);
       request.context = { user: 'a' };
       return Response.json([request.ip, request.runtime?.name, request.context]);
     },
   });
   const { body } = await exchange(server.port, get());
   assert.equal(JSON.parse(body.toString()), ['127.0.0.1', 'gyrfalcon', { user: 'a' }]);
-  assert.equal(seen, [undefined, undefined, undefined, undefined]);
+  assert.equal(seen, [undefined, undefined, undefined, undefined, undefined]);
+});
+
+test('request.httpVersion is that of the message, and can be given to a request of one’s own', async () => {
+  const server = open({
+    fetch(request) {
+      const own = new Request('http://a/sub');
+      own.httpVersion = request.httpVersion;
+      return Response.json([request.httpVersion, own.httpVersion]);
+    },
+  });
+  const old = await exchange(server.port, 'GET / HTTP/1.0\r\n\r\n');
+  assert.equal(JSON.parse(old.body.toString()), ['1.0', '1.0']);
+  const { body } = await exchange(server.port, get());
+  assert.equal(JSON.parse(body.toString()), ['1.1', '1.1']);
 });
 
 test('a request of one’s own takes these members from the one that came, as h3 gives them', async () => {

@@ -65,6 +65,12 @@ export const rows: readonly Row[] = [
     serves: true,
     files: { 'file.ts': program },
   },
+  { pattern: /^node --import gyrfalcon\/loader examples\/httparena\/data\.ts build\/httparena$/ },
+  {
+    pattern: /^DATA_DIR=\S+ node --import gyrfalcon\/loader examples\/httparena\/server\.ts$/,
+    short: (command) => `PROCESSES=1 HTTP_PORT=0 HTTP2_PORT=0 ${command}`,
+    serves: true,
+  },
   { pattern: /^npm run pack:packages -- (?:linux\.x64|--list)$/, short: pack },
   { pattern: /^npm run pack:packages$/, short: () => 'npm run pack:packages -- --list' },
   {
@@ -233,12 +239,13 @@ export const rows: readonly Row[] = [
     mayLack: /taskset|core/,
   },
   {
-    pattern: /^node bench\/(?:idle|io|neighbour|streams)\.mjs/,
+    pattern: /^node bench\/(?:idle|io|neighbour|streams|threads)\.mjs/,
     short: smoke,
     mayLack: /taskset|core|wrk|not on io_uring/,
   },
   { pattern: /^node bench\/broadcast\.mjs/, short: smoke, mayLack: /taskset|core/ },
   { pattern: /^node bench\/bulk\.mjs/, short: smoke, mayLack: /taskset|core|h2load|nginx/ },
+  { pattern: /^node bench\/wide\.mjs/, short: smoke },
   { pattern: /^node bench\/accept\.mjs/, short: smoke, mayLack: /Linux|wrk/ },
   { pattern: /^node bench\/profile\.mjs/, short: smoke, mayLack: /taskset|core|perf|valgrind/ },
   { pattern: /^node bench\/cost\.mjs/, short: smoke, mayLack: /Linux|valgrind/ },

@@ -1,5 +1,4 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,7 +16,7 @@ import {
 } from '../support/process.ts';
 import { sideBySide } from '../support/side_by_side.ts';
 import { testUnless } from '../support/skip.ts';
-import { connect, exchange } from '../support/socket.ts';
+import { connect, exchange, freePort } from '../support/socket.ts';
 import { zigProgram } from '../support/target.ts';
 import { until, within } from '../support/wait.ts';
 import { Hammer, isServed } from './hammer.ts';
@@ -33,15 +32,6 @@ test.after(async () => {
   await stopAll();
   rmSync(folder, { recursive: true });
 });
-
-/** A port that nobody has now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** The command at a unix socket. */
 async function startAt(path: string, ...args: string[]) {

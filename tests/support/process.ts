@@ -98,6 +98,9 @@ export interface ProcessOptions {
   fds?: readonly number[];
   /** It has a process group of its own, which gets the signals: for what starts others and does not pass signals on. */
   isGroup?: boolean;
+  /** Whose it is, where that is not who runs the tests. */
+  uid?: number;
+  gid?: number;
 }
 
 /** Starts a process. It is killed when this one ends. */
@@ -111,6 +114,8 @@ export function start(
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe', ...(options.fds ?? [])],
     detached: options.isGroup,
+    uid: options.uid,
+    gid: options.gid,
   });
   alive.add(child);
   if (options.isGroup) leaders.add(child);

@@ -1,5 +1,5 @@
 /** A client on a bare socket: it sends the bytes it is given, in the pieces it is told, and reads what comes. */
-import { connect as connectSocket, type Socket } from 'node:net';
+import { type AddressInfo, connect as connectSocket, createServer, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { exchangeOverHttp2, overHttp2 } from './over_http2.ts';
 import { overTls } from './over_tls.ts';
@@ -47,6 +47,15 @@ export function openSocket(
   if (host.includes('/')) return connectSocket({ path: host });
   const given = { port, host, noDelay: true, ...options };
   return overTls ? connectTls({ ...given, rejectUnauthorized: false }) : connectSocket(given);
+}
+
+/** A port that nobody has now: for what several processes are to listen on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 /** Connects, sends, reads one response and closes. */

@@ -57,7 +57,7 @@ export {
   type Part,
 } from './fetch/multipart.ts';
 export { MultipartError } from './fetch/multipart_error.ts';
-export { Request, type RequestRuntime } from './fetch/request.ts';
+export { type HttpVersion, Request, type RequestRuntime } from './fetch/request.ts';
 export { Response } from './fetch/response.ts';
 export type { TlsInfo } from './fetch/tls_info.ts';
 export { defineApp } from './server/define_app.ts';

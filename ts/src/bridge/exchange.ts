@@ -4,7 +4,13 @@ import type { Log } from '../core/log.ts';
 import type { BodySource } from '../fetch/body.ts';
 import type { HeaderList } from '../fetch/headers.ts';
 import type { FormOptions } from '../fetch/multipart.ts';
-import type { ParamSource, Request, RequestRuntime, RequestSource } from '../fetch/request.ts';
+import type {
+  HttpVersion,
+  ParamSource,
+  Request,
+  RequestRuntime,
+  RequestSource,
+} from '../fetch/request.ts';
 import { isNullBodyStatus } from '../fetch/response.ts';
 import type { TlsInfo } from '../fetch/tls_info.ts';
 import * as abi from './abi.gen.ts';
@@ -56,7 +62,7 @@ const {
   SPAN_OFFSET,
 } = abi;
 
-const httpVersions = ['1.0', '1.1', '2.0'] as const;
+const httpVersions: readonly HttpVersion[] = ['1.0', '1.1', '2.0'];
 const HTTP2 = 2;
 
 type SliceMethod = (from: number, to: number) => string;
@@ -228,7 +234,7 @@ export class Exchange implements RequestSource, ParamSource, BodyOrigin, Runtime
     return this.slab.u8[this.base + REQUEST_HEAD_VERSION] === 0;
   }
 
-  get httpVersion(): '1.0' | '1.1' | '2.0' {
+  get httpVersion(): HttpVersion {
     const version = this.slab.u8[this.base + REQUEST_HEAD_VERSION] as number;
     return httpVersions[version] ?? '1.1';
   }

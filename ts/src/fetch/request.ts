@@ -66,11 +66,15 @@ export interface RequestSource extends HeaderSource {
   signal(): AbortSignal;
   /** What a server adds to Fetch's members; a source that is no server's has none of it. */
   readonly ip?: string | undefined;
+  readonly httpVersion?: HttpVersion;
   readonly tls?: TlsInfo | undefined;
   readonly runtime?: RequestRuntime;
   readonly waitUntil?: (promise: PromiseLike<unknown>) => void;
   readonly forms?: FormOptions;
 }
+
+/** The version of HTTP that a request was made in, as node:http has it. */
+export type HttpVersion = '1.0' | '1.1' | '2.0';
 
 /** Where a request is handled, in the form in which srvx tells it, for frameworks that ask. */
 export interface RequestRuntime {
@@ -447,6 +451,18 @@ export class Request<P extends object = Params> {
 
   set ip(value: string | undefined) {
     own(this, 'ip', value);
+  }
+
+  /**
+   * The version of HTTP that the request was made in, over TLS or in the clear. Undefined of a request
+   * that came to no server.
+   */
+  get httpVersion(): HttpVersion | undefined {
+    return stateIn(this).source?.httpVersion;
+  }
+
+  set httpVersion(value: HttpVersion | undefined) {
+    own(this, 'httpVersion', value);
   }
 
   /** Of the connection that the request came over; undefined where that is none over TLS. */

@@ -189,6 +189,7 @@ example('09-chat', 'app.ts', async (url, { port }) => {
 });
 
 test('every example has a test', () => {
+  tested.add('zig-package'); // tests/release/zig_package.test.ts
   const folders = readdirSync(project('examples'), { withFileTypes: true });
   for (const { name } of folders.filter((entry) => entry.isDirectory())) {
     assert.ok(tested.has(name), `examples/${name} has none`);

@@ -21,7 +21,7 @@ const escaped = (text) =>
  */
 export function manualOf(version, time) {
   const usage = usageText();
-  const options = [...usage.matchAll(/^ {2}(--\S+(?: \S+)?) {2,}(.*)$/gm)];
+  const options = [...usage.matchAll(/^ {2}(--[\w-]+(?: [A-Z]+)?) +(.*)$/gm)];
   if (options.length === 0) throw new SetupError('The usage text of zig/main.zig has no options.');
   const date = new Date(time * 1000).toISOString().slice(0, 10);
   const last = usage.trimEnd().split('\n').at(-1);

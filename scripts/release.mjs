@@ -46,7 +46,13 @@ await main(async () => {
     engines.length === 0
       ? undefined
       : (folder) => packPackages(engines, { zig, to: folder, isPartial }, progress);
-  const release = { version, time: releaseTime(), zig, state, targets, to, url, isPartial };
+  const given = [
+    ...(values.npm === 'all' ? [] : ['--npm', values.npm]),
+    ...(isPartial ? ['--partial'] : []),
+    ...(url === undefined ? [] : ['--url', url]),
+    ...positionals,
+  ];
+  const release = { version, time: releaseTime(), zig, state, targets, to, url, isPartial, given };
   await makeRelease({ ...release, addPackages }, progress);
   console.log(`Gyrfalcon ${version}, in ${relative('', to) || '.'}:`);
   for (const name of filesIn(to)) console.log(`  ${name}`);

@@ -115,6 +115,7 @@ function write(to, files) {
  * @param {object[]} release.targets
  * @param {string} release.to a folder; what is in it goes
  * @param {string} [release.url] where the files will be downloaded from; without, there is no formula
+ * @param {string[]} release.given the arguments that say all that
  * @param {boolean} [release.isPartial] executables may lack TLS or compression
  * @param {(to: string) => Promise<void>} [release.addPackages] puts npm's into a folder
  * @param {import('./run.mjs').Progress} progress
@@ -170,15 +171,14 @@ function checksumsOf(folder) {
 }
 
 /** From what, and by what, a release was made, and how somebody else makes it again. */
-export function provenanceOf({ version, time, state, targets, url }) {
-  const names = targets.map(({ name }) => name).join(' ');
+export function provenanceOf({ version, time, state, targets, given }) {
+  const options = given.length === 0 ? '' : ` -- ${given.join(' ')}`;
   const commit = state.commit ?? 'none: this was no git clone';
   const changed = state.isClean
     ? ''
     : '\n               with changes that are not committed: a rehearsal';
   const debs = targets.filter(({ platform }) => platform === 'linux-musl');
   const packages = debs.map(({ arch }) => debianArchitectures[arch]).join(', ');
-  const from = url === undefined ? '' : ` --url ${url}`;
   return `Gyrfalcon ${version}
 
 Commit         ${commit}${changed}
@@ -205,7 +205,7 @@ To see that the files are those:
 To make them again, on Linux, with that Node.js, cargo, perl, make and Python 3 with pip:
 
   git checkout ${state.commit ?? 'COMMIT'}
-  npm run release --${from} ${names}
+  npm run release${options}
   (cd build/release && sha256sum -c /where/they/are/SHA256SUMS)
 
 Archives, Debian's packages and the package for Zig have the same bytes wherever the checkout lies. The packages of

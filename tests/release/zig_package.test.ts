@@ -41,7 +41,10 @@ test('a project in an empty folder fetches it by its URL, builds with it, and an
   const text = readFileSync(manifest, 'utf8');
   // As docs/ZIG.md says: the checkout's entry goes before `zig fetch` writes another.
   writeFileSync(manifest, text.replace(/^ *\.gyrfalcon = .*\n/m, ''));
-  const env = { ZIG_GLOBAL_CACHE_DIR: join(folder, 'global'), ZIG_LOCAL_CACHE_DIR: '' };
+  const env = {
+    ZIG_GLOBAL_CACHE_DIR: join(folder, 'global-cache'),
+    ZIG_LOCAL_CACHE_DIR: join(folder, 'local-cache'),
+  };
   const run = async (...args: string[]): Promise<void> => {
     const running = start(zig, args, { cwd: folder, env });
     const { code } = await within(running.ended, `zig ${args[0]}`, buildMs);

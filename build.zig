@@ -114,6 +114,9 @@ fn steps(b: *std.Build) void {
 /// The executable and the Node.js module.
 fn addProducts(c: Context, check: *std.Build.Step) void {
     const root_module = c.product("zig/main.zig", c.ownParts());
+    // It names the folder that it was built in. Without, every folder gives the same bytes.
+    root_module.strip = c.b.option(bool, "strip", "Leave the debug information out of the " ++
+        "executable, as releases do");
     c.linkParts(root_module);
     c.b.installArtifact(c.b.addExecutable(.{ .name = "gyrfalcon", .root_module = root_module }));
     addNodeModule(c);

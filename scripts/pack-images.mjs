@@ -6,12 +6,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { tryDeflate } from './lib/deflate.mjs';
 import {
   architectures,
-  buildExecutable,
   imagesIn,
   needImages,
+  prepareExecutable,
   Store,
   shellImage,
   sizesText,
@@ -27,8 +26,7 @@ await main(async () => {
   if (values.executable === undefined) needImages();
   const { zig } = await setup({ engine: false, quiet: true });
   const progress = new Progress();
-  await tryDeflate(progress);
-  for (const architecture of chosen) await buildExecutable(architecture, zig, progress);
+  for (const architecture of chosen) await prepareExecutable(architecture, zig, progress);
   if (values.executable === undefined) await pack(progress);
 });
 

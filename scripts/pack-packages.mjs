@@ -7,14 +7,11 @@
 //   npm run pack:packages -- --list               the names of engines and of their packages
 import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildFor } from './lib/build.mjs';
-import { tryDeflate } from './lib/deflate.mjs';
-import { pack, packagesFolder, stageCreate, stageEngine, stageMain } from './lib/packages.mjs';
+import { packagesFolder, packPackages } from './lib/packages.mjs';
 import { SetupError } from './lib/project.mjs';
 import { Progress } from './lib/run.mjs';
 import { main, setup } from './lib/setup.mjs';
 import { enginePackage, targets } from './lib/targets.mjs';
-import { tryTls } from './lib/tls.mjs';
 
 await main(async () => {
   const { values, positionals } = parseArgs({
@@ -30,14 +27,9 @@ await main(async () => {
     for (const target of chosen) console.log(`${target.name}: ${enginePackage(target)}`);
     return;
   }
-  await build(chosen);
-  const isPartial = values.partial;
-  const stages = [
-    stageMain,
-    ...chosen.map((target) => (folder) => stageEngine(target, folder, { isPartial })),
-    stageCreate,
-  ];
-  for (const stage of stages) tell(await pack(stage, values.to));
+  const { zig } = await setup({ engine: false, quiet: true });
+  const options = { zig, to: values.to, isPartial: values.partial };
+  await packPackages(chosen, options, new Progress({ quiet: true }), tell);
 });
 
 function choose(names) {
@@ -47,16 +39,6 @@ function choose(names) {
     throw new SetupError(`there is no engine for "${unknown}"; there are ${known}`);
   }
   return targets.filter(({ name }) => names.length === 0 || names.includes(name));
-}
-
-async function build(chosen) {
-  const { zig } = await setup({ engine: false, quiet: true });
-  const progress = new Progress({ quiet: true });
-  await tryDeflate(progress);
-  for (const target of chosen) {
-    await tryTls(target, zig, progress);
-    await buildFor(target, zig, progress);
-  }
 }
 
 function tell({ name, file, packed, unpacked }) {

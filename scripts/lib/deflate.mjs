@@ -13,7 +13,7 @@ import { fetchCrate, named } from './crates.mjs';
 import { hashOf, MissingError, readIfThere, toolchain, withLock } from './project.mjs';
 
 /** The crate that carries the sources, and the hash of the file that cargo fetches. */
-const zlibNg = {
+export const zlibNg = {
   title: 'zlib-ng',
   crate: 'libz-sys',
   version: '1.1.33',

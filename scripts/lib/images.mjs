@@ -15,11 +15,10 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { deflateOption } from './deflate.mjs';
+import { buildExecutable } from './executables.mjs';
 import { at, MissingError, SetupError } from './project.mjs';
 import { outputOf, run, tail } from './run.mjs';
 import { targets, tripleOf } from './targets.mjs';
-import { tlsOption, tlsThere, tryTls } from './tls.mjs';
 
 /** The processors that images are for, by their names in images, in Node.js, and in the executable's triple. */
 export const architectures = ['amd64', 'arm64'].map((name) => {
@@ -60,24 +59,18 @@ export function needImages() {
 }
 
 /**
- * The executable for a processor, compiled for its image: as the stage `static` compiles it, so that there is nothing to do
- * where that was run.
+ * The executable for a processor, as it is released, put where its image is made of it.
  *
- * @param {{ name: string, triple: string, target: object }} architecture one of `architectures`
+ * @param {{ name: string, target: object }} architecture one of `architectures`
+ * @param {string} zig its path
+ * @param {import('./run.mjs').Progress} progress
  * @returns {Promise<string>} its path
  */
-export async function buildExecutable({ name, triple, target }, zig, progress) {
-  await tryTls(target, zig, progress);
-  const prefix = at('build', `zig-${triple}`);
-  const options = [tlsOption(tlsThere(target)), deflateOption(), '-Doptimize=ReleaseSafe'];
-  const args = ['build', 'install', `-Dtarget=${triple}`, ...options, '--prefix', prefix];
-  await progress.work(`executable for ${name}: zig build`, async () => {
-    const { code, output } = await run(zig, args, { cwd: at() });
-    if (code !== 0) throw new SetupError(`The executable did not build.\n${tail(output, 40)}`);
-  });
+export async function prepareExecutable({ name, target }, zig, progress) {
+  const built = await buildExecutable(target, zig, progress, { isPartial: true });
   const path = join(executables, name, 'gyrfalcon');
   mkdirSync(dirname(path), { recursive: true });
-  cpSync(join(prefix, 'bin', 'gyrfalcon'), path);
+  cpSync(built, path);
   return path;
 }
 

@@ -11,12 +11,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { enginePath } from './build.mjs';
-import { deflateThere } from './deflate.mjs';
+import { buildFor, enginePath } from './build.mjs';
+import { deflateThere, tryDeflate } from './deflate.mjs';
 import { at, filesBelow, MissingError, SetupError } from './project.mjs';
 import { npm, tail } from './run.mjs';
 import { enginePackage, libraryExtension, targets } from './targets.mjs';
-import { tlsThere } from './tls.mjs';
+import { tlsThere, tryTls } from './tls.mjs';
 
 /** Where packages are put unless told otherwise. */
 export const packagesFolder = at('build', 'packages');
@@ -154,6 +154,28 @@ export async function pack(stage, to) {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Builds what is not built yet for `chosen` of `targets`, and packs their engines and the two packages that are for all.
+ *
+ * @param {object[]} chosen
+ * @param {{ zig: string, to: string, isPartial: boolean }} options `to`: a folder; `isPartial`: an engine may lack a part
+ * @param {import('./run.mjs').Progress} progress
+ * @param {(packed: Awaited<ReturnType<typeof pack>>) => void} onPacked told of each, as it is there
+ */
+export async function packPackages(chosen, { zig, to, isPartial }, progress, onPacked = () => {}) {
+  await tryDeflate(progress);
+  for (const target of chosen) {
+    await tryTls(target, zig, progress);
+    await buildFor(target, zig, progress);
+  }
+  const stages = [
+    stageMain,
+    ...chosen.map((target) => (folder) => stageEngine(target, folder, { isPartial })),
+    stageCreate,
+  ];
+  for (const stage of stages) onPacked(await pack(stage, to));
 }
 
 function writeManifest(folder, manifest) {

@@ -5,9 +5,11 @@ import { runFiles } from '../../tests/runner/run-files.mjs';
 import { lackOf, smoke } from './backends.mjs';
 import { buildFor, enginePath, optimize } from './build.mjs';
 import { compiledFolder, compiledTest, compileTests } from './compiled.mjs';
-import { deflateOption, deflateThere, tryDeflate } from './deflate.mjs';
+import { debianRoot } from './debian_root.mjs';
+import { deflateOption, deflateThere } from './deflate.mjs';
+import { executableOptions, executableTargets, prefixFor } from './executables.mjs';
 import { emulated, emulatorOf, librariesOf, staticTargets, wineCommand } from './foreign.mjs';
-import { architectures, buildExecutable, imagesLack } from './images.mjs';
+import { architectures, imagesLack, prepareExecutable } from './images.mjs';
 import { copyWithKqueue } from './kqueue.mjs';
 import { nodeOf } from './nodes.mjs';
 import { at, emptyAbove, exitMissing, filesBelow, root, SetupError } from './project.mjs';
@@ -276,6 +278,13 @@ export const stages = [
     run: (context) => onWindows(context),
   },
   {
+    name: 'release',
+    about: 'what a release is made of: executables, Debian’s packages, the package for Zig',
+    ci: true,
+    systems: () => releasedHere.map(tripleOf),
+    run: (context) => release(context),
+  },
+  {
     name: 'commands',
     about: 'every command of the Markdown files, in a short form, in a fresh clone',
     long: true,
@@ -332,8 +341,7 @@ async function images(context) {
   const { zig } = context;
   const progress = new Progress();
   if (imagesLack() === undefined) {
-    await tryDeflate(progress);
-    for (const architecture of architectures) await buildExecutable(architecture, zig, progress);
+    for (const architecture of architectures) await prepareExecutable(architecture, zig, progress);
     for (const { arch } of architectures) {
       await buildFor(targetOf(tripleOf({ platform: 'linux', arch })), zig, progress);
     }
@@ -582,10 +590,11 @@ async function staticExecutables({ zig, filter }) {
       outcomes.push(skipped(`${triple}: qemu-user is not installed (qemu-user-static)`));
       continue;
     }
-    const prefix = at('build', `zig-${triple}`);
+    const target = targetOf(triple);
+    const prefix = prefixFor(target);
     const tls = await tlsFor(triple, zig);
-    const steps = ['install', 'examples', 'test-server', `-Dtarget=${triple}`, tls];
-    const args = ['build', ...steps, deflateOption(), '-Doptimize=ReleaseSafe', '--prefix', prefix];
+    const steps = ['install', 'examples', 'test-server', ...executableOptions(target)];
+    const args = ['build', ...steps, '--prefix', prefix];
     const built = await one(`zig build for ${triple}`, zig, args);
     outcomes.push(built);
     if (built.failed > 0) continue;
@@ -650,11 +659,12 @@ const windowsTests = ['backend:', 'doorbell', 'iocp:', 'Ctrl-C', 'windows:', 'na
 async function onWindows({ zig, filter }) {
   const wine = wineCommand();
   if (wine === undefined) return skipped('wine is not installed (wine64)');
-  const prefix = at('build', `zig-${windowsTarget}`);
-  const tls = await tlsFor(windowsTarget, zig);
-  const steps = ['install', 'examples', 'test-server', `-Dtarget=${windowsTarget}`, tls];
-  const args = ['build', ...steps, `-Doptimize=${optimize}`, '--prefix', prefix];
-  const outcomes = [await one(`zig build for ${windowsTarget}`, zig, [...args, deflateOption()])];
+  const target = targetOf(windowsTarget);
+  const prefix = prefixFor(target);
+  await tlsFor(windowsTarget, zig);
+  const steps = ['install', 'examples', 'test-server', ...executableOptions(target, { optimize })];
+  const args = ['build', ...steps, '--prefix', prefix];
+  const outcomes = [await one(`zig build for ${windowsTarget}`, zig, args)];
   if (outcomes[0].failed > 0) return outcomes[0];
   if (filter === undefined) {
     const program = at('build', 'windows-tests.exe');
@@ -674,6 +684,27 @@ async function onWindows({ zig, filter }) {
   const options = { env, timeoutMs: emulatedTimeoutMs, processors: 1 };
   outcomes.push(await runTests({ zig }, chosen, options));
   return together(outcomes);
+}
+
+/** The systems whose executables the stages before have built. */
+const releasedHere = executableTargets.filter(({ platform }) => platform !== 'darwin');
+
+/**
+ * Rehearses a release (`npm run release -- --dry-run`) for those systems, and looks at what it has made. The root folder of
+ * a Debian, in which packages are installed, is made once.
+ */
+async function release(context) {
+  const folder = at('build', 'release-tested');
+  const names = releasedHere.map(({ name }) => name);
+  const args = [at('scripts', 'release.mjs'), '--dry-run', '--to', folder, '--partial'];
+  args.push('--npm', 'none', '--url', 'https://example.invalid/gyrfalcon', ...names);
+  const made = await one('npm run release -- --dry-run', process.execPath, args);
+  if (made.failed > 0) return made;
+  const debian = await debianRoot(new Progress());
+  const env = { GYRFALCON_RELEASE: folder, GYRFALCON_DEBIAN: debian.root ?? '' };
+  if (debian.lacks !== undefined) env.GYRFALCON_DEBIAN_LACKS = debian.lacks;
+  const options = { env, processors: 1, timeoutMs: emulatedTimeoutMs };
+  return together([made, await runTests(context, testFiles(context, 'tests/release'), options)]);
 }
 
 async function modules({ zig, filter }) {

@@ -16,7 +16,7 @@ export function matching(files, which) {
 }
 
 /** What the suite of sockets does not hold. */
-const notBlackbox = /^tests\/(?:examples|frameworks|images|packages|readme|targets|tls)\//;
+const notBlackbox = /^tests\/(?:examples|frameworks|images|packages|readme|release|targets|tls)\//;
 
 /**
  * What no backend has to do with: files, modules and other programs are looked at, the words of heads, shapes of the API

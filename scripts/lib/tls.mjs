@@ -8,12 +8,13 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { hideSymbols } from './archives.mjs';
 import { fetchCrate, named } from './crates.mjs';
 import { keep, takeKept } from './kept.mjs';
@@ -31,7 +32,7 @@ import { tripleOf } from './targets.mjs';
 import { findPython, zigVersion } from './toolchain.mjs';
 
 /** The crate that carries OpenSSL's sources. The hash is that of the file that cargo fetches. */
-const openssl = {
+export const openssl = {
   title: 'OpenSSL',
   crate: 'openssl-src',
   version: '300.5.5',
@@ -41,7 +42,7 @@ const openssl = {
 };
 
 /** The source distribution that has a current picotls in one of its folders. */
-const picotls = {
+export const picotls = {
   project: 'aiopquic',
   version: '0.6.1',
   checksum: '72579146e0f22859a5a7c197246604fef460b9e1b578a2910156dff7679efd29',
@@ -350,7 +351,7 @@ function hashFor({ name }, target, origin) {
   const texts = [zigVersion, target.name, compilerText('', target), origin];
   if (name === 'openssl') {
     const flags = opensslFlags(target).join(' ');
-    return hashOf([], [...texts, openssl.checksum, ...opensslOptions, flags]);
+    return hashOf([], [...texts, openssl.checksum, ...opensslOptions, flags, 'unplaced']);
   }
   const changesText = JSON.stringify(changes, (_, value) =>
     value instanceof RegExp ? value.source : value,
@@ -539,8 +540,7 @@ async function buildOpenssl(source, { folder, partial, target, compiler, zig, is
     LDFLAGS: '',
     PERL5LIB: '',
   };
-  // Its errors tell where they come from: not where this machine keeps its files.
-  const options = [...opensslOptions, ...opensslFlags(target), `-fmacro-prefix-map=${source}/=`];
+  const options = [...opensslOptions, ...opensslFlags(target), ...unplaced(source, build)];
   const configure = [join(source, 'Configure'), opensslNames[target.name], ...options];
   await step('perl', configure, { cwd: build, env, isBackground }, 'perl');
   const jobs = `-j${availableParallelism()}`;
@@ -555,6 +555,15 @@ async function buildOpenssl(source, { folder, partial, target, compiler, zig, is
       filter: keep,
     });
   }
+}
+
+/**
+ * What has a file call itself by its path in the sources: errors tell where they come from, and that is not to be where
+ * this machine keeps its files. Configure names them from the folder that it builds in.
+ */
+function unplaced(source, build) {
+  const seen = relative(realpathSync(build), realpathSync(source)).replaceAll('\\', '/');
+  return [source, seen].map((path) => `-fmacro-prefix-map=${path}/=`);
 }
 
 async function step(command, args, options, debian) {

@@ -73,6 +73,23 @@ export const rows: readonly Row[] = [
   },
   { pattern: /^npm run pack:packages -- (?:linux\.x64|--list)$/, short: pack },
   { pattern: /^npm run pack:packages$/, short: () => 'npm run pack:packages -- --list' },
+  { pattern: /^npm run release:version$/ },
+  {
+    pattern: /^npm run release:version -- 0\.2\.0$/,
+    elsewhere: 'tests/release/papers.test.ts, on copies of the files',
+  },
+  {
+    pattern: /^npm run release:executables\b/,
+    short: () => 'npm run release:executables -- --list',
+  },
+  {
+    pattern: /^npm run release(?: -- (?:--dry-run|--url \S+))?$/,
+    elsewhere: 'the stage release of npm test rehearses it',
+  },
+  {
+    pattern: /^gyrfalcon (?:serve \.\/public --port 8080|--help)$/,
+    elsewhere: 'tests/release/executables.test.ts, of each system',
+  },
   {
     pattern: /^node --import \.\/scripts\/ts\.mjs tests\/packages\/serve\.ts$/,
     serves: true,
@@ -138,7 +155,7 @@ export const rows: readonly Row[] = [
   { pattern: /^npm test -- --list$/ },
   { pattern: /^npm test -- --ci$/, short: (command) => `${command} --list` },
   {
-    pattern: /^npm test -- --only (?:static|modules|http2|blackbox|images|packages)\b/,
+    pattern: /^npm test -- --only (?:static|modules|http2|blackbox|images|packages|release)\b/,
     short: (command) => `${command} --list`,
   },
   { pattern: /^npm run build:tls\b/, short: () => 'npm run build:tls -- --list' },
@@ -199,6 +216,8 @@ export const rows: readonly Row[] = [
   },
   { pattern: /^zig build bench-tls$/, elsewhere: 'the stage tls of npm test, in its short form' },
   { pattern: /^zig build$/ },
+  { pattern: /^zig fetch\b/, elsewhere: 'tests/release/zig_package.test.ts' },
+  { pattern: /^zig build -Dstrip$/, elsewhere: 'the stages static and release of npm test' },
   // The stage `static` of npm test runs what they make.
   {
     pattern: /^zig build (?:install examples )?-Dtarget=\S+-linux-musl /,

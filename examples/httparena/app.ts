@@ -64,7 +64,7 @@ function error(thrown: Error): Response {
   return new Response('Something went wrong\n', { status: 500 });
 }
 
-export const app = defineApp({
+const app = defineApp({
   routes: {
     '/': new Response('An entry for HttpArena: README.md has what there is\n'),
     '/baseline11': { GET: sum, POST: sumWithBody },
@@ -96,6 +96,9 @@ export const app = defineApp({
   fetch: notFound,
   error,
 });
+
+/** As `gyrfalcon start` and `gyrfalcon explain` take it too. */
+export default app;
 
 /** A handler of a port for HTTP/2 alone: what comes in HTTP/1 is refused. */
 function overHttp2<Path extends string>(handler: Handler<Path>): Handler<Path> {

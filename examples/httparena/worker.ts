@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { serve } from 'gyrfalcon';
-import { app, http2App } from './app.ts';
+import app, { http2App } from './app.ts';
 
 const {
   CERTS_DIR = '/certs',

@@ -1,4 +1,14 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { ExplainedAnswer, ExplainedRoute, Explanation } from 'gyrfalcon';
 import * as assert from 'uvu/assert';
 import { explanationText } from '../../ts/src/cli/explanation_text.ts';
@@ -10,7 +20,16 @@ import { within } from '../support/wait.ts';
 const test = sideBySide('gyrfalcon explain', 3);
 const fixture = (name: string): string => project('tests', 'cli', 'fixtures', name);
 
-test.after(stopAll);
+/** What examples/httparena reads as it is imported. */
+const data = mkdtempSync(join(tmpdir(), 'gyrfalcon-explain-'));
+mkdirSync(join(data, 'static'));
+writeFileSync(join(data, 'dataset.json'), '[]');
+process.env.DATA_DIR = data;
+
+test.after(async () => {
+  await stopAll();
+  rmSync(data, { recursive: true });
+});
 
 async function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
   const running = startCommand(['explain', ...args]);

@@ -113,7 +113,7 @@ pub const Constant = struct {
 };
 
 /// The engine copies a borrowed body of this size at once. Longer ones are kept in `Bodies`.
-const copied_body_bytes_max = limits.output_copy_bytes_max;
+const copied_body_bytes_max = limits.output_buffer_bytes / 4;
 
 /// Long constant bodies, kept until the engine ends: a connection may still be sending one whose
 /// table is gone. The same body in a later table is the same memory.

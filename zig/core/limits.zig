@@ -22,8 +22,9 @@ pub const response_head_bytes_max_bound: u32 = 48 * 1024;
 pub const response_field_count_max: u16 = 1024;
 /// Space in which a worker coalesces the responses of one turn of one connection, bytes.
 pub const output_buffer_bytes: u32 = 64 * 1024;
-/// What is longer leaves from where it lies, bytes: a copy would take longer than a call more.
-pub const output_copy_bytes_max: u32 = 8 * 1024;
+/// A WebSocket's message that is longer leaves from where it lies, bytes: mostly it is alone in
+/// its turn, so that this costs no call more.
+pub const message_copy_bytes_max: u32 = 8 * 1024;
 /// Bodies up to this size are copied behind their head, so that head and body take one iovec.
 pub const inline_body_bytes_max: u32 = 2 * 1024;
 /// Bytes that a connection is sent in one turn of its worker before the others have theirs.
@@ -311,7 +312,7 @@ comptime {
     assert(connection_memory_bytes_max_default <= buffer_memory_bytes_default / 2);
     // The usual head is written where it is sent from.
     assert(response_head_bytes_max_default + inline_body_bytes_max <= output_buffer_bytes / 2);
-    assert(output_copy_bytes_max <= output_buffer_bytes / 4);
+    assert(message_copy_bytes_max <= output_buffer_bytes / 4);
     assert(2 * push_bytes_max <= output_buffer_bytes / 2); // it is written where it is sent from
     assert(response_head_bytes_max_bound < buffer_bytes_max); // what waits of it is contiguous
     assert(body_segments_max <= iovecs_max);

@@ -272,8 +272,9 @@ pub const Epoll = struct {
         if (comptime io.connects(@TypeOf(context.*))) {
             if (Notes.of(stream).connecting) return self.serveConnect(stream, token, context);
         }
-        if (events & linux.EPOLL.IN != 0 and Notes.of(stream).pausing) self.stopRecv(stream);
         const gone = events & (linux.EPOLL.ERR | linux.EPOLL.HUP) != 0;
+        if (Notes.of(stream).pausing and (gone or events & linux.EPOLL.IN != 0))
+            self.stopRecv(stream);
         if (events & linux.EPOLL.IN != 0 and Notes.of(stream).interest & linux.EPOLL.IN != 0) {
             self.receive(stream, token, context);
         } else if (gone) {

@@ -60,7 +60,12 @@ pub fn Sending(comptime W: type) type {
         /// Sends bytes that the caller may change when this returns:
         /// what the socket does not take now is copied.
         pub fn writeBorrowed(self: *W, conn: *Conn, bytes: []const u8) void {
-            if (bytes.len <= limits.output_copy_bytes_max) return self.write(conn, bytes);
+            if (bytes.len <= limits.output_buffer_bytes / 4) return self.write(conn, bytes);
+            writeUncopied(self, conn, bytes);
+        }
+
+        /// The same, however few they are.
+        pub fn writeUncopied(self: *W, conn: *Conn, bytes: []const u8) void {
             batchFor(self, conn);
             if (!self.batch.fitsSlice()) self.flush();
             if (!takesMore(conn)) return;
@@ -71,7 +76,7 @@ pub fn Sending(comptime W: type) type {
 
         /// Sends the blocks of `source` and leaves it empty.
         pub fn writeChain(self: *W, conn: *Conn, source: *Chain) void {
-            if (source.len <= limits.output_copy_bytes_max) {
+            if (source.len <= limits.output_buffer_bytes / 4) {
                 var at = source.first;
                 while (at) |segment| : (at = segment.next) self.write(conn, segment.bytes());
                 return source.deinit(&self.pools.buffers);

@@ -584,6 +584,7 @@ pub fn Worker(comptime Io: type, comptime Protocol: type) type {
         pub const write = Sending.write;
         pub const writeStatic = Sending.writeStatic;
         pub const writeBorrowed = Sending.writeBorrowed;
+        pub const writeUncopied = Sending.writeUncopied;
         pub const writeChain = Sending.writeChain;
         pub const writeFile = Sending.writeFile;
         pub const writeFilePart = Sending.writeFilePart;

@@ -6,6 +6,8 @@ const blockBytesMin = 512;
 const blockBytesMax = 64 * 1024;
 /** Blocks whose bytes have been copied to their reader, and that are kept for what comes next. */
 const sparesMax = 3;
+/** Where fewer bytes come to nothing than these, no more are expected to come at once. */
+const trickleBytes = 4 * 1024;
 
 /**
  * Bytes that have come and were not taken yet, in order, in memory of its own: few pieces, however many they came in, and
@@ -20,7 +22,7 @@ export class Backlog {
   /** Memory of the last piece and of what may be added to it. */
   private block: Uint8Array<ArrayBuffer> | null = null;
   /** Blocks of 64 KiB that nothing is in. */
-  private readonly spares: Uint8Array<ArrayBuffer>[] = [];
+  private spares: Uint8Array<ArrayBuffer>[] | null = null;
   /** The first piece is another's memory. */
   private isBorrowed = false;
   /** The most that there was at once since there was nothing. */
@@ -38,6 +40,7 @@ export class Backlog {
 
   /** Copies `bytes` behind those that are there. */
   add(bytes: Uint8Array): void {
+    if (this.length === 0 && bytes.length < trickleBytes) this.spares = null;
     let from = 0;
     if (this.block !== null) from = this.fill(this.block, bytes);
     if (from < bytes.length) this.begin(bytes, from);
@@ -62,7 +65,7 @@ export class Backlog {
     const rest = from === 0 ? bytes : bytes.subarray(from);
     const grown = this.block === null ? this.usual : 2 * this.block.length;
     const size = Math.max(rest.length, Math.min(grown, blockBytesMax));
-    this.block = (size === blockBytesMax ? this.spares.pop() : undefined) ?? unfilled(size);
+    this.block = (size === blockBytesMax ? this.spares?.pop() : undefined) ?? unfilled(size);
     this.block.set(rest);
     this.pieces.push(this.block.subarray(0, rest.length));
   }
@@ -100,8 +103,9 @@ export class Backlog {
 
   /** Nothing is left in a block: it is kept, unless it is the last one, which is filled on. */
   private spare(block: ArrayBuffer): void {
-    const { spares } = this;
     if (block === this.block?.buffer || block.byteLength !== blockBytesMax) return;
+    this.spares ??= [];
+    const { spares } = this;
     if (spares.length < sparesMax) spares.push(new Uint8Array(block));
   }
 
@@ -136,7 +140,7 @@ export class Backlog {
     this.pieces.length = 0;
     this.length = 0;
     this.block = null;
-    this.spares.length = 0;
+    this.spares = null;
     this.isBorrowed = false;
   }
 

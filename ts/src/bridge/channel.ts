@@ -237,7 +237,6 @@ export class Channel implements ExchangeChannel {
   private endTurn(hasMore: boolean): void {
     let more = hasMore;
     this.flush();
-    collectYoung();
     if (!more) {
       Atomics.store(this.block.i32, this.asleep, 1);
       more = this.ports.some((port) => port.hasWork);
@@ -249,6 +248,7 @@ export class Channel implements ExchangeChannel {
     }
     const { state } = this.block;
     if (state !== this.state) this.changed(state);
+    collectYoung();
   }
 
   private changed(state: number): void {

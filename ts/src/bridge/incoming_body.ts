@@ -147,6 +147,7 @@ export class IncomingBody implements BodySource {
     const { controller } = this;
     if (!this.ended || this.backlog.length > 0 || controller === null) return;
     this.controller = null;
+    this.backlog.drop();
     try {
       controller.close();
       controller.byobRequest?.respond(0);

@@ -118,7 +118,8 @@ export class Outgoing extends AsyncResource {
     this.bytes = rest === more || rest.length === 0 ? more : Buffer.concat([rest, more]);
     this.at = 0;
     this.received += more.length;
-    noteOutside(more.length); // by the program, which drops it now
+    // The program has made it, unless it is a part of something large, and drops it now.
+    if (more.buffer.byteLength <= 2 * more.length) noteOutside(more.length);
   }
 
   /**

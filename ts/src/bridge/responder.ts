@@ -282,7 +282,7 @@ export class Responder {
     this.pushBroken(exchange);
   }
 
-  pushBroken(exchange: Exchange): void {
+  private pushBroken(exchange: Exchange): void {
     const { lane } = exchange.port;
     if (writeAbort(lane.block, lane.responses, exchange.slot, exchange.generation)) {
       if (exchange.outgoing?.hasBegun !== true) tellResponse(exchange, 500); // the engine's page

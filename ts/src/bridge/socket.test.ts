@@ -101,6 +101,32 @@ test('a message in pieces is put together, whatever a character is cut into', ()
   assert.equal(told, ['a€b', 'a€b', 'a€b', 'a€b', Buffer.from('xy')]);
 });
 
+test('a message of any length has memory of its own, which nothing else is in', () => {
+  const { mirror, doorbell, told, ws } = open();
+  const lengths = [0, 1, 7, 8, 9, 63, 64, 65, 4096, abi.CHUNK_BYTES_MAX];
+  const sent = lengths.map((length) =>
+    Buffer.from(Array.from({ length }, (_, i) => (i * 7) & 255)),
+  );
+  for (const type of ['nodebuffer', 'uint8array', 'arraybuffer'] as const) {
+    ws.binaryType = type;
+    told.length = 0;
+    for (const bytes of sent) {
+      mirror.socketBytes(abi.KIND_SOCKET_MESSAGE, 5, whole, bytes);
+      doorbell.ring();
+    }
+    const got = told.map((it) => (type === 'arraybuffer' ? Buffer.from(it as ArrayBuffer) : it));
+    for (const [n, bytes] of (got as Uint8Array[]).entries()) {
+      assert.ok((sent[n] as Buffer).equals(bytes), `${type}, ${lengths[n]} bytes`);
+      assert.equal([bytes.byteOffset, bytes.buffer.byteLength], [0, lengths[n]], type);
+    }
+    assert.is(got.length, sent.length);
+    assert.is(
+      got.every((it) => Buffer.isBuffer(it)),
+      type !== 'uint8array',
+    );
+  }
+});
+
 test('what is said goes in one record each, and text as UTF-8', async () => {
   const { ws, written } = open();
   assert.is(ws.send('ä'), 2);

@@ -13,10 +13,10 @@ const betweenBytes = 12 * 1024 * 1024;
  * moment later page by page. So much it then keeps, bytes.
  */
 const keptBytes = 16 * 1024 * 1024;
-/** Threads that get the function at a time may take it from one another. */
-const triesMax = 5;
+/** Threads that look for the function at a time may take it from one another. */
+const triesMax = 3;
 
-type Collect = (options: { type: 'minor' }) => void;
+type Collect = (options: { type: 'minor' }) => unknown;
 
 /** Made outside of V8's heap since the last collection, bytes. */
 let bytes = 0;
@@ -30,7 +30,7 @@ export function noteOutside(count: number): void {
 
 /**
  * Collects what is young where much has been made outside of the heap. For the end of a turn, when little of it is in use.
- * True: it has.
+ * True: it has. Where there is nothing to do so with, V8 goes on as it does.
  */
 export function collectYoung(): boolean {
   if (bytes < betweenBytes) return false;
@@ -40,20 +40,45 @@ export function collectYoung(): boolean {
     collect = findCollect();
     if (collect !== null) Buffer.allocUnsafeSlow(keptBytes); // which this collection frees
   }
-  collect?.({ type: 'minor' });
-  return collect !== null;
+  if (collect === null) return false;
+  collect({ type: 'minor' });
+  return true;
 }
 
-/** V8's own function, which a context has that is made while a flag is set; null where there is none. */
+/** What of the process tells whether V8's flags may be set. */
+export interface Host {
+  readonly release: { readonly name: string };
+  readonly versions: Readonly<Record<string, string | undefined>>;
+  readonly execArgv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Whether V8's flags may be set in this process: where they are frozen, as in programs that have Node.js within, it would
+ * end. Bun and Deno have no such flags. GYRFALCON_COLLECT=off has them left alone.
+ */
+export function maySetFlags({ release, versions, execArgv, env }: Host = process as Host): boolean {
+  if (env.GYRFALCON_COLLECT === 'off' || release.name !== 'node') return false;
+  if (['bun', 'deno', 'electron', 'nw'].some((name) => versions[name] !== undefined)) return false;
+  return ![...execArgv, env.NODE_OPTIONS ?? ''].some((text) => /freeze[-_]flags/.test(text));
+}
+
+/**
+ * V8's own function: a new context has it where it is exposed, or while a flag is set. Not `globalThis.gc`, which is the
+ * program's to replace. Null where there is none.
+ */
 function findCollect(): Collect | null {
-  const { bun, deno } = process.versions as { bun?: string; deno?: string };
-  if (bun !== undefined || deno !== undefined) return null; // another engine, or flags that are fixed
-  const { gc } = globalThis as { gc?: Collect };
-  if (gc !== undefined) return gc;
+  if (!maySetFlags()) return null;
+  const exposed = ofNewContext();
+  if (exposed !== null) return exposed;
   setFlagsFromString('--expose-gc');
   try {
-    return runInNewContext("typeof gc === 'function' ? gc : null") as Collect | null;
+    return ofNewContext();
   } finally {
     setFlagsFromString('--no-expose-gc');
   }
+}
+
+function ofNewContext(): Collect | null {
+  return runInNewContext("typeof gc === 'function' ? gc : null") as Collect | null;
 }

@@ -370,7 +370,7 @@ pub fn Output(comptime D: type) type {
             payload: []const u8,
         ) void {
             const net = &d.net;
-            if (payload.len <= limits.output_copy_bytes_max) {
+            if (payload.len <= limits.message_copy_bytes_max) {
                 const bytes: u32 = @intCast(frames.head_bytes_max + payload.len);
                 const room = net.reserve(conn, bytes);
                 const head_len = head.write(room[0..frames.head_bytes_max]).len;
@@ -379,7 +379,7 @@ pub fn Output(comptime D: type) type {
             }
             var text: [frames.head_bytes_max]u8 = undefined;
             net.write(conn, head.write(&text));
-            if (conn.isOpen()) net.writeBorrowed(conn, payload);
+            if (conn.isOpen()) net.writeUncopied(conn, payload);
         }
 
         /// Begins to close. The peer's answer is waited for.

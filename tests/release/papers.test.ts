@@ -155,6 +155,20 @@ test('a new version goes into every file that tells one, and into the changelog'
   assert.equal(setVersion('2.10.3-rc.1', folder), []);
 });
 
+test('no other file asks for this version by its name', () => {
+  // As npm, registries of images, and archives have it.
+  const asked = new RegExp(`gyrfalcon(?:@|:|-|": ")${version.replaceAll('.', '\\.')}\\b`);
+  const { stdout } = spawnSync('git', ['-C', root, 'ls-files', '-z'], { encoding: 'utf8' });
+  const files = stdout.split('\0').filter((name) => name !== '' && existsSync(project(name)));
+  const asking = files.filter((name) => asked.test(readFileSync(project(name), 'utf8')));
+  const known = places.map((place) => place.file);
+  if (files.length > 0) assert.ok(asking.length >= 4, 'those that are known were found');
+  assert.equal(
+    asking.filter((name) => !known.includes(name)),
+    [],
+  );
+});
+
 test('files that tell different versions are named, and what is no version is refused', () => {
   const folder = copyOfPlaces();
   const zon = join(folder, 'build.zig.zon');

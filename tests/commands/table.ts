@@ -137,7 +137,7 @@ export const rows: readonly Row[] = [
   },
 
   {
-    pattern: /^npm run pack:images$/,
+    pattern: /^npm run pack:images(?: -- --partial)?$/,
     elsewhere: 'the stage images of npm test makes the same image, of executables for two systems',
   },
   {

@@ -90,14 +90,20 @@ for (const target of packaged) {
   });
 }
 
-test('the manual page has every option of --help', () => {
+test('the manual page has every command and option of --help', () => {
   const manual = readFileSync(join(unpack(packaged[0] as never), 'gyrfalcon.1'), 'utf8');
-  const usage = readFileSync(project('zig', 'main.zig'), 'utf8').split('const usage =')[1] ?? '';
-  const options = [...usage.matchAll(/^ {4}\\\\ {2}(--[\w-]+)/gm)].map(
-    ([, name]) => name as string,
-  );
-  assert.ok(options.length > 15, 'the options were found');
-  for (const name of options) assert.match(manual, name.replaceAll('-', '\\-'));
+  const source = readFileSync(project('zig', 'main.zig'), 'utf8');
+  const usage = source.split('const usage =')[1]?.split('\n;\n')[0] ?? '';
+  const words = new Set([...usage.matchAll(/(?<![\w-])--[a-z][\w-]*/g)].map(([word]) => word));
+  for (const known of ['--timeout', '--max-age']) assert.ok(words.has(known), known);
+  for (const word of words) {
+    const there = new RegExp(`${word.replaceAll('-', '\\\\-')}(?!\\w|\\\\-)`);
+    assert.match(manual, there);
+  }
+  const calls = [...usage.matchAll(/ (gyrfalcon \w+) </g)].map(([, call]) => call as string);
+  assert.equal(calls, ['gyrfalcon serve', 'gyrfalcon healthcheck']);
+  const synopsis = /^\.SH SYNOPSIS\n([\s\S]*?)^\.SH /m.exec(manual)?.[1] ?? '';
+  for (const call of calls) assert.match(synopsis, call);
 });
 
 testUnless(test, noRoot, 'systemd finds no fault with the units, and the sandbox is tight', () => {

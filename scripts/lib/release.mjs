@@ -205,7 +205,7 @@ To see that the files are those:
 To make them again, on Linux, with that Node.js, cargo, perl, make and Python 3 with pip:
 
   git checkout ${state.commit ?? 'COMMIT'}
-  npm run release${options}
+  SOURCE_DATE_EPOCH=${time} npm run release${options}
   (cd build/release && sha256sum -c /where/they/are/SHA256SUMS)
 
 Archives, Debian's packages and the package for Zig have the same bytes wherever the checkout lies. The packages of

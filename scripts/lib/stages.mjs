@@ -703,7 +703,11 @@ async function release(context) {
   const made = await one('npm run release -- --dry-run', process.execPath, args);
   if (made.failed > 0) return made;
   const debian = await debianRoot(new Progress());
-  const env = { GYRFALCON_RELEASE: folder, GYRFALCON_DEBIAN: debian.root ?? '' };
+  const env = {
+    GYRFALCON_RELEASE: folder,
+    GYRFALCON_RELEASE_TARGETS: names.join(' '),
+    GYRFALCON_DEBIAN: debian.root ?? '',
+  };
   if (debian.lacks !== undefined) env.GYRFALCON_DEBIAN_LACKS = debian.lacks;
   const options = { env, processors: 1, timeoutMs: emulatedTimeoutMs };
   return together([made, await runTests(context, testFiles(context, 'tests/release'), options)]);

@@ -6,10 +6,9 @@ import * as assert from 'uvu/assert';
 import { lacks, project, stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { Booted, lackOfSystemd } from './booted.ts';
-import { file, newFolder, output, removeFolders, targets, unpack, version } from './released.ts';
+import { debianFile, newFolder, output, removeFolders, targets, unpack } from './released.ts';
 
 const test = suite('Debian’s package under systemd');
-const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
 const own = targets.find(
   ({ platform, arch }) => platform === 'linux-musl' && arch === process.arch,
 );
@@ -33,7 +32,7 @@ function lackOfTls(): string | undefined {
 function newRoot(): string {
   const root = join(newFolder(), 'debian');
   output('cp', ['-a', process.env.GYRFALCON_DEBIAN as string, root]);
-  cpSync(file(`gyrfalcon_${version}_${architecture}.deb`), join(root, 'gyrfalcon.deb'));
+  cpSync(debianFile(process.arch), join(root, 'gyrfalcon.deb'));
   return root;
 }
 

@@ -110,6 +110,14 @@ test('the page has a command that makes the image of the app by its name', () =>
   assert.match(page, new RegExp(`^docker build .* -t ${image} examples/10-container$`, 'm'));
 });
 
+test('whoever builds an image says which registry its base is of', () => {
+  for (const text of [dockerfile, executable]) {
+    const bases = [...text.matchAll(/^ARG \w+=([^$\s]+)$/gm)].map(([, base]) => base as string);
+    assert.is(bases.length, 1, 'the base was found');
+    assert.match(bases[0] as string, /^node:24-[a-z-]+$/);
+  }
+});
+
 test('both images run as the same number, which is not root’s, and stop by SIGTERM', () => {
   for (const text of [dockerfile, executable]) {
     assert.is(user(text), '65532:65532');

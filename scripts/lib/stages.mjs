@@ -699,7 +699,8 @@ async function release(context) {
   const folder = at('build', 'release-tested');
   const names = releasedHere.map(({ name }) => name);
   const args = [at('scripts', 'release.mjs'), '--dry-run', '--to', folder, '--partial'];
-  args.push('--npm', 'none', '--url', 'https://example.invalid/gyrfalcon', ...names);
+  args.push('--npm', 'none', '--url', 'https://example.invalid/gyrfalcon');
+  args.push('--homepage', 'https://example.invalid/', ...names);
   const made = await one('npm run release -- --dry-run', process.execPath, args);
   if (made.failed > 0) return made;
   const debian = await debianRoot(new Progress());

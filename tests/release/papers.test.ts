@@ -117,6 +117,8 @@ test('Homebrew’s formula names each archive that it may have, with its checksu
       .digest('hex');
     assert.is(sum, hash, name);
   }
+  // Not where the archives lie: nobody reads there.
+  assert.match(text, '\n  homepage "https://example.invalid"\n');
   const opened = text.match(/^\s*(?:class|def|on_\w+|service|test)\b.*(?: do)?$/gm) ?? [];
   const closed = text.match(/^\s*end$/gm) ?? [];
   assert.is(opened.length, closed.length, 'every block has its end');
@@ -192,7 +194,9 @@ test('what is no release is refused in a sentence, and nothing is written', () =
   const to = join(newFolder(), 'release');
   const refused: [args: string[], why: RegExp][] = [
     [['--npm', 'some'], /^error: --npm takes all, here or none, got some\./],
-    [['--url', 'http://a/'], /^error: --url takes the https: URL/],
+    [['--url', 'http://a/'], /^error: --url takes the https: URL of the folder with the files/],
+    [['--homepage', 'a'], /^error: --homepage takes the https: URL of the page/],
+    [['--homepage', 'https://a.test/'], /^error: --homepage goes with --url/],
     [['linux.x64'], /^error: there is no executable for "linux\.x64"; there are linux-musl\.x64/],
   ];
   if (changesIn(version).date === undefined) {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { main, setup } from '../scripts/lib/setup.mjs';
 import { checkDescriptors } from './lib/machine.mjs';
+import { integer } from './lib/options.mjs';
 import { residentBytes, tree } from './lib/process.mjs';
 
 const { values } = parseArgs({
@@ -18,7 +19,12 @@ const { values } = parseArgs({
     smoke: { type: 'boolean', default: false },
   },
 });
-const connections = values.smoke ? 1000 : Number(values.connections);
+const asked = {
+  workers: integer(values, 'workers', 1, 256),
+  threads: integer(values, 'threads', 0, 256),
+  connections: integer(values, 'connections', 1, 1_000_000),
+};
+const connections = values.smoke ? 1000 : asked.connections;
 const shapes = values.smoke
   ? [
       [1, 0],
@@ -26,8 +32,8 @@ const shapes = values.smoke
     ]
   : [
       [1, 0],
-      [Number(values.workers), 0],
-      [Number(values.workers), Number(values.threads)],
+      [asked.workers, 0],
+      [asked.workers, asked.threads],
     ];
 
 const app = fileURLToPath(new URL('./apps/wide.ts', import.meta.url));

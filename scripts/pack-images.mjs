@@ -2,6 +2,7 @@
 // are compiled first, in minutes. Needs buildah, and root; docker builds it of packages/images/Dockerfile by itself.
 // docs/DEPLOYMENT.md tells what is done with it.
 //   npm run pack:images -- --executable arm64     compiles the executable for that processor alone, into build/images
+//   npm run pack:images -- --partial              also executables without TLS or without compression
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -21,12 +22,18 @@ import { Progress } from './lib/run.mjs';
 import { main, setup } from './lib/setup.mjs';
 
 await main(async () => {
-  const { values } = parseArgs({ options: { executable: { type: 'string' } } });
+  const { values } = parseArgs({
+    options: {
+      executable: { type: 'string' },
+      partial: { type: 'boolean', default: false },
+    },
+  });
   const chosen = choose(values.executable);
   if (values.executable === undefined) needImages();
   const { zig } = await setup({ engine: false, quiet: true });
   const progress = new Progress();
-  for (const architecture of chosen) await prepareExecutable(architecture, zig, progress);
+  const options = { isPartial: values.partial };
+  for (const architecture of chosen) await prepareExecutable(architecture, zig, progress, options);
   if (values.executable === undefined) await pack(progress);
 });
 

@@ -2,6 +2,7 @@
 // without changes, one version in all files, and a dated section for it in CHANGELOG.md.
 //   npm run release -- --dry-run          a rehearsal: tells what a release would be refused for, and goes on
 //   npm run release -- --url URL          where the files will be downloaded from: Homebrew's formula names it
+//   npm run release -- --url URL --homepage URL    and where one reads of it
 //   npm run release -- linux-musl.x64     executables for these systems alone (npm run release:executables -- --list)
 //   npm run release -- --npm none         without packages for npm; `here`: with the engine for this system alone
 //   npm run release -- --to DIR           into another folder; what is in it goes
@@ -21,6 +22,7 @@ await main(async () => {
   const { values, positionals } = parseArgs({
     options: {
       'dry-run': { type: 'boolean', default: false },
+      homepage: { type: 'string' },
       npm: { type: 'string', default: 'all' },
       partial: { type: 'boolean', default: false },
       to: { type: 'string', default: releaseFolder },
@@ -30,7 +32,11 @@ await main(async () => {
   });
   const targets = positionals.length === 0 ? executableTargets : positionals.map(executableTarget);
   const engines = enginesFor(values.npm);
-  const url = urlOf(values.url);
+  const url = urlOf('--url', 'the folder with the files', values.url);
+  const homepage = urlOf('--homepage', 'the page that tells of it', values.homepage);
+  if (homepage !== undefined && url === undefined) {
+    throw new SetupError('--homepage goes with --url: it is for the formula.');
+  }
   const version = versionOf();
   const state = checkoutState();
   const hindrances = hindrancesOf(version, state);
@@ -50,10 +56,12 @@ await main(async () => {
     ...(values.npm === 'all' ? [] : ['--npm', values.npm]),
     ...(isPartial ? ['--partial'] : []),
     ...(url === undefined ? [] : ['--url', url]),
+    ...(homepage === undefined ? [] : ['--homepage', homepage]),
     ...positionals,
   ];
-  const release = { version, time: releaseTime(), zig, state, targets, to, url, isPartial, given };
-  await makeRelease({ ...release, addPackages }, progress);
+  const places = { to, url, homepage };
+  const release = { version, time: releaseTime(), zig, state, targets, isPartial, given };
+  await makeRelease({ ...release, ...places, addPackages }, progress);
   console.log(`Gyrfalcon ${version}, in ${relative('', to) || '.'}:`);
   for (const name of filesIn(to)) console.log(`  ${name}`);
 });
@@ -67,11 +75,12 @@ function enginesFor(which) {
   throw new SetupError(`--npm takes all, here or none, got ${which}.`);
 }
 
-function urlOf(text) {
+/** What an option says, without the slash at its end. */
+function urlOf(option, what, text) {
   if (text === undefined) return undefined;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === 'https:') return text.replace(/\/+$/, '');
-  throw new SetupError(`--url takes the https: URL of the folder with the files, got ${text}.`);
+  throw new SetupError(`${option} takes the https: URL of ${what}, got ${text}.`);
 }
 
 /** Why what is here is no release; nothing when it is one. */

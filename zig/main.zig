@@ -422,7 +422,7 @@ const healthcheck = struct {
         return null;
     }
 
-    /// The status; null after a complaint. What a name leads to is asked one after the other.
+    /// The status; null after a complaint.
     fn answer(asked: *const Asked, question: *const health.Question) ?u16 {
         if (asked.unix) |path| {
             var unix = gyrfalcon.Endpoint.UnixPath.of(path) orelse {
@@ -431,7 +431,7 @@ const healthcheck = struct {
             };
             const has_abstract = gyrfalcon.Endpoint.UnixPath.has_abstract;
             if (has_abstract and path[0] == '@') unix.buffer[0] = 0;
-            return health.ask(&.{ .unix = unix }, question, asked.timeout_ms) catch |err|
+            return health.ask(&.{.{ .unix = unix }}, question, asked.timeout_ms) catch |err|
                 explainAsked(err, asked);
         }
         var defect: Defect = .{};
@@ -439,14 +439,8 @@ const healthcheck = struct {
             complain("{s}", .{defect.message()});
             return null;
         };
-        var last: health.AskError = error.NoAnswer;
-        for (list.slice()) |*endpoint| {
-            return health.ask(endpoint, question, asked.timeout_ms) catch |err| {
-                last = err;
-                continue;
-            };
-        }
-        return explainAsked(last, asked);
+        return health.ask(list.slice(), question, asked.timeout_ms) catch |err|
+            explainAsked(err, asked);
     }
 
     fn explainAsked(err: health.AskError, asked: *const Asked) ?u16 {

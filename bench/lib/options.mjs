@@ -112,8 +112,17 @@ export function readOptions(argv = process.argv.slice(2), connectionsMax = 10_00
   return values.smoke ? { ...options, ...smoke } : options;
 }
 
-function integer(values, name, min, max) {
-  const value = Number(values[name]);
+/**
+ * The whole number that an option says. Tells what it takes, and exits with 2, when it is none from `min` to `max`.
+ *
+ * @param {Record<string, unknown>} values of parseArgs
+ * @param {string} name of the option
+ * @param {number} min
+ * @param {number} max
+ * @returns {number}
+ */
+export function integer(values, name, min, max) {
+  const value = values[name] === '' ? Number.NaN : Number(values[name]);
   if (Number.isInteger(value) && value >= min && value <= max) return value;
   console.error(`--${name} takes a whole number from ${min} to ${max}, not '${values[name]}'`);
   process.exit(2);

@@ -24,10 +24,8 @@ function startProcesses(count: number): void {
   process.once('SIGTERM', stop);
   cluster.on('exit', (_, code, signal) => {
     if (isStopping) return;
-    if (code !== 0) {
-      console.error(`A process has ended: ${signal ?? code}`);
-      process.exitCode = 1;
-    }
+    console.error(`A process has ended: ${signal ?? code}`);
+    process.exitCode = 1;
     stop();
   });
   for (let n = 0; n < count; n += 1) {

@@ -11,11 +11,12 @@ const systems = [
 
 /**
  * @param {string} version
- * @param {string} url the folder that the files are downloaded from
+ * @param {{ url: string, homepage?: string }} places `url`: the folder that the files are downloaded from; `homepage`: where
+ *   one reads of it; without, the formula has none
  * @param {{ target: { name: string }, file: string, sha256: string }[]} archives
  * @returns {string} the text of gyrfalcon.rb
  */
-export function formulaOf(version, url, archives) {
+export function formulaOf(version, { url, homepage }, archives) {
   const stanzas = ['macos', 'linux'].map((os) => {
     const own = systems.filter((system) => system.os === os);
     const blocks = own.flatMap(({ cpu, name }) => {
@@ -37,7 +38,7 @@ export function formulaOf(version, url, archives) {
     '# Made by npm run release from the checksums of the archives.',
     'class Gyrfalcon < Formula',
     '  desc "HTTP server for static files, with an engine in Zig"',
-    `  homepage "${url}"`,
+    ...(homepage === undefined ? [] : [`  homepage "${homepage}"`]),
     `  version "${version}"`,
     '  license "MIT"',
     '',

@@ -59,15 +59,22 @@ export function needImages() {
 }
 
 /**
- * The executable for a processor, as it is released, put where its image is made of it.
+ * The executable for a processor, as it is released, put where its image is made of it. Throws a MissingError when it would
+ * lack TLS or compression, unless that is allowed (`isPartial`).
  *
  * @param {{ name: string, target: object }} architecture one of `architectures`
  * @param {string} zig its path
  * @param {import('./run.mjs').Progress} progress
+ * @param {{ isPartial?: boolean }} options
  * @returns {Promise<string>} its path
  */
-export async function prepareExecutable({ name, target }, zig, progress) {
-  const built = await buildExecutable(target, zig, progress, { isPartial: true });
+export async function prepareExecutable(
+  { name, target },
+  zig,
+  progress,
+  { isPartial = false } = {},
+) {
+  const built = await buildExecutable(target, zig, progress, { isPartial });
   const path = join(executables, name, 'gyrfalcon');
   mkdirSync(dirname(path), { recursive: true });
   cpSync(built, path);

@@ -115,13 +115,14 @@ function write(to, files) {
  * @param {object[]} release.targets
  * @param {string} release.to a folder; what is in it goes
  * @param {string} [release.url] where the files will be downloaded from; without, there is no formula
+ * @param {string} [release.homepage] where one reads of it, for the formula
  * @param {string[]} release.given the arguments that say all that
  * @param {boolean} [release.isPartial] executables may lack TLS or compression
  * @param {(to: string) => Promise<void>} [release.addPackages] puts npm's into a folder
  * @param {import('./run.mjs').Progress} progress
  */
 export async function makeRelease(release, progress) {
-  const { version, time, zig, targets, to, url, isPartial } = release;
+  const { version, time, zig, targets, to, url, homepage, isPartial } = release;
   empty(to);
   write(to, [{ name: provenanceFile, data: provenanceOf(release) }]);
   const archives = [];
@@ -137,7 +138,8 @@ export async function makeRelease(release, progress) {
     { name: 'NOTES.md', data: `${changesIn(version).text}\n` },
   ];
   if (url !== undefined) {
-    texts.push({ name: 'gyrfalcon.rb', data: formulaOf(version, url, archives) });
+    const formula = formulaOf(version, { url, homepage }, archives);
+    texts.push({ name: 'gyrfalcon.rb', data: formula });
   }
   write(to, texts);
   write(to, [{ name: 'SHA256SUMS', data: checksumsOf(to) }]);
@@ -205,7 +207,7 @@ To see that the files are those:
 To make them again, on Linux, with that Node.js, cargo, perl, make and Python 3 with pip:
 
   git checkout ${state.commit ?? 'COMMIT'}
-  npm run release${options}
+  SOURCE_DATE_EPOCH=${time} npm run release${options}
   (cd build/release && sha256sum -c /where/they/are/SHA256SUMS)
 
 Archives, Debian's packages and the package for Zig have the same bytes wherever the checkout lies. The packages of

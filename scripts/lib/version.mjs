@@ -22,6 +22,11 @@ export const places = [
   },
   { file: 'build.zig.zon', pattern: /^( {4}\.version = ")([^"]*)(",)$/gm },
   { file: 'zig/main.zig', pattern: /^(const version = ")([^"]*)(";)$/gm },
+  // What is installed from what is published.
+  { file: 'examples/10-container/package.json', pattern: /^( {4}"gyrfalcon": ")([^"]*)(")/gm },
+  { file: 'examples/httparena/Dockerfile', pattern: /^(RUN npm install .* gyrfalcon@)(\S+)( )/gm },
+  { file: 'docs/DEPLOYMENT.md', pattern: /(REGISTRY\/gyrfalcon:)([^\s:]+)()/g, times: 3 },
+  { file: 'docs/ZIG.md', pattern: /(\/gyrfalcon-)([^\s/]+)(-zig\.tar\.gz)/g },
 ];
 
 /**

@@ -83,7 +83,7 @@ export const rows: readonly Row[] = [
     short: () => 'npm run release:executables -- --list',
   },
   {
-    pattern: /^npm run release(?: -- (?:--dry-run|--url \S+))?$/,
+    pattern: /^npm run release(?: -- (?:--dry-run|--url \S+ --homepage \S+))?$/,
     elsewhere: 'the stage release of npm test rehearses it',
   },
   {
@@ -137,7 +137,7 @@ export const rows: readonly Row[] = [
   },
 
   {
-    pattern: /^npm run pack:images$/,
+    pattern: /^npm run pack:images(?: -- --partial)?$/,
     elsewhere: 'the stage images of npm test makes the same image, of executables for two systems',
   },
   {

@@ -8,6 +8,7 @@ import { noBroker, TestBroker } from '../support/brokers.ts';
 import { noPostgres } from '../support/postgres.ts';
 import { stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
+import { within } from '../support/wait.ts';
 import {
   authority,
   curl,
@@ -100,6 +101,26 @@ test('the image has all files that the entry imports', () => {
   }
   assert.equal([...copied].sort(), [...wanted].sort());
 });
+
+testUnless(
+  test,
+  process.platform === 'linux' ? undefined : 'its processes are found in /proc',
+  'when one of its processes ends that was not asked to, all end, and the exit code tells',
+  async () => {
+    const { running } = await startEntry();
+    const { pid } = running.child;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ');
+    const worker = children.find((child) =>
+      readFileSync(`/proc/${child}/cmdline`, 'latin1').includes('server.ts'),
+    );
+    assert.ok(worker !== undefined, 'a process was found');
+    // It ends in order, with 0.
+    process.kill(Number(worker), 'SIGTERM');
+    const { code } = await within(running.ended, 'the end of the entry');
+    assert.is(code, 1, running.stderr());
+    assert.match(running.stderr(), 'A process has ended: 0\n');
+  },
+);
 
 test('it ends in order', () => stopEntry(entry));
 

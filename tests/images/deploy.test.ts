@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lacks, project } from '../support/process.ts';
@@ -16,6 +17,10 @@ const example = (name: string): string => project('examples', '10-container', na
 const dockerfile = readFileSync(example('Dockerfile'), 'utf8');
 const executable = readFileSync(project('packages', 'images', 'Dockerfile'), 'utf8');
 const app = readFileSync(example('app.ts'), 'utf8');
+const page = readFileSync(project('docs', 'DEPLOYMENT.md'), 'utf8');
+const { name, version } = JSON.parse(readFileSync(example('package.json'), 'utf8'));
+/** What its image is called. */
+const image = `${name}:${version}`;
 
 const python = {
   ...process.env,
@@ -56,7 +61,7 @@ const shutdownSeconds = Number(
 );
 
 interface Service {
-  readonly build?: string;
+  readonly build?: string | { readonly context: string; readonly dockerfile: string };
   readonly image?: string;
   readonly command?: readonly string[];
   readonly ports: readonly string[];
@@ -74,10 +79,16 @@ testUnless(test, lacking, 'compose.yaml agrees with the images', () => {
   assert.equal(others, {});
   assert.ok(own !== undefined && files !== undefined);
   assert.is(own.build, '.');
+  assert.is(own.image, image);
   assert.equal(own.ports, [`3000:${port(dockerfile)}`]);
   assert.equal(files.ports, [`8080:${port(executable)}`]);
-  const { version } = JSON.parse(readFileSync(project('package.json'), 'utf8'));
-  assert.is(files.image, `gyrfalcon:${version}`);
+  assert.is(files.image, undefined, 'no command of the page makes one for Docker by that name');
+  const { context, dockerfile: path } = files.build as Exclude<
+    Service['build'],
+    string | undefined
+  >;
+  assert.is(resolve(example(context)), resolve(project()), 'it is built of the checkout');
+  assert.is(readFileSync(resolve(example(context), path), 'utf8'), executable);
   const cmd = JSON.parse(/^CMD (\[.*\])$/m.exec(executable)?.[1] ?? '[]');
   assert.equal(files.command, cmd, 'what the image says too');
   assert.equal(files.volumes, [`../03-static/public:${cmd[1]}:ro`]);
@@ -86,6 +97,24 @@ testUnless(test, lacking, 'compose.yaml agrees with the images', () => {
     assert.equal(service.cap_drop, ['ALL']);
     assert.equal(service.security_opt, ['no-new-privileges:true']);
     assert.ok(Number.parseInt(service.stop_grace_period, 10) > shutdownSeconds);
+  }
+});
+
+test('what is beside the app on the machine stays out of its image', () => {
+  const ignored = readFileSync(example('.dockerignore'), 'utf8').split('\n');
+  for (const name of ['node_modules', '.git', '.env*']) assert.ok(ignored.includes(name), name);
+  assert.match(page, 'and `.dockerignore` beside it another', 'whoever copies one copies both');
+});
+
+test('the page has a command that makes the image of the app by its name', () => {
+  assert.match(page, new RegExp(`^docker build .* -t ${image} examples/10-container$`, 'm'));
+});
+
+test('whoever builds an image says which registry its base is of', () => {
+  for (const text of [dockerfile, executable]) {
+    const bases = [...text.matchAll(/^ARG \w+=([^$\s]+)$/gm)].map(([, base]) => base as string);
+    assert.is(bases.length, 1, 'the base was found');
+    assert.match(bases[0] as string, /^node:24-[a-z-]+$/);
   }
 });
 
@@ -106,6 +135,7 @@ interface Spec {
   readonly terminationGracePeriodSeconds: number;
   readonly securityContext: Readonly<Record<string, unknown>>;
   readonly containers: readonly {
+    readonly image: string;
     readonly ports: readonly { name: string; containerPort: number }[];
     readonly startupProbe: Probe;
     readonly readinessProbe: Probe;
@@ -155,6 +185,7 @@ testUnless(test, lacking, 'kubernetes.yaml agrees with the image, the app and th
 
   const [container, ...others] = spec.containers;
   assert.ok(container !== undefined && others.length === 0);
+  assert.is(container.image, image);
   assert.equal(container.ports, [{ name: 'http', containerPort: port(dockerfile) }]);
   assert.is(service.spec.ports[0]?.targetPort, 'http');
 

@@ -3,7 +3,7 @@
  * installs, and run as a container is: on files that nobody can write to, as the image's user, with Node.js as the first of
  * its processes.
  */
-import { cpSync, existsSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -42,6 +42,12 @@ if (lack === undefined) {
     const context = place.at('context');
     cpSync(example, context, { recursive: true });
     cpSync(project('tests', 'images', 'fixtures', 'slow.ts'), join(context, 'slow.ts'));
+    // What lies beside an app on the machine of whoever builds it.
+    for (const folder of ['.git', 'node_modules/gyrfalcon']) {
+      mkdirSync(join(context, folder), { recursive: true });
+      writeFileSync(join(context, folder, 'of-the-machine'), '');
+    }
+    writeFileSync(join(context, '.env.local'), 'SECRET=1\n');
     const registry = await Registry.start();
     await registry.publish((await packAll(true, engines)).map(({ file }) => file));
     const args = { ...(await nodeImages(place)), NPM_CONFIG_REGISTRY: registry.url };
@@ -76,6 +82,8 @@ testUnless(
         assert.not.ok(there(...modules, unneeded), unneeded);
       for (const unneeded of ['bin/sh', 'usr/local/bin/npm', 'node', 'app/Dockerfile'])
         assert.not.ok(there(unneeded), unneeded);
+      for (const path of ['.git', '.env.local', 'node_modules/gyrfalcon/of-the-machine'])
+        assert.not.ok(there('app', path), `${path} of the machine`);
     }
   },
 );

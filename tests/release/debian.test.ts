@@ -19,12 +19,21 @@ import * as assert from 'uvu/assert';
 import { lacks, project, start, stopAll } from '../support/process.ts';
 import { testUnless } from '../support/skip.ts';
 import { until } from '../support/wait.ts';
-import { file, newFolder, output, removeFolders, targets, unpack, version } from './released.ts';
+import {
+  debian,
+  debianFile,
+  debianVersion,
+  newFolder,
+  output,
+  removeFolders,
+  targets,
+  unpack,
+  version,
+} from './released.ts';
 
 const test = suite('Debian’s packages');
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 const packaged = targets.filter(({ platform }) => platform === 'linux-musl');
-const fileOf = (arch: string): string => file(`gyrfalcon_${version}_${architectures[arch]}.deb`);
 const noDpkg = lacks('dpkg-deb');
 
 const own = packaged.find(({ arch }) => arch === process.arch);
@@ -52,10 +61,10 @@ const inRoot = (...args: string[]): string => output('chroot', [root, ...args]);
 
 for (const target of packaged) {
   testUnless(test, noDpkg, `${architectures[target.arch]}: dpkg-deb reads what it should`, () => {
-    const path = fileOf(target.arch);
+    const path = debianFile(target.arch);
     const field = (name: string): string => output('dpkg-deb', ['-f', path, name]).trim();
     assert.is(field('Package'), 'gyrfalcon');
-    assert.is(field('Version'), version);
+    assert.is(field('Version'), debianVersion);
     assert.is(field('Architecture'), architectures[target.arch]);
     assert.match(field('Maintainer'), /^.+ <\S+@\S+>$/);
     for (const name of ['Section', 'Priority', 'Description', 'Installed-Size']) {
@@ -90,19 +99,38 @@ for (const target of packaged) {
   });
 }
 
-test('the manual page has every option of --help', () => {
+testUnless(test, lacks('dpkg'), 'what comes before a release is older than the release', () => {
+  const { debianVersion: of, debianFile: named } = debian;
+  assert.is(of('1.0.0'), '1.0.0');
+  assert.is(named('1.0.0-rc.1', { arch: 'x64' }), `gyrfalcon_${of('1.0.0-rc.1')}_amd64.deb`);
+  for (const [older, newer] of [
+    ['1.0.0-rc.1', '1.0.0'],
+    ['1.0.0-rc.1', '1.0.0-rc.2'],
+    ['0.9.9', '1.0.0-rc.1'],
+  ] as const) {
+    output('dpkg', ['--compare-versions', of(older), 'lt', of(newer)]);
+  }
+});
+
+test('the manual page has every command and option of --help', () => {
   const manual = readFileSync(join(unpack(packaged[0] as never), 'gyrfalcon.1'), 'utf8');
-  const usage = readFileSync(project('zig', 'main.zig'), 'utf8').split('const usage =')[1] ?? '';
-  const options = [...usage.matchAll(/^ {4}\\\\ {2}(--[\w-]+)/gm)].map(
-    ([, name]) => name as string,
-  );
-  assert.ok(options.length > 15, 'the options were found');
-  for (const name of options) assert.match(manual, name.replaceAll('-', '\\-'));
+  const source = readFileSync(project('zig', 'main.zig'), 'utf8');
+  const usage = source.split('const usage =')[1]?.split('\n;\n')[0] ?? '';
+  const words = new Set([...usage.matchAll(/(?<![\w-])--[a-z][\w-]*/g)].map(([word]) => word));
+  for (const known of ['--timeout', '--max-age']) assert.ok(words.has(known), known);
+  for (const word of words) {
+    const there = new RegExp(`${word.replaceAll('-', '\\\\-')}(?!\\w|\\\\-)`);
+    assert.match(manual, there);
+  }
+  const calls = [...usage.matchAll(/ (gyrfalcon \w+) </g)].map(([, call]) => call as string);
+  assert.equal(calls, ['gyrfalcon serve', 'gyrfalcon healthcheck']);
+  const synopsis = /^\.SH SYNOPSIS\n([\s\S]*?)^\.SH /m.exec(manual)?.[1] ?? '';
+  for (const call of calls) assert.match(synopsis, call);
 });
 
 testUnless(test, noRoot, 'systemd finds no fault with the units, and the sandbox is tight', () => {
   const units = newFolder();
-  output('dpkg-deb', ['-x', fileOf(process.arch), units]);
+  output('dpkg-deb', ['-x', debianFile(process.arch), units]);
   const at = 'usr/lib/systemd/system';
   for (const name of ['usr/bin/gyrfalcon', `${at}/gyrfalcon.service`, `${at}/gyrfalcon.socket`]) {
     cpSync(join(units, name), join(root, name));
@@ -144,7 +172,7 @@ testUnless(
   async () => {
     const before = everything();
     assert.ok(before.size > 1000, 'the files of Debian were found');
-    cpSync(fileOf(process.arch), join(root, 'gyrfalcon.deb'));
+    cpSync(debianFile(process.arch), join(root, 'gyrfalcon.deb'));
     inRoot('dpkg', '-i', '/gyrfalcon.deb');
     assert.match(inRoot('gyrfalcon', '--version'), version);
     const wanted = 'etc/systemd/system/sockets.target.wants/gyrfalcon.socket';

@@ -6,17 +6,9 @@ import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { project, root, stopAll } from '../support/process.ts';
+import { testUnless } from '../support/skip.ts';
 import { type Bom, type Component, faultsOf } from './cyclonedx.ts';
-import {
-  archiveOf,
-  file,
-  newFolder,
-  released,
-  removeFolders,
-  targets,
-  textOf,
-  version,
-} from './released.ts';
+import { archiveOf, file, newFolder, removeFolders, targets, textOf, version } from './released.ts';
 
 interface Version {
   readonly places: readonly { readonly file: string }[];
@@ -97,6 +89,9 @@ test('PROVENANCE.txt names the commit, the tools, and what was fetched', () => {
   if (stdout.trim() !== '') assert.match(text, stdout.trim());
   assert.match(text, `Node.js ${process.versions.node} `);
   assert.match(text, 'Zig 0.14.1');
+  // Whoever makes them again has another clock, and perhaps a commit that a rebase has dated anew.
+  const [, time] = /^Time of files {2}(\d+) /m.exec(text) ?? [];
+  assert.match(text, new RegExp(`^ {2}SOURCE_DATE_EPOCH=${time} npm run release\\b`, 'm'));
   for (const name of ['tls.mjs', 'deflate.mjs']) {
     const source = readFileSync(project('scripts', 'lib', name), 'utf8');
     const sums = [...source.matchAll(/checksum: '([0-9a-f]{64})'/g)];
@@ -122,6 +117,8 @@ test('Homebrew’s formula names each archive that it may have, with its checksu
       .digest('hex');
     assert.is(sum, hash, name);
   }
+  // Not where the archives lie: nobody reads there.
+  assert.match(text, '\n  homepage "https://example.invalid"\n');
   const opened = text.match(/^\s*(?:class|def|on_\w+|service|test)\b.*(?: do)?$/gm) ?? [];
   const closed = text.match(/^\s*end$/gm) ?? [];
   assert.is(opened.length, closed.length, 'every block has its end');
@@ -155,6 +152,20 @@ test('a new version goes into every file that tells one, and into the changelog'
   assert.equal(setVersion('2.10.3-rc.1', folder), []);
 });
 
+test('no other file asks for this version by its name', () => {
+  // As npm, registries of images, and archives have it.
+  const asked = new RegExp(`gyrfalcon(?:@|:|-|": ")${version.replaceAll('.', '\\.')}\\b`);
+  const { stdout } = spawnSync('git', ['-C', root, 'ls-files', '-z'], { encoding: 'utf8' });
+  const files = stdout.split('\0').filter((name) => name !== '' && existsSync(project(name)));
+  const asking = files.filter((name) => asked.test(readFileSync(project(name), 'utf8')));
+  const known = places.map((place) => place.file);
+  if (files.length > 0) assert.ok(asking.length >= 4, 'those that are known were found');
+  assert.equal(
+    asking.filter((name) => !known.includes(name)),
+    [],
+  );
+});
+
 test('files that tell different versions are named, and what is no version is refused', () => {
   const folder = copyOfPlaces();
   const zon = join(folder, 'build.zig.zon');
@@ -166,25 +177,33 @@ test('files that tell different versions are named, and what is no version is re
   assert.throws(() => versionOf(folder), /9\.0\.0/, 'nothing was written');
 });
 
-/** Runs the program of releases; it has to end by itself. */
-function release(...args: string[]): { status: number | null; stderr: string } {
+interface Outcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program of releases, with some variables beside its own; it has to end by itself. */
+function release(args: readonly string[], more: NodeJS.ProcessEnv = {}): Outcome {
   const program = project('scripts', 'release.mjs');
-  const { status, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
-  return { status, stderr };
+  const env = { ...process.env, ...more };
+  return spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', env });
 }
 
 test('what is no release is refused in a sentence, and nothing is written', () => {
   const to = join(newFolder(), 'release');
   const refused: [args: string[], why: RegExp][] = [
     [['--npm', 'some'], /^error: --npm takes all, here or none, got some\./],
-    [['--url', 'http://a/'], /^error: --url takes the https: URL/],
+    [['--url', 'http://a/'], /^error: --url takes the https: URL of the folder with the files/],
+    [['--homepage', 'a'], /^error: --homepage takes the https: URL of the page/],
+    [['--homepage', 'https://a.test/'], /^error: --homepage goes with --url/],
     [['linux.x64'], /^error: there is no executable for "linux\.x64"; there are linux-musl\.x64/],
   ];
   if (changesIn(version).date === undefined) {
     refused.push([[], /^error: CHANGELOG\.md says that .* is unreleased: put the day in/]);
   }
   for (const [args, why] of refused) {
-    const { status, stderr } = release('--to', to, ...args);
+    const { status, stderr } = release(['--to', to, ...args]);
     assert.is(status, 1, stderr);
     assert.match(stderr, why);
     assert.not.ok(existsSync(to), 'nothing is written');
@@ -194,15 +213,39 @@ test('what is no release is refused in a sentence, and nothing is written', () =
 test('a folder with something else in it is left as it is', () => {
   const folder = newFolder();
   writeFileSync(join(folder, 'letter.txt'), 'dear');
-  const { status, stderr } = release('--dry-run', '--partial', '--npm', 'none', '--to', folder);
+  const { status, stderr } = release(['--dry-run', '--partial', '--npm', 'none', '--to', folder]);
   assert.is(status, 1, stderr);
   assert.match(stderr, /has something in it that is no release: take another folder/);
   assert.is(readFileSync(join(folder, 'letter.txt'), 'utf8'), 'dear');
 });
 
-test('a rehearsal tells what a release would be refused for, and makes all files', () => {
-  for (const target of targets) assert.ok(existsSync(file(archiveOf(target))), target.name);
-  assert.ok(targets.length >= 2, `executables are in ${released}`);
+test('a rehearsal tells what a release is refused for, and goes on', () => {
+  // Some other thing is in the folder: neither writes anything.
+  const folder = newFolder();
+  writeFileSync(join(folder, 'letter.txt'), 'dear');
+  const args = ['--partial', '--npm', 'none', '--to', folder];
+  const nowhere = { GIT_DIR: join(folder, 'no-git'), SOURCE_DATE_EPOCH: '1' };
+  const why = 'This is no git clone: a release is of a commit.';
+  const refused = release(args, nowhere);
+  assert.is(refused.status, 1);
+  assert.match(refused.stderr, why);
+  assert.match(refused.stderr, '(--dry-run rehearses all the same)');
+  const rehearsed = release(['--dry-run', ...args], nowhere);
+  assert.match(rehearsed.stdout, `a release would be refused: ${why}\n`);
+  assert.match(rehearsed.stderr, 'has something in it that is no release');
 });
+
+const { GYRFALCON_RELEASE_TARGETS: asked } = process.env;
+
+testUnless(
+  test,
+  asked === undefined ? 'the stage `release` says which executables it asked for' : undefined,
+  'a rehearsal makes every executable that it is asked for',
+  () => {
+    const names = (asked as string).split(' ').sort();
+    assert.ok(names.length >= 2, 'it was asked for some');
+    assert.equal(targets.map(({ name }) => name).sort(), names);
+  },
+);
 
 test.run();

@@ -37,6 +37,15 @@ export const { emulatorOf, wineCommand } = (await script('foreign.mjs')) as {
 /** The version that the checkout tells. */
 export const version: string = JSON.parse(readFileSync(project('package.json'), 'utf8')).version;
 
+/** What names Debian's packages. */
+export const debian = (await script('debian.mjs')) as {
+  debianVersion(version: string): string;
+  debianFile(version: string, target: Pick<Target, 'arch'>): string;
+};
+
+/** The version as Debian has it: what comes before a release has another name there. */
+export const debianVersion = debian.debianVersion(version);
+
 /** The folder with the files of the release. */
 export const released = process.env.GYRFALCON_RELEASE ?? project('build', 'release-tested');
 if (!existsSync(join(released, 'SHA256SUMS'))) {
@@ -45,6 +54,9 @@ if (!existsSync(join(released, 'SHA256SUMS'))) {
 
 /** The path of a file of the release. */
 export const file = (name: string): string => join(released, name);
+
+/** The path of Debian's package for a processor. */
+export const debianFile = (arch: string): string => file(debian.debianFile(version, { arch }));
 
 /** The text of a file of the release. */
 export const textOf = (name: string): string => readFileSync(file(name), 'utf8');

@@ -1,13 +1,18 @@
 /** The package for Zig: a project outside of the tree has it from what was packed, with caches of its own. */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { listening, project, start, stopAll } from '../support/process.ts';
+import { lacks, listening, project, start, stopAll } from '../support/process.ts';
+import { testUnless } from '../support/skip.ts';
 import { within } from '../support/wait.ts';
 import { file, newFolder, output, removeFolders, version } from './released.ts';
+
+const { zigPackageEntries } = (await import(project('scripts', 'lib', 'zig_package.mjs'))) as {
+  zigPackageEntries(folder?: string): { path: string }[];
+};
 
 const test = suite('package for Zig');
 const zig = process.env.GYRFALCON_ZIG ?? 'zig';
@@ -30,6 +35,30 @@ test('it has the files that build.zig.zon names, and no others', () => {
   for (const path of ['zig/gyrfalcon.zig', 'zig/main.zig', 'build.zig']) {
     assert.ok(files.includes(path), path);
   }
+});
+
+testUnless(test, lacks('git'), 'what git ignores is in no package', () => {
+  const folder = newFolder();
+  const files: Readonly<Record<string, string>> = {
+    'build.zig.zon': '.{ .paths = .{ "build.zig", "zig" } }',
+    '.gitignore': '*.log\nzig-out/\n',
+    'build.zig': '',
+    'zig/main.zig': '',
+    'zig/new.zig': '',
+    'zig/fuzz.log': '',
+    'zig/zig-out/bin/site': '',
+    'elsewhere.zig': '',
+  };
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  }
+  const names = (): string[] => zigPackageEntries(folder).map(({ path }) => path);
+  const all = Object.keys(files).filter((path) => /^(?:build\.zig$|zig\/)/.test(path));
+  assert.equal(names(), all.sort(), 'without git nobody knows');
+  output('git', ['-C', folder, 'init', '-q']);
+  output('git', ['-C', folder, 'add', 'zig/main.zig']);
+  assert.equal(names(), ['build.zig', 'zig/main.zig', 'zig/new.zig']);
 });
 
 test('a project in an empty folder fetches it by its URL, builds with it, and answers', async () => {

@@ -1,6 +1,7 @@
 //! Asks a server once whether it answers: `gyrfalcon healthcheck`, for containers that have neither
 //! a shell nor a client.
 
+const builtin = @import("builtin");
 const std = @import("std");
 const posix = std.posix;
 const clock = @import("../core/clock.zig");
@@ -67,11 +68,12 @@ pub const Question = struct {
 
 pub const AskError = system.Error || error{ NoAnswer, NotHttp, TimedOut, TooLong };
 
-/// The status that the server at `endpoint` answers with. `NoAnswer`: it closed before that;
-/// `NotHttp`: it said something else; `TimedOut`: nothing for `timeout_ms`.
-pub fn ask(endpoint: *const Endpoint, question: *const Question, timeout_ms: u31) AskError!u16 {
+/// The status that the server answers with, at the first of `endpoints` that takes a connection:
+/// at the others another program may listen. `NoAnswer`: it closed before that; `NotHttp`: it said
+/// something else; `TimedOut`: there was no answer within `timeout_ms`, which is for all of them.
+pub fn ask(endpoints: []const Endpoint, question: *const Question, timeout_ms: u31) AskError!u16 {
     const until_ms = clock.monotonicMs() + timeout_ms;
-    const fd = try connected(endpoint, until_ms);
+    const fd = try firstConnected(endpoints, until_ms);
     defer system.closeSocket(fd);
     var buffer: [head_bytes_max]u8 = undefined;
     const slash = if (std.mem.startsWith(u8, question.target, "/")) "" else "/";
@@ -81,6 +83,21 @@ pub fn ask(endpoint: *const Endpoint, question: *const Question, timeout_ms: u31
     }) catch return error.TooLong;
     try sendAll(fd, head, until_ms);
     return statusOf(fd, &buffer, until_ms);
+}
+
+/// The error is that of the last one.
+fn firstConnected(endpoints: []const Endpoint, until_ms: u64) AskError!system.Socket {
+    var last: AskError = error.NoAnswer;
+    for (endpoints) |*endpoint| {
+        return connected(endpoint, until_ms) catch |err| switch (err) {
+            error.TimedOut => return err, // nothing is left for others
+            else => {
+                last = err;
+                continue;
+            },
+        };
+    }
+    return last;
 }
 
 fn connected(endpoint: *const Endpoint, until_ms: u64) AskError!system.Socket {
@@ -103,9 +120,16 @@ fn connected(endpoint: *const Endpoint, until_ms: u64) AskError!system.Socket {
         return fd;
     }
     try wait(fd, posix.POLL.OUT, until_ms);
-    const errno = try system.socketOption(c_int, fd, posix.SOL.SOCKET, posix.SO.ERROR);
-    if (errno != 0) return error.ConnectionRefused;
+    try checkConnection(fd);
     return fd;
+}
+
+/// What became of a connect that has ended.
+fn checkConnection(fd: system.Socket) AskError!void {
+    const code = try system.socketOption(c_int, fd, posix.SOL.SOCKET, posix.SO.ERROR);
+    if (code == 0) return;
+    if (builtin.os.tag == .windows) return system.errorOf(@intCast(code));
+    return system.errorOf(@enumFromInt(code));
 }
 
 fn sendAll(fd: system.Socket, bytes: []const u8, until_ms: u64) AskError!void {
@@ -208,10 +232,17 @@ test "the status is that of the first head that is not interim, however the byte
 const Asked = struct {
     fd: system.Socket,
     endpoint: Endpoint,
+    /// An address that is asked before.
+    before: ?Endpoint = null,
     answer: AskError!u16 = 0,
     thread: std.Thread = undefined,
 
     fn begin(self: *Asked, timeout_ms: u31) !void {
+        try self.listen();
+        self.thread = try std.Thread.spawn(.{}, run, .{ self, timeout_ms });
+    }
+
+    fn listen(self: *Asked) !void {
         self.fd = try system.streamSocket(posix.AF.INET);
         var address: Endpoint.System = undefined;
         const here: Endpoint = .{ .ip4 = .{ .bytes = .{ 127, 0, 0, 1 }, .port = 0 } };
@@ -219,12 +250,13 @@ const Asked = struct {
         try system.listen(self.fd, 1);
         const len = try system.socketName(self.fd, &address.storage);
         self.endpoint = Endpoint.fromSystem(&address, len).?;
-        self.thread = try std.Thread.spawn(.{}, run, .{ self, timeout_ms });
     }
 
     fn run(self: *Asked, timeout_ms: u31) void {
         const question = Question.of("http://a.test/ready") catch unreachable;
-        self.answer = ask(&self.endpoint, &question, timeout_ms);
+        const both = [_]Endpoint{ self.before orelse self.endpoint, self.endpoint };
+        const endpoints = if (self.before == null) both[1..] else &both;
+        self.answer = ask(endpoints, &question, timeout_ms);
     }
 
     /// The connection, and what has been asked on it.
@@ -280,6 +312,31 @@ test "a server that closes, or says nothing, has not answered" {
     // Nothing listens there any more.
     system.closeSocket(asked.fd);
     const question = try Question.of("http://a.test");
-    const refused = ask(&asked.endpoint, &question, 10_000);
+    const refused = ask(&.{asked.endpoint}, &question, 10_000);
     try testing.expectError(error.ConnectionRefused, refused);
+}
+
+test "the first address that takes a connection is the server, and no other answers for it" {
+    const question = try Question.of("http://a.test");
+    var server: Asked = .{ .fd = undefined, .endpoint = undefined };
+    try server.listen();
+    var other: Asked = .{ .fd = undefined, .endpoint = undefined };
+    try other.listen();
+    // It hangs: the system connects, and nobody answers.
+    const endpoints = [_]Endpoint{ server.endpoint, other.endpoint };
+    try testing.expectError(error.TimedOut, ask(&endpoints, &question, 20));
+    try testing.expect(!try system.isReadyWithin(other.fd, posix.POLL.IN, 0));
+    system.closeSocket(other.fd);
+
+    // It has gone: the next is asked.
+    system.closeSocket(server.fd);
+    other.before = server.endpoint;
+    try other.begin(30_000);
+    defer system.closeSocket(other.fd);
+    var buffer: [1024]u8 = undefined;
+    const fd, _ = try other.taken(&buffer);
+    defer system.closeSocket(fd);
+    try say(fd, "HTTP/1.1 200 OK\r\n\r\n");
+    other.thread.join();
+    try testing.expectEqual(200, try other.answer);
 }

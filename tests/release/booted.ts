@@ -100,21 +100,16 @@ export class Booted {
     return this.run('systemctl', 'show', '--value', '-p', name, unit).trim();
   }
 
-  /**
-   * Asks for `/` at a port of its own network; undefined when nobody listens there. `certificate`: the file of that which
-   * the server has to show; without, HTTP is in the clear.
-   */
-  ask(port: number, certificate?: string): Answer | undefined {
-    const scheme = certificate === undefined ? 'http' : 'https';
-    const program = `fetch('${scheme}://127.0.0.1:${port}/').then(async (response) => {
+  /** Asks for `/` at a port of its own network; undefined when nobody listens there. */
+  ask(port: number): Answer | undefined {
+    const program = `fetch('http://127.0.0.1:${port}/').then(async (response) => {
       console.log(JSON.stringify({ status: response.status, body: await response.text() }));
     }, (error) => {
       if (error.cause?.code !== 'ECONNREFUSED') throw error;
       console.log('null');
     });`;
     const args = ['-t', String(this.#pid), '-n', process.execPath, '-e', program];
-    const env = { ...process.env, NODE_EXTRA_CA_CERTS: certificate };
-    const { status, stdout, stderr } = spawnSync('nsenter', args, { encoding: 'utf8', env });
+    const { status, stdout, stderr } = spawnSync('nsenter', args, { encoding: 'utf8' });
     assert.is(status, 0, stderr);
     return JSON.parse(stdout) ?? undefined;
   }

@@ -14,8 +14,8 @@ function make(bytes: number): void {
   noteOutside(bytes);
 }
 
-test('there is one for every 12 MiB outside of the heap, and none for less', () => {
-  noteOutside(11 * MiB);
+test('there is one for every 6 MiB outside of the heap, and none for less', () => {
+  noteOutside(5 * MiB);
   assert.is(collectYoung(), false);
   // What the program calls so has nothing to do with it.
   Object.assign(globalThis, { gc: 'garbage carrier' });

@@ -3,11 +3,11 @@ import { runInNewContext } from 'node:vm';
 
 /**
  * Between two collections of what is young, bytes at most. V8 counts the memory of array buffers, which is not in its heap,
- * as if it had grown old, and answers every 20 to 60 MB of that with a collection of all there is; one of what is young
+ * as if it had grown old, and answers every 10 to 60 MB of that with a collection of all there is; one of what is young
  * frees it just as well, in a tenth of the time. By itself it begins one when its own part of a buffer, a few dozen bytes,
  * has filled half the room for what is young, which is much later.
  */
-const betweenBytes = 12 * 1024 * 1024;
+const betweenBytes = 6 * 1024 * 1024;
 /**
  * glibc gives memory back to the system at the end of its heap unless as much was once freed at a time, to have it back a
  * moment later page by page. So much it then keeps, bytes.

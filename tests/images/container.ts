@@ -147,6 +147,15 @@ function program(image: Image, root: string, argv: readonly string[]): object {
   return { root, user, group, cwd: config.WorkingDir || '/', ...own };
 }
 
+/** Its program is the first process, and nobody who could change something. */
+export function checkConfined(container: Container): void {
+  assert.is(container.status('Uid'), '65532\t65532\t65532\t65532');
+  assert.is(container.status('Gid'), '65532\t65532\t65532\t65532');
+  assert.match(container.status('CapEff'), /^0+$/);
+  assert.match(container.status('NSpid'), /\s1$/, 'it is the first process of the container');
+  assert.ok(container.rootOptions().includes('ro'), container.rootOptions().join());
+}
+
 const entering = (told: object): string[] => [
   'python3',
   project('tests', 'images', 'enter.py'),

@@ -1,4 +1,4 @@
-import { noteOutside } from '../core/young.ts';
+import { allocOutside } from '../core/young.ts';
 import type { Block } from './lane.ts';
 
 /** What a message begins to be gathered in, bytes. */
@@ -91,8 +91,7 @@ export class Gathered {
     const before = this.bytes.length;
     if (end > before) {
       const most = Math.max(end, this.gathering.messageMax);
-      const larger = Buffer.allocUnsafeSlow(Math.min(Math.max(end, 2 * before, firstBytes), most));
-      noteOutside(larger.length);
+      const larger = allocOutside(Math.min(Math.max(end, 2 * before, firstBytes), most));
       this.bytes.copy(larger, 0, 0, this.length);
       this.bytes = larger;
     }
@@ -108,8 +107,7 @@ export class Gathered {
 
   /** With memory of its own, and all of it. Ends it. */
   whole(): Buffer {
-    const whole = Buffer.allocUnsafeSlow(this.length);
-    noteOutside(this.length);
+    const whole = allocOutside(this.length);
     this.bytes.copy(whole, 0, 0, this.length);
     this.end();
     return whole;

@@ -1,4 +1,4 @@
-import { noteOutside } from '../core/young.ts';
+import { allocOutside } from '../core/young.ts';
 
 /** Records of one turn are copied to slabs of this size; one that is larger gets its own. Bytes. */
 export const slabBytes = 32 * 1024;
@@ -14,8 +14,7 @@ export class Slab {
   private used = 0;
 
   constructor(bytes: number) {
-    this.u8 = Buffer.allocUnsafeSlow(bytes);
-    noteOutside(bytes);
+    this.u8 = allocOutside(bytes);
     this.u16 = new Uint16Array(this.u8.buffer, 0, bytes >> 1);
     this.i32 = new Int32Array(this.u8.buffer, 0, bytes >> 2);
   }

@@ -3,7 +3,7 @@ import { inspect, types } from 'node:util';
 import { GyrfalconError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { isThenable } from '../core/thenable.ts';
-import { noteOutside } from '../core/young.ts';
+import { allocOutside } from '../core/young.ts';
 import { viewBytes } from '../fetch/chunks.ts';
 import * as abi from './abi.gen.ts';
 import { tellSocketClose, tellSocketOpen } from './diagnostics.ts';
@@ -41,7 +41,7 @@ const {
   RECORD_HEADER_FLAGS,
   SOCKET_MESSAGE_COST,
 } = abi;
-const { alloc, allocUnsafeSlow } = Buffer;
+const { alloc } = Buffer;
 
 const OPEN = 1;
 const CLOSING = 2;
@@ -207,16 +207,8 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
     const { length } = bytes;
     if (length > messageMax) throw invalid(`A message of ${length} bytes`, `at most ${messageMax}`);
     this.unacknowledged += length + SOCKET_MESSAGE_COST;
-    const { host } = this;
-    if (!host.isBehind && length <= CHUNK_BYTES_MAX) {
-      const flags = FLAG_BEGIN | FLAG_END | manner;
-      if (writePart(host.lane, this, flags, bytes, length)) {
-        host.wrote();
-        return this.status(length);
-      }
-    }
     const message: Parts = { manner, bytes, at: 0 };
-    if (host.isBehind || !this.writeMessage(message)) {
+    if (this.host.isBehind || !this.writeMessage(message)) {
       if (!isOwn) message.bytes = Buffer.from(bytes);
       this.waitWith(message);
     }
@@ -380,6 +372,13 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
   /** False: the ring is full; what was written of it is noted in it. */
   private writeMessage(message: Parts): boolean {
     const { host } = this;
+    const { bytes, manner } = message;
+    if (bytes.length <= CHUNK_BYTES_MAX) {
+      const flags = FLAG_BEGIN | FLAG_END | manner;
+      const isWritten = writePart(host.lane, this, flags, bytes, bytes.length);
+      if (isWritten) host.wrote();
+      return isWritten;
+    }
     return writeParts(message, (flags, part, total) => {
       const isWritten = writePart(host.lane, this, flags, part, total);
       if (isWritten) host.wrote();
@@ -593,8 +592,7 @@ export class Socket extends AsyncResource implements ServerWebSocket, Gatherer {
       copyFew(u8, start, bytes);
       return this.asBinary(bytes);
     }
-    const bytes = allocUnsafeSlow(length);
-    noteOutside(length);
+    const bytes = allocOutside(length);
     u8.copy(bytes, 0, start, start + length);
     return this.asBinary(bytes);
   }

@@ -28,6 +28,12 @@ export function noteOutside(count: number): void {
   bytes += count;
 }
 
+/** Memory outside of V8's heap, however little, that is of nobody else and about to be written: what is in it is not defined. */
+export function allocOutside(length: number): Buffer<ArrayBuffer> {
+  bytes += length;
+  return Buffer.allocUnsafeSlow(length);
+}
+
 /**
  * Collects what is young where much has been made outside of the heap. For the end of a turn, when little of it is in use.
  * True: it has. Where there is nothing to do so with, V8 goes on as it does.

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { noteOutside } from '../core/young.ts';
+import { allocOutside } from '../core/young.ts';
 
 const encoder = new TextEncoder();
 export const noBytes = new Uint8Array(0);
@@ -56,8 +56,7 @@ const unfilledBytes = 2048;
 /** Memory of its own that is about to be written whole: what is in it is not defined. */
 export function unfilled(length: number): Uint8Array<ArrayBuffer> {
   if (length < unfilledBytes) return new Uint8Array(length);
-  noteOutside(length);
-  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+  return new Uint8Array(allocOutside(length).buffer);
 }
 
 /** Pieces of fewer bytes are put together: each takes some hundred bytes besides its own. */

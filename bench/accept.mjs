@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { MissingError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
+import { integer } from './lib/options.mjs';
 import { cpuMicrosBetween, cpuTime } from './lib/process.mjs';
 import { median } from './lib/statistics.mjs';
 import { libraryEnv, run, wrk, zigProgram } from './lib/tools.mjs';
@@ -21,9 +22,9 @@ const { values } = parseArgs({
     smoke: { type: 'boolean', default: false },
   },
 });
-const rounds = values.smoke ? 1 : Number(values.rounds);
-const seconds = values.smoke ? 0.2 : Number(values.seconds);
-const workers = Number(values.workers);
+const rounds = values.smoke ? 1 : integer(values, 'rounds', 1, 1000);
+const seconds = values.smoke ? 0.2 : integer(values, 'seconds', 1, 600);
+const workers = integer(values, 'workers', 1, 1024);
 
 const ways = ['acceptor', 'shared', 'listeners'];
 const variants = [

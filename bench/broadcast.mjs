@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { MissingError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
 import { checkCores, checkDescriptors } from './lib/machine.mjs';
+import { integer } from './lib/options.mjs';
 import {
   cpuMicrosBetween,
   cpuTime,
@@ -34,8 +35,12 @@ const { values } = parseArgs({
 });
 const [listeners, messages, rounds] = values.smoke
   ? [100, 3, 1]
-  : [Number(values.listeners), Number(values.messages), Number(values.rounds)];
-const bytes = Number(values.bytes);
+  : [
+      integer(values, 'listeners', 1, 60_000),
+      integer(values, 'messages', 1, 1_000_000),
+      integer(values, 'rounds', 1, 1000),
+    ];
+const bytes = integer(values, 'bytes', 1, 2 ** 20);
 const only = values.only.split(',').filter(Boolean);
 
 checkDescriptors(listeners, '--listeners');

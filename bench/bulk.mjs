@@ -10,6 +10,7 @@ import { targetHere } from '../scripts/lib/targets.mjs';
 import { tlsThere } from '../scripts/lib/tls.mjs';
 import { app, nginxTls, nginxWith } from './contenders/programs.mjs';
 import { checkCores } from './lib/machine.mjs';
+import { integer } from './lib/options.mjs';
 import { cpuMicrosBetween, cpuTime, freePort, start, stop, tree } from './lib/process.mjs';
 import { median } from './lib/statistics.mjs';
 import { certificate, gyrfalcon, h2load, home, libraryEnv } from './lib/tools.mjs';
@@ -26,8 +27,8 @@ const { values } = parseArgs({
     smoke: { type: 'boolean', default: false },
   },
 });
-const mib = values.smoke ? 16 : Number(values.mib);
-const rounds = values.smoke ? 1 : Number(values.rounds);
+const mib = values.smoke ? 16 : integer(values, 'mib', 1, 65_536);
+const rounds = values.smoke ? 1 : integer(values, 'rounds', 1, 1000);
 
 const www = join(home, 'www-bulk');
 const into = join(www, 'into');

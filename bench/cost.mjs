@@ -11,6 +11,7 @@ import { prepareFiles } from './contenders/data.mjs';
 import { beginCounting, counting, countsSince, removeDumps } from './lib/callgrind.mjs';
 import { changes, table } from './lib/cost.mjs';
 import { choose, startEntrant } from './lib/entrant.mjs';
+import { integer } from './lib/options.mjs';
 import { stop } from './lib/process.mjs';
 import { askOneByOne } from './lib/steady.mjs';
 import { home, onPath, root } from './lib/tools.mjs';
@@ -53,9 +54,9 @@ function options() {
   }
   const only = values.smoke ? ['zig'] : values.only.split(',').filter((name) => name !== '');
   const unknown = only.filter((name) => !measured.some((one) => one.name === name));
-  const requests = values.smoke ? 200 : Number(values.requests);
-  if (unknown.length > 0 || !(requests > 0)) {
-    console.error(unknown.length > 0 ? `no such entry: ${unknown.join(', ')}` : usage);
+  const requests = values.smoke ? 200 : integer(values, 'requests', 1, 1_000_000);
+  if (unknown.length > 0) {
+    console.error(`no such entry: ${unknown.join(', ')}`);
     process.exit(2);
   }
   return { ...values, only, requests };

@@ -12,6 +12,7 @@ import { parseArgs, promisify } from 'node:util';
 import { main } from '../scripts/lib/setup.mjs';
 import { file6150 } from './contenders/data.mjs';
 import { checkCores } from './lib/machine.mjs';
+import { integer } from './lib/options.mjs';
 import { cpuMicrosBetween, cpuTime, freePort, start, stop } from './lib/process.mjs';
 import { median } from './lib/statistics.mjs';
 import { gyrfalcon, home, libraryEnv, wrk, zigProgram } from './lib/tools.mjs';
@@ -28,10 +29,15 @@ const { values } = parseArgs({
     smoke: { type: 'boolean', default: false },
   },
 });
-const connections = values.smoke ? [4] : values.connections.split(',').map(Number);
-const rounds = values.smoke ? 1 : Number(values.rounds);
+const connections = values.smoke
+  ? [4]
+  : values.connections
+      .split(',')
+      .map((connections) => integer({ connections }, 'connections', 1, 20_000));
+const rounds = values.smoke ? 1 : integer(values, 'rounds', 1, 1000);
+const seconds = values.seconds === undefined ? null : integer(values, 'seconds', 1, 600);
 /** How long wrk is at it, with so many connections. */
-const secondsOf = (count) => (values.smoke ? 1 : Number(values.seconds ?? (count < 1024 ? 1 : 4)));
+const secondsOf = (count) => (values.smoke ? 1 : (seconds ?? (count < 1024 ? 1 : 4)));
 
 const www = join(home, 'www-io');
 const report = `

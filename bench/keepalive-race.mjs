@@ -9,6 +9,7 @@ import { createConnection } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
+import { integer } from './lib/options.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -22,9 +23,9 @@ const { values } = parseArgs({
     serve: { type: 'string' },
   },
 });
-const connections = values.smoke ? 10 : Number(values.connections);
-const rounds = values.smoke ? 2 : Number(values.rounds);
-const timeout = values.smoke ? 1000 : Number(values.timeout);
+const connections = values.smoke ? 10 : integer(values, 'connections', 1, 20_000);
+const rounds = values.smoke ? 2 : integer(values, 'rounds', 1, 1000);
+const timeout = values.smoke ? 1000 : integer(values, 'timeout', 100, 600_000);
 const host = '127.0.0.1';
 
 async function beServer(name) {

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { main, setup } from '../scripts/lib/setup.mjs';
 import { checkCores } from './lib/machine.mjs';
+import { integer } from './lib/options.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -20,8 +21,8 @@ const { values } = parseArgs({
     child: { type: 'string' },
   },
 });
-const greedy = Number(values.greedy);
-const seconds = values.smoke ? 0.5 : Number(values.seconds);
+const greedy = integer(values, 'greedy', 1, 10_000);
+const seconds = values.smoke ? 0.5 : integer(values, 'seconds', 1, 600);
 const fileBytes = 1_000_000;
 
 if (values.child !== undefined) beGreedy(Number(values.child));

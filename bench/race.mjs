@@ -1,6 +1,7 @@
 // The race: every contender beside the others, in interleaved rounds. Method: bench/README.md.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { MissingError, SetupError } from '../scripts/lib/project.mjs';
 import { main } from '../scripts/lib/setup.mjs';
 import { prepareFiles } from './contenders/data.mjs';
@@ -11,6 +12,7 @@ import { goals } from './lib/goals.mjs';
 import { chooseLoad } from './lib/load.mjs';
 import { checkCores, machineFacts } from './lib/machine.mjs';
 import { measure, settle } from './lib/measure.mjs';
+import { runUnder } from './lib/node.mjs';
 import { readOptions } from './lib/options.mjs';
 import { raiseGroup, stop } from './lib/process.mjs';
 import { atRates } from './lib/rates.mjs';
@@ -31,6 +33,9 @@ if (options.list) {
 const leftOut = [];
 
 await main(async () => {
+  if (options.node !== null) {
+    await runUnder(options.node, fileURLToPath(import.meta.url), process.argv.slice(2));
+  }
   checkCores(options);
   raiseGroup(options.nice);
   if (options.smoke) buildNothing();

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { setup } from '../scripts/lib/setup.mjs';
+import { integer } from './lib/options.mjs';
 import { drawGraph } from './soak/graph.mjs';
 import { runOne } from './soak/scenarios.mjs';
 
@@ -172,7 +173,11 @@ async function main() {
   });
   const { minutes, clients, graph } = values.smoke
     ? smoke
-    : { ...values, minutes: Number(values.minutes), clients: Number(values.clients) };
+    : {
+        ...values,
+        minutes: integer(values, 'minutes', 1, 10_080),
+        clients: integer(values, 'clients', 1, 10_000),
+      };
   await setup({ quiet: true });
   const folder = mkdtempSync(join(tmpdir(), 'gyrfalcon-soak-'));
   writeFileSync(join(folder, 'small.txt'), 'a small file\n');

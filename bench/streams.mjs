@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { main, setup } from '../scripts/lib/setup.mjs';
 import { frame, PREFACE } from './lib/http2.mjs';
 import { checkDescriptors } from './lib/machine.mjs';
+import { integer } from './lib/options.mjs';
 import { freePort, residentBytes, start, stop, tree } from './lib/process.mjs';
 
 const { values } = parseArgs({
@@ -16,8 +17,8 @@ const { values } = parseArgs({
     smoke: { type: 'boolean', default: false },
   },
 });
-const connections = values.smoke ? 20 : Number(values.connections);
-const streams = Number(values.streams);
+const connections = values.smoke ? 20 : integer(values, 'connections', 1, 20_000);
+const streams = integer(values, 'streams', 1, 10_000);
 
 const [DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY] = [0, 1, 3, 4, 7];
 const END_STREAM = 1;

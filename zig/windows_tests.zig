@@ -8,6 +8,7 @@ test {
     _ = @import("handlers/windows_names.zig");
     _ = @import("io/backend_storm_test.zig");
     _ = @import("io/backend_test.zig");
+    _ = @import("io/health.zig");
     _ = @import("io/iocp.zig");
     _ = @import("server/signals_windows.zig");
 }

@@ -19,12 +19,13 @@ import { loadNames } from './load.mjs';
  * @property {string} output       where the JSON goes
  * @property {boolean} rates       runs at fixed rates, after the rounds: half and four fifths of what the slowest took
  * @property {boolean} write       docs/RACE.md and docs/race.svg are written too
+ * @property {number | null} node  the major version of Node.js that is raced; null: the one that runs this
  * @property {boolean} smoke       as short as it goes: shows that everything runs, and measures nothing
  */
 
 const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2] [--connections 64]
        [--only name,name] [--server-core 0] [--load-core 1] [--nice 0] [--calm 0]
-       [--output bench/results/latest.json] [--load wrk|oha|least]
+       [--output bench/results/latest.json] [--load wrk|oha|least] [--node 26]
        [--typical] [--rate] [--write] [--smoke] [--list]
 
   --only   names or groups of bench/contenders.mjs, or all; what is not said races only when
@@ -32,6 +33,8 @@ const usage = `usage: node bench/race.mjs [--rounds 7] [--seconds 1] [--warmup 2
   --load   wrk unless it cannot be had; least is bench/load.zig: it parses nothing and keeps a
            fast server busier than wrk. The group h2 is loaded by h2load, by 16 connections of 32
            streams each, the group ws by bench/ws_load.zig
+  --node   the servers in Node.js run on its latest release with this major number, from npm; unless it
+           is said, on the one that runs the race
   --typical  requests carry the fields that a browser sends, not Host alone
   --nice   e.g. --nice=-15 as root: keeps other work on the machine from taking the two cores
   --calm   waits up to so many seconds before each slot until other work leaves the cores alone
@@ -52,6 +55,7 @@ const flags = {
   calm: { type: 'string', default: '0' },
   output: { type: 'string', default: 'bench/results/latest.json' },
   load: { type: 'string' },
+  node: { type: 'string' },
   smoke: { type: 'boolean', default: false },
   typical: { type: 'boolean', default: false },
   rate: { type: 'boolean', default: false },
@@ -102,6 +106,7 @@ export function readOptions(argv = process.argv.slice(2), connectionsMax = 10_00
     nice: integer(values, 'nice', -20, 19),
     calm: integer(values, 'calm', 0, 600),
     load: values.load ?? null,
+    node: values.node === undefined ? null : integer(values, 'node', 20, 99),
     typical: values.typical,
     rates: values.rate,
     write: values.write,

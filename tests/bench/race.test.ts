@@ -58,8 +58,8 @@ function program(path: string, name: string, script: string): void {
 }
 
 /** Runs the race; it may use nothing but the programs of `path`. */
-async function race({ checkout, path }: Context, only: string) {
-  const args = [join(checkout, 'bench', 'race.mjs'), '--smoke', '--only', only];
+async function race({ checkout, path }: Context, only: string, ...more: string[]) {
+  const args = [join(checkout, 'bench', 'race.mjs'), '--smoke', '--only', only, ...more];
   const env = { PATH: path, npm_execpath: '' };
   const running = start(process.execPath, args, { cwd: checkout, env });
   const { code } = await within(running.ended, 'the end of the race', 60_000);
@@ -175,5 +175,18 @@ testUnless(
     assert.match(said, 'node is left out: GET /: ');
   },
 );
+
+test('another Node.js races where it is asked for, and the race ends as it does', async (context) => {
+  const name = `node-${process.platform}-${process.arch}`;
+  const folder = join(context.checkout, '.toolchain', 'node-99', 'node_modules', name, 'bin');
+  mkdirSync(folder, { recursive: true });
+  program(folder, 'node', 'shift; echo "raced: $*"; exit 3');
+  const other = await race(context, 'node', '--node', '99');
+  assert.is(other.code, 3, other.said);
+  assert.is(other.told, 'raced: --smoke --only node --node 99\n');
+  const none = await race(context, 'node', '--node', 'lts');
+  assert.is(none.code, 2);
+  assert.match(none.said, "--node takes a whole number from 20 to 99, not 'lts'");
+});
 
 test.run();

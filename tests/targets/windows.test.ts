@@ -167,6 +167,25 @@ test('what Windows has not is refused with a code, and with what to do instead',
   }
 });
 
+test('healthcheck asks a server, and tells of one that is not there', async () => {
+  const server = await serve();
+  const asked = async (path: string): Promise<{ code: number | null; err: string }> => {
+    const args = ['healthcheck', new URL(path, server.url).href];
+    const running = start(zigProgram('gyrfalcon'), args);
+    const { code } = await within(running.ended, 'the end of the command', 20_000);
+    return { code, err: running.stderr() };
+  };
+  const found = await asked('/a.txt');
+  assert.is(found.code, 0, found.err);
+  const lost = await asked('/nowhere');
+  assert.is(lost.code, 1);
+  assert.match(lost.err, /\/nowhere answered 404/);
+  assert.equal(await server.stop(), { code: 0, signal: null }, server.stderr());
+  const gone = await asked('/');
+  assert.is(gone.code, 1);
+  assert.match(gone.err, /nothing listens at http:/);
+});
+
 test('the Zig examples answer', async () => {
   const hello = await startZig('hello');
   assert.match((await exchange(hello.port, get('/hello?name=Ada'))).body.toString(), 'Hello Ada');

@@ -117,6 +117,36 @@ pub extern "ws2_32" fn send(
     len: i32,
     flags: i32,
 ) callconv(.winapi) i32;
+/// As `select` takes them: one socket, or none.
+pub const SocketSet = extern struct {
+    count: u32,
+    sockets: [1]SOCKET,
+
+    pub fn of(socket: SOCKET, is_in: bool) SocketSet {
+        return .{ .count = @intFromBool(is_in), .sockets = .{socket} };
+    }
+};
+
+pub const TimeValue = extern struct {
+    seconds: i32,
+    microseconds: i32,
+
+    pub fn ofMs(ms: u31) TimeValue {
+        return .{
+            .seconds = ms / std.time.ms_per_s,
+            .microseconds = ms % std.time.ms_per_s * std.time.us_per_ms,
+        };
+    }
+};
+
+/// `count` is not read. How many sockets are ready is answered, or -1.
+pub extern "ws2_32" fn select(
+    count: i32,
+    readable: *SocketSet,
+    writable: *SocketSet,
+    failed: *SocketSet,
+    timeout: *const TimeValue,
+) callconv(.winapi) i32;
 pub extern "ws2_32" fn WSARecv(
     socket: SOCKET,
     buffers: [*]const Buffer,

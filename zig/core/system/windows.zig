@@ -199,8 +199,15 @@ pub fn isReady(_: File, _: i16) Error!bool {
     return error.NotSupported;
 }
 
-pub fn isReadyWithin(_: File, _: i16, _: u31) Error!bool {
-    return error.NotSupported;
+/// Of a socket, whether it can be read or written, or a connect of its has failed. `WSAPoll` told
+/// nobody of that before Windows 10 of 2020.
+pub fn isReadyWithin(fd: Socket, events: i16, timeout_ms: u31) Error!bool {
+    var readable: win32.SocketSet = .of(fd, events & posix.POLL.IN != 0);
+    var writable: win32.SocketSet = .of(fd, events & posix.POLL.OUT != 0);
+    var failed = writable;
+    const timeout: win32.TimeValue = .ofMs(timeout_ms);
+    const ready = win32.select(0, &readable, &writable, &failed, &timeout);
+    return if (ready < 0) lastOfSockets() else ready > 0;
 }
 
 /// A directory, to open others below it. It may be renamed and removed meanwhile.

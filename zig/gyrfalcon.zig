@@ -68,6 +68,8 @@ pub const http2 = struct {
 };
 /// Sockets that a service manager started this process with.
 pub const inherited = @import("io/inherited.zig");
+/// Values as JSON: what `Response.json` writes with.
+pub const json = @import("http/json.zig");
 pub const log = @import("core/log.zig");
 pub const mime = @import("http/mime.zig");
 pub const problem = @import("http/problem.zig");
@@ -141,6 +143,7 @@ test {
     _ = @import("http/etag.zig");
     _ = @import("http/field_lines.zig");
     _ = @import("http/fields.zig");
+    _ = @import("http/json.zig");
     _ = @import("http/method.zig");
     _ = @import("http/mime.zig");
     _ = @import("http/problem.zig");

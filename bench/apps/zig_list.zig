@@ -35,15 +35,16 @@ pub fn load(gpa: std.mem.Allocator) !List {
     return .{ .items = items };
 }
 
-/// Writes the list into `out`.
-pub fn write(list: *const List, out: *[bytes_max]u8) error{NoSpaceLeft}![]const u8 {
-    var lines: [items_max]Item = undefined;
+/// Room for the lines of a list.
+pub const Lines = [items_max]Item;
+
+/// What is to be sent: the list with its totals, which are computed into `lines`.
+pub const Totalled = struct { items: []const Item, count: usize };
+
+pub fn totalled(list: *const List, lines: *Lines) Totalled {
     for (list.items, lines[0..list.items.len]) |*item, *line| {
         line.* = item.*;
         line.total = item.price * item.quantity;
     }
-    var stream = std.io.fixedBufferStream(out);
-    const value = .{ .items = lines[0..list.items.len], .count = list.items.len };
-    try std.json.stringify(value, .{}, stream.writer());
-    return stream.getWritten();
+    return .{ .items = lines[0..list.items.len], .count = list.items.len };
 }

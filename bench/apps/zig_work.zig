@@ -24,9 +24,8 @@ const Work = struct {
         res: *gyrfalcon.Response,
     ) !void {
         if (std.mem.eql(u8, req.path, "/json")) {
-            var buffer: [List.bytes_max]u8 = undefined;
-            try res.header("Content-Type", "application/json");
-            return res.write(try self.list.write(&buffer));
+            var lines: List.Lines = undefined;
+            return res.json(self.list.totalled(&lines));
         }
         if (std.mem.startsWith(u8, req.path, users)) return user(req, res);
         try res.header("Content-Type", "text/plain");
@@ -40,16 +39,11 @@ const Work = struct {
 
 fn user(req: *gyrfalcon.Request, res: *gyrfalcon.Response) !void {
     var buffers: [2][parameter_bytes_max]u8 = undefined;
-    try res.header("Content-Type", "application/json");
-    const value = .{
+    try res.json(.{
         .id = req.path[users.len..],
         .page = try parameter(req, "page", &buffers[0]),
         .sort = try parameter(req, "sort", &buffers[1]),
-    };
-    var buffer: [8 * parameter_bytes_max]u8 = undefined;
-    var stream = std.io.fixedBufferStream(&buffer);
-    try std.json.stringify(value, .{}, stream.writer());
-    try res.write(stream.getWritten());
+    });
 }
 
 /// The decoded value of a parameter of the query; empty when there is none.

@@ -125,8 +125,9 @@ export const inRust =
 export async function uws({ port, plain }) {
   const library = await uwebsockets();
   const linked = [library, '-rpath', dirname(library), '-fallow-shlib-undefined'];
-  const modules = ['--dep', 'list', '-Mroot=bench/peers/uws_http.zig', ...linked];
-  const source = ['-lc', ...modules, '-Mlist=bench/apps/zig_list.zig'];
+  const needed = ['--dep', 'json', '--dep', 'list', '-Mroot=bench/peers/uws_http.zig'];
+  const modules = ['-Mlist=bench/apps/zig_list.zig', '-Mjson=zig/http/json.zig'];
+  const source = ['-lc', ...needed, ...linked, ...modules];
   return [await zigProgram('uws_http', source, plain), String(port)];
 }
 

@@ -2,6 +2,7 @@
 //! of the race. `uws_http <port>`
 
 const std = @import("std");
+const json = @import("json");
 const List = @import("list");
 const uws = @import("uws.zig");
 
@@ -36,8 +37,10 @@ fn onHello(res: *Res, _: *Req, _: ?*anyopaque) callconv(.c) void {
 }
 
 fn onJson(res: *Res, _: *Req, _: ?*anyopaque) callconv(.c) void {
+    var lines: List.Lines = undefined;
     var buffer: [List.bytes_max]u8 = undefined;
-    const text = list.write(&buffer) catch @panic("the list is longer than its room");
+    const text = json.writeBuffer(&buffer, list.totalled(&lines)) catch
+        @panic("the list is longer than its room");
     send(res, "application/json", text);
 }
 
@@ -50,9 +53,8 @@ fn onUser(res: *Res, req: *Req, _: ?*anyopaque) callconv(.c) void {
         .sort = query(req, "sort"),
     };
     var buffer: [user_bytes_max]u8 = undefined;
-    var stream = std.io.fixedBufferStream(&buffer);
-    std.json.stringify(value, .{}, stream.writer()) catch @panic("a user is longer than its room");
-    send(res, "application/json", stream.getWritten());
+    const text = json.writeBuffer(&buffer, value) catch @panic("a user is longer than its room");
+    send(res, "application/json", text);
 }
 
 /// uWebSockets decodes it.

@@ -12,6 +12,7 @@ const FieldLines = field_lines.FieldLines;
 const LineList = field_lines.LineList;
 const isFieldValue = @import("fields.zig").isFieldValue;
 const isToken = @import("fields.zig").isToken;
+const json_file = @import("json.zig");
 const push_file = @import("push.zig");
 const Push = push_file.Push;
 const trailers = @import("trailers.zig");
@@ -466,6 +467,15 @@ pub const Response = struct {
         return self.writer().print(fmt, args);
     }
 
+    /// The body is `value` as JSON, in place of what was set, and Content-Type says so; status and
+    /// other fields stay. What a value may be: json.zig. After an error the body is of no use.
+    pub fn json(self: *Response, value: anytype) (HeaderError || error{OutOfBuffers})!void {
+        if (self.lines.count > 0) self.dropField("content-type");
+        try self.header("Content-Type", "application/json");
+        self.dropBody();
+        try json_file.write(self, value);
+    }
+
     /// Status and text body in one: replaces what was set, other fields stay.
     pub fn text(self: *Response, status: u16, bytes: []const u8) void {
         self.status = status;
@@ -491,6 +501,23 @@ const testing = std.testing;
 /// Memory for the fields of a response.
 fn LineBuffer(comptime bytes: usize) type {
     return field_lines.LineBuffer(bytes, 16);
+}
+
+test "a body of JSON says that it is, in the place of what was set" {
+    var pool = try Buddy.init(1);
+    defer pool.deinit();
+    var lines: LineBuffer(256) = .{};
+    var response = Response.init(lines.list(), &pool);
+    defer response.reset();
+    response.text(201, "text");
+    try response.json(.{ .id = 7, .tags = [_][]const u8{"a"} });
+    try testing.expectEqual(201, response.status);
+    var fields = response.fields();
+    const field = fields.next().?;
+    try testing.expectEqualStrings("Content-Type", field.name);
+    try testing.expectEqualStrings("application/json", field.value);
+    try testing.expectEqual(null, fields.next());
+    try testing.expectEqual("{\"id\":7,\"tags\":[\"a\"]}".len, response.bodyLength());
 }
 
 test "a reset response keeps nothing of the last exchange" {

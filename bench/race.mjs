@@ -14,6 +14,7 @@ import { checkCores, machineFacts } from './lib/machine.mjs';
 import { measure, settle } from './lib/measure.mjs';
 import { runUnder } from './lib/node.mjs';
 import { readOptions } from './lib/options.mjs';
+import { stopPostgres } from './lib/postgres.mjs';
 import { raiseGroup, stop } from './lib/process.mjs';
 import { atRates } from './lib/rates.mjs';
 import { goalText, markdown, page, textTable } from './lib/report.mjs';
@@ -42,7 +43,11 @@ await main(async () => {
   await prepareFiles();
   await chooseLoad(options);
   const found = { results: [], rates: [], slots: [] };
-  for (const rows of heats(choose(options.only))) await heat(rows, found);
+  try {
+    for (const rows of heats(choose(options.only))) await heat(rows, found);
+  } finally {
+    await stopPostgres();
+  }
   if (found.results.length === 0) {
     const Reason = process.exitCode === undefined ? MissingError : SetupError;
     throw new Reason('no contender is left');

@@ -73,6 +73,12 @@ export const user = {
   body: Buffer.from('{"id":"4711","page":"3","sort":"name"}'),
 };
 
+/** A row of a table, and what comes of it: bench/lib/postgres.mjs makes the table. */
+export const queried = {
+  path: '/query?id=4711',
+  body: Buffer.from('{"id":4711,"name":"Item number 4711","price":6409}'),
+};
+
 /** What every server of the race finds in its environment. */
 export const environment = {
   GYRFALCON_BENCH_DATA: files.items,

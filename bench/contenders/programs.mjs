@@ -1,6 +1,7 @@
 // The commands of servers that several rows of the race share. Each serves 127.0.0.1 on one core, by one worker.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { postgres } from '../lib/postgres.mjs';
 import {
   built,
   bun,
@@ -120,6 +121,12 @@ export const inGo =
 export const inRust =
   (name) =>
   async ({ port }) => [await rustProgram(name), String(port)];
+
+/** The same program, told where a Postgres listens. */
+export const withPostgres = (command) => async (place) => {
+  const url = await postgres(place);
+  return ['env', `GYRFALCON_BENCH_POSTGRES=${url}`, ...(await command(place))];
+};
 
 /** What the library needs of others is found when it runs. */
 export async function uws({ port, plain }) {

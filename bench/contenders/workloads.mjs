@@ -12,6 +12,7 @@ import {
   mixedBody,
   mixedSizes,
   posted,
+  queried,
   text,
   uploaded,
   user,
@@ -32,6 +33,7 @@ import {
   onDeno,
   onNode,
   uws,
+  withPostgres,
   zigPlain,
   zigWork,
 } from './programs.mjs';
@@ -102,6 +104,13 @@ const workloads = [
     floor: floor(files.user, 'application/json'),
   },
   {
+    name: 'query',
+    what: 'a row of Postgres by pg',
+    row: { ...queried, type: json },
+    servers: ['handler', ...scripts],
+    wrap: withPostgres,
+  },
+  {
     name: 'post',
     what: '1 KiB that comes back',
     row: { path: '/echo', body: posted, type: text, send: { file: files.posted, body: posted } },
@@ -153,7 +162,7 @@ const workloads = [
 /** What a program that has only the small response answers it with; by the name of the server. */
 const forSmall = { zig: zigPlain };
 
-function rowsOf({ name, group = name, what, row, servers: names, floor: least }) {
+function rowsOf({ name, group = name, what, row, servers: names, floor: least, wrap }) {
   const rows = names.map((server) => ({
     ...servers[server],
     ...row,
@@ -162,6 +171,7 @@ function rowsOf({ name, group = name, what, row, servers: names, floor: least })
     heat: name,
     what: `${servers[server].what}, ${what}`,
     ...(row.path === small.path && server in forSmall ? { command: forSmall[server] } : {}),
+    ...(wrap === undefined ? {} : { command: wrap(servers[server].command) }),
   }));
   if (least === undefined) return rows;
   const floorRow = {

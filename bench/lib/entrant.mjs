@@ -67,8 +67,8 @@ export async function startEntrant(row, options, how = {}) {
   if (connections > descriptorsAllowed())
     throw new MissingError(`${connections} connections need more descriptors (ulimit -n)`);
   const plain = wrap.length > 0;
-  const command = await row.command({ port, responseBytes, idle, plain });
-  const { serverCore: core, nice } = options;
+  const { serverCore: core, loadCore, nice } = options;
+  const command = await row.command({ port, responseBytes, idle, plain, loadCore });
   const server = start([...wrap, ...command], {
     core,
     nice,

@@ -11,14 +11,14 @@ const running = new Set();
 /**
  * Starts a command pinned to one core; every thread and child it makes inherits that.
  * @param {string[]} command
- * @param {{ core: number, nice: number, env?: Record<string, string>, cwd?: string }} where
+ * @param {{ core: number, nice: number, env?: Record<string, string>, cwd?: string, uid?: number, gid?: number }} where
  */
-export function start(command, { core, nice, env, cwd }) {
+export function start(command, { core, nice, env, ...rest }) {
   const prefix = ['taskset', '-c', String(core)];
   if (nice !== 0) prefix.push('nice', '-n', String(nice));
   const [file, ...args] = [...prefix, ...command];
   const child = spawn(file, args, {
-    cwd,
+    ...rest,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

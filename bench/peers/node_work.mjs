@@ -1,6 +1,6 @@
 // node:http with the workloads of the race, the paths told apart by hand: `node_work.mjs <port>`
 import { createServer } from 'node:http';
-import { count, list, user } from './work.mjs';
+import { count, item, list, user } from './work.mjs';
 
 const listeners = new Set();
 
@@ -20,6 +20,8 @@ async function whole(request) {
 const routes = {
   '/': (_request, response) => sendText(response, 'Hello, World!'),
   '/json': (_request, response) => sendJson(response, list()),
+  '/query': async (_request, response, query) =>
+    sendJson(response, await item(new URLSearchParams(query).get('id'))),
   '/echo': async (request, response) => sendText(response, await whole(request)),
   '/upload': async (request, response) => sendText(response, await count(request)),
   '/events': (_request, response) => {
@@ -43,7 +45,7 @@ function gone(error) {
 createServer((request, response) => {
   const [path, query = ''] = request.url.split('?');
   const route = routes[path];
-  if (route !== undefined) return route(request, response)?.catch(gone);
+  if (route !== undefined) return route(request, response, query)?.catch(gone);
   if (path.startsWith('/users/'))
     return sendJson(response, user(path.slice(7), new URLSearchParams(query)));
   response.writeHead(404).end();

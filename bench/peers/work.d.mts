@@ -10,4 +10,4 @@ type Handler<R = Asked> = (request: R) => Response | Promise<Response>;
 
 export const routes: {
   '/users/:id': Handler<Asked & { params: { id: string } }>;
-} & Record<'/json' | '/echo' | '/upload' | '/events' | '/publish', Handler>;
+} & Record<'/json' | '/query' | '/echo' | '/upload' | '/events' | '/publish', Handler>;

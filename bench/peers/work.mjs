@@ -16,6 +16,17 @@ export const list = () => ({
 /** What /users/:id?page=&sort= sends. `query`: URLSearchParams */
 export const user = (id, query) => ({ id, page: query.get('page'), sort: query.get('sort') });
 
+const database = env.GYRFALCON_BENCH_POSTGRES;
+/** Connections to Postgres, where the race has one. */
+const pool =
+  database === undefined
+    ? null
+    : new (await import('pg')).default.Pool({ connectionString: database, max: 16 });
+const oneItem = { name: 'one', text: 'SELECT id, name, price FROM items WHERE id = $1' };
+
+/** What /query?id= sends: a row of the table. */
+export const item = async (id) => (await pool.query({ ...oneItem, values: [id] })).rows[0];
+
 /** The length of a body that comes as a stream. */
 export async function count(body) {
   let bytes = 0;
@@ -59,6 +70,8 @@ export const routes = {
   '/json': () => Response.json(list()),
   '/users/:id': (request) =>
     Response.json(user(request.params.id, new URL(request.url).searchParams)),
+  '/query': async (request) =>
+    Response.json(await item(new URL(request.url).searchParams.get('id'))),
   '/echo': async (request) => plain(await request.arrayBuffer()),
   '/upload': async (request) => plain(await count(request.body)),
   '/events': () => events(),

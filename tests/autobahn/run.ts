@@ -11,7 +11,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { MissingError, main, SetupError, setup } from '../scanners/scripts.ts';
+import { MissingError, main, SetupError, setup, zigExecutables } from '../scanners/scripts.ts';
 import { project } from '../support/process.ts';
 import {
   type EngineOptions,
@@ -173,7 +173,8 @@ await main(async () => {
       smoke: { type: 'boolean', default: false },
     },
   });
-  await setup();
+  if (!(await zigExecutables(await setup())))
+    throw new SetupError('The programs in Zig that are tested did not build.');
   await installWstest();
   const cases = values.smoke ? ['1.1.*', '7.1.*'] : values.cases.split(',');
   const parts = spawnSync(zigProgram('engine_app'), ['--parts'], { encoding: 'utf8' }).stdout;

@@ -6,6 +6,8 @@ import * as running from '../../scripts/lib/run.mjs';
 // @ts-expect-error: a script, without types
 import * as settingUp from '../../scripts/lib/setup.mjs';
 // @ts-expect-error: a script, without types
+import * as stages from '../../scripts/lib/stages.mjs';
+// @ts-expect-error: a script, without types
 import * as python from '../../scripts/lib/toolchain.mjs';
 
 interface Ended {
@@ -34,6 +36,8 @@ export const run: (command: string, args: string[], options?: RunOptions) => Pro
 export const outputOf: (command: string, args: string[]) => string | undefined = running.outputOf;
 export const tail: (text: string) => string = running.tail;
 export const main: (action: () => Promise<void>) => Promise<void> = settingUp.main;
-export const setup: () => Promise<unknown> = settingUp.setup;
+export const setup: () => Promise<{ zig: string }> = settingUp.setup;
+/** Builds the programs in Zig that tests start. False when it did not work, which it has told of. */
+export const zigExecutables: (set: { zig: string }) => Promise<boolean> = stages.zigExecutables;
 export const findPython: (what: string, advice: string) => { command: string; args: string[] } =
   python.findPython;

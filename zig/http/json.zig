@@ -2,7 +2,6 @@
 //! what stands around it are one constant there, and nothing is looked up when it runs.
 
 const std = @import("std");
-const assert = std.debug.assert;
 
 /// What is put together before the sink has it, bytes.
 const block_bytes = 1024;
